@@ -1,0 +1,146 @@
+/**
+ * What this project asks of an emulator. `unicorn-native.ts` answers for libunicorn through the addon in `native/`;
+ * others can follow. Addresses and register values are unsigned 64-bit bigints; 32-bit guests use the low half.
+ */
+
+/** What an engine can do beyond the minimum. */
+export interface EngineCapabilities {
+  /** Guest memory can lie inside a WebAssembly.Memory (`mapShared`). */
+  readonly sharedMemory: boolean;
+  /** `hookCopy` reads registers straight into WASM memory and calls the check without TypeScript in between. */
+  readonly directCheck: boolean;
+}
+
+/** How to open an emulator: names as Unicorn spells its constants, without the prefix. */
+export interface EngineSpec {
+  /** `X86`, `ARM64`, … (UC_ARCH_*) */
+  readonly arch: string;
+  /** `64`, `ARM`, `BIG_ENDIAN`, … (UC_MODE_*), or-ed together. */
+  readonly mode: readonly string[];
+  /** CPU model (`UC_CPU_*` without the prefix, e.g. `ARM64_A72`); Unicorn's default when absent. */
+  readonly cpu?: string;
+}
+
+export type Permission = 'r' | 'w' | 'x';
+
+/** A hook that is on until `remove()`; removing twice is harmless. */
+export interface Hook {
+  remove(): void;
+}
+
+export interface MemoryFault {
+  readonly kind: 'read' | 'write' | 'fetch';
+  /** Whether the address is mapped but protected. */
+  readonly protection: boolean;
+  readonly address: bigint;
+  readonly size: number;
+}
+
+/** A callback's answer to a fault: `true` when the memory is there now and the access should be tried again. */
+export type MemoryFaultHandler = (fault: MemoryFault) => boolean;
+
+/**
+ * A hook on the entry of a function that copies (or judges a copy). At each arrival the engine reads `registers` in one
+ * batch, stores them as consecutive little-endian u64 at `requestOffset` of `memory`, and calls `judge(contextOffset, requestOffset)`.
+ * `judge` answers 0 when the guest may go on; anything else calls `onVerdict`, and the guest is stopped before the
+ * instruction at `address` when that answers `'stop'`. Running on from a stop does not judge the same arrival again.
+ */
+export interface CopyHookSpec {
+  readonly address: bigint;
+  readonly memory: WebAssembly.Memory;
+  /** Byte offset of the request inside `memory`. */
+  readonly requestOffset: number;
+  /** First argument of `judge`. */
+  readonly contextOffset: number;
+  /** Register names in the order of the request's fields; `null` leaves that u64 untouched. At most 16. */
+  readonly registers: readonly (string | null)[];
+  /** A WASM export `(context: i32, request: i32) => i32`. It must not throw; if it does, the run stops and rethrows. */
+  readonly judge: (context: number, request: number) => number;
+  readonly onVerdict: (code: number) => 'stop' | 'continue';
+}
+
+export interface RunOptions {
+  readonly start: bigint;
+  /** The run ends before the instruction at this address. */
+  readonly until: bigint;
+  /** Milliseconds of host time; no limit when absent. */
+  readonly timeLimit?: number;
+  /** Translation blocks entered; no limit when absent. */
+  readonly blockLimit?: number;
+  /** Count guest instructions exactly (one per UC_HOOK_CODE firing); slows the guest 8 to 30 times. */
+  readonly countInstructions?: boolean;
+  /** Aborts between slices. */
+  readonly signal?: AbortSignal;
+}
+
+export interface RunResult {
+  readonly reason: /** `until` was reached. */
+    | 'until'
+    /** `stop()` was called, or a copy hook stopped the guest. */
+    | 'stopped'
+    | 'time limit'
+    | 'block limit'
+    /** The emulator gave up; `error` says why. */
+    | 'error';
+  /** Program counter after the run (stale after a memory fault: Unicorn's pc is then that of the block). */
+  readonly pc: bigint;
+  /** Guest instructions executed, when counting was asked for. */
+  readonly instructions: number | null;
+  /** Unicorn's error: the name of its constant without the prefix (`INSN_INVALID`, `READ_UNMAPPED`), and its text. */
+  readonly error: { readonly code: string; readonly text: string } | null;
+}
+
+/** A saved CPU state; belongs to the engine that made it. */
+export interface SavedContext {
+  /** The opaque bytes as Unicorn keeps them (some quirks are mended there); `restoreContext` takes changes into account. */
+  readonly bytes: Uint8Array;
+  free(): void;
+}
+
+export interface Engine {
+  readonly name: string;
+  /** Version of the emulator, `2.0.1`. */
+  readonly version: string;
+  readonly spec: EngineSpec;
+  readonly capabilities: EngineCapabilities;
+
+  /** Register names are Unicorn's, lower case without the prefix: `rax`, `gs_base`, `x0`, `sp_el0`. Unknown: an error. */
+  readRegister(name: string): bigint;
+  writeRegister(name: string, value: bigint): void;
+  readRegisters(names: readonly string[]): bigint[];
+  writeRegisters(values: Readonly<Record<string, bigint>>): void;
+
+  /** Maps zeroed memory that the emulator owns. Address and size in bytes, multiples of 4096. */
+  map(address: bigint, size: bigint, permissions: string): void;
+  /** Maps `size` bytes at `offset` of a WASM memory; the memory stays alive while it is mapped. */
+  mapShared(address: bigint, size: bigint, permissions: string, memory: WebAssembly.Memory, offset: number): void;
+  unmap(address: bigint, size: bigint): void;
+  /** Mapped regions in address order: `end` is the first byte after. */
+  regions(): { start: bigint; end: bigint; permissions: string }[];
+  read(address: bigint, length: number): Uint8Array;
+  /** Also drops code that was translated from these bytes. */
+  write(address: bigint, bytes: Uint8Array): void;
+  /** Drops translated code of a range: for bytes that were changed behind the emulator's back (shared memory). */
+  dropCode(address: bigint, length: number): void;
+
+  /** Fires before the instruction at `address`, also when that code has run before. */
+  hookAddress(address: bigint, callback: (pc: bigint) => void): Hook;
+  hookBlock(callback: (address: bigint, size: number) => void): Hook;
+  hookMemoryFault(callback: MemoryFaultHandler): Hook;
+  /** Interrupts and exceptions, by the emulator's number. */
+  hookInterrupt(callback: (number: number) => void): Hook;
+  hookCopy(spec: CopyHookSpec): Hook;
+
+  /** Runs in slices of about 50 ms, so that timers and signals are served. An exception in a callback stops the run and rejects. */
+  run(options: RunOptions): Promise<RunResult>;
+  /** Like `run`, in one go and without serving the event loop; give limits. */
+  runSync(options: RunOptions): RunResult;
+  /** Ends the run at the next block; callable from callbacks. */
+  stop(): void;
+
+  saveContext(): SavedContext;
+  restoreContext(context: SavedContext): void;
+
+  /** Closes the emulator; every later call is an error. Twice is harmless. */
+  close(): void;
+}

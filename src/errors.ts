@@ -1,0 +1,31 @@
+/**
+ * What went wrong, in a form that a caller can act on: what was expected, what came, and what to do.
+ * Every error that this project throws on purpose is a `UsercopyError`; the command line prints its message
+ * without a stack trace and exits with 2.
+ */
+export type ErrorKind =
+  /** A file or option that is not what it should be: truncated, hostile, wrong architecture. */
+  | 'bad-input'
+  /** Something that the machine lacks: libunicorn, a Debian package, a compiler. */
+  | 'missing-dependency'
+  /** The guest did something that ends the run: an unmapped access, an invalid instruction, a limit. */
+  | 'guest'
+  /** The emulator refused a call. */
+  | 'engine'
+  /** A thing that this project does not do, with the reason. */
+  | 'unsupported';
+
+export class UsercopyError extends Error {
+  readonly kind: ErrorKind;
+
+  constructor(kind: ErrorKind, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'UsercopyError';
+    this.kind = kind;
+  }
+}
+
+/** Shorthand for the most frequent kind. `where` names the file, section or offset. */
+export function badInput(where: string, expected: string, came: string): UsercopyError {
+  return new UsercopyError('bad-input', `${where}: expected ${expected}, found ${came}`);
+}

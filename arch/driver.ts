@@ -5,6 +5,7 @@
  */
 import type { Engine, EngineSpec } from '../src/engine/engine.js';
 import type { Bits, Endian, Kernel, Segment } from '../src/kernel/kernel.js';
+import type { DumpConvention } from './dump.js';
 
 /** Argument of a function, by position from 0; or a fixed value. */
 export type Argument = { readonly argument: number };
@@ -75,8 +76,10 @@ export interface FrameConvention {
   readonly returnAddress: number;
   /** Added to a frame register to get an address (2047 on sparc64). */
   readonly bias: number;
-  /** Whether mainline's arch_within_stack_frames() checks frames on this architecture, given the kernel's config. */
-  readonly checkedByKernel: boolean;
+  /** Bytes above a linked frame's address at which its caller's bytes begin (saved frame and return address). */
+  readonly header: number;
+  /** Whether this kernel's arch_within_stack_frames() looks at frames. */
+  checkedByKernel(kernel: Kernel): boolean;
 }
 
 /** How BUG() shows when code runs under the emulator. */
@@ -157,16 +160,25 @@ export interface Variant {
   readonly call: CallingConvention;
   readonly current: CurrentTask;
   readonly frames: FrameConvention;
+  /** ARCH_HAS_CURRENT_STACK_POINTER (2792d84e6da5, 5.18): the kernel's stack check knows the stack pointer. */
+  readonly hasCurrentStackPointer: boolean;
   /** BUG() of a stopped guest. */
   readonly bug: BugSignature;
+  /** How its memory dumps are read; null when they are not supported. */
+  readonly dump: DumpConvention | null;
   /** Debian package that carries its kernel (newest of a suite), or null. */
   readonly debianKernel: { readonly architecture: string; readonly metaPackage: string } | null;
-  uaccess: readonly UaccessEntry[];
+  readonly uaccess: readonly UaccessEntry[];
   /** THREAD_SIZE in bytes. */
   threadSize(kernel: Kernel): bigint;
   layout(kernel: Kernel): MemoryLayout;
   /** Recognises and unpacks the architecture's boot wrappers; null when `bytes` is none of them. */
   unpackImage(bytes: Uint8Array, tools: ImageTools): UnpackedImage | null;
+  /**
+   * Variables that boot code would have set before C code runs, for an image started without booting: symbol → value.
+   * Symbols that the kernel lacks are passed over. `physicalBase` is where its RAM begins.
+   */
+  bootVariables(kernel: Kernel, physicalBase: bigint): Readonly<Record<string, bigint>>;
   /** What must be done to a fresh emulator before the first instruction. */
   prepare(engine: Engine): void;
 }

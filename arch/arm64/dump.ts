@@ -1,0 +1,56 @@
+/** Dumps of arm64 machines. */
+import type { DumpConvention, KernelNotes, PageTableShape, RegisterValues } from '../dump.js';
+import { translate } from './paging.js';
+
+/** Virtual address sizes that arch/arm64/Kconfig offers for each granule, Debian's own first. */
+const SHAPES: readonly PageTableShape[] = [
+  { pageShift: 12, addressBits: 48 },
+  { pageShift: 12, addressBits: 39 },
+  { pageShift: 16, addressBits: 52 },
+  { pageShift: 16, addressBits: 48 },
+  { pageShift: 16, addressBits: 42 },
+  { pageShift: 14, addressBits: 48 },
+  { pageShift: 14, addressBits: 47 },
+  { pageShift: 14, addressBits: 36 },
+];
+
+export const arm64Dump: DumpConvention = {
+  translate,
+  /** TTBR1_EL1's low bit is CnP, the upper 16 an ASID; TCR_EL1 has T1SZ in bits 16 to 21 and the granule in 30 and 31. */
+  fromRegisters(registers: RegisterValues) {
+    const ttbr1 = registers.get('ttbr1_el1');
+    if (ttbr1 === undefined) return [];
+    const root = ttbr1 & 0x0000_ffff_ffff_fffen;
+    const tcr = registers.get('tcr_el1');
+    if (tcr === undefined) return SHAPES.map((shape) => ({ ...shape, root }));
+    const pageShift = [12, 14, 12, 16][Number((tcr >> 30n) & 3n)] ?? 12;
+    return [{ root, pageShift, addressBits: 64 - Number((tcr >> 16n) & 63n) }];
+  },
+  rootSymbols: ['swapper_pg_dir'],
+  shapes: SHAPES,
+  shapeFromNotes(notes: KernelNotes): PageTableShape | null {
+    const size = Number(notes.text('PAGESIZE') ?? Number.NaN);
+    const pageShift = Math.log2(size);
+    if (![12, 14, 16].includes(pageShift)) return null;
+    // TCR_EL1_T1SZ (bbdbc11804ff, 5.11) is what the hardware was given; VA_BITS only what the kernel was built for.
+    const sizeOffset = notes.number('TCR_EL1_T1SZ');
+    const bits = sizeOffset === undefined ? notes.number('VA_BITS') : 64n - sizeOffset;
+    if (bits === undefined || bits < 25n || bits > 52n) return null;
+    return { pageShift, addressBits: Number(bits) };
+  },
+  imageOffsetFromNotes: (notes: KernelNotes) => notes.number('kimage_voffset') ?? null,
+  placement: { kind: 'variable', symbol: 'kimage_voffset' },
+  prstatus: {
+    size: 392,
+    offset: 112,
+    width: 8,
+    registers: [...Array.from({ length: 31 }, (_, index) => `x${index}`), 'sp', 'pc', 'pstate'],
+  },
+  notes: [],
+  text: [
+    { pattern: /\b(PC|SP|X[0-9]{2}) *=([0-9a-f]{16})\b/g, name: (name) => name.toLowerCase().replace(/^x0/, 'x') },
+    { pattern: /\b(PSTATE)=([0-9a-f]{8})\b/g, name: () => 'pstate' },
+  ],
+  /** QEMU's notes and its register text leave SP_EL0 out. */
+  currentBase: (registers: RegisterValues) => registers.get('sp_el0') ?? null,
+};

@@ -1,0 +1,144 @@
+import type { Engine } from '../../src/engine/engine.js';
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import type { ArchDriver, MemoryLayout, Variant } from '../driver.js';
+import { arm64Dump } from './dump.js';
+import { unpackArm64Image } from './image.js';
+
+const KIB = 1024n;
+const MIB = 1n << 20n;
+const GIB = 1n << 30n;
+
+const since = (kernel: Kernel, major: number, minor: number): boolean =>
+  kernel.version.major > major || (kernel.version.major === major && kernel.version.minor >= minor);
+
+function pageShiftOf(kernel: Kernel): number {
+  if (kernel.config?.enabled('ARM64_64K_PAGES')) return 16;
+  if (kernel.config?.enabled('ARM64_16K_PAGES')) return 14;
+  return 12;
+}
+
+/**
+ * VA_BITS_MIN, from where the image lies: the upper half of the kernel's addresses begins at -(1 << (VA_BITS_MIN - 1))
+ * and holds modules, image and vmalloc in its first gigabytes (since 14c127c957c1, 5.4).
+ */
+function addressBitsOf(kernel: Kernel): number {
+  const text = kernel.symbols.address('_text') ?? kernel.symbols.address('_stext') ?? kernel.segments[0]?.address;
+  return text === undefined ? 48 : (~text & 0xffffffffffffffffn).toString(2).length + 1;
+}
+
+/** Addresses of the kernel's half, as arch/arm64/include/asm/{memory,pgtable}.h of the version compute them. */
+function layout(kernel: Kernel): MemoryLayout {
+  const pageShift = pageShiftOf(kernel);
+  const minimumBits = addressBitsOf(kernel);
+  const configuredBits = Number(kernel.config?.get('ARM64_VA_BITS') ?? minimumBits);
+  const word = (value: bigint): bigint => BigInt.asUintN(64, value);
+  const pageOffset = word(-(1n << BigInt(configuredBits)));
+  const pageEnd = word(-(1n << BigInt(minimumBits - 1)));
+  const structPage = BigInt(kernel.types?.hasStruct('page') ? kernel.types.struct('page').size : 64);
+  const structPageShift = BigInt((structPage - 1n).toString(2).length);
+
+  let vmemmapStart: bigint;
+  let vmallocEnd: bigint;
+  if (since(kernel, 6, 9)) {
+    // 32697ff38287 and its series (6.9): the vmemmap ends a gigabyte below the top, vmalloc right under it.
+    vmemmapStart = word(-GIB) - ((pageEnd - pageOffset) >> BigInt(pageShift)) * structPage;
+    vmallocEnd = vmemmapStart - 8n * MIB;
+    const actualBits = readWord(kernel, 'vabits_actual', 8) ?? BigInt(minimumBits);
+    if (configuredBits > minimumBits && actualBits < BigInt(configuredBits)) {
+      const unusedPages = (word(-(1n << actualBits)) - pageOffset) >> BigInt(pageShift);
+      vmallocEnd += unusedPages * structPage;
+    }
+  } else {
+    const vmemmapShift = BigInt(pageShift) - structPageShift;
+    const vmemmapSize = (pageEnd - pageOffset) >> vmemmapShift;
+    if (since(kernel, 5, 11)) {
+      // 9ad7c6d5e75b (5.11)
+      vmemmapStart = word(-(1n << (BigInt(configuredBits) - vmemmapShift)));
+      vmallocEnd = vmemmapStart - 256n * MIB;
+    } else {
+      vmemmapStart = word(-vmemmapSize - 2n * MIB);
+      const pudSize = 1n << BigInt(pageShift + 2 * (pageShift - 3));
+      vmallocEnd = word(-pudSize - vmemmapSize - 64n * KIB);
+    }
+  }
+  // BPF had 128 MiB before the modules until b89ddf4cca43 (5.16); modules got 2 GiB in 6.5 (3e35d303ab7d).
+  const modulesStart = since(kernel, 5, 16) ? pageEnd : pageEnd + 128n * MIB;
+  const modulesEnd = modulesStart + (since(kernel, 6, 5) ? 2n * GIB : 128n * MIB);
+
+  const physicalBase = readWord(kernel, 'memstart_addr', 8) ?? 0n;
+  const imageOffset = readWord(kernel, 'kimage_voffset', 8) ?? modulesEnd;
+  return {
+    pageShift,
+    pageOffset,
+    linearMaps: [{ virtual: pageOffset, size: pageEnd - pageOffset, physical: physicalBase }],
+    vmallocStart: modulesEnd,
+    vmallocEnd,
+    modulesStart,
+    modulesEnd,
+    vmemmap:
+      kernel.symbols.address('mem_map') === undefined
+        ? word(vmemmapStart - (physicalBase >> BigInt(pageShift)) * structPage)
+        : null,
+    pageValidity: pageValidityOf(kernel, {
+      kind: 'memblock',
+      sectionSizeBits: pageShift === 16 ? 29 : 27,
+      physicalAddressBits: 48,
+    }),
+    kmap: [],
+    taskSize: 1n << BigInt(configuredBits),
+    imageOffset,
+  };
+}
+
+export const variant: Variant = {
+  name: 'arm64',
+  bits: 64,
+  endian: 'little',
+  elfMachine: 183,
+  pageShifts: [12, 14, 16],
+  engine: { arch: 'ARM64', mode: ['ARM'] },
+  registers: {
+    pc: 'pc',
+    sp: 'sp',
+    fp: 'x29',
+    link: 'x30',
+    arguments: ['x0', 'x1', 'x2', 'x3', 'x4', 'x5', 'x6', 'x7'],
+    returnValue: 'x0',
+    all: ['pc', 'sp', ...Array.from({ length: 31 }, (_, index) => `x${index}`)],
+  },
+  call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: false },
+  current: { kind: 'register', register: 'sp_el0' },
+  // AAPCS64 frame record: { caller's fp, lr }. Mainline has no arch_within_stack_frames() here.
+  frames: { savedFrame: 0, returnAddress: 8, bias: 0, header: 16, checkedByKernel: () => false },
+  hasCurrentStackPointer: true,
+  // Unicorn 2.0.1 reports brk as interrupt 7.
+  bug: { kind: 'interrupt', number: 7 },
+  dump: arm64Dump,
+  debianKernel: { architecture: 'arm64', metaPackage: 'linux-image-cloud-arm64' },
+  uaccess: [
+    { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
+    { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+    { symbol: '__arch_copy_to_user', role: 'raw', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '__arch_copy_from_user', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+  ],
+  threadSize(kernel) {
+    // VMAP_STACK needs whole pages: 64 KiB pages make 64 KiB stacks.
+    const usual = pageShiftOf(kernel) === 16 && kernel.config?.enabled('VMAP_STACK') ? 64n * KIB : 16n * KIB;
+    return threadSizeOf(kernel, usual, 2n);
+  },
+  layout,
+  unpackImage: unpackArm64Image,
+  bootVariables(kernel, physicalBase) {
+    const text = kernel.symbols.address('_text') ?? kernel.segments[0]?.address ?? 0n;
+    return {
+      memstart_addr: physicalBase,
+      kimage_voffset: BigInt.asUintN(64, text - physicalBase),
+      vabits_actual: BigInt(addressBitsOf(kernel)),
+    };
+  },
+  prepare(_engine: Engine) {},
+};
+
+export const arm64: ArchDriver = { linuxArch: 'arm64', variants: [variant] };

@@ -1,0 +1,35 @@
+/** What several drivers say in the same words. */
+import type { Kernel } from '../src/kernel/kernel.js';
+import type { PageValidity } from './driver.js';
+
+/** Value of a kernel variable of `size` bytes; undefined when the symbol or its bytes are not there. */
+export function readWord(kernel: Kernel, symbol: string, size: 4 | 8): bigint | undefined {
+  const address = kernel.symbols.address(symbol);
+  const bytes = address === undefined ? undefined : kernel.read(address, size);
+  if (!bytes) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, size);
+  const little = kernel.endian === 'little';
+  return size === 4 ? BigInt(view.getUint32(0, little)) : view.getBigUint64(0, little);
+}
+
+/**
+ * THREAD_SIZE in bytes: the distance that the linker script keeps for the first task's stack (0500871f21b2, 4.16);
+ * where those symbols are not in the image, `usual`, times `kasanFactor` under KASAN.
+ */
+export function threadSizeOf(kernel: Kernel, usual: bigint, kasanFactor: bigint): bigint {
+  const start = kernel.symbols.address('__start_init_task');
+  const end = kernel.symbols.address('__end_init_task');
+  if (start !== undefined && end !== undefined && end > start) {
+    const size = end - start;
+    if (size >= 4096n && size <= 1n << 20n && (size & (size - 1n)) === 0n) return size;
+  }
+  return kernel.config?.enabled('KASAN') ? usual * kasanFactor : usual;
+}
+
+/** A kernel with one `mem_map` is FLATMEM, whatever is usual on its architecture. */
+export function pageValidityOf(kernel: Kernel, usual: PageValidity): PageValidity {
+  const { symbols } = kernel;
+  return symbols.address('mem_section') === undefined && symbols.address('mem_map') !== undefined
+    ? { kind: 'flatmem' }
+    : usual;
+}

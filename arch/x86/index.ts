@@ -1,0 +1,4 @@
+import type { ArchDriver } from '../driver.js';
+import { x86_64 } from './x86_64.js';
+
+export const x86: ArchDriver = { linuxArch: 'x86', variants: [x86_64] };

@@ -1,0 +1,162 @@
+import type { Engine } from '../../src/engine/engine.js';
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import type { MemoryLayout, Variant } from '../driver.js';
+import { x86_64Dump } from './dump.js';
+import { unpackX86Image } from './image.js';
+
+/** `__START_KERNEL_map`: where the kernel image's own mapping begins (arch/x86/include/asm/page_64_types.h). */
+const START_KERNEL_MAP = 0xffffffff80000000n;
+const MODULES_END = 0xffffffffff000000n;
+const KIB = 1024n;
+const GIB = 1n << 30n;
+const TIB = 1n << 40n;
+
+/** Addresses of four- and five-level page tables (Documentation/arch/x86/x86_64/mm.rst). */
+const FOUR_LEVEL = {
+  pageOffset: 0xffff888000000000n,
+  vmallocStart: 0xffffc90000000000n,
+  vmallocSize: 32n * TIB,
+  vmemmap: 0xffffea0000000000n,
+  physicalAddressBits: 46,
+  taskSize: (1n << 47n) - 4096n,
+};
+const FIVE_LEVEL = {
+  pageOffset: 0xff11000000000000n,
+  vmallocStart: 0xffa0000000000000n,
+  vmallocSize: 12800n * TIB,
+  vmemmap: 0xffd4000000000000n,
+  physicalAddressBits: 52,
+  taskSize: (1n << 56n) - 4096n,
+};
+/** PAGE_OFFSET before d52888aa2753 (4.20; also in 4.14.84 and 4.19.3) made room for the LDT remap. */
+const PAGE_OFFSET_BEFORE_4_20 = 0xffff880000000000n;
+
+function layout(kernel: Kernel): MemoryLayout {
+  const levels = (readWord(kernel, '__pgtable_l5_enabled', 4) ?? 0n) !== 0n ? FIVE_LEVEL : FOUR_LEVEL;
+  const { major, minor } = kernel.version;
+  const fixedPageOffset =
+    levels === FOUR_LEVEL && (major < 4 || (major === 4 && minor < 20)) ? PAGE_OFFSET_BEFORE_4_20 : levels.pageOffset;
+  // With RANDOMIZE_MEMORY (4.8 on) these are variables; their initial values are the fixed addresses of four levels.
+  const pageOffset = readWord(kernel, 'page_offset_base', 8) ?? fixedPageOffset;
+  const vmallocStart = readWord(kernel, 'vmalloc_base', 8) ?? levels.vmallocStart;
+  const vmemmap = readWord(kernel, 'vmemmap_base', 8) ?? levels.vmemmap;
+  const physBase = readWord(kernel, 'phys_base', 8) ?? 0n;
+  // KERNEL_IMAGE_SIZE: 1 GiB with RANDOMIZE_BASE, else 512 MiB.
+  const randomized = kernel.config
+    ? kernel.config.enabled('RANDOMIZE_BASE')
+    : kernel.symbols.address('kernel_randomize_memory') !== undefined;
+  const imageSize = randomized ? GIB : GIB / 2n;
+  return {
+    pageShift: 12,
+    pageOffset,
+    linearMaps: [
+      // __virt_addr_valid() looks at the image's mapping first; no address is in both.
+      { virtual: START_KERNEL_MAP, size: imageSize, physical: physBase },
+      { virtual: pageOffset, size: 1n << BigInt(levels.physicalAddressBits), physical: 0n },
+    ],
+    vmallocStart,
+    // VMALLOC_END is the last byte, and is_vmalloc_addr() wants less than that.
+    vmallocEnd: vmallocStart + levels.vmallocSize - 1n,
+    modulesStart: START_KERNEL_MAP + imageSize,
+    modulesEnd: MODULES_END,
+    vmemmap: kernel.symbols.address('mem_map') === undefined ? vmemmap : null,
+    pageValidity: pageValidityOf(kernel, {
+      kind: 'sparsemem',
+      sectionSizeBits: 27,
+      physicalAddressBits: levels.physicalAddressBits,
+    }),
+    kmap: [],
+    taskSize: levels.taskSize,
+    imageOffset: START_KERNEL_MAP - physBase,
+  };
+}
+
+/**
+ * arch_within_stack_frames() walks frames only under CONFIG_FRAME_POINTER. Where the config is not known, the prologue
+ * of the check itself tells: push %rbp; mov %rsp,%rbp within its first instructions.
+ */
+function hasFramePointers(kernel: Kernel): boolean {
+  if (kernel.config) return kernel.config.enabled('FRAME_POINTER');
+  const check = kernel.symbols.address('__check_object_size');
+  const code = check === undefined ? undefined : kernel.read(check, 24);
+  return code !== undefined && Buffer.from(code).includes(Buffer.of(0x55, 0x48, 0x89, 0xe5));
+}
+
+export const x86_64: Variant = {
+  name: 'x86_64',
+  bits: 64,
+  endian: 'little',
+  elfMachine: 62,
+  pageShifts: [12],
+  engine: { arch: 'X86', mode: ['64'] },
+  registers: {
+    pc: 'rip',
+    sp: 'rsp',
+    fp: 'rbp',
+    link: null,
+    arguments: ['rdi', 'rsi', 'rdx', 'rcx', 'r8', 'r9'],
+    returnValue: 'rax',
+    all: [
+      ...['rip', 'rsp', 'rbp', 'rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi'],
+      ...['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'],
+    ],
+  },
+  call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: true },
+  // pcpu_hot from 6.2 (e57ef2ed97c1) to 6.14, a variable of its own before.
+  current: { kind: 'memory', base: 'gs_base', symbols: ['pcpu_hot', 'current_task'], offset: 0n },
+  frames: { savedFrame: 0, returnAddress: 8, bias: 0, header: 16, checkedByKernel: hasFramePointers },
+  hasCurrentStackPointer: true,
+  // ud2
+  bug: { kind: 'invalid instruction', encodings: [Uint8Array.of(0x0f, 0x0b)] },
+  dump: x86_64Dump,
+  debianKernel: { architecture: 'amd64', metaPackage: 'linux-image-cloud-amd64' },
+  uaccess: [
+    {
+      symbol: '__check_object_size',
+      role: 'judge',
+      kernelPointer: 0,
+      size: 1,
+      direction: { argument: 2 },
+    },
+    { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+    ...(
+      [
+        // Up to 6.3 the CPU's features choose one of these; rep_movs_alternative (427fda2c8a49, 6.4) replaced them.
+        'copy_user_generic_unrolled',
+        'copy_user_generic_string',
+        'copy_user_enhanced_fast_string',
+      ] as const
+    ).map((symbol) => ({
+      symbol,
+      role: 'raw' as const,
+      kernelPointer: 0,
+      userPointer: 1,
+      size: 2,
+      sizeBits: 32 as const,
+      direction: 'by address' as const,
+    })),
+    {
+      symbol: 'rep_movs_alternative',
+      role: 'raw',
+      kernelPointer: 0,
+      userPointer: 1,
+      size: 3,
+      direction: 'by address',
+    },
+    ...(['__copy_user_nocache', '__copy_user_flushcache', 'copy_to_nontemporal'] as const).map((symbol) => ({
+      symbol,
+      role: 'raw' as const,
+      kernelPointer: 0,
+      userPointer: 1,
+      size: 2,
+      direction: 'by address' as const,
+    })),
+  ],
+  threadSize: (kernel) => threadSizeOf(kernel, 16n * KIB, 2n),
+  layout,
+  unpackImage: unpackX86Image,
+  bootVariables: () => ({}),
+  prepare(_engine: Engine) {},
+};

@@ -1,0 +1,180 @@
+/**
+ * ELF core files of whole machines, as QEMU's dump-guest-memory, kdump and virsh write them. The class and byte order of
+ * the file need not be the guest's: QEMU picks the class by the size of physical memory.
+ */
+import { badInput } from '../errors.js';
+import type { FileReader } from './file.js';
+
+const ET_CORE = 4;
+const PT_LOAD = 1;
+const PT_NOTE = 4;
+/** e_phnum when the real count is in sh_info of section header 0. */
+const PN_XNUM = 0xffff;
+/** p_paddr of segments that have none (/proc/kcore). */
+const NO_ADDRESS = 0xffff_ffff_ffff_ffffn;
+/** More program headers than any machine has memory blocks; each takes some hundred bytes here. */
+const MAXIMUM_SEGMENTS = 1 << 16;
+const MAXIMUM_NOTES_SIZE = 64 << 20;
+const MAXIMUM_NOTES = 1 << 16;
+
+export interface CoreSegment {
+  readonly physical: bigint;
+  readonly virtual: bigint;
+  /** Offset in the file and bytes there; may lie past the file's end. */
+  readonly offset: bigint;
+  readonly fileSize: bigint;
+  /** Bytes in memory; what is not in the file was left out by the dumper. */
+  readonly size: bigint;
+}
+
+export interface CoreNote {
+  readonly owner: string;
+  readonly type: number;
+  readonly data: Uint8Array;
+}
+
+export interface ElfCore {
+  readonly machine: number;
+  readonly bits: 32 | 64;
+  readonly littleEndian: boolean;
+  readonly segments: readonly CoreSegment[];
+  readonly notes: readonly CoreNote[];
+  /** What is odd and did not stop the reading. */
+  readonly warnings: readonly string[];
+}
+
+interface ProgramHeader extends CoreSegment {
+  readonly type: number;
+}
+
+/** Reads headers and notes of a core file; the memory itself is not touched. */
+export function readElfCore(file: FileReader): ElfCore {
+  const { path } = file;
+  const ident = file.read(0, 16);
+  if (!ident || ident[0] !== 0x7f || ident[1] !== 0x45 || ident[2] !== 0x4c || ident[3] !== 0x46) {
+    throw badInput(path, 'an ELF core file (a vmcore)', describeMagic(file, ident));
+  }
+  const bits = ident[4] === 1 ? 32 : ident[4] === 2 ? 64 : null;
+  if (bits === null) throw badInput(`${path}: byte 4`, 'ELF class 1 or 2', String(ident[4]));
+  if (ident[5] !== 1 && ident[5] !== 2) throw badInput(`${path}: byte 5`, 'ELF data encoding 1 or 2', String(ident[5]));
+  const littleEndian = ident[5] === 1;
+  const header = viewOf(file, 0n, bits === 64 ? 64 : 52);
+  if (!header) throw badInput(path, 'an ELF header', `a file of ${file.size} bytes`);
+  const type = header.getUint16(16, littleEndian);
+  if (type !== ET_CORE) throw badInput(path, 'an ELF file of type CORE (4)', `type ${type}`);
+
+  const wide = bits === 64;
+  const tableOffset = wide ? header.getBigUint64(32, littleEndian) : BigInt(header.getUint32(28, littleEndian));
+  const entrySize = header.getUint16(wide ? 54 : 42, littleEndian);
+  const minimum = wide ? 56 : 32;
+  if (entrySize < minimum) throw badInput(`${path}: e_phentsize`, `at least ${minimum}`, String(entrySize));
+  const count = segmentCount(file, header, wide, littleEndian);
+  const tableSize = count * entrySize;
+  const table = viewOf(file, tableOffset, tableSize);
+  if (!table) {
+    throw badInput(
+      `${path}: program headers`,
+      `${count} of ${entrySize} bytes at offset ${tableOffset}`,
+      `a file of ${file.size} bytes`,
+    );
+  }
+  const segments: CoreSegment[] = [];
+  const notes: CoreNote[] = [];
+  const warnings: string[] = [];
+  for (let index = 0; index < count; index++) {
+    const entry = programHeader(table, index * entrySize, wide, littleEndian);
+    if (entry.type === PT_LOAD && entry.physical === (wide ? NO_ADDRESS : NO_ADDRESS >> 32n)) {
+      warnings.push(`segment ${index} has no physical address and is left out`);
+    } else if (entry.type === PT_LOAD) segments.push(checkedSegment(entry, index, file, warnings));
+    else if (entry.type === PT_NOTE) readNotes(file, entry, littleEndian, notes, warnings);
+  }
+  if (segments.length === 0) throw badInput(path, 'at least one PT_LOAD segment', `none in ${count} program headers`);
+  return { machine: header.getUint16(18, littleEndian), bits, littleEndian, segments, notes, warnings };
+}
+
+function describeMagic(file: FileReader, ident: Uint8Array | undefined): string {
+  if (!ident) return `a file of ${file.size} bytes`;
+  const text = String.fromCharCode(...ident.subarray(0, 8));
+  if (text === 'KDUMP   ') return 'a kdump-compressed dump, which is not read yet (makedumpfile -E makes an ELF one)';
+  if (text.startsWith('makedump')) return 'a flattened dump (makedumpfile -R makes a plain one)';
+  return `bytes ${Buffer.from(ident.subarray(0, 4)).toString('hex')}`;
+}
+
+function viewOf(file: FileReader, offset: bigint, length: number): DataView | undefined {
+  if (offset > BigInt(file.size)) return undefined;
+  const bytes = file.read(Number(offset), length);
+  return bytes && new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function segmentCount(file: FileReader, header: DataView, wide: boolean, little: boolean): number {
+  const where = `${file.path}: e_phnum`;
+  let count = header.getUint16(wide ? 56 : 44, little);
+  if (count === PN_XNUM) {
+    const offset = wide ? header.getBigUint64(40, little) : BigInt(header.getUint32(32, little));
+    const section = offset === 0n ? undefined : viewOf(file, offset, wide ? 64 : 40);
+    if (!section) throw badInput(where, 'a section header 0 with the real count (PN_XNUM)', 'none');
+    count = section.getUint32(wide ? 44 : 28, little);
+  }
+  if (count === 0) throw badInput(where, 'at least 1 program header', '0');
+  if (count > MAXIMUM_SEGMENTS) throw badInput(where, `at most ${MAXIMUM_SEGMENTS} program headers`, String(count));
+  return count;
+}
+
+function programHeader(table: DataView, at: number, wide: boolean, little: boolean): ProgramHeader {
+  const long = (offset: number): bigint => table.getBigUint64(at + offset, little);
+  const word = (offset: number): bigint => BigInt(table.getUint32(at + offset, little));
+  const type = table.getUint32(at, little);
+  return wide
+    ? { type, offset: long(8), virtual: long(16), physical: long(24), fileSize: long(32), size: long(40) }
+    : { type, offset: word(4), virtual: word(8), physical: word(12), fileSize: word(16), size: word(20) };
+}
+
+function checkedSegment(entry: ProgramHeader, index: number, file: FileReader, warnings: string[]): CoreSegment {
+  const { physical, virtual, offset, fileSize, size } = entry;
+  const where = `${file.path}: segment ${index}`;
+  const extent = size > fileSize ? size : fileSize;
+  if (physical + extent > 1n << 64n) {
+    throw badInput(where, 'to end below 2^64', `0x${physical.toString(16)} + 0x${extent.toString(16)}`);
+  }
+  if (offset + fileSize > BigInt(file.size)) {
+    warnings.push(`segment ${index} ends at offset ${offset + fileSize}, the file at ${file.size}: truncated?`);
+  }
+  return { physical, virtual, offset, fileSize, size };
+}
+
+/** Adds the notes of one PT_NOTE. What does not fit into the file or the segment ends the reading with a warning. */
+function readNotes(file: FileReader, entry: CoreSegment, little: boolean, notes: CoreNote[], warnings: string[]): void {
+  if (entry.fileSize > BigInt(MAXIMUM_NOTES_SIZE)) {
+    throw badInput(`${file.path}: notes`, `at most ${MAXIMUM_NOTES_SIZE} bytes`, String(entry.fileSize));
+  }
+  const shared = viewOf(file, entry.offset, Number(entry.fileSize));
+  if (!shared) {
+    warnings.push(`the notes (${entry.fileSize} bytes at offset ${entry.offset}) lie past the end of the file`);
+    return;
+  }
+  // The reader's cache block is given back: notes outlive it.
+  const bytes = new Uint8Array(shared.buffer, shared.byteOffset, shared.byteLength).slice();
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at + 12 <= bytes.length; ) {
+    const nameSize = view.getUint32(at, little);
+    const dataSize = view.getUint32(at + 4, little);
+    const type = view.getUint32(at + 8, little);
+    const data = at + 12 + align4(nameSize);
+    if (data + dataSize > bytes.length || notes.length >= MAXIMUM_NOTES) {
+      warnings.push(`the notes stop making sense at byte ${at} of ${bytes.length}`);
+      return;
+    }
+    // Padding after the last note, and notes of size 0 that kdump leaves for CPUs without a state.
+    if (nameSize + dataSize + type > 0) {
+      const name = bytes.subarray(at + 12, at + 12 + nameSize);
+      const end = name.indexOf(0);
+      const owner = Buffer.from(end < 0 ? name : name.subarray(0, end)).toString('latin1');
+      notes.push({ owner, type, data: bytes.subarray(data, data + dataSize) });
+    }
+    at = data + align4(dataSize);
+  }
+}
+
+function align4(size: number): number {
+  return Math.ceil(size / 4) * 4;
+}

@@ -1,0 +1,102 @@
+/**
+ * A file that is read in pieces where they are needed, through a small cache: dumps are larger than memory, and nothing
+ * is mapped, so that a file that shrinks under our hands is a short read and not a SIGBUS.
+ */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { badInput, UsercopyError } from '../errors.js';
+
+const BLOCK_SHIFT = 16;
+const BLOCK_SIZE = 1 << BLOCK_SHIFT;
+/** 4 MiB in all. */
+const CACHED_BLOCKS = 64;
+
+export class FileReader {
+  readonly path: string;
+  /** Bytes, when it was opened. */
+  readonly size: number;
+  #descriptor: number | null;
+  /** Least recently used first. */
+  readonly #blocks = new Map<number, Uint8Array>();
+
+  private constructor(path: string, descriptor: number, size: number) {
+    this.path = path;
+    this.size = size;
+    this.#descriptor = descriptor;
+  }
+
+  /** Opens a regular file; anything else, and a file that cannot be read, is an error. */
+  static open(path: string): FileReader {
+    let descriptor: number;
+    try {
+      descriptor = openSync(path, 'r');
+    } catch (error) {
+      throw badInput(path, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
+    }
+    const status = fstatSync(descriptor);
+    if (!status.isFile()) {
+      closeSync(descriptor);
+      throw badInput(path, 'a regular file', status.isDirectory() ? 'a directory' : 'a device, pipe or socket');
+    }
+    return new FileReader(path, descriptor, status.size);
+  }
+
+  /** `length` bytes at `offset`; undefined when the file does not have them all. The result must not be written to. */
+  read(offset: number, length: number): Uint8Array | undefined {
+    if (!Number.isSafeInteger(offset) || offset < 0 || length < 0 || offset + length > this.size) return undefined;
+    const first = Math.floor(offset / BLOCK_SIZE);
+    const within = offset - first * BLOCK_SIZE;
+    if (within + length <= BLOCK_SIZE) {
+      const block = this.#block(first);
+      return within + length <= block.length ? block.subarray(within, within + length) : undefined;
+    }
+    const bytes = new Uint8Array(length);
+    return this.readInto(offset, bytes) ? bytes : undefined;
+  }
+
+  /** Fills `target` from `offset`, past the cache; false when the file does not have all of it. */
+  readInto(offset: number, target: Uint8Array): boolean {
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset + target.length > this.size) return false;
+    return this.#fill(offset, target) === target.length;
+  }
+
+  close(): void {
+    if (this.#descriptor !== null) closeSync(this.#descriptor);
+    this.#descriptor = null;
+    this.#blocks.clear();
+  }
+
+  #block(number: number): Uint8Array {
+    const cached = this.#blocks.get(number);
+    if (cached) {
+      this.#blocks.delete(number);
+      this.#blocks.set(number, cached);
+      return cached;
+    }
+    const start = number * BLOCK_SIZE;
+    const buffer = new Uint8Array(Math.min(BLOCK_SIZE, this.size - start));
+    const block = buffer.subarray(0, this.#fill(start, buffer));
+    if (this.#blocks.size >= CACHED_BLOCKS) this.#blocks.delete(this.#blocks.keys().next().value as number);
+    this.#blocks.set(number, block);
+    return block;
+  }
+
+  /** Bytes that were read: fewer than asked for only at the end of the file. */
+  #fill(offset: number, target: Uint8Array): number {
+    if (this.#descriptor === null) throw new UsercopyError('bad-input', `${this.path}: read after it was closed`);
+    let done = 0;
+    try {
+      while (done < target.length) {
+        const count = readSync(this.#descriptor, target, done, target.length - done, offset + done);
+        if (count === 0) break;
+        done += count;
+      }
+    } catch (error) {
+      throw badInput(
+        this.path,
+        `bytes at offset ${offset + done}`,
+        (error as NodeJS.ErrnoException).code ?? 'an error',
+      );
+    }
+    return done;
+  }
+}

@@ -1,0 +1,140 @@
+/** Physical memory of a dump: its segments in address order, read piece by piece. */
+import { badInput } from '../errors.js';
+import type { CoreSegment } from './elf-core.js';
+import type { FileReader } from './file.js';
+
+/** A run of physical memory that the file holds; `offset` in the file. */
+export interface PhysicalRange {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly offset: number;
+}
+
+/** Segments that overlap are sorted out by comparing each with its neighbours: not for any number of them. */
+const MAXIMUM_OVERLAPPING_SEGMENTS = 4096;
+
+/** No one read may ask for more; what is larger is a corrupt size. */
+const MAXIMUM_READ = 256 << 20;
+
+export class PhysicalMemory {
+  /** Disjoint and in address order. */
+  readonly ranges: readonly PhysicalRange[];
+  /** Bytes that two segments claim; the one that comes first in the file's table wins. */
+  readonly overlapping: bigint;
+  readonly #file: FileReader;
+  #last: PhysicalRange | null = null;
+
+  constructor(file: FileReader, segments: readonly CoreSegment[]) {
+    this.#file = file;
+    const layout = disjointRanges(segments, file);
+    this.ranges = layout.ranges;
+    this.overlapping = layout.overlapping;
+  }
+
+  /** Bytes that the file holds. */
+  get size(): bigint {
+    return this.ranges.reduce((sum, range) => sum + (range.end - range.start), 0n);
+  }
+
+  /** `length` bytes at a physical address; undefined unless the file holds them all. The result must not be written to. */
+  read(address: bigint, length: number): Uint8Array | undefined {
+    if (length < 0 || length > MAXIMUM_READ) return undefined;
+    const range = this.#find(address);
+    if (!range) return undefined;
+    if (address + BigInt(length) <= range.end) {
+      return this.#file.read(range.offset + Number(address - range.start), length);
+    }
+    const bytes = new Uint8Array(length);
+    return this.#gather(address, bytes) ? bytes : undefined;
+  }
+
+  /** Fills `target` from a physical address; false unless the file holds all of it. */
+  readInto(address: bigint, target: Uint8Array): boolean {
+    return target.length <= MAXIMUM_READ && this.#gather(address, target);
+  }
+
+  /** Bytes from `address` on that follow one another in the file, at most `limit`; 0 when the address is not there. */
+  available(address: bigint, limit: number): number {
+    const range = this.#find(address);
+    if (!range) return 0;
+    const rest = range.end - address;
+    return rest > BigInt(limit) ? limit : Number(rest);
+  }
+
+  #gather(address: bigint, target: Uint8Array): boolean {
+    for (let done = 0; done < target.length; ) {
+      const range = this.#find(address + BigInt(done));
+      if (!range) return false;
+      const within = address + BigInt(done) - range.start;
+      const count = Math.min(target.length - done, Number(range.end - range.start - within));
+      if (!this.#file.readInto(range.offset + Number(within), target.subarray(done, done + count))) return false;
+      done += count;
+    }
+    return true;
+  }
+
+  #find(address: bigint): PhysicalRange | undefined {
+    if (this.#last && address >= this.#last.start && address < this.#last.end) return this.#last;
+    let low = 0;
+    let high = this.ranges.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.ranges[middle]!.end <= address) low = middle + 1;
+      else high = middle;
+    }
+    const range = this.ranges[low];
+    if (!range || address < range.start) return undefined;
+    this.#last = range;
+    return range;
+  }
+}
+
+/** Cuts segments at the file's end and where an earlier one already has the address. */
+function disjointRanges(
+  segments: readonly CoreSegment[],
+  file: FileReader,
+): { ranges: PhysicalRange[]; overlapping: bigint } {
+  const fileSize = BigInt(file.size);
+  const claims = segments
+    .map((segment, order) => {
+      const present = segment.offset >= fileSize ? 0n : min(segment.fileSize, fileSize - segment.offset);
+      return { start: segment.physical, end: segment.physical + present, offset: segment.offset, order };
+    })
+    .filter((claim) => claim.end > claim.start)
+    .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.order - b.order));
+  const sorted = claims.every((claim, index) => index === 0 || claims[index - 1]!.end <= claim.start);
+  if (sorted) return { ranges: claims.map(toRange), overlapping: 0n };
+
+  if (claims.length > MAXIMUM_OVERLAPPING_SEGMENTS) {
+    throw badInput(file.path, `at most ${MAXIMUM_OVERLAPPING_SEGMENTS} segments when they overlap`, `${claims.length}`);
+  }
+  // Sweep over all ends; between two of them the open claim of the lowest order owns the bytes.
+  const points = [...new Set(claims.flatMap((claim) => [claim.start, claim.end]))].sort((a, b) => (a < b ? -1 : 1));
+  const ranges: PhysicalRange[] = [];
+  let overlapping = 0n;
+  let next = 0;
+  let open: typeof claims = [];
+  for (let index = 0; index + 1 < points.length; index++) {
+    const start = points[index]!;
+    const end = points[index + 1]!;
+    open = open.filter((claim) => claim.end > start);
+    while (next < claims.length && claims[next]!.start <= start) open.push(claims[next++]!);
+    if (open.length === 0) continue;
+    const owner = open.reduce((best, claim) => (claim.order < best.order ? claim : best));
+    if (open.length > 1) overlapping += end - start;
+    const offset = Number(owner.offset + (start - owner.start));
+    const previous = ranges.at(-1);
+    if (previous && previous.end === start && previous.offset + Number(start - previous.start) === offset) {
+      ranges[ranges.length - 1] = { ...previous, end };
+    } else ranges.push({ start, end, offset });
+  }
+  return { ranges, overlapping };
+}
+
+function toRange(claim: { start: bigint; end: bigint; offset: bigint }): PhysicalRange {
+  return { start: claim.start, end: claim.end, offset: Number(claim.offset) };
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}

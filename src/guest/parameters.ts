@@ -1,0 +1,110 @@
+/** A kernel and its architecture, put into the terms of the check. */
+import type { MemoryLayout, Variant } from '../../arch/driver.js';
+import { UsercopyError } from '../errors.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { introspectionOf } from '../kernel/structures.js';
+import type { AddressRange, CheckParameters, ProfileSwitches, Slot, StackParameters } from '../parameters.js';
+
+export interface ParameterOptions {
+  readonly switches: ProfileSwitches;
+  /** Walk frames although this kernel does not (`--frames`). */
+  readonly frames?: boolean;
+  /** See `StackParameters`; bytes. 0 when they are not known: the stack pointer at the entry is used. */
+  readonly depthOfCheck?: bigint;
+  readonly depthOfPrint?: bigint;
+}
+
+/** The kernel as it stands in some memory (a guest's RAM, a dump): same symbols and types, other bytes. */
+export function withMemory(kernel: Kernel, read: (address: bigint, length: number) => Uint8Array | undefined): Kernel {
+  return Object.freeze({ ...kernel, read });
+}
+
+function rangeOf(kernel: Kernel, start: string, end: string): AddressRange | null {
+  const from = kernel.symbols.address(start);
+  const to = kernel.symbols.address(end);
+  return from === undefined || to === undefined || to <= from ? null : { start: from, end: to };
+}
+
+/** `lm_alias()` of the text: where the linear map shows the same bytes; null where that is the same address. */
+function linearAlias(text: AddressRange | null, layout: MemoryLayout): AddressRange | null {
+  if (text === null) return null;
+  const linear = layout.linearMaps.find((map) => map.virtual === layout.pageOffset);
+  if (!linear) return null;
+  const start = BigInt.asUintN(64, text.start - layout.imageOffset - linear.physical + linear.virtual);
+  return start === text.start ? null : { start, end: start + (text.end - text.start) };
+}
+
+function stackParameters(kernel: Kernel, variant: Variant, options: ParameterOptions): StackParameters {
+  const word = kernel.bits / 8;
+  const taskStack = (): Slot => {
+    if (kernel.types === null) {
+      throw new UsercopyError(
+        'bad-input',
+        `kernel ${kernel.version.release}: its types are not known, so task_struct.stack cannot be found; give them with --btf`,
+      );
+    }
+    return { offset: kernel.types.struct('task_struct').offset('stack'), size: word };
+  };
+  const { frames } = variant;
+  return {
+    threadSize: variant.threadSize(kernel),
+    current: currentOf(kernel, variant, taskStack),
+    depthOfCheck: options.depthOfCheck ?? 0n,
+    depthOfPrint: options.depthOfPrint ?? 0n,
+    frames:
+      options.frames || frames.checkedByKernel(kernel)
+        ? {
+            savedFrame: frames.savedFrame,
+            header: frames.header,
+            entryToCaller: variant.call.pushesReturnAddress ? word : 0,
+            bias: frames.bias,
+          }
+        : null,
+  };
+}
+
+function currentOf(kernel: Kernel, variant: Variant, taskStack: () => Slot): StackParameters['current'] {
+  const { current } = variant;
+  switch (current.kind) {
+    case 'register':
+      return { kind: 'register', taskStack: taskStack() };
+    case 'masked stack pointer':
+      return { kind: 'masked stack pointer' };
+    case 'memory': {
+      const address = current.symbols
+        .map((symbol) => kernel.symbols.address(symbol))
+        .find((found) => found !== undefined);
+      if (address === undefined && current.symbols.length > 0) {
+        throw new UsercopyError(
+          'bad-input',
+          `kernel ${kernel.version.release}: expected a symbol ${current.symbols.join(' or ')} that leads to the current task, found none`,
+        );
+      }
+      return { kind: 'memory', offset: (address ?? 0n) + current.offset, taskStack: taskStack() };
+    }
+  }
+}
+
+/**
+ * Everything the check has to know of a kernel. `kernel.read` must show the memory that is judged (`withMemory`), since
+ * some of the layout is kept in variables.
+ * @throws UsercopyError `bad-input` when the kernel lacks a symbol or type that its own check would use.
+ */
+export function checkParametersOf(kernel: Kernel, variant: Variant, options: ParameterOptions): CheckParameters {
+  const layout = variant.layout(kernel);
+  const text = rangeOf(kernel, '_stext', '_etext');
+  return {
+    bits: kernel.bits,
+    endian: kernel.endian,
+    pageShift: layout.pageShift,
+    switches: { ...options.switches, depth: options.switches.depth && variant.hasCurrentStackPointer },
+    text,
+    linearText: linearAlias(text, layout),
+    rodata: rangeOf(kernel, '__start_rodata', '__end_rodata'),
+    data: rangeOf(kernel, '_sdata', '_edata'),
+    bss: rangeOf(kernel, '__bss_start', '__bss_stop'),
+    taskSize: layout.taskSize,
+    stack: stackParameters(kernel, variant, options),
+    introspection: introspectionOf(kernel, layout),
+  };
+}

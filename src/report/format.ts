@@ -1,0 +1,73 @@
+/** A verdict in the kernel's own words. Addresses and numbers are formatted as printk does. */
+import type { Bits } from '../kernel/kernel.js';
+import type { Copy, Refusal, Verdict } from '../verdict.js';
+
+/** What the wording depends on, besides the verdict. */
+export interface MessageStyle {
+  /** `old`: report_usercopy() up to 4.15. `new`: usercopy_abort(), b394d468e7d7 (4.16) on. */
+  readonly format: 'old' | 'new';
+  readonly bits: Bits;
+  readonly allocator: 'SLUB' | 'SLAB';
+}
+
+/** Type in brackets of the old format; slab refusals print the cache's name there. */
+const OLD_TYPE: Readonly<Record<Refusal, string | null>> = {
+  'wrapped address': '<wrapped address>',
+  'null address': '<null>',
+  'process stack': '<process stack>',
+  kmap: '<kmap>',
+  vmalloc: '<vmalloc>',
+  'vmalloc, no area': '<vmalloc>',
+  'slab object': null,
+  'slab object in left red zone': null,
+  'slab object not in slab page': null,
+  'slab object index out of range': null,
+  'page alloc': '<page alloc>',
+  rodata: '<rodata>',
+  'spans multiple pages': '<spans multiple pages>',
+  'spans Reserved and non-Reserved pages': '<spans Reserved and non-Reserved pages>',
+  'spans CMA and non-CMA pages': '<spans CMA and non-CMA pages>',
+  'kernel text': '<kernel text>',
+  'linear kernel text': '<linear kernel text>',
+};
+
+/** `%p` before 4.15 hashed it: all digits, no 0x; NULL as a word of the same width (lib/vsprintf.c, pointer()). */
+function formatPointer(pointer: bigint, bits: Bits): string {
+  const width = bits / 4;
+  return pointer === 0n ? '(null)'.padStart(width) : pointer.toString(16).padStart(width, '0');
+}
+
+/** Name and quoted detail of the new format. */
+function newName(by: Refusal, cache: string | null, allocator: 'SLUB' | 'SLAB'): [name: string, detail: string | null] {
+  switch (by) {
+    case 'slab object':
+      return [`${allocator} object`, cache];
+    case 'slab object in left red zone':
+      return ['SLUB object in left red zone', cache];
+    case 'slab object not in slab page':
+      return ['SLUB object not in SLUB page?!', null];
+    case 'vmalloc, no area':
+      return ['vmalloc', 'no area'];
+    default:
+      return [by, null];
+  }
+}
+
+/**
+ * The line that the kernel prints for a refused copy, without the log prefix; null when it prints none: for a good copy,
+ * for an unreadable one, and for SLAB's `BUG_ON(objnr >= cachep->num)`.
+ */
+export function formatMessage(verdict: Verdict, copy: Copy, style: MessageStyle): string | null {
+  if (verdict.outcome !== 'bad' || verdict.by === 'slab object index out of range') return null;
+  const exposes = copy.direction === 'to_user';
+  const cache = verdict.object?.cache ?? null;
+  if (style.format === 'old') {
+    const attempt = exposes ? 'exposure attempt detected from' : 'overwrite attempt detected to';
+    const type = OLD_TYPE[verdict.by] ?? cache ?? 'unknown';
+    return `usercopy: kernel memory ${attempt} ${formatPointer(copy.pointer, style.bits)} (${type}) (${copy.size} bytes)`;
+  }
+  const attempt = exposes ? 'exposure attempt detected from' : 'overwrite attempt detected to';
+  const [name, detail] = newName(verdict.by, cache, style.allocator);
+  const quoted = detail === null ? '' : ` '${detail}'`;
+  return `usercopy: Kernel memory ${attempt} ${name}${quoted} (offset ${verdict.offset}, size ${verdict.size})!`;
+}

@@ -51,7 +51,7 @@ interface ProgramHeader extends CoreSegment {
 export function readElfCore(file: FileReader): ElfCore {
   const { path } = file;
   const ident = file.read(0, 16);
-  if (!ident || ident[0] !== 0x7f || ident[1] !== 0x45 || ident[2] !== 0x4c || ident[3] !== 0x46) {
+  if (ident?.[0] !== 0x7f || ident[1] !== 0x45 || ident[2] !== 0x4c || ident[3] !== 0x46) {
     throw badInput(path, 'an ELF core file (a vmcore)', describeMagic(file, ident));
   }
   const bits = ident[4] === 1 ? 32 : ident[4] === 2 ? 64 : null;
@@ -132,9 +132,10 @@ function programHeader(table: DataView, at: number, wide: boolean, little: boole
 function checkedSegment(entry: ProgramHeader, index: number, file: FileReader, warnings: string[]): CoreSegment {
   const { physical, virtual, offset, fileSize, size } = entry;
   const where = `${file.path}: segment ${index}`;
-  const extent = size > fileSize ? size : fileSize;
-  if (physical + extent > 1n << 64n) {
-    throw badInput(where, 'to end below 2^64', `0x${physical.toString(16)} + 0x${extent.toString(16)}`);
+  for (const extent of [size, fileSize]) {
+    if (physical + extent > 1n << 64n) {
+      throw badInput(where, 'to end below 2^64', `0x${physical.toString(16)} + 0x${extent.toString(16)}`);
+    }
   }
   if (offset + fileSize > BigInt(file.size)) {
     warnings.push(`segment ${index} ends at offset ${offset + fileSize}, the file at ${file.size}: truncated?`);

@@ -97,7 +97,8 @@ function disjointRanges(
   const fileSize = BigInt(file.size);
   const claims = segments
     .map((segment, order) => {
-      const present = segment.offset >= fileSize ? 0n : min(segment.fileSize, fileSize - segment.offset);
+      const rest = segment.offset >= fileSize ? 0n : fileSize - segment.offset;
+      const present = rest < segment.fileSize ? rest : segment.fileSize;
       return { start: segment.physical, end: segment.physical + present, offset: segment.offset, order };
     })
     .filter((claim) => claim.end > claim.start)
@@ -133,8 +134,4 @@ function disjointRanges(
 
 function toRange(claim: { start: bigint; end: bigint; offset: bigint }): PhysicalRange {
   return { start: claim.start, end: claim.end, offset: Number(claim.offset) };
-}
-
-function min(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
 }

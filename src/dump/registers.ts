@@ -25,8 +25,8 @@ export function registersFromNotes(
     const cpu = counts.get(kind) ?? 0;
     counts.set(kind, cpu + 1);
     if (cpu >= MAXIMUM_CPUS) return;
-    let registers = cpus[cpu];
-    if (!registers) cpus.push((registers = new Map()));
+    const registers = cpus[cpu] ?? new Map<string, bigint>();
+    cpus[cpu] = registers;
     for (const [name, value] of values) if (!registers.has(name)) registers.set(name, value);
   };
   for (const note of notes) {

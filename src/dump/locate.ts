@@ -1,0 +1,214 @@
+/**
+ * Finds the kernel in a dump: its page tables, and how far KASLR moved it. What the kernel says of itself (VMCOREINFO)
+ * comes first, then the CPU's registers, then a search for the banner that every kernel carries.
+ */
+import type { Variant } from '../../arch/driver.js';
+import type { DumpConvention, KernelNotes, PageTables, RegisterValues } from '../../arch/dump.js';
+import { badInput } from '../errors.js';
+import type { Kernel } from '../kernel/kernel.js';
+import type { PhysicalMemory } from './physical.js';
+import { findInMemory } from './search.js';
+import { VirtualMemory } from './virtual.js';
+import { Vmcoreinfo } from './vmcoreinfo.js';
+
+export interface Located {
+  readonly memory: VirtualMemory;
+  /** Bytes that the running kernel lies above the addresses of its image. */
+  readonly slide: bigint;
+  /** Virtual minus physical address of the kernel image. */
+  readonly imageOffset: bigint;
+  /** How it was found, for people. */
+  readonly by: string;
+}
+
+export interface Evidence {
+  readonly path: string;
+  readonly variant: Variant;
+  readonly convention: DumpConvention;
+  readonly physical: PhysicalMemory;
+  readonly registers: readonly RegisterValues[];
+  readonly vmcoreinfo: Vmcoreinfo | null;
+  /** The kernel image that the dump is said to be of; null when there is none. */
+  readonly image: Kernel | null;
+}
+
+/** Occurrences of the banner in memory that are tried as the image's own: logs and files hold copies of it. */
+const MAXIMUM_BANNERS = 64;
+const word = (value: bigint): bigint => BigInt.asUintN(64, value);
+
+/** @throws UsercopyError `bad-input` when the kernel is not found, or is not the one of the image. */
+export function locateKernel(evidence: Evidence): Located {
+  const banner = evidence.image && bannerOf(evidence.image);
+  const found =
+    (evidence.vmcoreinfo && byNotes(evidence, evidence.vmcoreinfo, banner)) ??
+    byRegisters(evidence, banner) ??
+    byBanner(evidence, banner) ??
+    byNotesInMemory(evidence, banner);
+  if (found) return found;
+  const { path, image, vmcoreinfo } = evidence;
+  const said = vmcoreinfo?.text('OSRELEASE');
+  if (image && said !== undefined && said !== image.version.release) {
+    throw badInput(
+      path,
+      `memory of kernel ${image.version.release}, as the image given with --kernel`,
+      `kernel ${said}`,
+    );
+  }
+  throw badInput(
+    path,
+    image
+      ? `memory of the kernel ${image.version.release} given with --kernel`
+      : 'a kernel (VMCOREINFO, or its image with --kernel)',
+    'none: no page tables lead to it',
+  );
+}
+
+interface Banner {
+  /** Virtual address in the image. */
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+}
+
+/** `linux_banner` of an image: by its text, since images without KALLSYMS_ALL have no data symbols. */
+function bannerOf(image: Kernel): Banner | null {
+  const { banner } = image.version;
+  if (banner === null) return null;
+  const bytes = Buffer.from(banner.trimEnd(), 'latin1');
+  const symbol = image.symbols.address('linux_banner');
+  if (symbol !== undefined && Buffer.from(image.read(symbol, bytes.length) ?? []).equals(bytes)) {
+    return { address: symbol, bytes };
+  }
+  for (const segment of image.segments) {
+    const at = Buffer.from(segment.bytes.buffer, segment.bytes.byteOffset, segment.bytes.length).indexOf(bytes);
+    if (at >= 0) return { address: segment.address + BigInt(at), bytes };
+  }
+  return null;
+}
+
+/** Whether the tables show the image's banner at `slide`. */
+function shows(memory: VirtualMemory, banner: Banner, slide: bigint): boolean {
+  const there = memory.read(word(banner.address + slide), banner.bytes.length);
+  return there !== undefined && Buffer.compare(there, banner.bytes) === 0;
+}
+
+function open({ physical, convention, registers }: Evidence, tables: PageTables): VirtualMemory {
+  return new VirtualMemory(physical, convention, tables, registers[0] ?? new Map());
+}
+
+function byNotes(evidence: Evidence, notes: Vmcoreinfo, banner: Banner | null, where = 'VMCOREINFO'): Located | null {
+  const { convention, image } = evidence;
+  const imageOffset = convention.imageOffsetFromNotes(notes);
+  const text = notes.symbol('_stext');
+  if (imageOffset === null || text === undefined) return null;
+  const linked = image?.symbols.address('_stext');
+  const slide = linked === undefined ? (notes.kernelOffset ?? 0n) : word(text - linked);
+  for (const tables of tablesFromNotes(evidence, notes, imageOffset)) {
+    const memory = open(evidence, tables);
+    if (memory.translate(text)?.physical !== word(text - imageOffset)) continue;
+    if (banner && !shows(memory, banner, slide)) continue;
+    return { memory, slide, imageOffset, by: where };
+  }
+  return null;
+}
+
+/** The kernel's own table in the shape that it tells, then in every other, then what the CPU uses. */
+function* tablesFromNotes(evidence: Evidence, notes: KernelNotes, imageOffset: bigint): Iterable<PageTables> {
+  const { convention } = evidence;
+  const told = convention.shapeFromNotes(notes);
+  const symbol = ['swapper_pg_dir', ...convention.rootSymbols]
+    .map((name) => notes.symbol(name))
+    .find((address) => address !== undefined);
+  if (symbol !== undefined) {
+    const root = word(symbol - imageOffset);
+    if (told) yield { ...told, root };
+    for (const shape of convention.shapes) yield { ...shape, root };
+  }
+  for (const registers of evidence.registers) yield* convention.fromRegisters(registers);
+}
+
+/** The CPU's tables and, for each place that KASLR may choose, a look whether the banner is there. */
+function byRegisters(evidence: Evidence, banner: Banner | null): Located | null {
+  const { convention } = evidence;
+  const { placement } = convention;
+  if (!banner || placement.kind === 'variable') return null;
+  for (const registers of evidence.registers) {
+    for (const tables of convention.fromRegisters(registers)) {
+      const memory = open(evidence, tables);
+      for (const slide of slides(evidence, banner)) {
+        if (shows(memory, banner, slide)) return withOffset(memory, banner, slide, "the CPU's registers");
+      }
+    }
+  }
+  return null;
+}
+
+function* slides({ convention }: Evidence, banner: Banner): Iterable<bigint> {
+  yield 0n;
+  if (convention.placement.kind !== 'slots') return;
+  const { start, end, step } = convention.placement;
+  const first = start + ((banner.address - start) & (step - 1n));
+  for (let address = first; address < end; address += step) {
+    if (address !== banner.address) yield word(address - banner.address);
+  }
+}
+
+function withOffset(memory: VirtualMemory, banner: Banner, slide: bigint, by: string): Located {
+  const address = word(banner.address + slide);
+  const physical = memory.translate(address)?.physical ?? 0n;
+  return { memory, slide, imageOffset: word(address - physical), by };
+}
+
+/** Searches physical memory for the image's banner, and takes the page tables that lie as far from it as in the image. */
+function byBanner(evidence: Evidence, banner: Banner | null): Located | null {
+  const { convention, physical, image } = evidence;
+  if (!banner || !image) return null;
+  const rootSymbol = convention.rootSymbols
+    .map((name) => image.symbols.address(name))
+    .find((found) => found !== undefined);
+  for (const found of findInMemory(physical, banner.bytes, MAXIMUM_BANNERS)) {
+    const linkedToPhysical = found - banner.address;
+    const roots: PageTables[] = evidence.registers.flatMap((registers) => [...convention.fromRegisters(registers)]);
+    if (rootSymbol !== undefined) {
+      const root = word(rootSymbol + linkedToPhysical);
+      roots.push(...convention.shapes.map((shape) => ({ ...shape, root })));
+    }
+    for (const tables of roots) {
+      const memory = open(evidence, tables);
+      for (const slide of slidesFrom(evidence, banner, image, linkedToPhysical)) {
+        if (memory.translate(word(banner.address + slide))?.physical === found) {
+          return withOffset(memory, banner, slide, 'the banner in memory');
+        }
+      }
+    }
+  }
+  return null;
+}
+
+function* slidesFrom(evidence: Evidence, banner: Banner, image: Kernel, linkedToPhysical: bigint): Iterable<bigint> {
+  const { placement } = evidence.convention;
+  if (placement.kind !== 'variable') {
+    yield* slides(evidence, banner);
+    return;
+  }
+  const symbol = image.symbols.address(placement.symbol);
+  const bytes =
+    symbol === undefined ? undefined : evidence.physical.read(word(symbol + linkedToPhysical), image.bits / 8);
+  if (!bytes) return;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const little = image.endian === 'little';
+  const offset = image.bits === 64 ? view.getBigUint64(0, little) : BigInt(view.getUint32(0, little));
+  yield word(offset + linkedToPhysical);
+}
+
+/** kdump's copy of VMCOREINFO lies in memory even when the dump carries no such note; it fills a page of its own. */
+function byNotesInMemory(evidence: Evidence, banner: Banner | null): Located | null {
+  for (const found of findInMemory(evidence.physical, Buffer.from('OSRELEASE='), MAXIMUM_BANNERS, 4096n)) {
+    const page = evidence.physical.read(found, 4096);
+    if (!page) continue;
+    const end = page.indexOf(0);
+    const notes = new Vmcoreinfo(end < 0 ? page : page.subarray(0, end));
+    const located = byNotes(evidence, notes, banner, 'VMCOREINFO in memory');
+    if (located) return located;
+  }
+  return null;
+}

@@ -1,0 +1,34 @@
+/** Searches a dump's physical memory for bytes. */
+import type { PhysicalMemory } from './physical.js';
+
+const CHUNK = 4 << 20;
+
+/**
+ * Physical addresses at which `bytes` stand, in address order, at most `limit`; with `alignment` only multiples of it.
+ * Occurrences across a hole between two segments are not found.
+ */
+export function* findInMemory(
+  memory: PhysicalMemory,
+  bytes: Uint8Array,
+  limit: number,
+  alignment = 1n,
+): Iterable<bigint> {
+  if (bytes.length === 0 || bytes.length > CHUNK / 2) return;
+  let count = 0;
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  for (const range of memory.ranges) {
+    // Chunks overlap by what an occurrence may stick out.
+    for (let start = range.start; start < range.end; start += BigInt(CHUNK - bytes.length + 1)) {
+      const rest = range.end - start;
+      const chunk = rest < BigInt(CHUNK) ? buffer.subarray(0, Number(rest)) : buffer;
+      if (!memory.readInto(start, chunk)) break;
+      for (let at = chunk.indexOf(bytes); at >= 0; at = chunk.indexOf(bytes, at + 1)) {
+        const address = start + BigInt(at);
+        if (address % alignment !== 0n) continue;
+        yield address;
+        if (++count >= limit) return;
+      }
+      if (rest <= BigInt(CHUNK)) break;
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The kernel as it runs in a dump: the symbols of its image moved to where KASLR put it, its types, and the bytes of the
+ * dump's memory. Without an image the symbols and types come from that memory too.
+ */
+import type { Kernel, KernelSymbol, Segment, SymbolTable } from '../kernel/kernel.js';
+import type { Located } from './locate.js';
+import type { VirtualMemory } from './virtual.js';
+
+const word = (value: bigint): bigint => BigInt.asUintN(64, value);
+
+/** A symbol table whose kernel addresses lie `slide` higher. Symbols below the image (per-cpu offsets, constants) stay. */
+export class SlidSymbols implements SymbolTable {
+  readonly count: number;
+  readonly source: SymbolTable['source'];
+  readonly #table: SymbolTable;
+  readonly #slide: bigint;
+  /** Lowest address that moves. */
+  readonly #start: bigint;
+
+  constructor(table: SymbolTable, slide: bigint) {
+    this.#table = table;
+    this.#slide = slide;
+    this.#start = table.address('_text') ?? table.address('_stext') ?? 0n;
+    this.count = table.count;
+    this.source = table.source;
+  }
+
+  address(name: string): bigint | undefined {
+    const found = this.#table.address(name);
+    return found === undefined ? undefined : this.#moved(found);
+  }
+
+  get(name: string): KernelSymbol | undefined {
+    const found = this.#table.get(name);
+    return found && this.#symbol(found);
+  }
+
+  all(name: string): readonly KernelSymbol[] {
+    return this.#table.all(name).map((symbol) => this.#symbol(symbol));
+  }
+
+  find(address: bigint): { readonly symbol: KernelSymbol; readonly offset: bigint } | undefined {
+    const linked = word(address - this.#slide);
+    const found = this.#table.find(linked >= this.#start ? linked : address);
+    return found && { symbol: this.#symbol(found.symbol), offset: found.offset };
+  }
+
+  *[Symbol.iterator](): Iterator<KernelSymbol> {
+    for (const symbol of this.#table) yield this.#symbol(symbol);
+  }
+
+  #moved(address: bigint): bigint {
+    return address >= this.#start ? word(address + this.#slide) : address;
+  }
+
+  #symbol(symbol: KernelSymbol): KernelSymbol {
+    return { ...symbol, address: this.#moved(symbol.address) };
+  }
+}
+
+/** The image's kernel, seen in the dump. Its `segments` stay the image's own, at the addresses that it was linked for. */
+export function kernelInDump(image: Kernel, located: Located): Kernel {
+  return Object.freeze({
+    variant: image.variant,
+    bits: image.bits,
+    endian: image.endian,
+    segments: image.segments,
+    symbols: new SlidSymbols(image.symbols, located.slide),
+    types: image.types,
+    version: image.version,
+    config: image.config,
+    read: (address: bigint, length: number) => located.memory.read(address, length),
+  });
+}
+
+/** More than any kernel image with its data; a larger mapping is not one. */
+const MAXIMUM_IMAGE = 256n << 20n;
+const STEP = 2n << 20n;
+const PAGE = 4096;
+
+/**
+ * The mapped memory around a kernel address, as far as the dump holds it without a gap of 2 MiB: the kernel image as it
+ * lies in memory. Pages that are not mapped (freed init code) read as zero.
+ */
+export function imageSegment(memory: VirtualMemory, inside: bigint, imageOffset: bigint): Segment {
+  const belongs = (address: bigint): boolean => {
+    for (let page = address; page < address + STEP; page += BigInt(PAGE)) {
+      if (memory.translate(page)?.physical === word(page - imageOffset)) return true;
+    }
+    return false;
+  };
+  let start = inside & ~(STEP - 1n);
+  while (start >= STEP && inside - start < MAXIMUM_IMAGE && belongs(start - STEP)) start -= STEP;
+  let end = (inside & ~(STEP - 1n)) + STEP;
+  while (end - start < MAXIMUM_IMAGE && end + STEP <= 1n << 64n && belongs(end)) end += STEP;
+  const bytes = new Uint8Array(Number(end - start));
+  for (let at = 0; at < bytes.length; ) {
+    const address = start + BigInt(at);
+    const run = memory.run(address, bytes.length - at);
+    const length = run?.length ?? PAGE;
+    const piece = bytes.subarray(at, at + length);
+    if (run && !memory.readInto(address, piece)) piece.fill(0);
+    at += length;
+  }
+  return { address: start, physical: word(start - imageOffset), bytes, size: BigInt(bytes.length) };
+}

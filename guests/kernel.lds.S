@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One layout for every architecture; the addresses come from arch/<arch>.h. */
+#include ARCH_HEADER
+
+ENTRY(guest_init)
+
+PHDRS {
+	text PT_LOAD FLAGS(5);
+	rodata PT_LOAD FLAGS(4);
+	data PT_LOAD FLAGS(6);
+}
+
+SECTIONS {
+	. = KIMAGE_VADDR;
+	_text = .;
+	.text : AT(ADDR(.text) - KIMAGE_VADDR + KIMAGE_PHYS) {
+		_stext = .;
+		*(.text .text.*)
+		_etext = .;
+	} :text
+
+	. = ALIGN(4096);
+	__start_rodata = .;
+	.rodata : AT(ADDR(.rodata) - KIMAGE_VADDR + KIMAGE_PHYS) {
+		*(.rodata .rodata.*)
+		. = ALIGN(4096);
+	} :rodata
+	__end_rodata = .;
+
+	.data : AT(ADDR(.data) - KIMAGE_VADDR + KIMAGE_PHYS) {
+		_sdata = .;
+		*(.data..init_stack)
+		*(.data .data.* .sdata .sdata.*)
+		_edata = .;
+	} :data
+
+	. = ALIGN(4096);
+	__bss_start = .;
+	.bss : AT(ADDR(.bss) - KIMAGE_VADDR + KIMAGE_PHYS) {
+		*(.bss .bss.* .sbss .sbss.* COMMON)
+		. = ALIGN(4096);
+	} :data
+	__bss_stop = .;
+	_end = .;
+
+	guest_image_size = ABSOLUTE(ALIGN(_end - _text, 0x200000));
+
+	/DISCARD/ : { *(.comment) *(.note*) *(.eh_frame*) *(.ARM.attributes) *(.gnu.attributes) }
+}

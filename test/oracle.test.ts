@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 import type { CheckParameters, Declaration, StackParameters } from '../src/parameters.js';
 import type { Direction, Verdict } from '../src/verdict.js';
 import { oracle } from './oracle.js';
-import { ERAS, reciprocalOf } from './worlds.js';
+import { ERAS } from './worlds/eras.js';
+import { reciprocalOf } from './worlds/structures.js';
 
 const NO_STACK: StackParameters = {
   threadSize: 0x4000n,

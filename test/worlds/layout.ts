@@ -1,4 +1,4 @@
-import type { Slot } from '../src/parameters.js';
+import type { Slot } from '../../src/parameters.js';
 import type { Random } from './random.js';
 
 /** A structure whose fields lie at random, naturally aligned places. */

@@ -4,7 +4,7 @@
  * is not enough.
  */
 import type { Engine, EngineSpec } from '../src/engine/engine.js';
-import type { Bits, Endian, Kernel, Segment } from '../src/kernel/kernel.js';
+import type { Bits, Endian, Kernel } from '../src/kernel/kernel.js';
 import type { DumpConvention } from './dump.js';
 
 /** Argument of a function, by position from 0; or a fixed value. */
@@ -87,6 +87,16 @@ export type BugSignature =
   | { readonly kind: 'invalid instruction'; readonly encodings: readonly Uint8Array[] }
   | { readonly kind: 'interrupt'; readonly number: number };
 
+/** How code that a static key guards is patched (`struct jump_entry`, include/linux/jump_label.h). */
+export interface StaticBranch {
+  /** HAVE_ARCH_JUMP_LABEL_RELATIVE: entries hold distances { s32 code, s32 target, long key } instead of addresses. */
+  relativeEntries(kernel: Kernel): boolean;
+  /** The instruction at `code` that jumps to `target`, as long as the one that stands there (`existing`, 8 bytes). */
+  jump(code: bigint, target: bigint, existing: Uint8Array): Uint8Array;
+  /** The instruction that does nothing, of the same length. */
+  nop(existing: Uint8Array): Uint8Array;
+}
+
 /** Virtual addresses [virtual, virtual + size) that are physical [physical, …) by adding a constant. */
 export interface LinearMap {
   readonly virtual: bigint;
@@ -94,12 +104,18 @@ export interface LinearMap {
   readonly physical: bigint;
 }
 
+/** SECTION_SIZE_BITS and MAX_PHYSMEM_BITS. */
+export interface SectionBits {
+  readonly sectionSizeBits: number;
+  readonly physicalAddressBits: number;
+}
+
 /** How `virt_addr_valid()` tells whether a page frame has a struct page. */
 export type PageValidity =
   /** SPARSEMEM: `mem_section[]`, with the bits that the architecture gives. */
-  | { readonly kind: 'sparsemem'; readonly sectionSizeBits: number; readonly physicalAddressBits: number }
-  /** `memblock.memory` has the address (arm, arm64 before 5.14 and after). */
-  | { readonly kind: 'memblock'; readonly sectionSizeBits: number; readonly physicalAddressBits: number }
+  | ({ readonly kind: 'sparsemem' } & SectionBits)
+  /** `memblock.memory` has the address (arm, arm64); with `sections` they are asked before. */
+  | { readonly kind: 'memblock'; readonly sections?: SectionBits }
   /** FLATMEM: frames below `max_mapnr`. */
   | { readonly kind: 'flatmem' };
 
@@ -130,20 +146,30 @@ export interface MemoryLayout {
 export interface UnpackedImage {
   /** What it was: `bzImage (lz4)`. */
   readonly format: string;
-  /** An ELF file, or raw memory at `address`. */
+  /** An ELF file, or the bytes that the boot code would put in memory. */
   readonly payload:
     | { readonly kind: 'elf'; readonly bytes: Uint8Array }
-    | { readonly kind: 'flat'; readonly segment: Segment };
+    | {
+        readonly kind: 'flat';
+        readonly bytes: Uint8Array;
+        /** Virtual address that it was linked for; null when only its contents can tell (kallsyms, relocations). */
+        readonly address: bigint | null;
+        /** Bytes in memory, bss included; null where the wrapper does not say. */
+        readonly memorySize: bigint | null;
+      };
 }
 
 /** Functions that boot wrappers need from `src/kernel/`; given as an argument so that a driver imports no library. */
 export interface ImageTools {
-  /** Unpacks a payload by its magic; null when none is known at `offset`. At most `limit` bytes come out, else an error. */
+  /**
+   * Unpacks the payload that begins at `offset`, by its magic; null when no known magic is there. At most `limit` bytes
+   * come out; more, or a corrupt payload, is a `bad-input` error. What follows the payload's own end is ignored.
+   */
   decompress(
     bytes: Uint8Array,
     offset: number,
     limit: number,
-  ): { readonly bytes: Uint8Array; readonly format: string } | null;
+  ): Promise<{ readonly bytes: Uint8Array; readonly format: string } | null>;
 }
 
 export interface Variant {
@@ -153,6 +179,8 @@ export interface Variant {
   readonly endian: Endian;
   /** ELF e_machine. */
   readonly elfMachine: number;
+  /** ELF type of the relocation "base + addend" (R_*_RELATIVE): relocatable kernels carry a table of them. */
+  readonly relativeRelocation: number;
   /** log2 of the page sizes that its kernels are built with, the usual one first. */
   readonly pageShifts: readonly number[];
   readonly engine: EngineSpec | { readonly unsupported: string };
@@ -160,6 +188,7 @@ export interface Variant {
   readonly call: CallingConvention;
   readonly current: CurrentTask;
   readonly frames: FrameConvention;
+  readonly staticBranch: StaticBranch;
   /** ARCH_HAS_CURRENT_STACK_POINTER (2792d84e6da5, 5.18): the kernel's stack check knows the stack pointer. */
   readonly hasCurrentStackPointer: boolean;
   /** BUG() of a stopped guest. */
@@ -173,7 +202,7 @@ export interface Variant {
   threadSize(kernel: Kernel): bigint;
   layout(kernel: Kernel): MemoryLayout;
   /** Recognises and unpacks the architecture's boot wrappers; null when `bytes` is none of them. */
-  unpackImage(bytes: Uint8Array, tools: ImageTools): UnpackedImage | null;
+  unpackImage(bytes: Uint8Array, tools: ImageTools): Promise<UnpackedImage | null>;
   /**
    * Variables that boot code would have set before C code runs, for an image started without booting: symbol → value.
    * Symbols that the kernel lacks are passed over. `physicalBase` is where its RAM begins.

@@ -87,27 +87,30 @@ export interface StackParameters {
   } | null;
 }
 
+/** SPARSEMEM: which sections of memory have struct pages. */
+export interface SparsememParameters {
+  readonly kind: 'sparsemem';
+  /** `mem_section`: with EXTREME the address of a pointer to an array of pointers to roots, else of the array itself. */
+  readonly memSection: bigint;
+  readonly extreme: boolean;
+  /** sizeof(struct mem_section), bytes. */
+  readonly sectionSize: number;
+  /** Offset of section_mem_map. */
+  readonly sectionMap: Slot;
+  /** Offset of `usage` and of `subsection_map` in it; null before 5.3. */
+  readonly usage: { readonly pointer: Slot; readonly bitmap: number } | null;
+  readonly sectionSizeBits: number;
+  readonly physicalAddressBits: number;
+  /** SECTION_HAS_MEM_MAP and SECTION_IS_EARLY as masks. */
+  readonly hasMemMap: bigint;
+  readonly isEarly: bigint;
+  /** The bits of section_mem_map that are flags, `~SECTION_MAP_MASK` (classic sparsemem: the rest is the map). */
+  readonly mapMask: bigint;
+}
+
 /** How a page frame is known to have a struct page, with the addresses that the kernel's own `pfn_valid` reads. */
 export type PageValidityParameters =
-  | {
-      readonly kind: 'sparsemem';
-      /** `mem_section`: with EXTREME the address of a pointer to an array of pointers to roots, else of the array itself. */
-      readonly memSection: bigint;
-      readonly extreme: boolean;
-      /** sizeof(struct mem_section), bytes. */
-      readonly sectionSize: number;
-      /** Offset of section_mem_map. */
-      readonly sectionMap: Slot;
-      /** Offset of `usage` and of `subsection_map` in it; null before 5.3. */
-      readonly usage: { readonly pointer: Slot; readonly bitmap: number } | null;
-      readonly sectionSizeBits: number;
-      readonly physicalAddressBits: number;
-      /** SECTION_HAS_MEM_MAP and SECTION_IS_EARLY as masks. */
-      readonly hasMemMap: bigint;
-      readonly isEarly: bigint;
-      /** Low bits of section_mem_map that are flags (classic sparsemem: the rest is the map). */
-      readonly mapMask: bigint;
-    }
+  | SparsememParameters
   | {
       readonly kind: 'memblock';
       /** Address of `memblock.memory`; regions are { base, size, flags }. */
@@ -115,8 +118,17 @@ export type PageValidityParameters =
       readonly count: Slot;
       readonly regions: Slot;
       readonly region: { readonly size: number; readonly base: Slot; readonly length: Slot; readonly flags: Slot };
-      /** MEMBLOCK_NOMAP. */
+      /** MEMBLOCK_NOMAP; 0 where the kernel does not ask. */
       readonly noMap: bigint;
+      /**
+       * arm, 5.14 on: a frame is valid when the block of this many bytes around it (pageblock_nr_pages pages, a power of
+       * two) touches a region. Absent: the frame itself must lie in a region.
+       */
+      readonly blockSize?: bigint;
+      /**
+       * arm64 before 5.14: the frame's section must be valid, and only early sections ask memblock. Absent: not asked.
+       */
+      readonly sections?: SparsememParameters;
     }
   /** Frames in [firstFrame, firstFrame + *maxMapnr). */
   | { readonly kind: 'flatmem'; readonly maxMapnr: bigint; readonly firstFrame: bigint };
@@ -169,6 +181,7 @@ export interface Introspection {
     readonly inuse: Slot | null;
     /** Bits of `flags`. */
     readonly redZone: bigint;
+    /** SLAB_POISON; with KASAN also SLAB_KASAN, which has the same effect on `slab_ksize()`. */
     readonly poison: bigint;
     readonly storeUser: bigint;
     readonly typesafeByRcu: bigint;
@@ -247,6 +260,7 @@ export type Declaration =
   | ({ readonly kind: 'compound page' } & AddressRange)
   /** Base pages with no compound page: of plain, Reserved or CMA type. */
   | ({ readonly kind: 'pages'; readonly type: 'plain' | 'Reserved' | 'CMA' } & AddressRange)
+  /** The bytes that may be copied: a declared area has no guard page. */
   | ({ readonly kind: 'vmalloc area' } & AddressRange)
   /** Addresses for which `is_vmalloc_addr()` holds: outside every area of it is "no area". */
   | ({ readonly kind: 'vmalloc space' } & AddressRange)

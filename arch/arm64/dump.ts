@@ -32,7 +32,7 @@ export const arm64Dump: DumpConvention = {
     const size = Number(notes.text('PAGESIZE') ?? Number.NaN);
     const pageShift = Math.log2(size);
     if (![12, 14, 16].includes(pageShift)) return null;
-    // TCR_EL1_T1SZ (bbdbc11804ff, 5.11) is what the hardware was given; VA_BITS only what the kernel was built for.
+    // TCR_EL1_T1SZ is what the hardware was given; VA_BITS only what the kernel was built for.
     const sizeOffset = notes.number('TCR_EL1_T1SZ');
     const bits = sizeOffset === undefined ? notes.number('VA_BITS') : 64n - sizeOffset;
     if (bits === undefined || bits < 25n || bits > 52n) return null;

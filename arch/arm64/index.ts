@@ -82,8 +82,15 @@ function layout(kernel: Kernel): MemoryLayout {
         : null,
     pageValidity: pageValidityOf(kernel, {
       kind: 'memblock',
-      sectionSizeBits: pageShift === 16 ? 29 : 27,
-      physicalAddressBits: 48,
+      // 873ba463914c (5.14) asks memblock alone. Sections became smaller in 5.12 (f0b13ee23241).
+      ...(since(kernel, 5, 14)
+        ? {}
+        : {
+            sections: {
+              sectionSizeBits: since(kernel, 5, 12) ? (pageShift === 16 ? 29 : 27) : 30,
+              physicalAddressBits: 48,
+            },
+          }),
     }),
     kmap: [],
     taskSize: 1n << BigInt(configuredBits),
@@ -91,11 +98,18 @@ function layout(kernel: Kernel): MemoryLayout {
   };
 }
 
+function instruction(encoding: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, encoding, true);
+  return bytes;
+}
+
 export const variant: Variant = {
   name: 'arm64',
   bits: 64,
   endian: 'little',
   elfMachine: 183,
+  relativeRelocation: 0x403,
   pageShifts: [12, 14, 16],
   engine: { arch: 'ARM64', mode: ['ARM'] },
   registers: {
@@ -111,6 +125,13 @@ export const variant: Variant = {
   current: { kind: 'register', register: 'sp_el0' },
   // AAPCS64 frame record: { caller's fp, lr }. Mainline has no arch_within_stack_frames() here.
   frames: { savedFrame: 0, returnAddress: 8, bias: 0, header: 16, checkedByKernel: () => false },
+  staticBranch: {
+    // c296146c058c (4.19)
+    relativeEntries: (kernel) => since(kernel, 4, 19),
+    // b <target>
+    jump: (code, target) => instruction(0x14000000 | Number(BigInt.asUintN(26, (target - code) >> 2n))),
+    nop: () => instruction(0xd503201f),
+  },
   hasCurrentStackPointer: true,
   // Unicorn 2.0.1 reports brk as interrupt 7.
   bug: { kind: 'interrupt', number: 7 },

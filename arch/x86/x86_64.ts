@@ -4,6 +4,7 @@ import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
 import { x86_64Dump } from './dump.js';
 import { unpackX86Image } from './image.js';
+import { staticBranch } from './static-branch.js';
 
 /** `__START_KERNEL_map`: where the kernel image's own mapping begins (arch/x86/include/asm/page_64_types.h). */
 const START_KERNEL_MAP = 0xffffffff80000000n;
@@ -88,6 +89,7 @@ export const x86_64: Variant = {
   bits: 64,
   endian: 'little',
   elfMachine: 62,
+  relativeRelocation: 8,
   pageShifts: [12],
   engine: { arch: 'X86', mode: ['64'] },
   registers: {
@@ -106,6 +108,7 @@ export const x86_64: Variant = {
   // pcpu_hot from 6.2 (e57ef2ed97c1) to 6.14, a variable of its own before.
   current: { kind: 'memory', base: 'gs_base', symbols: ['pcpu_hot', 'current_task'], offset: 0n },
   frames: { savedFrame: 0, returnAddress: 8, bias: 0, header: 16, checkedByKernel: hasFramePointers },
+  staticBranch,
   hasCurrentStackPointer: true,
   // ud2
   bug: { kind: 'invalid instruction', encodings: [Uint8Array.of(0x0f, 0x0b)] },

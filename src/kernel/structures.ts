@@ -4,7 +4,7 @@
  */
 import type { MemoryLayout, PageValidity } from '../../arch/driver.js';
 import { UsercopyError } from '../errors.js';
-import type { Introspection, PageValidityParameters, Slot, VmapAreaSlots } from '../parameters.js';
+import type { Introspection, PageValidityParameters, Slot, SparsememParameters, VmapAreaSlots } from '../parameters.js';
 import type { Kernel, StructType, TypeTable } from './kernel.js';
 
 /** SLAB_* bits of kmem_cache.flags before they became an enum (6.9). */
@@ -167,7 +167,7 @@ function sparsemem(
   kernel: Kernel,
   types: Types,
   bits: { readonly sectionSizeBits: number; readonly physicalAddressBits: number },
-): PageValidityParameters {
+): SparsememParameters {
   const memSection = kernel.symbols.address('mem_section');
   if (memSection === undefined) {
     throw new UsercopyError(
@@ -191,11 +191,15 @@ function sparsemem(
     physicalAddressBits: bits.physicalAddressBits,
     hasMemMap: SECTION_HAS_MEM_MAP,
     isEarly: SECTION_IS_EARLY,
-    mapMask: ~((1n << SECTION_FLAG_BITS) - 1n) & 0xffffffffffffffffn,
+    mapMask: (1n << SECTION_FLAG_BITS) - 1n,
   };
 }
 
-function memblock(kernel: Kernel, types: Types): PageValidityParameters {
+function memblock(
+  kernel: Kernel,
+  types: Types,
+  kind: Extract<PageValidity, { kind: 'memblock' }>,
+): PageValidityParameters {
   const address = kernel.symbols.address('memblock');
   if (address === undefined) {
     throw new UsercopyError(
@@ -218,6 +222,7 @@ function memblock(kernel: Kernel, types: Types): PageValidityParameters {
       flags: slot(region, 'flags'),
     },
     noMap: types.enumerator('MEMBLOCK_NOMAP') ?? MEMBLOCK_NOMAP,
+    ...(kind.sections ? { sections: sparsemem(kernel, types, kind.sections) } : {}),
   };
 }
 
@@ -226,7 +231,7 @@ function pageValidity(kernel: Kernel, types: Types, kind: PageValidity): PageVal
     case 'sparsemem':
       return sparsemem(kernel, types, kind);
     case 'memblock':
-      return memblock(kernel, types);
+      return memblock(kernel, types, kind);
     case 'flatmem': {
       const maxMapnr = kernel.symbols.address('max_mapnr');
       if (maxMapnr === undefined) {

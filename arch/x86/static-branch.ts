@@ -1,0 +1,23 @@
+/** Patching of static branches, as arch/x86/kernel/jump_label.c does it. */
+import type { StaticBranch } from '../driver.js';
+
+const SHORT_NOP = Uint8Array.of(0x66, 0x90);
+const LONG_NOP = Uint8Array.of(0x0f, 0x1f, 0x44, 0x00, 0x00);
+const SHORT_JUMP = 0xeb;
+const LONG_JUMP = 0xe9;
+
+/** Branches got two lengths in 5.14 (e7bf1ba97afd): what stands there tells which. */
+const isShort = (existing: Uint8Array): boolean =>
+  existing[0] === SHORT_JUMP || (existing[0] === SHORT_NOP[0] && existing[1] === SHORT_NOP[1]);
+
+export const staticBranch: StaticBranch = {
+  // 9fc0f798ab0b (4.20)
+  relativeEntries: ({ version }) => version.major > 4 || (version.major === 4 && version.minor >= 20),
+  jump(code, target, existing) {
+    if (isShort(existing)) return Uint8Array.of(SHORT_JUMP, Number(BigInt.asUintN(8, target - code - 2n)));
+    const bytes = Uint8Array.of(LONG_JUMP, 0, 0, 0, 0);
+    new DataView(bytes.buffer).setInt32(1, Number(BigInt.asIntN(32, target - code - 5n)), true);
+    return bytes;
+  },
+  nop: (existing) => (isShort(existing) ? SHORT_NOP : LONG_NOP),
+};

@@ -1,0 +1,253 @@
+/**
+ * The plugin itself: hooks on a kernel's uaccess entry points, a verdict for every copy, an event for every bad one.
+ */
+
+import type { UaccessEntry, Variant } from '../arch/driver.js';
+import { variants } from '../arch/index.js';
+import { type Backtrace, backtraceOf, type CodePlace, placeOf } from './backtrace.js';
+import { Check, type RequestField } from './check.js';
+import type { Engine, Hook } from './engine/engine.js';
+import { UsercopyError } from './errors.js';
+import { checkParametersOf, withMemory } from './guest/parameters.js';
+import type { Kernel } from './kernel/kernel.js';
+import type { Declaration } from './parameters.js';
+import { parseProfile, profileForVersion } from './profiles.js';
+import { explainVerdict } from './report/explain.js';
+import { formatMessage } from './report/format.js';
+import type { Copy, Verdict } from './verdict.js';
+
+/** A copy that the check refused, or could not judge. */
+export interface Violation {
+  readonly copy: Copy;
+  readonly verdict: Exclude<Verdict, { outcome: 'good' }>;
+  /** The kernel's line, without the log prefix; null where it prints none or the copy could not be judged. */
+  readonly message: string | null;
+  /** The entry point at which the guest was caught. */
+  readonly entry: string;
+  /** Whether the kernel's own check is asked about this copy too (it never is about constant sizes). */
+  readonly kernelJudges: boolean;
+  readonly pc: bigint;
+  readonly caller: CodePlace;
+  readonly backtrace: Backtrace;
+  /** For a person: the object, its bounds, and by how much the copy misses. */
+  readonly explanation: readonly string[];
+}
+
+export type ViolationHandler = (violation: Violation) => 'stop' | 'continue';
+
+export interface AttachOptions {
+  /**
+   * `kernel`: judge what the kernel judges, at `__check_object_size`; the default where it has that function.
+   * `all`: judge every copy, at its outermost entry point.
+   */
+  readonly judge?: 'kernel' | 'all';
+  /** Stop the guest before the bad copy (default), record the violation and go on, or ask. */
+  readonly onViolation?: 'stop' | 'record' | ViolationHandler;
+  /** Where guest memory lies: `foreign` (default; read through the engine), or the check whose memory the engine maps. */
+  readonly memory?: 'foreign' | Check;
+  /** A profile's name, with switches (`4.16,pagespan`); `auto` (default) picks by version and config. */
+  readonly profile?: string;
+  /** Memory that no kernel structure describes. */
+  readonly declarations?: readonly Declaration[];
+  /** Check stack frames although this kernel does not. */
+  readonly frames?: boolean;
+  /** Bytes of stack that the kernel's own check uses (`measureStackDepth`); 0n each when absent. */
+  readonly stackDepth?: { readonly check: bigint; readonly print: bigint };
+  /** Violations kept in `Attachment.violations`; the oldest go first. Default 1000. */
+  readonly keep?: number;
+}
+
+export interface Attachment {
+  readonly check: Check;
+  /** Name of the profile in force. */
+  readonly profile: string;
+  readonly judge: 'kernel' | 'all';
+  /** Entry points that are hooked. */
+  readonly entries: readonly { readonly symbol: string; readonly address: bigint }[];
+  readonly violations: readonly Violation[];
+  /** What a person should know: types that are missing, depth that is not known. */
+  readonly notes: readonly string[];
+  statistics(): ReturnType<Check['statistics']>;
+  /** Takes every hook away; the emulator is as it was. Twice is harmless. */
+  detach(): void;
+}
+
+const FOREIGN_GUEST_BYTES = 65_536;
+
+function variantOf(name: string): Variant {
+  const variant = variants.find((candidate) => candidate.name === name);
+  if (!variant) {
+    const known = variants.map((candidate) => candidate.name).join(', ');
+    throw new UsercopyError('unsupported', `architecture: expected one of ${known}, found ${name}`);
+  }
+  return variant;
+}
+
+/** The entry points to hook for a way of judging; those whose symbol the kernel has. */
+export function entriesFor(kernel: Kernel, variant: Variant, judge: 'kernel' | 'all'): UaccessEntry[] {
+  return variant.uaccess.filter(
+    (entry) => (entry.role === 'judge') === (judge === 'kernel') && kernel.symbols.address(entry.symbol) !== undefined,
+  );
+}
+
+/** Registers of an entry point in the order of the request's fields. */
+function requestRegisters(entry: UaccessEntry, variant: Variant): (string | null)[] {
+  const argument = (index: number | undefined): string | null =>
+    index === undefined ? null : (variant.registers.arguments[index] ?? null);
+  const { current, registers } = variant;
+  const byField: Record<RequestField, string | null> = {
+    pointer: argument(entry.kernelPointer),
+    size: argument(entry.size),
+    other: argument(entry.userPointer),
+    direction: typeof entry.direction === 'object' ? argument(entry.direction.argument) : null,
+    stackPointer: registers.sp,
+    framePointer: registers.fp,
+    currentBase: current.kind === 'register' ? current.register : current.kind === 'memory' ? current.base : null,
+  };
+  return Check.requestFields.map((field) => byField[field]);
+}
+
+/** Where the function that the guest is about to enter will return to. */
+function returnAddress(engine: Engine, kernel: Kernel, variant: Variant): bigint {
+  if (variant.registers.link !== null) return engine.readRegister(variant.registers.link);
+  const bytes = engine.read(engine.readRegister(variant.registers.sp), kernel.bits / 8);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const little = kernel.endian === 'little';
+  return kernel.bits === 64 ? view.getBigUint64(0, little) : BigInt(view.getUint32(0, little));
+}
+
+function readOrNothing(engine: Engine, address: bigint, length: number): Uint8Array | undefined {
+  try {
+    return engine.read(address, length);
+  } catch {
+    return undefined;
+  }
+}
+
+function chooseJudge(kernel: Kernel, variant: Variant, wanted: 'kernel' | 'all' | undefined): 'kernel' | 'all' {
+  const hasCheck = entriesFor(kernel, variant, 'kernel').length > 0;
+  if (wanted === 'kernel' && !hasCheck) {
+    throw new UsercopyError(
+      'bad-input',
+      `kernel ${kernel.version.release}: judge 'kernel' expects a function __check_object_size, found none; it was built without HARDENED_USERCOPY: use judge 'all'`,
+    );
+  }
+  return wanted ?? (hasCheck ? 'kernel' : 'all');
+}
+
+/**
+ * Attaches the check to an emulator that runs (or will run) code of `kernel`.
+ * @throws UsercopyError `unsupported` for an architecture without an emulator, `bad-input` when the kernel lacks what
+ *   the check needs and nothing was declared instead.
+ */
+export async function attach(engine: Engine, kernel: Kernel, options: AttachOptions = {}): Promise<Attachment> {
+  const variant = variantOf(kernel.variant);
+  const judge = chooseJudge(kernel, variant, options.judge);
+  const shared = options.memory instanceof Check ? options.memory : null;
+  const live = withMemory(kernel, (address, length) => readOrNothing(engine, address, length));
+  const profile =
+    options.profile === undefined || options.profile === 'auto'
+      ? profileForVersion(kernel.version, kernel.config)
+      : parseProfile(options.profile);
+  const parameters = checkParametersOf(live, variant, {
+    switches: profile.switches,
+    frames: options.frames ?? false,
+    depthOfCheck: options.stackDepth?.check ?? 0n,
+    depthOfPrint: options.stackDepth?.print ?? 0n,
+  });
+  const check = shared ?? (await Check.create({ guestBytes: FOREIGN_GUEST_BYTES }));
+  check.configure(parameters);
+  if (!shared) check.foreignReader = (address, length) => readOrNothing(engine, address, length);
+  for (const declaration of options.declarations ?? []) check.declare(declaration);
+
+  const violations: Violation[] = [];
+  const keep = options.keep ?? 1000;
+  const onViolation = options.onViolation ?? 'stop';
+  const style = {
+    format: profile.switches.format,
+    bits: kernel.bits,
+    allocator: parameters.introspection?.slab.allocator ?? 'SLUB',
+  } as const;
+
+  const report = (entry: UaccessEntry, requestOffset: number): 'stop' | 'continue' => {
+    const verdict = check.verdictOf(requestOffset);
+    if (verdict.outcome === 'good') return 'continue';
+    const copy = check.copyOf(requestOffset);
+    const violation: Violation = {
+      copy,
+      verdict,
+      message: formatMessage(verdict, copy, style),
+      entry: entry.symbol,
+      kernelJudges: entry.role === 'judge',
+      pc: engine.readRegister(variant.registers.pc),
+      caller: placeOf(kernel, returnAddress(engine, kernel, variant)),
+      backtrace: backtraceOf(engine, live, variant),
+      explanation: explainVerdict(verdict, copy),
+    };
+    violations.push(violation);
+    if (violations.length > keep) violations.shift();
+    if (onViolation === 'stop') return 'stop';
+    return onViolation === 'record' ? 'continue' : onViolation(violation);
+  };
+
+  const entries = entriesFor(kernel, variant, judge);
+  if (entries.length === 0) {
+    const expected = variant.uaccess.map((entry) => entry.symbol).join(', ');
+    throw new UsercopyError(
+      'bad-input',
+      `kernel ${kernel.version.release}: expected a symbol among ${expected}, found none to hook`,
+    );
+  }
+  const judgeCopy = judge === 'all' ? check.judgeOutermostExport : check.judgeExport;
+  const hooks: Hook[] = [];
+  const hooked = new Map<bigint, string>();
+  for (const entry of entries) {
+    const address = kernel.symbols.address(entry.symbol)!;
+    // Aliases of one function (arm's weak arm_copy_to_user) are hooked once.
+    if (hooked.has(address)) continue;
+    hooked.set(address, entry.symbol);
+    const requestOffset = check.createRequest({
+      direction: typeof entry.direction === 'object' ? 'register' : entry.direction,
+      ...(entry.sizeBits === undefined ? {} : { sizeBits: entry.sizeBits }),
+    });
+    hooks.push(
+      engine.hookCopy({
+        address,
+        memory: check.memory,
+        requestOffset,
+        contextOffset: check.contextOffset,
+        registers: requestRegisters(entry, variant),
+        judge: judgeCopy,
+        onVerdict: () => report(entry, requestOffset),
+      }),
+    );
+  }
+
+  const notes: string[] = [];
+  if (judge === 'all')
+    notes.push('judges every copy: the kernel itself may not judge these (constant sizes, no check built in)');
+  if (parameters.introspection === null) notes.push('the kernel has no types: only declared memory is judged');
+  else if (profile.switches.whitelist && parameters.introspection.slab.useroffset === null) {
+    notes.push('kmem_cache has no whitelist fields: the whole object may be copied');
+  }
+  if (parameters.switches.depth && options.stackDepth === undefined) {
+    notes.push(
+      "stack depth is measured at the entry point: printed stack offsets differ from the kernel's by its own frames",
+    );
+  }
+
+  return {
+    check,
+    profile: profile.name,
+    judge,
+    entries: [...hooked].map(([address, symbol]) => ({ symbol, address })),
+    violations,
+    notes,
+    statistics: () => check.statistics(),
+    detach() {
+      for (const hook of hooks.splice(0)) hook.remove();
+      if (!shared) check.foreignReader = null;
+      for (const declaration of options.declarations ?? []) check.undeclare(declaration.start);
+    },
+  };
+}

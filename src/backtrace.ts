@@ -1,0 +1,79 @@
+/** Who called whom, from a stopped guest's stack. */
+import type { Variant } from '../arch/driver.js';
+import type { Engine } from './engine/engine.js';
+import type { Kernel } from './kernel/kernel.js';
+
+/** A place in the kernel's code, as its oops would print it: `symbol+0x1c`. */
+export interface CodePlace {
+  readonly address: bigint;
+  /** null where no symbol covers the address. */
+  readonly symbol: string | null;
+  /** Bytes from the symbol's start. */
+  readonly offset: bigint;
+}
+
+export function placeOf(kernel: Kernel, address: bigint): CodePlace {
+  const found = kernel.symbols.find(address);
+  return { address, symbol: found?.symbol.name ?? null, offset: found?.offset ?? 0n };
+}
+
+export interface BacktraceEntry extends CodePlace {
+  /** False for a word that merely lies on the stack and looks like a return address: what an oops marks with "?". */
+  readonly reliable: boolean;
+}
+
+export type Backtrace = readonly BacktraceEntry[];
+
+/** Frames followed, and bytes of stack looked through, at most. */
+const MOST_FRAMES = 64;
+const MOST_STACK_BYTES = 16_384;
+
+function wordReader(kernel: Kernel): (address: bigint) => bigint | undefined {
+  const size = kernel.bits / 8;
+  const little = kernel.endian === 'little';
+  return (address) => {
+    const bytes = kernel.read(address, size);
+    if (!bytes) return undefined;
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    return size === 8 ? view.getBigUint64(0, little) : BigInt(view.getUint32(0, little));
+  };
+}
+
+/**
+ * Frames from the innermost outwards. A chain of frame records is followed where it holds; after it, and where the
+ * kernel keeps no frame pointers, words on the stack that point into the text are given as unreliable entries.
+ * `kernel.read` must show the guest's memory.
+ */
+export function backtraceOf(engine: Engine, kernel: Kernel, variant: Variant): Backtrace {
+  const word = wordReader(kernel);
+  const size = BigInt(kernel.bits / 8);
+  const textStart = kernel.symbols.address('_stext');
+  const textEnd = kernel.symbols.address('_etext');
+  const inText = (address: bigint): boolean =>
+    textStart !== undefined && textEnd !== undefined && address >= textStart && address < textEnd;
+  const entry = (address: bigint, reliable: boolean): BacktraceEntry => ({ ...placeOf(kernel, address), reliable });
+
+  const entries: BacktraceEntry[] = [];
+  const sp = engine.readRegister(variant.registers.sp) + BigInt(variant.frames.bias);
+  const first = variant.registers.link === null ? word(sp) : engine.readRegister(variant.registers.link);
+  if (first !== undefined && inText(first)) entries.push(entry(first, true));
+
+  let scanFrom = variant.registers.link === null ? sp + size : sp;
+  let frame = engine.readRegister(variant.registers.fp) + BigInt(variant.frames.bias);
+  while (entries.length < MOST_FRAMES && frame >= scanFrom && frame % size === 0n) {
+    const address = word(frame + BigInt(variant.frames.returnAddress));
+    const next = word(frame + BigInt(variant.frames.savedFrame));
+    if (address === undefined || next === undefined || !inText(address)) break;
+    entries.push(entry(address, true));
+    scanFrom = frame + BigInt(variant.frames.header);
+    frame = next + BigInt(variant.frames.bias);
+  }
+
+  const scanEnd = scanFrom + BigInt(MOST_STACK_BYTES);
+  for (let address = scanFrom; address < scanEnd && entries.length < MOST_FRAMES; address += size) {
+    const value = word(address);
+    if (value === undefined) break;
+    if (inText(value)) entries.push(entry(value, false));
+  }
+  return entries;
+}

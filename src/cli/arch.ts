@@ -1,0 +1,41 @@
+/** `usercopy arch`: what is supported on each architecture. */
+import { Command } from 'commander';
+import type { ArchDriver } from '../../arch/driver.js';
+import { print, table, toJson } from './output.js';
+
+export function archCommand(drivers: readonly ArchDriver[]): Command {
+  return new Command('arch')
+    .description('list the architectures and what is supported on each')
+    .option('--json', 'print JSON')
+    .action((options: { json?: boolean }) => {
+      const rows = drivers.flatMap((driver) =>
+        driver.variants.map((variant) => ({
+          variant: variant.name,
+          linuxArch: driver.linuxArch,
+          bits: variant.bits,
+          endian: variant.endian,
+          run: !('unsupported' in variant.engine),
+          kernelFetch: variant.debianKernel?.metaPackage ?? null,
+          note: 'unsupported' in variant.engine ? variant.engine.unsupported : '',
+        })),
+      );
+      if (options.json) {
+        print(toJson(rows));
+        return;
+      }
+      print(
+        table(
+          ['variant', "Linux's arch/", 'bits', 'byte order', 'run', 'Debian kernel', 'note'],
+          rows.map((row) => [
+            row.variant,
+            row.linuxArch,
+            String(row.bits),
+            row.endian,
+            row.run ? 'yes' : 'no',
+            row.kernelFetch ?? '–',
+            row.note,
+          ]),
+        ),
+      );
+    });
+}

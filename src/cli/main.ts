@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/** The command line: one file per verb; errors are one sentence on stderr and exit code 2. */
+import { Command, CommanderError } from 'commander';
+import { drivers } from '../../arch/index.js';
+import { UsercopyError } from '../errors.js';
+import { archCommand } from './arch.js';
+import { kernelCommand } from './kernel.js';
+import { runCommand } from './run.js';
+
+const BAD_INPUT = 2;
+
+function program(): Command {
+  return new Command('usercopy')
+    .description("Linux's hardened-usercopy check for any guest under the Unicorn CPU emulator")
+    .showHelpAfterError('(usercopy --help lists the verbs)')
+    .addCommand(runCommand())
+    .addCommand(kernelCommand())
+    .addCommand(archCommand(drivers))
+    .exitOverride();
+}
+
+/** Sub-commands inherit neither exitOverride nor error output. */
+function overrideExits(command: Command): Command {
+  command.exitOverride();
+  for (const child of command.commands) overrideExits(child);
+  return command;
+}
+
+async function main(): Promise<void> {
+  try {
+    await overrideExits(program()).parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : BAD_INPUT;
+      return;
+    }
+    const message = error instanceof Error ? error.message : String(error);
+    const prefix = error instanceof UsercopyError ? '' : 'unexpected: ';
+    process.stderr.write(`usercopy: ${prefix}${message}\n`);
+    process.exitCode = BAD_INPUT;
+  }
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // The reader of a pipe has gone (`| head`).
+  if (error.code === 'EPIPE') process.exit();
+  throw error;
+});
+await main();

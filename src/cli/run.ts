@@ -1,0 +1,131 @@
+/** `usercopy run`: plays a built-in set of copies and holds the guest's own check against ours. */
+import { Command, Option } from 'commander';
+import { drivers } from '../../arch/index.js';
+import { UsercopyError } from '../errors.js';
+import { Guest } from '../guest/guest.js';
+import { loadKernel } from '../kernel/load.js';
+import { lkdtmCases } from '../scenario/lkdtm.js';
+import { chooseOwnProfile, loadOwnKernel, OWN_PROFILES, ownCases, startOwnGuest } from '../scenario/own.js';
+import { runTwins, type TwinRow, type TwinRun } from '../scenario/twins.js';
+import { print, table, toJson } from './output.js';
+
+interface RunOptions {
+  readonly kernel?: string;
+  readonly btf?: string;
+  readonly config?: string;
+  readonly variant?: string[];
+  readonly profile?: string;
+  readonly json?: boolean;
+}
+
+/** Variants that a built-in guest is built for. */
+const OWN_VARIANTS = ['x86_64', 'arm64'] as const;
+
+export function runCommand(): Command {
+  return new Command('run')
+    .description('run copies in a guest: what its own check says, what ours says')
+    .argument('<set>', "'own': the built-in guests; 'lkdtm': a real kernel, given with --kernel")
+    .option('--kernel <image>', 'kernel image (vmlinux, bzImage, …)')
+    .option('--btf <file>', 'types of the kernel, when the image has none')
+    .option('--config <file>', "the kernel's .config, when the image has none")
+    .option('--profile <name>', 'rules to judge by; default: by version (own: all that the guests know)')
+    .addOption(new Option('--variant <name...>', "own: only these architectures' guests").choices([...OWN_VARIANTS]))
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ usercopy run own
+  $ usercopy run lkdtm --kernel "$(usercopy kernel fetch x86_64 --json | jq -r .path)"
+
+Exit status: 0 when all are identical, 1 when some are not, 2 for bad input.`,
+    )
+    .action(async (set: string, options: RunOptions) => {
+      const runs =
+        set === 'own' ? await runOwn(options) : set === 'lkdtm' ? [await runLkdtm(options)] : unknownSet(set);
+      if (options.json) print(toJson(set === 'own' ? runs.map(jsonOf) : jsonOf(runs[0]!)));
+      else for (const text of describe(runs)) print(text);
+      process.exitCode = runs.every((run) => run.rows.every((row) => row.identical)) ? 0 : 1;
+    });
+}
+
+function unknownSet(set: string): never {
+  throw new UsercopyError('bad-input', `run: expected 'own' or 'lkdtm', found '${set}'`);
+}
+
+async function runOwn(options: RunOptions): Promise<TwinRun[]> {
+  const profiles = options.profile === undefined ? Object.keys(OWN_PROFILES) : [options.profile];
+  const runs: TwinRun[] = [];
+  for (const variant of options.variant ?? OWN_VARIANTS) {
+    const kernel = await loadOwnKernel(variant);
+    for (const profile of profiles) {
+      const guest = await startOwnGuest(kernel);
+      try {
+        chooseOwnProfile(guest, profile);
+        const { cases, declarations } = await ownCases(guest);
+        runs.push(await runTwins(guest, cases, { profile, declarations }));
+      } finally {
+        guest.close();
+      }
+    }
+  }
+  return runs;
+}
+
+async function runLkdtm(options: RunOptions): Promise<TwinRun> {
+  if (options.kernel === undefined) {
+    throw new UsercopyError(
+      'bad-input',
+      "run lkdtm: expected --kernel IMAGE, found none; 'usercopy kernel fetch x86_64' gets one",
+    );
+  }
+  const kernel = await loadKernel(
+    { path: options.kernel },
+    {
+      drivers,
+      ...(options.btf === undefined ? {} : { btf: options.btf }),
+      ...(options.config === undefined ? {} : { config: options.config }),
+    },
+  );
+  const guest = await Guest.create(kernel);
+  try {
+    return await runTwins(guest, lkdtmCases(guest), options.profile === undefined ? {} : { profile: options.profile });
+  } finally {
+    guest.close();
+  }
+}
+
+function jsonOf(run: TwinRun): unknown {
+  return { ...run, rows: run.rows.map((row) => ({ ...row, size: Number(row.size) })) };
+}
+
+const shorten = (message: string | null): string =>
+  message === null ? 'passes' : message.replace(/^usercopy: [Kk]ernel memory /, '');
+
+function describeRow(row: TwinRow): string[] {
+  return [
+    row.case,
+    shorten(row.guest),
+    row.ours === row.guest ? 'the same' : shorten(row.ours),
+    row.identical ? 'yes' : 'NO',
+    String(row.guestInstructions),
+  ];
+}
+
+function describe(runs: readonly TwinRun[]): string[] {
+  const texts = runs.flatMap((run) => [
+    `${run.variant}, kernel ${run.kernel}, profile ${run.profile}`,
+    table(['case', "guest's own check", 'ours', 'identical', 'instructions'], run.rows.map(describeRow), [
+      34,
+      62,
+      30,
+      null,
+      null,
+    ]),
+  ]);
+  const summary = runs.map((run) => {
+    const identical = run.rows.filter((row) => row.identical).length;
+    return [run.variant, run.kernel, run.profile, String(run.rows.length), String(identical)];
+  });
+  return [...texts, table(['variant', 'kernel', 'profile', 'copies', 'identical'], summary)];
+}

@@ -1,0 +1,390 @@
+/**
+ * A kernel image made runnable at function level: RAM with the image in it, a task with a stack, a user page, and a way
+ * to call a function and learn how it ended. Nothing is booted; what is faked is listed in `docs/guests.md`.
+ */
+import type { MemoryLayout, Variant } from '../../arch/driver.js';
+import { variants } from '../../arch/index.js';
+import { Check } from '../check.js';
+import type { Engine, RunResult } from '../engine/engine.js';
+import { openUnicorn } from '../engine/unicorn-native.js';
+import { UsercopyError } from '../errors.js';
+import type { Kernel, Segment } from '../kernel/kernel.js';
+import { GuestMemory } from './memory.js';
+import { withMemory } from './parameters.js';
+
+const PAGE = 4096n;
+const MIB = 1n << 20n;
+/** RAM that is left beside the image, unless more is asked for. */
+const SPARE_RAM = 64n * MIB;
+/** Room that a called function finds above its stack pointer: what its callers would have used of the stack. */
+const CALLER_STACK = 1024n;
+const DEFAULT_TIME_LIMIT = 10_000;
+
+export interface GuestOptions {
+  /** Bytes of RAM; at least the image's end. Default: the image and 64 MiB. */
+  readonly ramBytes?: bigint;
+  /** Physical address of RAM's first byte. */
+  readonly physicalBase?: bigint;
+  /** Memory of its own at fixed virtual addresses, besides RAM. */
+  readonly regions?: readonly { readonly address: bigint; readonly size: bigint }[];
+}
+
+/** How a called function ended. */
+export type CallOutcome =
+  | { readonly kind: 'returned'; readonly value: bigint; readonly instructions: number | null }
+  /** BUG() was hit; `pc` is its instruction. */
+  | { readonly kind: 'bug'; readonly pc: bigint; readonly symbol: string; readonly instructions: number | null }
+  /** A hook (an attachment, usually) stopped the guest. */
+  | { readonly kind: 'stopped'; readonly pc: bigint; readonly instructions: number | null };
+
+export interface CallOptions {
+  /** Stack pointer at the function's first instruction, before anything is pushed; default: near the stack's end. */
+  readonly stackPointer?: bigint;
+  /** Milliseconds; default 10 000. */
+  readonly timeLimit?: number;
+  readonly countInstructions?: boolean;
+}
+
+export class Guest {
+  readonly variant: Variant;
+  /** The image's symbols and types, over the guest's memory as it is now. */
+  readonly kernel: Kernel;
+  readonly engine: Engine;
+  readonly check: Check;
+  readonly layout: MemoryLayout;
+  readonly memory: GuestMemory;
+  /** User memory: mapped, zeroed, one MiB. */
+  readonly user: { readonly address: bigint; readonly size: bigint };
+  #task = 0n;
+  #stack: { start: bigint; end: bigint };
+  readonly #stopAddress: bigint;
+  #interrupt: number | null = null;
+  #fault: string | null = null;
+
+  private constructor(
+    kernel: Kernel,
+    variant: Variant,
+    engine: Engine,
+    check: Check,
+    memory: GuestMemory,
+    user: bigint,
+  ) {
+    this.variant = variant;
+    this.engine = engine;
+    this.check = check;
+    this.memory = memory;
+    this.kernel = withMemory(kernel, (address, length) => memory.tryRead(address, length));
+    this.layout = variant.layout(this.kernel);
+    this.user = { address: user, size: USER_BYTES };
+    this.#stopAddress = memory.allocate(PAGE);
+    const boot = memory.allocate(variant.threadSize(kernel));
+    this.#stack = { start: boot, end: boot + variant.threadSize(kernel) };
+    engine.hookInterrupt((number) => {
+      this.#interrupt = number;
+      engine.stop();
+    });
+    engine.hookMemoryFault((fault) => {
+      const what = fault.protection ? `${fault.kind} of protected memory` : `${fault.kind} of memory that is not there`;
+      this.#fault = `${what} at 0x${fault.address.toString(16)}`;
+      return false;
+    });
+  }
+
+  /**
+   * Lays out RAM, loads the image and readies the emulator.
+   * @throws UsercopyError `unsupported` when no emulator runs this architecture, `bad-input` when RAM is too small,
+   *   `missing-dependency` without libunicorn.
+   */
+  static async create(kernel: Kernel, options: GuestOptions = {}): Promise<Guest> {
+    const variant = variants.find((candidate) => candidate.name === kernel.variant);
+    if (!variant) throw new UsercopyError('unsupported', `no architecture is named ${kernel.variant}`);
+    if ('unsupported' in variant.engine) {
+      throw new UsercopyError('unsupported', `${variant.name} cannot run: ${variant.engine.unsupported}`);
+    }
+    const physicalBase = options.physicalBase ?? 0n;
+    const bootVariables = variant.bootVariables(kernel, physicalBase);
+    const booted = withMemory(kernel, (address, length) => {
+      for (const [symbol, value] of Object.entries(bootVariables)) {
+        if (kernel.symbols.address(symbol) === address) return encodeWord(value, length, kernel.endian === 'little');
+      }
+      return kernel.read(address, length);
+    });
+    const layout = variant.layout(booted);
+    const placed = placeImage(kernel, layout, physicalBase);
+    const imageEnd = placed.reduce((end, { physical, segment }) => max(end, physical + segment.size), physicalBase);
+    const ramBytes = options.ramBytes ?? roundUp(imageEnd - physicalBase + SPARE_RAM, 2n * MIB);
+    if (imageEnd - physicalBase > ramBytes) {
+      throw new UsercopyError(
+        'bad-input',
+        `guest RAM: expected at least ${imageEnd - physicalBase} bytes for the image, found ${ramBytes}`,
+      );
+    }
+
+    const regions = options.regions ?? [];
+    const extra = regions.reduce((sum, region) => sum + roundUp(region.size, PAGE), USER_BYTES);
+    const check = await Check.create({ guestBytes: Number(ramBytes + extra) });
+    const engine = openUnicorn(variant.engine);
+    try {
+      const memory = new GuestMemory(engine, check, kernel, { physicalBase, bytes: ramBytes, firstFree: imageEnd });
+      const linear = layout.linearMaps.find((map) => map.virtual === layout.pageOffset);
+      if (!linear) throw new UsercopyError('unsupported', `${variant.name}: its layout has no linear map`);
+      memory.mapRam(layout.pageOffset + (physicalBase - linear.physical), physicalBase, ramBytes);
+      mapImage(memory, placed, layout);
+      for (const { segment, physical } of placed) memory.writePhysical(physical, segment.bytes);
+      for (const region of regions) memory.mapOwn(region.address, region.size);
+      memory.mapOwn(USER_ADDRESS, USER_BYTES);
+      variant.prepare(engine);
+      const guest = new Guest(kernel, variant, engine, check, memory, USER_ADDRESS);
+      for (const [symbol, value] of Object.entries(bootVariables)) {
+        const address = kernel.symbols.address(symbol);
+        if (address !== undefined) memory.writeWord(address, value);
+      }
+      guest.#preparePerCpu();
+      const initTask = kernel.symbols.address('init_task');
+      if (initTask !== undefined && kernel.types !== null) guest.enterTask(initTask);
+      return guest;
+    } catch (error) {
+      engine.close();
+      throw error;
+    }
+  }
+
+  /** The task_struct that is `current`. */
+  get task(): bigint {
+    return this.#task;
+  }
+
+  /** The stack that calls run on: of `current`, or a spare one before there is a task. */
+  get stack(): { readonly start: bigint; readonly end: bigint } {
+    return this.#stack;
+  }
+
+  /** The stack pointer at which calls start by default. */
+  get stackPointer(): bigint {
+    return this.#stack.end - CALLER_STACK;
+  }
+
+  /** The stack pointer that a called function sees at its first instruction, the return address pushed. */
+  get stackPointerAtEntry(): bigint {
+    return this.#entryStackPointer(this.stackPointer);
+  }
+
+  /** Makes a task current and runs on its stack from now on. */
+  enterTask(task: bigint): void {
+    const { current } = this.variant;
+    const types = this.kernel.types;
+    if (types === null) {
+      throw new UsercopyError('bad-input', 'a task cannot be entered: the kernel has no types; give them with --btf');
+    }
+    if (current.kind === 'register') this.engine.writeRegister(current.register, task);
+    if (current.kind === 'memory') {
+      const base = current.base === null ? 0n : this.engine.readRegister(current.base);
+      const symbol = current.symbols
+        .map((name) => this.kernel.symbols.address(name))
+        .find((found) => found !== undefined);
+      this.memory.writeWord(BigInt.asUintN(64, base + (symbol ?? 0n) + current.offset), task);
+    }
+    this.#task = task;
+    const stack = this.memory.readWord(task + BigInt(types.struct('task_struct').offset('stack')));
+    this.#stack = { start: stack, end: stack + this.variant.threadSize(this.kernel) };
+  }
+
+  /** Address of a symbol. @throws UsercopyError `bad-input` when the kernel has none of that name. */
+  symbol(name: string): bigint {
+    const address = this.kernel.symbols.address(name);
+    if (address === undefined) {
+      throw new UsercopyError(
+        'bad-input',
+        `kernel ${this.kernel.version.release}: expected a symbol ${name}, found none`,
+      );
+    }
+    return address;
+  }
+
+  /**
+   * Calls a function by name or address with word arguments.
+   * @throws UsercopyError `guest` when it faults, raises an unknown exception or does not end within the limit: with the
+   *   function's name and the address.
+   */
+  async call(target: string | bigint, args: readonly bigint[], options: CallOptions = {}): Promise<CallOutcome> {
+    const address = typeof target === 'string' ? this.symbol(target) : target;
+    const timeLimit = options.timeLimit ?? DEFAULT_TIME_LIMIT;
+    this.#setUpCall(args, options.stackPointer ?? this.stackPointer);
+    return this.#run(address, address, timeLimit, options.countInstructions ?? false);
+  }
+
+  /** Runs on from where a hook stopped the guest. */
+  async resume(options: CallOptions = {}): Promise<CallOutcome> {
+    const pc = this.engine.readRegister(this.variant.registers.pc);
+    return this.#run(pc, pc, options.timeLimit ?? DEFAULT_TIME_LIMIT, options.countInstructions ?? false);
+  }
+
+  /** Calls a function and gives its value. @throws UsercopyError `guest` when it does not return. */
+  async callForValue(target: string | bigint, args: readonly bigint[], options: CallOptions = {}): Promise<bigint> {
+    const outcome = await this.call(target, args, options);
+    if (outcome.kind === 'returned') return outcome.value;
+    throw new UsercopyError(
+      'guest',
+      `${this.#describe(target)}: expected it to return, but it ended in ${outcome.kind} at ${this.#describe(outcome.pc)}`,
+    );
+  }
+
+  close(): void {
+    this.engine.close();
+  }
+
+  #preparePerCpu(): void {
+    const { current } = this.variant;
+    if (current.kind !== 'memory' || current.base === null) return;
+    const { symbols } = this.kernel;
+    const start = symbols.address('__per_cpu_start');
+    const end = symbols.address('__per_cpu_end');
+    const load = symbols.address('__per_cpu_load');
+    if (start === undefined || end === undefined || load === undefined || end <= start) return;
+    const area = this.memory.allocate(roundUp(end - start, PAGE));
+    this.memory.write(area, this.memory.read(load, Number(end - start)));
+    const offset = BigInt.asUintN(64, area - start);
+    this.engine.writeRegister(current.base, offset);
+    const own = symbols.address('this_cpu_off');
+    if (own !== undefined) this.memory.writeWord(BigInt.asUintN(64, own + offset), offset);
+    const offsets = symbols.address('__per_cpu_offset');
+    if (offsets !== undefined) this.memory.writeWord(offsets, offset);
+  }
+
+  #setUpCall(args: readonly bigint[], stackPointer: bigint): void {
+    const { registers, call } = this.variant;
+    if (args.length > registers.arguments.length) {
+      throw new UsercopyError(
+        'unsupported',
+        `a call takes at most ${registers.arguments.length} arguments, got ${args.length}`,
+      );
+    }
+    const sp = this.#entryStackPointer(stackPointer);
+    if (call.pushesReturnAddress) {
+      this.memory.writeWord(sp, this.#stopAddress);
+    } else if (registers.link !== null) {
+      this.engine.writeRegister(registers.link, this.#stopAddress);
+    }
+    this.engine.writeRegister(registers.sp, sp);
+    this.engine.writeRegister(registers.fp, this.#outermostFrame());
+    args.forEach((value, index) => {
+      this.engine.writeRegister(registers.arguments[index]!, BigInt.asUintN(this.variant.bits, value));
+    });
+  }
+
+  /** A frame record of zeroes near the stack's end: where a walk along frame pointers finds that there is no caller. */
+  #outermostFrame(): bigint {
+    const { savedFrame, returnAddress, bias } = this.variant.frames;
+    const frame = this.#stack.end - CALLER_STACK / 2n;
+    this.memory.writeWord(frame + BigInt(savedFrame), 0n);
+    this.memory.writeWord(frame + BigInt(returnAddress), 0n);
+    return frame - BigInt(bias);
+  }
+
+  #entryStackPointer(stackPointer: bigint): bigint {
+    const { stackAlignment, reservedBytes, pushesReturnAddress } = this.variant.call;
+    const aligned = stackPointer - (stackPointer % BigInt(stackAlignment)) - BigInt(reservedBytes);
+    return pushesReturnAddress ? aligned - BigInt(this.variant.bits / 8) : aligned;
+  }
+
+  async #run(start: bigint, described: bigint, timeLimit: number, countInstructions: boolean): Promise<CallOutcome> {
+    this.#interrupt = null;
+    this.#fault = null;
+    const result = await this.engine.run({ start, until: this.#stopAddress, timeLimit, countInstructions });
+    return this.#outcome(result, described, timeLimit);
+  }
+
+  #outcome(result: RunResult, described: bigint, timeLimit: number): CallOutcome {
+    const { pc, instructions } = result;
+    if (this.#interrupt !== null) {
+      const { bug } = this.variant;
+      if (bug.kind === 'interrupt' && bug.number === this.#interrupt) return this.#bug(pc, instructions);
+      throw this.#error(described, `raised exception ${this.#interrupt} at ${this.#describe(pc)}`);
+    }
+    switch (result.reason) {
+      case 'until': {
+        const value = this.engine.readRegister(this.variant.registers.returnValue);
+        return { kind: 'returned', value, instructions };
+      }
+      case 'stopped':
+        return { kind: 'stopped', pc, instructions };
+      case 'time limit':
+      case 'block limit':
+        throw this.#error(described, `did not return within ${timeLimit} ms; it was at ${this.#describe(pc)}`);
+      case 'error': {
+        const { bug } = this.variant;
+        if (bug.kind === 'invalid instruction' && this.#isBug(pc, bug.encodings)) return this.#bug(pc, instructions);
+        const why = this.#fault ?? result.error?.text ?? 'an unknown error';
+        throw this.#error(described, `ended at ${this.#describe(pc)}: ${why}`);
+      }
+    }
+  }
+
+  #bug(pc: bigint, instructions: number | null): CallOutcome {
+    return { kind: 'bug', pc, symbol: this.#describe(pc), instructions };
+  }
+
+  #isBug(pc: bigint, encodings: readonly Uint8Array[]): boolean {
+    return encodings.some((encoding) => {
+      const bytes = this.memory.tryRead(pc, encoding.length);
+      return bytes !== undefined && Buffer.from(bytes).equals(encoding);
+    });
+  }
+
+  #error(described: bigint, what: string): UsercopyError {
+    return new UsercopyError('guest', `${this.#describe(described)}: the function ${what}`);
+  }
+
+  #describe(target: string | bigint): string {
+    if (typeof target === 'string') return target;
+    const found = this.kernel.symbols.find(target);
+    const address = `0x${target.toString(16)}`;
+    if (!found) return address;
+    return found.offset === 0n ? found.symbol.name : `${found.symbol.name}+0x${found.offset.toString(16)}`;
+  }
+}
+
+const USER_ADDRESS = 0x1000_0000n;
+const USER_BYTES = MIB;
+
+interface PlacedSegment {
+  readonly segment: Segment;
+  readonly physical: bigint;
+}
+
+const max = (left: bigint, right: bigint): bigint => (left > right ? left : right);
+const roundUp = (value: bigint, to: bigint): bigint => ((value + to - 1n) / to) * to;
+
+function encodeWord(value: bigint, length: number, little: boolean): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let index = 0; index < length; index++) {
+    const shift = BigInt(8 * (little ? index : length - 1 - index));
+    bytes[index] = Number((value >> shift) & 0xffn);
+  }
+  return bytes;
+}
+
+/** Segments that belong to the image's own mapping, with their physical addresses; the per-cpu template at 0 is not one. */
+function placeImage(kernel: Kernel, layout: MemoryLayout, physicalBase: bigint): PlacedSegment[] {
+  const placed = kernel.segments
+    .filter((segment) => segment.address >= layout.imageOffset && segment.size > 0n)
+    .map((segment) => ({ segment, physical: segment.address - layout.imageOffset }));
+  const stray = placed.find(({ physical }) => physical < physicalBase);
+  if (placed.length === 0 || stray) {
+    const found = stray ? `a segment at physical 0x${stray.physical.toString(16)}` : 'none';
+    throw new UsercopyError(
+      'bad-input',
+      `kernel ${kernel.version.release}: expected segments above physical 0x${physicalBase.toString(16)}, found ${found}`,
+    );
+  }
+  return placed;
+}
+
+function mapImage(memory: GuestMemory, placed: readonly PlacedSegment[], layout: MemoryLayout): void {
+  const first = placed.reduce((low, { physical }) => (physical < low ? physical : low), placed[0]!.physical);
+  const last = placed.reduce((high, { physical, segment }) => max(high, physical + segment.size), 0n);
+  const start = first - (first % PAGE);
+  const address = start + layout.imageOffset;
+  if (memory.isMapped(address)) return;
+  memory.mapRam(address, start, roundUp(last - start, PAGE));
+}

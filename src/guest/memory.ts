@@ -1,0 +1,215 @@
+/**
+ * Guest memory inside the check's WASM memory: what the emulator and the check read are the same bytes. RAM is one block,
+ * seen at one or more virtual addresses; a few regions are few and large, since mapping many is slow.
+ */
+import type { Check } from '../check.js';
+import type { Engine } from '../engine/engine.js';
+import { UsercopyError } from '../errors.js';
+import type { Kernel } from '../kernel/kernel.js';
+
+const PAGE = 4096n;
+/** THREAD_SIZE of most: stacks are aligned to their size. */
+const STACK_ALIGNMENT = 16_384n;
+
+interface MappedRegion {
+  readonly address: bigint;
+  readonly size: bigint;
+  /** Byte offset in the WASM memory. */
+  readonly offset: number;
+}
+
+export interface RamBlock {
+  /** Physical address of its first byte. */
+  readonly physicalBase: bigint;
+  readonly bytes: bigint;
+  /** Physical address of the first byte after the image. */
+  readonly firstFree: bigint;
+}
+
+export class GuestMemory {
+  readonly #engine: Engine;
+  readonly #check: Check;
+  readonly #ram: RamBlock;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #little: boolean;
+  readonly #wordBytes: number;
+  readonly #regions: MappedRegion[] = [];
+  #endOfFree: bigint;
+  #nextOwn: number;
+  #linearAddress: bigint | null = null;
+
+  constructor(engine: Engine, check: Check, kernel: Kernel, ram: RamBlock) {
+    this.#engine = engine;
+    this.#check = check;
+    this.#ram = ram;
+    this.#bytes = new Uint8Array(check.memory.buffer);
+    this.#view = new DataView(check.memory.buffer);
+    this.#little = kernel.endian === 'little';
+    this.#wordBytes = kernel.bits / 8;
+    this.#endOfFree = ram.physicalBase + ram.bytes;
+    this.#nextOwn = check.guestOffset + Number(ram.bytes);
+  }
+
+  /** Physical RAM: [base, base + bytes). */
+  get ram(): RamBlock {
+    return this.#ram;
+  }
+
+  /** Shows [physical, physical + size) of RAM at a virtual address. The first call makes the linear map. */
+  mapRam(address: bigint, physical: bigint, size: bigint): void {
+    const start = physical - this.#ram.physicalBase;
+    if (start < 0n || start + size > this.#ram.bytes) {
+      throw new UsercopyError(
+        'bad-input',
+        `guest RAM: expected a range within ${this.#ram.bytes} bytes, found 0x${physical.toString(16)} + 0x${size.toString(16)}`,
+      );
+    }
+    if (this.#linearAddress === null) this.#linearAddress = address - start;
+    this.#map(address, size, this.#check.guestOffset + Number(start));
+  }
+
+  /** Maps zeroed memory that is no RAM (user pages, a vmalloc arena). */
+  mapOwn(address: bigint, size: bigint): void {
+    const rounded = ((size + PAGE - 1n) / PAGE) * PAGE;
+    const offset = this.#nextOwn;
+    if (offset + Number(rounded) > this.#check.guestOffset + this.#check.guestBytes) {
+      throw new UsercopyError('bad-input', `guest memory: expected room for ${rounded} more bytes, found none`);
+    }
+    this.#nextOwn += Number(rounded);
+    this.#map(address, rounded, offset);
+  }
+
+  /** Takes pages from the top of RAM; gives their address in the linear map. Size in bytes; stacks come out aligned. */
+  allocate(size: bigint): bigint {
+    return this.allocateAligned(size, size >= STACK_ALIGNMENT ? STACK_ALIGNMENT : PAGE);
+  }
+
+  /** The same at a physical address that is a multiple of `alignment` (bytes, at least a page). */
+  allocateAligned(size: bigint, alignment: bigint): bigint {
+    const start = this.#endOfFree - size;
+    const physical = start - (start % alignment);
+    if (this.#linearAddress === null || physical < this.#ram.firstFree) {
+      throw new UsercopyError(
+        'bad-input',
+        `guest RAM: expected ${size} free bytes, found ${this.#endOfFree - this.#ram.firstFree}`,
+      );
+    }
+    this.#endOfFree = physical;
+    return this.#linearAddress + (physical - this.#ram.physicalBase);
+  }
+
+  /** Physical address of the end of RAM that `allocate` has not taken. */
+  get endOfFree(): bigint {
+    return this.#endOfFree;
+  }
+
+  isMapped(address: bigint): boolean {
+    return this.#find(address) !== undefined;
+  }
+
+  /** Bytes at a virtual address (a copy); undefined when some are not there. */
+  tryRead(address: bigint, length: number): Uint8Array | undefined {
+    const offset = this.#offset(address, length);
+    return offset === undefined ? undefined : this.#bytes.slice(offset, offset + length);
+  }
+
+  /** @throws UsercopyError `guest` when some of the bytes are not there. */
+  read(address: bigint, length: number): Uint8Array {
+    const offset = this.#require(address, length);
+    return this.#bytes.slice(offset, offset + length);
+  }
+
+  /** Writes bytes; code that was translated from them is dropped. */
+  write(address: bigint, bytes: Uint8Array): void {
+    this.#bytes.set(bytes, this.#require(address, bytes.length));
+    this.#engine.dropCode(address, bytes.length);
+  }
+
+  /** A word of the guest (4 or 8 bytes), in its byte order. */
+  readWord(address: bigint): bigint {
+    const offset = this.#require(address, this.#wordBytes);
+    return this.#wordBytes === 8
+      ? this.#view.getBigUint64(offset, this.#little)
+      : BigInt(this.#view.getUint32(offset, this.#little));
+  }
+
+  writeWord(address: bigint, value: bigint): void {
+    const offset = this.#require(address, this.#wordBytes);
+    if (this.#wordBytes === 8) this.#view.setBigUint64(offset, BigInt.asUintN(64, value), this.#little);
+    else this.#view.setUint32(offset, Number(BigInt.asUintN(32, value)), this.#little);
+  }
+
+  /** An unsigned number of 1, 2, 4 or 8 bytes in the guest's byte order. */
+  readUnsigned(address: bigint, size: number): bigint {
+    const bytes = this.read(address, size);
+    if (this.#little) bytes.reverse();
+    return bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  }
+
+  writeUnsigned(address: bigint, size: number, value: bigint): void {
+    const bytes = new Uint8Array(size);
+    for (let index = 0; index < size; index++) bytes[index] = Number((value >> BigInt(8 * index)) & 0xffn);
+    if (!this.#little) bytes.reverse();
+    this.#bytes.set(bytes, this.#require(address, size));
+  }
+
+  writePhysical(physical: bigint, bytes: Uint8Array): void {
+    const start = physical - this.#ram.physicalBase;
+    if (start < 0n || start + BigInt(bytes.length) > this.#ram.bytes) {
+      throw new UsercopyError(
+        'bad-input',
+        `guest RAM: expected room at physical 0x${physical.toString(16)} for ${bytes.length} bytes, found none`,
+      );
+    }
+    this.#bytes.set(bytes, this.#check.guestOffset + Number(start));
+  }
+
+  /** A C string of at most `limit` bytes. */
+  readString(address: bigint, limit = 256): string {
+    const bytes: number[] = [];
+    for (let at = address; bytes.length < limit; at++) {
+      const byte = this.tryRead(at, 1)?.[0];
+      if (!byte) break;
+      bytes.push(byte);
+    }
+    return Buffer.from(bytes).toString('latin1');
+  }
+
+  /** All guest bytes as they are; `restore` puts them back. */
+  snapshot(): Uint8Array {
+    return this.#bytes.slice(this.#check.guestOffset, this.#nextOwn);
+  }
+
+  /** Puts a snapshot's bytes back. Code is taken to be the same: what was translated is kept. */
+  restore(snapshot: Uint8Array): void {
+    this.#bytes.set(snapshot, this.#check.guestOffset);
+  }
+
+  #map(address: bigint, size: bigint, offset: number): void {
+    this.#engine.mapShared(address, size, 'rwx', this.#check.memory, offset);
+    this.#check.mapRegion(address, size, offset);
+    this.#regions.push({ address, size, offset });
+  }
+
+  #find(address: bigint): MappedRegion | undefined {
+    return this.#regions.find((region) => address >= region.address && address < region.address + region.size);
+  }
+
+  #offset(address: bigint, length: number): number | undefined {
+    const region = this.#find(address);
+    if (!region || address + BigInt(length) > region.address + region.size) return undefined;
+    return region.offset + Number(address - region.address);
+  }
+
+  #require(address: bigint, length: number): number {
+    const offset = this.#offset(address, length);
+    if (offset === undefined) {
+      throw new UsercopyError(
+        'guest',
+        `guest memory: expected ${length} bytes at 0x${address.toString(16)}, found none mapped there`,
+      );
+    }
+    return offset;
+  }
+}

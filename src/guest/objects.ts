@@ -1,0 +1,360 @@
+/**
+ * Memory objects in a kernel's own structures, as if its allocators had made them: slabs with their kmem_cache, compound
+ * and plain pages, vmalloc areas. The kernel's own check reads them as it reads real ones; so does ours. Nothing here is
+ * an allocator: memory is taken and never given back. `docs/guests.md` lists what is faked.
+ */
+import { UsercopyError } from '../errors.js';
+import { introspectionOf } from '../kernel/structures.js';
+import type { Introspection, PageValidityParameters, Slot, SparsememParameters, VmapAreaSlots } from '../parameters.js';
+import type { Guest } from './guest.js';
+import { enableStaticKey } from './static-key.js';
+
+const ARENA_BYTES = 1n << 20n;
+/** Vmalloc areas begin this far into the vmalloc space: above the image, where that lies in it. */
+const VMALLOC_SKIP = 1n << 32n;
+const NODES = 4n;
+const NODE_ZONE_BYTES = 1n << 24n;
+/** SECTION_MARKED_PRESENT, HAS_MEM_MAP, IS_ONLINE, IS_EARLY. */
+const EARLY_SECTION = 0xfn;
+
+export interface SlabSpec {
+  readonly name: string;
+  /** Bytes the caller asked for, and bytes from one object to the next. */
+  readonly objectSize: number;
+  readonly size: number;
+  readonly useroffset: number;
+  readonly usersize: number;
+  /** With a left pad the cache is red-zoned. */
+  readonly redLeftPad?: number;
+  /** log2 of the slab's pages; default 0. */
+  readonly order?: number;
+}
+
+export interface SlabObjects {
+  readonly cache: bigint;
+  /** First byte of the slab, and first byte after it. */
+  readonly start: bigint;
+  readonly end: bigint;
+  /** Address of object `index`. */
+  object(index: number): bigint;
+}
+
+export class KernelObjects {
+  readonly #guest: Guest;
+  readonly #facts: Introspection;
+  readonly #pageBytes: bigint;
+  #arena = 0n;
+  #arenaEnd = 0n;
+  #nextArea: bigint;
+  /** Address of the word that points to the top of each tree of vmap areas. */
+  #trees: bigint[] = [];
+
+  /**
+   * Gives the kernel a page array and tells it which page frames exist.
+   * @throws UsercopyError `bad-input` when the kernel's types are not known.
+   */
+  constructor(guest: Guest) {
+    const facts = introspectionOf(guest.kernel, guest.layout);
+    if (facts === null) {
+      throw new UsercopyError(
+        'bad-input',
+        'memory objects: expected a kernel with types (BTF), found none; give them with --btf',
+      );
+    }
+    this.#guest = guest;
+    this.#facts = facts;
+    this.#pageBytes = 1n << BigInt(guest.layout.pageShift);
+    this.#nextArea = guest.layout.vmallocStart + VMALLOC_SKIP;
+    this.#mapPageArray();
+    this.#declareFrames(facts.pageValidity);
+    this.#prepareVmap();
+  }
+
+  /** Address of the struct page of a linear-map address. */
+  structPage(address: bigint): bigint {
+    return this.#structPageOfFrame(this.#physical(address) / this.#pageBytes);
+  }
+
+  /** A slab of one cache; objects are not marked allocated, since no check asks. */
+  makeSlab(spec: SlabSpec): SlabObjects {
+    const { slab, page } = this.#facts;
+    const order = spec.order ?? 0;
+    const start = this.#compound(order);
+    const end = start + (this.#pageBytes << BigInt(order));
+    const cache = this.#take(BigInt(this.#struct('kmem_cache').size));
+    const left = spec.redLeftPad ?? 0;
+    this.#set(cache, slab.name, this.#string(spec.name));
+    this.#set(cache, slab.size, BigInt(spec.size));
+    this.#set(cache, slab.objectSize, BigInt(spec.objectSize));
+    this.#setIfAny(cache, slab.inuse, BigInt(spec.objectSize));
+    this.#setIfAny(cache, slab.useroffset, BigInt(spec.useroffset));
+    this.#setIfAny(cache, slab.usersize, BigInt(spec.usersize));
+    this.#set(cache, slab.flags, left > 0 ? slab.redZone : 0n);
+    this.#setIfAny(cache, slab.redLeftPad, BigInt(left));
+    const struct = this.structPage(start);
+    this.#markSlab(struct);
+    this.#set(struct, page.slabCache, cache);
+    if (slab.allocator === 'SLAB') this.#describeSlab(cache, struct, start, spec, end - start);
+    const first = start + BigInt(left);
+    return { cache, start, end, object: (index) => first + BigInt(index) * BigInt(spec.size) };
+  }
+
+  /** A compound page of 2^order pages. */
+  makeCompoundPage(order: number): { start: bigint; end: bigint } {
+    const start = this.#compound(order);
+    return { start, end: start + (this.#pageBytes << BigInt(order)) };
+  }
+
+  /** Pages that no allocator has put together. */
+  makePages(count: number): { start: bigint; end: bigint } {
+    const size = this.#pageBytes * BigInt(count);
+    const start = this.#guest.memory.allocate(size);
+    return { start, end: start + size };
+  }
+
+  setReserved(start: bigint, count: number): void {
+    for (let index = 0; index < count; index++) {
+      const struct = this.structPage(start + this.#pageBytes * BigInt(index));
+      this.#set(
+        struct,
+        this.#facts.page.flags,
+        this.#get(struct, this.#facts.page.flags) | this.#facts.page.reservedMask,
+      );
+    }
+  }
+
+  /** A vmalloc area of `pages` pages and its guard page; no memory lies behind it. */
+  makeVmallocArea(pages: number): { start: bigint; end: bigint; guardEnd: bigint } {
+    const start = this.#nextArea;
+    const end = start + this.#pageBytes * BigInt(pages);
+    const guardEnd = end + this.#pageBytes;
+    // Half of the areas leave a hole behind them.
+    this.#nextArea = guardEnd + this.#pageBytes * BigInt(pages % 2);
+    this.#insertArea(start, guardEnd, pages);
+    return { start, end, guardEnd };
+  }
+
+  /** Switches on the static key that kmem_cache_debug_flags() asks first, in memory and in the code that was compiled for it. */
+  enableSlubDebug(): void {
+    const key = this.#facts.slab.debugEnabled;
+    if (key !== null) enableStaticKey(this.#guest, key);
+  }
+
+  get facts(): Introspection {
+    return this.#facts;
+  }
+
+  #struct(name: string): { size: number } {
+    return this.#guest.kernel.types!.struct(name);
+  }
+
+  #physical(address: bigint): bigint {
+    const map = this.#facts.linearMaps.find(
+      (candidate) => address >= candidate.virtual && address < candidate.virtual + candidate.size,
+    );
+    if (!map) throw new UsercopyError('guest', `0x${address.toString(16)}: expected an address of the linear map`);
+    return address - map.virtual + map.physical;
+  }
+
+  #structPageOfFrame(frame: bigint): bigint {
+    const { pageArray, page } = this.#facts;
+    const size = BigInt(page.size);
+    if (pageArray.kind === 'vmemmap') return BigInt.asUintN(64, pageArray.address + frame * size);
+    if (pageArray.kind === 'mem_map') return this.#guest.memory.readWord(pageArray.pointer) + frame * size;
+    throw new UsercopyError(
+      'unsupported',
+      'memory objects: a page array in pieces (classic SPARSEMEM) is not supported',
+    );
+  }
+
+  /** Frames of RAM, rounded out to what the kernel takes to exist. */
+  #frames(): { first: bigint; end: bigint } {
+    const { ram } = this.#guest.memory;
+    const validity = this.#facts.pageValidity;
+    const sections = validity.kind === 'sparsemem' ? validity : null;
+    const unit = sections ? 1n << BigInt(sections.sectionSizeBits) : this.#pageBytes;
+    const end = ram.physicalBase + ram.bytes;
+    return {
+      first: (ram.physicalBase - (ram.physicalBase % unit)) / this.#pageBytes,
+      end: (((end + unit - 1n) / unit) * unit) / this.#pageBytes,
+    };
+  }
+
+  #mapPageArray(): void {
+    const { pageArray, page } = this.#facts;
+    const { first, end } = this.#frames();
+    const bytes = (end - first) * BigInt(page.size);
+    const { memory } = this.#guest;
+    const array = memory.allocate(bytes);
+    if (pageArray.kind === 'mem_map') memory.writeWord(pageArray.pointer, array - first * BigInt(page.size));
+    else memory.mapRam(this.#structPageOfFrame(first), this.#physical(array), ((bytes + 4095n) / 4096n) * 4096n);
+  }
+
+  #declareFrames(validity: PageValidityParameters): void {
+    const { memory } = this.#guest;
+    const { first, end } = this.#frames();
+    switch (validity.kind) {
+      case 'flatmem':
+        memory.writeWord(validity.maxMapnr, end - first);
+        return;
+      case 'memblock': {
+        const regions = this.#get(validity.memory, validity.regions);
+        this.#set(validity.memory, validity.count, 1n);
+        this.#set(regions, validity.region.base, memory.ram.physicalBase);
+        this.#set(regions, validity.region.length, memory.ram.bytes);
+        this.#set(regions, validity.region.flags, 0n);
+        if (validity.sections) this.#declareSections(validity.sections, first, end);
+        return;
+      }
+      case 'sparsemem':
+        this.#declareSections(validity, first, end);
+    }
+  }
+
+  /** `mem_section` with EXTREME: roots of a page each; every section of RAM is early. */
+  #declareSections(sections: SparsememParameters, first: bigint, end: bigint): void {
+    const { memory } = this.#guest;
+    const word = BigInt(this.#guest.kernel.bits / 8);
+    const perRoot = this.#pageBytes / BigInt(sections.sectionSize);
+    const count = 1n << BigInt(sections.physicalAddressBits - sections.sectionSizeBits);
+    const roots = sections.extreme ? memory.allocate((count / perRoot + 1n) * word) : null;
+    if (roots !== null) memory.writeWord(sections.memSection, roots);
+    const framesPerSection = (1n << BigInt(sections.sectionSizeBits)) / this.#pageBytes;
+    for (let number = first / framesPerSection; number * framesPerSection < end; number++) {
+      let section: bigint;
+      if (roots === null) section = sections.memSection + number * BigInt(sections.sectionSize);
+      else {
+        const slot = roots + (number / perRoot) * word;
+        if (memory.readWord(slot) === 0n) memory.writeWord(slot, memory.allocate(this.#pageBytes));
+        section = memory.readWord(slot) + (number % perRoot) * BigInt(sections.sectionSize);
+      }
+      // The map itself is not read with a vmemmap; it must only not be zero.
+      this.#set(section, sections.sectionMap, this.#structPageOfFrame(0n) | EARLY_SECTION);
+    }
+  }
+
+  #prepareVmap(): void {
+    const { vmap } = this.#facts;
+    const { memory, kernel } = this.#guest;
+    if (vmap.kind === 'none') return;
+    if (vmap.kind === 'tree') this.#trees = [vmap.root];
+    else {
+      const nodes = this.#take(BigInt(vmap.nodeSize) * NODES);
+      memory.writeWord(vmap.nodes, nodes);
+      this.#write(vmap.count, 4, NODES);
+      this.#write(vmap.zoneSize, 4, NODE_ZONE_BYTES);
+      for (let index = 0n; index < NODES; index++) {
+        this.#trees.push(nodes + index * BigInt(vmap.nodeSize) + BigInt(vmap.busyRoot.offset));
+      }
+      const initialized = kernel.symbols.address('vmap_initialized');
+      if (initialized !== undefined) memory.write(initialized, Uint8Array.of(1));
+    }
+    const text = kernel.symbols.address('_stext');
+    const end = kernel.symbols.address('_end');
+    const { vmalloc } = this.#facts;
+    // Where the image lies in the vmalloc space the kernel registers it (map_kernel, arm64).
+    if (text !== undefined && end !== undefined && text >= vmalloc.start && text < vmalloc.end) {
+      const start = text - (text % this.#pageBytes);
+      const stop = ((end + this.#pageBytes - 1n) / this.#pageBytes) * this.#pageBytes;
+      this.#insertArea(start, stop, Number((stop - start) / this.#pageBytes));
+    }
+  }
+
+  #insertArea(start: bigint, end: bigint, pages: number): void {
+    const { vmap } = this.#facts;
+    if (vmap.kind === 'none') return;
+    const slots = vmap.area;
+    const area = this.#take(BigInt(this.#struct('vmap_area').size));
+    const vm = this.#take(BigInt(this.#struct('vm_struct').size));
+    this.#set(area, slots.vaStart, start);
+    this.#set(area, slots.vaEnd, end);
+    this.#set(area, slots.vm, vm);
+    this.#set(vm, slots.vmSize, BigInt(pages + 1) * this.#pageBytes);
+    const index = vmap.kind === 'nodes' ? Number((start / NODE_ZONE_BYTES) % NODES) : 0;
+    this.#insertNode(this.#trees[index]!, slots, area, start);
+  }
+
+  /** A plain search tree: who looks areas up does not look at colours. */
+  #insertNode(root: bigint, slots: VmapAreaSlots, area: bigint, start: bigint): void {
+    const { memory } = this.#guest;
+    const rbNode = BigInt(slots.rbNode);
+    let link = root;
+    for (let node = memory.readWord(link); node !== 0n; node = memory.readWord(link)) {
+      const side = start < this.#get(node - rbNode, slots.vaStart) ? slots.rbLeft : slots.rbRight;
+      link = node + BigInt(side.offset);
+    }
+    memory.writeWord(link, area + rbNode);
+  }
+
+  #compound(order: number): bigint {
+    const size = this.#pageBytes << BigInt(order);
+    const start = this.#guest.memory.allocateAligned(size, size);
+    if (order === 0) return start;
+    const { page } = this.#facts;
+    const head = this.structPage(start);
+    this.#set(head, page.flags, this.#get(head, page.flags) | page.headMask);
+    this.#set(head, page.order, (this.#get(head, page.order) & ~page.orderMask) | BigInt(order));
+    for (let index = 1n; index < size / this.#pageBytes; index++) {
+      this.#set(head + index * BigInt(page.size), page.compoundHead, head | 1n);
+    }
+    return start;
+  }
+
+  #markSlab(struct: bigint): void {
+    const { page } = this.#facts;
+    if (page.slab.kind === 'flag') this.#set(struct, page.flags, this.#get(struct, page.flags) | page.slab.mask);
+    else this.#set(struct, page.slab.field, page.slab.value);
+  }
+
+  /** SLAB keeps the first object's address in the page, the count and the reciprocal of the size in the cache. */
+  #describeSlab(cache: bigint, struct: bigint, start: bigint, spec: SlabSpec, bytes: bigint): void {
+    const { slab, page } = this.#facts;
+    if (page.sMem) this.#set(struct, page.sMem, start);
+    if (slab.num) this.#set(cache, slab.num, bytes / BigInt(spec.size));
+    if (slab.reciprocal) {
+      // reciprocal_value(), lib/math/reciprocal_div.c: m = ((2^32 * (2^l - d)) / d) + 1 with l = fls(d - 1).
+      const divisor = BigInt(spec.size);
+      const length = BigInt((divisor - 1n).toString(2).length);
+      const multiplier = ((1n << 32n) * ((1n << length) - divisor)) / divisor + 1n;
+      const at = cache + BigInt(slab.reciprocal.offset);
+      this.#write(at, 4, multiplier);
+      this.#write(at + 4n, 1, length < 1n ? length : 1n);
+      this.#write(at + 5n, 1, length > 1n ? length - 1n : 0n);
+    }
+  }
+
+  #take(bytes: bigint): bigint {
+    const size = ((bytes + 63n) / 64n) * 64n;
+    if (this.#arena + size > this.#arenaEnd) {
+      const room = size > ARENA_BYTES ? size : ARENA_BYTES;
+      this.#arena = this.#guest.memory.allocate(room);
+      this.#arenaEnd = this.#arena + room;
+    }
+    const address = this.#arena;
+    this.#arena += size;
+    return address;
+  }
+
+  #string(text: string): bigint {
+    const bytes = Buffer.from(`${text}\0`, 'latin1');
+    const address = this.#take(BigInt(bytes.length));
+    this.#guest.memory.write(address, bytes);
+    return address;
+  }
+
+  #setIfAny(struct: bigint, slot: Slot | null, value: bigint): void {
+    if (slot) this.#set(struct, slot, value);
+  }
+
+  #set(struct: bigint, slot: Slot, value: bigint): void {
+    this.#write(struct + BigInt(slot.offset), slot.size, value);
+  }
+
+  #get(struct: bigint, slot: Slot): bigint {
+    return this.#guest.memory.readUnsigned(struct + BigInt(slot.offset), slot.size);
+  }
+
+  #write(address: bigint, size: number, value: bigint): void {
+    this.#guest.memory.writeUnsigned(address, size, value);
+  }
+}

@@ -1,0 +1,17 @@
+/** Where the package's own files lie, whether it runs from its sources or from `build/`. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, 'package.json'))) {
+    const parent = dirname(directory);
+    if (parent === directory) throw new Error('package.json not found above this module');
+    directory = parent;
+  }
+  return directory;
+}
+
+/** Absolute path of a file of this package, given from its root. */
+export const packageFile = (path: string): string => join(packageRoot(), path);

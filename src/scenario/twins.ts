@@ -1,0 +1,93 @@
+/** Twins: the same copy judged by the guest's own check and by ours, side by side. */
+import { type Attachment, attach } from '../attach.js';
+import type { Guest } from '../guest/guest.js';
+import { usercopyLine } from '../guest/log.js';
+import { measureStackDepth } from '../guest/stack-depth.js';
+import type { Declaration } from '../parameters.js';
+import type { Copy, Direction } from '../verdict.js';
+
+/** A copy to be judged twice. */
+export interface TwinCase {
+  readonly name: string;
+  readonly copy: Copy;
+  /** The guest function that makes the copy, and its arguments; default: `__check_object_size` itself. */
+  readonly call?: { readonly symbol: string; readonly arguments: readonly bigint[] };
+}
+
+export interface TwinRow {
+  readonly case: string;
+  readonly pointer: bigint;
+  readonly size: bigint;
+  readonly direction: Direction;
+  /** What the guest's own printk wrote; null when its check let the copy pass. */
+  readonly guest: string | null;
+  readonly ours: string | null;
+  readonly identical: boolean;
+  /** Guest instructions of the whole call, up to BUG() for a bad copy. */
+  readonly guestInstructions: number;
+}
+
+export interface TwinRun {
+  readonly variant: string;
+  readonly kernel: string;
+  readonly profile: string;
+  readonly rows: readonly TwinRow[];
+}
+
+/**
+ * Runs every case from the same state of memory.
+ * @throws UsercopyError `guest` when a case neither returns nor ends in BUG().
+ */
+export async function runTwins(
+  guest: Guest,
+  cases: readonly TwinCase[],
+  options: { readonly profile?: string; readonly declarations?: readonly Declaration[] } = {},
+): Promise<TwinRun> {
+  const before = guest.memory.snapshot();
+  const depth = await measureStackDepth(guest);
+  const attachment = await attach(guest.engine, guest.kernel, {
+    judge: 'kernel',
+    onViolation: 'record',
+    memory: guest.check,
+    profile: options.profile ?? 'auto',
+    declarations: options.declarations ?? [],
+    ...(depth === null ? {} : { stackDepth: depth }),
+  });
+  try {
+    const rows: TwinRow[] = [];
+    for (const twin of cases) {
+      guest.memory.restore(before);
+      rows.push(await runTwin(guest, attachment, twin));
+    }
+    guest.memory.restore(before);
+    return { variant: guest.variant.name, kernel: guest.kernel.version.release, profile: attachment.profile, rows };
+  } finally {
+    attachment.detach();
+  }
+}
+
+async function runTwin(guest: Guest, attachment: Attachment, twin: TwinCase): Promise<TwinRow> {
+  const { copy } = twin;
+  const call = twin.call ?? {
+    symbol: '__check_object_size',
+    arguments: [copy.pointer, copy.size, copy.direction === 'to_user' ? 1n : 0n],
+  };
+  const seen = attachment.statistics().checks;
+  const known = attachment.violations.length;
+  const outcome = await guest.call(call.symbol, call.arguments, { countInstructions: true });
+  const judged = attachment.statistics().checks > seen;
+  const violation = attachment.violations.length > known ? attachment.violations.at(-1) : undefined;
+  const guestLine = usercopyLine(guest);
+  const ours = violation?.message ?? null;
+  return {
+    case: twin.name,
+    pointer: violation?.copy.pointer ?? copy.pointer,
+    size: violation?.copy.size ?? copy.size,
+    direction: copy.direction,
+    guest: guestLine,
+    ours,
+    // Both said the same, about a copy that both were asked about, and the guest ended as its words say.
+    identical: judged && guestLine === ours && (outcome.kind === 'bug') === (violation !== undefined),
+    guestInstructions: outcome.instructions ?? 0,
+  };
+}

@@ -1,0 +1,81 @@
+/** The order of the questions: __check_object_size(). The first that objects decides the message. */
+import { checkBogus } from './bogus';
+import { Context, Described, DirectionKind, Request } from './context';
+import { checkHeap } from './heap';
+import { staticKeyEnabled } from './memory';
+import { checkStack } from './stack';
+import { checkText } from './text';
+import { Acceptance, Refusal, VerdictRange } from './verdict';
+
+/** Whether the user reads the kernel's bytes. */
+@inline
+function isToUser(c: Context, request: Request): bool {
+  switch (<i32>request.directionKind) {
+    case DirectionKind.TO_USER:
+      return true;
+    case DirectionKind.FROM_USER:
+      return false;
+    case DirectionKind.REGISTER:
+      return (request.direction & 0xff) != 0;
+    default:
+      return (request.pointer & c.wordMask) < c.taskSize;
+  }
+}
+
+/** The questions of a copy that is neither empty nor bogus; gives the verdict's number. */
+@inline
+function ask(c: Context, request: Request, pointer: u64, size: u64, toUser: bool): i32 {
+  if (c.stackFirst) {
+    const stack = checkStack(c, request, pointer, size);
+    if (stack || c.fault) return stack;
+  }
+  const heap = checkHeap(c, request, pointer, size, toUser);
+  if (heap >= Refusal.WRAPPED_ADDRESS || c.fault) return heap;
+  if (!c.stackFirst) {
+    const stack = checkStack(c, request, pointer, size);
+    if (stack || c.fault) return stack;
+  }
+  const text = checkText(c, request, pointer, size);
+  if (text) return text;
+  return heap ? heap : Acceptance.NOTHING_OBJECTS;
+}
+
+function isBypassed(c: Context): bool {
+  return c.bypass || (c.bypassKey && staticKeyEnabled(c, c.bypassKey));
+}
+
+/** Judges one request, notes the verdict in it and counts it; gives the verdict's number. */
+export function judgeRequest(c: Context, request: Request): u32 {
+  const toUser = isToUser(c, request);
+  let pointer = request.pointer & c.wordMask;
+  let size = request.size & c.wordMask;
+  if (request.sizeBits == 32) size &= 0xffffffff;
+  if (request.directionKind == DirectionKind.BY_ADDRESS && toUser) {
+    pointer = request.other & c.wordMask;
+    // From user to user: the kernel never judges it.
+    if (pointer < c.taskSize) size = 0;
+  }
+  c.fault = 0;
+  request.described = <u8>Described.NOTHING;
+
+  let code: i32;
+  if ((c.bypass | <u8>(c.bypassKey != 0)) && isBypassed(c)) code = Acceptance.BYPASSED;
+  else if (!size) code = Acceptance.EMPTY_COPY;
+  else {
+    code = checkBogus(c, request, pointer, size);
+    if (!code) code = ask(c, request, pointer, size, toUser);
+  }
+  if (c.fault) {
+    code = c.fault;
+    request.offset = c.faultAddress;
+  }
+  request.code = <u16>code;
+  request.toUser = toUser ? 1 : 0;
+  if (code >= VerdictRange.FIRST_NOTEWORTHY || request.explain) {
+    request.judgedPointer = pointer;
+    request.size = size;
+  }
+  const counter = changetype<usize>(c) + offsetof<Context>() + <usize>((code << 1) + <i32>toUser) * sizeof<u64>();
+  store<u64>(counter, load<u64>(counter) + 1);
+  return code;
+}

@@ -1,0 +1,345 @@
+/**
+ * The structures that the caller and the check share. All state of the check is in them; they lie in the control area,
+ * outside guest memory, and hold nothing that the guest can change. Addresses of the guest are u64, zero-extended;
+ * places in linear memory are u32. A "slot" is a guest field packed into a u32: bytes (1, 2, 4, 8) << 24 | offset; 0 is
+ * "no such field".
+ */
+import { VerdictRange } from './verdict';
+
+/** Values of the context's fields that choose between rules; meanings are those of `ProfileSwitches` and `Introspection`. */
+export enum SkipVmalloc {
+  NO = 0,
+  VMALLOC_OR_MODULE = 1,
+}
+
+export enum PageSpan {
+  OFF = 0,
+  V3 = 1,
+  V3_CMA = 2,
+  V4_8 = 3,
+}
+
+export enum Kmap {
+  OFF = 0,
+  PKMAP = 1,
+  FIXMAP = 2,
+}
+
+export enum VmallocRule {
+  OFF = 0,
+  VM_STRUCT = 1,
+  VMAP_AREA = 2,
+  VMAP_AREA_PAGE_FAULTS_ENABLED = 3,
+}
+
+export enum CurrentKind {
+  DECLARED = 0,
+  REGISTER = 1,
+  MEMORY = 2,
+  MASKED_STACK_POINTER = 3,
+}
+
+export enum ValidityKind {
+  SPARSEMEM = 0,
+  MEMBLOCK = 1,
+  FLATMEM = 2,
+}
+
+export enum PageArrayKind {
+  VMEMMAP = 0,
+  MEM_MAP = 1,
+  SECTION_MAP = 2,
+}
+
+export enum VmapKind {
+  NONE = 0,
+  TREE = 1,
+  NODES = 2,
+}
+
+export enum DeclaredKind {
+  SLAB = 1,
+  COMPOUND_PAGE = 2,
+  PLAIN_PAGES = 3,
+  RESERVED_PAGES = 4,
+  CMA_PAGES = 5,
+  /** Stacks, kmap slots, vmalloc spaces and areas: the table they stand in says what they are. */
+  RANGE = 6,
+}
+
+export enum DirectionKind {
+  TO_USER = 0,
+  FROM_USER = 1,
+  /** The low 8 bits of `direction` are a bool: true is to_user. */
+  REGISTER = 2,
+  /** `pointer` is the destination and `other` the source; the one at or above TASK_SIZE is the kernel's. */
+  BY_ADDRESS = 3,
+}
+
+/** What a request says of the object that the copy was held against. */
+export enum Described {
+  NOTHING = 0,
+  /** Its bounds. */
+  BOUNDS = 1,
+  /** Its kmem_cache, without bounds. */
+  CACHE = 2,
+  /** A slab object of the guest: bounds and kmem_cache. */
+  SLAB_OBJECT = 3,
+  /** An object of a declared slab: bounds and declaration. */
+  DECLARED_OBJECT = 4,
+}
+
+/** A range of guest addresses that lies in linear memory. */
+@unmanaged
+export class Region {
+  start: u64;
+  size: u64;
+  offset: u32;
+  reserved: u32;
+}
+
+/** Guest virtual [virtual, virtual + size) is physical [physical, …). */
+@unmanaged
+export class LinearMap {
+  virtual: u64;
+  size: u64;
+  physical: u64;
+}
+
+@unmanaged
+export class Range {
+  start: u64;
+  end: u64;
+}
+
+/** Memory that was declared; starts as a `Range` does. */
+@unmanaged
+export class Declared {
+  start: u64;
+  end: u64;
+  objectStride: u64;
+  objectSize: u64;
+  useroffset: u32;
+  usersize: u32;
+  redLeftPad: u32;
+  kind: u32;
+  /** The declaration's number, for the caller. */
+  id: u32;
+  reserved: u32;
+}
+
+/** One copy to judge. The first seven fields are registers as a hook reads them. */
+@unmanaged
+export class Request {
+  pointer: u64;
+  size: u64;
+  other: u64;
+  direction: u64;
+  stackPointer: u64;
+  framePointer: u64;
+  currentBase: u64;
+  /** A `DirectionKind`. */
+  directionKind: u8;
+  /** 32: only the low half of `size` counts; else 64. */
+  sizeBits: u8;
+  /** Nonzero: the object is described on a good verdict too. */
+  explain: u8;
+  /** Out: 1 when `judgedPointer` is read by the user. */
+  toUser: u8;
+  /** Out: the verdict's number. */
+  code: u16;
+  /** Out: a `Described`: which of the fields below say something of an object. */
+  described: u8;
+  reserved: u8;
+  /** Out: kernel pointer that was judged; set when the verdict is not a plain pass. */
+  judgedPointer: u64;
+  /** Out: what the kernel prints as offset; the address, when the verdict is "unreadable". */
+  offset: u64;
+  /** Out: what the kernel prints as size. */
+  printedSize: u64;
+  /** Out: the object's bounds and window. */
+  objectStart: u64;
+  objectEnd: u64;
+  windowStart: u64;
+  windowEnd: u64;
+  /** Out: address of the kmem_cache, or the declaration's number. */
+  cache: u64;
+}
+
+@unmanaged
+export class Context {
+  wordMask: u64;
+  pageSize: u64;
+  pageShift: u32;
+  wordBytes: u32;
+  bigEndian: u8;
+
+  oldFormat: u8;
+  stackFirst: u8;
+  wrapCountsEnd: u8;
+  textTouchCounts: u8;
+  linearText: u8;
+  skipVmalloc: u8;
+  pageSpan: u8;
+  whitelist: u8;
+  fallback: u8;
+  kmap: u8;
+  highmem: u8;
+  vmalloc: u8;
+  folio: u8;
+  depth: u8;
+  kfence: u8;
+  bypass: u8;
+  /** Whether the guest's structures may be read at all. */
+  introspected: u8;
+  /** SLAB instead of SLUB. */
+  slabAllocator: u8;
+  /** Whether `host.read` may be called for addresses outside every region. */
+  hostReads: u8;
+
+  textStart: u64;
+  textEnd: u64;
+  linearTextStart: u64;
+  linearTextEnd: u64;
+  rodataStart: u64;
+  rodataEnd: u64;
+  dataStart: u64;
+  dataEnd: u64;
+  bssStart: u64;
+  bssEnd: u64;
+  taskSize: u64;
+
+  threadSize: u64;
+  currentOffset: u64;
+  depthOfCheck: u64;
+  depthOfPrint: u64;
+  frameSaved: u64;
+  frameHeader: u64;
+  frameEntryToCaller: u64;
+  frameBias: u64;
+  currentKind: u32;
+  taskStack: u32;
+  checksFrames: u32;
+
+  regions: u32;
+  regionCount: u32;
+  /** The region of the last hit. */
+  lastRegion: u32;
+  declaredStacks: u32;
+  declaredStackCount: u32;
+  declaredKmaps: u32;
+  declaredKmapCount: u32;
+  declaredVmallocSpaces: u32;
+  declaredVmallocSpaceCount: u32;
+  declaredVmallocAreas: u32;
+  declaredVmallocAreaCount: u32;
+  declaredObjects: u32;
+  declaredObjectCount: u32;
+
+  linearMaps: u32;
+  linearMapCount: u32;
+  kmapRanges: u32;
+  kmapRangeCount: u32;
+  vmallocStart: u64;
+  vmallocEnd: u64;
+  modulesStart: u64;
+  modulesEnd: u64;
+  bypassKey: u64;
+  pagefaultDisabled: u32;
+
+  validityKind: u32;
+  memSection: u64;
+  sectionStructSize: u64;
+  hasMemMap: u64;
+  isEarly: u64;
+  sectionMapFlags: u64;
+  sectionMap: u32;
+  sectionExtreme: u32;
+  sectionSizeBits: u32;
+  physicalAddressBits: u32;
+  sectionUsage: u32;
+  subsectionBitmap: u32;
+  memblockMemory: u64;
+  memblockRegionSize: u64;
+  memblockNoMap: u64;
+  memblockBlockSize: u64;
+  memblockCount: u32;
+  memblockRegions: u32;
+  memblockBase: u32;
+  memblockLength: u32;
+  memblockFlags: u32;
+  pageArrayKind: u32;
+  maxMapnr: u64;
+  firstFrame: u64;
+  pageArray: u64;
+
+  pageStructSize: u64;
+  headMask: u64;
+  reservedMask: u64;
+  slabMask: u64;
+  slabValue: u64;
+  orderMask: u64;
+  pageFlags: u32;
+  compoundHead: u32;
+  /** The field that says "slab": the flags, or `page_type`. */
+  slabField: u32;
+  order: u32;
+  slabCache: u32;
+  slabMem: u32;
+
+  cacheSize: u32;
+  cacheObjectSize: u32;
+  cacheUseroffset: u32;
+  cacheUsersize: u32;
+  cacheFlags: u32;
+  cacheRedLeftPad: u32;
+  cacheInuse: u32;
+  cacheNum: u32;
+  cacheReciprocal: u32;
+  cacheObjOffset: u32;
+  flagRedZone: u64;
+  flagPoison: u64;
+  flagStoreUser: u64;
+  flagTypesafeByRcu: u64;
+  slubDebugEnabled: u64;
+
+  vmapKind: u32;
+  vmapNodeSize: u32;
+  vmapRoot: u64;
+  vmapNodeCount: u64;
+  vmapZoneSize: u64;
+  vmapNoGuard: u64;
+  vmapRbNode: u64;
+  vmapBusyRoot: u32;
+  vaStart: u32;
+  vaEnd: u32;
+  rbLeft: u32;
+  rbRight: u32;
+  vmStruct: u32;
+  vmSize: u32;
+  vmFlags: u32;
+
+  kfencePool: u64;
+  kfencePoolSize: u64;
+  kfenceMetadata: u64;
+  kfenceMetadataSize: u64;
+  kfenceIndirect: u32;
+  kfenceObjectAddress: u32;
+
+  /** 0, or the `Unreadable` that ended the check, and its address. The first one is kept. */
+  fault: u32;
+  /** Set by `frameOf()`: the struct page of page frame `pageBaseFrame` is at `pageBase`. */
+  pageBaseFrame: u64;
+  faultAddress: u64;
+  pageBase: u64;
+  /** Set by `lookUpPage()`. */
+  pageHead: u64;
+  pageOrigin: u32;
+  pageReserved: u8;
+  pageCma: u8;
+  /** Where `host.read` puts its bytes. */
+  scratch: u64;
+}
+
+/** Bytes of the context with the statistics behind it: a u64 for each verdict and direction (from_user first). */
+export const STATISTICS_BYTES: i32 = VerdictRange.COUNT * 2 * <i32>sizeof<u64>();

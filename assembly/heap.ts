@@ -1,0 +1,136 @@
+/** Memory that somebody allocated: check_heap_object(). */
+import { Context, Declared, DeclaredKind, Kmap, PageSpan, Request, SkipVmalloc, VmallocRule } from './context';
+import { pagefaultDisabled } from './current';
+import { declaredObject, declaredVmallocArea, isDeclaredKmap, isDeclaredVmalloc } from './declared';
+import { frameOf, frameValid, headPageOf, isIntrospectedKmap, pageAddress } from './introspected';
+import { readSlot } from './memory';
+import { noteObject, refuse } from './outcome';
+import { checkDeclaredSlab, checkSlabAllocator, checkSlub } from './slab';
+import { checkPageSpan } from './span';
+import { Acceptance, Refusal } from './verdict';
+import { findVmapArea } from './vmap';
+
+/** is_kmap_addr(): PKMAP; the fixmap slots of kmap_local_page() too in 6.12. */
+function isKmap(c: Context, pointer: u64, declared: Declared | null): bool {
+  if (isDeclaredKmap(c, pointer)) return true;
+  if (declared || !c.kmapRangeCount) return false;
+  return isIntrospectedKmap(c, pointer, c.kmap == Kmap.PKMAP ? 1 : c.kmapRangeCount);
+}
+
+/** A kmapped page stands alone (4e140f59d285, 5.18). */
+function checkKmap(c: Context, request: Request, pointer: u64, size: u64): i32 {
+  const offset = pointer & (c.pageSize - 1);
+  noteObject(request, pointer - offset, (pointer - offset + c.pageSize) & c.wordMask);
+  if (size > c.pageSize - offset) return refuse(c, request, Refusal.KMAP, offset, size);
+  return Acceptance.KMAP;
+}
+
+/** is_vmalloc_addr() */
+@inline
+function isVmalloc(c: Context, pointer: u64, declared: Declared | null): bool {
+  if (isDeclaredVmalloc(c, pointer)) return true;
+  return !declared && pointer >= c.vmallocStart && pointer < c.vmallocEnd;
+}
+
+/** is_vmalloc_or_module_addr() */
+function isVmallocOrModule(c: Context, pointer: u64, declared: Declared | null): bool {
+  return isVmalloc(c, pointer, declared) || (!declared && pointer >= c.modulesStart && pointer < c.modulesEnd);
+}
+
+/**
+ * A vmalloc area: without its guard page by its vm_struct (0aef499f3172, 5.18), with it by its vmap_area (35fb9ae4aa2e).
+ * A declared area is what may be copied; it has no guard page.
+ */
+function checkVmalloc(c: Context, request: Request, pointer: u64, size: u64): i32 {
+  let start: u64 = 0;
+  let end: u64 = 0;
+  let known: bool = false;
+  const declared = declaredVmallocArea(c, pointer);
+  if (declared) {
+    start = declared.start;
+    end = declared.end;
+    known = true;
+  } else if (!isDeclaredVmalloc(c, pointer)) {
+    const area = findVmapArea(c, pointer);
+    if (area) {
+      start = readSlot(c, area, c.vaStart);
+      end = readSlot(c, area, c.vaEnd);
+      known = true;
+      if (c.vmalloc == VmallocRule.VM_STRUCT) {
+        const vm = readSlot(c, area, c.vmStruct);
+        known = vm != 0;
+        if (known) {
+          const guard = readSlot(c, vm, c.vmFlags) & c.vmapNoGuard ? 0 : c.pageSize;
+          end = (start + readSlot(c, vm, c.vmSize) - guard) & c.wordMask;
+        }
+      }
+    }
+  }
+  if (c.fault) return 0;
+  if (!known) return refuse(c, request, Refusal.VMALLOC_NO_AREA, 0, size);
+  noteObject(request, start, end);
+  const offset = pointer - start;
+  const bad =
+    c.vmalloc == VmallocRule.VM_STRUCT
+      ? ((offset + size) & c.wordMask) > ((end - start) & c.wordMask)
+      : size > ((end - pointer) & c.wordMask);
+  return bad ? refuse(c, request, Refusal.VMALLOC, offset, size) : Acceptance.VMALLOC;
+}
+
+/** A compound page as a whole (ab502103ae3c, 5.18). */
+@inline
+function checkFolio(c: Context, request: Request, pointer: u64, size: u64, start: u64, bytes: u64): i32 {
+  noteObject(request, start, (start + bytes) & c.wordMask);
+  const offset = (pointer - start) & c.wordMask;
+  if (size > ((bytes - offset) & c.wordMask)) return refuse(c, request, Refusal.PAGE_ALLOC, offset, size);
+  return Acceptance.PAGE_ALLOC;
+}
+
+function checkDeclared(c: Context, request: Request, pointer: u64, size: u64, toUser: bool, object: Declared): i32 {
+  if (object.kind == DeclaredKind.SLAB) return checkDeclaredSlab(c, request, pointer, size, object);
+  if (c.pageSpan != PageSpan.OFF) return checkPageSpan(c, request, pointer, size, toUser, false);
+  if (c.folio && object.kind == DeclaredKind.COMPOUND_PAGE) {
+    return checkFolio(c, request, pointer, size, object.start, object.end - object.start);
+  }
+  return 0;
+}
+
+function checkIntrospected(c: Context, request: Request, pointer: u64, size: u64, toUser: bool): i32 {
+  const frame = frameOf(c, pointer);
+  if (!frameValid(c, frame) || c.fault) return 0;
+  if (c.highmem && !c.kmap && isIntrospectedKmap(c, pointer, c.kmapRangeCount)) {
+    return c.pageSpan ? checkPageSpan(c, request, pointer, size, toUser, true) : 0;
+  }
+  const head = headPageOf(c, frame);
+  if ((readSlot(c, head, c.slabField) & c.slabMask) == c.slabValue) {
+    if (c.fault) return 0;
+    const cache = readSlot(c, head, c.slabCache);
+    return c.slabAllocator
+      ? checkSlabAllocator(c, request, pointer, size, head, cache)
+      : checkSlub(c, request, pointer, size, pageAddress(c, head), cache);
+  }
+  if (c.fault) return 0;
+  if (c.pageSpan) return checkPageSpan(c, request, pointer, size, toUser, false);
+  if (!c.folio || !(readSlot(c, head, c.pageFlags) & c.headMask)) return 0;
+  const order = readSlot(c, head, c.order) & c.orderMask;
+  return checkFolio(c, request, pointer, size, pageAddress(c, head), (c.pageSize << order) & c.wordMask);
+}
+
+/** 0 when nothing objects; else the acceptance or the refusal. */
+export function checkHeap(c: Context, request: Request, pointer: u64, size: u64, toUser: bool): i32 {
+  const declared = declaredObject(c, pointer);
+  if (c.kmap && isKmap(c, pointer, declared)) return checkKmap(c, request, pointer, size);
+  if (c.vmalloc) {
+    if (
+      isVmalloc(c, pointer, declared) &&
+      !(c.vmalloc == VmallocRule.VMAP_AREA_PAGE_FAULTS_ENABLED && pagefaultDisabled(c, request))
+    ) {
+      return checkVmalloc(c, request, pointer, size);
+    }
+  } else if (c.skipVmalloc == SkipVmalloc.VMALLOC_OR_MODULE && isVmallocOrModule(c, pointer, declared)) return 0;
+  if (declared) return checkDeclared(c, request, pointer, size, toUser, declared);
+  if (c.highmem && c.pageSpan && isDeclaredKmap(c, pointer)) {
+    return checkPageSpan(c, request, pointer, size, toUser, true);
+  }
+  return c.introspected ? checkIntrospected(c, request, pointer, size, toUser) : 0;
+}

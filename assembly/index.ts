@@ -1,0 +1,43 @@
+/** What the module exports: two functions, and the numbers that the other side needs. */
+import { Context, Request } from './context';
+import { judgeRequest } from './check';
+import { VerdictRange } from './verdict';
+
+export {
+  CurrentKind,
+  DeclaredKind,
+  Described,
+  DirectionKind,
+  Kmap,
+  PageArrayKind,
+  PageSpan,
+  SkipVmalloc,
+  ValidityKind,
+  VmallocRule,
+  VmapKind,
+} from './context';
+export {
+  ContextLayout,
+  DeclaredLayout,
+  LinearMapLayout,
+  RangeLayout,
+  RegionLayout,
+  RequestLayout,
+  Statistics,
+} from './layout';
+export { Acceptance, Refusal, Unreadable, VerdictRange } from './verdict';
+
+/** Judges the copy in `request`: 0 when the guest may go on without a word, else the verdict's number. */
+export function check(context: usize, request: usize): u32 {
+  const code = judgeRequest(changetype<Context>(context), changetype<Request>(request));
+  return code < <u32>VerdictRange.FIRST_NOTEWORTHY ? 0 : code;
+}
+
+/** Judges `count` consecutive requests and gives how many of them deserve a look. */
+export function checkBatch(context: usize, requests: usize, count: u32): u32 {
+  let noteworthy: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    if (check(context, requests + <usize>i * offsetof<Request>())) noteworthy++;
+  }
+  return noteworthy;
+}

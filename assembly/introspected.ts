@@ -1,0 +1,150 @@
+/** The guest kernel's own view of its memory: linear map, valid page frames, struct pages. */
+import { Context, LinearMap, PageArrayKind, Range, ValidityKind } from './context';
+import { fault, readSlot, readWord, slotAddress } from './memory';
+import { Unreadable } from './verdict';
+
+/** No page frame: an address outside every linear map. */
+export const NO_FRAME: u64 = u64.MAX_VALUE;
+/** SUBSECTION_SHIFT, include/linux/mmzone.h (5.3 on). */
+const SUBSECTION_SHIFT: u32 = 21;
+/** A kernel has some tens of memblock regions; more than this is a corrupt count. */
+const MEMBLOCK_REGION_LIMIT: u64 = 65536;
+
+/** Page frame of a virtual address. */
+export function frameOf(c: Context, address: u64): u64 {
+  let at = <usize>c.linearMaps;
+  const end = at + <usize>c.linearMapCount * offsetof<LinearMap>();
+  for (; at < end; at += offsetof<LinearMap>()) {
+    const map = changetype<LinearMap>(at);
+    const delta = address - map.virtual;
+    if (address >= map.virtual && delta < map.size) return (map.physical + delta) >> c.pageShift;
+  }
+  return NO_FRAME;
+}
+
+/** page_to_virt(): always in the first linear map, whichever alias the pointer came from. */
+function frameAddress(c: Context, frame: u64): u64 {
+  const map = changetype<LinearMap>(<usize>c.linearMaps);
+  return (map.virtual + ((frame << c.pageShift) - map.physical)) & c.wordMask;
+}
+
+export function isIntrospectedKmap(c: Context, address: u64, count: u32): bool {
+  for (let i: u32 = 0; i < count; i++) {
+    const range = changetype<Range>(<usize>c.kmapRanges + <usize>i * offsetof<Range>());
+    if (address >= range.start && address < range.end) return true;
+  }
+  return false;
+}
+
+/** Address of the struct mem_section of a frame; 0 when there is none. */
+function sectionOf(c: Context, frame: u64): u64 {
+  const number = frame >> (c.sectionSizeBits - c.pageShift);
+  if (number >> (c.physicalAddressBits - c.sectionSizeBits)) return 0;
+  if (!c.sectionExtreme) return (c.memSection + number * c.sectionStructSize) & c.wordMask;
+  const perRoot = c.pageSize / c.sectionStructSize;
+  const roots = readWord(c, c.memSection);
+  if (!roots) return 0;
+  const root = readWord(c, (roots + (number / perRoot) * c.wordBytes) & c.wordMask);
+  if (!root) return 0;
+  return (root + (number % perRoot) * c.sectionStructSize) & c.wordMask;
+}
+
+/** pfn_valid() of SPARSEMEM; subsections from 5.3 (f46edbd1b151). */
+function sparsememValid(c: Context, frame: u64): bool {
+  const section = sectionOf(c, frame);
+  if (!section) return false;
+  const map = readSlot(c, section, c.sectionMap);
+  if (!(map & c.hasMemMap)) return false;
+  if (!c.sectionUsage || map & c.isEarly) return true;
+  const usage = readSlot(c, section, c.sectionUsage);
+  if (!usage) return false;
+  const frameInSection = frame & ((<u64>1 << (c.sectionSizeBits - c.pageShift)) - 1);
+  const bit = frameInSection >> (SUBSECTION_SHIFT - c.pageShift);
+  const bitsPerWord = <u64>c.wordBytes * 8;
+  const word = readWord(c, (usage + c.subsectionBitmap + (bit / bitsPerWord) * c.wordBytes) & c.wordMask);
+  return ((word >> bit % bitsPerWord) & 1) != 0;
+}
+
+/** memblock_is_map_memory(): a binary search, with the kernel's own idea of an empty table. */
+function memblockHolds(c: Context, physical: u64, count: u64, regions: u64): bool {
+  let left: u64 = 0;
+  let right = count;
+  do {
+    const middle = (left + right) / 2;
+    const region = (regions + middle * c.memblockRegionSize) & c.wordMask;
+    const base = readSlot(c, region, c.memblockBase);
+    if (physical < base) right = middle;
+    else if (physical >= base + readSlot(c, region, c.memblockLength)) left = middle + 1;
+    else return !(readSlot(c, region, c.memblockFlags) & c.memblockNoMap);
+  } while (left < right);
+  return false;
+}
+
+/** memblock_overlaps_region() of the block around an address, as arm's pfn_valid() asks (5.14 on). */
+function memblockTouches(c: Context, physical: u64, count: u64, regions: u64): bool {
+  const start = physical & ~(c.memblockBlockSize - 1);
+  const end = start + c.memblockBlockSize;
+  for (let i: u64 = 0; i < count && !c.fault; i++) {
+    const region = (regions + i * c.memblockRegionSize) & c.wordMask;
+    const base = readSlot(c, region, c.memblockBase);
+    if (start < base + readSlot(c, region, c.memblockLength) && base < end) return true;
+  }
+  return false;
+}
+
+function memblockValid(c: Context, frame: u64): bool {
+  const count = readSlot(c, c.memblockMemory, c.memblockCount);
+  if (count > MEMBLOCK_REGION_LIMIT) {
+    fault(c, Unreadable.CORRUPT, slotAddress(c, c.memblockMemory, c.memblockCount));
+    return false;
+  }
+  const regions = readSlot(c, c.memblockMemory, c.memblockRegions);
+  const physical = frame << c.pageShift;
+  return c.memblockBlockSize > c.pageSize
+    ? memblockTouches(c, physical, count, regions)
+    : memblockHolds(c, physical, count, regions);
+}
+
+/** pfn_valid(): whether the kernel keeps a struct page for the frame. */
+export function frameValid(c: Context, frame: u64): bool {
+  if (frame == NO_FRAME) return false;
+  switch (c.validityKind) {
+    case ValidityKind.SPARSEMEM:
+      return sparsememValid(c, frame);
+    case ValidityKind.MEMBLOCK:
+      return memblockValid(c, frame);
+    default:
+      return frame >= c.firstFrame && frame - c.firstFrame < readWord(c, c.maxMapnr);
+  }
+}
+
+/** Address of the struct page of a frame, valid or not; also notes from where on the pages are counted. */
+function pageOf(c: Context, frame: u64): u64 {
+  switch (c.pageArrayKind) {
+    case PageArrayKind.VMEMMAP:
+      c.pageBase = c.pageArray;
+      c.pageBaseFrame = 0;
+      break;
+    case PageArrayKind.MEM_MAP:
+      c.pageBase = readWord(c, c.pageArray);
+      c.pageBaseFrame = c.firstFrame;
+      break;
+    default:
+      c.pageBase = readSlot(c, sectionOf(c, frame), c.sectionMap) & ~c.sectionMapFlags;
+      c.pageBaseFrame = 0;
+  }
+  return (c.pageBase + (frame - c.pageBaseFrame) * c.pageStructSize) & c.wordMask;
+}
+
+/** compound_head() of the struct page of a frame: bit 0 of `compound_head` marks a tail page. */
+export function headPageOf(c: Context, frame: u64): u64 {
+  const page = pageOf(c, frame);
+  const head = readSlot(c, page, c.compoundHead);
+  return head & 1 ? head - 1 : page;
+}
+
+/** page_address() of a head page that `headPageOf()` has just found. */
+export function pageAddress(c: Context, head: u64): u64 {
+  const index = ((head - c.pageBase) & c.wordMask) / c.pageStructSize;
+  return frameAddress(c, c.pageBaseFrame + index);
+}

@@ -1,0 +1,24 @@
+/** Writing down what was found. */
+import { Context, Described, Request } from './context';
+import { Refusal } from './verdict';
+
+/** Notes the object that a copy is held against, without a whitelist. */
+@inline
+export function noteObject(request: Request, start: u64, end: u64): void {
+  noteWindow(request, start, end, start, end, Described.BOUNDS);
+}
+
+export function noteWindow(request: Request, start: u64, end: u64, windowStart: u64, windowEnd: u64, described: i32): void {
+  request.described = <u8>described;
+  request.objectStart = start;
+  request.objectEnd = end;
+  request.windowStart = windowStart;
+  request.windowEnd = windowEnd;
+}
+
+/** A refusal with the numbers that the kernel prints. */
+export function refuse(c: Context, request: Request, reason: Refusal, offset: u64, size: u64): i32 {
+  request.offset = offset & c.wordMask;
+  request.printedSize = size & c.wordMask;
+  return reason;
+}

@@ -1,0 +1,306 @@
+/** Writes `CheckParameters` into the module's context. */
+import { badInput } from '../errors.js';
+import type {
+  AddressRange,
+  CheckParameters,
+  Introspection,
+  PageValidityParameters,
+  ProfileSwitches,
+  Slot,
+  StackParameters,
+  VmapAreaSlots,
+} from '../parameters.js';
+import { type ControlArea, KMAP_RANGE_CAPACITY, LINEAR_MAP_CAPACITY } from './control.js';
+import { constantName, type Layout, Structure } from './layout.js';
+
+const WORD_MAX = (1n << 64n) - 1n;
+
+function requireRange(where: string, value: number, low: number, high: number): number {
+  if (!Number.isInteger(value) || value < low || value > high) {
+    throw badInput(where, `a whole number from ${low} to ${high}`, String(value));
+  }
+  return value;
+}
+
+function requireWord(where: string, value: bigint): bigint {
+  if (value < 0n || value > WORD_MAX) throw badInput(where, 'an unsigned 64-bit number', String(value));
+  return value;
+}
+
+/** A field as the module wants it: bytes << 24 | offset. 0: no such field. */
+function packSlot(where: string, slot: Slot | null): number {
+  if (!slot) return 0;
+  if (![1, 2, 4, 8].includes(slot.size)) throw badInput(where, 'a field of 1, 2, 4 or 8 bytes', String(slot.size));
+  return ((slot.size << 24) | requireRange(`${where}: offset`, slot.offset, 0, 0xff_ffff)) >>> 0;
+}
+
+export class ContextWriter {
+  readonly #memory: WebAssembly.Memory;
+  readonly #layout: Layout;
+  readonly #area: ControlArea;
+  readonly #context: Structure;
+
+  constructor(memory: WebAssembly.Memory, layout: Layout, area: ControlArea) {
+    this.#memory = memory;
+    this.#layout = layout;
+    this.#area = area;
+    this.#context = new Structure(memory, layout, 'ContextLayout', area.context);
+  }
+
+  /** Nothing is written when an error is thrown by a bad number at the top; later ones leave the context half written. */
+  write(parameters: CheckParameters): void {
+    const c = this.#context;
+    const bits = parameters.bits;
+    if (bits !== 32 && bits !== 64) throw badInput('check: bits', '32 or 64', String(bits));
+    c.setU32('pageShift', requireRange('check: pageShift', parameters.pageShift, 12, 16));
+    c.setU64('pageSize', 1n << BigInt(parameters.pageShift));
+    c.setU64('wordMask', bits === 64 ? WORD_MAX : 0xffff_ffffn);
+    c.setU32('wordBytes', bits / 8);
+    c.setU8('bigEndian', parameters.endian === 'big');
+    this.#writeSwitches(parameters.switches);
+    this.#writeRange('text', parameters.text, 0n);
+    this.#writeRange('linearText', parameters.linearText, 0n);
+    // A range that is not known must hold nothing, not even a copy that ends at its end.
+    this.#writeRange('rodata', parameters.rodata, WORD_MAX);
+    this.#writeRange('data', parameters.data, WORD_MAX);
+    this.#writeRange('bss', parameters.bss, WORD_MAX);
+    c.setU64('taskSize', requireWord('check: taskSize', parameters.taskSize));
+    this.#writeStack(parameters.stack);
+    this.#writeIntrospection(parameters.introspection);
+  }
+
+  #constant(enumeration: string, words: string): number {
+    return this.#layout.get(enumeration, constantName(words));
+  }
+
+  #writeSwitches(switches: ProfileSwitches): void {
+    const c = this.#context;
+    c.setU8('oldFormat', switches.format === 'old');
+    for (const name of [
+      'stackFirst',
+      'wrapCountsEnd',
+      'textTouchCounts',
+      'linearText',
+      'whitelist',
+      'fallback',
+      'highmem',
+      'folio',
+      'depth',
+      'kfence',
+      'bypass',
+    ] as const) {
+      c.setU8(name, switches[name]);
+    }
+    // Where nothing is skipped, virt_addr_valid() alone decides, as it does after 517e1fbeb65f.
+    const skip = switches.skipVmalloc === 'vmalloc or module' ? switches.skipVmalloc : 'no';
+    c.setU8('skipVmalloc', this.#constant('SkipVmalloc', skip));
+    const pageSpans = { off: 'OFF', v3: 'V3', 'v3-cma': 'V3_CMA', '4.8': 'V4_8' } as const;
+    c.setU8('pageSpan', this.#layout.get('PageSpan', pageSpans[switches.pageSpan]));
+    c.setU8('kmap', this.#constant('Kmap', switches.kmap));
+    c.setU8('vmalloc', this.#constant('VmallocRule', switches.vmalloc));
+  }
+
+  #writeRange(name: string, range: AddressRange | null, none: bigint): void {
+    const start = requireWord(`check: start of ${name}`, range ? range.start : none);
+    const end = requireWord(`check: end of ${name}`, range ? range.end : 0n);
+    if (range && end < start) throw badInput(`check: ${name}`, 'an end at or above the start', `${start} to ${end}`);
+    this.#context.setU64(`${name}Start`, start);
+    this.#context.setU64(`${name}End`, end);
+  }
+
+  #writeStack(stack: StackParameters): void {
+    const c = this.#context;
+    const { current, frames } = stack;
+    const size = requireWord('check: threadSize', stack.threadSize);
+    if (current.kind === 'masked stack pointer' && (size === 0n || size & (size - 1n))) {
+      throw badInput('check: threadSize', 'a power of two, as the stack pointer is masked with it', String(size));
+    }
+    c.setU64('threadSize', size);
+    c.setU32('currentKind', this.#constant('CurrentKind', current.kind));
+    c.setU64('currentOffset', current.kind === 'memory' ? current.offset : 0n);
+    c.setU32('taskStack', 'taskStack' in current ? packSlot('check: taskStack', current.taskStack) : 0);
+    c.setU64('depthOfCheck', stack.depthOfCheck);
+    c.setU64('depthOfPrint', stack.depthOfPrint);
+    c.setU32('checksFrames', frames ? 1 : 0);
+    c.setU64('frameSaved', BigInt(frames?.savedFrame ?? 0));
+    c.setU64('frameHeader', BigInt(frames?.header ?? 0));
+    c.setU64('frameEntryToCaller', BigInt(frames?.entryToCaller ?? 0));
+    c.setU64('frameBias', BigInt(frames?.bias ?? 0));
+  }
+
+  #writeIntrospection(facts: Introspection | null): void {
+    const c = this.#context;
+    c.setU8('introspected', facts !== null);
+    this.#writeRange('vmalloc', facts?.vmalloc ?? null, 0n);
+    this.#writeRange('modules', facts?.modules ?? null, 0n);
+    this.#writeKmaps(facts?.kmap ?? []);
+    c.setU64('bypassKey', facts?.bypassKey ?? 0n);
+    c.setU32('pagefaultDisabled', packSlot('pagefault_disabled', facts?.pagefaultDisabled ?? null));
+    c.setU64('kfencePool', facts?.kfence?.pool ?? 0n);
+    this.#writeLinearMaps(facts?.linearMaps ?? []);
+    c.setU32('vmapKind', this.#constant('VmapKind', facts?.vmap.kind ?? 'none'));
+    if (!facts) return;
+    if (!facts.linearMaps.length) throw badInput('check: linearMaps', 'at least the linear map', 'none');
+    this.#writePages(facts);
+    this.#writeSlab(facts.slab, facts.page.sMem);
+    if (facts.vmap.kind !== 'none') this.#writeVmap(facts.vmap);
+    if (facts.kfence) this.#writeKfence(facts.kfence);
+  }
+
+  #writeKmaps(ranges: readonly AddressRange[]): void {
+    if (ranges.length > KMAP_RANGE_CAPACITY) {
+      throw badInput('check: kmap ranges', `at most ${KMAP_RANGE_CAPACITY}`, String(ranges.length));
+    }
+    const bytes = this.#layout.get('RangeLayout', 'BYTES');
+    ranges.forEach((range, index) => {
+      const entry = new Structure(this.#memory, this.#layout, 'RangeLayout', this.#area.kmapRanges + index * bytes);
+      entry.setU64('start', range.start);
+      entry.setU64('end', range.end);
+    });
+    this.#context.setU32('kmapRanges', this.#area.kmapRanges);
+    this.#context.setU32('kmapRangeCount', ranges.length);
+  }
+
+  #writeLinearMaps(maps: Introspection['linearMaps']): void {
+    if (maps.length > LINEAR_MAP_CAPACITY) {
+      throw badInput('check: linearMaps', `at most ${LINEAR_MAP_CAPACITY}`, String(maps.length));
+    }
+    const bytes = this.#layout.get('LinearMapLayout', 'BYTES');
+    maps.forEach((map, index) => {
+      const entry = new Structure(this.#memory, this.#layout, 'LinearMapLayout', this.#area.linearMaps + index * bytes);
+      entry.setU64('virtual', map.virtual);
+      entry.setU64('size', map.size);
+      entry.setU64('physical', map.physical);
+    });
+    this.#context.setU32('linearMaps', this.#area.linearMaps);
+    this.#context.setU32('linearMapCount', maps.length);
+  }
+
+  #writePages(facts: Introspection): void {
+    const c = this.#context;
+    const { page, pageArray, pageValidity } = facts;
+    if (pageArray.kind === 'section map' && pageValidity.kind !== 'sparsemem') {
+      throw badInput('check: pageArray', 'sparsemem sections for a section map', pageValidity.kind);
+    }
+    this.#writeValidity(pageValidity);
+    c.setU32('pageArrayKind', this.#constant('PageArrayKind', pageArray.kind));
+    c.setU64(
+      'pageArray',
+      pageArray.kind === 'vmemmap' ? pageArray.address : pageArray.kind === 'mem_map' ? pageArray.pointer : 0n,
+    );
+    c.setU64('pageStructSize', BigInt(requireRange('sizeof(struct page)', page.size, 1, 4096)));
+    c.setU64('headMask', page.headMask);
+    c.setU64('reservedMask', page.reservedMask);
+    c.setU32('pageFlags', packSlot('page.flags', page.flags));
+    c.setU32('compoundHead', packSlot('page.compound_head', page.compoundHead));
+    const slab = page.slab;
+    c.setU32(
+      'slabField',
+      slab.kind === 'flag' ? packSlot('page.flags', page.flags) : packSlot('page_type', slab.field),
+    );
+    c.setU64('slabMask', slab.mask);
+    c.setU64('slabValue', slab.kind === 'flag' ? slab.mask : slab.value);
+    c.setU32('order', packSlot('compound order', page.order));
+    c.setU64('orderMask', page.orderMask);
+    c.setU32('slabCache', packSlot('slab_cache', page.slabCache));
+    c.setU32('slabMem', packSlot('s_mem', page.sMem));
+  }
+
+  #writeValidity(validity: PageValidityParameters): void {
+    const c = this.#context;
+    c.setU32('validityKind', this.#constant('ValidityKind', validity.kind));
+    c.setU64('firstFrame', validity.kind === 'flatmem' ? validity.firstFrame : 0n);
+    if (validity.kind === 'flatmem') {
+      c.setU64('maxMapnr', validity.maxMapnr);
+    } else if (validity.kind === 'memblock') {
+      const blockSize = validity.blockSize ?? 0n;
+      if (blockSize & (blockSize - 1n)) throw badInput('memblock: blockSize', 'a power of two', String(blockSize));
+      c.setU64('memblockMemory', validity.memory);
+      c.setU32('memblockCount', packSlot('memblock count', validity.count));
+      c.setU32('memblockRegions', packSlot('memblock regions', validity.regions));
+      c.setU64('memblockRegionSize', BigInt(requireRange('sizeof(memblock_region)', validity.region.size, 1, 4096)));
+      c.setU32('memblockBase', packSlot('memblock base', validity.region.base));
+      c.setU32('memblockLength', packSlot('memblock size', validity.region.length));
+      c.setU32('memblockFlags', packSlot('memblock flags', validity.region.flags));
+      c.setU64('memblockNoMap', validity.noMap);
+      c.setU64('memblockBlockSize', blockSize);
+    } else {
+      c.setU64('memSection', validity.memSection);
+      c.setU32('sectionExtreme', validity.extreme ? 1 : 0);
+      c.setU64('sectionStructSize', BigInt(requireRange('sizeof(mem_section)', validity.sectionSize, 1, 4096)));
+      c.setU32('sectionMap', packSlot('section_mem_map', validity.sectionMap));
+      c.setU32('sectionUsage', packSlot('mem_section.usage', validity.usage?.pointer ?? null));
+      c.setU32('subsectionBitmap', validity.usage?.bitmap ?? 0);
+      const sectionBits = requireRange('SECTION_SIZE_BITS', validity.sectionSizeBits, 17, 40);
+      c.setU32('sectionSizeBits', sectionBits);
+      c.setU32(
+        'physicalAddressBits',
+        requireRange('MAX_PHYSMEM_BITS', validity.physicalAddressBits, sectionBits, sectionBits + 63),
+      );
+      c.setU64('hasMemMap', validity.hasMemMap);
+      c.setU64('isEarly', validity.isEarly);
+      c.setU64('sectionMapFlags', validity.mapMask);
+    }
+  }
+
+  #writeSlab(slab: Introspection['slab'], sMem: Slot | null): void {
+    const c = this.#context;
+    const isSlab = slab.allocator === 'SLAB';
+    if (isSlab && !(sMem && slab.num && slab.reciprocal)) {
+      throw badInput('check: SLAB', 's_mem, num and reciprocal_buffer_size', 'not all of them');
+    }
+    c.setU8('slabAllocator', isSlab);
+    const slots = {
+      cacheSize: slab.size,
+      cacheObjectSize: slab.objectSize,
+      cacheUseroffset: slab.usersize && slab.useroffset,
+      cacheUsersize: slab.useroffset && slab.usersize,
+      cacheFlags: slab.flags,
+      cacheRedLeftPad: slab.redLeftPad,
+      cacheInuse: slab.inuse ?? slab.objectSize,
+      cacheNum: slab.num,
+      cacheReciprocal: slab.reciprocal && { offset: slab.reciprocal.offset, size: 4 },
+      cacheObjOffset: slab.objOffset,
+    };
+    for (const [field, slot] of Object.entries(slots)) c.setU32(field, packSlot(`kmem_cache: ${field}`, slot));
+    c.setU64('flagRedZone', slab.redZone);
+    c.setU64('flagPoison', slab.poison);
+    c.setU64('flagStoreUser', slab.storeUser);
+    c.setU64('flagTypesafeByRcu', slab.typesafeByRcu);
+    c.setU64('slubDebugEnabled', slab.debugEnabled ?? 0n);
+  }
+
+  #writeVmap(vmap: Exclude<Introspection['vmap'], { kind: 'none' }>): void {
+    const c = this.#context;
+    c.setU64('vmapRoot', vmap.kind === 'tree' ? vmap.root : vmap.nodes);
+    if (vmap.kind === 'nodes') {
+      c.setU64('vmapNodeCount', vmap.count);
+      c.setU64('vmapZoneSize', vmap.zoneSize);
+      c.setU32('vmapNodeSize', requireRange('sizeof(vmap_node)', vmap.nodeSize, 1, 0xff_ffff));
+      c.setU32('vmapBusyRoot', packSlot('vmap_node.busy.root', vmap.busyRoot));
+    }
+    this.#writeVmapArea(vmap.area);
+  }
+
+  #writeVmapArea(area: VmapAreaSlots): void {
+    const c = this.#context;
+    c.setU64('vmapRbNode', BigInt(area.rbNode));
+    c.setU64('vmapNoGuard', area.noGuard);
+    c.setU32('vaStart', packSlot('vmap_area.va_start', area.vaStart));
+    c.setU32('vaEnd', packSlot('vmap_area.va_end', area.vaEnd));
+    c.setU32('rbLeft', packSlot('rb_left', area.rbLeft));
+    c.setU32('rbRight', packSlot('rb_right', area.rbRight));
+    c.setU32('vmStruct', packSlot('vmap_area.vm', area.vm));
+    c.setU32('vmSize', packSlot('vm_struct.size', area.vmSize));
+    c.setU32('vmFlags', packSlot('vm_struct.flags', area.vmFlags));
+  }
+
+  #writeKfence(kfence: NonNullable<Introspection['kfence']>): void {
+    const c = this.#context;
+    c.setU64('kfencePoolSize', kfence.poolSize);
+    c.setU64('kfenceMetadata', kfence.metadata);
+    c.setU32('kfenceIndirect', kfence.indirect ? 1 : 0);
+    c.setU64('kfenceMetadataSize', BigInt(requireRange('sizeof(kfence_metadata)', kfence.metadataSize, 1, 65536)));
+    c.setU32('kfenceObjectAddress', packSlot('kfence_metadata.addr', kfence.objectAddress));
+  }
+}

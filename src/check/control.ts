@@ -1,0 +1,73 @@
+/** Where things lie in the control area, the part of linear memory before guest memory. */
+import { badInput } from '../errors.js';
+import type { Layout } from './layout.js';
+
+export const WASM_PAGE = 65536;
+/** Linear memory never exceeds 3.5 GiB. */
+export const LINEAR_LIMIT = 3.5 * 2 ** 30;
+export const LINEAR_MAP_CAPACITY = 64;
+export const KMAP_RANGE_CAPACITY = 16;
+/** Tables of declarations: stacks, kmaps, vmalloc spaces, vmalloc areas, objects. */
+export const DECLARED_TABLES = 5;
+
+export interface Capacities {
+  readonly guestBytes: number;
+  readonly declared: number;
+  readonly regions: number;
+  readonly requests: number;
+}
+
+/** Byte offsets in linear memory. */
+export interface ControlArea {
+  readonly context: number;
+  readonly linearMaps: number;
+  readonly kmapRanges: number;
+  readonly regions: number;
+  readonly declared: number;
+  readonly requests: number;
+  readonly requestsEnd: number;
+  readonly guest: number;
+  /** Of the whole memory. */
+  readonly pages: number;
+}
+
+/** Lays out the control area; an error when the whole does not fit into linear memory. */
+export function layOutControlArea(layout: Layout, capacities: Capacities): ControlArea {
+  let end = 1024;
+  const take = (bytes: number): number => {
+    const start = end;
+    end = Math.ceil((end + bytes) / 64) * 64;
+    return start;
+  };
+  for (const [name, value] of Object.entries(capacities)) {
+    if (!Number.isSafeInteger(value) || value < 0) throw badInput(`check: ${name}`, 'a whole number', String(value));
+  }
+  const context = take(layout.get('ContextLayout', 'BYTES') + layout.get('Statistics', 'BYTES'));
+  const linearMaps = take(LINEAR_MAP_CAPACITY * layout.get('LinearMapLayout', 'BYTES'));
+  const kmapRanges = take(KMAP_RANGE_CAPACITY * layout.get('RangeLayout', 'BYTES'));
+  // One more than there may be: an empty table still has a first entry to look at.
+  const regions = take((capacities.regions + 1) * layout.get('RegionLayout', 'BYTES'));
+  const declared = take(DECLARED_TABLES * capacities.declared * layout.get('DeclaredLayout', 'BYTES'));
+  const requests = take(capacities.requests * layout.get('RequestLayout', 'BYTES'));
+  const requestsEnd = requests + capacities.requests * layout.get('RequestLayout', 'BYTES');
+  const guest = Math.ceil(end / WASM_PAGE) * WASM_PAGE;
+  const total = guest + capacities.guestBytes;
+  if (total > LINEAR_LIMIT) {
+    throw badInput(
+      'check: guest memory',
+      `at most ${LINEAR_LIMIT - guest} bytes beside ${guest} of tables`,
+      `${capacities.guestBytes} bytes`,
+    );
+  }
+  return {
+    context,
+    linearMaps,
+    kmapRanges,
+    regions,
+    declared,
+    requests,
+    requestsEnd,
+    guest,
+    pages: Math.ceil(total / WASM_PAGE),
+  };
+}

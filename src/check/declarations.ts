@@ -1,0 +1,200 @@
+/** Declared memory: the sorted tables that the module searches. */
+import { badInput } from '../errors.js';
+import type { AddressRange, Declaration } from '../parameters.js';
+import { type ControlArea, DECLARED_TABLES } from './control.js';
+import { type Layout, Structure } from './layout.js';
+
+/** The context's fields for each table, and which declarations stand in it. */
+const TABLES = [
+  { table: 'declaredStacks', count: 'declaredStackCount' },
+  { table: 'declaredKmaps', count: 'declaredKmapCount' },
+  { table: 'declaredVmallocSpaces', count: 'declaredVmallocSpaceCount' },
+  { table: 'declaredVmallocAreas', count: 'declaredVmallocAreaCount' },
+  { table: 'declaredObjects', count: 'declaredObjectCount' },
+] as const;
+
+const TABLE_OF: Record<Declaration['kind'], number> = {
+  stack: 0,
+  kmap: 1,
+  'vmalloc space': 2,
+  'vmalloc area': 3,
+  slab: 4,
+  'compound page': 4,
+  pages: 4,
+};
+
+const PAGE_KINDS = { plain: 'PLAIN_PAGES', Reserved: 'RESERVED_PAGES', CMA: 'CMA_PAGES' } as const;
+
+const hex = (value: bigint): string => (value < 0n ? `${value}` : `0x${value.toString(16)}`);
+const rangeText = (range: AddressRange): string => `[${hex(range.start)}, ${hex(range.end)})`;
+
+function requireU32(where: string, name: string, value: bigint): void {
+  if (value < 0n || value > 0xffff_ffffn) throw badInput(where, `${name} of 0 to 2^32 - 1 bytes`, String(value));
+}
+
+interface SlabNumbers {
+  readonly objectStride: bigint;
+  readonly objectSize: bigint;
+  readonly redLeftPad: bigint;
+  readonly useroffset: bigint;
+  readonly usersize: bigint;
+}
+
+/** Of declarations that are no slabs: the module divides by the stride only. */
+const NO_SLAB: SlabNumbers = { objectStride: 1n, objectSize: 0n, redLeftPad: 0n, useroffset: 0n, usersize: 0n };
+
+/** The numbers of a declared slab, defaults filled in; an error where they contradict each other. */
+function slabNumbers(slab: Extract<Declaration, { kind: 'slab' }>): SlabNumbers {
+  const where = `declared slab '${slab.cache}' at ${hex(slab.start)}`;
+  const redLeftPad = slab.redLeftPad ?? 0n;
+  const useroffset = slab.useroffset ?? 0n;
+  const usersize = slab.usersize ?? slab.objectSize - useroffset;
+  requireU32(where, 'objectStride', slab.objectStride);
+  requireU32(where, 'objectSize', slab.objectSize);
+  requireU32(where, 'redLeftPad', redLeftPad);
+  requireU32(where, 'useroffset', useroffset);
+  requireU32(where, 'usersize', usersize);
+  if (slab.objectStride === 0n) throw badInput(where, 'an objectStride above 0', '0');
+  if (redLeftPad + slab.objectSize > slab.objectStride) {
+    throw badInput(
+      where,
+      `redLeftPad + objectSize within objectStride ${slab.objectStride}`,
+      `${redLeftPad} + ${slab.objectSize}`,
+    );
+  }
+  if (useroffset + usersize > slab.objectSize) {
+    throw badInput(where, `a whitelist inside the object of ${slab.objectSize} bytes`, `${useroffset} + ${usersize}`);
+  }
+  return { objectStride: slab.objectStride, objectSize: slab.objectSize, redLeftPad, useroffset, usersize };
+}
+
+interface Entry {
+  readonly id: number;
+  readonly declaration: Declaration;
+}
+
+export class DeclarationTables {
+  readonly #memory: WebAssembly.Memory;
+  readonly #layout: Layout;
+  readonly #context: Structure;
+  readonly #start: number;
+  readonly #capacity: number;
+  readonly #entryBytes: number;
+  readonly #tables: Entry[][] = TABLES.map(() => []);
+  readonly #byId = new Map<number, Declaration>();
+  #nextId = 1;
+
+  constructor(memory: WebAssembly.Memory, layout: Layout, area: ControlArea, capacity: number) {
+    this.#memory = memory;
+    this.#layout = layout;
+    this.#context = new Structure(memory, layout, 'ContextLayout', area.context);
+    this.#start = area.declared;
+    this.#capacity = capacity;
+    this.#entryBytes = layout.get('DeclaredLayout', 'BYTES');
+    if (TABLES.length !== DECLARED_TABLES) throw new Error('the control area has room for another number of tables');
+    for (let index = 0; index < TABLES.length; index++) this.#writeCount(index);
+  }
+
+  get(id: number): Declaration | undefined {
+    return this.#byId.get(id);
+  }
+
+  #tableOffset(index: number): number {
+    return this.#start + index * this.#capacity * this.#entryBytes;
+  }
+
+  #writeCount(index: number): void {
+    const { table, count } = TABLES[index]!;
+    this.#context.setU32(table, this.#tableOffset(index));
+    this.#context.setU32(count, this.#tables[index]!.length);
+  }
+
+  add(declaration: Declaration): void {
+    const index = TABLE_OF[declaration.kind];
+    if (index === undefined) {
+      throw badInput(
+        'declaration',
+        `a kind of ${Object.keys(TABLE_OF).join(', ')}`,
+        String((declaration as { kind: unknown }).kind),
+      );
+    }
+    const { start, end } = declaration;
+    if (start < 0n || end <= start || end >= 1n << 64n) {
+      throw badInput(`declared ${declaration.kind}`, 'a range start < end < 2^64', rangeText(declaration));
+    }
+    const entries = this.#tables[index]!;
+    let low = 0;
+    let high = entries.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (entries[middle]!.declaration.start > start) high = middle;
+      else low = middle + 1;
+    }
+    const before = entries[low - 1]?.declaration;
+    const after = entries[low]?.declaration;
+    const other = before && before.end > start ? before : after && after.start < end ? after : undefined;
+    if (other) {
+      throw badInput(
+        `declared ${declaration.kind} ${rangeText(declaration)}`,
+        'addresses that no such declaration holds yet',
+        `${other.kind} ${rangeText(other)}`,
+      );
+    }
+    if (entries.length === this.#capacity) {
+      throw badInput('declarations', `at most ${this.#capacity} of one table (declaredCapacity)`, 'one more');
+    }
+    const numbers = declaration.kind === 'slab' ? slabNumbers(declaration) : NO_SLAB;
+    const id = this.#nextId++;
+    const at = this.#tableOffset(index) + low * this.#entryBytes;
+    const tail = (entries.length - low) * this.#entryBytes;
+    new Uint8Array(this.#memory.buffer).copyWithin(at + this.#entryBytes, at, at + tail);
+    entries.splice(low, 0, { id, declaration });
+    this.#byId.set(id, declaration);
+    this.#writeEntry(at, id, declaration, numbers);
+    this.#writeCount(index);
+  }
+
+  #writeEntry(at: number, id: number, declaration: Declaration, numbers: SlabNumbers): void {
+    const entry = new Structure(this.#memory, this.#layout, 'DeclaredLayout', at);
+    const kind =
+      declaration.kind === 'slab'
+        ? 'SLAB'
+        : declaration.kind === 'compound page'
+          ? 'COMPOUND_PAGE'
+          : declaration.kind === 'pages'
+            ? PAGE_KINDS[declaration.type]
+            : 'RANGE';
+    entry.setU64('start', declaration.start);
+    entry.setU64('end', declaration.end);
+    entry.setU64('objectStride', numbers.objectStride);
+    entry.setU64('objectSize', numbers.objectSize);
+    for (const name of ['useroffset', 'usersize', 'redLeftPad'] as const) entry.setU32(name, Number(numbers[name]));
+    entry.setU32('kind', this.#layout.get('DeclaredKind', kind));
+    entry.setU32('id', id);
+  }
+
+  /** Takes back every declaration that starts at `start`; an error when there is none. */
+  remove(start: bigint): void {
+    let removed = 0;
+    this.#tables.forEach((entries, index) => {
+      const position = entries.findIndex((entry) => entry.declaration.start === start);
+      if (position < 0) return;
+      removed++;
+      this.#byId.delete(entries[position]!.id);
+      const at = this.#tableOffset(index) + position * this.#entryBytes;
+      const end = this.#tableOffset(index) + entries.length * this.#entryBytes;
+      new Uint8Array(this.#memory.buffer).copyWithin(at, at + this.#entryBytes, end);
+      entries.splice(position, 1);
+      this.#writeCount(index);
+    });
+    if (!removed) throw badInput('undeclare', 'the first address of a declaration', hex(start));
+  }
+
+  clear(): void {
+    this.#byId.clear();
+    this.#tables.forEach((entries, index) => {
+      entries.length = 0;
+      this.#writeCount(index);
+    });
+  }
+}

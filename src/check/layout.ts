@@ -1,0 +1,76 @@
+/** Numbers that the WASM module exports: offsets of its structures and values of its enumerations. */
+import { UsercopyError } from '../errors.js';
+
+export class Layout {
+  readonly #numbers = new Map<string, number>();
+
+  constructor(exports: WebAssembly.Exports) {
+    for (const [name, value] of Object.entries(exports)) {
+      if (value instanceof WebAssembly.Global) this.#numbers.set(name, value.value as number);
+    }
+  }
+
+  /** The member of an exported enumeration; an error when this is another module. */
+  get(enumeration: string, member: string): number {
+    const value = this.#numbers.get(`${enumeration}.${member}`);
+    if (value === undefined) {
+      throw new UsercopyError(
+        'bad-input',
+        `check.wasm: expected the export ${enumeration}.${member}, found none; build it again (npm run setup)`,
+      );
+    }
+    return value;
+  }
+}
+
+/** `spans Reserved and non-Reserved pages` → `SPANS_RESERVED_AND_NON_RESERVED_PAGES`. */
+export function constantName(words: string): string {
+  return words.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
+}
+
+/** A structure in linear memory, its fields by name. Linear memory never grows, so the view stays good. */
+export class Structure {
+  readonly #view: DataView;
+  readonly #layout: Layout;
+  readonly #enumeration: string;
+  readonly offset: number;
+
+  constructor(memory: WebAssembly.Memory, layout: Layout, enumeration: string, offset: number) {
+    this.#view = new DataView(memory.buffer);
+    this.#layout = layout;
+    this.#enumeration = enumeration;
+    this.offset = offset;
+  }
+
+  #at(field: string): number {
+    return this.offset + this.#layout.get(this.#enumeration, field);
+  }
+
+  setU8(field: string, value: number | boolean): void {
+    this.#view.setUint8(this.#at(field), Number(value));
+  }
+
+  setU16(field: string, value: number): void {
+    this.#view.setUint16(this.#at(field), value, true);
+  }
+
+  setU32(field: string, value: number): void {
+    this.#view.setUint32(this.#at(field), value, true);
+  }
+
+  setU64(field: string, value: bigint): void {
+    this.#view.setBigUint64(this.#at(field), BigInt.asUintN(64, value), true);
+  }
+
+  u8(field: string): number {
+    return this.#view.getUint8(this.#at(field));
+  }
+
+  u16(field: string): number {
+    return this.#view.getUint16(this.#at(field), true);
+  }
+
+  u64(field: string): bigint {
+    return this.#view.getBigUint64(this.#at(field), true);
+  }
+}

@@ -1,0 +1,123 @@
+/** The module's verdict numbers and our words for them. */
+import type { Acceptance, Direction, Refusal } from '../verdict.js';
+import { constantName, type Layout } from './layout.js';
+
+const ACCEPTANCES: Readonly<Record<Acceptance, true>> = {
+  'empty copy': true,
+  bypassed: true,
+  stack: true,
+  'stack frame': true,
+  kmap: true,
+  vmalloc: true,
+  'slab object': true,
+  'slab object by fallback': true,
+  'page alloc': true,
+  rodata: true,
+  data: true,
+  'one page': true,
+  'Reserved or CMA pages': true,
+  'nothing objects': true,
+};
+
+const REFUSALS: Readonly<Record<Refusal, true>> = {
+  'wrapped address': true,
+  'null address': true,
+  'process stack': true,
+  kmap: true,
+  vmalloc: true,
+  'vmalloc, no area': true,
+  'slab object': true,
+  'slab object in left red zone': true,
+  'slab object not in slab page': true,
+  'slab object index out of range': true,
+  'page alloc': true,
+  rodata: true,
+  'spans multiple pages': true,
+  'spans Reserved and non-Reserved pages': true,
+  'spans CMA and non-CMA pages': true,
+  'kernel text': true,
+  'linear kernel text': true,
+};
+
+/** A verdict's number taken apart. */
+export type Reason =
+  | { readonly outcome: 'good'; readonly by: Acceptance }
+  | { readonly outcome: 'bad'; readonly by: Refusal }
+  /** `missing`: bringing the bytes in may help. */
+  | { readonly outcome: 'unreadable'; readonly missing: boolean };
+
+export function reasonsByCode(layout: Layout): ReadonlyMap<number, Reason> {
+  const reasons = new Map<number, Reason>();
+  for (const by of Object.keys(ACCEPTANCES) as Acceptance[]) {
+    reasons.set(layout.get('Acceptance', constantName(by)), { outcome: 'good', by });
+  }
+  for (const by of Object.keys(REFUSALS) as Refusal[]) {
+    reasons.set(layout.get('Refusal', constantName(by)), { outcome: 'bad', by });
+  }
+  reasons.set(layout.get('Unreadable', 'MISSING'), { outcome: 'unreadable', missing: true });
+  reasons.set(layout.get('Unreadable', 'CORRUPT'), { outcome: 'unreadable', missing: false });
+  return reasons;
+}
+
+/** How often one verdict was given. */
+export interface ReasonCount {
+  readonly outcome: 'good' | 'bad' | 'unreadable';
+  /** null for `unreadable`. */
+  readonly by: Acceptance | Refusal | null;
+  readonly direction: Direction;
+  readonly count: number;
+}
+
+export interface CheckStatistics {
+  /** Copies judged since the last reset. */
+  readonly checks: number;
+  readonly good: number;
+  readonly bad: number;
+  readonly unreadable: number;
+  /** What was seen at least once. */
+  readonly reasons: readonly ReasonCount[];
+}
+
+/** Reads the counters behind the context: a u64 for each verdict and direction, from_user first. */
+export class StatisticsTable {
+  readonly #view: DataView;
+  readonly #start: number;
+  readonly #bytes: number;
+  readonly #reasons: ReadonlyMap<number, Reason>;
+
+  constructor(memory: WebAssembly.Memory, layout: Layout, context: number, reasons: ReadonlyMap<number, Reason>) {
+    this.#view = new DataView(memory.buffer);
+    this.#start = context + layout.get('ContextLayout', 'BYTES');
+    this.#bytes = layout.get('Statistics', 'BYTES');
+    this.#reasons = reasons;
+  }
+
+  #at(code: number, direction: Direction): number {
+    return this.#start + (code * 2 + (direction === 'to_user' ? 1 : 0)) * 8;
+  }
+
+  read(): CheckStatistics {
+    const totals = { good: 0, bad: 0, unreadable: 0 };
+    const reasons: ReasonCount[] = [];
+    for (const [code, reason] of this.#reasons) {
+      for (const direction of ['to_user', 'from_user'] as const) {
+        const count = Number(this.#view.getBigUint64(this.#at(code, direction), true));
+        if (!count) continue;
+        totals[reason.outcome] += count;
+        const by = reason.outcome === 'unreadable' ? null : reason.by;
+        reasons.push({ outcome: reason.outcome, by, direction, count });
+      }
+    }
+    return { checks: totals.good + totals.bad + totals.unreadable, ...totals, reasons };
+  }
+
+  reset(): void {
+    new Uint8Array(this.#view.buffer, this.#start, this.#bytes).fill(0);
+  }
+
+  /** Takes back one count: the copy is judged again. */
+  takeBack(code: number, direction: Direction): void {
+    const at = this.#at(code, direction);
+    this.#view.setBigUint64(at, this.#view.getBigUint64(at, true) - 1n, true);
+  }
+}

@@ -1,0 +1,95 @@
+// Saved CPU states as bytes that JavaScript owns.
+#include <cstring>
+#include <set>
+
+#include "engine.h"
+
+namespace {
+
+class Context {
+ public:
+  Context(Napi::Env env, uc_engine* uc) : total_(uc_context_size(uc)) {
+    Check(env, "uc_context_alloc", uc_context_alloc(uc, &context_));
+    Check(env, "uc_context_save", uc_context_save(uc, context_));
+    // The first word of a context is the size of what follows its header.
+    std::memcpy(&size_, context_, sizeof size_);
+    if (size_ > total_) size_ = total_;
+  }
+  ~Context() { uc_context_free(context_); }
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  uc_context* get() { return context_; }
+  uint8_t* data() { return reinterpret_cast<uint8_t*>(context_) + (total_ - size_); }
+  size_t size() const { return size_; }
+
+ private:
+  uc_context* context_ = nullptr;
+  size_t total_;
+  size_t size_ = 0;
+};
+
+// SPARC's context is empty in Unicorn 2.0.1: the registers that can be written stand in for it.
+std::set<int> RegisterIds(const RegisterNames& names) {
+  std::set<int> ids;
+  for (const auto& [name, id] : names.all()) ids.insert(id);
+  return ids;
+}
+
+}  // namespace
+
+Napi::Value Engine::Save(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Live(env);
+  const std::optional<uint64_t> pc = wanted_pc_ ? wanted_pc_ : callback_pc_;
+  Context context(env, uc_);
+  if (context.size() == 0) {
+    const std::set<int> ids = RegisterIds(*registers_);
+    Napi::Uint8Array bytes = Napi::Uint8Array::New(env, 8 * ids.size());
+    size_t at = 0;
+    for (const int id : ids) {
+      const uint64_t value = id == pc_ && pc ? *pc : ReadRaw(id);
+      std::memcpy(bytes.Data() + 8 * at++, &value, 8);
+    }
+    return bytes;
+  }
+  if (pc) {
+    const uint64_t value = StartAddress(*pc);
+    uc_context_reg_write(context.get(), pc_, &value);
+  }
+  Napi::Uint8Array bytes = Napi::Uint8Array::New(env, context.size());
+  std::memcpy(bytes.Data(), context.data(), context.size());
+  return bytes;
+}
+
+Napi::Value Engine::Restore(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Live(env);
+  if (!info[0].IsTypedArray()) throw MakeError(env, ErrorKind::BadInput, "restoreContext: expected a saved context");
+  const Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
+  Context context(env, uc_);
+  const std::set<int> ids = context.size() == 0 ? RegisterIds(*registers_) : std::set<int>{};
+  const size_t expected = context.size() == 0 ? 8 * ids.size() : context.size();
+  if (bytes.ByteLength() != expected) {
+    throw MakeError(env, ErrorKind::BadInput,
+                    "restoreContext: expected " + std::to_string(expected) + " bytes, found " +
+                        std::to_string(bytes.ByteLength()));
+  }
+  if (context.size() == 0) {
+    size_t at = 0;
+    for (const int id : ids) {
+      uint64_t value = 0;
+      std::memcpy(&value, bytes.Data() + 8 * at++, 8);
+      if (id == pc_ && in_emulation_) {
+        wanted_pc_ = value;
+      } else {
+        WriteRaw(id, value);
+      }
+    }
+  } else {
+    std::memcpy(context.data(), bytes.Data(), expected);
+    Check(env, "uc_context_restore", uc_context_restore(uc_, context.get()));
+    if (in_emulation_) wanted_pc_ = StartAddress(ProgramCounter());
+  }
+  resume_.valid = false;
+  return env.Undefined();
+}

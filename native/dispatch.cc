@@ -1,0 +1,345 @@
+// The callbacks of libunicorn. Nothing here throws; nothing makes an object on the way of a good copy.
+#include "engine.h"
+
+namespace {
+
+// A handle scope per callback: a run may see millions of them.
+class CallbackScope {
+ public:
+  explicit CallbackScope(napi_env env) : env_(env) { napi_open_handle_scope(env, &scope_); }
+  ~CallbackScope() { napi_close_handle_scope(env_, scope_); }
+  CallbackScope(const CallbackScope&) = delete;
+  CallbackScope& operator=(const CallbackScope&) = delete;
+
+ private:
+  napi_env env_;
+  napi_handle_scope scope_ = nullptr;
+};
+
+napi_value BigInt(napi_env env, uint64_t value) {
+  napi_value result = nullptr;
+  napi_create_bigint_uint64(env, value, &result);
+  return result;
+}
+
+napi_value Number(napi_env env, double value) {
+  napi_value result = nullptr;
+  napi_create_double(env, value, &result);
+  return result;
+}
+
+}  // namespace
+
+void Engine::OnRecord(uc_engine*, uint64_t, uint32_t, void* data) {
+  auto* record = static_cast<AddressRecord*>(data);
+  Engine* engine = record->engine;
+  // With a hook on all blocks or all instructions that one comes here itself, so that the order is ours.
+  if (record->in_block ? engine->block_hook_ != 0 : engine->counter_hook_ != 0) return;
+  if (engine->settling_) {
+    uc_emu_stop(engine->uc_);
+    return;
+  }
+  if (!engine->leaving_) engine->Arrive(*record, record->in_block);
+}
+
+void Engine::OnBlock(uc_engine*, uint64_t address, uint32_t size, void* data) {
+  static_cast<Engine*>(data)->EnterBlock(address, size);
+}
+
+void Engine::OnInstruction(uc_engine*, uint64_t address, uint32_t, void* data) {
+  auto* engine = static_cast<Engine*>(data);
+  if (engine->leaving_) return;
+  if (engine->code_records_ != 0) {
+    const auto found = engine->records_.find(address);
+    if (found != engine->records_.end() && !found->second->in_block && !engine->Arrive(*found->second, false)) return;
+  }
+  ++engine->instructions_;
+}
+
+void Engine::EnterBlock(uint64_t address, uint32_t size) {
+  if (settling_) {
+    uc_emu_stop(uc_);
+    return;
+  }
+  if (leaving_) return;
+  const auto found = records_.find(address);
+  AddressRecord* record = found != records_.end() && found->second->in_block ? found->second.get() : nullptr;
+  if (record != nullptr && record->until) {
+    reached_until_ = true;
+    Leave(address, true);
+    return;
+  }
+  if (Interrupted()) {
+    Leave(address, true);
+    return;
+  }
+  Resume done = resume_.valid && resume_.address == address ? resume_ : Resume{};
+  if (!done.block_done && !(until_ && *until_ == address)) {
+    if (blocks_left_) {
+      if (*blocks_left_ == 0) {
+        reached_limit_ = true;
+        Leave(address, true);
+        return;
+      }
+      --*blocks_left_;
+    }
+    if (!blocks_.hooks.empty()) {
+      Napi::Env env = Env();
+      const CallbackScope scope(env);
+      in_callback_.store(true, std::memory_order_release);
+      callback_pc_ = address;
+      const napi_value arguments[] = {BigInt(env, address), Number(env, size)};
+      const size_t count = blocks_.hooks.size();
+      for (size_t i = 0; i < count && !failed_ && !stop_requested_ && !wanted_pc_; ++i) {
+        EventHook& hook = *blocks_.hooks[i];
+        if (!hook.removed) Call(hook.callback.Value(), 2, arguments, nullptr);
+      }
+      done.address = address;
+      done.block_done = true;
+      if (!FinishArrival(true, done)) return;
+    }
+  }
+  if (record != nullptr) Arrive(*record, true);
+}
+
+bool Engine::Arrive(AddressRecord& record, bool at_block) {
+  const uint64_t address = record.address;
+  if (record.until) {
+    reached_until_ = true;
+    Leave(address, at_block);
+    return false;
+  }
+  if (Interrupted()) {
+    Leave(address, at_block);
+    return false;
+  }
+  const Resume before = resume_.valid && resume_.address == address ? resume_ : Resume{};
+  resume_.valid = false;
+  Resume done = before;
+  done.address = address;
+  done.block_done = true;
+  in_callback_.store(true, std::memory_order_release);
+  callback_pc_ = address;
+  const size_t count = record.hooks.size();
+  for (size_t i = 0; i < count; ++i) {
+    AddressHook& hook = *record.hooks[i];
+    if (hook.removed || hook.id <= before.fired || (hook.copy && hook.id <= before.judged)) continue;
+    const bool go_on = Fire(record, hook);
+    done.fired = hook.id;
+    if (!go_on || failed_ || stop_requested_ || wanted_pc_) break;
+  }
+  if (done.fired > done.judged) done.judged = done.fired;
+  return FinishArrival(at_block, done);
+}
+
+// After the callbacks of one arrival: on, elsewhere, or out of the emulation.
+bool Engine::FinishArrival(bool at_block, const Resume& done) {
+  callback_pc_.reset();
+  in_callback_.store(false, std::memory_order_release);
+  if (Interrupted()) {
+    // `due_` is looked at after `in_callback_` fell, and the timer waits between setting it and stopping from outside:
+    // so a stop at this place is always ours, and known to come after the callbacks.
+    resume_ = done;
+    resume_.valid = !failed_ && !wanted_pc_;
+    Leave(done.address, at_block);
+    return false;
+  }
+  if (wanted_pc_) {
+    const uint64_t pc = *wanted_pc_;
+    wanted_pc_.reset();
+    resume_.valid = false;
+    WriteRaw(pc_, pc);  // Unicorn goes on there
+    return false;
+  }
+  return true;
+}
+
+bool Engine::Fire(AddressRecord& record, AddressHook& hook) {
+  Napi::Env env = Env();
+  const CallbackScope scope(env);
+  if (hook.copy) return FireCopy(*hook.copy);
+  const napi_value pc = BigInt(env, record.address);
+  return Call(hook.callback.Value(), 1, &pc, nullptr);
+}
+
+uint8_t* Engine::RequestPointer(CopyRequest& request) {
+  Napi::Env env = Env();
+  void* base = nullptr;
+  size_t length = 0;
+  const size_t end = static_cast<size_t>(request.request_offset) + request.request_bytes;
+  napi_get_arraybuffer_info(env, request.buffer.Value(), &base, &length);
+  if (base == nullptr || length < end) {
+    napi_value buffer = nullptr;
+    bool is_buffer = false;
+    if (napi_get_named_property(env, request.memory.Value(), "buffer", &buffer) != napi_ok ||
+        napi_is_arraybuffer(env, buffer, &is_buffer) != napi_ok || !is_buffer ||
+        napi_get_arraybuffer_info(env, buffer, &base, &length) != napi_ok || base == nullptr || length < end) {
+      return nullptr;
+    }
+    request.buffer = Napi::Persistent(Napi::Object(env, buffer));
+  }
+  return static_cast<uint8_t*>(base) + request.request_offset;
+}
+
+bool Engine::FireCopy(CopyRequest& request) {
+  Napi::Env env = Env();
+  uint8_t* target = RequestPointer(request);
+  if (target == nullptr) {
+    Fail(MakeError(env, ErrorKind::Engine, "copy hook: the WebAssembly.Memory no longer holds the request").Value());
+    return false;
+  }
+  void* values[16];
+  const size_t count = request.register_ids.size();
+  for (size_t i = 0; i < count; ++i) {
+    values[i] = target + 8 * request.slots[i];
+    *static_cast<uint64_t*>(values[i]) = 0;  // registers of 32 bits are stored as 4 bytes
+  }
+  uc_reg_read_batch(uc_, request.register_ids.data(), values, static_cast<int>(count));
+  for (size_t i = 0; i < count; ++i) {
+    if (request.register_ids[i] == pc_) *static_cast<uint64_t*>(values[i]) = *callback_pc_;
+  }
+  napi_value arguments[2];
+  napi_create_uint32(env, request.context_offset, &arguments[0]);
+  napi_create_uint32(env, request.request_offset, &arguments[1]);
+  napi_value answer = nullptr;
+  if (!Call(request.judge.Value(), 2, arguments, &answer)) return false;
+  int32_t code = 0;
+  if (napi_get_value_int32(env, answer, &code) != napi_ok) {
+    Fail(MakeError(env, ErrorKind::Engine, "copy hook: expected judge to answer an i32").Value());
+    return false;
+  }
+  if (code == 0) return true;
+  napi_value decision = nullptr;
+  const napi_value argument = Number(env, code);
+  if (!Call(request.on_verdict.Value(), 1, &argument, &decision)) return false;
+  char text[16];
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, decision, text, sizeof text, &length) == napi_ok) {
+    if (std::string(text, length) == "continue") return true;
+    if (std::string(text, length) == "stop") {
+      stop_requested_ = true;
+      return true;
+    }
+  }
+  Fail(MakeError(env, ErrorKind::BadInput, "copy hook: expected onVerdict to answer 'stop' or 'continue'").Value());
+  return false;
+}
+
+bool Engine::Call(napi_value function, size_t count, const napi_value* arguments, napi_value* result) {
+  Napi::Env env = Env();
+  napi_value ignored = nullptr;
+  const napi_status status =
+      napi_call_function(env, env.Undefined(), function, count, arguments, result == nullptr ? &ignored : result);
+  if (status == napi_ok) return true;
+  napi_value error = nullptr;
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (pending) {
+    napi_get_and_clear_last_exception(env, &error);
+  } else {
+    error = MakeError(env, ErrorKind::Engine, "a callback could not be called: the environment is closing").Value();
+  }
+  Fail(error);
+  return false;
+}
+
+void Engine::Fail(napi_value error) {
+  if (failed_) return;
+  failed_ = true;
+  // Anything can be thrown; only objects can be referred to.
+  Napi::Env env = Env();
+  Napi::Object holder = Napi::Object::New(env);
+  holder.Set("error", Napi::Value(env, error));
+  failure_ = Napi::Persistent(holder);
+}
+
+// Ends the emulation before the instruction at `address`, with the pc right.
+void Engine::Leave(uint64_t address, bool at_block) {
+  leaving_ = true;
+  if (at_block && code_hooks_present_) {
+    // 2.0.1: with any UC_HOOK_CODE, a stop at the start of a block leaves the pc of an earlier block. Writing the pc
+    // enters the block once more, with the pc right; its hook stops there.
+    settling_ = true;
+    SetProgramCounter(address);
+  } else {
+    uc_emu_stop(uc_);
+  }
+}
+
+bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, int64_t, void* data) {
+  auto* engine = static_cast<Engine*>(data);
+  if (engine->failed_) return false;
+  const bool fetch = type == UC_MEM_FETCH_UNMAPPED || type == UC_MEM_FETCH_PROT;
+  if (fetch && engine->until_ && *engine->until_ == address) {
+    engine->reached_until_ = true;
+    return false;
+  }
+  if (engine->faults_.hooks.empty()) return false;
+  Napi::Env env = engine->Env();
+  const CallbackScope scope(env);
+  const bool protection = type == UC_MEM_READ_PROT || type == UC_MEM_WRITE_PROT || type == UC_MEM_FETCH_PROT;
+  const double kind = fetch ? 2 : type == UC_MEM_WRITE_UNMAPPED || type == UC_MEM_WRITE_PROT ? 1 : 0;
+  napi_value is_protection = nullptr;
+  napi_get_boolean(env, protection, &is_protection);
+  const napi_value arguments[] = {Number(env, kind), is_protection, BigInt(env, address), Number(env, size)};
+  engine->in_callback_.store(true, std::memory_order_release);
+  bool mapped = false;
+  const size_t count = engine->faults_.hooks.size();
+  for (size_t i = 0; i < count && !mapped && !engine->failed_; ++i) {
+    EventHook& hook = *engine->faults_.hooks[i];
+    napi_value answer = nullptr;
+    if (hook.removed || !engine->Call(hook.callback.Value(), 4, arguments, &answer)) continue;
+    napi_get_value_bool(env, answer, &mapped);
+  }
+  engine->in_callback_.store(false, std::memory_order_release);
+  if (engine->failed_) return false;
+  if (mapped && engine->wanted_pc_) {
+    const uint64_t pc = *engine->wanted_pc_;
+    engine->wanted_pc_.reset();
+    engine->WriteRaw(engine->pc_, pc);
+  }
+  if (mapped && engine->Interrupted()) engine->Nudge();
+  return mapped;
+}
+
+void Engine::OnInterrupt(uc_engine*, uint32_t number, void* data) {
+  auto* engine = static_cast<Engine*>(data);
+  if (engine->failed_ || engine->leaving_) return;
+  Napi::Env env = engine->Env();
+  const CallbackScope scope(env);
+  engine->in_callback_.store(true, std::memory_order_release);
+  const napi_value argument = Number(env, number);
+  const size_t count = engine->interrupts_.hooks.size();
+  for (size_t i = 0; i < count && !engine->failed_; ++i) {
+    EventHook& hook = *engine->interrupts_.hooks[i];
+    if (!hook.removed) engine->Call(hook.callback.Value(), 1, &argument, nullptr);
+  }
+  engine->in_callback_.store(false, std::memory_order_release);
+  if (engine->Interrupted()) {
+    // Between two blocks: the pc is right here.
+    engine->leaving_ = true;
+    uc_emu_stop(engine->uc_);
+  } else if (engine->wanted_pc_) {
+    const uint64_t pc = *engine->wanted_pc_;
+    engine->wanted_pc_.reset();
+    engine->WriteRaw(engine->pc_, pc);
+  }
+}
+
+// A block that runs across a hooked address has been translated, but not executed yet.
+void Engine::OnTranslated(uc_engine*, uc_tb* current, uc_tb*, void* data) {
+  auto* engine = static_cast<Engine*>(data);
+  bool any = false;
+  for (auto found = engine->records_.upper_bound(current->pc);
+       found != engine->records_.end() && found->first - current->pc < current->size; ++found) {
+    if (!found->second->in_block) continue;
+    engine->to_upgrade_.push_back(found->first);
+    any = true;
+  }
+  if (any && !engine->leaving_) {
+    engine->leaving_ = true;
+    uc_emu_stop(engine->uc_);
+  }
+}
+
+void Engine::OnPrime(uc_engine* uc, uint64_t, uint32_t, void*) { uc_emu_stop(uc); }

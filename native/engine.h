@@ -1,0 +1,196 @@
+// One emulator. The callbacks of libunicorn run C code compiled at run time above them: no C++ exception may leave them,
+// so an error in a callback is kept (`failure_`), the emulation is stopped, and the error is thrown by the run.
+#pragma once
+#include <napi.h>
+#include <unicorn/unicorn.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "errors.h"
+#include "hooks.h"
+#include "names.h"
+#include "timer.h"
+
+class Engine : public Napi::ObjectWrap<Engine> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+  explicit Engine(const Napi::CallbackInfo& info);
+  ~Engine() override;
+
+  // engine.cc
+  Napi::Value Close(const Napi::CallbackInfo& info);
+  Napi::Value Stop(const Napi::CallbackInfo& info);
+
+  // registers.cc
+  Napi::Value ReadRegister(const Napi::CallbackInfo& info);
+  Napi::Value WriteRegister(const Napi::CallbackInfo& info);
+  Napi::Value ReadRegisters(const Napi::CallbackInfo& info);
+
+  // memory.cc
+  Napi::Value Map(const Napi::CallbackInfo& info);
+  Napi::Value MapShared(const Napi::CallbackInfo& info);
+  Napi::Value Unmap(const Napi::CallbackInfo& info);
+  Napi::Value Regions(const Napi::CallbackInfo& info);
+  Napi::Value Read(const Napi::CallbackInfo& info);
+  Napi::Value Write(const Napi::CallbackInfo& info);
+  Napi::Value DropCode(const Napi::CallbackInfo& info);
+
+  // hooks.cc: each answers the hook's id
+  Napi::Value AddAddressHook(const Napi::CallbackInfo& info);
+  Napi::Value AddCopyHook(const Napi::CallbackInfo& info);
+  Napi::Value RemoveAddressHook(const Napi::CallbackInfo& info);
+  Napi::Value AddBlockHook(const Napi::CallbackInfo& info);
+  Napi::Value AddFaultHook(const Napi::CallbackInfo& info);
+  Napi::Value AddInterruptHook(const Napi::CallbackInfo& info);
+  Napi::Value RemoveEventHook(const Napi::CallbackInfo& info);
+
+  // run.cc
+  Napi::Value Slice(const Napi::CallbackInfo& info);
+
+  // context.cc
+  Napi::Value Save(const Napi::CallbackInfo& info);
+  Napi::Value Restore(const Napi::CallbackInfo& info);
+
+ private:
+  // What has been done already for the arrival at the address where a run goes on.
+  struct Resume {
+    bool valid = false;
+    uint64_t address = 0;
+    // The block that starts here has been counted and its callbacks called.
+    bool block_done = false;
+    // Hooks up to this id have fired (the engine itself interrupted the run), …
+    uint64_t fired = 0;
+    // … and copy hooks up to this one have judged (also when a person stopped it).
+    uint64_t judged = 0;
+  };
+
+  struct SharedRegion {
+    uint64_t address;
+    uint64_t size;
+    uint64_t offset;
+    uint8_t* pointer;
+    Napi::ObjectReference memory;
+    Napi::ObjectReference buffer;
+  };
+
+  // engine.cc
+  void Open(Napi::Env env);
+  void Shut();
+  uc_engine* Live(Napi::Env env);
+  // Typed error when a run is under way.
+  void RefuseWhileRunning(const char* call);
+
+  // registers.cc
+  uint64_t ReadRaw(int id);
+  uc_err WriteRaw(int id, uint64_t value);
+  bool IsProgramCounter(int id) const;
+  // A register of at most 64 bits: others would be stored beyond their slot.
+  int FindWordRegister(Napi::Env env, const std::string& name);
+  uint64_t ProgramCounter();
+  // Sets the pc as Unicorn wants it: with the Thumb bit where the CPU is in that state.
+  void SetProgramCounter(uint64_t address);
+  uint64_t StartAddress(uint64_t address);
+
+  // memory.cc
+  void DropRange(uint64_t address, uint64_t length);
+  bool IsMapped(uint64_t address, uint64_t length);
+  void VerifySharedMemory(Napi::Env env);
+
+  // hooks.cc
+  AddressRecord& RecordAt(Napi::Env env, uint64_t address);
+  void UninstallRecord(AddressRecord& record);
+  void ReleaseRecordIfEmpty(uint64_t address);
+  void UpgradeRecords();
+  void SetUntil(Napi::Env env, uint64_t address);
+  Napi::Value AddEvent(const Napi::CallbackInfo& info, EventList& list, int type, void* callback);
+  void SetCounter(bool on);
+  void SetBlockHook(bool on);
+  void SweepHooks();
+
+  // dispatch.cc: callbacks of libunicorn
+  static void OnRecord(uc_engine*, uint64_t address, uint32_t size, void* record);
+  static void OnBlock(uc_engine*, uint64_t address, uint32_t size, void* engine);
+  static void OnInstruction(uc_engine*, uint64_t address, uint32_t size, void* engine);
+  static bool OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, int64_t value, void* engine);
+  static void OnInterrupt(uc_engine*, uint32_t number, void* engine);
+  static void OnTranslated(uc_engine*, uc_tb* current, uc_tb* previous, void* engine);
+  static void OnPrime(uc_engine*, uint64_t address, uint32_t size, void* engine);
+
+  void EnterBlock(uint64_t address, uint32_t size);
+  // False when the run leaves this place: the instruction at the address will not be executed now.
+  bool Arrive(AddressRecord& record, bool at_block);
+  bool Fire(AddressRecord& record, AddressHook& hook);
+  bool FireCopy(CopyRequest& request);
+  bool Call(napi_value function, size_t count, const napi_value* arguments, napi_value* result);
+  void Fail(napi_value error);
+  void Leave(uint64_t address, bool at_block);
+  bool FinishArrival(bool at_block, const Resume& done);
+  uint8_t* RequestPointer(CopyRequest& request);
+
+  // run.cc
+  int Run(Napi::Env env, uint64_t start);
+  void Nudge();
+  void Prime(uint64_t start);
+
+  uc_engine* uc_ = nullptr;
+  uc_arch arch_ = UC_ARCH_MAX;
+  uc_mode mode_ = UC_MODE_LITTLE_ENDIAN;
+  int pc_ = -1;
+  std::unique_ptr<RegisterNames> registers_;
+  // u64 words shared with TypeScript: pc, instructions, error code.
+  Napi::ObjectReference status_reference_;
+  uint64_t* status_ = nullptr;
+
+  std::vector<SharedRegion> shared_;
+
+  uint64_t next_hook_ = 1;
+  std::map<uint64_t, std::unique_ptr<AddressRecord>> records_;
+  std::vector<std::unique_ptr<AddressRecord>> retired_;
+  std::vector<uint64_t> to_upgrade_;
+  size_t code_records_ = 0;
+  // libunicorn unlinks a removed hook only at the end of a run.
+  bool code_hook_lingers_ = false;
+  // Some UC_HOOK_CODE is in libunicorn's list during this emulation.
+  bool code_hooks_present_ = false;
+  EventList blocks_;
+  EventList faults_;
+  EventList interrupts_;
+  uc_hook block_hook_ = 0;
+  uc_hook counter_hook_ = 0;
+  uc_hook translation_hook_ = 0;
+  bool primed_ = false;
+  // Some code may have been translated.
+  bool translated_ = false;
+  std::optional<uint64_t> until_;
+
+  // One run.
+  bool running_ = false;
+  bool in_emulation_ = false;
+  Resume resume_;
+  uint64_t instructions_ = 0;
+  std::optional<uint64_t> blocks_left_;
+  bool reached_until_ = false;
+  bool reached_limit_ = false;
+  bool leaving_ = false;
+  bool settling_ = false;
+  bool flush_wanted_ = false;
+  bool failed_ = false;
+  Napi::ObjectReference failure_;
+  // While a callback runs: where the guest is, and where the callback wants it to go on.
+  std::optional<uint64_t> callback_pc_;
+  std::optional<uint64_t> wanted_pc_;
+
+  std::atomic<bool> due_{false};
+  std::atomic<bool> in_callback_{false};
+  bool stop_requested_ = false;
+  bool Interrupted() const {
+    return due_.load(std::memory_order_relaxed) || stop_requested_ || failed_ || flush_wanted_;
+  }
+  std::unique_ptr<SliceTimer> timer_;
+};
+

@@ -1,0 +1,62 @@
+// What hooks are made of. Dispatching them is engine.h's.
+#pragma once
+#include <napi.h>
+#include <unicorn/unicorn.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+class Engine;
+
+// Registers that a copy hook stores into WASM memory, and the WASM export that judges them.
+struct CopyRequest {
+  Napi::ObjectReference memory;
+  // The memory's current ArrayBuffer: detached when the memory grows, then it is fetched anew.
+  Napi::ObjectReference buffer;
+  uint32_t request_offset = 0;
+  uint32_t context_offset = 0;
+  std::vector<int> register_ids;
+  // Index of each register's u64 in the request.
+  std::vector<uint32_t> slots;
+  uint32_t request_bytes = 0;
+  Napi::FunctionReference judge;
+  Napi::FunctionReference on_verdict;
+};
+
+struct AddressHook {
+  // Grows with every hook of an engine: hooks at one address fire in this order.
+  uint64_t id = 0;
+  bool removed = false;
+  // Called with the pc; empty for a copy hook.
+  Napi::FunctionReference callback;
+  std::unique_ptr<CopyRequest> copy;
+};
+
+// All hooks at one address: one hook of Unicorn's.
+//
+// As long as the address is only reached as the start of a translation block it is a *block* hook: then no
+// UC_HOOK_CODE exists, and Unicorn keeps the pc right when it is stopped from outside (2.0.1: cpu_tb_exec()
+// leaves the pc stale otherwise). A block that runs across the address turns it into a *code* hook for good.
+struct AddressRecord {
+  Engine* engine = nullptr;
+  uint64_t address = 0;
+  uc_hook handle = 0;
+  bool in_block = false;
+  // The run ends here.
+  bool until = false;
+  std::vector<std::unique_ptr<AddressHook>> hooks;
+};
+
+// A callback for blocks, memory faults or interrupts.
+struct EventHook {
+  uint64_t id = 0;
+  bool removed = false;
+  Napi::FunctionReference callback;
+};
+
+// Callbacks of one kind behind one hook of Unicorn's.
+struct EventList {
+  std::vector<std::unique_ptr<EventHook>> hooks;
+  uc_hook handle = 0;
+};

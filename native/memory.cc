@@ -1,0 +1,223 @@
+// Guest memory: mapped, read, written, and the code that was translated from it.
+#include <algorithm>
+#include <climits>
+
+#include "engine.h"
+
+namespace {
+
+constexpr uint64_t kPage = 4096;
+
+uint32_t ReadPermissions(const Napi::Value& value) {
+  const std::string text = ReadString(value, "permissions");
+  uint32_t permissions = UC_PROT_NONE;
+  for (const char letter : text) {
+    switch (letter) {
+      case 'r': permissions |= UC_PROT_READ; break;
+      case 'w': permissions |= UC_PROT_WRITE; break;
+      case 'x': permissions |= UC_PROT_EXEC; break;
+      case '-': break;
+      default:
+        throw MakeError(value.Env(), ErrorKind::BadInput,
+                        "permissions: expected letters of \"rwx\", found \"" + text.substr(0, 16) + "\"");
+    }
+  }
+  return permissions;
+}
+
+std::string Span(uint64_t address, uint64_t size) { return "(" + Hex(address) + ", " + Hex(size) + ")"; }
+
+// A range of pages that does not wrap.
+void CheckPages(Napi::Env env, const char* call, uint64_t address, uint64_t size) {
+  if (size != 0 && address % kPage == 0 && size % kPage == 0 && address + (size - 1) >= address) return;
+  throw MakeError(env, ErrorKind::BadInput,
+                  std::string(call) + Span(address, size) +
+                      ": expected an address and a size that are multiples of 4096 and end within 64 bits");
+}
+
+class RegionList {
+ public:
+  RegionList(Napi::Env env, uc_engine* uc) { Check(env, "uc_mem_regions", uc_mem_regions(uc, &regions_, &count_)); }
+  ~RegionList() { uc_free(regions_); }
+  RegionList(const RegionList&) = delete;
+  RegionList& operator=(const RegionList&) = delete;
+  uc_mem_region* begin() { return regions_; }
+  uc_mem_region* end() { return regions_ + count_; }
+  void Sort() {
+    std::sort(begin(), end(), [](const uc_mem_region& a, const uc_mem_region& b) { return a.begin < b.begin; });
+  }
+
+ private:
+  uc_mem_region* regions_ = nullptr;
+  uint32_t count_ = 0;
+};
+
+}  // namespace
+
+Napi::Value Engine::Map(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uc_engine* uc = Live(env);
+  const uint64_t address = ReadAddress(info[0], "address");
+  const uint64_t size = ReadAddress(info[1], "size");
+  const uint32_t permissions = ReadPermissions(info[2]);
+  CheckPages(env, "map", address, size);
+  Check(env, "uc_mem_map" + Span(address, size), uc_mem_map(uc, address, size, permissions));
+  return env.Undefined();
+}
+
+Napi::Value Engine::MapShared(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uc_engine* uc = Live(env);
+  SharedRegion region;
+  region.address = ReadAddress(info[0], "address");
+  region.size = ReadAddress(info[1], "size");
+  const uint32_t permissions = ReadPermissions(info[2]);
+  region.offset = ReadIndex(info[4], "offset");
+  CheckPages(env, "mapShared", region.address, region.size);
+  const Napi::Value buffer = info[3].IsObject() ? info[3].As<Napi::Object>().Get("buffer") : env.Undefined();
+  if (!buffer.IsArrayBuffer()) {
+    throw MakeError(env, ErrorKind::BadInput,
+                    "mapShared: expected a WebAssembly.Memory that is not shared between threads");
+  }
+  Napi::ArrayBuffer bytes = buffer.As<Napi::ArrayBuffer>();
+  if (region.offset > bytes.ByteLength() || region.size > bytes.ByteLength() - region.offset) {
+    throw MakeError(env, ErrorKind::BadInput,
+                    "mapShared: expected " + Hex(region.size) + " bytes at offset " + Hex(region.offset) +
+                        " of the memory, which has " + Hex(bytes.ByteLength()));
+  }
+  region.pointer = static_cast<uint8_t*>(bytes.Data()) + region.offset;
+  region.memory = Napi::Persistent(info[3].As<Napi::Object>());
+  region.buffer = Napi::Persistent(buffer.As<Napi::Object>());
+  Check(env, "uc_mem_map_ptr" + Span(region.address, region.size),
+        uc_mem_map_ptr(uc, region.address, region.size, permissions, region.pointer));
+  shared_.push_back(std::move(region));
+  return env.Undefined();
+}
+
+// A WebAssembly.Memory that grows keeps its place on 64-bit hosts; were it ever moved, the emulator would write into
+// freed memory. Seen by its buffer, which is replaced by every growth.
+void Engine::VerifySharedMemory(Napi::Env env) {
+  for (SharedRegion& region : shared_) {
+    void* data = nullptr;
+    size_t length = 0;
+    napi_get_arraybuffer_info(env, region.buffer.Value(), &data, &length);
+    if (length != 0) continue;
+    const Napi::Value buffer = region.memory.Value().Get("buffer");
+    napi_get_arraybuffer_info(env, buffer, &data, &length);
+    if (static_cast<uint8_t*>(data) + region.offset != region.pointer) {
+      throw MakeError(env, ErrorKind::Engine,
+                      "the WebAssembly.Memory mapped at " + Hex(region.address) +
+                          " has moved while growing: give it its full size from the start");
+    }
+    region.buffer = Napi::Persistent(buffer.As<Napi::Object>());
+  }
+}
+
+Napi::Value Engine::Unmap(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uc_engine* uc = Live(env);
+  const uint64_t address = ReadAddress(info[0], "address");
+  const uint64_t size = ReadAddress(info[1], "size");
+  CheckPages(env, "unmap", address, size);
+  Check(env, "uc_mem_unmap" + Span(address, size), uc_mem_unmap(uc, address, size));
+  RegionList regions(env, uc);
+  for (size_t i = shared_.size(); i-- > 0;) {
+    const SharedRegion& region = shared_[i];
+    const bool used = std::any_of(regions.begin(), regions.end(), [&](const uc_mem_region& other) {
+      return other.begin <= region.address + (region.size - 1) && other.end >= region.address;
+    });
+    if (!used) shared_.erase(shared_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  return env.Undefined();
+}
+
+Napi::Value Engine::Regions(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  RegionList regions(env, Live(env));
+  regions.Sort();
+  Napi::Array list = Napi::Array::New(env);
+  uint32_t index = 0;
+  for (const uc_mem_region& region : regions) {
+    std::string permissions;
+    if (region.perms & UC_PROT_READ) permissions += 'r';
+    if (region.perms & UC_PROT_WRITE) permissions += 'w';
+    if (region.perms & UC_PROT_EXEC) permissions += 'x';
+    Napi::Object item = Napi::Object::New(env);
+    item.Set("start", Napi::BigInt::New(env, static_cast<uint64_t>(region.begin)));
+    // 2^64 for a region at the very top: it does not fit in 64 bits.
+    const uint64_t words[] = {region.end + 1, 1};
+    item.Set("end", Napi::BigInt::New(env, 0, region.end == UINT64_MAX ? 2 : 1, words));
+    item.Set("permissions", Napi::String::New(env, permissions));
+    list.Set(index++, item);
+  }
+  return list;
+}
+
+bool Engine::IsMapped(uint64_t address, uint64_t length) {
+  RegionList regions(Env(), uc_);
+  regions.Sort();
+  uint64_t next = address;
+  const uint64_t last = address + (length - 1);
+  for (const uc_mem_region& region : regions) {
+    if (region.begin > next || region.end < next) continue;
+    if (region.end >= last) return true;
+    next = region.end + 1;
+  }
+  return false;
+}
+
+Napi::Value Engine::Read(const Napi::CallbackInfo& info) {
+  constexpr uint32_t kSmall = 1 << 16;
+  Napi::Env env = info.Env();
+  uc_engine* uc = Live(env);
+  const uint64_t address = ReadAddress(info[0], "address");
+  const uint32_t length = ReadIndex(info[1], "length");
+  // Memory is only set aside for what is there.
+  if (length > INT_MAX || (length > kSmall && !IsMapped(address, length))) {
+    ThrowUnicorn(env, "uc_mem_read" + Span(address, length), length > INT_MAX ? UC_ERR_ARG : UC_ERR_READ_UNMAPPED);
+  }
+  Napi::Uint8Array bytes = Napi::Uint8Array::New(env, length);
+  if (length != 0) Check(env, "uc_mem_read" + Span(address, length), uc_mem_read(uc, address, bytes.Data(), length));
+  return bytes;
+}
+
+Napi::Value Engine::Write(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uc_engine* uc = Live(env);
+  const uint64_t address = ReadAddress(info[0], "address");
+  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    throw MakeError(env, ErrorKind::BadInput, "write: expected the bytes as a Uint8Array");
+  }
+  const Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
+  const size_t length = bytes.ByteLength();
+  if (length == 0) return env.Undefined();
+  Check(env, "uc_mem_write" + Span(address, length), uc_mem_write(uc, address, bytes.Data(), length));
+  DropRange(address, length);
+  return env.Undefined();
+}
+
+Napi::Value Engine::DropCode(const Napi::CallbackInfo& info) {
+  Live(info.Env());
+  DropRange(ReadAddress(info[0], "address"), ReadIndex(info[1], "length"));
+  return info.Env().Undefined();
+}
+
+// Translated blocks are kept by physical address; only the first byte of a range is translated by
+// uc_ctl_remove_cache(), so that a range is dropped page by page. Beyond a few pages dropping everything is cheaper.
+void Engine::DropRange(uint64_t address, uint64_t length) {
+  constexpr uint64_t kManyPages = 64;
+  if (length == 0 || !translated_) return;
+  const uint64_t last = address + (length - 1) < address ? UINT64_MAX : address + (length - 1);
+  if (last / kPage - address / kPage >= kManyPages && !in_emulation_) {
+    uc_ctl_flush_tlb(uc_);
+    return;
+  }
+  for (uint64_t start = address;;) {
+    const uint64_t page_last = start | (kPage - 1);
+    const uint64_t end = page_last < last ? page_last : last;
+    if (end == UINT64_MAX) break;
+    uc_ctl_remove_cache(uc_, start, end + 1);
+    if (end == last) break;
+    start = end + 1;
+  }
+}

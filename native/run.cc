@@ -1,0 +1,119 @@
+// Running the guest, one slice at a time.
+#include "engine.h"
+
+namespace {
+
+// What a slice ended with; TypeScript has the same list.
+enum Outcome { kUntil, kStopped, kDue, kBlockLimit, kError, kHalted };
+
+}  // namespace
+
+// Called by the timer's thread, and after a fault whose callback asked for a stop.
+void Engine::Nudge() {
+  // With code hooks a stop from outside would lose the pc; a hook on every block looks at the flags then.
+  if (!code_hooks_present_ && !in_callback_.load(std::memory_order_acquire)) uc_emu_stop(uc_);
+}
+
+// libunicorn tells of new blocks only once some block has been executed: enter the first one and leave before its
+// first instruction.
+void Engine::Prime(uint64_t start) {
+  uc_hook handle = 0;
+  if (uc_hook_add(uc_, &handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnPrime), this, start, start) != UC_ERR_OK) return;
+  leaving_ = true;
+  uc_emu_start(uc_, StartAddress(start), 0, 0, 0);
+  leaving_ = false;
+  uc_hook_del(uc_, handle);
+  uc_ctl_flush_tlb(uc_);
+  primed_ = true;
+}
+
+// Arguments: start, until, milliseconds (0: no end), block limit (-1: none), count instructions, first slice.
+Napi::Value Engine::Slice(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Live(env);
+  RefuseWhileRunning("run");
+  const uint64_t start = ReadAddress(info[0], "start");
+  const uint64_t until = ReadAddress(info[1], "until");
+  const double milliseconds = info[2].As<Napi::Number>().DoubleValue();
+  if (info[5].As<Napi::Boolean>().Value()) {
+    const double limit = info[3].As<Napi::Number>().DoubleValue();
+    blocks_left_.reset();
+    if (limit >= 0) blocks_left_ = static_cast<uint64_t>(limit);
+    instructions_ = 0;
+    stop_requested_ = false;
+    // What has fired for this arrival fires again for a run that a person starts; what was judged is not judged again.
+    resume_.fired = 0;
+    resume_.block_done = false;
+  }
+  VerifySharedMemory(env);
+  SetUntil(env, until);
+  SetCounter(info[4].As<Napi::Boolean>().Value());
+  due_.store(false);
+  if (milliseconds > 0) {
+    if (!timer_) timer_ = std::make_unique<SliceTimer>(due_, [this] { Nudge(); });
+    timer_->Arm(std::chrono::duration_cast<SliceTimer::Clock::duration>(
+        std::chrono::duration<double, std::milli>(milliseconds < 1e9 ? milliseconds : 1e9)));
+  }
+  running_ = true;
+  const int outcome = Run(env, start);
+  running_ = false;
+  if (milliseconds > 0) timer_->Disarm();
+  status_[0] = ProgramCounter();
+  status_[1] = instructions_;
+  if (failed_) {
+    failed_ = false;
+    const Napi::Value error = failure_.Value().Get("error");
+    failure_.Reset();
+    napi_throw(env, error);
+    return Napi::Value();
+  }
+  return Napi::Number::New(env, outcome);
+}
+
+int Engine::Run(Napi::Env env, uint64_t start) {
+  uint64_t pc = start;
+  uint64_t entry = start;  // may carry the Thumb bit
+  for (;;) {
+    if (resume_.address != pc) resume_.valid = false;
+    if (stop_requested_) {
+      SetProgramCounter(pc);
+      return kStopped;
+    }
+    UpgradeRecords();
+    const bool code_hooks = code_records_ != 0 || counter_hook_ != 0 || code_hook_lingers_;
+    SetBlockHook(blocks_left_ || !blocks_.hooks.empty() || code_hooks);
+    code_hooks_present_ = code_hooks;
+    if (flush_wanted_) {
+      flush_wanted_ = false;
+      if (translated_) uc_ctl_flush_tlb(uc_);
+    }
+    reached_until_ = reached_limit_ = leaving_ = settling_ = false;
+    wanted_pc_.reset();
+    in_emulation_ = true;
+    if (!primed_) Prime(entry);
+    translated_ = true;
+    const uc_err code = uc_emu_start(uc_, entry, 0, 0, 0);
+    in_emulation_ = false;
+    code_hook_lingers_ = false;
+    SweepHooks();
+    if (wanted_pc_) {
+      WriteRaw(pc_, *wanted_pc_);
+      wanted_pc_.reset();
+    }
+    if (failed_) return kError;
+    if (reached_until_) {
+      SetProgramCounter(*until_);
+      return kUntil;
+    }
+    if (code != UC_ERR_OK) {
+      status_[2] = static_cast<uint64_t>(code);
+      return kError;
+    }
+    if (stop_requested_) return kStopped;
+    if (reached_limit_) return kBlockLimit;
+    if (due_.load()) return kDue;
+    if (!flush_wanted_ && to_upgrade_.empty()) return kHalted;
+    pc = ProgramCounter();
+    entry = StartAddress(pc);
+  }
+}

@@ -1,0 +1,38 @@
+// One thread that ends slices of emulation. It lives as long as its engine, so that a short run pays for a store and
+// not for a thread.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+class SliceTimer {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // `due` is set when the time is over. `nudge` is called 50 µs later, and again every millisecond until disarmed.
+  SliceTimer(std::atomic<bool>& due, std::function<void()> nudge);
+  ~SliceTimer();
+  SliceTimer(const SliceTimer&) = delete;
+  SliceTimer& operator=(const SliceTimer&) = delete;
+
+  void Arm(Clock::duration delay);
+  // After this returns no nudge is under way and none will come.
+  void Disarm();
+
+ private:
+  void Loop();
+
+  std::atomic<bool>& due_;
+  std::function<void()> nudge_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Clock::time_point deadline_{};
+  // Until when the thread sleeps by itself; it must be woken for anything earlier.
+  Clock::time_point asleep_until_ = Clock::time_point::max();
+  bool armed_ = false;
+  bool closing_ = false;
+  std::thread thread_;
+};

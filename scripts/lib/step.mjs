@@ -1,0 +1,119 @@
+/** Steps of the set-up: run when their inputs have changed, told in one line, their output kept in a log. */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+export const cache = join(root, '.cache');
+const stampFolder = join(cache, 'setup');
+
+/** A reason to end the set-up, for a person: one sentence. */
+export class SetupError extends Error {}
+
+/** Hash over the names and contents of files and folders (relative to the project), and any further facts. */
+export function fingerprint(paths, ...facts) {
+  const hash = createHash('sha256').update(JSON.stringify(facts));
+  const add = (path) => {
+    const state = statSync(path, { throwIfNoEntry: false });
+    if (state?.isDirectory()) {
+      for (const name of readdirSync(path).sort()) add(join(path, name));
+    } else if (state) {
+      hash.update(`\0${relative(root, path)}\0`).update(readFileSync(path));
+    }
+  };
+  for (const path of paths) add(join(root, path));
+  return hash.digest('hex');
+}
+
+const stampOf = (name) => join(stampFolder, `${name}.stamp`);
+
+export function isFresh(name, print, outputs) {
+  return (
+    outputs.every((path) => existsSync(join(root, path))) &&
+    existsSync(stampOf(name)) &&
+    readFileSync(stampOf(name), 'utf8') === print
+  );
+}
+
+export function setStamp(name, print) {
+  mkdirSync(stampFolder, { recursive: true });
+  writeFileSync(stampOf(name), print);
+}
+
+const logOf = (name) => join(stampFolder, `${name}.log`);
+
+/** Runs commands one after the other, their output in the step's log. Answers whether all succeeded. */
+export function runLogged(name, commands, { cwd = root, minutes = 10 } = {}) {
+  mkdirSync(stampFolder, { recursive: true });
+  const log = openSync(logOf(name), 'w');
+  try {
+    return commands.every(([program, ...args]) => {
+      writeSync(log, `$ ${program} ${args.join(' ')}\n`);
+      const { status, error } = spawnSync(program, args, {
+        cwd,
+        stdio: ['ignore', log, log],
+        timeout: minutes * 60_000,
+      });
+      if (error) writeSync(log, `${error.message}\n`);
+      return status === 0;
+    });
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** A step that must succeed; `what` is said when it starts, `advice` when it fails. */
+export function mustRun(name, what, commands, advice = '') {
+  console.log(`setup: ${what}`);
+  if (runLogged(name, commands)) return;
+  throw new SetupError(`${what} failed${advice ? ` (${advice})` : ''}; its output is in ${logOf(name)}`);
+}
+
+export function hasProgram(name) {
+  return (process.env.PATH ?? '').split(':').some((folder) => folder && existsSync(join(folder, name)));
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** Runs `work` while no other set-up of this folder is at work; waits for one at most 15 minutes. */
+export function withLock(work) {
+  const lock = join(cache, 'setup.lock');
+  mkdirSync(cache, { recursive: true });
+  const sleep = new Int32Array(new SharedArrayBuffer(4));
+  for (const start = Date.now(); ; Atomics.wait(sleep, 0, 0, 200)) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0;
+      if (holder > 0 && !isAlive(holder)) rmSync(lock, { force: true });
+      if (Date.now() - start > 15 * 60_000) throw new SetupError(`another set-up (process ${holder}) holds ${lock}`);
+    }
+  }
+  try {
+    return work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}

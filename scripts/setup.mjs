@@ -1,0 +1,98 @@
+/**
+ * Everything that `npm start` and `npm test` need, made when its inputs have changed: npm's packages, libunicorn, the
+ * addon, check.wasm, the compiled TypeScript. A failure is one sentence and exit code 2.
+ */
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { findUnicorn } from './lib/find-unicorn.mjs';
+import { fingerprint, hasProgram, isFresh, mustRun, root, SetupError, setStamp, withLock } from './lib/step.mjs';
+import { writeUnicornNames } from './lib/unicorn-names.mjs';
+
+const node = process.execPath;
+
+/** Each step answers null when there is nothing to do, else the work. */
+function packages() {
+  const print = fingerprint(['package-lock.json']);
+  const installed = statSync(join(root, 'node_modules', '.package-lock.json'), { throwIfNoEntry: false });
+  if (installed && isFresh('packages', print, [])) return null;
+  if (installed && installed.mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs) {
+    setStamp('packages', print);
+    return null;
+  }
+  return () => {
+    mustRun(
+      'packages',
+      'installing npm packages',
+      [['npm', 'ci', '--no-audit', '--no-fund']],
+      'npm must reach its registry',
+    );
+    setStamp('packages', print);
+  };
+}
+
+function addon() {
+  const unicorn = findUnicorn();
+  const inputs = ['native', 'binding.gyp', 'scripts/lib/unicorn-names.mjs', 'node_modules/node-addon-api/package.json'];
+  const print = fingerprint(inputs, unicorn, process.arch, root);
+  if (isFresh('addon', print, ['build/Release/unicorn_engine.node'])) return null;
+  return () => {
+    const compiler = process.env.CXX || hasProgram('g++') || hasProgram('c++');
+    const missing = ['make', 'python3'].filter((name) => !hasProgram(name));
+    if (!compiler) missing.unshift('g++');
+    if (missing.length > 0) {
+      throw new SetupError(
+        `building the addon needs a C++ compiler, make and Python 3; missing: ${missing.join(', ')} (Debian, Ubuntu: apt-get install g++ make python3)`,
+      );
+    }
+    writeUnicornNames(join(unicorn.include, 'unicorn'), join(root, 'build', 'generated', 'unicorn_names.h'));
+    const gyp = [node, join(root, 'node_modules', 'node-gyp', 'bin', 'node-gyp.js')];
+    const headers = `--nodedir=${join(root, 'native', 'gyp')}`;
+    const places = ['--', `-Dunicorn_include=${unicorn.include}`, `-Dunicorn_lib=${unicorn.lib}`];
+    mustRun('addon', `building the emulator addon (libunicorn ${unicorn.version.join('.')} in ${unicorn.lib})`, [
+      [...gyp, 'configure', headers, ...places],
+      [...gyp, 'build', headers, '--jobs', 'max'],
+    ]);
+    setStamp('addon', print);
+  };
+}
+
+function check() {
+  const print = fingerprint(['assembly', 'asconfig.json', 'node_modules/assemblyscript/package.json']);
+  if (isFresh('check', print, ['build/check.wasm'])) return null;
+  return () => {
+    const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
+    mustRun('check', 'compiling check.wasm', [[node, asc, '--config', 'asconfig.json']]);
+    setStamp('check', print);
+  };
+}
+
+function javascript() {
+  const inputs = [
+    'src',
+    'arch',
+    'bench',
+    'test',
+    'vitest.config.ts',
+    'tsconfig.json',
+    'node_modules/typescript/package.json',
+  ];
+  const print = fingerprint(inputs);
+  if (isFresh('javascript', print, ['build/js'])) return null;
+  return () => {
+    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+    mustRun('javascript', 'compiling TypeScript', [[node, tsc, '-p', 'tsconfig.json']]);
+    setStamp('javascript', print);
+  };
+}
+
+try {
+  if (!existsSync(join(root, 'package-lock.json')))
+    throw new SetupError(`${root}: expected the project's package-lock.json`);
+  for (const step of [packages, addon, check, javascript]) {
+    // Looked at again under the lock: another set-up may have done it meanwhile.
+    if (step()) withLock(() => step()?.());
+  }
+} catch (error) {
+  console.error(`setup: ${error instanceof SetupError ? error.message : `unexpected: ${error?.message ?? error}`}`);
+  process.exitCode = 2;
+}

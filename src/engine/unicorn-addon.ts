@@ -1,0 +1,91 @@
+/** Loads the addon of `native/`; what it exports, typed. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type ErrorKind, UsercopyError } from '../errors.js';
+
+export interface NativeEngine {
+  close(): void;
+  stop(): void;
+  readRegister(name: string): bigint;
+  readRegisters(names: readonly string[]): bigint[];
+  writeRegister(name: string, value: bigint): void;
+  map(address: bigint, size: bigint, permissions: string): void;
+  mapShared(address: bigint, size: bigint, permissions: string, memory: WebAssembly.Memory, offset: number): void;
+  unmap(address: bigint, size: bigint): void;
+  regions(): { start: bigint; end: bigint; permissions: string }[];
+  read(address: bigint, length: number): Uint8Array;
+  write(address: bigint, bytes: Uint8Array): void;
+  dropCode(address: bigint, length: number): void;
+  addAddressHook(address: bigint, callback: (pc: bigint) => void): number;
+  addCopyHook(
+    address: bigint,
+    memory: WebAssembly.Memory,
+    requestOffset: number,
+    contextOffset: number,
+    registers: readonly (string | null)[],
+    judge: (context: number, request: number) => number,
+    onVerdict: (code: number) => 'stop' | 'continue',
+  ): number;
+  removeAddressHook(address: bigint, id: number): void;
+  addBlockHook(callback: (address: bigint, size: number) => void): number;
+  /** `kind`: 0 read, 1 write, 2 fetch. */
+  addFaultHook(callback: (kind: number, protection: boolean, address: bigint, size: number) => boolean): number;
+  addInterruptHook(callback: (number: number) => void): number;
+  removeEventHook(id: number): void;
+  /** Milliseconds 0: no end; block limit -1: none. Answers an index into `outcomes`. */
+  slice(
+    start: bigint,
+    until: bigint,
+    milliseconds: number,
+    blockLimit: number,
+    countInstructions: boolean,
+    first: boolean,
+  ): number;
+  saveContext(): Uint8Array;
+  restoreContext(bytes: Uint8Array): void;
+}
+
+export interface NativeAddon {
+  readonly Engine: new (
+    arch: string,
+    mode: readonly string[],
+    cpu: string | undefined,
+    status: BigUint64Array,
+  ) => NativeEngine;
+  version(): [major: number, minor: number, patch: number];
+  errorText(code: number): { code: string; text: string };
+  setErrorFactory(factory: (kind: ErrorKind, message: string) => Error): void;
+}
+
+let loaded: NativeAddon | undefined;
+
+function projectRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder);
+  return folder;
+}
+
+/** The addon, loaded once. Without it, or without libunicorn: a `missing-dependency` error that says what to do. */
+export function loadAddon(root = projectRoot()): NativeAddon {
+  if (loaded) return loaded;
+  const file = join(root, 'build', 'Release', 'unicorn_engine.node');
+  if (!existsSync(file)) {
+    throw new UsercopyError('missing-dependency', `the emulator addon is not built (${file}): run \`npm run setup\``);
+  }
+  let addon: NativeAddon;
+  try {
+    addon = createRequire(import.meta.url)(file) as NativeAddon;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new UsercopyError(
+      'missing-dependency',
+      `the emulator addon cannot be loaded (${reason}): run \`npm run setup\` again, with libunicorn 2.0.1 or later installed or UNICORN_PREFIX pointing at one`,
+      { cause: error },
+    );
+  }
+  addon.setErrorFactory((kind, message) => new UsercopyError(kind, message));
+  loaded = addon;
+  return addon;
+}

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import { UsercopyError } from '../../src/errors.js';
+import type { KernelConfig, KernelVersion } from '../../src/kernel/kernel.js';
+import { modifierNames, parseProfile, profileForVersion, profileNames, profileSwitches } from '../../src/profiles.js';
+
+function version(text: string): KernelVersion {
+  const [major = 0, minor = 0, patch = 0] = text.split('.').map(Number);
+  return { banner: null, release: text, major, minor, patch };
+}
+
+function config(...names: string[]): KernelConfig {
+  return { get: (name) => (names.includes(name) ? 'y' : undefined), enabled: (name) => names.includes(name) };
+}
+
+describe('profiles', () => {
+  it('are the eras of the check', () => {
+    expect(profileNames).toEqual(['v3', 'v3-cma', '4.8', '4.16', '5.0', '5.18', '6.1']);
+    expect(profileNames.map((name) => profileSwitches(name).stackFirst)).toEqual([
+      ...[false, false, false, false],
+      ...[true, true, true],
+    ]);
+    expect(profileNames.filter((name) => profileSwitches(name).format === 'new')[0]).toBe('4.16');
+  });
+
+  it('take changes, in the order they are written', () => {
+    const profile = parseProfile('4.16, pagespan ,fallback');
+    expect(profile.name).toBe('4.16,pagespan,fallback');
+    expect(profile.switches).toEqual({ ...profileSwitches('4.16'), pageSpan: '4.8', fallback: true });
+  });
+
+  it('list what exists when they are asked for what does not', () => {
+    expect(() => parseProfile('')).toThrow(UsercopyError);
+    expect(() => parseProfile('7.0')).toThrow(/one of v3, v3-cma, 4\.8, 4\.16, 5\.0, 5\.18, 6\.1, found '7\.0'/);
+    expect(() => parseProfile('6.1,fallback')).toThrow(
+      /profile 6\.1: expected changes out of .*kmap-fixmap.*'fallback'/,
+    );
+    expect(() => parseProfile('6.1,toString')).toThrow(UsercopyError);
+    expect(() => parseProfile('__proto__')).toThrow(UsercopyError);
+  });
+
+  it('read back what they are called', () => {
+    for (const name of profileNames) {
+      for (const change of modifierNames) {
+        let text: string;
+        try {
+          text = parseProfile(`${name},${change}`).name;
+        } catch {
+          continue;
+        }
+        expect(parseProfile(text).switches).toEqual(parseProfile(`${name},${change}`).switches);
+      }
+    }
+  });
+
+  it.each([
+    ['4.4.0', '4.8'],
+    ['4.10.0', '4.8'],
+    ['4.12.0', '4.8,unless-virt-addr-valid'],
+    ['4.18.0', '4.16'],
+    ['5.2.0', '5.0,wrap-counts-end,no-highmem'],
+    ['5.4.0', '5.0'],
+    ['5.10.216', '5.0'],
+    ['5.18.0', '5.18'],
+    ['6.1.25', '6.1,vmalloc-vmap-area'],
+    ['6.1.192', '6.1'],
+    ['6.12.117', '6.1,kmap-fixmap'],
+  ])('%s is checked as %s', (release, name) => {
+    expect(profileForVersion(version(release)).name).toBe(name);
+  });
+
+  it('follow the config and the architecture', () => {
+    expect(profileForVersion(version('5.10.0'), config('HARDENED_USERCOPY_FALLBACK')).name).toBe('5.0,fallback');
+    expect(profileForVersion(version('5.16.0'), config('HARDENED_USERCOPY_FALLBACK')).name).toBe('5.0');
+    expect(profileForVersion(version('4.10.0'), config('HARDENED_USERCOPY_PAGESPAN')).name).toBe('4.8,pagespan');
+    expect(profileForVersion(version('6.1.192'), null, 'sparc').name).toBe('6.1,no-depth');
+    expect(profileForVersion(version('6.1.192'), null, 'arm64').name).toBe('6.1');
+    expect(profileForVersion(version('6.1.192'), config('ARCH_HAS_CURRENT_STACK_POINTER')).name).toBe('6.1');
+  });
+});

@@ -120,7 +120,7 @@ export function readSlot(c: Context, base: u64, slot: u32): u64 {
   }
 }
 
-/** Whether a static key is on (`static_key_count() > 0`; its first member is an atomic_t). */
+/** Whether a static key is on: `static_key_count()` takes a count below 0, of a key being turned on, for 1. Its first member is an atomic_t. */
 export function staticKeyEnabled(c: Context, key: u64): bool {
-  return <i32>read32(c, key) > 0;
+  return read32(c, key) != 0;
 }

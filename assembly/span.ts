@@ -82,12 +82,12 @@ export function checkPageSpan(c: Context, request: Request, pointer: u64, size: 
   lookUpPage(c, last);
   const lastHead = c.pageHead;
   const lastOrigin = c.pageOrigin;
+  if (c.fault) return 0;
+  // The struct page behind a kmap slot is not the one that the slot's own address leads to: do not read that.
+  if (isPlain) return refuse(c, request, Refusal.SPANS_MULTIPLE_PAGES, 0, size);
   lookUpPage(c, pointer);
   if (c.fault) return 0;
-  if (isPlain) {
-    c.pageReserved = 0;
-    c.pageCma = 0;
-  } else if (c.pageHead == lastHead && c.pageOrigin == lastOrigin) return Acceptance.PAGE_ALLOC;
+  if (c.pageHead == lastHead && c.pageOrigin == lastOrigin) return Acceptance.PAGE_ALLOC;
 
   const reserved = c.pageReserved != 0;
   // The first mail knew Reserved pages only.

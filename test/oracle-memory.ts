@@ -2,7 +2,7 @@
  * How the oracle reads a guest: words of the guest's size and byte order, and the kernel's structures one field at a
  * time. Slow and plain on purpose; shares nothing with `assembly/`.
  */
-import type { CheckParameters, Introspection, Slot, VmapAreaSlots } from '../src/parameters.js';
+import type { CheckParameters, Introspection, PageValidityParameters, Slot, VmapAreaSlots } from '../src/parameters.js';
 
 /** Bytes of guest memory at a guest virtual address; undefined when not all of them can be had. */
 export type ReadMemory = (address: bigint, length: number) => Uint8Array | undefined;
@@ -24,6 +24,11 @@ export interface VmapArea {
 
 /** A red-black tree of 2^64 nodes is at most this high; whatever is deeper is a loop. */
 const MAXIMUM_TREE_HEIGHT = 128;
+
+/** Kernels have some tens of memblock regions; a count above this is garbage. */
+const MAXIMUM_MEMBLOCK_REGIONS = 65_536n;
+
+type MemblockValidity = Extract<PageValidityParameters, { kind: 'memblock' }>;
 
 /** log2 of SUBSECTION_SIZE, 2 MiB on every architecture (5.3 on). */
 const SUBSECTION_SHIFT = 21n;
@@ -146,8 +151,12 @@ export class GuestMemory {
     const memblock = guest.pageValidity;
     if (memblock.kind !== 'memblock') return false;
     let left = 0n;
-    let right = this.field(memblock.memory, memblock.count) & 0xffff_ffffn;
+    let right = this.field(memblock.memory, memblock.count);
+    if (right > MAXIMUM_MEMBLOCK_REGIONS) throw new Unreadable(memblock.memory + BigInt(memblock.count.offset));
     const regions = this.field(memblock.memory, memblock.regions);
+    if (memblock.blockSize !== undefined && memblock.blockSize > this.pageSize) {
+      return this.memblockTouches(memblock, regions, right, address & ~(memblock.blockSize - 1n));
+    }
     do {
       const middle = (left + right) / 2n;
       const region = regions + middle * BigInt(memblock.region.size);
@@ -156,6 +165,17 @@ export class GuestMemory {
       else if (address >= base + this.field(region, memblock.region.length)) left = middle + 1n;
       else return (this.field(region, memblock.region.flags) & memblock.noMap) === 0n;
     } while (left < right);
+    return false;
+  }
+
+  /** `memblock_overlaps_region()` of the block at `block`, as arm's `pfn_valid()` asks (5.14 on). */
+  private memblockTouches(memblock: MemblockValidity, regions: bigint, count: bigint, block: bigint): boolean {
+    for (let i = 0n; i < count; i++) {
+      const region = regions + i * BigInt(memblock.region.size);
+      const base = this.field(region, memblock.region.base);
+      const end = base + this.field(region, memblock.region.length);
+      if (block < end && base < block + (memblock.blockSize ?? 0n)) return true;
+    }
     return false;
   }
 
@@ -170,8 +190,9 @@ export class GuestMemory {
         return this.loadWord(array.pointer) - first * BigInt(guest.page.size);
       }
       case 'section map': {
-        const section = this.memorySection(guest, physical);
-        if (section === null || guest.pageValidity.kind !== 'sparsemem') throw new Unreadable(physical);
+        if (guest.pageValidity.kind !== 'sparsemem') throw new Unreadable(physical);
+        /* Where there is no section the kernel goes through a null pointer. */
+        const section = this.memorySection(guest, physical) ?? 0n;
         return this.field(section, guest.pageValidity.sectionMap) & ~guest.pageValidity.mapMask;
       }
     }

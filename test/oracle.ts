@@ -8,7 +8,7 @@
  * `virt_addr_valid()` accepts (slab, compound page, pages), a vmap area, a kmap slot or the current stack, and it wins over
  * the guest's structures.
  */
-import type { CheckParameters, Declaration, Introspection } from '../src/parameters.js';
+import type { CheckParameters, Declaration, Introspection, Slot } from '../src/parameters.js';
 import type { Acceptance, CheckedObject, Copy, Refusal, Verdict } from '../src/verdict.js';
 import { GuestMemory, type ReadMemory, Unreadable } from './oracle-memory.js';
 
@@ -118,34 +118,49 @@ class Oracle {
   private stackObject(): Finding {
     const { stack: rules, switches } = this.parameters;
     const end = this.memory.word(this.pointer + this.size);
-    const stack = this.currentStack(end);
+    const stack = this.currentStack();
     if (stack === null) return null;
     const stackEnd = this.memory.word(stack.end);
     if (end <= stack.start || stackEnd <= this.pointer) return null;
 
     const object = wholeObject(stack.start, stackEnd);
     const printed = switches.depth ? this.memory.word(this.at.stackPointer - rules.depthOfPrint - this.pointer) : 0n;
-    const refusal = bad('process stack', printed, this.size, object);
-    if (this.pointer < stack.start || stackEnd < end) return refusal;
-    if (rules.frames !== null)
-      return this.withinFrames(stack.start, stackEnd, end) ? good('stack frame', object) : refusal;
-    if (switches.depth && this.pointer < this.memory.word(this.at.stackPointer - rules.depthOfCheck)) return refusal;
-    return good('stack', object);
+    if (this.pointer < stack.start || stackEnd < end) return bad('process stack', printed, this.size, object);
+    if (rules.frames !== null) {
+      const frame = this.frameOf(stack.start, stackEnd, end);
+      if (frame === null) return bad('process stack', printed, this.size, object);
+      const window = wholeObject(frame.start, frame.end);
+      return this.pointer >= frame.start
+        ? good('stack frame', window)
+        : bad('process stack', printed, this.size, window);
+    }
+    const tooDeep = switches.depth && this.pointer < this.memory.word(this.at.stackPointer - rules.depthOfCheck);
+    return tooDeep ? bad('process stack', printed, this.size, object) : good('stack', object);
   }
 
-  /** The stack of the current task: the first declared one that the copy touches, else the task's own. */
-  private currentStack(copyEnd: bigint): { start: bigint; end: bigint } | null {
-    const declared = this.declarations.find(
-      (one) => one.kind === 'stack' && !(copyEnd <= one.start || one.end <= this.pointer),
-    );
-    if (declared !== undefined) return declared;
+  /**
+   * The stack of the current task: the declared one that holds the stack pointer (or that it has just left empty), else
+   * what the guest says, else the lowest declared one that the copy touches.
+   */
+  private currentStack(): { start: bigint; end: bigint } | null {
+    const sp = this.memory.word(this.at.stackPointer);
+    const declared = this.declarations
+      .filter((one) => one.kind === 'stack')
+      .sort((a, b) => (a.start < b.start ? -1 : 1));
+    const running =
+      declared.find((one) => contains(one, sp)) ?? declared.find((one) => sp > 0n && contains(one, sp - 1n));
+    if (running !== undefined) return running;
     const { current, threadSize } = this.parameters.stack;
     let start: bigint;
     switch (current.kind) {
       case 'declared':
-        return null;
+        return (
+          declared.find(
+            (one) => this.pointer < one.end && this.memory.word(this.pointer + this.size - 1n) >= one.start,
+          ) ?? null
+        );
       case 'masked stack pointer':
-        start = this.memory.word(this.at.stackPointer & ~(threadSize - 1n));
+        start = sp & ~(threadSize - 1n);
         break;
       default:
         start = this.memory.field(this.currentTask() as bigint, current.taskStack);
@@ -161,18 +176,22 @@ class Oracle {
     return null;
   }
 
-  /** x86's `arch_within_stack_frames()`: the copy must lie between a frame's header and the next frame. */
-  private withinFrames(stack: bigint, stackEnd: bigint, end: bigint): boolean {
+  /**
+   * x86's `arch_within_stack_frames()`: the bytes between a frame's header and the next frame, of the first frame that
+   * ends above the copy; null off the chain. A chain that never ends would hang the kernel.
+   */
+  private frameOf(stack: bigint, stackEnd: bigint, end: bigint): { start: bigint; end: bigint } | null {
     const { frames } = this.parameters.stack;
-    if (frames === null) return false;
+    if (frames === null) return null;
     let lowest = this.memory.word(this.at.stackPointer + BigInt(frames.entryToCaller));
     let frame = this.memory.word(this.at.framePointer + BigInt(frames.bias));
-    for (let i = 0; i < MAXIMUM_FRAMES && stack <= frame && frame < stackEnd; i++) {
-      if (end <= frame) return this.pointer >= lowest;
+    for (let i = 0; stack <= frame && frame < stackEnd; i++) {
+      if (end <= frame) return { start: lowest, end: frame };
+      if (i === MAXIMUM_FRAMES) throw new Unreadable(frame);
       lowest = this.memory.word(frame + BigInt(frames.header));
       frame = this.memory.word(this.memory.loadWord(frame + BigInt(frames.savedFrame)) + BigInt(frames.bias));
     }
-    return false;
+    return null;
   }
 
   /** `check_heap_object()`: kmap, vmalloc, then whatever struct page says. */
@@ -221,9 +240,10 @@ class Oracle {
     const withGuard = this.memory.field(area.vm, area.slots.vmSize);
     const hasGuard = (this.memory.field(area.vm, area.slots.vmFlags) & area.slots.noGuard) === 0n;
     const size = this.memory.word(hasGuard ? withGuard - this.memory.pageSize : withGuard);
+    const usable = wholeObject(area.start, this.memory.word(area.start + size));
     return this.memory.word(offset + this.size) > size
-      ? bad('vmalloc', offset, this.size, object)
-      : good('vmalloc', object);
+      ? bad('vmalloc', offset, this.size, usable)
+      : good('vmalloc', usable);
   }
 
   /** `pagefault_disabled()`, asked by the vmalloc rule since d319f344561d. */
@@ -267,11 +287,18 @@ class Oracle {
   private headPageOf(address: bigint, asksWhetherValid: boolean): HeadPage | null {
     const declared = this.declaredPageAt(address);
     if (declared !== undefined) return this.declaredHeadPage(declared, address);
+    const { highmem } = this.parameters.switches;
+    if (highmem && asksWhetherValid && this.declaredAt('kmap', address) !== undefined) {
+      return this.kmappedPage(address);
+    }
     const guest = this.parameters.introspection;
     if (guest === null) return null;
     const physical = this.memory.physical(guest, address);
     if (physical === undefined) return null;
     if (asksWhetherValid && !this.memory.frameHasPage(guest, physical)) return null;
+    if (highmem && asksWhetherValid && guest.kmap.some((range) => contains(range, address))) {
+      return this.kmappedPage(address);
+    }
 
     const page = this.memory.headPage(guest, physical);
     const flags = this.memory.field(page, guest.page.flags);
@@ -291,7 +318,16 @@ class Oracle {
     if (!this.parameters.switches.folio) return { ...common, contents: { kind: 'other' } };
     const order = this.memory.field(page, guest.page.order) & guest.page.orderMask;
     const start = this.memory.pageAddress(guest, page, physical);
-    return { ...common, contents: { kind: 'large', start, size: this.memory.word(this.memory.pageSize << order) } };
+    return { ...common, contents: { kind: 'large', start, size: this.memory.word(this.memory.pageSize << (order & 63n)) } };
+  }
+
+  /**
+   * `kmap_to_page()` (5.4 on, 314eed30ede0): the page behind a slot, of which nothing more is known. It is asked for the
+   * first byte only; the others go through `virt_to_head_page()` as ever.
+   */
+  private kmappedPage(address: bigint): HeadPage {
+    const identity = `page ${this.memory.pageOf(address)}`;
+    return { identity, reserved: false, cma: false, contents: { kind: 'other' } };
   }
 
   private declaredHeadPage(
@@ -322,7 +358,10 @@ class Oracle {
     /* The kernel compares the last byte with the end of the region, so one byte beyond it passes too. */
     const inside = (range: { start: bigint; end: bigint } | null) =>
       range !== null && this.pointer >= range.start && last <= range.end;
-    if (inside(rodata)) return this.copy.direction === 'to_user' ? good('rodata') : bad('rodata', 0n, this.size);
+    if (rodata !== null && inside(rodata)) {
+      if (this.copy.direction === 'to_user') return good('rodata');
+      return bad('rodata', 0n, this.size, wholeObject(rodata.start, rodata.end));
+    }
     if (inside(data) || inside(bss)) return good('data');
     if (this.memory.pageOf(this.pointer) === this.memory.pageOf(last)) return good('one page');
     if (this.headPageOf(last, false)?.identity === page.identity) return good('page alloc');
@@ -344,18 +383,16 @@ class Oracle {
 
   private declaredSlabObject(slab: Declared<'slab'>): Finding {
     const pad = slab.redLeftPad ?? 0n;
-    const index = (this.pointer - slab.start) / slab.objectStride;
-    const slot = slab.start + index * slab.objectStride;
-    const object = {
-      start: slot + pad,
-      objectSize: slab.objectSize,
-      usableSize: slab.objectSize,
-      useroffset: slab.useroffset ?? 0n,
-      usersize: slab.usersize ?? slab.objectSize,
+    const offset = (this.pointer - slab.start) % slab.objectStride;
+    const facts: SlabFacts = {
+      start: this.pointer - offset + pad,
+      objectSize: () => slab.objectSize,
+      usableSize: () => slab.objectSize,
+      useroffset: () => slab.useroffset ?? 0n,
+      usersize: () => slab.usersize ?? slab.objectSize,
       cache: slab.cache,
     };
-    if (this.pointer - slot < pad) return this.redZone(this.pointer - slot, object);
-    return this.window(this.pointer - slot - pad, object);
+    return offset < pad ? this.redZone(offset, facts) : this.window(offset - pad, facts);
   }
 
   /** SLUB's `__check_heap_object()` */
@@ -363,26 +400,30 @@ class Oracle {
     const { slab } = guest;
     const cache = this.memory.field(page, guest.page.slabCache);
     const start = this.memory.pageAddress(guest, page, physical);
-    if (this.pointer < start) return bad('slab object not in slab page', 0n, this.size);
+    if (this.pointer < start) {
+      /* The old message names the cache here too. */
+      const isOld = this.parameters.switches.format === 'old';
+      const object = isOld ? this.describe(this.slabFacts(guest, cache, start)) : null;
+      return bad('slab object not in slab page', 0n, this.size, object);
+    }
 
     const kfenceObject = this.kfenceObject(guest);
-    const stride = this.memory.field(cache, slab.size);
     let offset: bigint;
     if (kfenceObject !== null) {
       offset = this.memory.word(this.pointer - kfenceObject);
     } else {
+      const stride = this.memory.field(cache, slab.size);
       if (stride === 0n) throw new Unreadable(this.memory.word(cache + BigInt(slab.size.offset)));
       offset = (this.pointer - start) % stride;
     }
+    const slot = this.pointer - offset;
     /* `unsigned int offset` since 4.17. */
     offset &= 0xffff_ffffn;
-    const slot = this.pointer - offset;
 
     let pad = 0n;
     if (kfenceObject === null && slab.redLeftPad !== null && this.debugFlagSet(guest, cache, slab.redZone)) {
       pad = this.memory.field(cache, slab.redLeftPad);
-      const beyondPad = () => this.slabFacts(guest, cache, slot + pad);
-      if (offset < pad) return this.redZone(offset, beyondPad());
+      if (offset < pad) return this.redZone(offset, this.slabFacts(guest, cache, slot + pad));
       offset -= pad;
     }
     return this.window(offset, this.slabFacts(guest, cache, slot + pad));
@@ -403,12 +444,16 @@ class Oracle {
     const first = this.memory.field(page, guest.page.sMem);
     const reciprocal = cache + BigInt(slab.reciprocal.offset);
     const multiplier = this.memory.load(reciprocal, 4);
-    const shift1 = this.memory.load(reciprocal + 4n, 1);
-    const shift2 = this.memory.load(reciprocal + 5n, 1);
+    /* No kernel shifts by more; of what the processors would make of it, this is x86's. */
+    const shift1 = this.memory.load(reciprocal + 4n, 1) & 31n;
+    const shift2 = this.memory.load(reciprocal + 5n, 1) & 31n;
     const distance = BigInt.asUintN(32, this.pointer - first);
     const high = (distance * multiplier) >> 32n;
     const index = BigInt.asUintN(32, high + (BigInt.asUintN(32, distance - high) >> shift1)) >> shift2;
-    if (index >= this.memory.field(cache, slab.num)) return bad('slab object index out of range', 0n, this.size);
+    if (index >= this.memory.field(cache, slab.num)) {
+      const nowhere = wholeObject(this.pointer, this.pointer);
+      return bad('slab object index out of range', 0n, this.size, { ...nowhere, cache: this.cacheName(cache, guest) });
+    }
 
     const padding = slab.objOffset === null ? 0n : this.memory.field(cache, slab.objOffset);
     const slot = this.memory.word(first + BigInt.asUintN(32, index * this.memory.field(cache, slab.size)));
@@ -418,16 +463,15 @@ class Oracle {
 
   /** What a kmem_cache says of the object that starts at `start`. */
   private slabFacts(guest: Introspection, cache: bigint, start: bigint): SlabFacts {
-    const { slab } = guest;
-    const objectSize = this.memory.field(cache, slab.objectSize);
-    const { whitelist } = this.parameters.switches;
-    const hasWindow = whitelist && slab.useroffset !== null && slab.usersize !== null;
+    const { objectSize, useroffset, usersize } = guest.slab;
+    const hasWindow = useroffset !== null && usersize !== null;
+    const read = (slot: Slot) => this.memory.field(cache, slot);
     return {
       start: this.memory.word(start),
-      objectSize,
-      usableSize: slab.allocator === 'SLUB' ? this.usableSize(guest, cache, objectSize) : objectSize,
-      useroffset: hasWindow ? this.memory.field(cache, slab.useroffset as never) : 0n,
-      usersize: hasWindow ? this.memory.field(cache, slab.usersize as never) : objectSize,
+      objectSize: () => read(objectSize),
+      usableSize: () => (guest.slab.allocator === 'SLUB' ? this.usableSize(guest, cache) : read(objectSize)),
+      useroffset: () => (hasWindow ? read(useroffset) : 0n),
+      usersize: () => (hasWindow ? read(usersize) : read(objectSize)),
       cache: this.cacheName(cache, guest),
     };
   }
@@ -442,12 +486,10 @@ class Oracle {
   }
 
   /** `slab_ksize()` of SLUB: what the early rule and the fallback take for the object's size. */
-  private usableSize(guest: Introspection, cache: bigint, objectSize: bigint): bigint {
-    const { switches } = this.parameters;
-    if (switches.whitelist && !switches.fallback) return objectSize;
+  private usableSize(guest: Introspection, cache: bigint): bigint {
     const { slab } = guest;
     const flags = this.memory.field(cache, slab.flags);
-    if ((flags & (slab.redZone | slab.poison)) !== 0n) return objectSize;
+    if ((flags & (slab.redZone | slab.poison)) !== 0n) return this.memory.field(cache, slab.objectSize);
     if (slab.inuse !== null && (flags & (slab.typesafeByRcu | slab.storeUser)) !== 0n) {
       return this.memory.field(cache, slab.inuse);
     }
@@ -469,25 +511,50 @@ class Oracle {
   }
 
   private redZone(offset: bigint, facts: SlabFacts): Finding {
-    return bad(
-      'slab object in left red zone',
-      offset,
-      this.size,
-      slabObjectOf(facts, this.parameters.switches.whitelist),
-    );
+    return bad('slab object in left red zone', offset, this.size, this.describe(facts));
   }
 
   /** The whitelist (4.16 on), the whole object before it, and the fallback between the two. */
   private window(offset: bigint, facts: SlabFacts): Finding {
     const { whitelist, fallback } = this.parameters.switches;
-    const object = slabObjectOf(facts, whitelist);
-    const withinObject = offset <= facts.usableSize && this.size <= facts.usableSize - offset;
-    const { useroffset, usersize } = facts;
+    const withinObject = () => {
+      const usable = facts.usableSize();
+      return offset <= usable && this.size <= usable - offset;
+    };
+    if (!whitelist) {
+      return withinObject()
+        ? good('slab object', this.describe(facts))
+        : bad('slab object', offset, this.size, this.describe(facts));
+    }
+    const useroffset = facts.useroffset();
+    const usersize = facts.usersize();
     const withinWindow =
       offset >= useroffset && offset - useroffset <= usersize && this.size <= useroffset - offset + usersize;
-    if (whitelist ? withinWindow : withinObject) return good('slab object', object);
-    if (whitelist && fallback && withinObject) return good('slab object by fallback', object);
+    const object = this.describe(facts);
+    if (withinWindow) return good('slab object', object);
+    if (fallback && withinObject()) return good('slab object by fallback', object);
     return bad('slab object', offset, this.size, object);
+  }
+
+  /** The object for the report: what the kernel itself does not read must not keep it from its verdict. */
+  private describe(facts: SlabFacts): CheckedObject {
+    const known = (read: () => bigint): bigint => {
+      try {
+        return read();
+      } catch (error) {
+        if (error instanceof Unreadable) return 0n;
+        throw error;
+      }
+    };
+    const { whitelist } = this.parameters.switches;
+    const windowStart = whitelist ? facts.start + known(facts.useroffset) : facts.start;
+    return {
+      start: facts.start,
+      end: this.memory.word(facts.start + known(facts.objectSize)),
+      windowStart: this.memory.word(windowStart),
+      windowEnd: this.memory.word(windowStart + known(whitelist ? facts.usersize : facts.objectSize)),
+      cache: facts.cache,
+    };
   }
 
   /** `check_kernel_text_object()`: the text, then its alias in the linear map. */
@@ -517,13 +584,13 @@ class Oracle {
   }
 }
 
-/** A slab object as the rules need it; sizes in bytes. */
+/** A slab object as the rules need it; sizes in bytes, read when a rule asks. */
 interface SlabFacts {
   readonly start: bigint;
-  readonly objectSize: bigint;
-  readonly usableSize: bigint;
-  readonly useroffset: bigint;
-  readonly usersize: bigint;
+  readonly objectSize: () => bigint;
+  readonly usableSize: () => bigint;
+  readonly useroffset: () => bigint;
+  readonly usersize: () => bigint;
   readonly cache: string | null;
 }
 
@@ -541,15 +608,4 @@ function bad(by: Refusal, offset: bigint, size: bigint, object: CheckedObject | 
 
 function wholeObject(start: bigint, end: bigint): CheckedObject {
   return { start, end, windowStart: start, windowEnd: end, cache: null };
-}
-
-function slabObjectOf(facts: SlabFacts, whitelist: boolean): CheckedObject {
-  const windowStart = whitelist ? facts.start + facts.useroffset : facts.start;
-  return {
-    start: facts.start,
-    end: facts.start + facts.objectSize,
-    windowStart,
-    windowEnd: windowStart + (whitelist ? facts.usersize : facts.usableSize),
-    cache: facts.cache,
-  };
 }

@@ -74,7 +74,8 @@ export function randomSwitches(random: Random): ProfileSwitches {
     linearText: turn(era.linearText),
     whitelist: turn(era.whitelist),
     fallback: turn(era.fallback),
-    folio: turn(era.folio),
+    /* The folio rule took the place of the page-span rules: no kernel has both. */
+    folio: era.pageSpan === 'off' ? turn(era.folio) : false,
     depth: turn(era.depth),
     kfence: turn(era.kfence),
     bypass: random.chance(0.02),

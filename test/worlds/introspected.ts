@@ -2,7 +2,7 @@
  * Random guests with kernel structures, laid out in byte buffers at random offsets, in either byte order and word size, with
  * pages of 4 to 64 KiB.
  */
-import type { AddressRange, CheckParameters, Introspection } from '../../src/parameters.js';
+import type { AddressRange, CheckParameters, Declaration, Introspection } from '../../src/parameters.js';
 import { GuestBuilder } from './builder.js';
 import { randomSwitches } from './eras.js';
 import { layOut } from './layout.js';
@@ -211,6 +211,7 @@ export function introspectedWorld(random: Random, corrupt = false): World {
     const start = ram + BigInt(index) * pageSize;
     boundaries.push(start, start + pageSize, start + (pageSize << BigInt(order)));
   };
+  const slabs: number[] = [];
   const reservedBits = () => (random.chance(0.9) ? flagBits.reserved : 0n);
   for (let index = 0; index < RAM_PAGES; ) {
     const order = Math.min(random.pick([0, 0, 1, 2, 3]), Math.floor(Math.log2(RAM_PAGES - index)));
@@ -220,6 +221,7 @@ export function introspectedWorld(random: Random, corrupt = false): World {
       structPages.storeField(pageAt(each), page.slots.pageType, 0xffff_ffffn);
     }
     if (kind === 'slab') {
+      slabs.push(index);
       if (order > 0) makeCompound(index, order);
       const colour = allocator === 'SLAB' ? random.pick([0, 64]) : 0;
       const cache = makeCache(index, (pageBytes << order) - colour);
@@ -240,6 +242,14 @@ export function introspectedWorld(random: Random, corrupt = false): World {
     index += 1 << order;
   }
 
+  /* A page that claims to be the tail of a slab above it: its objects lie before the slab. */
+  if (slabs.length > 0 && random.chance(0.2)) {
+    const slab = random.pick(slabs);
+    const stray = random.below(slab + 1);
+    structPages.storeField(pageAt(stray), page.slots.compoundHead, pageAt(slab) + (stray === slab ? 0n : 1n));
+    boundaries.push(ram + BigInt(stray) * pageSize, ram + BigInt(stray + 1) * pageSize);
+  }
+
   const kfence = random.chance(0.3)
     ? kfencePool(random, kernel, {
         ram,
@@ -257,7 +267,9 @@ export function introspectedWorld(random: Random, corrupt = false): World {
   const vmap = vmapOf(random, kernel, { layout, pageSize, wordBytes, boundaries });
   const kmap: AddressRange[] = [];
   if (random.chance(0.4)) {
-    kmap.push({ start: layout.kmap, end: layout.kmap + 4n * pageSize });
+    /* With enough memory x86-32's kmap slots look like lowmem pages to virt_addr_valid(). */
+    const first = random.chance(0.5) ? layout.kmap : ram + BigInt(random.below(RAM_PAGES - 4)) * pageSize;
+    kmap.push({ start: first, end: first + 4n * pageSize });
     kmap.push({ start: layout.kmap + 8n * pageSize, end: layout.kmap + 10n * pageSize });
     for (const range of kmap) boundaries.push(range.start, range.start + pageSize, range.end);
   }
@@ -351,11 +363,14 @@ export function introspectedWorld(random: Random, corrupt = false): World {
     stack,
     introspection,
   };
+  const declarations = random.chance(0.3)
+    ? declareSome(random, { layout, ram, pageSize, boundaries, objectBoundaries, stackPointer: registers.stackPointer })
+    : [];
   const regions = [kernel, structPages, ...stackRegions].map(({ address, bytes }) => ({ address, bytes }));
   if (corrupt) for (const region of regions) spoil(random, region.bytes);
   return {
     parameters,
-    declarations: [],
+    declarations,
     regions,
     boundaries: inOrder(boundaries),
     objectBoundaries: inOrder(objectBoundaries),
@@ -372,4 +387,45 @@ function spoil(random: Random, bytes: Uint8Array): void {
       bytes[j] = random.pick([0, 0, 0xff, random.below(256), bytes[random.below(bytes.length)] as number]);
     }
   }
+}
+
+interface DeclaringSetting {
+  readonly layout: Layout;
+  readonly ram: bigint;
+  readonly pageSize: bigint;
+  readonly boundaries: bigint[];
+  readonly objectBoundaries: bigint[];
+  readonly stackPointer: bigint;
+}
+
+/** Declarations on top of the structures: over pages of RAM, in vmalloc space, beside both; with a stack or not. */
+function declareSome(random: Random, setting: DeclaringSetting): Declaration[] {
+  const { layout, ram, pageSize, boundaries, stackPointer } = setting;
+  const declarations: Declaration[] = [];
+  const range = (start: bigint, pages: number): AddressRange => {
+    const end = start + BigInt(pages) * pageSize;
+    boundaries.push(start, end);
+    return { start, end };
+  };
+  const slab = range(ram + 12n * pageSize, 2);
+  const objectSize = random.pick([24n, 64n, 200n]);
+  declarations.push({ kind: 'slab', cache: 'declared', objectStride: objectSize + 8n, objectSize, ...slab });
+  setting.objectBoundaries.push(
+    slab.start + objectSize,
+    slab.start + objectSize + 8n,
+    slab.start + 2n * objectSize + 8n,
+  );
+  const type = random.pick(['plain', 'Reserved', 'CMA'] as const);
+  declarations.push({ kind: 'pages', type, ...range(ram + 14n * pageSize, random.between(1, 3)) });
+  declarations.push({ kind: 'compound page', ...range(ram + 40n * pageSize, 2) });
+  const space = layout.vmalloc + layout.vmallocSize / 2n;
+  declarations.push({ kind: 'vmalloc area', ...range(space, 3) });
+  declarations.push({ kind: 'pages', type, ...range(space + 4n * pageSize, 2) });
+  if (random.chance(0.5)) declarations.push({ kind: 'kmap', ...range(space + 8n * pageSize, 2) });
+  if (random.chance(0.5)) {
+    const start = random.chance(0.5) ? stackPointer - 0x1000n : space + 16n * pageSize;
+    declarations.push({ kind: 'stack', start, end: start + 0x4000n });
+    boundaries.push(start, start + 0x4000n);
+  }
+  return declarations;
 }

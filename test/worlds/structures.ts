@@ -61,7 +61,8 @@ export function validityOf(random: Random, kernel: GuestBuilder, setting: Validi
       count: { offset: 0, size: wordBytes },
       regions: { offset: wordBytes, size: wordBytes },
       region: { size: region.size, base: region.slots.base, length: region.slots.length, flags: region.slots.flags },
-      noMap: 4n,
+      noMap: random.pick([0n, 4n]),
+      ...(random.chance(0.3) ? { blockSize: 16n << BigInt(pageShift) } : {}),
     };
   }
   const sectionSizeBits = 24 + random.below(4);

@@ -1,0 +1,110 @@
+/**
+ * check.wasm against the oracle: a million random copies over random guests. A mismatch prints the seed of its world and
+ * the number of the copy; a `USERCOPY_SEED` in the environment moves all seeds.
+ */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Check } from '../src/check.js';
+import type { Acceptance, Refusal } from '../src/verdict.js';
+import { compare, type Plan } from './differential.js';
+import { declaredWorld } from './worlds/declared.js';
+import { introspectedWorld } from './worlds/introspected.js';
+
+const SEED = Number(process.env['USERCOPY_SEED'] ?? 1);
+const COPIES_PER_WORLD = 400;
+
+/** Every name of a verdict, so that a new one that no world reaches is noticed. */
+const REFUSALS: Readonly<Record<Refusal, true>> = {
+  'wrapped address': true,
+  'null address': true,
+  'process stack': true,
+  kmap: true,
+  vmalloc: true,
+  'vmalloc, no area': true,
+  'slab object': true,
+  'slab object in left red zone': true,
+  'slab object not in slab page': true,
+  'slab object index out of range': true,
+  'page alloc': true,
+  rodata: true,
+  'spans multiple pages': true,
+  'spans Reserved and non-Reserved pages': true,
+  'spans CMA and non-CMA pages': true,
+  'kernel text': true,
+  'linear kernel text': true,
+};
+const ACCEPTANCES: Readonly<Record<Acceptance, true>> = {
+  'empty copy': true,
+  bypassed: true,
+  stack: true,
+  'stack frame': true,
+  kmap: true,
+  vmalloc: true,
+  'slab object': true,
+  'slab object by fallback': true,
+  'page alloc': true,
+  rodata: true,
+  data: true,
+  'one page': true,
+  'Reserved or CMA pages': true,
+  'nothing objects': true,
+};
+
+describe('check.wasm and the oracle', () => {
+  let check: Check;
+  const seen = new Map<string, number>();
+
+  beforeAll(async () => {
+    check = await Check.create({ guestBytes: 1 << 20 });
+  });
+
+  const agree = (plan: Omit<Plan, 'seed' | 'copiesPerWorld'>) => {
+    const { mismatches, counts } = compare(check, { ...plan, seed: SEED, copiesPerWorld: COPIES_PER_WORLD });
+    for (const [name, count] of counts) seen.set(name, (seen.get(name) ?? 0) + count);
+    expect(mismatches).toEqual([]);
+  };
+
+  it('agree on declared memory', () => agree({ worlds: 1000, make: declaredWorld, addresses: true }));
+
+  it("agree on a kernel's structures, with and without declarations", () =>
+    agree({ worlds: 1000, make: (random) => introspectedWorld(random), addresses: true }));
+
+  it('agree on structures full of garbage, and come back from all of them', () =>
+    agree({ worlds: 500, make: (random) => introspectedWorld(random, true), addresses: false }));
+
+  it('have met every verdict there is', () => {
+    const names = [
+      ...Object.keys(REFUSALS).map((by) => `bad: ${by}`),
+      ...Object.keys(ACCEPTANCES).map((by) => `good: ${by}`),
+      'unreadable',
+    ];
+    expect(names.filter((name) => !seen.has(name))).toEqual([]);
+    expect([...seen.values()].reduce((sum, count) => sum + count)).toBe(1_000_000);
+  });
+
+  it('are told apart when the check is told a page size or a switch that is not the guest’s', () => {
+    const differ = (disguise: Plan['disguise'] & object) =>
+      compare(check, {
+        seed: SEED,
+        worlds: 40,
+        copiesPerWorld: 100,
+        make: (random) => introspectedWorld(random),
+        addresses: true,
+        disguise,
+      }).mismatches.length;
+    expect(
+      differ((parameters) => ({ ...parameters, pageShift: parameters.pageShift === 12 ? 13 : 12 })),
+    ).toBeGreaterThan(0);
+    expect(
+      differ((parameters) => ({
+        ...parameters,
+        switches: { ...parameters.switches, stackFirst: !parameters.switches.stackFirst },
+      })),
+    ).toBeGreaterThan(0);
+    expect(
+      differ((parameters) => ({
+        ...parameters,
+        switches: { ...parameters.switches, whitelist: !parameters.switches.whitelist },
+      })),
+    ).toBeGreaterThan(0);
+  });
+});

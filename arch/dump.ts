@@ -3,6 +3,9 @@
  * CPU state is written down by those who make dumps. Data and pure functions; nothing here opens a file.
  */
 
+import type { Kernel } from '../src/kernel/kernel.js';
+import type { MemoryLayout } from './driver.js';
+
 /** Bytes of physical memory, or undefined where they cannot all be had. */
 export type ReadPhysical = (address: bigint, length: number) => Uint8Array | undefined;
 
@@ -100,6 +103,11 @@ export interface DumpConvention {
    * For a variant whose `current` is in memory it is the base that is added.
    */
   currentBase(registers: RegisterValues): bigint | null;
+  /**
+   * The layout of a kernel that has booted: `layoutOf` (the driver's own) completed by what its page tables tell and an
+   * image cannot. Absent where the driver's is enough.
+   */
+  runningLayout?(kernel: Kernel, tables: PageTables, layoutOf: (kernel: Kernel) => MemoryLayout): MemoryLayout;
   /** Physical address of a real one, where the architecture distinguishes them (s390x prefixing); absent elsewhere. */
   prefix?(registers: RegisterValues): { readonly address: bigint; readonly size: bigint } | null;
 }

@@ -1,5 +1,8 @@
 /** Dumps of arm64 machines. */
-import type { DumpConvention, KernelNotes, PageTableShape, RegisterValues } from '../dump.js';
+import type { Kernel, KernelConfig, SymbolTable } from '../../src/kernel/kernel.js';
+import { readWord } from '../common.js';
+import type { MemoryLayout } from '../driver.js';
+import type { DumpConvention, KernelNotes, PageTableShape, PageTables, RegisterValues } from '../dump.js';
 import { translate } from './paging.js';
 
 /** Virtual address sizes that arch/arm64/Kconfig offers for each granule, Debian's own first. */
@@ -13,6 +16,51 @@ const SHAPES: readonly PageTableShape[] = [
   { pageShift: 14, addressBits: 47 },
   { pageShift: 14, addressBits: 36 },
 ];
+
+/** VA_BITS_MIN: hardware that has 48 bits must be able to run a kernel of 52 (arch/arm64/include/asm/memory.h). */
+const LARGEST_MINIMUM_BITS = 48;
+
+/**
+ * A driver reads the address size off the image's link address; KASLR moves the image by up to half of the upper half, so
+ * the page tables have to tell. With RANDOMIZE_BASE the linear map is moved by making memstart_addr negative
+ * (arm64_memblock_init()): the shift in `vmemmap` is an arithmetic one.
+ */
+function runningLayout(kernel: Kernel, tables: PageTables, layoutOf: (kernel: Kernel) => MemoryLayout): MemoryLayout {
+  const bits = BigInt(Math.min(tables.addressBits, LARGEST_MINIMUM_BITS));
+  const linked = BigInt.asUintN(64, -(1n << (bits - 1n)));
+  const layout = layoutOf({
+    ...kernel,
+    symbols: withText(kernel.symbols, linked),
+    config: kernel.config ?? granuleConfig(tables.pageShift),
+  });
+  const start = readWord(kernel, 'memstart_addr', 8) ?? 0n;
+  if (layout.vmemmap === null || start < 1n << 63n) return layout;
+  const structPage = BigInt(kernel.types?.hasStruct('page') ? kernel.types.struct('page').size : 64);
+  const missingSign = (1n << BigInt(64 - layout.pageShift)) * structPage;
+  return { ...layout, vmemmap: BigInt.asUintN(64, layout.vmemmap + missingSign) };
+}
+
+/** The table with `_text` where a kernel without KASLR has it. */
+function withText(symbols: SymbolTable, text: bigint): SymbolTable {
+  return {
+    count: symbols.count,
+    source: symbols.source,
+    address: (name) => (name === '_text' ? text : symbols.address(name)),
+    get: (name) => symbols.get(name),
+    all: (name) => symbols.all(name),
+    find: (address) => symbols.find(address),
+    [Symbol.iterator]: () => symbols[Symbol.iterator](),
+  };
+}
+
+function granuleConfig(pageShift: number): KernelConfig {
+  const set = { 12: 'ARM64_4K_PAGES', 14: 'ARM64_16K_PAGES', 16: 'ARM64_64K_PAGES' }[pageShift];
+  const plain = (name: string): string => name.replace(/^CONFIG_/, '');
+  return {
+    get: (name) => (plain(name) === set ? 'y' : undefined),
+    enabled: (name) => plain(name) === set,
+  };
+}
 
 export const arm64Dump: DumpConvention = {
   translate,
@@ -39,6 +87,7 @@ export const arm64Dump: DumpConvention = {
     return { pageShift, addressBits: Number(bits) };
   },
   imageOffsetFromNotes: (notes: KernelNotes) => notes.number('kimage_voffset') ?? null,
+  runningLayout,
   placement: { kind: 'variable', symbol: 'kimage_voffset' },
   prstatus: {
     size: 392,

@@ -3,7 +3,9 @@
  * dump's memory. Without an image the symbols and types come from that memory too.
  */
 import type { Kernel, KernelSymbol, Segment, SymbolTable } from '../kernel/kernel.js';
+import { ExtendedSymbols, exportedVariables, hiddenVariables } from './data-symbols.js';
 import type { Located } from './locate.js';
+import type { PhysicalMemory } from './physical.js';
 import type { VirtualMemory } from './virtual.js';
 
 const word = (value: bigint): bigint => BigInt.asUintN(64, value);
@@ -58,19 +60,29 @@ export class SlidSymbols implements SymbolTable {
   }
 }
 
-/** The image's kernel, seen in the dump. Its `segments` stay the image's own, at the addresses that it was linked for. */
-export function kernelInDump(image: Kernel, located: Located): Kernel {
-  return Object.freeze({
-    variant: image.variant,
-    bits: image.bits,
-    endian: image.endian,
-    segments: image.segments,
-    symbols: new SlidSymbols(image.symbols, located.slide),
-    types: image.types,
-    version: image.version,
-    config: image.config,
-    read: (address: bigint, length: number) => located.memory.read(address, length),
-  });
+/**
+ * A kernel, seen in the dump: its symbols moved by the slide, and completed by variables that kallsyms does not list. Its
+ * `segments` stay where the image has them.
+ */
+export function kernelInDump(image: Kernel, located: Located, physical: PhysicalMemory): Kernel {
+  const read = (address: bigint, length: number): Uint8Array | undefined => located.memory.read(address, length);
+  const seen = { ...image, read };
+  const slid = new SlidSymbols(image.symbols, located.slide);
+  // With KALLSYMS_ALL the table has the variables.
+  if (slid.address('init_task') !== undefined) return Object.freeze({ ...seen, symbols: slid });
+  const exported = exportedVariables(image.segments, image.endian === 'little');
+  const moved = new Map([...exported].map(([name, address]) => [name, word(address + located.slide)]));
+  const known = { ...seen, symbols: new ExtendedSymbols(slid, moved) };
+  let memory: Segment | null = null;
+  const hidden = hiddenVariables(
+    known,
+    () => {
+      memory ??= imageSegment(located.memory, located.inside, located.imageOffset);
+      return memory;
+    },
+    physical,
+  );
+  return Object.freeze({ ...seen, symbols: new ExtendedSymbols(known.symbols, hidden) });
 }
 
 /** More than any kernel image with its data; a larger mapping is not one. */

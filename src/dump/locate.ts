@@ -17,6 +17,8 @@ export interface Located {
   readonly slide: bigint;
   /** Virtual minus physical address of the kernel image. */
   readonly imageOffset: bigint;
+  /** An address inside the running kernel image. */
+  readonly inside: bigint;
   /** How it was found, for people. */
   readonly by: string;
 }
@@ -43,7 +45,8 @@ export function locateKernel(evidence: Evidence): Located {
     (evidence.vmcoreinfo && byNotes(evidence, evidence.vmcoreinfo, banner)) ??
     byRegisters(evidence, banner) ??
     byBanner(evidence, banner) ??
-    byNotesInMemory(evidence, banner);
+    byNotesInMemory(evidence, banner) ??
+    byMapping(evidence);
   if (found) return found;
   const { path, image, vmcoreinfo } = evidence;
   const said = vmcoreinfo?.text('OSRELEASE');
@@ -106,7 +109,7 @@ function byNotes(evidence: Evidence, notes: Vmcoreinfo, banner: Banner | null, w
     const memory = open(evidence, tables);
     if (memory.translate(text)?.physical !== word(text - imageOffset)) continue;
     if (banner && !shows(memory, banner, slide)) continue;
-    return { memory, slide, imageOffset, by: where };
+    return { memory, slide, imageOffset, inside: text, by: where };
   }
   return null;
 }
@@ -155,7 +158,7 @@ function* slides({ convention }: Evidence, banner: Banner): Iterable<bigint> {
 function withOffset(memory: VirtualMemory, banner: Banner, slide: bigint, by: string): Located {
   const address = word(banner.address + slide);
   const physical = memory.translate(address)?.physical ?? 0n;
-  return { memory, slide, imageOffset: word(address - physical), by };
+  return { memory, slide, imageOffset: word(address - physical), inside: address, by };
 }
 
 /** Searches physical memory for the image's banner, and takes the page tables that lie as far from it as in the image. */
@@ -186,10 +189,9 @@ function byBanner(evidence: Evidence, banner: Banner | null): Located | null {
 
 function* slidesFrom(evidence: Evidence, banner: Banner, image: Kernel, linkedToPhysical: bigint): Iterable<bigint> {
   const { placement } = evidence.convention;
-  if (placement.kind !== 'variable') {
-    yield* slides(evidence, banner);
-    return;
-  }
+  if (placement.kind === 'identity') yield word(linkedToPhysical);
+  if (placement.kind === 'slots') yield* slides(evidence, banner);
+  if (placement.kind !== 'variable') return;
   const symbol = image.symbols.address(placement.symbol);
   const bytes =
     symbol === undefined ? undefined : evidence.physical.read(word(symbol + linkedToPhysical), image.bits / 8);
@@ -209,6 +211,24 @@ function byNotesInMemory(evidence: Evidence, banner: Banner | null): Located | n
     const notes = new Vmcoreinfo(end < 0 ? page : page.subarray(0, end));
     const located = byNotes(evidence, notes, banner, 'VMCOREINFO in memory');
     if (located) return located;
+  }
+  return null;
+}
+
+/** Without an image: the first place for one that the CPU's tables map. Its symbols then say where they are. */
+function byMapping(evidence: Evidence): Located | null {
+  const { placement, fromRegisters } = evidence.convention;
+  if (evidence.image || placement.kind !== 'slots') return null;
+  for (const registers of evidence.registers) {
+    for (const tables of fromRegisters(registers)) {
+      const memory = open(evidence, tables);
+      for (let inside = placement.start; inside < placement.end; inside += placement.step) {
+        const found = memory.translate(inside);
+        if (found && memory.read(inside, 16)) {
+          return { memory, slide: 0n, imageOffset: word(inside - found.physical), inside, by: "the CPU's page tables" };
+        }
+      }
+    }
   }
   return null;
 }

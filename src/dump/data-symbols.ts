@@ -1,0 +1,259 @@
+/**
+ * Addresses of kernel variables that kallsyms does not list: without KALLSYMS_ALL it has functions only. Exported ones are
+ * found by their entries in `__ksymtab`, others by what they look like in the dump's memory.
+ */
+import type { Kernel, KernelSymbol, Segment, SymbolTable } from '../kernel/kernel.js';
+import type { PhysicalMemory } from './physical.js';
+import { findInMemory } from './search.js';
+
+/** Variables that layouts and the check ask for and that are exported to modules. */
+const EXPORTED = [
+  ...['init_task', 'mem_section', 'mem_map', 'max_mapnr', 'high_memory', 'node_data'],
+  ...['memstart_addr', 'kimage_voffset', 'page_offset_base', 'vmalloc_base', 'vmemmap_base', 'phys_base'],
+];
+
+/** A symbol table with more symbols; those that it has already win. */
+export class ExtendedSymbols implements SymbolTable {
+  readonly count: number;
+  readonly source: SymbolTable['source'];
+  readonly #table: SymbolTable;
+  readonly #more: ReadonlyMap<string, bigint>;
+
+  constructor(table: SymbolTable, more: ReadonlyMap<string, bigint>) {
+    this.#table = table;
+    this.#more = more;
+    this.count = table.count + more.size;
+    this.source = table.source;
+  }
+
+  address(name: string): bigint | undefined {
+    return this.#table.address(name) ?? this.#more.get(name);
+  }
+
+  get(name: string): KernelSymbol | undefined {
+    const found = this.#table.get(name);
+    const address = this.#more.get(name);
+    return found ?? (address === undefined ? undefined : { name, address, type: '?', size: 0n });
+  }
+
+  all(name: string): readonly KernelSymbol[] {
+    const found = this.#table.all(name);
+    const own = found.length > 0 ? undefined : this.get(name);
+    return own ? [own] : found;
+  }
+
+  find(address: bigint): { readonly symbol: KernelSymbol; readonly offset: bigint } | undefined {
+    return this.#table.find(address);
+  }
+
+  *[Symbol.iterator](): Iterator<KernelSymbol> {
+    yield* this.#table;
+    for (const name of this.#more.keys()) yield this.get(name)!;
+  }
+}
+
+/**
+ * Addresses of exported variables, by `__ksymtab`: entries of 32-bit self-relative offsets { value, name, namespace }
+ * (HAVE_ARCH_PREL32_RELOCATIONS; the namespace since 5.4). `segments` are the image's; addresses are as in them.
+ */
+export function exportedVariables(segments: readonly Segment[], littleEndian: boolean): Map<string, bigint> {
+  const found = new Map<string, bigint>();
+  for (const segment of segments) {
+    const names = exportedNames(segment.bytes);
+    if (names.size > 0) entriesOf(segment, names, littleEndian, found);
+  }
+  return found;
+}
+
+/** Offsets of the wanted names, as strings of their own. */
+function exportedNames(bytes: Uint8Array): Map<number, string> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const names = new Map<number, string>();
+  for (const name of EXPORTED) {
+    const text = Buffer.from(`\0${name}\0`);
+    for (let at = buffer.indexOf(text); at >= 0; at = buffer.indexOf(text, at + 1)) names.set(at + 1, name);
+  }
+  return names;
+}
+
+function entriesOf(
+  segment: Segment,
+  names: ReadonlyMap<number, string>,
+  littleEndian: boolean,
+  found: Map<string, bigint>,
+): void {
+  const { bytes, address } = segment;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const offsets = [...names.keys()];
+  const lowest = Math.min(...offsets);
+  const highest = Math.max(...offsets);
+  for (let at = 4; at + 4 <= bytes.length; at += 4) {
+    const target = at + view.getInt32(at, littleEndian);
+    if (target < lowest || target > highest) continue;
+    const name = names.get(target);
+    if (name === undefined || found.has(name)) continue;
+    const value = at - 4 + view.getInt32(at - 4, littleEndian);
+    // A variable lies in the image, on a word, and is not the string itself.
+    if (value < 0 || value % 4 !== 0 || BigInt(value) >= segment.size || value === target) continue;
+    found.set(name, address + BigInt(value));
+  }
+}
+
+/**
+ * Variables that are not exported: `memblock` and `vmap_area_root`. `kernel` must show the dump and know what is exported;
+ * `image` is the kernel's own memory in the dump.
+ */
+export function hiddenVariables(kernel: Kernel, image: () => Segment, physical: PhysicalMemory): Map<string, bigint> {
+  const found = new Map<string, bigint>();
+  const missing = (name: string): boolean => kernel.symbols.address(name) === undefined;
+  if (missing('memblock')) add(found, 'memblock', findMemblock(kernel, image));
+  if (missing('vmap_area_root') && missing('vmap_nodes')) {
+    add(found, 'vmap_area_root', findVmapRoot(kernel, image, physical));
+  }
+  return found;
+}
+
+function add(found: Map<string, bigint>, name: string, address: bigint | null): void {
+  if (address !== null) found.set(name, address);
+}
+
+/** `memblock` names its two lists "memory" and "reserved": the only pair of such pointers at that distance. */
+function findMemblock(kernel: Kernel, image: () => Segment): bigint | null {
+  const { types } = kernel;
+  if (!types?.hasStruct('memblock') || !types.hasStruct('memblock_type')) return null;
+  const block = types.struct('memblock');
+  const list = types.struct('memblock_type');
+  if (!list.has('name')) return null;
+  const memoryName = block.offset('memory') + list.offset('name');
+  const distance = block.offset('reserved') - block.offset('memory');
+  const segment = image();
+  const strings = (text: string): Set<bigint> => {
+    const places = new Set<bigint>();
+    const bytes = Buffer.from(`\0${text}\0`);
+    const buffer = Buffer.from(segment.bytes.buffer, segment.bytes.byteOffset, segment.bytes.length);
+    for (let at = buffer.indexOf(bytes); at >= 0; at = buffer.indexOf(bytes, at + 1)) {
+      places.add(segment.address + BigInt(at + 1));
+    }
+    return places;
+  };
+  const reserved = strings('reserved');
+  const words = new WordReader(segment, kernel);
+  for (const name of strings('memory')) {
+    for (const at of words.places(name)) {
+      const other = words.at(at + distance);
+      if (other !== null && reserved.has(other)) return segment.address + BigInt(at - memoryName);
+    }
+  }
+  return null;
+}
+
+/**
+ * The vmap area of a task's stack (VMAP_STACK) is found by its pointer to the stack's vm_struct; the tree's parents lead
+ * from it to the top node, and one word of the kernel's data points to that.
+ */
+function findVmapRoot(kernel: Kernel, image: () => Segment, physical: PhysicalMemory): bigint | null {
+  const { types } = kernel;
+  const init = kernel.symbols.address('init_task');
+  if (!types || init === undefined || !types.hasStruct('vmap_area')) return null;
+  const task = types.struct('task_struct');
+  const area = types.struct('vmap_area');
+  const node = types.struct('rb_node');
+  if (!task.has('stack_vm_area')) return null;
+  const read = pointerReader(kernel);
+  const vm = firstStackArea(kernel, read);
+  if (vm === null) return null;
+  const start = read(vm + BigInt(types.struct('vm_struct').offset('addr')));
+  const pattern = encodeWord(vm, kernel);
+  for (const place of findInMemory(physical, pattern, 4096, BigInt(kernel.bits / 8))) {
+    const bytes = physical.read(place - BigInt(area.offset('vm')), area.size);
+    if (!bytes || decodeWord(bytes, area.offset('va_start'), kernel) !== start) continue;
+    let parent = decodeWord(bytes, area.offset('rb_node') + node.offset('__rb_parent_color'), kernel) & ~3n;
+    // A red-black tree of 2^32 areas is 64 deep; a top node reached at once is the area itself, met by no other way.
+    for (let depth = 0; parent !== 0n && depth < 128; depth++) {
+      const above = read(parent + BigInt(node.offset('__rb_parent_color')));
+      if (above === null) break;
+      if ((above & ~3n) === 0n) return rootWord(kernel, image(), parent, read);
+      parent = above & ~3n;
+    }
+  }
+  return null;
+}
+
+/** Address of the word that points to the tree's top node: of several, the last one that lies in the image. */
+function rootWord(
+  kernel: Kernel,
+  segment: Segment,
+  top: bigint,
+  read: (address: bigint) => bigint | null,
+): bigint | null {
+  const words = new WordReader(segment, kernel);
+  let found: bigint | null = null;
+  for (const at of words.places(top)) {
+    const address = segment.address + BigInt(at);
+    // The dump and the copy of it must agree.
+    if (read(address) === top) found = address;
+  }
+  return found;
+}
+
+/** vm_struct of the first task that has one: init_task's own stack is part of the image. */
+function firstStackArea(kernel: Kernel, read: (address: bigint) => bigint | null): bigint | null {
+  const task = kernel.types!.struct('task_struct');
+  const init = kernel.symbols.address('init_task')!;
+  const list = BigInt(task.offset('tasks'));
+  const area = BigInt(task.offset('stack_vm_area'));
+  let next = read(init + list);
+  for (let count = 0; next !== null && next !== 0n && next !== init + list && count < 4096; count++) {
+    const vm = read(next - list + area);
+    if (vm !== null && vm !== 0n) return vm;
+    next = read(next);
+  }
+  return null;
+}
+
+function pointerReader(kernel: Kernel): (address: bigint) => bigint | null {
+  return (address) => {
+    const bytes = kernel.read(BigInt.asUintN(64, address), kernel.bits / 8);
+    return bytes ? decodeWord(bytes, 0, kernel) : null;
+  };
+}
+
+function decodeWord(bytes: Uint8Array, at: number, { bits, endian }: Kernel): bigint {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const little = endian === 'little';
+  return bits === 64 ? view.getBigUint64(at, little) : BigInt(view.getUint32(at, little));
+}
+
+function encodeWord(value: bigint, { bits, endian }: Kernel): Uint8Array {
+  const bytes = new Uint8Array(bits / 8);
+  const view = new DataView(bytes.buffer);
+  if (bits === 64) view.setBigUint64(0, value, endian === 'little');
+  else view.setUint32(0, Number(value), endian === 'little');
+  return bytes;
+}
+
+/** Aligned words of a segment. */
+class WordReader {
+  readonly #segment: Segment;
+  readonly #kernel: Kernel;
+
+  constructor(segment: Segment, kernel: Kernel) {
+    this.#segment = segment;
+    this.#kernel = kernel;
+  }
+
+  at(offset: number): bigint | null {
+    const { bytes } = this.#segment;
+    return offset < 0 || offset + this.#kernel.bits / 8 > bytes.length ? null : decodeWord(bytes, offset, this.#kernel);
+  }
+
+  /** Offsets at which a value stands, aligned. */
+  *places(value: bigint): Iterable<number> {
+    const { bytes } = this.#segment;
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const pattern = encodeWord(value, this.#kernel);
+    for (let at = buffer.indexOf(pattern); at >= 0; at = buffer.indexOf(pattern, at + 1)) {
+      if (at % pattern.length === 0) yield at;
+    }
+  }
+}

@@ -1,0 +1,192 @@
+/** Judges copies against the structures that lie in a dump. */
+import type { Variant } from '../../arch/driver.js';
+import { Check } from '../check.js';
+import { UsercopyError } from '../errors.js';
+import { checkParametersOf } from '../guest/parameters.js';
+import type { StackDepth } from '../guest/stack-depth.js';
+import type { CheckParameters } from '../parameters.js';
+import { type Profile, parseProfile, profileForVersion } from '../profiles.js';
+import { explainVerdict } from '../report/explain.js';
+import { formatMessage } from '../report/format.js';
+import type { Copy, Verdict } from '../verdict.js';
+import { type CurrentTaskFound, currentTask } from './current.js';
+import type { Dump } from './open-dump.js';
+
+export interface JudgeOptions {
+  /** A profile's name, or `auto` (default): by the kernel's version and config. */
+  readonly profile?: string;
+  /** Learns how much stack the kernel's check uses; asked only when a verdict depends on it. null: it has no such rule. */
+  readonly stackDepth?: (dump: Dump, current: CurrentTaskFound) => Promise<StackDepth | null>;
+}
+
+export interface DumpJudgement {
+  readonly copy: Copy;
+  readonly verdict: Verdict;
+  /** The kernel's line; null when it does not object. */
+  readonly message: string | null;
+  readonly explanation: readonly string[];
+  /** Why the verdict may differ from the kernel's own. */
+  readonly warnings: readonly string[];
+}
+
+export class DumpJudge {
+  readonly dump: Dump;
+  readonly profile: Profile;
+  readonly #check: Check;
+  readonly #parameters: CheckParameters;
+  readonly #current: CurrentTaskFound | null;
+  readonly #options: JudgeOptions;
+  /** undefined: not asked for yet. */
+  #depth: StackDepth | null | undefined;
+  #depthFailure: string | null = null;
+
+  private constructor(dump: Dump, profile: Profile, check: Check, options: JudgeOptions) {
+    this.dump = dump;
+    this.profile = profile;
+    this.#check = check;
+    this.#options = options;
+    this.#current = currentTask(dump.kernel, dump.variant, dump.registers);
+    this.#parameters = withCurrent(
+      checkParametersOf(dump.kernel, runningVariant(dump), { switches: profile.switches }),
+      dump,
+      this.#current,
+    );
+    check.configure(this.#parameters);
+    check.foreignReader = (address, length) => dump.kernel.read(address, length);
+  }
+
+  /** @throws UsercopyError `bad-input` when the kernel lacks the types or symbols that the check reads. */
+  static async create(dump: Dump, options: JudgeOptions = {}): Promise<DumpJudge> {
+    const { kernel } = dump;
+    const wanted = options.profile ?? 'auto';
+    const profile = wanted === 'auto' ? profileForVersion(kernel.version, kernel.config) : parseProfile(wanted);
+    // All guest memory is read through `foreignReader`.
+    const check = await Check.create({ guestBytes: 0 });
+    return new DumpJudge(dump, profile, check, options);
+  }
+
+  /** The copy that the CPU's argument registers describe, at the first instruction of `__check_object_size`. */
+  copyFromRegisters(): Copy {
+    const { variant, registers, atCheck, path } = this.dump;
+    if (!atCheck) {
+      throw new UsercopyError(
+        'bad-input',
+        `${path}: expected registers at the first instruction of __check_object_size, found ${variant.registers.pc} ` +
+          `${place(this.dump)}; say which copy with --at, --size and --to-user or --from-user`,
+      );
+    }
+    const argument = (index: number): bigint => registers.get(variant.registers.arguments[index]!) ?? 0n;
+    // bool to_user: only the low byte is defined.
+    return {
+      pointer: argument(0),
+      size: argument(1),
+      direction: (argument(2) & 0xffn) !== 0n ? 'to_user' : 'from_user',
+    };
+  }
+
+  /** Judges one copy as the dump's kernel would. */
+  async judge(copy: Copy): Promise<DumpJudgement> {
+    let verdict = this.#ask(copy);
+    if (this.#needsDepth(verdict) && this.#depth === undefined && this.#current) {
+      this.#depth = await this.#learnDepth(this.#current);
+      if (this.#depth) {
+        this.#check.configure({
+          ...this.#parameters,
+          stack: {
+            ...this.#parameters.stack,
+            depthOfCheck: this.#depth.check,
+            depthOfPrint: this.#depth.print,
+          },
+        });
+        verdict = this.#ask(copy);
+      }
+    }
+    const message = formatMessage(verdict, copy, {
+      format: this.profile.switches.format,
+      bits: this.dump.kernel.bits,
+      allocator: this.#parameters.introspection?.slab.allocator ?? 'SLUB',
+    });
+    return { copy, verdict, message, explanation: explainVerdict(verdict, copy), warnings: this.#warnings(verdict) };
+  }
+
+  #ask(copy: Copy): Verdict {
+    const { variant, registers } = this.dump;
+    return this.#check.judge(copy, {
+      // Without a stack pointer nothing lies below it.
+      stackPointer: registers.get(variant.registers.sp) ?? 0n,
+      framePointer: registers.get(variant.registers.fp) ?? 0n,
+      currentBase: this.#current?.task ?? 0n,
+    });
+  }
+
+  /** Only verdicts about the current stack depend on the stack that the check itself uses. */
+  #needsDepth(verdict: Verdict): boolean {
+    if (!this.#parameters.switches.depth || verdict.outcome === 'unreadable') return false;
+    return verdict.by === 'process stack' || verdict.by === 'stack' || verdict.by === 'stack frame';
+  }
+
+  async #learnDepth(current: CurrentTaskFound): Promise<StackDepth | null> {
+    try {
+      return (await this.#options.stackDepth?.(this.dump, current)) ?? null;
+    } catch (error) {
+      if (!(error instanceof UsercopyError)) throw error;
+      this.#depthFailure = error.message;
+      return null;
+    }
+  }
+
+  #warnings(verdict: Verdict): string[] {
+    const warnings = [...this.dump.warnings];
+    if (!this.#current) {
+      warnings.push('the current task is not known (no registers that lead to it): process stacks are not checked');
+    } else if (this.#needsDepth(verdict)) {
+      if (!this.dump.atCheck) {
+        warnings.push(
+          `the stack pointer is that of ${place(this.dump)}, not of __check_object_size: what lies below it and the offset depend on that`,
+        );
+      }
+      if (!this.#depth) {
+        const why = this.#depthFailure === null ? '' : ` (${this.#depthFailure})`;
+        warnings.push(
+          `the stack that the kernel's check itself uses could not be learnt${why}: the offset is too large by it`,
+        );
+      }
+    }
+    return warnings;
+  }
+}
+
+/** The variant with the layout of the running kernel. */
+function runningVariant({ variant, located }: Dump): Variant {
+  const { dump } = variant;
+  if (!dump?.runningLayout) return variant;
+  return {
+    ...variant,
+    layout: (kernel) => dump.runningLayout!(kernel, located.memory.tables, (of) => variant.layout(of)),
+  };
+}
+
+/** The task is found beforehand, by more ways than the check knows: it gets the task itself as base. */
+function withCurrent(parameters: CheckParameters, dump: Dump, current: CurrentTaskFound | null): CheckParameters {
+  const stack = dump.kernel.types?.hasStruct('task_struct')
+    ? dump.kernel.types.struct('task_struct').offset('stack')
+    : null;
+  return {
+    ...parameters,
+    stack: {
+      ...parameters.stack,
+      current:
+        current && stack !== null
+          ? { kind: 'register', taskStack: { offset: stack, size: dump.kernel.bits / 8 } }
+          : { kind: 'declared' },
+    },
+  };
+}
+
+function place({ kernel, variant, registers }: Dump): string {
+  const pc = registers.get(variant.registers.pc);
+  if (pc === undefined) return 'nowhere known';
+  const found = kernel.symbols.find(pc);
+  const where = found ? ` (${found.symbol.name}+0x${found.offset.toString(16)})` : '';
+  return `0x${pc.toString(16)}${where}`;
+}

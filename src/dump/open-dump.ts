@@ -1,0 +1,132 @@
+/** Opens a memory dump: which machine it is of, its registers, and the kernel in it. */
+import type { Variant } from '../../arch/driver.js';
+import type { DumpConvention, RegisterValues } from '../../arch/dump.js';
+import { variants } from '../../arch/index.js';
+import { badInput, UsercopyError } from '../errors.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { kernelInDump } from './dump-kernel.js';
+import { type ElfCore, readElfCore } from './elf-core.js';
+import { FileReader } from './file.js';
+import { type Evidence, type Located, locateKernel } from './locate.js';
+import { PhysicalMemory } from './physical.js';
+import { cpuAt, parseRegisterText, registersFromNotes } from './registers.js';
+import { Vmcoreinfo } from './vmcoreinfo.js';
+
+export interface RegisterText {
+  /** QEMU's `info registers`. */
+  readonly text: string;
+  /** Names it in errors. */
+  readonly path: string;
+}
+
+export interface DumpOptions {
+  /** The kernel's image with its symbols and types; without it they must be in the dump. */
+  readonly image?: Kernel | null;
+  /** Makes a kernel of what lies in the dump, when there is no image. */
+  readonly kernelFromDump?: (located: Located, variant: Variant) => Promise<Kernel>;
+  /** Registers from elsewhere; they win over the dump's notes. */
+  readonly registers?: RegisterText | null;
+}
+
+export interface Dump {
+  readonly path: string;
+  readonly variant: Variant;
+  readonly kernel: Kernel;
+  readonly located: Located;
+  readonly physical: PhysicalMemory;
+  /** Of the CPU that stands at `__check_object_size`, or of the first. */
+  readonly registers: RegisterValues;
+  /** The CPU stands at the first instruction of `__check_object_size`. */
+  readonly atCheck: boolean;
+  /** What is odd about the file. */
+  readonly warnings: readonly string[];
+  close(): void;
+}
+
+/**
+ * Opens an ELF vmcore; its memory is read only where it is needed.
+ * @throws UsercopyError `bad-input` for a file that is no such dump or not of this kernel, `unsupported` for an
+ *   architecture whose dumps are not read.
+ */
+export async function openDump(path: string, options: DumpOptions = {}): Promise<Dump> {
+  const file = FileReader.open(path);
+  try {
+    return await openFile(file, options);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
+  const core = readElfCore(file);
+  const image = options.image ?? null;
+  const { variant, convention } = variantOf(file.path, core, image);
+  const physical = new PhysicalMemory(file, core.segments);
+  const note = core.notes.find(({ owner }) => owner === 'VMCOREINFO');
+  const vmcoreinfo = note ? new Vmcoreinfo(note.data) : null;
+  const cpus = mergeRegisters(registersFromNotes(core.notes, convention, core.littleEndian), options, convention);
+  const evidence: Evidence = { path: file.path, variant, convention, physical, registers: cpus, vmcoreinfo, image };
+  const located = locateKernel(evidence);
+  const kernel = await kernelOf(evidence, located, options);
+  const check = kernel.symbols.address('__check_object_size');
+  const registers = cpuAt(cpus, variant.registers.pc, check) ?? new Map<string, bigint>();
+  const warnings = [...core.warnings];
+  if (physical.overlapping > 0n) {
+    warnings.push(`segments overlap in ${physical.overlapping} bytes: the first one in the file is believed`);
+  }
+  return {
+    path: file.path,
+    variant,
+    kernel,
+    located,
+    physical,
+    registers,
+    atCheck: check !== undefined && registers.get(variant.registers.pc) === check,
+    warnings,
+    close: () => file.close(),
+  };
+}
+
+async function kernelOf(evidence: Evidence, located: Located, options: DumpOptions): Promise<Kernel> {
+  if (evidence.image) return kernelInDump(evidence.image, located, evidence.physical);
+  if (!options.kernelFromDump) {
+    throw badInput(evidence.path, "the kernel's image (--kernel)", 'none');
+  }
+  return kernelInDump(
+    await options.kernelFromDump(located, evidence.variant),
+    { ...located, slide: 0n },
+    evidence.physical,
+  );
+}
+
+function variantOf(
+  path: string,
+  core: ElfCore,
+  image: Kernel | null,
+): { variant: Variant; convention: DumpConvention } {
+  const candidates = variants.filter((variant) => variant.elfMachine === core.machine);
+  const variant = image
+    ? candidates.find((candidate) => candidate.name === image.variant)
+    : (candidates.find((candidate) => candidate.dump !== null) ?? candidates[0]);
+  if (!variant) {
+    const names = candidates.map(({ name }) => name).join(' or ');
+    if (image) {
+      throw badInput(path, `a dump of ${image.variant}, as the kernel image`, names || `ELF machine ${core.machine}`);
+    }
+    throw new UsercopyError('unsupported', `${path}: dumps of ELF machine ${core.machine} are not read`);
+  }
+  if (!variant.dump) throw new UsercopyError('unsupported', `${path}: dumps of ${variant.name} are not read`);
+  return { variant, convention: variant.dump };
+}
+
+/** Registers from a text complete the notes of the CPU with the same number: the text lacks what QEMU does not print. */
+function mergeRegisters(
+  notes: readonly RegisterValues[],
+  { registers: given }: DumpOptions,
+  convention: DumpConvention,
+): RegisterValues[] {
+  if (!given) return [...notes];
+  const texts = parseRegisterText(given.text, convention, given.path);
+  return texts.map((text, cpu) => new Map([...(notes[cpu] ?? []), ...text]));
+}

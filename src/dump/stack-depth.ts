@@ -1,0 +1,129 @@
+/**
+ * How much stack the dumped kernel's own check uses, learnt by running its code in an emulator on a copy of the dump's
+ * pages, which are brought in as they are touched. The dump is not changed.
+ */
+import type { Engine } from '../engine/engine.js';
+import { UsercopyError } from '../errors.js';
+import type { StackDepth } from '../guest/stack-depth.js';
+import type { CurrentTaskFound } from './current.js';
+import type { Dump } from './open-dump.js';
+
+const PAGE = 4096n;
+/** More than the frames of the check together. */
+const DEEPEST = 1024n;
+/** Distance of the entry's stack pointer from the top of the stack. */
+const FROM_TOP = 2048n;
+const TIME_LIMIT = 2_000;
+/** The check touches a dozen pages; a run that wants more has gone astray. */
+const MAXIMUM_PAGES = 256;
+/** usercopy_abort(name, detail, to_user, offset, len) */
+const OFFSET_ARGUMENT = 3;
+
+/**
+ * Gives null when the kernel has no rule about the stack pointer: it accepts every byte of its stack then.
+ * @throws UsercopyError `guest` when the check's code runs into something unexpected; `bad-input` without its symbols.
+ */
+export async function stackDepthOfDump(
+  engine: Engine,
+  dump: Dump,
+  current: CurrentTaskFound,
+): Promise<StackDepth | null> {
+  const { kernel, variant } = dump;
+  const check = kernel.symbols.address('__check_object_size');
+  const abort = kernel.symbols.address('usercopy_abort');
+  if (check === undefined || abort === undefined) {
+    throw new UsercopyError(
+      'bad-input',
+      `kernel ${kernel.version.release}: expected symbols __check_object_size and usercopy_abort, found none`,
+    );
+  }
+  const { registers, call } = variant;
+  const word = BigInt(kernel.bits / 8);
+  const top = current.stack + variant.threadSize(kernel) - FROM_TOP - BigInt(call.reservedBytes);
+  const aligned = top - (top % BigInt(call.stackAlignment));
+  const entry = call.pushesReturnAddress ? aligned - word : aligned;
+  // Never executed: it lies on the stack, below everything that the check uses.
+  const returnTo = current.stack;
+
+  let printed: bigint | null = null;
+  const hooks = [
+    engine.hookMemoryFault(pageIn(engine, dump)),
+    engine.hookAddress(abort, () => {
+      printed = engine.readRegister(registers.arguments[OFFSET_ARGUMENT]!);
+      engine.stop();
+    }),
+  ];
+  const offsetOf = async (pointer: bigint): Promise<bigint | null> => {
+    printed = null;
+    const state: Record<string, bigint> = { [registers.sp]: entry, [registers.fp]: 0n };
+    for (const [index, value] of [pointer, 1n, 1n].entries()) state[registers.arguments[index]!] = value;
+    if (registers.link !== null) state[registers.link] = returnTo;
+    engine.writeRegisters(state);
+    if (call.pushesReturnAddress) engine.write(entry, encode(returnTo, kernel.bits / 8, kernel.endian === 'little'));
+    const result = await engine.run({ start: check, until: returnTo, timeLimit: TIME_LIMIT });
+    if (result.reason === 'until' || printed !== null) return printed;
+    const why = result.error?.text ?? result.reason;
+    throw new UsercopyError(
+      'guest',
+      `__check_object_size in the dump: expected it to return or to refuse, but it ended at 0x${result.pc.toString(16)}: ${why}`,
+    );
+  };
+  try {
+    variant.prepare(engine);
+    enterTask(engine, dump, current);
+    for (const address of [entry - PAGE, entry, returnTo]) bringIn(engine, dump, address);
+    const deepest = entry - DEEPEST;
+    const offset = await offsetOf(deepest);
+    if (offset === null) return null;
+    const print = BigInt.asUintN(kernel.bits, entry - deepest - offset);
+    // With frame checks no byte is judged by the stack pointer.
+    if ((await offsetOf(entry)) !== null) return { check: print, print };
+    let bad = deepest;
+    let good = entry;
+    while (good - bad > 1n) {
+      const middle = (good + bad) / 2n;
+      if ((await offsetOf(middle)) !== null) bad = middle;
+      else good = middle;
+    }
+    return { check: entry - good, print };
+  } finally {
+    for (const hook of hooks) hook.remove();
+  }
+}
+
+function enterTask(engine: Engine, dump: Dump, task: CurrentTaskFound): void {
+  const { current } = dump.variant;
+  if (current.kind === 'register') engine.writeRegister(current.register, task.task);
+  if (current.kind !== 'memory' || current.base === null) return;
+  const base = dump.variant.dump?.currentBase(dump.registers);
+  if (base !== null && base !== undefined) engine.writeRegister(current.base, base);
+}
+
+function pageIn(engine: Engine, dump: Dump) {
+  let pages = 0;
+  return ({ address, size, protection }: { address: bigint; size: number; protection: boolean }): boolean => {
+    if (protection || ++pages > MAXIMUM_PAGES) return false;
+    const first = bringIn(engine, dump, address);
+    // An access across two pages faults for the one that is missing.
+    return bringIn(engine, dump, address + BigInt(Math.max(size, 1) - 1)) || first;
+  };
+}
+
+/** Maps a copy of the page at `address`; false when it is there already or the dump does not have it. */
+function bringIn(engine: Engine, dump: Dump, address: bigint): boolean {
+  const page = BigInt.asUintN(dump.kernel.bits, address) & ~(PAGE - 1n);
+  if (engine.regions().some(({ start, end }) => page >= start && page < end)) return false;
+  const bytes = dump.kernel.read(page, Number(PAGE));
+  if (!bytes) return false;
+  engine.map(page, PAGE, 'rwx');
+  engine.write(page, bytes);
+  return true;
+}
+
+function encode(value: bigint, size: number, little: boolean): Uint8Array {
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  if (size === 8) view.setBigUint64(0, value, little);
+  else view.setUint32(0, Number(value), little);
+  return bytes;
+}

@@ -13,7 +13,7 @@ export interface Task {
 
 /** Milliseconds that each task may take, warm-up apart. */
 const TIME = 2_000;
-const WARM_UP = 300;
+const WARM_UP = 700;
 /** tinybench must not stop before this many samples. */
 const ITERATIONS = 12;
 

@@ -24,6 +24,8 @@ export interface Line extends Measurement {
 export interface Group {
   readonly title: string;
   readonly lines: readonly Line[];
+  /** What the reader should know of these lines. */
+  readonly notes: readonly string[];
   /** Why the group could not be measured; then it has no lines. */
   readonly skipped: string | null;
 }
@@ -33,12 +35,15 @@ const NOISY_MARGIN = 5;
 
 /** Names of measurements that are too noisy to be quoted. */
 export function noisy(groups: readonly Group[]): string[] {
-  return groups.flatMap(({ lines }) => lines.filter(({ margin }) => margin > NOISY_MARGIN).map(({ name }) => name));
+  const names = groups
+    .flatMap(({ lines }) => lines.filter(({ margin }) => margin > NOISY_MARGIN))
+    .map(({ name }) => name);
+  return [...new Set(names)];
 }
 
 export function toText(groups: readonly Group[]): string {
   const parts: string[] = [];
-  for (const { title, lines, skipped } of groups) {
+  for (const { title, lines, notes, skipped } of groups) {
     parts.push(pc.bold(title));
     if (skipped !== null) {
       parts.push(`  not measured: ${skipped}`, '');
@@ -59,7 +64,7 @@ export function toText(groups: readonly Group[]): string {
         aim === null ? '' : aim.met ? pc.green('met') : pc.red('missed'),
       ]);
     }
-    parts.push(table.toString(), '');
+    parts.push(table.toString(), ...notes.map((note) => `  ${note}`), '');
   }
   const restless = noisy(groups);
   if (restless.length > 0) {

@@ -9,7 +9,8 @@ import { compare, type Plan } from './differential.js';
 import { declaredWorld } from './worlds/declared.js';
 import { introspectedWorld } from './worlds/introspected.js';
 
-const SEED = Number(process.env['USERCOPY_SEED'] ?? 1);
+const { USERCOPY_SEED = '1' } = process.env;
+const SEED = Number(USERCOPY_SEED);
 const COPIES_PER_WORLD = 400;
 
 /** Every name of a verdict, so that a new one that no world reaches is noticed. */

@@ -318,7 +318,10 @@ class Oracle {
     if (!this.parameters.switches.folio) return { ...common, contents: { kind: 'other' } };
     const order = this.memory.field(page, guest.page.order) & guest.page.orderMask;
     const start = this.memory.pageAddress(guest, page, physical);
-    return { ...common, contents: { kind: 'large', start, size: this.memory.word(this.memory.pageSize << (order & 63n)) } };
+    return {
+      ...common,
+      contents: { kind: 'large', start, size: this.memory.word(this.memory.pageSize << (order & 63n)) },
+    };
   }
 
   /**

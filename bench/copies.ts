@@ -1,0 +1,174 @@
+/**
+ * What an attached check costs a guest: a loop of three x86-64 instructions, its first one hooked in several ways, and
+ * a loop beside it that nobody hooks.
+ */
+import { Check } from '../src/check.js';
+import type { Engine } from '../src/engine/engine.js';
+import { openUnicorn } from '../src/engine/unicorn-native.js';
+import { UsercopyError } from '../src/errors.js';
+import { install } from '../test/differential.js';
+import { introspectedGuest } from './guest.js';
+import { measure, type Task } from './measure.js';
+import type { Group, Line, Measurement } from './report.js';
+
+const AIM_NANOSECONDS = 150;
+const AIM_ELSEWHERE = 1.05;
+
+const CODE = 0x10_0000n;
+/** nop; dec ecx; jnz to the nop; nop */
+const HOOKED_LOOP = Uint8Array.of(0x90, 0xff, 0xc9, 0x75, 0xfb, 0x90);
+const HOOKED_END = CODE + 5n;
+/** On a page of its own: add rax, rbx; xor rdx, rax; dec ecx; jnz to the add; nop */
+const OTHER_CODE = CODE + 0x1000n;
+const OTHER_LOOP = Uint8Array.of(0x48, 0x01, 0xd8, 0x48, 0x31, 0xc2, 0xff, 0xc9, 0x75, 0xf6, 0x90);
+const OTHER_END = OTHER_CODE + 10n;
+
+/** Arrivals at the hook in a sample, and rounds of the loop beside it. */
+const ARRIVALS = 20_000;
+const ROUNDS = 2_000_000;
+
+/** A WASM module by hand whose export `judge` takes two i32 and answers 0. */
+const EMPTY_JUDGE = Uint8Array.of(
+  ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+  ...[0x01, 0x07, 0x01, 0x60, 0x02, 0x7f, 0x7f, 0x01, 0x7f],
+  ...[0x03, 0x02, 0x01, 0x00],
+  ...[0x07, 0x09, 0x01, 0x05, 0x6a, 0x75, 0x64, 0x67, 0x65, 0x00, 0x00],
+  ...[0x0a, 0x06, 0x01, 0x04, 0x00, 0x41, 0x00, 0x0b],
+);
+
+type Judge = (context: number, request: number) => number;
+
+/** Registers in the order of a request's fields, as the x86-64 driver reads them for `__check_object_size()`. */
+const REGISTERS = ['rdi', 'rsi', null, 'rdx', 'rsp', 'rbp', 'gs_base'];
+
+export async function copiesGroup(): Promise<Group> {
+  const title = 'One copy of a guest under Unicorn (x86-64 loop; the time of the loop itself is in each)';
+  const engines: Engine[] = [];
+  try {
+    const guest = introspectedGuest();
+    const good = guest.requests.find(({ copy }) => copy.size === 96n && copy.pointer < 0xffff_c000_0000_0000n);
+    if (good === undefined) throw new UsercopyError('bad-input', 'the benchmark has no slab copy to make');
+    const check = await Check.create({ guestBytes: 1 << 20 });
+    install(check, guest);
+    const { judge } = new WebAssembly.Instance(new WebAssembly.Module(EMPTY_JUDGE)).exports;
+    const empty = judge as Judge;
+    const request = check.createRequest({ direction: 'register' });
+
+    const open = (): Engine => {
+      const engine = openUnicorn({ arch: 'X86', mode: ['64'] });
+      engines.push(engine);
+      engine.map(CODE, 0x10_000n, 'rwx');
+      engine.write(CODE, HOOKED_LOOP);
+      engine.write(OTHER_CODE, OTHER_LOOP);
+      engine.writeRegisters({
+        rdi: good.copy.pointer,
+        rsi: good.copy.size,
+        rdx: 1n,
+        rsp: good.registers.stackPointer,
+        rbp: good.registers.framePointer,
+        gs_base: good.registers.currentBase,
+      });
+      return engine;
+    };
+    const hookCopy = (engine: Engine, judge: Judge) =>
+      engine.hookCopy({
+        address: CODE,
+        memory: check.memory,
+        requestOffset: request,
+        contextOffset: check.contextOffset,
+        registers: REGISTERS,
+        judge,
+        onVerdict: () => {
+          throw new UsercopyError('bad-input', 'the copy of the benchmark was refused');
+        },
+      });
+    const loop = (engine: Engine) => arrive(engine, CODE, HOOKED_END, ARRIVALS);
+    const bare = open();
+    const noop = open();
+    noop.hookAddress(CODE, () => {});
+    const crossing = open();
+    hookCopy(crossing, empty);
+    const enforced = open();
+    hookCopy(enforced, check.judgeExport);
+    const detached = open();
+    hookCopy(detached, check.judgeExport).remove();
+    check.resetStatistics();
+    loop(enforced);
+    loop(detached);
+    const judged = check.statistics().checks;
+    if (judged !== ARRIVALS) {
+      throw new UsercopyError('engine', `the copy hook: expected ${ARRIVALS} judgements, found ${judged}`);
+    }
+
+    const inLoop = (name: string, engine: Engine): Task => ({
+      name,
+      unit: 'arrival',
+      units: ARRIVALS,
+      run: () => loop(engine),
+    });
+    const beside = (name: string, engine: Engine): Task => ({
+      name,
+      unit: 'round',
+      units: ROUNDS,
+      run: () => arrive(engine, OTHER_CODE, OTHER_END, ROUNDS),
+    });
+    const measured = await measure([
+      inLoop('no hook', bare),
+      inLoop('hook, no-op in JavaScript', noop),
+      inLoop('copy hook: registers and an empty judge in WASM', crossing),
+      inLoop('copy hook with the check: one enforced copy', enforced),
+      inLoop('after detaching', detached),
+      beside('code elsewhere, no hook', bare),
+      beside('code elsewhere, attached', enforced),
+    ]);
+    return { title, lines: judgeLines(measured), notes: [], skipped: null };
+  } catch (error) {
+    if (error instanceof UsercopyError && error.kind === 'missing-dependency') {
+      return { title, lines: [], notes: [], skipped: error.message };
+    }
+    throw error;
+  } finally {
+    for (const engine of engines) engine.close();
+  }
+}
+
+function arrive(engine: Engine, start: bigint, until: bigint, count: number): undefined {
+  engine.writeRegister('rcx', BigInt(count));
+  const { reason, error } = engine.runSync({ start, until });
+  if (reason !== 'until') {
+    throw new UsercopyError('engine', `the loop of the benchmark ended with ${reason} ${error?.text ?? ''}`);
+  }
+}
+
+function judgeLines(measured: readonly Measurement[]): Line[] {
+  const [bare, noop, crossing, enforced, detached, elsewhere, attached] = measured as [
+    Measurement,
+    Measurement,
+    Measurement,
+    Measurement,
+    Measurement,
+    Measurement,
+    Measurement,
+  ];
+  const over = (line: Measurement, base: Measurement, to: string) => ({
+    to,
+    value: line.nanoseconds / base.nanoseconds,
+  });
+  const unaffected = (line: Measurement, base: Measurement) => ({
+    text: `≤ ${AIM_ELSEWHERE} × without`,
+    met: line.nanoseconds <= AIM_ELSEWHERE * base.nanoseconds,
+  });
+  return [
+    { ...bare, ratio: null, aim: null },
+    { ...noop, ratio: null, aim: null },
+    { ...crossing, ratio: over(crossing, noop, 'the no-op'), aim: null },
+    {
+      ...enforced,
+      ratio: over(enforced, noop, 'the no-op'),
+      aim: { text: `≤ ${AIM_NANOSECONDS} ns`, met: enforced.nanoseconds - bare.nanoseconds <= AIM_NANOSECONDS },
+    },
+    { ...detached, ratio: over(detached, bare, 'no hook'), aim: unaffected(detached, bare) },
+    { ...elsewhere, ratio: null, aim: null },
+    { ...attached, ratio: over(attached, elsewhere, 'without'), aim: unaffected(attached, elsewhere) },
+  ];
+}

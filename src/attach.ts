@@ -5,7 +5,7 @@
 import type { UaccessEntry, Variant } from '../arch/driver.js';
 import { variants } from '../arch/index.js';
 import { type Backtrace, backtraceOf, type CodePlace, placeOf } from './backtrace.js';
-import { Check, type RequestField } from './check.js';
+import { Check } from './check.js';
 import type { Engine, Hook } from './engine/engine.js';
 import { UsercopyError } from './errors.js';
 import { checkParametersOf, withMemory } from './guest/parameters.js';
@@ -95,7 +95,7 @@ function requestRegisters(entry: UaccessEntry, variant: Variant): (string | null
   const argument = (index: number | undefined): string | null =>
     index === undefined ? null : (variant.registers.arguments[index] ?? null);
   const { current, registers } = variant;
-  const byField: Record<RequestField, string | null> = {
+  const byField: Record<(typeof Check.requestFields)[number], string | null> = {
     pointer: argument(entry.kernelPointer),
     size: argument(entry.size),
     other: argument(entry.userPointer),
@@ -198,8 +198,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       `kernel ${kernel.version.release}: expected a symbol among ${expected}, found none to hook`,
     );
   }
-  const judgeCopy = judge === 'all' ? check.judgeOutermostExport : check.judgeExport;
-  const hooks: Hook[] = [];
+    const hooks: Hook[] = [];
   const hooked = new Map<bigint, string>();
   for (const entry of entries) {
     const address = kernel.symbols.address(entry.symbol)!;
@@ -217,7 +216,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
         requestOffset,
         contextOffset: check.contextOffset,
         registers: requestRegisters(entry, variant),
-        judge: judgeCopy,
+        judge: check.judgeExport,
         onVerdict: () => report(entry, requestOffset),
       }),
     );

@@ -153,9 +153,15 @@ export const variant: Variant = {
   unpackImage: unpackArm64Image,
   bootVariables(kernel, physicalBase) {
     const text = kernel.symbols.address('_text') ?? kernel.segments[0]?.address ?? 0n;
+    const first = kernel.segments[0];
+    // An Image may lie at any 2 MiB boundary of RAM; an ELF may say where (vmlinux repeats the virtual address there).
+    const physical =
+      first && first.physical !== null && first.physical !== first.address
+        ? first.physical + (text - first.address)
+        : physicalBase + 2n * MIB;
     return {
       memstart_addr: physicalBase,
-      kimage_voffset: BigInt.asUintN(64, text - physicalBase),
+      kimage_voffset: BigInt.asUintN(64, text - physical),
       vabits_actual: BigInt(addressBitsOf(kernel)),
     };
   },

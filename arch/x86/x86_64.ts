@@ -48,13 +48,16 @@ function layout(kernel: Kernel): MemoryLayout {
     ? kernel.config.enabled('RANDOMIZE_BASE')
     : kernel.symbols.address('kernel_randomize_memory') !== undefined;
   const imageSize = randomized ? GIB : GIB / 2n;
+  // __virt_addr_valid() takes what lies in the image's mapping for that first.
+  const allPhysical = 1n << BigInt(levels.physicalAddressBits);
+  const belowImage = START_KERNEL_MAP - pageOffset;
+  const directSize = allPhysical < belowImage ? allPhysical : belowImage;
   return {
     pageShift: 12,
     pageOffset,
     linearMaps: [
-      // __virt_addr_valid() looks at the image's mapping first; no address is in both.
+      { virtual: pageOffset, size: directSize, physical: 0n },
       { virtual: START_KERNEL_MAP, size: imageSize, physical: physBase },
-      { virtual: pageOffset, size: 1n << BigInt(levels.physicalAddressBits), physical: 0n },
     ],
     vmallocStart,
     // VMALLOC_END is the last byte, and is_vmalloc_addr() wants less than that.
@@ -81,7 +84,10 @@ function hasFramePointers(kernel: Kernel): boolean {
   if (kernel.config) return kernel.config.enabled('FRAME_POINTER');
   const check = kernel.symbols.address('__check_object_size');
   const code = check === undefined ? undefined : kernel.read(check, 24);
-  return code !== undefined && Buffer.from(code).includes(Buffer.of(0x55, 0x48, 0x89, 0xe5));
+  if (code === undefined) return false;
+  const push = code.indexOf(0x55);
+  const move = Buffer.from(code).indexOf(Buffer.of(0x48, 0x89, 0xe5));
+  return push >= 0 && move > push;
 }
 
 export const x86_64: Variant = {

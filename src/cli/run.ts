@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { drivers } from '../../arch/index.js';
 import { UsercopyError } from '../errors.js';
 import { Guest } from '../guest/guest.js';
+import { KernelObjects } from '../guest/objects.js';
 import { loadKernel } from '../kernel/load.js';
 import { lkdtmCases } from '../scenario/lkdtm.js';
 import { chooseOwnProfile, loadOwnKernel, OWN_PROFILES, ownCases, startOwnGuest } from '../scenario/own.js';
@@ -89,7 +90,12 @@ async function runLkdtm(options: RunOptions): Promise<TwinRun> {
   );
   const guest = await Guest.create(kernel);
   try {
-    return await runTwins(guest, lkdtmCases(guest), options.profile === undefined ? {} : { profile: options.profile });
+    const objects = kernel.types === null ? null : new KernelObjects(guest);
+    return await runTwins(
+      guest,
+      lkdtmCases(guest, objects),
+      options.profile === undefined ? {} : { profile: options.profile },
+    );
   } finally {
     guest.close();
   }

@@ -56,6 +56,12 @@ export class GuestMemory {
     return this.#ram;
   }
 
+  /** Virtual address of RAM's first byte in the linear map. */
+  get linearAddress(): bigint {
+    if (this.#linearAddress === null) throw new UsercopyError('guest', 'guest memory: no linear map was made');
+    return this.#linearAddress;
+  }
+
   /** Shows [physical, physical + size) of RAM at a virtual address. The first call makes the linear map. */
   mapRam(address: bigint, physical: bigint, size: bigint): void {
     const start = physical - this.#ram.physicalBase;

@@ -1,0 +1,252 @@
+/**
+ * Random copies, most of them near a boundary, put to a real kernel's `__check_object_size` and to ours: the run stops at
+ * `usercopy_abort`, and its arguments are compared with our verdict.
+ */
+import { attach } from '../attach.js';
+import { UsercopyError } from '../errors.js';
+import type { Guest } from '../guest/guest.js';
+import type { KernelObjects } from '../guest/objects.js';
+import { measureStackDepth } from '../guest/stack-depth.js';
+import type { Copy } from '../verdict.js';
+import type { SeededRandom } from './random.js';
+
+/** Pointers of this share lie within `NEAR` bytes of a boundary. */
+const NEAR_SHARE = 0.8;
+const NEAR = 64;
+const TIME_LIMIT = 10_000;
+
+export interface DifferentialOptions {
+  readonly copies: number;
+  readonly seed: number;
+  readonly profile?: string;
+  /** Called now and then with the number of copies done. */
+  readonly onProgress?: (done: number) => void;
+}
+
+export interface Mismatch {
+  readonly copy: Copy;
+  readonly guest: string | null;
+  readonly ours: string | null;
+  readonly stackPointer: bigint;
+}
+
+export interface DifferentialResult {
+  readonly variant: string;
+  readonly kernel: string;
+  readonly profile: string;
+  readonly seed: number;
+  readonly copies: number;
+  /** Copies that the kernel refused. */
+  readonly refused: number;
+  /** Copies whose pointer or end lay within 64 bytes of a boundary. */
+  readonly nearBoundary: number;
+  /** At most the first hundred. */
+  readonly mismatches: readonly Mismatch[];
+  readonly mismatchCount: number;
+}
+
+/** A world of objects with the addresses at which something changes. */
+export interface Boundaries {
+  readonly boundaries: readonly bigint[];
+  /** Ranges in which far pointers are drawn. */
+  readonly ranges: readonly { readonly start: bigint; readonly end: bigint }[];
+}
+
+/** Fills a guest with random objects of every kind. */
+export function buildRandomWorld(guest: Guest, objects: KernelObjects, random: SeededRandom): Boundaries {
+  const boundaries: bigint[] = [];
+  const ranges: { start: bigint; end: bigint }[] = [];
+  const range = (start: bigint, end: bigint): void => {
+    boundaries.push(start, end);
+    ranges.push({ start, end });
+  };
+  for (let index = 0; index < 24; index++) addRandomSlab(objects, random, boundaries, range, index);
+  for (let order = 1; order <= 5; order++) {
+    const { start, end } = objects.makeCompoundPage(order);
+    range(start, end);
+  }
+  const plain = objects.makePages(4);
+  range(plain.start, plain.end);
+  const reserved = objects.makePages(4);
+  objects.setReserved(reserved.start, 2);
+  range(reserved.start, reserved.end);
+  for (let index = 0; index < 40; index++) {
+    const area = objects.makeVmallocArea(random.between(1, 6));
+    boundaries.push(area.end);
+    range(area.start, area.guardEnd);
+  }
+  const { layout, kernel } = guest;
+  boundaries.push(layout.vmallocStart, layout.vmallocEnd, layout.pageOffset, layout.modulesStart, layout.modulesEnd);
+  const symbol = (name: string): bigint | undefined => kernel.symbols.address(name);
+  const text = symbol('_stext');
+  const textEnd = symbol('_etext');
+  if (text !== undefined && textEnd !== undefined) {
+    range(text, textEnd);
+    const linear = guest.memory.linearAddress - layout.imageOffset - guest.memory.ram.physicalBase;
+    range(BigInt.asUintN(kernel.bits, text + linear), BigInt.asUintN(kernel.bits, textEnd + linear));
+  }
+  for (const name of ['__start_rodata', '__end_rodata', '_sdata', '_edata', '__bss_start', '__bss_stop', '_end']) {
+    const address = symbol(name);
+    if (address !== undefined) boundaries.push(address);
+  }
+  range(guest.stack.start, guest.stack.end);
+  boundaries.push(guest.stackPointer, guest.stackPointer - 64n, guest.stackPointer - 128n);
+  const { ram } = guest.memory;
+  range(guest.memory.linearAddress, guest.memory.linearAddress + ram.bytes);
+  const top = (1n << BigInt(kernel.bits)) - 1n;
+  boundaries.push(0n, 16n, top, guest.user.address, layout.taskSize);
+  return { boundaries, ranges };
+}
+
+function addRandomSlab(
+  objects: KernelObjects,
+  random: SeededRandom,
+  boundaries: bigint[],
+  range: (start: bigint, end: bigint) => void,
+  index: number,
+): void {
+  const redLeftPad = index % 3 === 0 ? 8 * random.between(1, 16) : 0;
+  const objectSize = random.pick([8, 32, 40, 64, 96, 192, 256, 512, 1000, 1024, 2048, 4096]) + 8 * random.below(4);
+  const size = objectSize + redLeftPad * 2 + 8 * random.below(3);
+  const useroffset = random.below(3) === 0 ? 0 : random.below(objectSize);
+  const usersize = random.below(4) === 0 ? 0 : random.below(objectSize - useroffset + 1);
+  const slab = objects.makeSlab({
+    name: `slab-${index}-${objectSize}`,
+    objectSize,
+    size,
+    useroffset,
+    usersize,
+    redLeftPad,
+    order: size > 3000 ? 3 : random.below(3),
+  });
+  range(slab.start, slab.end);
+  for (let count = 0; count < 12; count++) {
+    const object = slab.object(random.below(Math.max(1, Math.floor(Number(slab.end - slab.start) / size))));
+    const window = object + BigInt(useroffset);
+    boundaries.push(object, object + BigInt(objectSize), window, window + BigInt(usersize));
+  }
+}
+
+function randomCopy(random: SeededRandom, world: Boundaries, bits: number): { copy: Copy; near: boolean } {
+  const near = random.next() / 2 ** 32 < NEAR_SHARE;
+  const anchor = near ? random.pick(world.boundaries) : randomAddress(random, world);
+  const pointer = BigInt.asUintN(bits, anchor + BigInt(near ? random.between(-NEAR, NEAR) : 0));
+  let size: bigint;
+  switch (random.below(5)) {
+    case 0:
+      size = BigInt(random.below(3 * NEAR));
+      break;
+    case 1:
+      size = BigInt(random.below(1 << random.between(1, 16)));
+      break;
+    case 2:
+    case 3:
+      // Ends near another boundary, if that lies above.
+      size = random.pick(world.boundaries) - pointer + BigInt(random.between(-NEAR, NEAR));
+      break;
+    default:
+      size = (BigInt(random.next()) << 32n) | BigInt(random.next());
+      size >>= BigInt(random.below(64));
+  }
+  const direction = random.below(2) === 0 ? 'to_user' : 'from_user';
+  return { copy: { pointer, size: BigInt.asUintN(bits, size), direction }, near };
+}
+
+function randomAddress(random: SeededRandom, world: Boundaries): bigint {
+  const { start, end } = random.pick(world.ranges);
+  return start + (((BigInt(random.next()) << 32n) | BigInt(random.next())) % (end - start));
+}
+
+/** The kernel's line, from the arguments of usercopy_abort(name, detail, to_user, offset, len). */
+function abortLine(guest: Guest): string {
+  const [name, detail, toUser, offset, length] = guest.engine.readRegisters(
+    guest.variant.registers.arguments.slice(0, 5),
+  );
+  const mask = (value: bigint): bigint => BigInt.asUintN(guest.variant.bits, value);
+  const quoted = detail === 0n ? '' : ` '${guest.memory.readString(mask(detail!))}'`;
+  const words = (toUser! & 0xffn) === 0n ? ['overwrite', 'to'] : ['exposure', 'from'];
+  return `usercopy: Kernel memory ${words[0]} attempt detected ${words[1]} ${guest.memory.readString(mask(name!))}${quoted} (offset ${mask(offset!)}, size ${mask(length!)})!`;
+}
+
+/**
+ * Judges `copies` random copies twice. Memory that the kernel's check changes (its stack frames) plays no part in later
+ * verdicts; nothing is printed, since the run ends where usercopy_abort begins.
+ * @throws UsercopyError `bad-input` when the kernel has no usercopy_abort (before 4.16), `guest` when it does not come back.
+ */
+export async function runDifferential(
+  guest: Guest,
+  world: Boundaries,
+  random: SeededRandom,
+  options: DifferentialOptions,
+): Promise<DifferentialResult> {
+  const { kernel, engine, variant } = guest;
+  const abort = kernel.symbols.address('usercopy_abort');
+  if (abort === undefined) {
+    throw new UsercopyError(
+      'bad-input',
+      `kernel ${kernel.version.release}: expected a symbol usercopy_abort, found none`,
+    );
+  }
+  const depth = await measureStackDepth(guest);
+  let ours: string | null = null;
+  const attachment = await attach(engine, kernel, {
+    judge: 'kernel',
+    onViolation({ verdict, message }) {
+      ours = verdict.outcome === 'unreadable' ? `unreadable 0x${verdict.address.toString(16)}` : message;
+      return 'continue';
+    },
+    memory: guest.check,
+    keep: 1,
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    ...(depth === null ? {} : { stackDepth: depth }),
+  });
+  let guestLine: string | null = null;
+  const hooks = [
+    engine.hookAddress(abort, () => {
+      guestLine = abortLine(guest);
+      engine.stop();
+    }),
+  ];
+  const warn = kernel.symbols.address('usercopy_warn');
+  // The fallback of 4.16 to 5.15 warns and lets the copy pass; the warning itself needs a machine.
+  if (warn !== undefined) hooks.push(engine.hookAddress(warn, () => engine.stop()));
+  try {
+    const check = guest.symbol('__check_object_size');
+    const mismatches: Mismatch[] = [];
+    let mismatchCount = 0;
+    let refused = 0;
+    let nearBoundary = 0;
+    for (let done = 0; done < options.copies; done++) {
+      const { copy, near } = randomCopy(random, world, kernel.bits);
+      guestLine = null;
+      ours = null;
+      guest.callOnce(check, [copy.pointer, copy.size, copy.direction === 'to_user' ? 1n : 0n], TIME_LIMIT);
+      if (near) nearBoundary++;
+      if (guestLine !== null) refused++;
+      if (guestLine !== ours) {
+        mismatchCount++;
+        if (mismatches.length < 100) {
+          mismatches.push({ copy, guest: guestLine, ours, stackPointer: engine.readRegister(variant.registers.sp) });
+        }
+      }
+      if (done % 4096 === 4095) {
+        options.onProgress?.(done + 1);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    return {
+      variant: variant.name,
+      kernel: kernel.version.release,
+      profile: attachment.profile,
+      seed: options.seed,
+      copies: options.copies,
+      refused,
+      nearBoundary,
+      mismatches,
+      mismatchCount,
+    };
+  } finally {
+    for (const hook of hooks) hook.remove();
+    attachment.detach();
+  }
+}

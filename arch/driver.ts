@@ -87,6 +87,14 @@ export type BugSignature =
   | { readonly kind: 'invalid instruction'; readonly encodings: readonly Uint8Array[] }
   | { readonly kind: 'interrupt'; readonly number: number };
 
+/** A word-sized variable, or a member of one. */
+export interface BootVariable {
+  readonly symbol: string;
+  /** Structure and member, when the variable is a structure. */
+  readonly member?: readonly [struct: string, path: string];
+  readonly value: bigint;
+}
+
 /** How code that a static key guards is patched (`struct jump_entry`, include/linux/jump_label.h). */
 export interface StaticBranch {
   /** HAVE_ARCH_JUMP_LABEL_RELATIVE: entries hold distances { s32 code, s32 target, long key } instead of addresses. */
@@ -152,10 +160,15 @@ export interface UnpackedImage {
     | {
         readonly kind: 'flat';
         readonly bytes: Uint8Array;
-        /** Virtual address that it was linked for; null when only its contents can tell (kallsyms, relocations). */
-        readonly address: bigint | null;
+        /**
+         * Virtual address that it was linked for; null when only its contents can tell (kallsyms, relocations); a function
+         * when it follows from the address of the lowest symbol in kallsyms.
+         */
+        readonly address: bigint | null | ((lowestSymbol: bigint) => bigint);
         /** Bytes in memory, bss included; null where the wrapper does not say. */
         readonly memorySize: bigint | null;
+        /** Virtual addresses of a RELA table and of its symbols, where the wrapper says; else they are looked for. */
+        readonly relocations?: { readonly start: bigint; readonly end: bigint; readonly symbols: bigint };
       };
 }
 
@@ -181,6 +194,8 @@ export interface Variant {
   readonly elfMachine: number;
   /** ELF type of the relocation "base + addend" (R_*_RELATIVE): relocatable kernels carry a table of them. */
   readonly relativeRelocation: number;
+  /** ELF types of the relocation "symbol + addend", one word wide, that its kernels leave to boot code. None when absent. */
+  readonly symbolRelocations?: readonly number[];
   /** log2 of the page sizes that its kernels are built with, the usual one first. */
   readonly pageShifts: readonly number[];
   readonly engine: EngineSpec | { readonly unsupported: string };
@@ -204,10 +219,10 @@ export interface Variant {
   /** Recognises and unpacks the architecture's boot wrappers; null when `bytes` is none of them. */
   unpackImage(bytes: Uint8Array, tools: ImageTools): Promise<UnpackedImage | null>;
   /**
-   * Variables that boot code would have set before C code runs, for an image started without booting: symbol → value.
-   * Symbols that the kernel lacks are passed over. `physicalBase` is where its RAM begins.
+   * Variables that boot code would have set before C code runs, for an image started without booting. Those that the
+   * kernel lacks are passed over. `physicalBase` is where its RAM begins.
    */
-  bootVariables(kernel: Kernel, physicalBase: bigint): Readonly<Record<string, bigint>>;
+  bootVariables(kernel: Kernel, physicalBase: bigint): readonly BootVariable[];
   /** What must be done to a fresh emulator before the first instruction. */
   prepare(engine: Engine): void;
 }

@@ -9,14 +9,16 @@ import { scanForPayload } from '../payload-scan.js';
 
 const UNPACKED_LIMIT = 256 << 20;
 const MAGIC = 0x24;
-const TABLE_MAGIC = 0x30;
-const TABLE = 0x34;
+const TABLE_MAGIC = 0x34;
+const TABLE = 0x38;
 const HEADER_SIZE = 0x40;
 /** ZIMAGE_KRNL_SIZE: where the unpacked size is written, and the size of the bss. */
 const KERNEL_SIZE_TAG = 0x5a534c4b;
 const TAGS = 16;
+/** TEXT_OFFSET of most platforms (arch/arm/Makefile). */
+const DEFAULT_TEXT_OFFSET = 0x8000;
 
-/** Unpacks a zImage; null when `bytes` is none. The address is left to the loader: the kernel's symbols tell it. */
+/** Unpacks a zImage; null when `bytes` is none. */
 export async function unpackArmImage(bytes: Uint8Array, tools: ImageTools): Promise<UnpackedImage | null> {
   if (bytes.length < HEADER_SIZE) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -31,12 +33,25 @@ export async function unpackArmImage(bytes: Uint8Array, tools: ImageTools): Prom
   const memorySize = sizes === null ? null : BigInt(unpacked.bytes.length + sizes.bss);
   return {
     format: `zImage (${unpacked.format})`,
-    payload: { kind: 'flat', bytes: unpacked.bytes, address: null, memorySize },
+    payload: {
+      kind: 'flat',
+      bytes: unpacked.bytes,
+      address: (lowest) => pageOffset(lowest) + BigInt(sizes?.textOffset ?? DEFAULT_TEXT_OFFSET),
+      memorySize,
+    },
   };
 }
 
+/** PAGE_OFFSET for each split of the address space (CONFIG_VMSPLIT_*), by an address in the kernel's text. */
+function pageOffset(text: bigint): bigint {
+  return text & 0xf0000000n;
+}
+
 /** The tag of 4.15 and newer: where the unpacked size stands (the payload's last word), that size, and the bss; bytes. */
-function kernelSizes(view: DataView, little: boolean): { wordAt: number; unpacked: number; bss: number } | null {
+function kernelSizes(
+  view: DataView,
+  little: boolean,
+): { wordAt: number; unpacked: number; bss: number; textOffset: number } | null {
   const word = (at: number) => (at + 4 <= view.byteLength ? view.getUint32(at, little) : 0);
   if (word(TABLE_MAGIC) !== 0x45454545) return null;
   let at = word(TABLE);
@@ -45,7 +60,12 @@ function kernelSizes(view: DataView, little: boolean): { wordAt: number; unpacke
       const wordAt = word(at + 8);
       if (wordAt + 4 > view.byteLength) return null;
       // The compressors append this word in little-endian order whatever the kernel's is.
-      return { wordAt, unpacked: view.getUint32(wordAt, true), bss: word(at + 12) };
+      return {
+        wordAt,
+        unpacked: view.getUint32(wordAt, true),
+        bss: word(at + 12),
+        textOffset: word(at) > 4 ? word(at + 16) : DEFAULT_TEXT_OFFSET,
+      };
     }
     at += word(at) * 4;
   }

@@ -159,11 +159,11 @@ export const variant: Variant = {
       first && first.physical !== null && first.physical !== first.address
         ? first.physical + (text - first.address)
         : physicalBase + 2n * MIB;
-    return {
-      memstart_addr: physicalBase,
-      kimage_voffset: BigInt.asUintN(64, text - physical),
-      vabits_actual: BigInt(addressBitsOf(kernel)),
-    };
+    return [
+      { symbol: 'memstart_addr', value: physicalBase },
+      { symbol: 'kimage_voffset', value: BigInt.asUintN(64, text - physical) },
+      { symbol: 'vabits_actual', value: BigInt(addressBitsOf(kernel)) },
+    ];
   },
   prepare(_engine: Engine) {},
 };

@@ -166,6 +166,13 @@ export const x86_64: Variant = {
   threadSize: (kernel) => threadSizeOf(kernel, 16n * KIB, 2n),
   layout,
   unpackImage: unpackX86Image,
-  bootVariables: () => ({}),
+  // phys_addr_valid() asks it; setup_arch() sets it first of all.
+  bootVariables: () => [
+    {
+      symbol: 'boot_cpu_data',
+      member: ['cpuinfo_x86', 'x86_phys_bits'],
+      value: BigInt(FOUR_LEVEL.physicalAddressBits),
+    },
+  ],
   prepare(_engine: Engine) {},
 };

@@ -2,7 +2,7 @@
  * A kernel image made runnable at function level: RAM with the image in it, a task with a stack, a user page, and a way
  * to call a function and learn how it ended. Nothing is booted; what is faked is listed in `docs/guests.md`.
  */
-import type { MemoryLayout, Variant } from '../../arch/driver.js';
+import type { BootVariable, MemoryLayout, Variant } from '../../arch/driver.js';
 import { variants } from '../../arch/index.js';
 import { Check } from '../check.js';
 import type { Engine, RunResult } from '../engine/engine.js';
@@ -102,12 +102,10 @@ export class Guest {
       throw new UsercopyError('unsupported', `${variant.name} cannot run: ${variant.engine.unsupported}`);
     }
     const physicalBase = options.physicalBase ?? 0n;
-    const bootVariables = variant.bootVariables(kernel, physicalBase);
+    const bootVariables = placeBootVariables(kernel, variant.bootVariables(kernel, physicalBase));
     const booted = withMemory(kernel, (address, length) => {
-      for (const [symbol, value] of Object.entries(bootVariables)) {
-        if (kernel.symbols.address(symbol) === address) return encodeWord(value, length, kernel.endian === 'little');
-      }
-      return kernel.read(address, length);
+      const variable = bootVariables.find((candidate) => candidate.address === address && candidate.size === length);
+      return variable ? encodeNumber(variable.value, length, kernel.endian === 'little') : kernel.read(address, length);
     });
     const layout = variant.layout(booted);
     const placed = placeImage(kernel, layout, physicalBase);
@@ -135,10 +133,7 @@ export class Guest {
       memory.mapOwn(USER_ADDRESS, USER_BYTES);
       variant.prepare(engine);
       const guest = new Guest(kernel, variant, engine, check, memory, USER_ADDRESS);
-      for (const [symbol, value] of Object.entries(bootVariables)) {
-        const address = kernel.symbols.address(symbol);
-        if (address !== undefined) memory.writeWord(address, value);
-      }
+      for (const { address, size, value } of bootVariables) memory.writeUnsigned(address, size, value);
       guest.#preparePerCpu();
       const initTask = kernel.symbols.address('init_task');
       if (initTask !== undefined && kernel.types !== null) guest.enterTask(initTask);
@@ -368,13 +363,32 @@ const max = (left: bigint, right: bigint): bigint => (left > right ? left : righ
 const min = (left: bigint, right: bigint): bigint => (left < right ? left : right);
 const roundUp = (value: bigint, to: bigint): bigint => ((value + to - 1n) / to) * to;
 
-function encodeWord(value: bigint, length: number, little: boolean): Uint8Array {
+function encodeNumber(value: bigint, length: number, little: boolean): Uint8Array {
   const bytes = new Uint8Array(length);
   for (let index = 0; index < length; index++) {
     const shift = BigInt(8 * (little ? index : length - 1 - index));
     bytes[index] = Number((value >> shift) & 0xffn);
   }
   return bytes;
+}
+
+interface PlacedVariable {
+  readonly address: bigint;
+  /** Bytes. */
+  readonly size: number;
+  readonly value: bigint;
+}
+
+/** Boot variables with their addresses; those whose symbol or type the kernel lacks are left out. */
+function placeBootVariables(kernel: Kernel, variables: readonly BootVariable[]): PlacedVariable[] {
+  return variables.flatMap(({ symbol, member, value }) => {
+    const address = kernel.symbols.address(symbol);
+    if (address === undefined) return [];
+    if (!member) return [{ address, size: kernel.bits / 8, value }];
+    const [struct, path] = member;
+    const field = kernel.types?.hasStruct(struct) ? kernel.types.struct(struct).field(path) : undefined;
+    return field ? [{ address: address + BigInt(field.offset), size: field.size, value }] : [];
+  });
 }
 
 /** Segments that belong to the image's own mapping, with their physical addresses; the per-cpu template at 0 is not one. */

@@ -1,32 +1,72 @@
 /** What the guest's own printk wrote: the kernel's words, not ours. */
+import type { StructType } from '../kernel/kernel.js';
 import type { Guest } from './guest.js';
 
-/** Shorter runs of text in the buffer are record headers that happen to be printable. */
-const SHORTEST_TEXT = 8;
+/** As many records as no log buffer of ours has. */
+const MOST_RECORDS = 1 << 16;
+const LONGEST_TEXT = 4096;
 const LARGEST_LOG = 1 << 22;
 
-/**
- * Lines of text in `__log_buf`, oldest first, without prefixes. Works for every record format, since all keep the text
- * itself in one piece; the buffer must have been empty (zero) before.
- */
+/** Lines of the guest's log, oldest first, without prefixes and line ends. */
 export function readLog(guest: Guest): string[] {
-  const symbol = guest.kernel.symbols.get('__log_buf');
-  if (!symbol) return [];
-  const length = Number(symbol.size > 0n && symbol.size <= LARGEST_LOG ? symbol.size : BigInt(1 << 17));
-  const bytes = guest.memory.tryRead(symbol.address, length);
-  if (!bytes) return [];
-  const end = bytes.findLastIndex((byte) => byte !== 0) + 1;
-  return Buffer.from(bytes.buffer, bytes.byteOffset, end)
-    .toString('latin1')
-    .split(/[^\t\x20-\x7e]+/)
-    .filter((text) => text.length >= SHORTEST_TEXT);
+  const { symbols, types } = guest.kernel;
+  const ring = symbols.address('prb');
+  if (ring !== undefined && types?.hasStruct('printk_ringbuffer')) return readRingBuffer(guest, ring);
+  return readPlainLog(guest);
 }
 
 /** The usercopy line that the guest printed; null when there is none. */
 export function usercopyLine(guest: Guest): string | null {
-  for (const text of readLog(guest)) {
-    const at = text.indexOf('usercopy: ');
-    if (at >= 0) return text.slice(at);
+  return readLog(guest).find((line) => line.startsWith('usercopy: ')) ?? null;
+}
+
+/** struct printk_ringbuffer (896fbe20b4e2, 5.10): descriptors, and text blocks that begin with the descriptor's id. */
+function readRingBuffer(guest: Guest, pointer: bigint): string[] {
+  const { memory, kernel } = guest;
+  const types = kernel.types!;
+  const get = (address: bigint, type: StructType, path: string): bigint => {
+    const field = type.field(path);
+    return field ? memory.readUnsigned(address + BigInt(field.offset), field.size) : 0n;
+  };
+  const ring = memory.readWord(pointer);
+  const ringType = types.struct('printk_ringbuffer');
+  const infoType = types.struct('printk_info');
+  const descriptorType = types.struct('prb_desc');
+  const count = Math.min(2 ** Number(get(ring, ringType, 'desc_ring.count_bits') & 31n), MOST_RECORDS);
+  const infos = get(ring, ringType, 'desc_ring.infos');
+  const descriptors = get(ring, ringType, 'desc_ring.descs');
+  const data = get(ring, ringType, 'text_data_ring.data');
+  const dataMask = (1n << (get(ring, ringType, 'text_data_ring.size_bits') & 31n)) - 1n;
+  const records: { sequence: bigint; text: string }[] = [];
+  for (let index = 0; index < count; index++) {
+    const info = infos + BigInt(index * infoType.size);
+    const length = Math.min(Number(get(info, infoType, 'text_len')), LONGEST_TEXT);
+    if (length === 0) continue;
+    const descriptor = descriptors + BigInt(index * descriptorType.size);
+    const begin = get(descriptor, descriptorType, 'text_blk_lpos.begin');
+    const next = get(descriptor, descriptorType, 'text_blk_lpos.next');
+    // A block that would cross the end of the buffer starts over at its beginning.
+    const wraps = (begin & ~dataMask) !== (next & ~dataMask) && (next & dataMask) !== 0n;
+    const block = data + (wraps ? 0n : begin & dataMask);
+    const text = memory.tryRead(block + BigInt(kernel.bits / 8), length);
+    if (text) records.push({ sequence: get(info, infoType, 'seq'), text: Buffer.from(text).toString('latin1') });
   }
-  return null;
+  return records
+    .sort((left, right) => (left.sequence < right.sequence ? -1 : 1))
+    .flatMap(({ text }) => text.split('\n').filter((line) => line !== ''));
+}
+
+/** The built-in guests: lines one after the other in `__log_buf`, up to `log_end`. */
+function readPlainLog(guest: Guest): string[] {
+  const { memory, kernel } = guest;
+  const buffer = kernel.symbols.address('__log_buf');
+  const end = kernel.symbols.address('log_end');
+  if (buffer === undefined || end === undefined) return [];
+  const length = Number(memory.readWord(end));
+  const bytes = length <= LARGEST_LOG ? memory.tryRead(buffer, length) : undefined;
+  if (!bytes) return [];
+  return Buffer.from(bytes)
+    .toString('latin1')
+    .split('\n')
+    .filter((line) => line !== '');
 }

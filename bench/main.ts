@@ -16,7 +16,7 @@ async function main(parameters: readonly string[]): Promise<void> {
     return;
   }
   const unknown = parameters.find((parameter) => parameter !== '--json');
-  if (unknown !== undefined) throw new UsercopyError('bad-input', `bench: expected --json or --help, found ${unknown}`);
+  if (unknown !== undefined) throw new UsercopyError('bad-input', `expected --json or --help, found ${unknown}`);
 
   const groups = [];
   const steps = [

@@ -127,24 +127,22 @@ function findMemblock(kernel: Kernel, image: () => Segment): bigint | null {
   const memoryName = block.offset('memory') + list.offset('name');
   const distance = block.offset('reserved') - block.offset('memory');
   const segment = image();
-  const strings = (text: string): Set<bigint> => {
-    const places = new Set<bigint>();
-    const bytes = Buffer.from(`\0${text}\0`);
-    const buffer = Buffer.from(segment.bytes.buffer, segment.bytes.byteOffset, segment.bytes.length);
-    for (let at = buffer.indexOf(bytes); at >= 0; at = buffer.indexOf(bytes, at + 1)) {
-      places.add(segment.address + BigInt(at + 1));
-    }
-    return places;
-  };
-  const reserved = strings('reserved');
   const words = new WordReader(segment, kernel);
-  for (const name of strings('memory')) {
-    for (const at of words.places(name)) {
-      const other = words.at(at + distance);
-      if (other !== null && reserved.has(other)) return segment.address + BigInt(at - memoryName);
-    }
+  const reserved = stringsEnding(segment, 'reserved');
+  for (const at of words.placesOfAny(stringsEnding(segment, 'memory'))) {
+    const other = words.at(at + distance);
+    if (other !== null && reserved.has(other)) return segment.address + BigInt(at - memoryName);
   }
   return null;
+}
+
+/** Addresses of a text before a NUL: linkers let a string share the end of a longer one. */
+function stringsEnding({ bytes, address }: Segment, text: string): Set<bigint> {
+  const places = new Set<bigint>();
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const wanted = Buffer.from(`${text}\0`);
+  for (let at = buffer.indexOf(wanted); at >= 0; at = buffer.indexOf(wanted, at + 1)) places.add(address + BigInt(at));
+  return places;
 }
 
 /**
@@ -254,6 +252,19 @@ class WordReader {
     const pattern = encodeWord(value, this.#kernel);
     for (let at = buffer.indexOf(pattern); at >= 0; at = buffer.indexOf(pattern, at + 1)) {
       if (at % pattern.length === 0) yield at;
+    }
+  }
+
+  /** Offsets of aligned words that hold one of some addresses, in one pass. */
+  *placesOfAny(values: ReadonlySet<bigint>): Iterable<number> {
+    const { bytes } = this.#segment;
+    const { bits, endian } = this.#kernel;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const little = endian === 'little';
+    const low = bits === 64 && !little ? 4 : 0;
+    const lowHalves = new Set([...values].map((value) => Number(value & 0xffff_ffffn)));
+    for (let at = 0; at + bits / 8 <= bytes.length; at += bits / 8) {
+      if (lowHalves.has(view.getUint32(at + low, little)) && values.has(this.at(at)!)) yield at;
     }
   }
 }

@@ -88,11 +88,13 @@ export function kernelInDump(image: Kernel, located: Located, physical: Physical
 /** More than any kernel image with its data; a larger mapping is not one. */
 const MAXIMUM_IMAGE = 256n << 20n;
 const STEP = 2n << 20n;
+/** Init code and data that were given back lie between the kernel's text and its data. */
+const LARGEST_GAP = 32n << 20n;
 const PAGE = 4096;
 
 /**
- * The mapped memory around a kernel address, as far as the dump holds it without a gap of 2 MiB: the kernel image as it
- * lies in memory. Pages that are not mapped (freed init code) read as zero.
+ * The memory around a kernel address that is mapped as the image is: the kernel image as it lies in memory. Pages that are
+ * not mapped read as zero.
  */
 export function imageSegment(memory: VirtualMemory, inside: bigint, imageOffset: bigint): Segment {
   const belongs = (address: bigint): boolean => {
@@ -104,7 +106,9 @@ export function imageSegment(memory: VirtualMemory, inside: bigint, imageOffset:
   let start = inside & ~(STEP - 1n);
   while (start >= STEP && inside - start < MAXIMUM_IMAGE && belongs(start - STEP)) start -= STEP;
   let end = (inside & ~(STEP - 1n)) + STEP;
-  while (end - start < MAXIMUM_IMAGE && end + STEP <= 1n << 64n && belongs(end)) end += STEP;
+  for (let at = end; at - end < LARGEST_GAP && at - start < MAXIMUM_IMAGE && at + STEP <= 1n << 64n; at += STEP) {
+    if (belongs(at)) end = at + STEP;
+  }
   const bytes = new Uint8Array(Number(end - start));
   for (let at = 0; at < bytes.length; ) {
     const address = start + BigInt(at);

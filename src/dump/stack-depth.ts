@@ -2,7 +2,7 @@
  * How much stack the dumped kernel's own check uses, learnt by running its code in an emulator on a copy of the dump's
  * pages, which are brought in as they are touched. The dump is not changed.
  */
-import type { Engine } from '../engine/engine.js';
+import type { Engine, MemoryFault } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
 import type { StackDepth } from '../guest/stack-depth.js';
 import type { CurrentTaskFound } from './current.js';
@@ -46,27 +46,38 @@ export async function stackDepthOfDump(
   const returnTo = current.stack;
 
   let printed: bigint | null = null;
+  let fault: MemoryFault | null = null;
+  let pages = 0;
   const hooks = [
-    engine.hookMemoryFault(pageIn(engine, dump)),
+    engine.hookMemoryFault((what) => {
+      fault = what;
+      return false;
+    }),
     engine.hookAddress(abort, () => {
       printed = engine.readRegister(registers.arguments[OFFSET_ARGUMENT]!);
       engine.stop();
     }),
   ];
+  /** What the check prints as offset for one byte at `pointer`; null when it does not object. */
   const offsetOf = async (pointer: bigint): Promise<bigint | null> => {
-    printed = null;
     const state: Record<string, bigint> = { [registers.sp]: entry, [registers.fp]: 0n };
     for (const [index, value] of [pointer, 1n, 1n].entries()) state[registers.arguments[index]!] = value;
     if (registers.link !== null) state[registers.link] = returnTo;
-    engine.writeRegisters(state);
-    if (call.pushesReturnAddress) engine.write(entry, encode(returnTo, kernel.bits / 8, kernel.endian === 'little'));
-    const result = await engine.run({ start: check, until: returnTo, timeLimit: TIME_LIMIT });
-    if (result.reason === 'until' || printed !== null) return printed;
-    const why = result.error?.text ?? result.reason;
-    throw new UsercopyError(
-      'guest',
-      `__check_object_size in the dump: expected it to return or to refuse, but it ended at 0x${result.pc.toString(16)}: ${why}`,
-    );
+    for (;;) {
+      printed = null;
+      fault = null;
+      engine.writeRegisters(state);
+      if (call.pushesReturnAddress) engine.write(entry, encode(returnTo, kernel.bits / 8, kernel.endian === 'little'));
+      const result = await engine.run({ start: check, until: returnTo, timeLimit: TIME_LIMIT });
+      if (result.reason === 'until' || printed !== null) return printed;
+      // The page is brought in between two runs: a page that is mapped inside the hook does not always end the fault.
+      if (fault !== null && pages++ < MAXIMUM_PAGES && bringInAll(engine, dump, fault)) continue;
+      const why = result.error?.text ?? result.reason;
+      throw new UsercopyError(
+        'guest',
+        `__check_object_size in the dump: expected it to return or to refuse, but it ended at 0x${result.pc.toString(16)}: ${why}`,
+      );
+    }
   };
   try {
     variant.prepare(engine);
@@ -99,14 +110,11 @@ function enterTask(engine: Engine, dump: Dump, task: CurrentTaskFound): void {
   if (base !== null && base !== undefined) engine.writeRegister(current.base, base);
 }
 
-function pageIn(engine: Engine, dump: Dump) {
-  let pages = 0;
-  return ({ address, size, protection }: { address: bigint; size: number; protection: boolean }): boolean => {
-    if (protection || ++pages > MAXIMUM_PAGES) return false;
-    const first = bringIn(engine, dump, address);
-    // An access across two pages faults for the one that is missing.
-    return bringIn(engine, dump, address + BigInt(Math.max(size, 1) - 1)) || first;
-  };
+/** Brings in what an access lacked: two pages when it crosses from one to the next. False when that changes nothing. */
+function bringInAll(engine: Engine, dump: Dump, { address, size, protection }: MemoryFault): boolean {
+  if (protection) return false;
+  const first = bringIn(engine, dump, address);
+  return bringIn(engine, dump, address + BigInt(Math.max(size, 1) - 1)) || first;
 }
 
 /** Maps a copy of the page at `address`; false when it is there already or the dump does not have it. */

@@ -1,0 +1,172 @@
+/** The machine's own apt with state of its own: no root, nothing installed, signatures checked as always. */
+import { execFile } from 'node:child_process';
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { promisify } from 'node:util';
+import { UsercopyError } from '../errors.js';
+
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const MAIN = 'http://deb.debian.org/debian';
+const SECURITY = 'http://deb.debian.org/debian-security';
+const QUERY_LIMIT = 60_000;
+const UPDATE_LIMIT = 180_000;
+const DOWNLOAD_LIMIT = 900_000;
+const OUTPUT_LIMIT = 64 << 20;
+
+export interface PackageVersion {
+  readonly name: string;
+  readonly version: string;
+  /** Names in its Depends field. */
+  readonly depends: readonly string[];
+}
+
+export class PrivateApt {
+  private constructor(
+    readonly directory: string,
+    readonly options: readonly string[],
+    readonly what: string,
+  ) {}
+
+  /**
+   * Downloads the package index of a suite and its security suite into `directory`.
+   * Errors: `missing-dependency` without apt, Debian's keys or a reachable mirror.
+   */
+  static async open(directory: string, architecture: string, suite: string): Promise<PrivateApt> {
+    const keys = await fs.access(KEYRING).then(
+      () => true,
+      () => false,
+    );
+    if (!keys)
+      throw new UsercopyError(
+        'missing-dependency',
+        `Debian's archive keys: expected ${KEYRING}, found no such file; install the package debian-archive-keyring, or give a kernel image of your own`,
+      );
+    const mirrors = await systemMirrors();
+    const sources = [`${mirrors.main} ${suite}`, `${mirrors.security} ${suite}-security`];
+    await fs.mkdir(path.join(directory, 'lists', 'partial'), { recursive: true });
+    await fs.mkdir(path.join(directory, 'cache', 'archives', 'partial'), { recursive: true });
+    const list = path.join(directory, 'sources.list');
+    await fs.writeFile(list, sources.map((source) => `deb [signed-by=${KEYRING}] ${source} main\n`).join(''));
+    const status = path.join(directory, 'status');
+    await fs.writeFile(status, '');
+    const options = [
+      `Dir::Etc::sourcelist=${list}`,
+      'Dir::Etc::sourceparts=/dev/null',
+      `Dir::State::Lists=${path.join(directory, 'lists')}`,
+      `Dir::State::status=${status}`,
+      `Dir::Cache=${path.join(directory, 'cache')}`,
+      `APT::Architecture=${architecture}`,
+      `APT::Architectures=${architecture}`,
+      'Acquire::Languages=none',
+      'Acquire::Retries=1',
+      'Acquire::http::Timeout=20',
+      ...(process.getuid?.() === 0 ? ['APT::Sandbox::User=root'] : []),
+    ].flatMap((option) => ['-o', option]);
+    const apt = new PrivateApt(directory, options, `${suite} for ${architecture}`);
+    // Exit code 100 also means that one of several indexes is missing: what counts is whether packages are known.
+    const update = await run('apt-get', ['-q', ...options, 'update'], directory, UPDATE_LIMIT);
+    const lists = await fs.readdir(path.join(directory, 'lists'));
+    if (!lists.some((name) => name.includes('_Packages')))
+      throw new UsercopyError(
+        'missing-dependency',
+        `Debian's package index of ${apt.what}: expected an answer from ${mirrors.main}, found: ${lastLine(update.output)}; check the network, or give a kernel image of your own`,
+      );
+    return apt;
+  }
+
+  /** Every version of a package that is offered, newest first. */
+  async versions(name: string): Promise<PackageVersion[]> {
+    const { output } = await run('apt-cache', [...this.options, 'show', name], this.directory, QUERY_LIMIT);
+    return output
+      .split(/\n\n+/)
+      .filter((stanza) => field(stanza, 'Package') === name)
+      .map((stanza) => ({
+        name,
+        version: field(stanza, 'Version'),
+        depends: field(stanza, 'Depends')
+          .split(/[,|]/)
+          .map((dependency) => dependency.trim().split(' ')[0] ?? ''),
+      }));
+  }
+
+  /** Names of packages that match a regular expression. */
+  async names(pattern: string): Promise<string[]> {
+    const search = ['search', '--names-only', pattern];
+    const { output } = await run('apt-cache', [...this.options, ...search], this.directory, QUERY_LIMIT);
+    return output.split('\n').flatMap((line) => line.split(' ')[0] || []);
+  }
+
+  /** Downloads a package's newest version; its path, or null with the reason when the mirror does not have it. */
+  async download(name: string): Promise<{ readonly path: string | null; readonly reason: string }> {
+    const before = new Set(await fs.readdir(this.directory));
+    const { output } = await run('apt-get', ['-q', ...this.options, 'download', name], this.directory, DOWNLOAD_LIMIT);
+    const file = (await fs.readdir(this.directory)).find((entry) => entry.endsWith('.deb') && !before.has(entry));
+    return { path: file === undefined ? null : path.join(this.directory, file), reason: lastLine(output) };
+  }
+}
+
+/** Unpacks the part of a .deb below `./boot` into `directory`. */
+export async function unpackBoot(deb: string, directory: string): Promise<void> {
+  const { output, failed } = await run(
+    'sh',
+    ['-c', 'dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" ./boot', 'sh', deb, directory],
+    directory,
+    DOWNLOAD_LIMIT,
+  );
+  if (failed)
+    throw new UsercopyError(
+      'missing-dependency',
+      `${deb}: expected dpkg-deb and tar to unpack it, found: ${lastLine(output)}`,
+    );
+}
+
+/** The mirrors that the machine uses, where it is a Debian; else Debian's own. */
+async function systemMirrors(): Promise<{ main: string; security: string }> {
+  const targets = ['indextargets', '--format', '$(SITE)', 'Created-By: Packages'];
+  const { output } = await run('apt-get', targets, '/', QUERY_LIMIT);
+  const sites = output.split('\n').map((line) => line.trim().replace(/\/$/, ''));
+  return {
+    main: sites.find((site) => /^https?:\/\/.*\/debian$/.test(site)) ?? MAIN,
+    security: sites.find((site) => /^https?:\/\/.*\/debian-security$/.test(site)) ?? SECURITY,
+  };
+}
+
+/** Runs a program to its end; its output and whether it failed. A missing program is a `missing-dependency` error. */
+async function run(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  timeout: number,
+): Promise<{ output: string; failed: boolean }> {
+  const options = { cwd, timeout, maxBuffer: OUTPUT_LIMIT, env: { ...process.env, LC_ALL: 'C' } };
+  try {
+    const { stdout, stderr } = await promisify(execFile)(program, args, options);
+    return { output: stderr + stdout, failed: false };
+  } catch (error) {
+    const { code, stdout, stderr, killed } = error as NodeJS.ErrnoException & {
+      stdout?: string;
+      stderr?: string;
+      killed?: boolean;
+    };
+    if (code === 'ENOENT')
+      throw new UsercopyError(
+        'missing-dependency',
+        `${program}: expected the package tools of Debian or Ubuntu, found none; give a kernel image of your own instead`,
+      );
+    const output = `${stdout ?? ''}\n${stderr ?? ''}`;
+    return { output: killed ? `${output}\nno end after ${timeout / 1000} s` : output, failed: true };
+  }
+}
+
+function field(stanza: string, name: string): string {
+  return new RegExp(`^${name}: (.*)$`, 'm').exec(stanza)?.[1] ?? '';
+}
+
+function lastLine(output: string): string {
+  const lines = output.split('\n').filter((line) => line.trim() !== '');
+  return (
+    lines.findLast((line) => line.startsWith('E:') || line.startsWith('Err:')) ??
+    lines.at(-1) ??
+    'nothing'
+  ).trim();
+}

@@ -1,0 +1,41 @@
+/** A kernel's configuration: from a file, or from the image itself (CONFIG_IKCONFIG, kernel/configs.c). */
+import type { KernelConfig } from './kernel.js';
+import { decompress } from './payload/decompress.js';
+
+const START = Buffer.from('IKCFG_ST', 'latin1');
+/** Largest configuration that is believed, unpacked; bytes. */
+const LIMIT = 8 << 20;
+
+/** Reads the lines of a `.config`. */
+export function parseConfig(text: string): KernelConfig {
+  const values = new Map<string, string>();
+  for (const match of text.matchAll(/^CONFIG_(\w+)=(.*)$/gm)) {
+    const value = match[2]!.trim();
+    values.set(match[1]!, value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value);
+  }
+  const get = (name: string) => values.get(name.replace(/^CONFIG_/, ''));
+  return {
+    get,
+    enabled(name) {
+      const value = get(name);
+      return value === 'y' || value === 'm';
+    },
+  };
+}
+
+/** Reads a configuration file, plain or compressed. */
+export async function readConfig(bytes: Uint8Array): Promise<KernelConfig> {
+  const unpacked = await decompress(bytes, 0, LIMIT);
+  return parseConfig(Buffer.from(unpacked?.bytes ?? bytes.subarray(0, LIMIT)).toString('latin1'));
+}
+
+/** The configuration inside an image; null where it was not built in. */
+export async function findConfig(bytes: Uint8Array): Promise<KernelConfig | null> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = buffer.indexOf(START); at >= 0; at = buffer.indexOf(START, at + 1)) {
+    // The kernel's own code compares with the marker nowhere; scripts/extract-ikconfig may still be quoted in data.
+    if (buffer[at + START.length] !== 0x1f || buffer[at + START.length + 1] !== 0x8b) continue;
+    return readConfig(buffer.subarray(at + START.length));
+  }
+  return null;
+}

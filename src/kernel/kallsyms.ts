@@ -1,0 +1,377 @@
+/**
+ * The kernel's own compressed symbol table, found in an image that has no other (scripts/kallsyms.c writes it).
+ *
+ *     up to 6.4   addresses | offsets, relative_base; num_syms; names; markers; [seqs_of_names]; token_table; token_index
+ *     from 6.5    num_syms; names; markers; token_table; token_index; offsets, relative_base; seqs_of_names
+ *                 (404bad70fcf7 "kallsyms: change the output order")
+ *
+ * Absolute addresses up to 4.5 and where no relative base was configured; relative ones from 4.6 (2213e9a66bb8).
+ * Markers are words up to 4.19 and 32 bits later (80ffbaa5b1bd). Names longer than 127 have a two-byte length from 6.1
+ * (73bbb94466fd). The anchor is the token table: its 256 strings hold every character that names use, so the digits stand
+ * in a row, and the index behind it proves the find.
+ */
+import { badInput } from '../errors.js';
+import type { Bits, Endian, SymbolTable } from './kernel.js';
+import { CompactSymbolTable } from './symbols.js';
+
+const TOKENS = 256;
+const SYMBOLS_PER_MARKER = 256;
+/** More symbols than any kernel has; bounds the work on a hostile image. */
+const MOST_SYMBOLS = 4_000_000;
+const LONGEST_NAME = 1024;
+const DIGITS = Buffer.from('0\u00001\u00002\u00003\u00004\u00005\u00006\u00007\u00008\u00009\u0000', 'latin1');
+
+/** Where the parts of the table stand in the image; byte offsets. */
+export interface KallsymsLayout {
+  readonly count: number;
+  readonly names: number;
+  readonly tokenTable: number;
+  readonly tokenIndex: number;
+  readonly addresses:
+    | { readonly kind: 'absolute'; readonly at: number }
+    | {
+        readonly kind: 'relative';
+        readonly offsets: number;
+        readonly relativeBase: number;
+        /** Non-negative offsets are absolute (per-cpu) values, negative ones count from the base (x86_64 with SMP). */
+        readonly absolutePerCpu: boolean;
+      };
+}
+
+/** Looks for the table in raw memory; null when there is none. */
+export function findKallsyms(bytes: Uint8Array, bits: Bits, endian: Endian): KallsymsLayout | null {
+  const image = new ImageReader(bytes, bits, endian);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = buffer.indexOf(DIGITS); at >= 0; at = buffer.indexOf(DIGITS, at + 1)) {
+    const tokens = tokensAround(image, at);
+    if (tokens === null) continue;
+    const names = namesBefore(image, tokens.table);
+    if (names === null) continue;
+    const addresses = findAddresses(image, names.countAt, names.count, tokens.index + TOKENS * 2);
+    if (addresses === null) continue;
+    return { count: names.count, names: names.at, tokenTable: tokens.table, tokenIndex: tokens.index, addresses };
+  }
+  return null;
+}
+
+/**
+ * Decodes the table.
+ * @param relativeBase the base that the image should hold, when the word in it is only set by a relocation
+ */
+export function readKallsyms(
+  bytes: Uint8Array,
+  layout: KallsymsLayout,
+  bits: Bits,
+  endian: Endian,
+  relativeBase?: bigint,
+): SymbolTable {
+  const image = new ImageReader(bytes, bits, endian);
+  const decoded = decodeNames(image, layout);
+  return new CompactSymbolTable(
+    'kallsyms',
+    inAddressOrder({ ...decoded, addresses: decodeAddresses(image, layout, relativeBase), sizes: null }),
+  );
+}
+
+interface Arrays {
+  readonly addresses: BigUint64Array;
+  readonly sizes: null;
+  readonly types: Uint8Array;
+  readonly names: Uint8Array;
+  readonly nameStarts: Uint32Array;
+}
+
+/** The string table whose entry for '0' is at `zero`, proven by the index that follows it. */
+function tokensAround(image: ImageReader, zero: number): { table: number; index: number } | null {
+  const { bytes } = image;
+  let end = zero;
+  for (let token = 0x30; token < TOKENS; token++) {
+    end = bytes.indexOf(0, end) + 1;
+    if (end === 0 || end - zero > TOKENS * 64) return null;
+  }
+  for (const alignment of [4, 8]) {
+    const index = alignUp(end, alignment);
+    if (index + TOKENS * 2 > bytes.length || image.uint16(index) !== 0) continue;
+    const table = zero - image.uint16(index + 0x30 * 2);
+    if (table < 0) continue;
+    let right = true;
+    for (let token = 1; token < TOKENS && right; token++) {
+      const start = table + image.uint16(index + token * 2);
+      const previous = table + image.uint16(index + token * 2 - 2);
+      right = start > previous && start < end && bytes[start - 1] === 0;
+    }
+    if (right) return { table, index };
+  }
+  return null;
+}
+
+/** Markers, names and the count of symbols, backwards from the token table. */
+function namesBefore(image: ImageReader, tokenTable: number): { at: number; countAt: number; count: number } | null {
+  for (const width of image.bits === 64 ? [4, 8] : [4]) {
+    // Marker k is where symbol 256 k starts: ascending, from 0. Sequence numbers, if any, are between them and the tokens.
+    const read = (at: number) => (width === 4 ? image.uint32(at) : image.wordAsNumber(at));
+    const lowest = Math.max(width, tokenTable - 3 * MOST_SYMBOLS);
+    let run = 0;
+    for (let at = (tokenTable - width) & ~(width - 1); at >= lowest; at -= width) {
+      const step = read(at) - read(at - width);
+      if (step >= SYMBOLS_PER_MARKER && step <= SYMBOLS_PER_MARKER * LONGEST_NAME) run++;
+      else if (run > 0 && read(at) === 0) {
+        const found = namesUnder(image, at, run + 1, read);
+        if (found !== null) return found;
+        run = 0;
+      } else run = 0;
+    }
+  }
+  return null;
+}
+
+/** The names that end before the markers at `markers`, checked against every marker. */
+function namesUnder(
+  image: ImageReader,
+  markers: number,
+  markerCount: number,
+  read: (at: number) => number,
+): { at: number; countAt: number; count: number } | null {
+  const width = read(markers + 4) === 0 ? 8 : 4;
+  const lastMarker = read(markers + (markerCount - 1) * width);
+  const highest = markers - lastMarker;
+  const lowest = Math.max(8, highest - SYMBOLS_PER_MARKER * 132);
+  for (let at = highest & ~3; at >= lowest; at -= 4) {
+    for (const countAt of [at - 8, at - 4]) {
+      const count = image.uint32(countAt);
+      if (count <= (markerCount - 1) * SYMBOLS_PER_MARKER || count > markerCount * SYMBOLS_PER_MARKER) continue;
+      if (namesFit(image, at, count, markers, width, read)) {
+        const quad = image.bits === 64 && countAt === at - 4 && image.uint32(at - 8) === 0;
+        return { at, countAt: quad ? at - 8 : countAt, count };
+      }
+    }
+  }
+  return null;
+}
+
+function namesFit(
+  image: ImageReader,
+  names: number,
+  count: number,
+  markers: number,
+  width: number,
+  read: (at: number) => number,
+): boolean {
+  let at = names;
+  for (let symbol = 0; symbol < count; symbol++) {
+    if (symbol % SYMBOLS_PER_MARKER === 0 && at - names !== read(markers + (symbol / SYMBOLS_PER_MARKER) * width))
+      return false;
+    const { length, start } = image.nameLength(at);
+    at = start + length;
+    if (length === 0 || at > markers) return false;
+  }
+  return markers - at < 8;
+}
+
+function findAddresses(
+  image: ImageReader,
+  countAt: number,
+  count: number,
+  tokensEnd: number,
+): KallsymsLayout['addresses'] | null {
+  const word = image.bits / 8;
+  const before = countAt - word;
+  const candidates: KallsymsLayout['addresses'][] = [];
+  for (const [offsets, relativeBase] of [
+    [alignUp(tokensEnd, word), alignUp(alignUp(tokensEnd, word) + count * 4, word)],
+    [before - alignUp(count * 4, word), before],
+    // Up to 4.19 num_syms could follow without padding of its own.
+    [(before & ~(word - 1)) - alignUp(count * 4, word), before & ~(word - 1)],
+  ] as const) {
+    if (offsets < 0 || relativeBase + word > image.bytes.length) continue;
+    for (const absolutePerCpu of [false, true])
+      candidates.push({ kind: 'relative', offsets, relativeBase, absolutePerCpu });
+  }
+  const absolute = (countAt & ~(word - 1)) - count * word;
+  if (absolute >= 0) candidates.push({ kind: 'absolute', at: absolute });
+  let best: KallsymsLayout['addresses'] | null = null;
+  // Symbols are written in address order; a few strays are allowed, a wrong guess has tens of thousands.
+  let fewest = count / 100;
+  for (const candidate of candidates) {
+    const disorder = countDisorder(image, candidate, count, fewest);
+    if (disorder < fewest) {
+      best = candidate;
+      fewest = disorder;
+    }
+  }
+  return best;
+}
+
+/** How often an address is below the one before it; relative to a base of 0. */
+function countDisorder(
+  image: ImageReader,
+  addresses: KallsymsLayout['addresses'],
+  count: number,
+  most: number,
+): number {
+  let disorder = 0;
+  let previous = Number.NEGATIVE_INFINITY;
+  let different = 0;
+  for (let symbol = 0; symbol < count && disorder <= most; symbol++) {
+    let value: number;
+    if (addresses.kind === 'absolute') value = image.wordAsNumber(addresses.at + symbol * (image.bits / 8));
+    else {
+      value = image.uint32(addresses.offsets + symbol * 4);
+      if (addresses.absolutePerCpu) value = value < 0x80000000 ? value : 2 ** 33 - value;
+    }
+    if (value < previous) disorder++;
+    else if (value > previous) different++;
+    previous = value;
+  }
+  // A run of zeros is in order too.
+  return different < count / 4 ? count : disorder;
+}
+
+function decodeAddresses(image: ImageReader, layout: KallsymsLayout, given: bigint | undefined): BigUint64Array {
+  const addresses = new BigUint64Array(layout.count);
+  const table = layout.addresses;
+  if (table.kind === 'absolute') {
+    for (let i = 0; i < layout.count; i++) addresses[i] = image.word(table.at + i * (image.bits / 8));
+    return addresses;
+  }
+  const base = given ?? image.word(table.relativeBase);
+  const mask = (1n << BigInt(image.bits)) - 1n;
+  // High and low half apart: a BigInt for every symbol would take most of the time.
+  const baseHigh = Number(base >> 32n);
+  const baseLow = Number(base & 0xffffffffn);
+  const halves = new Uint32Array(addresses.buffer);
+  for (let i = 0; i < layout.count; i++) {
+    const offset = image.uint32(table.offsets + i * 4);
+    let low: number;
+    let high: number;
+    if (table.absolutePerCpu && offset < 0x80000000) {
+      low = offset;
+      high = 0;
+    } else {
+      low = baseLow + (table.absolutePerCpu ? 2 ** 32 - offset - 1 : offset);
+      high = baseHigh + (low >= 2 ** 32 ? 1 : 0);
+    }
+    halves[2 * i] = low;
+    halves[2 * i + 1] = mask === 0xffffffffn ? 0 : high;
+  }
+  return addresses;
+}
+
+function decodeNames(
+  image: ImageReader,
+  layout: KallsymsLayout,
+): { types: Uint8Array; names: Uint8Array; nameStarts: Uint32Array } {
+  const { bytes } = image;
+  const tokenStarts = new Uint32Array(TOKENS);
+  const tokenEnds = new Uint32Array(TOKENS);
+  for (let token = 0; token < TOKENS; token++) {
+    tokenStarts[token] = layout.tokenTable + image.uint16(layout.tokenIndex + token * 2);
+    tokenEnds[token] = bytes.indexOf(0, tokenStarts[token]);
+  }
+  const types = new Uint8Array(layout.count);
+  const nameStarts = new Uint32Array(layout.count + 1);
+  let names = new Uint8Array(layout.count * 32);
+  let out = 0;
+  let at = layout.names;
+  for (let symbol = 0; symbol < layout.count; symbol++) {
+    nameStarts[symbol] = out;
+    const { length, start } = image.nameLength(at);
+    at = start + length;
+    if (out + LONGEST_NAME > names.length) {
+      const larger = new Uint8Array(names.length * 2 + LONGEST_NAME);
+      larger.set(names);
+      names = larger;
+    }
+    let first = true;
+    const limit = out + LONGEST_NAME;
+    for (let i = start; i < at; i++) {
+      const token = bytes[i]!;
+      let from = tokenStarts[token]!;
+      const to = tokenEnds[token]!;
+      if (first && from < to) {
+        types[symbol] = bytes[from++]!;
+        first = false;
+      }
+      while (from < to && out < limit) names[out++] = bytes[from++]!;
+    }
+  }
+  nameStarts[layout.count] = out;
+  return { types, names: names.slice(0, out), nameStarts };
+}
+
+/** The kernel's order is by address already, but for a few absolute symbols. */
+function inAddressOrder(arrays: Arrays): Arrays {
+  const { addresses, types, names, nameStarts } = arrays;
+  let sorted = true;
+  for (let i = 1; i < addresses.length && sorted; i++) sorted = addresses[i]! >= addresses[i - 1]!;
+  if (sorted) return arrays;
+  const order = Array.from(addresses.keys());
+  order.sort((a, b) => (addresses[a]! < addresses[b]! ? -1 : addresses[a]! > addresses[b]! ? 1 : a - b));
+  const starts = new Uint32Array(nameStarts.length);
+  const text = new Uint8Array(names.length);
+  let out = 0;
+  for (const [to, from] of order.entries()) {
+    starts[to] = out;
+    const name = names.subarray(nameStarts[from]!, nameStarts[from + 1]!);
+    text.set(name, out);
+    out += name.length;
+  }
+  starts[addresses.length] = out;
+  return {
+    addresses: BigUint64Array.from(order, (from) => addresses[from]!),
+    sizes: null,
+    types: Uint8Array.from(order, (from) => types[from]!),
+    names: text,
+    nameStarts: starts,
+  };
+}
+
+function alignUp(value: number, alignment: number): number {
+  return Math.ceil(value / alignment) * alignment;
+}
+
+class ImageReader {
+  readonly #view: DataView;
+  readonly #little: boolean;
+
+  constructor(
+    readonly bytes: Uint8Array,
+    readonly bits: Bits,
+    endian: Endian,
+  ) {
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#little = endian === 'little';
+  }
+
+  uint16(at: number): number {
+    return this.#view.getUint16(at, this.#little);
+  }
+
+  uint32(at: number): number {
+    return this.#view.getUint32(at, this.#little);
+  }
+
+  word(at: number): bigint {
+    if (this.bits === 32) return BigInt(this.uint32(at));
+    return this.#view.getBigUint64(at, this.#little);
+  }
+
+  /** A word as a double: signed where it has 64 bits, so that addresses of the upper half keep their low bits. */
+  wordAsNumber(at: number): number {
+    if (this.bits === 32) return this.uint32(at);
+    const [high, low] = this.#little ? [at + 4, at] : [at, at + 4];
+    return (this.uint32(high) | 0) * 2 ** 32 + this.uint32(low);
+  }
+
+  /** Length of the name at `at`, in tokens, and where its tokens start. */
+  nameLength(at: number): { length: number; start: number } {
+    const first = this.bytes[at] ?? 0;
+    if (first < 0x80) return { length: first, start: at + 1 };
+    return { length: (first & 0x7f) | ((this.bytes[at + 1] ?? 0) << 7), start: at + 2 };
+  }
+}
+
+/** The error for an image that should have a table. */
+export function noKallsyms(where: string): Error {
+  return badInput(where, 'a symbol table (kallsyms or .symtab)', 'none that can be read');
+}

@@ -1,0 +1,36 @@
+/** bzip2 through `seek-bzip`. */
+import { badInput } from '../../errors.js';
+import { OutputBuffer } from './output.js';
+
+const WHERE = 'bzip2 payload';
+
+/** The part of `seek-bzip` that is used; it comes without types. */
+interface SeekBzip {
+  decode(input: Uint8Array, output: { writeByte(byte: number): void; flush(): void }): void;
+}
+
+export function isBzip2(bytes: Uint8Array, offset: number): boolean {
+  const level = bytes[offset + 3] ?? 0;
+  const isBlock = bytes[offset + 4] === 0x31 && bytes[offset + 5] === 0x41 && bytes[offset + 6] === 0x59;
+  return bytes[offset] === 0x42 && bytes[offset + 1] === 0x5a && bytes[offset + 2] === 0x68 && level >= 0x31 && isBlock;
+}
+
+/** Unpacks the first stream at the start of `bytes`. Errors: corrupt or truncated data, more than `limit` bytes. */
+export async function decompressBzip2(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
+  const name = 'seek-bzip';
+  const library = ((await import(name)) as { default: SeekBzip }).default;
+  const output = new OutputBuffer(WHERE, limit, bytes.length * 5);
+  try {
+    library.decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), {
+      writeByte(byte) {
+        if (output.length === output.bytes.length) output.grow(output.length + 1);
+        output.bytes[output.length++] = byte;
+      },
+      flush() {},
+    });
+  } catch (error) {
+    if (error instanceof Error && error.name === 'UsercopyError') throw error;
+    throw badInput(WHERE, 'a well-formed stream', `corrupt data (${error instanceof Error ? error.message : error})`);
+  }
+  return output.finish();
+}

@@ -1,0 +1,43 @@
+/** LZMA ("lzma alone") through `lzma1`. */
+import { badInput } from '../../errors.js';
+
+const WHERE = 'LZMA payload';
+const HEADER_SIZE = 13;
+/** Kernels shrink to a fifth at best; the library cannot be stopped, so its output is bounded by this times the input. */
+const HIGHEST_RATIO = 64;
+
+/** The part of `lzma1` that is used; its own types are TypeScript sources, which a strict compiler would check. */
+interface Lzma1 {
+  decompress(bytes: Uint8Array): Uint8Array;
+}
+
+/** No magic exists: properties lc=3 lp=0 pb=2, a power of two as dictionary size, a size that is unknown or small. */
+export function isLzma(bytes: Uint8Array, offset: number): boolean {
+  if (offset + HEADER_SIZE > bytes.length || bytes[offset] !== 0x5d) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset);
+  const dictionary = view.getUint32(1, true);
+  const size = view.getBigUint64(5, true);
+  return (
+    dictionary >= 4096 && (dictionary & (dictionary - 1)) === 0 && (size === 0xffffffffffffffffn || size < 1n << 32n)
+  );
+}
+
+/** Unpacks a stream at the start of `bytes`. Errors: corrupt data, more than `limit` bytes. */
+export async function decompressLzma(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
+  const name = 'lzma1';
+  const library = (await import(name)) as Lzma1;
+  const most = Math.min(limit, bytes.length * HIGHEST_RATIO + (1 << 16));
+  const copy = bytes.slice();
+  const view = new DataView(copy.buffer);
+  const size = view.getBigUint64(5, true);
+  if (size === 0xffffffffffffffffn) view.setBigUint64(5, BigInt(most + 1), true);
+  else if (size > BigInt(most)) throw badInput(WHERE, `at most ${most} bytes when unpacked`, `${size}`);
+  let unpacked: Uint8Array;
+  try {
+    unpacked = Uint8Array.from(library.decompress(copy));
+  } catch (error) {
+    throw badInput(WHERE, 'a well-formed stream', `corrupt data (${error instanceof Error ? error.message : error})`);
+  }
+  if (unpacked.length > most) throw badInput(WHERE, `at most ${most} bytes when unpacked`, 'more');
+  return unpacked;
+}

@@ -1,0 +1,34 @@
+/** A kernel's version, from the line that it greets with (`linux_banner`, init/version.c). */
+import type { KernelVersion } from './kernel.js';
+
+const PREFIX = Buffer.from('Linux version ', 'latin1');
+const LONGEST_BANNER = 1024;
+
+/** The version of an image without a banner: a guest of our own. */
+export const NO_VERSION: KernelVersion = { banner: null, release: '', major: 0, minor: 0, patch: 0 };
+
+/**
+ * Reads a banner. Distributions keep the first release's number in the release (`6.1.0-50-amd64`) and tell the source's own
+ * further back: Debian `Debian 6.1.176-1`, Ubuntu `(Ubuntu 5.15.0-100.110-generic 5.15.143)`.
+ */
+export function parseBanner(banner: string): KernelVersion | null {
+  const match = /^Linux version ((\d{1,3})\.(\d{1,5})(?:\.(\d{1,5}))?\S*)/.exec(banner);
+  if (match === null) return null;
+  const [, release, major, minor, patch] = match as unknown as [string, string, string, string, string?];
+  const source =
+    new RegExp(`Debian ${major}\\.${minor}\\.(\\d+)`).exec(banner) ??
+    new RegExp(`\\(Ubuntu \\S+ ${major}\\.${minor}\\.(\\d+)\\)`).exec(banner);
+  return { banner, release, major: Number(major), minor: Number(minor), patch: Number(source?.[1] ?? patch ?? 0) };
+}
+
+/** The first banner in raw memory. */
+export function findBanner(bytes: Uint8Array): KernelVersion | null {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = buffer.indexOf(PREFIX); at >= 0; at = buffer.indexOf(PREFIX, at + 1)) {
+    const end = buffer.subarray(at, at + LONGEST_BANNER).findIndex((byte) => byte === 0 || byte === 10);
+    if (end < 0) continue;
+    const version = parseBanner(buffer.toString('latin1', at, at + end));
+    if (version !== null) return version;
+  }
+  return null;
+}

@@ -223,8 +223,9 @@ export class Context {
 
   regions: u32;
   regionCount: u32;
-  /** The region of the last hit. */
+  /** The regions of the last hit and of the one before. */
   lastRegion: u32;
+  previousRegion: u32;
   declaredStacks: u32;
   declaredStackCount: u32;
   declaredKmaps: u32;
@@ -255,6 +256,8 @@ export class Context {
   sectionMapFlags: u64;
   sectionMap: u32;
   sectionExtreme: u32;
+  /** log2 of SECTIONS_PER_ROOT. */
+  sectionRootShift: u32;
   sectionSizeBits: u32;
   physicalAddressBits: u32;
   sectionUsage: u32;
@@ -279,6 +282,8 @@ export class Context {
   slabMask: u64;
   slabValue: u64;
   orderMask: u64;
+  /** Where the fields of a head page that are always read end. */
+  pageFieldsEnd: u32;
   pageFlags: u32;
   compoundHead: u32;
   /** The field that says "slab": the flags, or `page_type`. */
@@ -287,6 +292,8 @@ export class Context {
   slabCache: u32;
   slabMem: u32;
 
+  /** Where the fields of a kmem_cache end. */
+  cacheFieldsEnd: u32;
   cacheSize: u32;
   cacheObjectSize: u32;
   cacheUseroffset: u32;
@@ -328,7 +335,7 @@ export class Context {
 
   /** 0, or the `Unreadable` that ended the check, and its address. The first one is kept. */
   fault: u32;
-  /** Set by `frameOf()`: the struct page of page frame `pageBaseFrame` is at `pageBase`. */
+  /** Set by `pageOf()`: the struct page of page frame `pageBaseFrame` is at `pageBase`. */
   pageBaseFrame: u64;
   faultAddress: u64;
   pageBase: u64;
@@ -339,6 +346,14 @@ export class Context {
   pageCma: u8;
   /** Where `host.read` puts its bytes. */
   scratch: u64;
+
+  /** The copy that `isOutermost()` let through last: its request (0: none), stack pointer, both addresses and bytes. */
+  outerStackPointer: u64;
+  outerKernel: u64;
+  outerUser: u64;
+  outerSize: u64;
+  outerRequest: u32;
+  outerReserved: u32;
 }
 
 /** Bytes of the context with the statistics behind it: a u64 for each verdict and direction (from_user first). */

@@ -1,6 +1,7 @@
-/** What the module exports: two functions, and the numbers that the other side needs. */
+/** What the module exports: three functions, and the numbers that the other side needs. */
 import { Context, Request } from './context';
 import { judgeRequest } from './check';
+import { isOutermost } from './nesting';
 import { VerdictRange } from './verdict';
 
 export {
@@ -31,6 +32,11 @@ export { Acceptance, Refusal, Unreadable, VerdictRange } from './verdict';
 export function check(context: usize, request: usize): u32 {
   const code = judgeRequest(changetype<Context>(context), changetype<Request>(request));
   return code < <u32>VerdictRange.FIRST_NOTEWORTHY ? 0 : code;
+}
+
+/** The same, for hooks on functions that call each other: a copy inside another is passed over, uncounted. */
+export function checkOutermost(context: usize, request: usize): u32 {
+  return isOutermost(changetype<Context>(context), changetype<Request>(request)) ? check(context, request) : 0;
 }
 
 /** Judges `count` consecutive requests and gives how many of them deserve a look. */

@@ -198,7 +198,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       `kernel ${kernel.version.release}: expected a symbol among ${expected}, found none to hook`,
     );
   }
-    const hooks: Hook[] = [];
+  const hooks: Hook[] = [];
   const hooked = new Map<bigint, string>();
   for (const entry of entries) {
     const address = kernel.symbols.address(entry.symbol)!;
@@ -216,7 +216,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
         requestOffset,
         contextOffset: check.contextOffset,
         registers: requestRegisters(entry, variant),
-        judge: check.judgeExport,
+        judge: judge === 'all' ? check.judgeOutermostExport : check.judgeExport,
         onVerdict: () => report(entry, requestOffset),
       }),
     );

@@ -96,6 +96,12 @@ async function compile(bytes: Uint8Array): Promise<WebAssembly.Module> {
 type Judge = (context: number, request: number) => number;
 type JudgeBatch = (context: number, requests: number, count: number) => number;
 
+interface Exports {
+  readonly check: Judge;
+  readonly checkOutermost: Judge;
+  readonly checkBatch: JudgeBatch;
+}
+
 export class Check {
   /** Order of the request's u64 fields, for hooks. */
   static readonly requestFields = REQUEST_FIELDS;
@@ -113,6 +119,8 @@ export class Check {
   readonly requestBytes: number;
   /** The WASM export: 0 when the guest may go on, else ask `verdictOf(request)`. */
   readonly judgeExport: Judge;
+  /** The same for hooks on functions that call each other: copies inside a copy are passed over. */
+  readonly judgeOutermostExport: Judge;
   /** The WASM export: judges consecutive requests, gives how many deserve a look. */
   readonly judgeBatchExport: JudgeBatch;
 
@@ -146,8 +154,9 @@ export class Check {
     this.guestBytes = options.guestBytes;
     this.contextOffset = area.context;
     this.requestBytes = layout.get('RequestLayout', 'BYTES');
-    const exports = instance.exports as unknown as { check: Judge; checkBatch: JudgeBatch };
+    const exports = instance.exports as unknown as Exports;
     this.judgeExport = exports.check;
+    this.judgeOutermostExport = exports.checkOutermost;
     this.judgeBatchExport = exports.checkBatch;
     this.#regions = new RegionTable(memory, layout, area, options.regionCapacity ?? 1024);
     this.#declarations = new DeclarationTables(memory, layout, area, options.declaredCapacity ?? 4096);

@@ -98,6 +98,23 @@ function layout(kernel: Kernel): MemoryLayout {
   };
 }
 
+/** Where a few instructions run before anything else is mapped; unmapped again at once. */
+const SCRATCH = 0x10000n;
+
+/**
+ * Kernels of 6.9 on compute `vabits_actual` from TCR_EL1.T1SZ (9684ec186f8f), which is 0 in a fresh emulator: 64 bits.
+ * Unicorn 2.0.1 has no name for the register, so the guest writes it: 48 bits on both sides.
+ */
+function setAddressBits(engine: Engine): void {
+  const unusedBits = 64n - 48n;
+  engine.map(SCRATCH, 4096n, 'rwx');
+  // msr tcr_el1, x0
+  engine.write(SCRATCH, instruction(0xd5182040));
+  engine.writeRegister('x0', (unusedBits << 16n) | unusedBits);
+  engine.runSync({ start: SCRATCH, until: SCRATCH + 4n });
+  engine.unmap(SCRATCH, 4096n);
+}
+
 function instruction(encoding: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, encoding, true);
@@ -165,7 +182,7 @@ export const variant: Variant = {
       { symbol: 'vabits_actual', value: BigInt(addressBitsOf(kernel)) },
     ];
   },
-  prepare(_engine: Engine) {},
+  prepare: setAddressBits,
 };
 
 export const arm64: ArchDriver = { linuxArch: 'arm64', variants: [variant] };

@@ -129,11 +129,11 @@ export class Guest {
       memory.mapRam(layout.pageOffset + (physicalBase - linear.physical), physicalBase, ramBytes);
       mapImage(memory, placed, layout);
       for (const { segment, physical } of placed) memory.writePhysical(physical, segment.bytes);
+      for (const { address, size, value } of bootVariables) memory.writeUnsigned(address, size, value);
       for (const region of regions) memory.mapOwn(region.address, region.size);
       memory.mapOwn(USER_ADDRESS, USER_BYTES);
       variant.prepare(engine);
       const guest = new Guest(kernel, variant, engine, check, memory, USER_ADDRESS);
-      for (const { address, size, value } of bootVariables) memory.writeUnsigned(address, size, value);
       guest.#preparePerCpu();
       const initTask = kernel.symbols.address('init_task');
       if (initTask !== undefined && kernel.types !== null) guest.enterTask(initTask);

@@ -1,0 +1,203 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { type Attachment, type AttachOptions, attach } from '../src/attach.js';
+import type { Guest } from '../src/guest/guest.js';
+import { loadOwnKernel, startOwnGuest } from '../src/scenario/own.js';
+
+/** The guest's own check would end in BUG(); these tests are about ours, so they use the build without it, or stop before. */
+describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant) => {
+  const opened: { guest: Guest; attachment?: Attachment }[] = [];
+  afterEach(() => {
+    for (const { guest, attachment } of opened.splice(0)) {
+      attachment?.detach();
+      guest.close();
+    }
+  });
+
+  async function start(build: 'check' | 'nocheck', options: AttachOptions = {}, foreign = false) {
+    const guest = await startOwnGuest(await loadOwnKernel(variant, build));
+    const attachment = await attach(guest.engine, guest.kernel, {
+      profile: '6.1',
+      ...(foreign ? {} : { memory: guest.check }),
+      ...options,
+    });
+    opened.push({ guest, attachment });
+    const object = await guest.callForValue('kmalloc', [64n]);
+    attachment.check.resetStatistics();
+    const copy = (size: bigint, toUser = true, offset = 0n) =>
+      guest.call('do_copy', [guest.user.address, object + offset, size, toUser ? 1n : 0n]);
+    return { guest, attachment, object, copy };
+  }
+
+  it('judges what the kernel judges by default, and every copy where it has no check', async () => {
+    expect((await start('check')).attachment.judge).toBe('kernel');
+    expect((await start('nocheck')).attachment.judge).toBe('all');
+  });
+
+  it('refuses to judge what the kernel judges when the kernel judges nothing', async () => {
+    const guest = await startOwnGuest(await loadOwnKernel(variant, 'nocheck'));
+    opened.push({ guest });
+    await expect(attach(guest.engine, guest.kernel, { judge: 'kernel', memory: guest.check })).rejects.toThrow(
+      /expected a function __check_object_size, found none.*judge 'all'/,
+    );
+  });
+
+  it('stops the guest before a bad copy has moved a byte', async () => {
+    const { guest, attachment, object, copy } = await start('nocheck');
+    guest.memory.write(object, new Uint8Array(65).fill(0x5a));
+    expect((await copy(65n)).kind).toBe('stopped');
+    expect(guest.memory.read(guest.user.address, 65).every((byte) => byte === 0)).toBe(true);
+    expect(attachment.violations).toHaveLength(1);
+    expect(attachment.violations[0]).toMatchObject({
+      copy: { pointer: object, size: 65n, direction: 'to_user' },
+      message: "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 65)!",
+      kernelJudges: false,
+    });
+  });
+
+  it('goes on from a stop without judging the same copy again', async () => {
+    const { guest, attachment, object, copy } = await start('nocheck');
+    guest.memory.write(object, new Uint8Array(65).fill(0x5a));
+    await copy(65n);
+    const outcome = await guest.resume();
+    expect(outcome).toMatchObject({ kind: 'returned', value: 0n });
+    expect(attachment.violations).toHaveLength(1);
+    expect(guest.memory.read(guest.user.address, 65).every((byte) => byte === 0x5a)).toBe(true);
+  });
+
+  it('records bad copies and lets them happen when asked to', async () => {
+    const { attachment, copy } = await start('nocheck', { onViolation: 'record' });
+    expect((await copy(80n)).kind).toBe('returned');
+    expect((await copy(72n, false)).kind).toBe('returned');
+    expect(attachment.violations.map(({ message }) => message)).toEqual([
+      "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 80)!",
+      "usercopy: Kernel memory overwrite attempt detected to SLUB object 'kmalloc-64' (offset 0, size 72)!",
+    ]);
+  });
+
+  it('asks a callback, copy by copy', async () => {
+    const { copy } = await start('nocheck', {
+      onViolation: (violation) => (violation.copy.size > 100n ? 'stop' : 'continue'),
+    });
+    expect((await copy(80n)).kind).toBe('returned');
+    expect((await copy(101n)).kind).toBe('stopped');
+  });
+
+  it('throws to the caller what a callback throws, and can go on after that', async () => {
+    const { copy } = await start('nocheck', {
+      onViolation() {
+        throw new Error('thrown in the callback');
+      },
+    });
+    await expect(copy(80n)).rejects.toThrow('thrown in the callback');
+    expect((await copy(64n)).kind).toBe('returned');
+  });
+
+  it('keeps only so many violations', async () => {
+    const { attachment, copy } = await start('nocheck', { onViolation: 'record', keep: 2 });
+    for (const size of [65n, 66n, 67n]) await copy(size);
+    expect(attachment.violations.map((violation) => violation.copy.size)).toEqual([66n, 67n]);
+    expect(attachment.statistics().bad).toBe(3);
+  });
+
+  it('judges a copy once, at its outermost entry point, though the raw routine is hooked too', async () => {
+    const { attachment, copy } = await start('nocheck');
+    expect(attachment.entries.length).toBeGreaterThan(2);
+    for (let count = 0; count < 5; count++) await copy(64n);
+    await copy(32n, false, 16n);
+    expect(attachment.statistics()).toMatchObject({ checks: 6, good: 6, bad: 0 });
+  });
+
+  it('judges copies of constant size that the kernel never judges, and says so', async () => {
+    const { guest, attachment, object } = await start('check', { judge: 'all' });
+    const outcome = await guest.call('do_copy_constant', [guest.user.address, object + 8n, 1n]);
+    expect(outcome.kind).toBe('stopped');
+    expect(attachment.violations[0]).toMatchObject({ kernelJudges: false, entry: '_copy_to_user' });
+    const kernelOnly = await start('check', { judge: 'kernel' });
+    const silent = await kernelOnly.guest.call('do_copy_constant', [
+      kernelOnly.guest.user.address,
+      kernelOnly.object + 8n,
+      1n,
+    ]);
+    expect(silent.kind).toBe('returned');
+  });
+
+  it('tells who called, by symbol and offset, and who called that', async () => {
+    const { attachment, copy } = await start('check');
+    await copy(65n);
+    const { caller, backtrace, entry } = attachment.violations[0]!;
+    expect(entry).toBe('__check_object_size');
+    expect(caller.symbol).toBe('do_copy');
+    expect(caller.offset).toBeGreaterThan(0n);
+    expect(backtrace[0]).toMatchObject({ symbol: 'do_copy', reliable: true });
+  });
+
+  it('explains which object, where it ends, and by how much the copy misses', async () => {
+    const { attachment, object, copy } = await start('check');
+    await copy(70n);
+    const text = attachment.violations[0]!.explanation.join('\n');
+    expect(text).toContain('kmalloc-64');
+    expect(text).toContain(`0x${object.toString(16)}`);
+    expect(text).toContain('ends 6 bytes past it');
+  });
+
+  it('gives the same verdicts on memory that it reads through the engine', async () => {
+    const shared = await start('nocheck', { onViolation: 'record' });
+    const foreign = await start('nocheck', { onViolation: 'record', memory: 'foreign' }, true);
+    for (const size of [1n, 63n, 64n, 65n, 4096n]) {
+      await shared.copy(size, true, 8n);
+      await foreign.copy(size, true, 8n);
+    }
+    expect(foreign.attachment.violations.map(({ message }) => message)).toEqual(
+      shared.attachment.violations.map(({ message }) => message),
+    );
+    expect(shared.attachment.violations).toHaveLength(4);
+  });
+
+  it('judges by declared memory where it is declared', async () => {
+    const { guest, object, copy, attachment } = await start('nocheck', { onViolation: 'record' });
+    guest.check.declare({
+      kind: 'slab',
+      cache: 'declared',
+      start: object,
+      end: object + 64n,
+      objectStride: 32n,
+      objectSize: 32n,
+    });
+    await copy(33n);
+    expect(attachment.violations[0]!.message).toBe(
+      "usercopy: Kernel memory exposure attempt detected from SLUB object 'declared' (offset 0, size 33)!",
+    );
+  });
+
+  it('leaves nothing behind when it is detached', async () => {
+    const { attachment, copy } = await start('nocheck');
+    attachment.detach();
+    attachment.detach();
+    expect((await copy(65n)).kind).toBe('returned');
+    expect(attachment.statistics().checks).toBe(0);
+    expect(attachment.violations).toHaveLength(0);
+  });
+
+  it('can be attached again after it was detached', async () => {
+    const { guest, attachment, copy } = await start('nocheck');
+    attachment.detach();
+    const again = await attach(guest.engine, guest.kernel, { profile: '6.1', memory: guest.check });
+    expect((await copy(65n)).kind).toBe('stopped');
+    again.detach();
+  });
+});
+
+describe('attach, given something it cannot work with', () => {
+  it('names the architectures that it knows', async () => {
+    const kernel = await loadOwnKernel('x86_64');
+    const guest = await startOwnGuest(kernel);
+    try {
+      await expect(attach(guest.engine, { ...kernel, variant: 'vax' })).rejects.toThrow(
+        /expected one of .*x86_64.*found vax/,
+      );
+      await expect(attach(guest.engine, kernel, { profile: '7.0' })).rejects.toThrow(/7\.0/);
+    } finally {
+      guest.close();
+    }
+  });
+});

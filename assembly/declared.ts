@@ -32,7 +32,12 @@ export function declaredVmallocArea(c: Context, address: u64): Declared | null {
 }
 
 /** Whether `is_vmalloc_addr()` holds by declaration; an area is vmalloc space too. */
+@inline
 export function isDeclaredVmalloc(c: Context, address: u64): bool {
+  return (c.declaredVmallocAreaCount | c.declaredVmallocSpaceCount) != 0 && isInVmallocTables(c, address);
+}
+
+function isInVmallocTables(c: Context, address: u64): bool {
   if (declaredVmallocArea(c, address)) return true;
   return (
     c.declaredVmallocSpaceCount != 0 && find(c.declaredVmallocSpaces, c.declaredVmallocSpaceCount, address) != null

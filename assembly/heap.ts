@@ -2,8 +2,8 @@
 import { Context, Declared, DeclaredKind, Kmap, PageSpan, Request, SkipVmalloc, VmallocRule } from './context';
 import { pagefaultDisabled } from './current';
 import { declaredObject, declaredVmallocArea, isDeclaredKmap, isDeclaredVmalloc } from './declared';
-import { frameOf, frameValid, headPageOf, isIntrospectedKmap, pageAddress } from './introspected';
-import { readSlot } from './memory';
+import { frameOf, frameValid, headAddress, headOf, isIntrospectedKmap, pageOf } from './introspected';
+import { readField, readSlot, structure } from './memory';
 import { noteObject, refuse } from './outcome';
 import { checkDeclaredSlab, checkSlabAllocator, checkSlub } from './slab';
 import { checkPageSpan } from './span';
@@ -101,25 +101,27 @@ function checkIntrospected(c: Context, request: Request, pointer: u64, size: u64
   if (c.highmem && !c.kmap && isIntrospectedKmap(c, pointer, c.kmapRangeCount)) {
     return c.pageSpan ? checkPageSpan(c, request, pointer, size, toUser, true) : 0;
   }
-  const head = headPageOf(c, frame);
-  if ((readSlot(c, head, c.slabField) & c.slabMask) == c.slabValue) {
+  const page = pageOf(c, frame);
+  const head = headOf(c, page);
+  const at = structure(c, head, c.pageFieldsEnd);
+  if ((readField(c, at, head, c.slabField) & c.slabMask) == c.slabValue) {
     if (c.fault) return 0;
-    const cache = readSlot(c, head, c.slabCache);
+    const cache = readField(c, at, head, c.slabCache);
     return c.slabAllocator
       ? checkSlabAllocator(c, request, pointer, size, head, cache)
-      : checkSlub(c, request, pointer, size, pageAddress(c, head), cache);
+      : checkSlub(c, request, pointer, size, headAddress(c, head, page, frame), cache);
   }
   if (c.fault) return 0;
   if (c.pageSpan) return checkPageSpan(c, request, pointer, size, toUser, false);
-  if (!c.folio || !(readSlot(c, head, c.pageFlags) & c.headMask)) return 0;
+  if (!c.folio || !(readField(c, at, head, c.pageFlags) & c.headMask)) return 0;
   const order = readSlot(c, head, c.order) & c.orderMask;
-  return checkFolio(c, request, pointer, size, pageAddress(c, head), (c.pageSize << order) & c.wordMask);
+  return checkFolio(c, request, pointer, size, headAddress(c, head, page, frame), (c.pageSize << order) & c.wordMask);
 }
 
 /** 0 when nothing objects; else the acceptance or the refusal. */
 export function checkHeap(c: Context, request: Request, pointer: u64, size: u64, toUser: bool): i32 {
   const declared = declaredObject(c, pointer);
-  if (c.kmap && isKmap(c, pointer, declared)) return checkKmap(c, request, pointer, size);
+  if (c.kmap && (c.declaredKmapCount | c.kmapRangeCount) && isKmap(c, pointer, declared)) return checkKmap(c, request, pointer, size);
   if (c.vmalloc) {
     if (
       isVmalloc(c, pointer, declared) &&

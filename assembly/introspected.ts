@@ -1,6 +1,6 @@
 /** The guest kernel's own view of its memory: linear map, valid page frames, struct pages. */
 import { Context, LinearMap, PageArrayKind, Range, ValidityKind } from './context';
-import { fault, readSlot, readWord, slotAddress } from './memory';
+import { fault, readField, readSlot, readWord, slotAddress, structure } from './memory';
 import { Unreadable } from './verdict';
 
 /** No page frame: an address outside every linear map. */
@@ -41,12 +41,12 @@ function sectionOf(c: Context, frame: u64): u64 {
   const number = frame >> (c.sectionSizeBits - c.pageShift);
   if (number >> (c.physicalAddressBits - c.sectionSizeBits)) return 0;
   if (!c.sectionExtreme) return (c.memSection + number * c.sectionStructSize) & c.wordMask;
-  const perRoot = c.pageSize / c.sectionStructSize;
   const roots = readWord(c, c.memSection);
   if (!roots) return 0;
-  const root = readWord(c, (roots + (number / perRoot) * c.wordBytes) & c.wordMask);
+  const root = readWord(c, (roots + (number >> c.sectionRootShift) * c.wordBytes) & c.wordMask);
   if (!root) return 0;
-  return (root + (number % perRoot) * c.sectionStructSize) & c.wordMask;
+  const inRoot = number & ((<u64>1 << c.sectionRootShift) - 1);
+  return (root + inRoot * c.sectionStructSize) & c.wordMask;
 }
 
 /** pfn_valid() of SPARSEMEM; subsections from 5.3 (f46edbd1b151). */
@@ -118,8 +118,8 @@ export function frameValid(c: Context, frame: u64): bool {
   }
 }
 
-/** Address of the struct page of a frame, valid or not; also notes from where on the pages are counted. */
-function pageOf(c: Context, frame: u64): u64 {
+/** Address of the struct page of a frame, valid or not. It also notes from where on the pages are counted. */
+export function pageOf(c: Context, frame: u64): u64 {
   switch (c.pageArrayKind) {
     case PageArrayKind.VMEMMAP:
       c.pageBase = c.pageArray;
@@ -136,15 +136,15 @@ function pageOf(c: Context, frame: u64): u64 {
   return (c.pageBase + (frame - c.pageBaseFrame) * c.pageStructSize) & c.wordMask;
 }
 
-/** compound_head() of the struct page of a frame: bit 0 of `compound_head` marks a tail page. */
-export function headPageOf(c: Context, frame: u64): u64 {
-  const page = pageOf(c, frame);
-  const head = readSlot(c, page, c.compoundHead);
+/** compound_head() of the struct page that `pageOf()` gave: bit 0 of `compound_head` marks a tail page. */
+export function headOf(c: Context, page: u64): u64 {
+  const head = readField(c, structure(c, page, c.pageFieldsEnd), page, c.compoundHead);
   return head & 1 ? head - 1 : page;
 }
 
-/** page_address() of a head page that `headPageOf()` has just found. */
-export function pageAddress(c: Context, head: u64): u64 {
+/** page_address() of the head of `page`, which `pageOf()` has just given for `frame`. */
+export function headAddress(c: Context, head: u64, page: u64, frame: u64): u64 {
+  if (head == page) return frameAddress(c, frame);
   const index = ((head - c.pageBase) & c.wordMask) / c.pageStructSize;
   return frameAddress(c, c.pageBaseFrame + index);
 }

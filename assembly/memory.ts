@@ -27,11 +27,20 @@ function search(c: Context, address: u64, length: u64): usize {
     else if (delta >= region.size) low = middle + 1;
     else {
       if (region.size - delta < length) return 0;
+      c.previousRegion = c.lastRegion;
       c.lastRegion = <u32>changetype<usize>(region);
       return <usize>(region.offset + <u32>delta);
     }
   }
   return 0;
+}
+
+/** Struct pages and what they point to take turns: the region before the last one is the likeliest. */
+function placeElsewhere(c: Context, address: u64, length: u64): usize {
+  const region = changetype<Region>(<usize>c.previousRegion);
+  const delta = address - region.start;
+  if (delta >= region.size || region.size - delta < length) return search(c, address, length);
+  return <usize>(region.offset + <u32>delta);
 }
 
 /** Place of `length` guest bytes in linear memory; 0 when one region does not hold them all. */
@@ -40,7 +49,7 @@ function place(c: Context, address: u64, length: u64): usize {
   const region = changetype<Region>(<usize>c.lastRegion);
   const delta = address - region.start;
   if (delta < region.size && region.size - delta >= length) return <usize>(region.offset + <u32>delta);
-  return search(c, address, length);
+  return placeElsewhere(c, address, length);
 }
 
 /** The slow way: bytes from the host, or from regions that meet inside the field. */
@@ -84,13 +93,6 @@ export function read8(c: Context, address: u64): u64 {
   return at ? load<u8>(at) : 0;
 }
 
-function read16(c: Context, address: u64): u64 {
-  const at = locate(c, address, 2);
-  if (!at) return 0;
-  const value = load<u16>(at);
-  return c.bigEndian ? bswap<u16>(value) : value;
-}
-
 /** An `unsigned long` of the guest. */
 @inline
 export function readWord(c: Context, address: u64): u64 {
@@ -103,21 +105,38 @@ export function slotAddress(c: Context, base: u64, slot: u32): u64 {
   return (base + (slot & 0xffffff)) & c.wordMask;
 }
 
+@inline
+function loadField(c: Context, at: usize, size: u32): u64 {
+  if (size == 8) return c.bigEndian ? bswap<u64>(load<u64>(at)) : load<u64>(at);
+  if (size == 4) return c.bigEndian ? bswap<u32>(load<u32>(at)) : load<u32>(at);
+  if (size == 2) return c.bigEndian ? bswap<u16>(load<u16>(at)) : load<u16>(at);
+  return load<u8>(at);
+}
+
+/**
+ * Place in linear memory of a structure whose fields end before `bytes`; 0 when one region does not hold it, and its
+ * fields are looked for one by one.
+ */
+@inline
+export function structure(c: Context, base: u64, bytes: u32): usize {
+  return place(c, base, bytes);
+}
+
+/** The field `slot` of the structure at `base`, which `structure()` found at `at`. */
+@inline
+export function readField(c: Context, at: usize, base: u64, slot: u32): u64 {
+  if (!at) return readSlot(c, base, slot);
+  const size = slot >>> 24;
+  return size ? loadField(c, at + (slot & 0xffffff), size) : 0;
+}
+
 /** The field `slot` of the structure at `base`, zero-extended; 0 when there is no such field. */
 export function readSlot(c: Context, base: u64, slot: u32): u64 {
-  const address = slotAddress(c, base, slot);
-  switch (slot >>> 24) {
-    case 8:
-      return read64(c, address);
-    case 4:
-      return read32(c, address);
-    case 2:
-      return read16(c, address);
-    case 1:
-      return read8(c, address);
-    default:
-      return 0;
-  }
+  const size = slot >>> 24;
+  if (!size) return 0;
+  const at = locate(c, slotAddress(c, base, slot), size);
+  if (!at) return 0;
+  return loadField(c, at, size);
 }
 
 /** Whether a static key is on: `static_key_count()` takes a count below 0, of a key being turned on, for 1. Its first member is an atomic_t. */

@@ -1,7 +1,7 @@
 /** Slab objects: __check_heap_object() of mm/slub.c and mm/slab.c, and the same for declared slabs. */
 import { Context, Declared, Described, Request } from './context';
 import { isKfenceAddress, kfenceObjectStart } from './kfence';
-import { fault, read32, read8, readSlot, slotAddress, staticKeyEnabled } from './memory';
+import { fault, read32, read8, readField, readSlot, slotAddress, staticKeyEnabled, structure } from './memory';
 import { noteWindow, refuse } from './outcome';
 import { Acceptance, Refusal, Unreadable } from './verdict';
 
@@ -66,7 +66,7 @@ function judgeObject(
   c: Context,
   request: Request,
   cache: u64,
-  pointer: u64,
+  at: usize,
   size: u64,
   start: u64,
   offset: u64,
@@ -74,8 +74,8 @@ function judgeObject(
 ): i32 {
   let good: bool;
   if (c.whitelist) {
-    const useroffset = c.cacheUsersize ? readSlot(c, cache, c.cacheUseroffset) : 0;
-    const usersize = readSlot(c, cache, c.cacheUsersize ? c.cacheUsersize : c.cacheObjectSize);
+    const useroffset = c.cacheUsersize ? readField(c, at, cache, c.cacheUseroffset) : 0;
+    const usersize = readField(c, at, cache, c.cacheUsersize ? c.cacheUsersize : c.cacheObjectSize);
     good = judge(c, request, size, offset, useroffset, usersize, typeMask);
   } else good = inside(size, offset, usableSize(c, cache));
   if (good) {
@@ -94,10 +94,17 @@ function judgeObject(
 
 /** kmem_cache_debug_flags(s, SLAB_RED_ZONE): asks a static key first from 5.9 on (ca0cab65ea2b). */
 @inline
-function hasRedZone(c: Context, cache: u64): bool {
+function hasRedZone(c: Context, at: usize, cache: u64): bool {
   if (!c.cacheRedLeftPad) return false;
   if (c.slubDebugEnabled && !staticKeyEnabled(c, c.slubDebugEnabled)) return false;
-  return (readSlot(c, cache, c.cacheFlags) & c.flagRedZone) != 0;
+  return (readField(c, at, cache, c.cacheFlags) & c.flagRedZone) != 0;
+}
+
+/** Division by a power of two, or in 32 bits, is several times faster than in 64; a slab seldom needs more. */
+@inline
+function remainder(distance: u64, stride: u64): u64 {
+  if (!(stride & (stride - 1))) return distance & (stride - 1);
+  return (distance | stride) >> 32 ? distance % stride : <u64>(<u32>distance % <u32>stride);
 }
 
 /** SLUB. Offsets are `unsigned int` there: a pointer before a KFENCE object wraps at 2^32. */
@@ -106,23 +113,22 @@ export function checkSlub(c: Context, request: Request, pointer: u64, size: u64,
     if (c.oldFormat) describe(c, request, cache, slab);
     return refuse(c, request, Refusal.SLAB_OBJECT_NOT_IN_SLAB_PAGE, 0, size);
   }
+  const at = structure(c, cache, c.cacheFieldsEnd);
   let start: u64;
   let offset: u64;
   if (isKfenceAddress(c, pointer)) {
     start = kfenceObjectStart(c, pointer);
     offset = <u64>(<u32>(pointer - start));
   } else {
-    const stride = readSlot(c, cache, c.cacheSize);
+    const stride = readField(c, at, cache, c.cacheSize);
     if (!stride) {
       fault(c, Unreadable.CORRUPT, slotAddress(c, cache, c.cacheSize));
       return 0;
     }
-    const distance = pointer - slab;
-    // 32-bit division is several times faster than 64-bit, and a slab is never larger.
-    offset = (distance | stride) >> 32 ? distance % stride : <u64>(<u32>distance % <u32>stride);
+    offset = remainder(pointer - slab, stride);
     start = pointer - offset;
-    if (hasRedZone(c, cache)) {
-      const pad = readSlot(c, cache, c.cacheRedLeftPad);
+    if (hasRedZone(c, at, cache)) {
+      const pad = readField(c, at, cache, c.cacheRedLeftPad);
       start += pad;
       if (offset < pad) {
         if (c.fault) return 0;
@@ -132,7 +138,7 @@ export function checkSlub(c: Context, request: Request, pointer: u64, size: u64,
       offset -= pad;
     }
   }
-  return judgeObject(c, request, cache, pointer, size, start, offset, 0xffffffff);
+  return judgeObject(c, request, cache, at, size, start, offset, 0xffffffff);
 }
 
 /** reciprocal_divide() of lib/reciprocal_div.c, by the guest's own multiplier. */
@@ -158,7 +164,7 @@ export function checkSlabAllocator(c: Context, request: Request, pointer: u64, s
     ? kfenceObjectStart(c, pointer)
     : objects + <u64>(<u32>readSlot(c, cache, c.cacheSize) * index) + readSlot(c, cache, c.cacheObjOffset);
   const offset = (pointer - start) & c.wordMask;
-  return judgeObject(c, request, cache, pointer, size, start, offset, c.wordMask);
+  return judgeObject(c, request, cache, 0, size, start, offset, c.wordMask);
 }
 
 function describeDeclared(c: Context, request: Request, slab: Declared, start: u64): void {
@@ -177,7 +183,7 @@ function describeDeclared(c: Context, request: Request, slab: Declared, start: u
 
 /** A declared slab, by SLUB's arithmetic. */
 export function checkDeclaredSlab(c: Context, request: Request, pointer: u64, size: u64, slab: Declared): i32 {
-  let offset = (pointer - slab.start) % slab.objectStride;
+  let offset = remainder(pointer - slab.start, slab.objectStride);
   const start = pointer - offset + slab.redLeftPad;
   if (offset < slab.redLeftPad) {
     describeDeclared(c, request, slab, start);

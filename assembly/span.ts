@@ -4,7 +4,7 @@
  */
 import { Context, DeclaredKind, PageSpan, Request } from './context';
 import { declaredObject } from './declared';
-import { frameOf, headPageOf, NO_FRAME } from './introspected';
+import { frameOf, headOf, NO_FRAME, pageOf } from './introspected';
 import { fault, readSlot } from './memory';
 import { noteObject, refuse } from './outcome';
 import { Acceptance, Refusal, Unreadable } from './verdict';
@@ -36,7 +36,7 @@ function lookUpPage(c: Context, address: u64): void {
     return;
   }
   c.pageOrigin = STRUCT_PAGE;
-  c.pageHead = headPageOf(c, frame);
+  c.pageHead = headOf(c, pageOf(c, frame));
   c.pageReserved = readSlot(c, c.pageHead, c.pageFlags) & c.reservedMask ? 1 : 0;
 }
 

@@ -34,11 +34,17 @@ function packSlot(where: string, slot: Slot | null): number {
   return ((slot.size << 24) | requireRange(`${where}: offset`, slot.offset, 0, 0xff_ffff)) >>> 0;
 }
 
+/** Bytes from a structure's start to the end of the last of some fields. */
+function fieldsEnd(slots: readonly (Slot | null)[]): number {
+  return Math.max(...slots.map((slot) => (slot ? slot.offset + slot.size : 0)));
+}
+
 export class ContextWriter {
   readonly #memory: WebAssembly.Memory;
   readonly #layout: Layout;
   readonly #area: ControlArea;
   readonly #context: Structure;
+  #pageShift = 12;
 
   constructor(memory: WebAssembly.Memory, layout: Layout, area: ControlArea) {
     this.#memory = memory;
@@ -52,7 +58,8 @@ export class ContextWriter {
     const c = this.#context;
     const bits = parameters.bits;
     if (bits !== 32 && bits !== 64) throw badInput('check: bits', '32 or 64', String(bits));
-    c.setU32('pageShift', requireRange('check: pageShift', parameters.pageShift, 12, 16));
+    this.#pageShift = requireRange('check: pageShift', parameters.pageShift, 12, 16);
+    c.setU32('pageShift', this.#pageShift);
     c.setU64('pageSize', 1n << BigInt(parameters.pageShift));
     c.setU64('wordMask', bits === 64 ? WORD_MAX : 0xffff_ffffn);
     c.setU32('wordBytes', bits / 8);
@@ -200,6 +207,8 @@ export class ContextWriter {
     );
     c.setU64('slabMask', slab.mask);
     c.setU64('slabValue', slab.kind === 'flag' ? slab.mask : slab.value);
+    const fields = [page.flags, page.compoundHead, page.slabCache, ...(slab.kind === 'type' ? [slab.field] : [])];
+    c.setU32('pageFieldsEnd', fieldsEnd(fields));
     c.setU32('order', packSlot('compound order', page.order));
     c.setU64('orderMask', page.orderMask);
     c.setU32('slabCache', packSlot('slab_cache', page.slabCache));
@@ -227,7 +236,13 @@ export class ContextWriter {
     } else {
       c.setU64('memSection', validity.memSection);
       c.setU32('sectionExtreme', validity.extreme ? 1 : 0);
-      c.setU64('sectionStructSize', BigInt(requireRange('sizeof(mem_section)', validity.sectionSize, 1, 4096)));
+      const perRoot = 2 ** this.#pageShift / requireRange('sizeof(mem_section)', validity.sectionSize, 1, 4096);
+      if (validity.extreme && !Number.isInteger(Math.log2(perRoot))) {
+        // The kernel takes its remainder with a mask (SECTION_ROOT_MASK).
+        throw badInput('sizeof(mem_section)', 'a power of two with SPARSEMEM_EXTREME', String(validity.sectionSize));
+      }
+      c.setU32('sectionRootShift', validity.extreme ? Math.log2(perRoot) : 0);
+      c.setU64('sectionStructSize', BigInt(validity.sectionSize));
       c.setU32('sectionMap', packSlot('section_mem_map', validity.sectionMap));
       c.setU32('sectionUsage', packSlot('mem_section.usage', validity.usage?.pointer ?? null));
       c.setU32('subsectionBitmap', validity.usage?.bitmap ?? 0);
@@ -263,6 +278,7 @@ export class ContextWriter {
       cacheObjOffset: slab.objOffset,
     };
     for (const [field, slot] of Object.entries(slots)) c.setU32(field, packSlot(`kmem_cache: ${field}`, slot));
+    c.setU32('cacheFieldsEnd', fieldsEnd(Object.values(slots)));
     c.setU64('flagRedZone', slab.redZone);
     c.setU64('flagPoison', slab.poison);
     c.setU64('flagStoreUser', slab.storeUser);

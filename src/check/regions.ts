@@ -108,6 +108,7 @@ export class RegionTable {
     this.#context.setU32('regions', this.#area.regions);
     this.#context.setU32('regionCount', this.#regions.length);
     this.#context.setU32('lastRegion', this.#area.regions);
+    this.#context.setU32('previousRegion', this.#area.regions);
   }
 
   /** As many of `length` bytes as one region holds from `address` on; undefined when none does. */

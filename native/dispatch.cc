@@ -326,6 +326,22 @@ void Engine::OnInterrupt(uc_engine*, uint32_t number, void* data) {
   }
 }
 
+void Engine::OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int64_t, void* data) {
+  auto* engine = static_cast<Engine*>(data);
+  if (engine->failed_ || engine->leaving_) return;
+  Napi::Env env = engine->Env();
+  const CallbackScope scope(env);
+  const napi_value arguments[] = {BigInt(env, address), Number(env, size)};
+  engine->in_callback_.store(true, std::memory_order_release);
+  const size_t count = engine->reads_.hooks.size();
+  for (size_t i = 0; i < count && !engine->failed_; ++i) {
+    EventHook& hook = *engine->reads_.hooks[i];
+    if (!hook.removed) engine->Call(hook.callback.Value(), 2, arguments, nullptr);
+  }
+  engine->in_callback_.store(false, std::memory_order_release);
+  if (engine->Interrupted()) engine->Nudge();
+}
+
 // A block that runs across a hooked address has been translated, but not executed yet.
 void Engine::OnTranslated(uc_engine*, uc_tb* current, uc_tb*, void* data) {
   auto* engine = static_cast<Engine*>(data);

@@ -21,6 +21,7 @@ Napi::Function Engine::Define(Napi::Env env) {
                          InstanceMethod<&Engine::AddBlockHook>("addBlockHook"),
                          InstanceMethod<&Engine::AddFaultHook>("addFaultHook"),
                          InstanceMethod<&Engine::AddInterruptHook>("addInterruptHook"),
+                         InstanceMethod<&Engine::AddReadHook>("addReadHook"),
                          InstanceMethod<&Engine::RemoveEventHook>("removeEventHook"),
                          InstanceMethod<&Engine::Slice>("slice"),
                          InstanceMethod<&Engine::Save>("saveContext"),
@@ -86,7 +87,7 @@ void Engine::Shut() {
   uc_ = nullptr;
   records_.clear();
   retired_.clear();
-  for (EventList* list : {&blocks_, &faults_, &interrupts_}) list->hooks.clear();
+  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_}) list->hooks.clear();
   shared_.clear();
 }
 

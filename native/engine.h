@@ -47,6 +47,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value AddBlockHook(const Napi::CallbackInfo& info);
   Napi::Value AddFaultHook(const Napi::CallbackInfo& info);
   Napi::Value AddInterruptHook(const Napi::CallbackInfo& info);
+  Napi::Value AddReadHook(const Napi::CallbackInfo& info);
   Napi::Value RemoveEventHook(const Napi::CallbackInfo& info);
 
   // run.cc
@@ -118,6 +119,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   static void OnInstruction(uc_engine*, uint64_t address, uint32_t size, void* engine);
   static bool OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, int64_t value, void* engine);
   static void OnInterrupt(uc_engine*, uint32_t number, void* engine);
+  static void OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int64_t, void* engine);
   static void OnTranslated(uc_engine*, uc_tb* current, uc_tb* previous, void* engine);
   static void OnPrime(uc_engine*, uint64_t address, uint32_t size, void* engine);
 
@@ -160,6 +162,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   EventList blocks_;
   EventList faults_;
   EventList interrupts_;
+  EventList reads_;
   uc_hook block_hook_ = 0;
   uc_hook counter_hook_ = 0;
   uc_hook translation_hook_ = 0;

@@ -48,7 +48,7 @@ void Engine::SweepHooks() {
     auto& hooks = record->hooks;
     hooks.erase(std::remove_if(hooks.begin(), hooks.end(), removed), hooks.end());
   }
-  for (EventList* list : {&blocks_, &faults_, &interrupts_}) {
+  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_}) {
     auto& hooks = list->hooks;
     hooks.erase(std::remove_if(hooks.begin(), hooks.end(), removed), hooks.end());
   }
@@ -207,11 +207,17 @@ Napi::Value Engine::AddInterruptHook(const Napi::CallbackInfo& info) {
   return AddEvent(info, interrupts_, UC_HOOK_INTR, reinterpret_cast<void*>(OnInterrupt));
 }
 
+Napi::Value Engine::AddReadHook(const Napi::CallbackInfo& info) {
+  // Loads are only seen in code that is translated while the hook is there.
+  flush_wanted_ = true;
+  return AddEvent(info, reads_, UC_HOOK_MEM_READ, reinterpret_cast<void*>(OnRead));
+}
+
 Napi::Value Engine::RemoveEventHook(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (uc_ == nullptr) return env.Undefined();
   const auto id = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
-  for (EventList* list : {&blocks_, &faults_, &interrupts_}) {
+  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_}) {
     bool any = false;
     for (const auto& hook : list->hooks) {
       if (hook->id == id) hook->removed = true;

@@ -2,8 +2,10 @@
  * The kernel as it runs in a dump: the symbols of its image moved to where KASLR put it, its types, and the bytes of the
  * dump's memory. Without an image the symbols and types come from that memory too.
  */
+
+import { ExtendedSymbols, exportedVariables } from '../kernel/added-symbols.js';
 import type { Kernel, KernelSymbol, Segment, SymbolTable } from '../kernel/kernel.js';
-import { ExtendedSymbols, exportedVariables, hiddenVariables } from './data-symbols.js';
+import { hiddenVariables } from './data-symbols.js';
 import type { Located } from './locate.js';
 import type { PhysicalMemory } from './physical.js';
 import type { VirtualMemory } from './virtual.js';

@@ -127,6 +127,8 @@ export interface Engine {
   hookAddress(address: bigint, callback: (pc: bigint) => void): Hook;
   hookBlock(callback: (address: bigint, size: number) => void): Hook;
   hookMemoryFault(callback: MemoryFaultHandler): Hook;
+  /** Fires at every load from memory that is mapped; slow, for looking at short pieces of code. `size` in bytes. */
+  hookMemoryRead(callback: (address: bigint, size: number) => void): Hook;
   /** Interrupts and exceptions, by the emulator's number. */
   hookInterrupt(callback: (number: number) => void): Hook;
   hookCopy(spec: CopyHookSpec): Hook;

@@ -33,6 +33,7 @@ export interface NativeEngine {
   /** `kind`: 0 read, 1 write, 2 fetch. */
   addFaultHook(callback: (kind: number, protection: boolean, address: bigint, size: number) => boolean): number;
   addInterruptHook(callback: (number: number) => void): number;
+  addReadHook(callback: (address: bigint, size: number) => void): number;
   removeEventHook(id: number): void;
   /** Milliseconds 0: no end; block limit -1: none. Answers an index into `outcomes`. */
   slice(

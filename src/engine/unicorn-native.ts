@@ -135,6 +135,10 @@ class UnicornNative implements Engine {
     return this.#eventHook(this.#native.addInterruptHook(callback));
   }
 
+  hookMemoryRead(callback: (address: bigint, size: number) => void): Hook {
+    return this.#eventHook(this.#native.addReadHook(callback));
+  }
+
   #eventHook(id: number): Hook {
     return { remove: () => this.#native.removeEventHook(id) };
   }

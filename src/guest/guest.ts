@@ -8,7 +8,9 @@ import { Check } from '../check.js';
 import type { Engine, RunResult } from '../engine/engine.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
 import { UsercopyError } from '../errors.js';
+import { exportedVariables, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
+import { hidesVariables, withHiddenVariables } from './hidden-variables.js';
 import { GuestMemory } from './memory.js';
 import { withMemory } from './parameters.js';
 
@@ -96,6 +98,17 @@ export class Guest {
    *   `missing-dependency` without libunicorn.
    */
   static async create(kernel: Kernel, options: GuestOptions = {}): Promise<Guest> {
+    if (!hidesVariables(kernel)) return Guest.#build(kernel, options);
+    const exported = withSymbols(kernel, exportedVariables(kernel.segments, kernel.endian === 'little'));
+    const scratch = await Guest.#build(exported, options);
+    try {
+      return await Guest.#build(await withHiddenVariables(exported, scratch), options);
+    } finally {
+      scratch.close();
+    }
+  }
+
+  static async #build(kernel: Kernel, options: GuestOptions): Promise<Guest> {
     const variant = variants.find((candidate) => candidate.name === kernel.variant);
     if (!variant) throw new UsercopyError('unsupported', `no architecture is named ${kernel.variant}`);
     if ('unsupported' in variant.engine) {

@@ -6,6 +6,8 @@ import type { Guest } from './guest.js';
 const MOST_RECORDS = 1 << 16;
 const LONGEST_TEXT = 4096;
 const LARGEST_LOG = 1 << 22;
+const LINE_START = 'usercopy: Kernel memory ';
+const LINE_END = ')!';
 
 /** Lines of the guest's log, oldest first, without prefixes and line ends. */
 export function readLog(guest: Guest): string[] {
@@ -17,7 +19,24 @@ export function readLog(guest: Guest): string[] {
 
 /** The usercopy line that the guest printed; null when there is none. */
 export function usercopyLine(guest: Guest): string | null {
-  return readLog(guest).find((line) => line.startsWith('usercopy: ')) ?? null;
+  const hasLog =
+    guest.kernel.symbols.address('prb') !== undefined || guest.kernel.symbols.address('log_end') !== undefined;
+  return hasLog ? (readLog(guest).find((line) => line.startsWith('usercopy: ')) ?? null) : findPrintedLine(guest);
+}
+
+/** Where the image does not say where its log is: the only such text in the kernel's memory that printk has filled in. */
+function findPrintedLine(guest: Guest): string | null {
+  for (const { address, size } of guest.kernel.segments) {
+    const bytes = guest.memory.tryRead(address, Number(size));
+    if (!bytes) continue;
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let at = buffer.indexOf(LINE_START); at >= 0; at = buffer.indexOf(LINE_START, at + 1)) {
+      const text = buffer.toString('latin1', at, at + LONGEST_TEXT);
+      const end = text.indexOf(LINE_END);
+      if (end > 0 && !text.slice(0, end).includes('%')) return text.slice(0, end + LINE_END.length);
+    }
+  }
+  return null;
 }
 
 /** struct printk_ringbuffer (896fbe20b4e2, 5.10): descriptors, and text blocks that begin with the descriptor's id. */

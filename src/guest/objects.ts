@@ -250,7 +250,10 @@ export class KernelObjects {
       if (initialized !== undefined) memory.write(initialized, Uint8Array.of(1));
     }
     const text = kernel.symbols.address('_stext');
-    const end = kernel.symbols.address('_end');
+    const image = kernel.segments.find(
+      (segment) => text !== undefined && text >= segment.address && text < segment.address + segment.size,
+    );
+    const end = kernel.symbols.address('_end') ?? (image && image.address + image.size);
     const { vmalloc } = this.#facts;
     // Where the image lies in the vmalloc space the kernel registers it (map_kernel, arm64).
     if (text !== undefined && end !== undefined && text >= vmalloc.start && text < vmalloc.end) {

@@ -66,7 +66,9 @@ function addImageCases(guest: Guest, both: AddBoth): void {
     text - guest.layout.imageOffset - guest.memory.ram.physicalBase + guest.memory.linearAddress,
   );
   if (linear !== text) both('linear kernel text', linear + 64n, 64n);
-  both('rodata', guest.symbol('__start_rodata') + 64n, 64n);
+  // Rodata follows the text; images without the names of variables do not say where.
+  const rodata = guest.kernel.symbols.address('__start_rodata') ?? (guest.symbol('_etext') | 0xffffn) + 1n;
+  both('rodata', rodata + 64n, 64n);
 }
 
 function addSlabCases(objects: KernelObjects, both: AddBoth): void {

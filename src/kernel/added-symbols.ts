@@ -1,0 +1,106 @@
+/**
+ * Symbols beside those that an image lists. Without KALLSYMS_ALL kallsyms has functions only; variables that are exported
+ * to modules are found by their entries in `__ksymtab`.
+ */
+import type { Kernel, KernelSymbol, Segment, SymbolTable } from './kernel.js';
+
+/** Names and addresses to add. */
+export type AddedSymbols = Map<string, bigint>;
+
+/** The kernel with more symbols; those that it has already win. */
+export function withSymbols(kernel: Kernel, added: ReadonlyMap<string, bigint>): Kernel {
+  return added.size === 0 ? kernel : Object.freeze({ ...kernel, symbols: new ExtendedSymbols(kernel.symbols, added) });
+}
+
+/** Variables that layouts and the check ask for and that are exported to modules. */
+const EXPORTED = [
+  ...['init_task', 'mem_section', 'mem_map', 'max_mapnr', 'high_memory', 'node_data'],
+  ...['memstart_addr', 'kimage_voffset', 'page_offset_base', 'vmalloc_base', 'vmemmap_base', 'phys_base'],
+];
+
+/** A symbol table with more symbols; those that it has already win. */
+export class ExtendedSymbols implements SymbolTable {
+  readonly count: number;
+  readonly source: SymbolTable['source'];
+  readonly #table: SymbolTable;
+  readonly #more: ReadonlyMap<string, bigint>;
+
+  constructor(table: SymbolTable, more: ReadonlyMap<string, bigint>) {
+    this.#table = table;
+    this.#more = more;
+    this.count = table.count + more.size;
+    this.source = table.source;
+  }
+
+  address(name: string): bigint | undefined {
+    return this.#table.address(name) ?? this.#more.get(name);
+  }
+
+  get(name: string): KernelSymbol | undefined {
+    const found = this.#table.get(name);
+    const address = this.#more.get(name);
+    return found ?? (address === undefined ? undefined : { name, address, type: '?', size: 0n });
+  }
+
+  all(name: string): readonly KernelSymbol[] {
+    const found = this.#table.all(name);
+    const own = found.length > 0 ? undefined : this.get(name);
+    return own ? [own] : found;
+  }
+
+  find(address: bigint): { readonly symbol: KernelSymbol; readonly offset: bigint } | undefined {
+    return this.#table.find(address);
+  }
+
+  *[Symbol.iterator](): Iterator<KernelSymbol> {
+    yield* this.#table;
+    for (const name of this.#more.keys()) yield this.get(name)!;
+  }
+}
+
+/**
+ * Addresses of exported variables, by `__ksymtab`: entries of 32-bit self-relative offsets { value, name, namespace }
+ * (HAVE_ARCH_PREL32_RELOCATIONS; the namespace since 5.4). `segments` are the image's; addresses are as in them.
+ */
+export function exportedVariables(segments: readonly Segment[], littleEndian: boolean): Map<string, bigint> {
+  const found = new Map<string, bigint>();
+  for (const segment of segments) {
+    const names = exportedNames(segment.bytes);
+    if (names.size > 0) entriesOf(segment, names, littleEndian, found);
+  }
+  return found;
+}
+
+/** Offsets of the wanted names, as strings of their own. */
+function exportedNames(bytes: Uint8Array): Map<number, string> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const names = new Map<number, string>();
+  for (const name of EXPORTED) {
+    const text = Buffer.from(`\0${name}\0`);
+    for (let at = buffer.indexOf(text); at >= 0; at = buffer.indexOf(text, at + 1)) names.set(at + 1, name);
+  }
+  return names;
+}
+
+function entriesOf(
+  segment: Segment,
+  names: ReadonlyMap<number, string>,
+  littleEndian: boolean,
+  found: Map<string, bigint>,
+): void {
+  const { bytes, address } = segment;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const offsets = [...names.keys()];
+  const lowest = Math.min(...offsets);
+  const highest = Math.max(...offsets);
+  for (let at = 4; at + 4 <= bytes.length; at += 4) {
+    const target = at + view.getInt32(at, littleEndian);
+    if (target < lowest || target > highest) continue;
+    const name = names.get(target);
+    if (name === undefined || found.has(name)) continue;
+    const value = at - 4 + view.getInt32(at - 4, littleEndian);
+    // A variable lies in the image, on a word, and is not the string itself.
+    if (value < 0 || value % 4 !== 0 || BigInt(value) >= segment.size || value === target) continue;
+    found.set(name, address + BigInt(value));
+  }
+}

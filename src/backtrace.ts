@@ -27,6 +27,7 @@ export type Backtrace = readonly BacktraceEntry[];
 /** Frames followed, and bytes of stack looked through, at most. */
 const MOST_FRAMES = 64;
 const MOST_STACK_BYTES = 16_384;
+const PAGE = 4096;
 
 function wordReader(kernel: Kernel): (address: bigint) => bigint | undefined {
   const size = kernel.bits / 8;
@@ -69,11 +70,38 @@ export function backtraceOf(engine: Engine, kernel: Kernel, variant: Variant): B
     frame = next + BigInt(variant.frames.bias);
   }
 
-  const scanEnd = scanFrom + BigInt(MOST_STACK_BYTES);
-  for (let address = scanFrom; address < scanEnd && entries.length < MOST_FRAMES; address += size) {
-    const value = word(address);
-    if (value === undefined) break;
-    if (inText(value)) entries.push(entry(value, false));
+  for (const value of textAddresses(kernel, scanFrom, textStart, textEnd)) {
+    if (entries.length >= MOST_FRAMES) break;
+    entries.push(entry(value, false));
   }
   return entries;
+}
+
+/** Words of the stack from `start` on that lie in the text: pages are read whole, halves compared as numbers. */
+function* textAddresses(
+  kernel: Kernel,
+  start: bigint,
+  textStart: bigint | undefined,
+  textEnd: bigint | undefined,
+): Iterable<bigint> {
+  if (textStart === undefined || textEnd === undefined) return;
+  const size = kernel.bits / 8;
+  const little = kernel.endian === 'little';
+  const highFirst = Number(textStart >> 32n);
+  const highLast = Number(textEnd >> 32n);
+  let address = start;
+  for (let left = MOST_STACK_BYTES; left > 0; ) {
+    const length = Math.min(left, PAGE - Number(address % BigInt(PAGE)));
+    const bytes = kernel.read(address, length);
+    if (!bytes) return;
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    for (let at = 0; at + size <= length; at += size) {
+      const high = size === 8 ? view.getUint32(at + (little ? 4 : 0), little) : 0;
+      if (high < highFirst || high > highLast) continue;
+      const value = size === 8 ? view.getBigUint64(at, little) : BigInt(view.getUint32(at, little));
+      if (value >= textStart && value < textEnd) yield value;
+    }
+    address += BigInt(length);
+    left -= length;
+  }
 }

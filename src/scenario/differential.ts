@@ -47,6 +47,7 @@ export interface DifferentialResult {
 
 /** A world of objects with the addresses at which something changes. */
 export interface Boundaries {
+  /** In ascending order. */
   readonly boundaries: readonly bigint[];
   /** Ranges in which far pointers are drawn. */
   readonly ranges: readonly { readonly start: bigint; readonly end: bigint }[];
@@ -60,6 +61,7 @@ export function buildRandomWorld(guest: Guest, objects: KernelObjects, random: S
     boundaries.push(start, end);
     ranges.push({ start, end });
   };
+  objects.enableSlubDebug();
   for (let index = 0; index < 24; index++) addRandomSlab(objects, random, boundaries, range, index);
   for (let order = 1; order <= 5; order++) {
     const { start, end } = objects.makeCompoundPage(order);
@@ -95,7 +97,7 @@ export function buildRandomWorld(guest: Guest, objects: KernelObjects, random: S
   range(guest.memory.linearAddress, guest.memory.linearAddress + ram.bytes);
   const top = (1n << BigInt(kernel.bits)) - 1n;
   boundaries.push(0n, 16n, top, guest.user.address, layout.taskSize);
-  return { boundaries, ranges };
+  return { boundaries: boundaries.sort((left, right) => (left < right ? -1 : left > right ? 1 : 0)), ranges };
 }
 
 function addRandomSlab(
@@ -132,7 +134,7 @@ function randomCopy(random: SeededRandom, world: Boundaries, bits: number): { co
   const anchor = near ? random.pick(world.boundaries) : randomAddress(random, world);
   const pointer = BigInt.asUintN(bits, anchor + BigInt(near ? random.between(-NEAR, NEAR) : 0));
   let size: bigint;
-  switch (random.below(5)) {
+  switch (random.below(8)) {
     case 0:
       size = BigInt(random.below(3 * NEAR));
       break;
@@ -141,15 +143,35 @@ function randomCopy(random: SeededRandom, world: Boundaries, bits: number): { co
       break;
     case 2:
     case 3:
-      // Ends near another boundary, if that lies above.
-      size = random.pick(world.boundaries) - pointer + BigInt(random.between(-NEAR, NEAR));
+      // Ends near one of the next boundaries.
+      size = boundaryAbove(world.boundaries, pointer, random.below(4)) - pointer + BigInt(random.between(-NEAR, NEAR));
       break;
+    case 4:
+    case 5:
+    case 6: {
+      // Stays within what the next boundary ends.
+      const room = boundaryAbove(world.boundaries, pointer, 0) - pointer;
+      size = room > 0n ? BigInt(random.next()) % (room + 1n) : 1n;
+      break;
+    }
     default:
       size = (BigInt(random.next()) << 32n) | BigInt(random.next());
       size >>= BigInt(random.below(64));
   }
   const direction = random.below(2) === 0 ? 'to_user' : 'from_user';
   return { copy: { pointer, size: BigInt.asUintN(bits, size), direction }, near };
+}
+
+/** The boundary `skip` places above the first one that is higher than an address; the last one at most. */
+function boundaryAbove(boundaries: readonly bigint[], address: bigint, skip: number): bigint {
+  let low = 0;
+  let high = boundaries.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (boundaries[middle]! > address) high = middle;
+    else low = middle + 1;
+  }
+  return boundaries[Math.min(low + skip, boundaries.length - 1)]!;
 }
 
 function randomAddress(random: SeededRandom, world: Boundaries): bigint {

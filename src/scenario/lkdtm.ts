@@ -103,6 +103,7 @@ function addSlabCases(objects: KernelObjects, both: AddBoth): void {
   });
   both('slab whitelist: none', closed.object(0) + 100n, 8n);
 
+  objects.enableSlubDebug();
   const zoned = objects.makeSlab({
     name: 'red-zoned',
     objectSize: 96,

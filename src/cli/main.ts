@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { drivers } from '../../arch/index.js';
 import { UsercopyError } from '../errors.js';
 import { archCommand } from './arch.js';
+import { checkCommand } from './check.js';
 import { kernelCommand } from './kernel.js';
 import { runCommand } from './run.js';
 
@@ -14,6 +15,7 @@ function program(): Command {
     .description("Linux's hardened-usercopy check for any guest under the Unicorn CPU emulator")
     .showHelpAfterError('(usercopy --help lists the verbs)')
     .addCommand(runCommand())
+    .addCommand(checkCommand())
     .addCommand(kernelCommand())
     .addCommand(archCommand(drivers))
     .exitOverride();

@@ -9,6 +9,7 @@ import { lkdtmCases } from '../scenario/lkdtm.js';
 import { chooseOwnProfile, loadOwnKernel, OWN_PROFILES, ownCases, startOwnGuest } from '../scenario/own.js';
 import { runTwins, type TwinRow, type TwinRun } from '../scenario/twins.js';
 import { print, table, toJson } from './output.js';
+import { DEFAULT_COPIES, replayMismatch, runRandom } from './run-random.js';
 
 interface RunOptions {
   readonly kernel?: string;
@@ -16,6 +17,8 @@ interface RunOptions {
   readonly config?: string;
   readonly variant?: string[];
   readonly profile?: string;
+  readonly copies: string;
+  readonly seed?: string;
   readonly json?: boolean;
 }
 
@@ -25,12 +28,17 @@ const OWN_VARIANTS = ['x86_64', 'arm64'] as const;
 export function runCommand(): Command {
   return new Command('run')
     .description('run copies in a guest: what its own check says, what ours says')
-    .argument('<set>', "'own': the built-in guests; 'lkdtm': a real kernel, given with --kernel")
+    .argument(
+      '<set>',
+      "'own': the built-in guests; 'lkdtm' and 'random': a real kernel, given with --kernel; a .json file: a mismatch that 'random' wrote",
+    )
     .option('--kernel <image>', 'kernel image (vmlinux, bzImage, …)')
     .option('--btf <file>', 'types of the kernel, when the image has none')
     .option('--config <file>', "the kernel's .config, when the image has none")
     .option('--profile <name>', 'rules to judge by; default: by version (own: all that the guests know)')
     .addOption(new Option('--variant <name...>', "own: only these architectures' guests").choices([...OWN_VARIANTS]))
+    .option('--copies <number>', 'random: how many copies', String(DEFAULT_COPIES))
+    .option('--seed <number>', 'random: seed of the generator; default: from the clock, and printed')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -38,20 +46,39 @@ export function runCommand(): Command {
 Examples:
   $ usercopy run own
   $ usercopy run lkdtm --kernel "$(usercopy kernel fetch x86_64 --json | jq -r .path)"
+  $ usercopy run random --kernel vmlinuz --copies 100000 --seed 1
 
 Exit status: 0 when all are identical, 1 when some are not, 2 for bad input.`,
     )
     .action(async (set: string, options: RunOptions) => {
+      if (set === 'random') {
+        process.exitCode = await runRandom({ ...options, kernel: kernelOption(set, options) });
+        return;
+      }
       const runs =
-        set === 'own' ? await runOwn(options) : set === 'lkdtm' ? [await runLkdtm(options)] : unknownSet(set);
+        set === 'own'
+          ? await runOwn(options)
+          : set === 'lkdtm'
+            ? [await runLkdtm(options)]
+            : set.endsWith('.json')
+              ? [await replayMismatch(set)]
+              : unknownSet(set);
       if (options.json) print(toJson(set === 'own' ? runs.map(jsonOf) : jsonOf(runs[0]!)));
       else for (const text of describe(runs)) print(text);
       process.exitCode = runs.every((run) => run.rows.every((row) => row.identical)) ? 0 : 1;
     });
 }
 
+function kernelOption(set: string, options: RunOptions): string {
+  if (options.kernel !== undefined) return options.kernel;
+  throw new UsercopyError(
+    'bad-input',
+    `run ${set}: expected --kernel IMAGE, found none; 'usercopy kernel fetch x86_64' gets one`,
+  );
+}
+
 function unknownSet(set: string): never {
-  throw new UsercopyError('bad-input', `run: expected 'own' or 'lkdtm', found '${set}'`);
+  throw new UsercopyError('bad-input', `run: expected 'own', 'lkdtm', 'random' or a .json file, found '${set}'`);
 }
 
 async function runOwn(options: RunOptions): Promise<TwinRun[]> {
@@ -74,14 +101,8 @@ async function runOwn(options: RunOptions): Promise<TwinRun[]> {
 }
 
 async function runLkdtm(options: RunOptions): Promise<TwinRun> {
-  if (options.kernel === undefined) {
-    throw new UsercopyError(
-      'bad-input',
-      "run lkdtm: expected --kernel IMAGE, found none; 'usercopy kernel fetch x86_64' gets one",
-    );
-  }
   const kernel = await loadKernel(
-    { path: options.kernel },
+    { path: kernelOption('lkdtm', options) },
     {
       drivers,
       ...(options.btf === undefined ? {} : { btf: options.btf }),

@@ -185,5 +185,6 @@ function parseMismatch(path: string, text: string): MismatchFile {
     isAddress(file.copy?.size) &&
     (file.copy?.direction === 'to_user' || file.copy?.direction === 'from_user');
   if (!valid) throw badInput(path, "a mismatch as 'usercopy run random' writes it", 'something else');
-  return { btf: null, config: null, profile: null, guest: null, ours: null, ...(file as MismatchFile) };
+  const absent = { btf: null, config: null, profile: null, guest: null, ours: null };
+  return { ...absent, ...file } as MismatchFile;
 }

@@ -82,7 +82,9 @@ export async function stackDepthOfDump(
   try {
     variant.prepare(engine);
     enterTask(engine, dump, current);
-    for (const address of [entry - PAGE, entry, returnTo]) bringIn(engine, dump, address);
+    // What is needed in any case; a fault on a fetch is dear.
+    const code = [check, check + PAGE, kernel.symbols.address('check_stack_object') ?? check, abort];
+    for (const address of [entry - PAGE, entry, returnTo, ...code]) bringIn(engine, dump, address);
     const deepest = entry - DEEPEST;
     const offset = await offsetOf(deepest);
     if (offset === null) return null;

@@ -1,0 +1,38 @@
+/**
+ * Linux's hardened-usercopy check for guests under the Unicorn CPU emulator.
+ *
+ * - `attach` hooks a kernel's uaccess entry points and judges every copy.
+ * - `loadKernel` reads a kernel image, `Guest` makes it runnable at function level.
+ * - `Check` is the check alone, for those who bring their own emulator.
+ */
+
+export type { ArchDriver, Variant } from '../arch/driver.js';
+export { drivers, variants } from '../arch/index.js';
+export { type Attachment, type AttachOptions, attach, type Violation, type ViolationHandler } from './attach.js';
+export type { Backtrace, BacktraceEntry, CodePlace } from './backtrace.js';
+export { Check, type CheckOptions, type CheckStatistics, type JudgedAt, type RequestPreset } from './check.js';
+export type {
+  CopyHookSpec,
+  Engine,
+  EngineCapabilities,
+  EngineSpec,
+  Hook,
+  MemoryFault,
+  RunOptions,
+  RunResult,
+  SavedContext,
+} from './engine/engine.js';
+export { openUnicorn } from './engine/unicorn-native.js';
+export { type ErrorKind, UsercopyError } from './errors.js';
+export { type CallOptions, type CallOutcome, Guest, type GuestOptions } from './guest/guest.js';
+export { KernelObjects, type SlabObjects, type SlabSpec } from './guest/objects.js';
+export { checkParametersOf } from './guest/parameters.js';
+export { measureStackDepth, type StackDepth } from './guest/stack-depth.js';
+export { fetchKernel } from './kernel/fetch.js';
+export type { Kernel, KernelConfig, KernelSymbol, KernelVersion, SymbolTable, TypeTable } from './kernel/kernel.js';
+export { type KernelSource, type LoadKernelOptions, loadKernel } from './kernel/load.js';
+export type { CheckParameters, Declaration, Introspection, ProfileSwitches } from './parameters.js';
+export { parseProfile, profileForVersion } from './profiles.js';
+export { explainVerdict } from './report/explain.js';
+export { formatMessage, type MessageStyle } from './report/format.js';
+export type { CheckedObject, Copy, Direction, Verdict } from './verdict.js';

@@ -1,0 +1,169 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packageFile } from '../../src/paths.js';
+
+/** The tool as a user starts it: the compiled program, as a process of its own. */
+function usercopy(args: readonly string[], environment: Record<string, string> = {}) {
+  const result = spawnSync(process.execPath, [packageFile('build/js/src/cli/main.js'), ...args], {
+    encoding: 'utf8',
+    timeout: 120_000,
+    maxBuffer: 64 << 20,
+    env: { ...process.env, ...environment },
+  });
+  return { status: result.status, out: result.stdout, err: result.stderr };
+}
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'usercopy-cli-'));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+function file(name: string, bytes: Uint8Array | string): string {
+  const path = join(directory, name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+describe('usercopy run own', () => {
+  it('prints each run as JSON, all identical, and exits with 0', () => {
+    const { status, out } = usercopy(['run', 'own', '--variant', 'x86_64', '--profile', '6.1', '--json']);
+    expect(status).toBe(0);
+    const [run] = JSON.parse(out);
+    expect(run).toMatchObject({ variant: 'x86_64', profile: '6.1' });
+    expect(typeof run.kernel).toBe('string');
+    expect(run.rows.length).toBeGreaterThan(30);
+    for (const row of run.rows) {
+      expect(row.identical).toBe(true);
+      expect(row.pointer).toMatch(/^0x[0-9a-f]+$/);
+      expect(Number.isInteger(row.size)).toBe(true);
+      expect(['to_user', 'from_user']).toContain(row.direction);
+      expect(row.ours).toBe(row.guest);
+      expect(row.guestInstructions).toBeGreaterThan(0);
+    }
+  });
+
+  it('prints a table for people, without colour codes in a pipe', () => {
+    const { status, out } = usercopy(['run', 'own', '--variant', 'arm64', '--profile', 'v3']);
+    expect(status).toBe(0);
+    expect(out).toContain("guest's own check");
+    expect(out).toContain('slab: one byte too many');
+    expect(out).not.toContain('\u001b[');
+  });
+
+  it('exits with 1 when a check says something else', () => {
+    const mismatch = {
+      kernel: packageFile('guests/elf/x86_64.elf'),
+      seed: 1,
+      profile: 'v3',
+      copy: { pointer: '0x10', size: '0x8', direction: 'to_user' },
+    };
+    const { status } = usercopy(['run', file('mismatch.json', JSON.stringify(mismatch))]);
+    // The guest judges by 6.1, we are told to judge by v3: the wording differs.
+    expect(status).toBe(1);
+  });
+});
+
+describe('bad input ends in one sentence and exit status 2', () => {
+  const vmlinux = (): Buffer => readFileSync(packageFile('guests/elf/x86_64.elf'));
+
+  function expectRefusal(args: readonly string[], message: RegExp, environment: Record<string, string> = {}): void {
+    const { status, out, err } = usercopy(args, environment);
+    expect(err).toMatch(message);
+    expect(err).not.toMatch(/^\s+at /m);
+    expect(err.trim().split('\n').length).toBeLessThanOrEqual(2);
+    expect(out).toBe('');
+    expect(status).toBe(2);
+  }
+
+  it('for an unknown verb, set and option', () => {
+    expectRefusal(['frobnicate'], /unknown command 'frobnicate'/);
+    expectRefusal(['run', 'everything'], /expected 'own', 'lkdtm'.*found 'everything'/);
+    expectRefusal(['run', 'own', '--frobnicate'], /unknown option '--frobnicate'/);
+  });
+
+  it('for a kernel that is not given, not there, or no kernel', () => {
+    expectRefusal(['run', 'lkdtm'], /expected --kernel IMAGE, found none/);
+    expectRefusal(['run', 'lkdtm', '--kernel', join(directory, 'absent')], /absent: expected a readable file/);
+    expectRefusal(['run', 'lkdtm', '--kernel', file('text', 'not a kernel')], /text: expected a kernel image/);
+    expectRefusal(['run', 'lkdtm', '--kernel', file('empty', '')], /empty: expected/);
+    expectRefusal(['run', 'lkdtm', '--kernel', directory], /expected/);
+  });
+
+  it('for an ELF file cut short at any of a hundred places', () => {
+    const bytes = vmlinux();
+    for (let cut = 1; cut < 100; cut += 14) {
+      const path = file('cut.elf', bytes.subarray(0, Math.floor((bytes.length * cut) / 100)));
+      const { status, err } = usercopy(['run', 'lkdtm', '--kernel', path]);
+      expect(status, `cut at ${cut} %: ${err}`).toBe(2);
+      expect(err).not.toMatch(/^\s+at /m);
+    }
+  });
+
+  it('for a kernel of an architecture that nobody knows', () => {
+    const bytes = vmlinux();
+    bytes.writeUInt16LE(0x1234, 18);
+    expectRefusal(
+      ['run', 'lkdtm', '--kernel', file('alien.elf', bytes)],
+      /alien\.elf: expected .*4660|alien\.elf: expected .*0x1234/,
+    );
+  });
+
+  it('for a profile, a number of copies and a seed that make no sense', () => {
+    const kernel = packageFile('guests/elf/x86_64.elf');
+    expectRefusal(['run', 'random', '--kernel', kernel, '--copies', 'many'], /--copies: expected a whole number/);
+    expectRefusal(['run', 'random', '--kernel', kernel, '--seed', '-1'], /--seed: expected a whole number/);
+    expectRefusal(['run', 'random', '--kernel', kernel, '--profile', '9.9'], /9\.9/);
+    expectRefusal(['run', 'own', '--variant', 'vax'], /vax/);
+  });
+
+  it('for a mismatch file that is none', () => {
+    expectRefusal(['run', file('broken.json', '{')], /broken\.json: expected JSON/);
+    expectRefusal(['run', file('other.json', '{"kernel": 1}')], /other\.json: expected a mismatch/);
+    expectRefusal(['run', join(directory, 'absent.json')], /absent\.json: expected a file that can be read/);
+  });
+
+  it('for a dump that is none, and a copy that is half given', () => {
+    expectRefusal(['check', '--dump', file('dump', 'ELF? no')], /dump/);
+    expectRefusal(['check', '--dump', join(directory, 'absent')], /absent/);
+    expectRefusal(['check'], /--dump/);
+  });
+
+  it('for a variant without a kernel to fetch', () => {
+    expectRefusal(['kernel', 'fetch', 'vax'], /vax/);
+  });
+
+  it('for a prefix of libunicorn in which there is none', () => {
+    const script = packageFile('scripts/setup.mjs');
+    const { status, stdout, stderr } = spawnSync(process.execPath, [script], {
+      encoding: 'utf8',
+      env: { ...process.env, UNICORN_PREFIX: join(directory, 'nowhere') },
+    });
+    expect(stdout + stderr).toMatch(/UNICORN_PREFIX/);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(status).toBe(2);
+  });
+});
+
+describe('usercopy arch', () => {
+  it('lists what runs, as JSON', () => {
+    const { status, out } = usercopy(['arch', '--json']);
+    expect(status).toBe(0);
+    const rows = JSON.parse(out) as { variant: string; run: boolean; bits: number; endian: string }[];
+    expect(rows.find(({ variant }) => variant === 'x86_64')).toMatchObject({ run: true, bits: 64, endian: 'little' });
+  });
+});
+
+describe('usercopy --help', () => {
+  it('lists the verbs, and each verb shows examples', () => {
+    expect(usercopy(['--help']).out).toMatch(/run.*check.*kernel.*arch/s);
+    for (const verb of [['run'], ['check'], ['kernel', 'fetch']]) {
+      const { status, out } = usercopy([...verb, '--help']);
+      expect(status).toBe(0);
+      expect(out).toContain('Examples:');
+    }
+  });
+});

@@ -149,7 +149,7 @@ export async function ownCases(guest: Guest): Promise<OwnCases> {
   add('text: linear alias', linear + 16n, 32n, 'to_user');
   add('rodata: read', guest.symbol('__start_rodata'), 64n, 'to_user');
   add('rodata: write', guest.symbol('__start_rodata'), 64n, 'from_user');
-  add('data: write', guest.symbol('_sdata'), 64n, 'from_user');
+  add('data: write', guest.symbol('_edata') - 64n, 64n, 'from_user');
 
   add('null', 0n, 8n, 'to_user');
   add('ZERO_SIZE_PTR', 16n, 8n, 'from_user');

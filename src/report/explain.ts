@@ -43,7 +43,7 @@ export function explainVerdict(verdict: Verdict, copy: Copy): string[] {
   if (verdict.outcome === 'bad') {
     const miss = describeMiss(copy, object.start, object.end);
     if (miss !== null) lines.push(`the copy ${miss}`);
-    else if (!whole) {
+    else if (!whole && object.windowEnd > object.windowStart) {
       const window = describeMiss(copy, object.windowStart, object.windowEnd);
       if (window !== null) lines.push(`inside the object, but outside what user copies may touch: it ${window}`);
     }

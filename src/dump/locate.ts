@@ -5,6 +5,7 @@
 import type { Variant } from '../../arch/driver.js';
 import type { DumpConvention, KernelNotes, PageTables, RegisterValues } from '../../arch/dump.js';
 import { badInput } from '../errors.js';
+import { exportedVariables } from '../kernel/added-symbols.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { PhysicalMemory } from './physical.js';
 import { findInMemory } from './search.js';
@@ -171,13 +172,15 @@ function byBanner(evidence: Evidence, banner: Banner | null): Located | null {
   for (const found of findInMemory(physical, banner.bytes, MAXIMUM_BANNERS)) {
     const linkedToPhysical = found - banner.address;
     const roots: PageTables[] = evidence.registers.flatMap((registers) => [...convention.fromRegisters(registers)]);
-    if (rootSymbol !== undefined) {
-      const root = word(rootSymbol + linkedToPhysical);
+    const tops = rootSymbol === undefined ? imagePages(image) : [rootSymbol];
+    for (const top of tops) {
+      const root = word(top + linkedToPhysical);
       roots.push(...convention.shapes.map((shape) => ({ ...shape, root })));
     }
+    const slidesHere = [...slidesFrom(evidence, banner, image, linkedToPhysical)];
     for (const tables of roots) {
       const memory = open(evidence, tables);
-      for (const slide of slidesFrom(evidence, banner, image, linkedToPhysical)) {
+      for (const slide of slidesHere) {
         if (memory.translate(word(banner.address + slide))?.physical === found) {
           return withOffset(memory, banner, slide, 'the banner in memory');
         }
@@ -187,12 +190,21 @@ function byBanner(evidence: Evidence, banner: Banner | null): Located | null {
   return null;
 }
 
+/** Where the kernel's top table may be when no symbol says it: it is a page of the image. */
+function* imagePages(image: Kernel): Iterable<bigint> {
+  for (const { address, size } of image.segments) {
+    for (let page = address; page < address + size; page += 4096n) yield page;
+  }
+}
+
 function* slidesFrom(evidence: Evidence, banner: Banner, image: Kernel, linkedToPhysical: bigint): Iterable<bigint> {
   const { placement } = evidence.convention;
   if (placement.kind === 'identity') yield word(linkedToPhysical);
   if (placement.kind === 'slots') yield* slides(evidence, banner);
   if (placement.kind !== 'variable') return;
-  const symbol = image.symbols.address(placement.symbol);
+  const symbol =
+    image.symbols.address(placement.symbol) ??
+    exportedVariables(image.segments, image.endian === 'little').get(placement.symbol);
   const bytes =
     symbol === undefined ? undefined : evidence.physical.read(word(symbol + linkedToPhysical), image.bits / 8);
   if (!bytes) return;

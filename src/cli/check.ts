@@ -128,7 +128,9 @@ function number(option: string, text: string): bigint {
 
 function readText(path: string, limit: number): string {
   try {
-    const { size } = statSync(path);
+    const status = statSync(path);
+    const { size } = status;
+    if (!status.isFile()) throw badInput(path, 'a regular file', 'a directory, device or pipe');
     if (size > limit) throw badInput(path, `at most ${limit} bytes of text`, `${size} bytes`);
     return readFileSync(path, 'latin1');
   } catch (error) {

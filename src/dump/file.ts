@@ -2,7 +2,7 @@
  * A file that is read in pieces where they are needed, through a small cache: dumps are larger than memory, and nothing
  * is mapped, so that a file that shrinks under our hands is a short read and not a SIGBUS.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { badInput, UsercopyError } from '../errors.js';
 
 const BLOCK_SHIFT = 16;
@@ -28,7 +28,8 @@ export class FileReader {
   static open(path: string): FileReader {
     let descriptor: number;
     try {
-      descriptor = openSync(path, 'r');
+      // A pipe without a writer must not block the opening.
+      descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
       throw badInput(path, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
     }

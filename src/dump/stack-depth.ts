@@ -13,7 +13,8 @@ const PAGE = 4096n;
 const DEEPEST = 1024n;
 /** Distance of the entry's stack pointer from the top of the stack. */
 const FROM_TOP = 2048n;
-const TIME_LIMIT = 2_000;
+/** Milliseconds. The first run of an emulator sets up its translator, for which 2 seconds were seen. */
+const TIME_LIMIT = 10_000;
 /** The check touches a dozen pages; a run that wants more has gone astray. */
 const MAXIMUM_PAGES = 256;
 /** usercopy_abort(name, detail, to_user, offset, len) */
@@ -70,7 +71,7 @@ export async function stackDepthOfDump(
       if (call.pushesReturnAddress) engine.write(entry, encode(returnTo, kernel.bits / 8, kernel.endian === 'little'));
       const result = await engine.run({ start: check, until: returnTo, timeLimit: TIME_LIMIT });
       if (result.reason === 'until' || printed !== null) return printed;
-      // The page is brought in between two runs: a page that is mapped inside the hook does not always end the fault.
+      // Brought in between two runs, the call is made anew: nothing depends on an access that is tried again.
       if (fault !== null && pages++ < MAXIMUM_PAGES && bringInAll(engine, dump, fault)) continue;
       const why = result.error?.text ?? result.reason;
       throw new UsercopyError(
@@ -82,7 +83,7 @@ export async function stackDepthOfDump(
   try {
     variant.prepare(engine);
     enterTask(engine, dump, current);
-    // What is needed in any case; a fault on a fetch is dear.
+    // What is needed in any case.
     const code = [check, check + PAGE, kernel.symbols.address('check_stack_object') ?? check, abort];
     for (const address of [entry - PAGE, entry, returnTo, ...code]) bringIn(engine, dump, address);
     const deepest = entry - DEEPEST;

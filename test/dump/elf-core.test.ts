@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { truncateSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readElfCore } from '../../src/dump/elf-core.js';
@@ -124,7 +125,10 @@ describe('an ELF core file', () => {
     expect(() => open([{ physical: (1n << 64n) - 16n, bytes: pattern(64, 0) }])).toThrow(/end below 2\^64/);
   });
 
-  it('refuses a directory and a file that does not exist', () => {
+  it('refuses a directory, a pipe and a file that does not exist', () => {
+    const pipe = `${scratch.directory}/pipe`;
+    execFileSync('mkfifo', [pipe]);
+    expect(() => FileReader.open(pipe)).toThrow(/a regular file, found a device, pipe or socket/);
     expect(() => FileReader.open(scratch.directory)).toThrow(/a regular file, found a directory/);
     expect(() => FileReader.open(`${scratch.directory}/none`)).toThrow(/ENOENT/);
   });

@@ -33,3 +33,7 @@ export function pageValidityOf(kernel: Kernel, usual: PageValidity): PageValidit
     ? { kind: 'flatmem' }
     : usual;
 }
+
+/** Whether struct pages lie in a vmemmap: not in FLATMEM. `mem_map` alone does not tell: kernels without NUMA all have it. */
+export const hasVmemmap = (kernel: Kernel): boolean =>
+  kernel.symbols.address('mem_section') !== undefined || kernel.symbols.address('mem_map') === undefined;

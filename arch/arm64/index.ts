@@ -1,6 +1,6 @@
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { hasVmemmap, pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, MemoryLayout, Variant } from '../driver.js';
 import { arm64Dump } from './dump.js';
 import { unpackArm64Image } from './image.js';
@@ -20,9 +20,12 @@ function pageShiftOf(kernel: Kernel): number {
 
 /**
  * VA_BITS_MIN, from where the image lies: the upper half of the kernel's addresses begins at -(1 << (VA_BITS_MIN - 1))
- * and holds modules, image and vmalloc in its first gigabytes (since 14c127c957c1, 5.4).
+ * and holds modules, image and vmalloc in its first gigabytes (since 14c127c957c1, 5.4). KASLR moves the image far up, so
+ * the configuration is asked first.
  */
 function addressBitsOf(kernel: Kernel): number {
+  const configured = kernel.config?.get('ARM64_VA_BITS');
+  if (configured !== undefined) return Math.min(Number(configured), 48);
   const text = kernel.symbols.address('_text') ?? kernel.symbols.address('_stext') ?? kernel.segments[0]?.address;
   return text === undefined ? 48 : (~text & 0xffffffffffffffffn).toString(2).length + 1;
 }
@@ -76,10 +79,10 @@ function layout(kernel: Kernel): MemoryLayout {
     vmallocEnd,
     modulesStart,
     modulesEnd,
-    vmemmap:
-      kernel.symbols.address('mem_map') === undefined
-        ? word(vmemmapStart - (physicalBase >> BigInt(pageShift)) * structPage)
-        : null,
+    vmemmap: hasVmemmap(kernel)
+      ? // memstart_addr is signed, and negative with a randomised linear map.
+        word(vmemmapStart - (BigInt.asIntN(64, physicalBase) >> BigInt(pageShift)) * structPage)
+      : null,
     pageValidity: pageValidityOf(kernel, {
       kind: 'memblock',
       // 873ba463914c (5.14) asks memblock alone. Sections became smaller in 5.12 (f0b13ee23241).

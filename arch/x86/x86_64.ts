@@ -1,6 +1,6 @@
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { hasVmemmap, pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
 import { x86_64Dump } from './dump.js';
 import { unpackX86Image } from './image.js';
@@ -64,7 +64,7 @@ function layout(kernel: Kernel): MemoryLayout {
     vmallocEnd: vmallocStart + levels.vmallocSize - 1n,
     modulesStart: START_KERNEL_MAP + imageSize,
     modulesEnd: MODULES_END,
-    vmemmap: kernel.symbols.address('mem_map') === undefined ? vmemmap : null,
+    vmemmap: hasVmemmap(kernel) ? vmemmap : null,
     pageValidity: pageValidityOf(kernel, {
       kind: 'sparsemem',
       sectionSizeBits: 27,

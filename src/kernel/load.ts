@@ -9,6 +9,7 @@ import { type ElfFile, isElf, parseElf, sectionBytes, symbolsFromElf } from './e
 import { type FlatPayload, loadFlatImage } from './flat.js';
 import { findKallsyms, readKallsyms } from './kallsyms.js';
 import type { Kernel, KernelConfig, Segment, SymbolTable, TypeTable } from './kernel.js';
+import { findOffsetTable } from './offset-tables.js';
 import { decompress, imageTools, UNPACKED_LIMIT } from './payload/decompress.js';
 import { applyRela } from './relocate.js';
 import { noSymbols } from './symbols.js';
@@ -47,7 +48,8 @@ export async function loadKernel(source: KernelSource, options: LoadKernelOption
       image.payload.kind === 'elf'
         ? await fromElf(image.payload.bytes, where, options.drivers, types, config)
         : await fromFlat(image.payload, image.variant!, where, types, config);
-    return 'path' in source ? await withNeighbouringConfig(kernel, source.path) : kernel;
+    const typed = kernel.types === null ? await withOffsetTable(kernel, options.drivers) : kernel;
+    return 'path' in source ? await withNeighbouringConfig(typed, source.path) : typed;
   } catch (error) {
     if (error instanceof UsercopyError) {
       if (error.message.includes(where)) throw error;
@@ -65,6 +67,14 @@ async function withNeighbouringConfig(kernel: Kernel, imagePath: string): Promis
   const path = join(dirname(imagePath), `config-${basename(kernel.version.release)}`);
   const bytes = await fs.readFile(path).catch(() => null);
   return bytes === null ? kernel : { ...kernel, config: await readConfig(bytes) };
+}
+
+/** An image without types gets those of its release, where a table has them. */
+async function withOffsetTable(kernel: Kernel, drivers: readonly ArchDriver[]): Promise<Kernel> {
+  const driver = drivers.find(({ variants }) => variants.some(({ name }) => name === kernel.variant));
+  if (driver === undefined || kernel.version.release === '') return kernel;
+  const types = await findOffsetTable(driver.linuxArch, kernel.variant, kernel.version.release);
+  return types === null ? kernel : { ...kernel, types };
 }
 
 async function unpack(
@@ -190,7 +200,7 @@ function relocated(elf: ElfFile, variant: Variant): readonly Segment[] {
   if (tables.length === 0) return elf.segments;
   const entrySize = (elf.bits / 8) * 3;
   return elf.segments.map((segment) => {
-    const bytes = segment.bytes.slice();
+    const bytes = new Uint8Array(segment.bytes);
     for (const { offset, size, link } of tables) {
       const symbols = elf.sections[link];
       const table = {

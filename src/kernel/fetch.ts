@@ -67,7 +67,6 @@ export async function defaultCacheDirectory(): Promise<string> {
     if (await exists(path.join(directory, 'tsconfig.json'))) return path.join(directory, '.cache', 'kernels');
     directory = path.dirname(directory);
   }
-  // biome-ignore lint/complexity/useLiteralKeys: the compiler wants brackets for what no interface declares
   const base = process.env['XDG_CACHE_HOME'] || path.join(os.homedir(), '.cache');
   return path.join(base, 'unicorn-usercopy', 'kernels');
 }

@@ -4,7 +4,8 @@
  */
 import type { UnpackedImage, Variant } from '../../arch/driver.js';
 import { badInput } from '../errors.js';
-import { findKallsyms, type KallsymsLayout, noKallsyms, readKallsyms } from './kallsyms.js';
+import { findKallsyms, type KallsymsLayout } from './kallsyms.js';
+import { noKallsyms, readKallsyms } from './kallsyms-decode.js';
 import type { Bits, Endian, Segment, SymbolTable } from './kernel.js';
 import { applyRela, findRelaTable, forEachRela, type RelaTable } from './relocate.js';
 import { noSymbols } from './symbols.js';
@@ -34,7 +35,7 @@ export function loadFlatImage(
     throw badInput(where, 'an image that tells the address it was linked for', 'none that can be found');
   let bytes = payload.bytes;
   if (table !== null) {
-    bytes = bytes.slice();
+    bytes = new Uint8Array(bytes);
     applyRela(payload.bytes, table, variant, bytes, address, bits, endian);
   }
   const size = payload.memorySize ?? BigInt(bytes.length);

@@ -10,9 +10,8 @@
  * (73bbb94466fd). The anchor is the token table: its 256 strings hold every character that names use, so the digits stand
  * in a row, and the index behind it proves the find.
  */
-import { badInput } from '../errors.js';
-import type { Bits, Endian, SymbolTable } from './kernel.js';
-import { CompactSymbolTable } from './symbols.js';
+import { TableReader } from './kallsyms-reader.js';
+import type { Bits, Endian } from './kernel.js';
 
 const TOKENS = 256;
 const SYMBOLS_PER_MARKER = 256;
@@ -40,7 +39,7 @@ export interface KallsymsLayout {
 
 /** Looks for the table in raw memory; null when there is none. */
 export function findKallsyms(bytes: Uint8Array, bits: Bits, endian: Endian): KallsymsLayout | null {
-  const image = new ImageReader(bytes, bits, endian);
+  const image = new TableReader(bytes, bits, endian);
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = buffer.indexOf(DIGITS); at >= 0; at = buffer.indexOf(DIGITS, at + 1)) {
     const tokens = tokensAround(image, at);
@@ -54,35 +53,8 @@ export function findKallsyms(bytes: Uint8Array, bits: Bits, endian: Endian): Kal
   return null;
 }
 
-/**
- * Decodes the table.
- * @param relativeBase the base that the image should hold, when the word in it is only set by a relocation
- */
-export function readKallsyms(
-  bytes: Uint8Array,
-  layout: KallsymsLayout,
-  bits: Bits,
-  endian: Endian,
-  relativeBase?: bigint,
-): SymbolTable {
-  const image = new ImageReader(bytes, bits, endian);
-  const decoded = decodeNames(image, layout);
-  return new CompactSymbolTable(
-    'kallsyms',
-    inAddressOrder({ ...decoded, addresses: decodeAddresses(image, layout, relativeBase), sizes: null }),
-  );
-}
-
-interface Arrays {
-  readonly addresses: BigUint64Array;
-  readonly sizes: null;
-  readonly types: Uint8Array;
-  readonly names: Uint8Array;
-  readonly nameStarts: Uint32Array;
-}
-
 /** The string table whose entry for '0' is at `zero`, proven by the index that follows it. */
-function tokensAround(image: ImageReader, zero: number): { table: number; index: number } | null {
+function tokensAround(image: TableReader, zero: number): { table: number; index: number } | null {
   const { bytes } = image;
   let end = zero;
   for (let token = 0x30; token < TOKENS; token++) {
@@ -106,7 +78,7 @@ function tokensAround(image: ImageReader, zero: number): { table: number; index:
 }
 
 /** Markers, names and the count of symbols, backwards from the token table. */
-function namesBefore(image: ImageReader, tokenTable: number): { at: number; countAt: number; count: number } | null {
+function namesBefore(image: TableReader, tokenTable: number): { at: number; countAt: number; count: number } | null {
   for (const width of image.bits === 64 ? [4, 8] : [4]) {
     // Marker k is where symbol 256 k starts: ascending, from 0. Sequence numbers, if any, are between them and the tokens.
     const read = (at: number) => (width === 4 ? image.uint32(at) : image.wordAsNumber(at));
@@ -127,7 +99,7 @@ function namesBefore(image: ImageReader, tokenTable: number): { at: number; coun
 
 /** The names that end before the markers at `markers`, checked against every marker. */
 function namesUnder(
-  image: ImageReader,
+  image: TableReader,
   markers: number,
   markerCount: number,
   read: (at: number) => number,
@@ -150,7 +122,7 @@ function namesUnder(
 }
 
 function namesFit(
-  image: ImageReader,
+  image: TableReader,
   names: number,
   count: number,
   markers: number,
@@ -169,7 +141,7 @@ function namesFit(
 }
 
 function findAddresses(
-  image: ImageReader,
+  image: TableReader,
   countAt: number,
   count: number,
   tokensEnd: number,
@@ -204,7 +176,7 @@ function findAddresses(
 
 /** How often an address is below the one before it; relative to a base of 0. */
 function countDisorder(
-  image: ImageReader,
+  image: TableReader,
   addresses: KallsymsLayout['addresses'],
   count: number,
   most: number,
@@ -227,151 +199,6 @@ function countDisorder(
   return different < count / 4 ? count : disorder;
 }
 
-function decodeAddresses(image: ImageReader, layout: KallsymsLayout, given: bigint | undefined): BigUint64Array {
-  const addresses = new BigUint64Array(layout.count);
-  const table = layout.addresses;
-  if (table.kind === 'absolute') {
-    for (let i = 0; i < layout.count; i++) addresses[i] = image.word(table.at + i * (image.bits / 8));
-    return addresses;
-  }
-  const base = given ?? image.word(table.relativeBase);
-  const mask = (1n << BigInt(image.bits)) - 1n;
-  // High and low half apart: a BigInt for every symbol would take most of the time.
-  const baseHigh = Number(base >> 32n);
-  const baseLow = Number(base & 0xffffffffn);
-  const halves = new Uint32Array(addresses.buffer);
-  for (let i = 0; i < layout.count; i++) {
-    const offset = image.uint32(table.offsets + i * 4);
-    let low: number;
-    let high: number;
-    if (table.absolutePerCpu && offset < 0x80000000) {
-      low = offset;
-      high = 0;
-    } else {
-      low = baseLow + (table.absolutePerCpu ? 2 ** 32 - offset - 1 : offset);
-      high = baseHigh + (low >= 2 ** 32 ? 1 : 0);
-    }
-    halves[2 * i] = low;
-    halves[2 * i + 1] = mask === 0xffffffffn ? 0 : high;
-  }
-  return addresses;
-}
-
-function decodeNames(
-  image: ImageReader,
-  layout: KallsymsLayout,
-): { types: Uint8Array; names: Uint8Array; nameStarts: Uint32Array } {
-  const { bytes } = image;
-  const tokenStarts = new Uint32Array(TOKENS);
-  const tokenEnds = new Uint32Array(TOKENS);
-  for (let token = 0; token < TOKENS; token++) {
-    tokenStarts[token] = layout.tokenTable + image.uint16(layout.tokenIndex + token * 2);
-    tokenEnds[token] = bytes.indexOf(0, tokenStarts[token]);
-  }
-  const types = new Uint8Array(layout.count);
-  const nameStarts = new Uint32Array(layout.count + 1);
-  let names = new Uint8Array(layout.count * 32);
-  let out = 0;
-  let at = layout.names;
-  for (let symbol = 0; symbol < layout.count; symbol++) {
-    nameStarts[symbol] = out;
-    const { length, start } = image.nameLength(at);
-    at = start + length;
-    if (out + LONGEST_NAME > names.length) {
-      const larger = new Uint8Array(names.length * 2 + LONGEST_NAME);
-      larger.set(names);
-      names = larger;
-    }
-    let first = true;
-    const limit = out + LONGEST_NAME;
-    for (let i = start; i < at; i++) {
-      const token = bytes[i]!;
-      let from = tokenStarts[token]!;
-      const to = tokenEnds[token]!;
-      if (first && from < to) {
-        types[symbol] = bytes[from++]!;
-        first = false;
-      }
-      while (from < to && out < limit) names[out++] = bytes[from++]!;
-    }
-  }
-  nameStarts[layout.count] = out;
-  return { types, names: names.slice(0, out), nameStarts };
-}
-
-/** The kernel's order is by address already, but for a few absolute symbols. */
-function inAddressOrder(arrays: Arrays): Arrays {
-  const { addresses, types, names, nameStarts } = arrays;
-  let sorted = true;
-  for (let i = 1; i < addresses.length && sorted; i++) sorted = addresses[i]! >= addresses[i - 1]!;
-  if (sorted) return arrays;
-  const order = Array.from(addresses.keys());
-  order.sort((a, b) => (addresses[a]! < addresses[b]! ? -1 : addresses[a]! > addresses[b]! ? 1 : a - b));
-  const starts = new Uint32Array(nameStarts.length);
-  const text = new Uint8Array(names.length);
-  let out = 0;
-  for (const [to, from] of order.entries()) {
-    starts[to] = out;
-    const name = names.subarray(nameStarts[from]!, nameStarts[from + 1]!);
-    text.set(name, out);
-    out += name.length;
-  }
-  starts[addresses.length] = out;
-  return {
-    addresses: BigUint64Array.from(order, (from) => addresses[from]!),
-    sizes: null,
-    types: Uint8Array.from(order, (from) => types[from]!),
-    names: text,
-    nameStarts: starts,
-  };
-}
-
 function alignUp(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;
-}
-
-class ImageReader {
-  readonly #view: DataView;
-  readonly #little: boolean;
-
-  constructor(
-    readonly bytes: Uint8Array,
-    readonly bits: Bits,
-    endian: Endian,
-  ) {
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#little = endian === 'little';
-  }
-
-  uint16(at: number): number {
-    return this.#view.getUint16(at, this.#little);
-  }
-
-  uint32(at: number): number {
-    return this.#view.getUint32(at, this.#little);
-  }
-
-  word(at: number): bigint {
-    if (this.bits === 32) return BigInt(this.uint32(at));
-    return this.#view.getBigUint64(at, this.#little);
-  }
-
-  /** A word as a double: signed where it has 64 bits, so that addresses of the upper half keep their low bits. */
-  wordAsNumber(at: number): number {
-    if (this.bits === 32) return this.uint32(at);
-    const [high, low] = this.#little ? [at + 4, at] : [at, at + 4];
-    return (this.uint32(high) | 0) * 2 ** 32 + this.uint32(low);
-  }
-
-  /** Length of the name at `at`, in tokens, and where its tokens start. */
-  nameLength(at: number): { length: number; start: number } {
-    const first = this.bytes[at] ?? 0;
-    if (first < 0x80) return { length: first, start: at + 1 };
-    return { length: (first & 0x7f) | ((this.bytes[at + 1] ?? 0) << 7), start: at + 2 };
-  }
-}
-
-/** The error for an image that should have a table. */
-export function noKallsyms(where: string): Error {
-  return badInput(where, 'a symbol table (kallsyms or .symtab)', 'none that can be read');
 }

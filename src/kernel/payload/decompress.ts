@@ -1,7 +1,7 @@
 /** Payloads of boot images and side files, told apart by their magic. */
-import { gunzipSync } from 'node:zlib';
+import { crc32, inflateRawSync, type ZlibOptions } from 'node:zlib';
 import type { ImageTools } from '../../../arch/driver.js';
-import { badInput } from '../../errors.js';
+import { badInput, UsercopyError } from '../../errors.js';
 import { decompressBzip2, isBzip2 } from './bzip2.js';
 import { decompressLz4, isLz4 } from './lz4.js';
 import { decompressLzma, isLzma } from './lzma.js';
@@ -34,13 +34,36 @@ export async function decompress(
 /** What boot wrappers get. */
 export const imageTools: ImageTools = { decompress };
 
+/** The first member. Node's own gunzip would take what follows a payload inside a boot image for the next member. */
 function decompressGzip(bytes: Uint8Array, limit: number): Uint8Array {
+  const start = gzipHeaderSize(bytes);
   try {
-    return gunzipSync(bytes, { maxOutputLength: limit });
+    // `info` is not in the types: it tells how many bytes were read.
+    const result = inflateRawSync(bytes.subarray(start), {
+      maxOutputLength: limit,
+      info: true,
+    } as ZlibOptions) as unknown;
+    const { buffer, engine } = result as { buffer: Uint8Array; engine: { bytesWritten: number } };
+    const trailer = new DataView(bytes.buffer, bytes.byteOffset + start + engine.bytesWritten, 4);
+    const expected = trailer.getUint32(0, true);
+    if (crc32(buffer) !== expected)
+      throw badInput('gzip payload', `the checksum ${expected.toString(16)}`, crc32(buffer).toString(16));
+    return buffer;
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ERR_BUFFER_TOO_LARGE')
+    if (error instanceof UsercopyError) throw error;
+    if (error instanceof RangeError && (error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE')
+      throw badInput('gzip payload', 'a checksum at its end', 'the end of the file');
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
       throw badInput('gzip payload', `at most ${limit} bytes when unpacked`, 'more (a decompression bomb?)');
     throw badInput('gzip payload', 'a well-formed stream', `corrupt data (${(error as Error).message})`);
   }
+}
+
+/** RFC 1952, section 2.3. */
+function gzipHeaderSize(bytes: Uint8Array): number {
+  const flags = bytes[3]!;
+  let at = 10;
+  if (flags & 4) at += 2 + (bytes[at]! | (bytes[at + 1]! << 8));
+  for (const flag of [8, 16]) if (flags & flag) at = bytes.indexOf(0, at) + 1 || bytes.length;
+  return Math.min(at + (flags & 2 ? 2 : 0), bytes.length);
 }

@@ -4,7 +4,7 @@ import { badInput } from '../../errors.js';
 const WHERE = 'LZMA payload';
 const HEADER_SIZE = 13;
 /** Kernels shrink to a fifth at best; the library cannot be stopped, so its output is bounded by this times the input. */
-const HIGHEST_RATIO = 64;
+const HIGHEST_RATIO = 16;
 
 /** The part of `lzma1` that is used; its own types are TypeScript sources, which a strict compiler would check. */
 interface Lzma1 {
@@ -27,7 +27,7 @@ export async function decompressLzma(bytes: Uint8Array, limit: number): Promise<
   const name = 'lzma1';
   const library = (await import(name)) as Lzma1;
   const most = Math.min(limit, bytes.length * HIGHEST_RATIO + (1 << 16));
-  const copy = bytes.slice();
+  const copy = new Uint8Array(bytes);
   const view = new DataView(copy.buffer);
   const size = view.getBigUint64(5, true);
   if (size === 0xffffffffffffffffn) view.setBigUint64(5, BigInt(most + 1), true);

@@ -10,6 +10,8 @@
  * (73bbb94466fd). The anchor is the token table: its 256 strings hold every character that names use, so the digits stand
  * in a row, and the index behind it proves the find.
  */
+export { readKallsyms } from './kallsyms-decode.js';
+
 import { TableReader } from './kallsyms-reader.js';
 import type { Bits, Endian } from './kernel.js';
 

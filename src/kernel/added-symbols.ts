@@ -15,7 +15,10 @@ export function withSymbols(kernel: Kernel, added: ReadonlyMap<string, bigint>):
 /** Variables that layouts and the check ask for and that are exported to modules. */
 const EXPORTED = [
   ...['init_task', 'mem_section', 'mem_map', 'max_mapnr', 'high_memory', 'node_data'],
+  ...['current_task', 'pcpu_hot', 'this_cpu_off', '__pv_phys_pfn_offset'],
   ...['memstart_addr', 'kimage_voffset', 'page_offset_base', 'vmalloc_base', 'vmemmap_base', 'phys_base'],
+  // layouts that boot code computes
+  ...['VMALLOC_START', 'VMALLOC_END', 'vmemmap'],
 ];
 
 /** A symbol table with more symbols; those that it has already win. */
@@ -59,14 +62,18 @@ export class ExtendedSymbols implements SymbolTable {
 }
 
 /**
- * Addresses of exported variables, by `__ksymtab`: entries of 32-bit self-relative offsets { value, name, namespace }
- * (HAVE_ARCH_PREL32_RELOCATIONS; the namespace since 5.4). `segments` are the image's; addresses are as in them.
+ * Addresses of exported variables, by `__ksymtab`: entries { value, name, namespace } (the namespace since 5.4) of 32-bit
+ * self-relative offsets (HAVE_ARCH_PREL32_RELOCATIONS), or of words that hold addresses, as on 32-bit architectures
+ * without. `segments` are the image's; addresses are as in them.
  */
 export function exportedVariables(segments: readonly Segment[], littleEndian: boolean): Map<string, bigint> {
   const found = new Map<string, bigint>();
+  const isInImage = (at: bigint): boolean => segments.some(({ address, size }) => at >= address && at < address + size);
   for (const segment of segments) {
     const names = exportedNames(segment.bytes);
-    if (names.size > 0) entriesOf(segment, names, littleEndian, found);
+    if (names.size === 0) continue;
+    entriesOf(segment, names, littleEndian, isInImage, found);
+    if (found.size === 0) addressEntriesOf(segment, names, littleEndian, isInImage, found);
   }
   return found;
 }
@@ -86,6 +93,7 @@ function entriesOf(
   segment: Segment,
   names: ReadonlyMap<number, string>,
   littleEndian: boolean,
+  isInImage: (address: bigint) => boolean,
   found: Map<string, bigint>,
 ): void {
   const { bytes, address } = segment;
@@ -100,7 +108,28 @@ function entriesOf(
     if (name === undefined || found.has(name)) continue;
     const value = at - 4 + view.getInt32(at - 4, littleEndian);
     // A variable lies in the image, on a word, and is not the string itself.
-    if (value < 0 || value % 4 !== 0 || BigInt(value) >= segment.size || value === target) continue;
+    if (value % 4 !== 0 || value === target || !isInImage(address + BigInt(value))) continue;
     found.set(name, address + BigInt(value));
+  }
+}
+
+/** Entries of 32-bit addresses. */
+function addressEntriesOf(
+  segment: Segment,
+  names: ReadonlyMap<number, string>,
+  littleEndian: boolean,
+  isInImage: (address: bigint) => boolean,
+  found: Map<string, bigint>,
+): void {
+  const { bytes, address } = segment;
+  if (address >= 1n << 32n) return;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const base = Number(address);
+  for (let at = 4; at + 4 <= bytes.length; at += 4) {
+    const name = names.get(view.getUint32(at, littleEndian) - base);
+    if (name === undefined || found.has(name)) continue;
+    const value = view.getUint32(at - 4, littleEndian);
+    if (value % 4 !== 0 || !isInImage(BigInt(value))) continue;
+    found.set(name, BigInt(value));
   }
 }

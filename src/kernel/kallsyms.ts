@@ -1,8 +1,8 @@
 /**
  * The kernel's own compressed symbol table, found in an image that has no other (scripts/kallsyms.c writes it).
  *
- *     up to 6.4   addresses | offsets, relative_base; num_syms; names; markers; [seqs_of_names]; token_table; token_index
- *     from 6.5    num_syms; names; markers; token_table; token_index; offsets, relative_base; seqs_of_names
+ *     up to 6.3   addresses | offsets, relative_base; num_syms; names; markers; [seqs_of_names]; token_table; token_index
+ *     from 6.4    num_syms; names; markers; token_table; token_index; offsets, relative_base; seqs_of_names
  *                 (404bad70fcf7 "kallsyms: change the output order")
  *
  * Absolute addresses up to 4.5 and where no relative base was configured; relative ones from 4.6 (2213e9a66bb8).
@@ -20,6 +20,8 @@ const SYMBOLS_PER_MARKER = 256;
 /** More symbols than any kernel has; bounds the work on a hostile image. */
 const MOST_SYMBOLS = 4_000_000;
 const LONGEST_NAME = 1024;
+/** No symbol is this far from the base, bytes; and no 32-bit kernel is linked below this address. */
+const FARTHEST = 0x40000000;
 const DIGITS = Buffer.from('0\u00001\u00002\u00003\u00004\u00005\u00006\u00007\u00008\u00009\u0000', 'latin1');
 
 /** Where the parts of the table stand in the image; byte offsets. */
@@ -90,7 +92,7 @@ function namesBefore(image: TableReader, tokenTable: number): { at: number; coun
       const step = read(at) - read(at - width);
       if (step >= SYMBOLS_PER_MARKER && step <= SYMBOLS_PER_MARKER * LONGEST_NAME) run++;
       else if (run > 0 && read(at) === 0) {
-        const found = namesUnder(image, at, run + 1, read);
+        const found = namesUnder(image, at, run + 1, width, read);
         if (found !== null) return found;
         run = 0;
       } else run = 0;
@@ -104,9 +106,9 @@ function namesUnder(
   image: TableReader,
   markers: number,
   markerCount: number,
+  width: number,
   read: (at: number) => number,
 ): { at: number; countAt: number; count: number } | null {
-  const width = read(markers + 4) === 0 ? 8 : 4;
   const lastMarker = read(markers + (markerCount - 1) * width);
   const highest = markers - lastMarker;
   const lowest = Math.max(8, highest - SYMBOLS_PER_MARKER * 132);
@@ -176,7 +178,7 @@ function findAddresses(
   return best;
 }
 
-/** How often an address is below the one before it; relative to a base of 0. */
+/** How often an address is below the one before it or not where kernels are; relative to a base of 0. */
 function countDisorder(
   image: TableReader,
   addresses: KallsymsLayout['addresses'],
@@ -188,11 +190,16 @@ function countDisorder(
   let different = 0;
   for (let symbol = 0; symbol < count && disorder <= most; symbol++) {
     let value: number;
-    if (addresses.kind === 'absolute') value = image.wordAsNumber(addresses.at + symbol * (image.bits / 8));
-    else {
+    let isFar: boolean;
+    if (addresses.kind === 'absolute') {
+      value = image.wordAsNumber(addresses.at + symbol * (image.bits / 8));
+      isFar = image.bits === 32 && value < FARTHEST;
+    } else {
       value = image.uint32(addresses.offsets + symbol * 4);
-      if (addresses.absolutePerCpu) value = value < 0x80000000 ? value : 2 ** 33 - value;
+      if (addresses.absolutePerCpu && value >= 0x80000000) value = 2 ** 33 - value;
+      isFar = value % 2 ** 32 >= FARTHEST;
     }
+    if (isFar) disorder++;
     if (value < previous) disorder++;
     else if (value > previous) different++;
     previous = value;

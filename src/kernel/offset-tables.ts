@@ -14,6 +14,7 @@ import type { Field, StructType, TypeTable } from './kernel.js';
 
 /** Structures and members that tables hold, where the kernel has them. A path with a dot goes into a member. */
 export const TABLE_STRUCTS: Readonly<Record<string, readonly string[]>> = {
+  cpu_entry_area: [],
   cpuinfo_x86: ['x86_phys_bits'],
   folio: ['_folio_order', '_flags_1'],
   kfence_metadata: ['addr'],
@@ -49,6 +50,7 @@ export const TABLE_STRUCTS: Readonly<Record<string, readonly string[]>> = {
 export const TABLE_ENUMERATORS: readonly string[] = [
   ...['PG_head', 'PG_reserved', 'PG_slab', 'PGTY_slab', 'MEMBLOCK_NOMAP'],
   ...['_SLAB_RED_ZONE', '_SLAB_POISON', '_SLAB_STORE_USER', '_SLAB_TYPESAFE_BY_RCU'],
+  ...['FIX_KMAP_BEGIN', 'FIX_KMAP_END', '__end_of_permanent_fixed_addresses', '__end_of_fixed_addresses'],
 ];
 
 /** What a table's file holds. A member is [offset, size] in bytes, and for a bitfield also [bit offset, width]. */

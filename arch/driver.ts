@@ -53,6 +53,8 @@ export interface CallingConvention {
   readonly reservedBytes: number;
   /** Whether the return address is pushed (true) or put in `registers.link` (false). */
   readonly pushesReturnAddress: boolean;
+  /** Register that holds the function's own address when it is called from outside (r12 in powerpc's ELFv2). */
+  readonly entryRegister?: string;
 }
 
 /** Where `current` is found. */
@@ -65,6 +67,8 @@ export type CurrentTask =
       readonly base: string | null;
       readonly symbols: readonly string[];
       readonly offset: bigint;
+      /** Structure and member whose offset takes the place of `offset` where the kernel's types have it. */
+      readonly member?: readonly [struct: string, path: string];
     }
   /** `thread_info` at the bottom of the stack, found by masking sp (before THREAD_INFO_IN_TASK). */
   | { readonly kind: 'masked stack pointer' };
@@ -95,6 +99,19 @@ export interface BootVariable {
   readonly value: bigint;
 }
 
+/** What a driver may do to a guest whose RAM and image are in place, as early boot code would. */
+export interface BootTools {
+  readonly kernel: Kernel;
+  readonly engine: Engine;
+  readonly ram: { readonly physicalBase: bigint; readonly bytes: bigint };
+  /** User memory, which lies outside RAM. */
+  readonly user: { readonly address: bigint; readonly size: bigint };
+  /** Takes zeroed pages of RAM at a multiple of `alignment`; gives their address in the linear map. All in bytes. */
+  allocate(size: bigint, alignment: bigint): bigint;
+  /** Writes an unsigned number of `size` bytes at a virtual address. */
+  write(address: bigint, size: number, value: bigint): void;
+}
+
 /** How code that a static key guards is patched (`struct jump_entry`, include/linux/jump_label.h). */
 export interface StaticBranch {
   /** HAVE_ARCH_JUMP_LABEL_RELATIVE: entries hold distances { s32 code, s32 target, long key } instead of addresses. */
@@ -122,8 +139,11 @@ export interface SectionBits {
 export type PageValidity =
   /** SPARSEMEM: `mem_section[]`, with the bits that the architecture gives. */
   | ({ readonly kind: 'sparsemem' } & SectionBits)
-  /** `memblock.memory` has the address (arm, arm64); with `sections` they are asked before. */
-  | { readonly kind: 'memblock'; readonly sections?: SectionBits }
+  /**
+   * `memblock.memory` has the address (arm, arm64); with `sections` they are asked before. With `blockSize`, a power of
+   * two in bytes, the block of that size around the frame must touch a region, not the frame itself be in one.
+   */
+  | { readonly kind: 'memblock'; readonly sections?: SectionBits; readonly blockSize?: bigint }
   /** FLATMEM: frames below `max_mapnr`. */
   | { readonly kind: 'flatmem' };
 
@@ -225,6 +245,17 @@ export interface Variant {
   bootVariables(kernel: Kernel, physicalBase: bigint): readonly BootVariable[];
   /** What must be done to a fresh emulator before the first instruction. */
   prepare(engine: Engine): void;
+  /** What more a kernel image needs when it is started without booting: areas that registers point to, page tables. */
+  boot?(tools: BootTools): void;
+  /**
+   * Bits of a virtual address that reach memory, where the emulator runs the CPU without translation and drops the
+   * others: memory is then mapped at the masked address too.
+   */
+  readonly addressMask?: bigint;
+  /** Functions that cannot run in the emulator, and the code that stands in for them (the whole function's, position independent). */
+  readonly stubs?: readonly { readonly symbol: string; readonly code: Uint8Array }[];
+  /** Bytes from a symbol to where calls from inside the kernel arrive, told by the function's first 8 bytes. 0 when absent. */
+  entryOffset?(code: Uint8Array): bigint;
 }
 
 export interface ArchDriver {

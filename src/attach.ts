@@ -7,6 +7,7 @@ import { variants } from '../arch/index.js';
 import { type Backtrace, backtraceOf, type CodePlace, placeOf } from './backtrace.js';
 import { Check } from './check.js';
 import type { Engine, Hook } from './engine/engine.js';
+import { entryPointOf } from './entry-point.js';
 import { UsercopyError } from './errors.js';
 import { checkParametersOf, withMemory } from './guest/parameters.js';
 import type { Kernel } from './kernel/kernel.js';
@@ -201,7 +202,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
   const hooks: Hook[] = [];
   const hooked = new Map<bigint, string>();
   for (const entry of entries) {
-    const address = kernel.symbols.address(entry.symbol)!;
+    const address = entryPointOf(kernel, variant, entry.symbol)!;
     // Aliases of one function (arm's weak arm_copy_to_user) are hooked once.
     if (hooked.has(address)) continue;
     hooked.set(address, entry.symbol);

@@ -4,6 +4,7 @@
  */
 import type { Variant } from '../../arch/driver.js';
 import type { RegisterValues } from '../../arch/dump.js';
+import { currentOffsetOf } from '../entry-point.js';
 import type { Kernel } from '../kernel/kernel.js';
 
 /** PID_MAX_LIMIT of a 64-bit kernel is 4 Mi; a dump with more tasks than this has a corrupt list. */
@@ -51,9 +52,8 @@ function* candidates(
     return;
   }
   if (current.kind !== 'memory') return;
-  const symbol = current.symbols.map((name) => kernel.symbols.address(name)).find((found) => found !== undefined);
-  if (symbol === undefined && current.symbols.length > 0) return;
-  const offset = (symbol ?? 0n) + current.offset;
+  const offset = currentOffsetOf(kernel, current);
+  if (offset === undefined) return;
   // Without SMP a per-cpu variable is a plain one.
   for (const address of base === null ? [offset] : [word(base + offset), offset]) {
     const task = reader.pointer(address);

@@ -3,6 +3,7 @@
  * pages, which are brought in as they are touched. The dump is not changed.
  */
 import type { Engine, MemoryFault } from '../engine/engine.js';
+import { entryPointOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
 import type { StackDepth } from '../guest/stack-depth.js';
 import type { CurrentTaskFound } from './current.js';
@@ -31,7 +32,7 @@ export async function stackDepthOfDump(
 ): Promise<StackDepth | null> {
   const { kernel, variant } = dump;
   const check = kernel.symbols.address('__check_object_size');
-  const abort = kernel.symbols.address('usercopy_abort');
+  const abort = entryPointOf(kernel, variant, 'usercopy_abort');
   if (check === undefined || abort === undefined) {
     throw new UsercopyError(
       'bad-input',

@@ -7,6 +7,7 @@ import { variants } from '../../arch/index.js';
 import { Check } from '../check.js';
 import type { Engine, RunResult } from '../engine/engine.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
+import { currentOffsetOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
 import { exportedVariables, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
@@ -136,7 +137,11 @@ export class Guest {
     const check = await Check.create({ guestBytes: Number(ramBytes + extra) });
     const engine = openUnicorn(variant.engine);
     try {
-      const memory = new GuestMemory(engine, check, kernel, { physicalBase, bytes: ramBytes, firstFree: imageEnd });
+      const memory = new GuestMemory(engine, check, kernel, variant, {
+        physicalBase,
+        bytes: ramBytes,
+        firstFree: imageEnd,
+      });
       const linear = layout.linearMaps.find((map) => map.virtual === layout.pageOffset);
       if (!linear) throw new UsercopyError('unsupported', `${variant.name}: its layout has no linear map`);
       memory.mapRam(layout.pageOffset + (physicalBase - linear.physical), physicalBase, ramBytes);
@@ -148,6 +153,7 @@ export class Guest {
       variant.prepare(engine);
       const guest = new Guest(kernel, variant, engine, check, memory, USER_ADDRESS);
       guest.#preparePerCpu();
+      guest.#boot();
       const initTask = kernel.symbols.address('init_task');
       if (initTask !== undefined && kernel.types !== null) guest.enterTask(initTask);
       return guest;
@@ -187,10 +193,8 @@ export class Guest {
     if (current.kind === 'register') this.engine.writeRegister(current.register, task);
     if (current.kind === 'memory') {
       const base = current.base === null ? 0n : this.engine.readRegister(current.base);
-      const symbol = current.symbols
-        .map((name) => this.kernel.symbols.address(name))
-        .find((found) => found !== undefined);
-      this.memory.writeWord(BigInt.asUintN(64, base + (symbol ?? 0n) + current.offset), task);
+      const offset = currentOffsetOf(this.kernel, current) ?? current.offset;
+      this.memory.writeWord(BigInt.asUintN(64, base + offset), task);
     }
     this.#task = task;
     const stack = this.memory.readWord(task + BigInt(types.struct('task_struct').offset('stack')));
@@ -217,13 +221,13 @@ export class Guest {
   async call(target: string | bigint, args: readonly bigint[], options: CallOptions = {}): Promise<CallOutcome> {
     const address = typeof target === 'string' ? this.symbol(target) : target;
     const timeLimit = options.timeLimit ?? DEFAULT_TIME_LIMIT;
-    this.#setUpCall(args, options.stackPointer ?? this.stackPointer);
+    this.#setUpCall(address, args, options.stackPointer ?? this.stackPointer);
     return this.#run(address, address, timeLimit, options.countInstructions ?? false);
   }
 
   /** Like `call`, in one go, for short functions called very often; no instruction count. `timeLimit` in milliseconds. */
   callOnce(address: bigint, args: readonly bigint[], timeLimit: number): CallOutcome {
-    this.#setUpCall(args, this.stackPointer);
+    this.#setUpCall(address, args, this.stackPointer);
     this.#interrupt = null;
     this.#fault = null;
     return this.#outcome(
@@ -255,7 +259,7 @@ export class Guest {
 
   #preparePerCpu(): void {
     const { current } = this.variant;
-    if (current.kind !== 'memory' || current.base === null) return;
+    if (current.kind !== 'memory' || current.base === null || current.symbols.length === 0) return;
     const { symbols } = this.kernel;
     const start = symbols.address('__per_cpu_start');
     const end = symbols.address('__per_cpu_end');
@@ -271,7 +275,24 @@ export class Guest {
     if (offsets !== undefined) this.memory.writeWord(offsets, offset);
   }
 
-  #setUpCall(args: readonly bigint[], stackPointer: bigint): void {
+  /** What the driver does in boot code's place, and the functions that cannot run. */
+  #boot(): void {
+    const { kernel, engine, memory, variant } = this;
+    variant.boot?.({
+      kernel,
+      engine,
+      ram: memory.ram,
+      user: this.user,
+      allocate: (size, alignment) => memory.allocateAligned(size, alignment),
+      write: (address, size, value) => memory.writeUnsigned(address, size, value),
+    });
+    for (const { symbol, code } of variant.stubs ?? []) {
+      const address = kernel.symbols.address(symbol);
+      if (address !== undefined) memory.write(address, code);
+    }
+  }
+
+  #setUpCall(target: bigint, args: readonly bigint[], stackPointer: bigint): void {
     const { registers, call } = this.variant;
     if (args.length > registers.arguments.length) {
       throw new UsercopyError(
@@ -287,6 +308,7 @@ export class Guest {
     }
     this.engine.writeRegister(registers.sp, sp);
     this.engine.writeRegister(registers.fp, this.#outermostFrame());
+    if (call.entryRegister !== undefined) this.engine.writeRegister(call.entryRegister, target);
     args.forEach((value, index) => {
       this.engine.writeRegister(registers.arguments[index]!, BigInt.asUintN(this.variant.bits, value));
     });

@@ -2,6 +2,7 @@
  * Guest memory inside the check's WASM memory: what the emulator and the check read are the same bytes. RAM is one block,
  * seen at one or more virtual addresses; a few regions are few and large, since mapping many is slow.
  */
+import type { Variant } from '../../arch/driver.js';
 import type { Check } from '../check.js';
 import type { Engine } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
@@ -30,6 +31,7 @@ export class GuestMemory {
   readonly #engine: Engine;
   readonly #check: Check;
   readonly #ram: RamBlock;
+  readonly #addressMask: bigint | null;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #little: boolean;
@@ -39,10 +41,11 @@ export class GuestMemory {
   #nextOwn: number;
   #linearAddress: bigint | null = null;
 
-  constructor(engine: Engine, check: Check, kernel: Kernel, ram: RamBlock) {
+  constructor(engine: Engine, check: Check, kernel: Kernel, variant: Variant, ram: RamBlock) {
     this.#engine = engine;
     this.#check = check;
     this.#ram = ram;
+    this.#addressMask = variant.addressMask ?? null;
     this.#bytes = new Uint8Array(check.memory.buffer);
     this.#view = new DataView(check.memory.buffer);
     this.#little = kernel.endian === 'little';
@@ -194,6 +197,9 @@ export class GuestMemory {
 
   #map(address: bigint, size: bigint, offset: number): void {
     this.#engine.mapShared(address, size, 'rwx', this.#check.memory, offset);
+    if (this.#addressMask !== null && (address & this.#addressMask) !== address) {
+      this.#engine.mapShared(address & this.#addressMask, size, 'rwx', this.#check.memory, offset);
+    }
     this.#check.mapRegion(address, size, offset);
     this.#regions.push({ address, size, offset });
   }

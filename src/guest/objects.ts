@@ -10,7 +10,7 @@ import type { Guest } from './guest.js';
 import { enableStaticKey } from './static-key.js';
 
 const ARENA_BYTES = 1n << 20n;
-/** Vmalloc areas begin this far into the vmalloc space: above the image, where that lies in it. */
+/** Vmalloc areas begin this far into the vmalloc space, or a quarter of it: above the image, where that lies in it. */
 const VMALLOC_SKIP = 1n << 32n;
 const NODES = 4n;
 const NODE_ZONE_BYTES = 1n << 24n;
@@ -64,7 +64,10 @@ export class KernelObjects {
     this.#guest = guest;
     this.#facts = facts;
     this.#pageBytes = 1n << BigInt(guest.layout.pageShift);
-    this.#nextArea = guest.layout.vmallocStart + VMALLOC_SKIP;
+    const { vmallocStart, vmallocEnd } = guest.layout;
+    const quarter = (vmallocEnd - vmallocStart) / 4n;
+    const skip = quarter < VMALLOC_SKIP ? quarter - (quarter % this.#pageBytes) : VMALLOC_SKIP;
+    this.#nextArea = vmallocStart + skip;
     this.#mapPageArray();
     this.#declareFrames(facts.pageValidity);
     this.#prepareVmap();
@@ -108,7 +111,7 @@ export class KernelObjects {
   /** Pages that no allocator has put together. */
   makePages(count: number): { start: bigint; end: bigint } {
     const size = this.#pageBytes * BigInt(count);
-    const start = this.#guest.memory.allocate(size);
+    const start = this.#guest.memory.allocateAligned(size, this.#pageBytes);
     return { start, end: start + size };
   }
 
@@ -225,7 +228,8 @@ export class KernelObjects {
       if (roots === null) section = sections.memSection + number * BigInt(sections.sectionSize);
       else {
         const slot = roots + (number / perRoot) * word;
-        if (memory.readWord(slot) === 0n) memory.writeWord(slot, memory.allocate(this.#pageBytes));
+        if (memory.readWord(slot) === 0n)
+          memory.writeWord(slot, memory.allocateAligned(this.#pageBytes, this.#pageBytes));
         section = memory.readWord(slot) + (number % perRoot) * BigInt(sections.sectionSize);
       }
       // The map itself is not read with a vmemmap; it must only not be zero.

@@ -1,5 +1,6 @@
 /** A kernel and its architecture, put into the terms of the check. */
 import type { MemoryLayout, Variant } from '../../arch/driver.js';
+import { currentOffsetOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { introspectionOf } from '../kernel/structures.js';
@@ -71,16 +72,14 @@ function currentOf(kernel: Kernel, variant: Variant, taskStack: () => Slot): Sta
     case 'masked stack pointer':
       return { kind: 'masked stack pointer' };
     case 'memory': {
-      const address = current.symbols
-        .map((symbol) => kernel.symbols.address(symbol))
-        .find((found) => found !== undefined);
-      if (address === undefined && current.symbols.length > 0) {
+      const offset = currentOffsetOf(kernel, current);
+      if (offset === undefined) {
         throw new UsercopyError(
           'bad-input',
           `kernel ${kernel.version.release}: expected a symbol ${current.symbols.join(' or ')} that leads to the current task, found none`,
         );
       }
-      return { kind: 'memory', offset: (address ?? 0n) + current.offset, taskStack: taskStack() };
+      return { kind: 'memory', offset, taskStack: taskStack() };
     }
   }
 }

@@ -3,6 +3,7 @@
  * pointer inside check_stack_object() and prints the one inside __check_object_size(); at the entry point it is higher.
  * Both differences are learnt by asking the kernel's own code about bytes of the stack.
  */
+import { entryPointOf } from '../entry-point.js';
 import type { Guest } from './guest.js';
 
 export interface StackDepth {
@@ -24,7 +25,7 @@ const OFFSET_ARGUMENT = 3;
  */
 export async function measureStackDepth(guest: Guest): Promise<StackDepth | null> {
   const { symbols } = guest.kernel;
-  const abort = symbols.address('usercopy_abort');
+  const abort = entryPointOf(guest.kernel, guest.variant, 'usercopy_abort');
   if (abort === undefined || symbols.address('__check_object_size') === undefined) return null;
   const { registers, bits } = guest.variant;
   let printed = 0n;

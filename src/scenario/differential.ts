@@ -3,6 +3,7 @@
  * `usercopy_abort`, and its arguments are compared with our verdict.
  */
 import { attach } from '../attach.js';
+import { entryPointOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
 import type { Guest } from '../guest/guest.js';
 import type { KernelObjects } from '../guest/objects.js';
@@ -202,7 +203,7 @@ export async function runDifferential(
   options: DifferentialOptions,
 ): Promise<DifferentialResult> {
   const { kernel, engine, variant } = guest;
-  const abort = kernel.symbols.address('usercopy_abort');
+  const abort = entryPointOf(kernel, guest.variant, 'usercopy_abort');
   if (abort === undefined) {
     throw new UsercopyError(
       'bad-input',

@@ -1,0 +1,4 @@
+import type { ArchDriver } from '../driver.js';
+import { ppc64le } from './ppc64le.js';
+
+export const powerpc: ArchDriver = { linuxArch: 'powerpc', variants: [ppc64le] };

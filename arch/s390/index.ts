@@ -1,0 +1,120 @@
+/** s390x: 64-bit z/Architecture; kernels up to 6.9, whose virtual addresses are real ones. */
+import type { Engine } from '../../src/engine/engine.js';
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import type { ArchDriver, BootVariable, MemoryLayout, Variant } from '../driver.js';
+import { s390xDump } from './dump.js';
+import { unpackS390Image } from './image.js';
+import { bootTranslation } from './translation.js';
+
+const KIB = 1024n;
+const GIB = 1n << 30n;
+
+/**
+ * Where setup_kernel_memory_layout() (arch/s390/boot/startup.c, 6.1) puts things on a machine of a few GiB: three levels
+ * of tables, 4 TiB of addresses.
+ */
+const MODULES_END = (1n << 42n) - (1n << 20n);
+const MODULES_START = MODULES_END - 2n * GIB;
+const VMALLOC_START = MODULES_START - 512n * GIB;
+const VMEMMAP = 3n << 40n;
+
+function layout(kernel: Kernel): MemoryLayout {
+  const vmemmap = readWord(kernel, 'vmemmap', 8) || VMEMMAP;
+  const vmallocEnd = readWord(kernel, 'VMALLOC_END', 8) || MODULES_START;
+  return {
+    pageShift: 12,
+    pageOffset: 0n,
+    linearMaps: [{ virtual: 0n, size: 1n << 64n, physical: 0n }],
+    vmallocStart: readWord(kernel, 'VMALLOC_START', 8) || VMALLOC_START,
+    vmallocEnd,
+    modulesStart: readWord(kernel, 'MODULES_VADDR', 8) || vmallocEnd,
+    modulesEnd: readWord(kernel, 'MODULES_END', 8) || vmallocEnd + 2n * GIB,
+    vmemmap,
+    pageValidity: pageValidityOf(kernel, {
+      kind: 'sparsemem',
+      sectionSizeBits: 28,
+      physicalAddressBits: Number(kernel.config?.get('MAX_PHYSMEM_BITS') ?? 46),
+    }),
+    kmap: [],
+    // TASK_SIZE_MAX: user and kernel space are apart, every address may be a user's.
+    taskSize: (1n << 64n) - 4096n,
+    imageOffset: 0n,
+  };
+}
+
+/** brcl <mask>,<target>: distances in halfwords. */
+function branchRelative(opcode: number, distance: bigint): Uint8Array {
+  const bytes = new Uint8Array(6);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, opcode);
+  view.setInt32(2, Number(distance >> 1n));
+  return bytes;
+}
+
+const general = (count: number): string[] => Array.from({ length: count }, (_, index) => `r${index}`);
+
+export const s390x: Variant = {
+  name: 's390x',
+  bits: 64,
+  endian: 'big',
+  elfMachine: 22,
+  // R_390_RELATIVE
+  relativeRelocation: 12,
+  // R_390_64, R_390_GLOB_DAT
+  symbolRelocations: [22, 10],
+  pageShifts: [12],
+  engine: { arch: 'S390X', mode: ['BIG_ENDIAN'] },
+  registers: {
+    pc: 'pc',
+    sp: 'r15',
+    fp: 'r11',
+    link: 'r14',
+    arguments: ['r2', 'r3', 'r4', 'r5', 'r6'],
+    returnValue: 'r2',
+    all: ['pswm', 'pc', ...general(16)],
+  },
+  // STACK_FRAME_OVERHEAD: callees save registers in their caller's frame.
+  call: { stackAlignment: 8, reservedBytes: 160, pushesReturnAddress: false },
+  // struct lowcore lies at address 0; 0x340 in 5.10 to 6.12.
+  current: { kind: 'memory', base: null, symbols: [], offset: 0x340n, member: ['lowcore', 'current_task'] },
+  // With -mbackchain: the back chain at 0, the saved r14 at 112. Mainline has no arch_within_stack_frames() here.
+  frames: { savedFrame: 0, returnAddress: 112, bias: 0, header: 160, checkedByKernel: () => false },
+  staticBranch: {
+    // 13ddb52c165b (4.20)
+    relativeEntries: ({ version: { major, minor } }) => major > 4 || (major === 4 && minor >= 20),
+    jump: (code, target) => branchRelative(0xc0f4, target - code),
+    nop: () => branchRelative(0xc004, 0n),
+  },
+  hasCurrentStackPointer: true,
+  // Unicorn 2.0.1 reports every program exception, a monitor call's among them, as interrupt 3.
+  bug: { kind: 'interrupt', number: 3 },
+  dump: s390xDump,
+  debianKernel: { architecture: 's390x', metaPackage: 'linux-image-s390x' },
+  uaccess: [
+    { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
+    { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+    { symbol: 'raw_copy_to_user', role: 'raw', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: 'raw_copy_from_user', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+    { symbol: '_copy_to_user_key', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '_copy_from_user_key', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+  ],
+  threadSize: (kernel) => threadSizeOf(kernel, 16n * KIB, 4n),
+  layout,
+  unpackImage: unpackS390Image,
+  bootVariables: (): BootVariable[] => [
+    { symbol: 'VMALLOC_START', value: VMALLOC_START },
+    { symbol: 'VMALLOC_END', value: MODULES_START },
+    { symbol: 'MODULES_VADDR', value: MODULES_START },
+    { symbol: 'MODULES_END', value: MODULES_END },
+    { symbol: 'vmemmap', value: VMEMMAP },
+  ],
+  /** A fresh emulator of Unicorn 2.0.1 is in 24-bit mode: addresses lose their upper bits. EA and BA make it 64. */
+  prepare(engine: Engine) {
+    engine.writeRegister('pswm', 0x1_8000_0000n);
+  },
+  boot: bootTranslation,
+};
+
+export const s390: ArchDriver = { linuxArch: 's390', variants: [s390x] };

@@ -43,7 +43,11 @@ void Engine::OnRecord(uc_engine*, uint64_t, uint32_t, void* data) {
 }
 
 void Engine::OnBlock(uc_engine*, uint64_t address, uint32_t size, void* data) {
-  static_cast<Engine*>(data)->EnterBlock(address, size);
+  auto* engine = static_cast<Engine*>(data);
+  // Most blocks of a run in slices end here: every nanosecond counts.
+  if (engine->watches_blocks_ || engine->leaving_ || engine->Interrupted() || engine->block_records_.MayHold(address)) {
+    engine->EnterBlock(address, size);
+  }
 }
 
 void Engine::OnInstruction(uc_engine*, uint64_t address, uint32_t, void* data) {
@@ -62,8 +66,11 @@ void Engine::EnterBlock(uint64_t address, uint32_t size) {
     return;
   }
   if (leaving_) return;
-  const auto found = records_.find(address);
-  AddressRecord* record = found != records_.end() && found->second->in_block ? found->second.get() : nullptr;
+  AddressRecord* record = nullptr;
+  if (block_records_.MayHold(address)) {
+    const auto found = records_.find(address);
+    if (found != records_.end() && found->second->in_block) record = found->second.get();
+  }
   if (record != nullptr && record->until) {
     reached_until_ = true;
     Leave(address, true);
@@ -86,7 +93,6 @@ void Engine::EnterBlock(uint64_t address, uint32_t size) {
     if (!blocks_.hooks.empty()) {
       Napi::Env env = Env();
       const CallbackScope scope(env);
-      in_callback_.store(true, std::memory_order_release);
       callback_pc_ = address;
       const napi_value arguments[] = {BigInt(env, address), Number(env, size)};
       const size_t count = blocks_.hooks.size();
@@ -118,7 +124,6 @@ bool Engine::Arrive(AddressRecord& record, bool at_block) {
   Resume done = before;
   done.address = address;
   done.block_done = true;
-  in_callback_.store(true, std::memory_order_release);
   callback_pc_ = address;
   const size_t count = record.hooks.size();
   for (size_t i = 0; i < count; ++i) {
@@ -135,10 +140,7 @@ bool Engine::Arrive(AddressRecord& record, bool at_block) {
 // After the callbacks of one arrival: on, elsewhere, or out of the emulation.
 bool Engine::FinishArrival(bool at_block, const Resume& done) {
   callback_pc_.reset();
-  in_callback_.store(false, std::memory_order_release);
   if (Interrupted()) {
-    // `due_` is looked at after `in_callback_` fell, and the timer waits between setting it and stopping from outside:
-    // so a stop at this place is always ours, and known to come after the callbacks.
     resume_ = done;
     resume_.valid = !failed_ && !wanted_pc_;
     Leave(done.address, at_block);
@@ -282,7 +284,6 @@ bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, i
   napi_value is_protection = nullptr;
   napi_get_boolean(env, protection, &is_protection);
   const napi_value arguments[] = {Number(env, kind), is_protection, BigInt(env, address), Number(env, size)};
-  engine->in_callback_.store(true, std::memory_order_release);
   bool mapped = false;
   const size_t count = engine->faults_.hooks.size();
   for (size_t i = 0; i < count && !mapped && !engine->failed_; ++i) {
@@ -291,14 +292,14 @@ bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, i
     if (hook.removed || !engine->Call(hook.callback.Value(), 4, arguments, &answer)) continue;
     napi_get_value_bool(env, answer, &mapped);
   }
-  engine->in_callback_.store(false, std::memory_order_release);
   if (engine->failed_) return false;
   if (mapped && engine->wanted_pc_) {
     const uint64_t pc = *engine->wanted_pc_;
     engine->wanted_pc_.reset();
     engine->WriteRaw(engine->pc_, pc);
   }
-  if (mapped && engine->Interrupted()) engine->Nudge();
+  // Without a hook on every block nothing else would look at the request. Unicorn leaves right after the access then.
+  if (mapped && engine->stop_requested_ && engine->block_hook_ == 0) uc_emu_stop(engine->uc_);
   return mapped;
 }
 
@@ -307,14 +308,12 @@ void Engine::OnInterrupt(uc_engine*, uint32_t number, void* data) {
   if (engine->failed_ || engine->leaving_) return;
   Napi::Env env = engine->Env();
   const CallbackScope scope(env);
-  engine->in_callback_.store(true, std::memory_order_release);
   const napi_value argument = Number(env, number);
   const size_t count = engine->interrupts_.hooks.size();
   for (size_t i = 0; i < count && !engine->failed_; ++i) {
     EventHook& hook = *engine->interrupts_.hooks[i];
     if (!hook.removed) engine->Call(hook.callback.Value(), 1, &argument, nullptr);
   }
-  engine->in_callback_.store(false, std::memory_order_release);
   if (engine->Interrupted()) {
     // Between two blocks: the pc is right here.
     engine->leaving_ = true;
@@ -332,19 +331,17 @@ void Engine::OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int64_t
   Napi::Env env = engine->Env();
   const CallbackScope scope(env);
   const napi_value arguments[] = {BigInt(env, address), Number(env, size)};
-  engine->in_callback_.store(true, std::memory_order_release);
   const size_t count = engine->reads_.hooks.size();
   for (size_t i = 0; i < count && !engine->failed_; ++i) {
     EventHook& hook = *engine->reads_.hooks[i];
     if (!hook.removed) engine->Call(hook.callback.Value(), 2, arguments, nullptr);
   }
-  engine->in_callback_.store(false, std::memory_order_release);
-  if (engine->Interrupted()) engine->Nudge();
 }
 
 // A block that runs across a hooked address has been translated, but not executed yet.
 void Engine::OnTranslated(uc_engine*, uc_tb* current, uc_tb*, void* data) {
   auto* engine = static_cast<Engine*>(data);
+  engine->NoteCode(current->pc, current->size);
   bool any = false;
   for (auto found = engine->records_.upper_bound(current->pc);
        found != engine->records_.end() && found->first - current->pc < current->size; ++found) {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <map>
+#include <set>
 #include <memory>
 #include <optional>
 #include <string>
@@ -99,6 +100,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   // memory.cc
   void DropRange(uint64_t address, uint64_t length);
+  void DropAll();
+  void NoteCode(uint64_t address, uint64_t size);
   bool IsMapped(uint64_t address, uint64_t length);
   void VerifySharedMemory(Napi::Env env);
 
@@ -136,7 +139,6 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   // run.cc
   int Run(Napi::Env env, uint64_t start);
-  void Nudge();
   void Prime(uint64_t start);
 
   uc_engine* uc_ = nullptr;
@@ -154,6 +156,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   std::map<uint64_t, std::unique_ptr<AddressRecord>> records_;
   std::vector<std::unique_ptr<AddressRecord>> retired_;
   std::vector<uint64_t> to_upgrade_;
+  AddressFilter block_records_;
   size_t code_records_ = 0;
   // libunicorn unlinks a removed hook only at the end of a run.
   bool code_hook_lingers_ = false;
@@ -169,6 +172,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool primed_ = false;
   // Some code may have been translated.
   bool translated_ = false;
+  // Pages (numbers) that hold code which may have been translated.
+  std::set<uint64_t> code_pages_;
   std::optional<uint64_t> until_;
 
   // One run.
@@ -177,6 +182,9 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Resume resume_;
   uint64_t instructions_ = 0;
   std::optional<uint64_t> blocks_left_;
+  bool timed_ = false;
+  // Every block is counted or told to a callback.
+  bool watches_blocks_ = false;
   bool reached_until_ = false;
   bool reached_limit_ = false;
   bool leaving_ = false;
@@ -189,7 +197,6 @@ class Engine : public Napi::ObjectWrap<Engine> {
   std::optional<uint64_t> wanted_pc_;
 
   std::atomic<bool> due_{false};
-  std::atomic<bool> in_callback_{false};
   bool stop_requested_ = false;
   bool Interrupted() const {
     return due_.load(std::memory_order_relaxed) || stop_requested_ || failed_ || flush_wanted_;

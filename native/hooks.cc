@@ -16,6 +16,7 @@ AddressRecord& Engine::RecordAt(Napi::Env env, uint64_t address) {
                     address));
   record->in_block = true;
   records_.emplace(address, std::move(record));
+  block_records_.Add(address);
   DropRange(address, 1);
   return result;
 }
@@ -43,8 +44,10 @@ void Engine::ReleaseRecordIfEmpty(uint64_t address) {
 // Frees what was removed; never while the emulator may still call it.
 void Engine::SweepHooks() {
   retired_.clear();
+  block_records_.Clear();
   const auto removed = [](const auto& hook) { return hook->removed; };
   for (auto& [address, record] : records_) {
+    if (record->in_block) block_records_.Add(address);
     auto& hooks = record->hooks;
     hooks.erase(std::remove_if(hooks.begin(), hooks.end(), removed), hooks.end());
   }
@@ -227,6 +230,7 @@ Napi::Value Engine::RemoveEventHook(const Napi::CallbackInfo& info) {
     if (!any && list->handle != 0) {
       uc_hook_del(uc_, list->handle);
       list->handle = 0;
+      if (list == &reads_) flush_wanted_ = true;
     }
   }
   if (!in_emulation_) SweepHooks();

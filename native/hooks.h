@@ -3,6 +3,7 @@
 #include <napi.h>
 #include <unicorn/unicorn.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -36,8 +37,8 @@ struct AddressHook {
 // All hooks at one address: one hook of Unicorn's.
 //
 // As long as the address is only reached as the start of a translation block it is a *block* hook: then no
-// UC_HOOK_CODE exists, and Unicorn keeps the pc right when it is stopped from outside (2.0.1: cpu_tb_exec()
-// leaves the pc stale otherwise). A block that runs across the address turns it into a *code* hook for good.
+// UC_HOOK_CODE exists, and Unicorn gets the pc right when it is stopped there (2.0.1: cpu_tb_exec() leaves the pc of an
+// earlier block otherwise). A block that runs across the address turns it into a *code* hook for good.
 struct AddressRecord {
   Engine* engine = nullptr;
   uint64_t address = 0;
@@ -46,6 +47,19 @@ struct AddressRecord {
   // The run ends here.
   bool until = false;
   std::vector<std::unique_ptr<AddressHook>> hooks;
+};
+
+// A quick "surely not" for a set of addresses.
+class AddressFilter {
+ public:
+  void Clear() { words_.fill(0); }
+  void Add(uint64_t address) { words_[Bit(address) / 64] |= uint64_t{1} << (Bit(address) % 64); }
+  bool MayHold(uint64_t address) const { return (words_[Bit(address) / 64] >> (Bit(address) % 64) & 1) != 0; }
+
+ private:
+  static size_t Bit(uint64_t address) { return (address >> 1 ^ address >> 12) % kBits; }
+  static constexpr size_t kBits = 4096;
+  std::array<uint64_t, kBits / 64> words_{};
 };
 
 // A callback for blocks, memory faults or interrupts.

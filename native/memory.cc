@@ -28,11 +28,15 @@ uint32_t ReadPermissions(const Napi::Value& value) {
 std::string Span(uint64_t address, uint64_t size) { return "(" + Hex(address) + ", " + Hex(size) + ")"; }
 
 // A range of pages that does not wrap.
-void CheckPages(Napi::Env env, const char* call, uint64_t address, uint64_t size) {
-  if (size != 0 && address % kPage == 0 && size % kPage == 0 && address + (size - 1) >= address) return;
+void CheckPages(Napi::Env env, uc_engine* uc, const char* call, uint64_t address, uint64_t size) {
+  size_t page = kPage;
+  uc_query(uc, UC_QUERY_PAGE_SIZE, &page);
+  if (page < kPage) page = kPage;  // ARM answers 1024
+  if (size != 0 && address % page == 0 && size % page == 0 && address + (size - 1) >= address) return;
   throw MakeError(env, ErrorKind::BadInput,
                   std::string(call) + Span(address, size) +
-                      ": expected an address and a size that are multiples of 4096 and end within 64 bits");
+                      ": expected an address and a size that are multiples of " + std::to_string(page) +
+                      " and end within 64 bits");
 }
 
 class RegionList {
@@ -60,7 +64,7 @@ Napi::Value Engine::Map(const Napi::CallbackInfo& info) {
   const uint64_t address = ReadAddress(info[0], "address");
   const uint64_t size = ReadAddress(info[1], "size");
   const uint32_t permissions = ReadPermissions(info[2]);
-  CheckPages(env, "map", address, size);
+  CheckPages(env, uc, "map", address, size);
   Check(env, "uc_mem_map" + Span(address, size), uc_mem_map(uc, address, size, permissions));
   return env.Undefined();
 }
@@ -73,7 +77,7 @@ Napi::Value Engine::MapShared(const Napi::CallbackInfo& info) {
   region.size = ReadAddress(info[1], "size");
   const uint32_t permissions = ReadPermissions(info[2]);
   region.offset = ReadIndex(info[4], "offset");
-  CheckPages(env, "mapShared", region.address, region.size);
+  CheckPages(env, uc, "mapShared", region.address, region.size);
   const Napi::Value buffer = info[3].IsObject() ? info[3].As<Napi::Object>().Get("buffer") : env.Undefined();
   if (!buffer.IsArrayBuffer()) {
     throw MakeError(env, ErrorKind::BadInput,
@@ -118,8 +122,10 @@ Napi::Value Engine::Unmap(const Napi::CallbackInfo& info) {
   uc_engine* uc = Live(env);
   const uint64_t address = ReadAddress(info[0], "address");
   const uint64_t size = ReadAddress(info[1], "size");
-  CheckPages(env, "unmap", address, size);
+  CheckPages(env, uc, "unmap", address, size);
+  DropRange(address, size);
   Check(env, "uc_mem_unmap" + Span(address, size), uc_mem_unmap(uc, address, size));
+  code_pages_.erase(code_pages_.lower_bound(address / kPage), code_pages_.upper_bound((address + (size - 1)) / kPage));
   RegionList regions(env, uc);
   for (size_t i = shared_.size(); i-- > 0;) {
     const SharedRegion& region = shared_[i];
@@ -203,21 +209,28 @@ Napi::Value Engine::DropCode(const Napi::CallbackInfo& info) {
 }
 
 // Translated blocks are kept by physical address; only the first byte of a range is translated by
-// uc_ctl_remove_cache(), so that a range is dropped page by page. Beyond a few pages dropping everything is cheaper.
+// uc_ctl_remove_cache(), so that a range is dropped page by page: those pages that hold translated code.
 void Engine::DropRange(uint64_t address, uint64_t length) {
-  constexpr uint64_t kManyPages = 64;
   if (length == 0 || !translated_) return;
   const uint64_t last = address + (length - 1) < address ? UINT64_MAX : address + (length - 1);
-  if (last / kPage - address / kPage >= kManyPages && !in_emulation_) {
-    uc_ctl_flush_tlb(uc_);
-    return;
-  }
-  for (uint64_t start = address;;) {
-    const uint64_t page_last = start | (kPage - 1);
+  const uint64_t last_page = last / kPage;
+  for (auto page = code_pages_.lower_bound(address / kPage); page != code_pages_.end() && *page <= last_page; ++page) {
+    const uint64_t page_start = *page * kPage;
+    const uint64_t start = page_start > address ? page_start : address;
+    const uint64_t page_last = page_start | (kPage - 1);
     const uint64_t end = page_last < last ? page_last : last;
-    if (end == UINT64_MAX) break;
-    uc_ctl_remove_cache(uc_, start, end + 1);
-    if (end == last) break;
-    start = end + 1;
+    if (end != UINT64_MAX) uc_ctl_remove_cache(uc_, start, end + 1);
+  }
+}
+
+// 2.0.1: uc_ctl_flush_tlb() writes zeroes over the whole translation buffer: a gigabyte that was never touched before.
+void Engine::DropAll() {
+  for (const uint64_t page : code_pages_) uc_ctl_remove_cache(uc_, page * kPage, (page + 1) * kPage);
+  code_pages_.clear();
+}
+
+void Engine::NoteCode(uint64_t address, uint64_t size) {
+  for (uint64_t page = address / kPage; page <= (address + (size == 0 ? 0 : size - 1)) / kPage; ++page) {
+    code_pages_.insert(page);
   }
 }

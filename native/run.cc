@@ -8,12 +8,6 @@ enum Outcome { kUntil, kStopped, kDue, kBlockLimit, kError, kHalted };
 
 }  // namespace
 
-// Called by the timer's thread, and after a fault whose callback asked for a stop.
-void Engine::Nudge() {
-  // With code hooks a stop from outside would lose the pc; a hook on every block looks at the flags then.
-  if (!code_hooks_present_ && !in_callback_.load(std::memory_order_acquire)) uc_emu_stop(uc_);
-}
-
 // libunicorn tells of new blocks only once some block has been executed: enter the first one and leave before its
 // first instruction.
 void Engine::Prime(uint64_t start) {
@@ -23,7 +17,8 @@ void Engine::Prime(uint64_t start) {
   uc_emu_start(uc_, StartAddress(start), 0, 0, 0);
   leaving_ = false;
   uc_hook_del(uc_, handle);
-  uc_ctl_flush_tlb(uc_);
+  NoteCode(start, 1);
+  DropAll();
   primed_ = true;
 }
 
@@ -49,15 +44,16 @@ Napi::Value Engine::Slice(const Napi::CallbackInfo& info) {
   SetUntil(env, until);
   SetCounter(info[4].As<Napi::Boolean>().Value());
   due_.store(false);
-  if (milliseconds > 0) {
-    if (!timer_) timer_ = std::make_unique<SliceTimer>(due_, [this] { Nudge(); });
+  timed_ = milliseconds > 0;
+  if (timed_) {
+    if (!timer_) timer_ = std::make_unique<SliceTimer>(due_);
     timer_->Arm(std::chrono::duration_cast<SliceTimer::Clock::duration>(
         std::chrono::duration<double, std::milli>(milliseconds < 1e9 ? milliseconds : 1e9)));
   }
   running_ = true;
   const int outcome = Run(env, start);
   running_ = false;
-  if (milliseconds > 0) timer_->Disarm();
+  if (timed_) timer_->Disarm();
   status_[0] = ProgramCounter();
   status_[1] = instructions_;
   if (failed_) {
@@ -81,11 +77,14 @@ int Engine::Run(Napi::Env env, uint64_t start) {
     }
     UpgradeRecords();
     const bool code_hooks = code_records_ != 0 || counter_hook_ != 0 || code_hook_lingers_;
-    SetBlockHook(blocks_left_ || !blocks_.hooks.empty() || code_hooks);
+    watches_blocks_ = blocks_left_ || !blocks_.hooks.empty();
+    // The end of a slice is seen by a hook on every block. Stopping libunicorn from another thread is not exact: in
+    // 2.0.1 a block may be left after any load or store, with the pc of its first instruction, which is executed again.
+    SetBlockHook(watches_blocks_ || timed_ || code_hooks);
     code_hooks_present_ = code_hooks;
     if (flush_wanted_) {
       flush_wanted_ = false;
-      if (translated_) uc_ctl_flush_tlb(uc_);
+      if (translated_) DropAll();
     }
     reached_until_ = reached_limit_ = leaving_ = settling_ = false;
     wanted_pc_.reset();

@@ -1,10 +1,6 @@
 #include "timer.h"
 
-using std::chrono::microseconds;
-using std::chrono::milliseconds;
-
-SliceTimer::SliceTimer(std::atomic<bool>& due, std::function<void()> nudge)
-    : due_(due), nudge_(std::move(nudge)), thread_([this] { Loop(); }) {}
+SliceTimer::SliceTimer(std::atomic<bool>& due) : due_(due), thread_([this] { Loop(); }) {}
 
 SliceTimer::~SliceTimer() {
   {
@@ -41,11 +37,9 @@ void SliceTimer::Loop() {
       // Not woken when a run ends: the next run usually begins before this deadline and needs no system call then.
       asleep_until_ = deadline_;
       changed_.wait_until(lock, deadline_);
-    } else if (!due_.exchange(true)) {
-      deadline_ += microseconds(50);
     } else {
-      nudge_();
-      deadline_ = Clock::now() + milliseconds(1);
+      due_.store(true, std::memory_order_relaxed);
+      armed_ = false;
     }
   }
 }

@@ -1,10 +1,9 @@
-// One thread that ends slices of emulation. It lives as long as its engine, so that a short run pays for a store and
-// not for a thread.
+// One thread that says when a slice of emulation is over. It lives as long as its engine, so that a short run pays for a
+// store and not for a thread.
 #pragma once
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -12,21 +11,20 @@ class SliceTimer {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // `due` is set when the time is over. `nudge` is called 50 µs later, and again every millisecond until disarmed.
-  SliceTimer(std::atomic<bool>& due, std::function<void()> nudge);
+  // `due` is set when the time is over.
+  explicit SliceTimer(std::atomic<bool>& due);
   ~SliceTimer();
   SliceTimer(const SliceTimer&) = delete;
   SliceTimer& operator=(const SliceTimer&) = delete;
 
   void Arm(Clock::duration delay);
-  // After this returns no nudge is under way and none will come.
+  // After this returns `due` is left alone.
   void Disarm();
 
  private:
   void Loop();
 
   std::atomic<bool>& due_;
-  std::function<void()> nudge_;
   std::mutex mutex_;
   std::condition_variable changed_;
   Clock::time_point deadline_{};

@@ -43,7 +43,8 @@ export type MemoryFaultHandler = (fault: MemoryFault) => boolean;
  * A hook on the entry of a function that copies (or judges a copy). At each arrival the engine reads `registers` in one
  * batch, stores them as consecutive little-endian u64 at `requestOffset` of `memory`, and calls `judge(contextOffset, requestOffset)`.
  * `judge` answers 0 when the guest may go on; anything else calls `onVerdict`, and the guest is stopped before the
- * instruction at `address` when that answers `'stop'`. Running on from a stop does not judge the same arrival again.
+ * instruction at `address` when that answers `'stop'`. Running on from a stop does not judge the same arrival again,
+ * unless a register was written or a context restored since: that makes a new arrival.
  */
 export interface CopyHookSpec {
   readonly address: bigint;
@@ -63,13 +64,16 @@ export interface RunOptions {
   readonly start: bigint;
   /** The run ends before the instruction at this address. */
   readonly until: bigint;
-  /** Milliseconds of host time; no limit when absent. */
+  /**
+   * Milliseconds of host time; no limit when absent. It is looked at on entering a block, as are the slices of `run`:
+   * about a nanosecond a block, which `runSync` without limits does not pay.
+   */
   readonly timeLimit?: number;
   /** Translation blocks entered; no limit when absent. */
   readonly blockLimit?: number;
   /** Count guest instructions exactly (one per UC_HOOK_CODE firing); slows the guest 8 to 30 times. */
   readonly countInstructions?: boolean;
-  /** Aborts between slices. */
+  /** Aborts between slices: `run` rejects with the signal's reason. `runSync` does not look at it. */
   readonly signal?: AbortSignal;
 }
 
@@ -80,13 +84,16 @@ export interface RunResult {
     | 'stopped'
     | 'time limit'
     | 'block limit'
-    /** The emulator gave up; `error` says why. */
+    /** The emulator gave up, or the guest halted its CPU; `error` says why. */
     | 'error';
   /** Program counter after the run (stale after a memory fault: Unicorn's pc is then that of the block). */
   readonly pc: bigint;
   /** Guest instructions executed, when counting was asked for. */
   readonly instructions: number | null;
-  /** Unicorn's error: the name of its constant without the prefix (`INSN_INVALID`, `READ_UNMAPPED`), and its text. */
+  /**
+   * Unicorn's error: the name of its constant without the prefix (`INSN_INVALID`, `READ_UNMAPPED`), and its text;
+   * `HALTED` when the guest halted.
+   */
   readonly error: { readonly code: string; readonly text: string } | null;
 }
 
@@ -110,7 +117,7 @@ export interface Engine {
   readRegisters(names: readonly string[]): bigint[];
   writeRegisters(values: Readonly<Record<string, bigint>>): void;
 
-  /** Maps zeroed memory that the emulator owns. Address and size in bytes, multiples of 4096. */
+  /** Maps zeroed memory that the emulator owns. Address and size in bytes, multiples of 4096 (of 8192 on sparc64). */
   map(address: bigint, size: bigint, permissions: string): void;
   /** Maps `size` bytes at `offset` of a WASM memory; the memory stays alive while it is mapped. */
   mapShared(address: bigint, size: bigint, permissions: string, memory: WebAssembly.Memory, offset: number): void;
@@ -123,7 +130,10 @@ export interface Engine {
   /** Drops translated code of a range: for bytes that were changed behind the emulator's back (shared memory). */
   dropCode(address: bigint, length: number): void;
 
-  /** Fires before the instruction at `address`, also when that code has run before. */
+  /**
+   * Fires before the instruction at `address`, also when that code has run before; added in a callback, from the next
+   * block on. Writing the pc in the callback makes the guest go on there.
+   */
   hookAddress(address: bigint, callback: (pc: bigint) => void): Hook;
   hookBlock(callback: (address: bigint, size: number) => void): Hook;
   hookMemoryFault(callback: MemoryFaultHandler): Hook;
@@ -137,7 +147,10 @@ export interface Engine {
   run(options: RunOptions): Promise<RunResult>;
   /** Like `run`, in one go and without serving the event loop; give limits. */
   runSync(options: RunOptions): RunResult;
-  /** Ends the run at the next block; callable from callbacks. */
+  /**
+   * Ends the run at the next block; callable from callbacks, where it ends the run before the instruction that the
+   * callback was called for. In a memory fault callback of a `runSync` without limits the pc is stale afterwards.
+   */
   stop(): void;
 
   saveContext(): SavedContext;

@@ -1,0 +1,14 @@
+import { describe, expect, test } from 'vitest';
+import { loadAddon } from '../../src/engine/unicorn-addon.js';
+import { openUnicorn } from '../../src/engine/unicorn-native.js';
+import { engineContract } from './contract.js';
+
+engineContract('unicorn-native', openUnicorn);
+
+describe('loading the addon', () => {
+  test('tells the version of libunicorn', () => {
+    const [major, minor] = loadAddon().version();
+    expect(major).toBe(2);
+    expect(minor).toBeGreaterThanOrEqual(0);
+  });
+});

@@ -5,7 +5,7 @@ import type { ImageTools } from './driver.js';
 const MAGICS = new Set([
   0x587a37fd, 0xfd2fb528, 0x184c2102, 0x4f5a4c89, 0x0000005d, 0x00005d00, 0x39685a42, 0x00088b1f,
 ]);
-const ATTEMPTS = 32;
+const ATTEMPTS = 16;
 
 /**
  * For boot wrappers that do not say where their payload begins: tries every place with a known magic in [from, bytes.length)

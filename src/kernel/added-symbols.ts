@@ -2,7 +2,7 @@
  * Symbols beside those that an image lists. Without KALLSYMS_ALL kallsyms has functions only; variables that are exported
  * to modules are found by their entries in `__ksymtab`.
  */
-import type { Kernel, KernelSymbol, Segment, SymbolTable } from './kernel.js';
+import type { Bits, Kernel, KernelSymbol, Segment, SymbolTable } from './kernel.js';
 
 /** Names and addresses to add. */
 export type AddedSymbols = Map<string, bigint>;
@@ -63,19 +63,24 @@ export class ExtendedSymbols implements SymbolTable {
 
 /**
  * Addresses of exported variables, by `__ksymtab`: entries { value, name, namespace } (the namespace since 5.4) of 32-bit
- * self-relative offsets (HAVE_ARCH_PREL32_RELOCATIONS), or of words that hold addresses, as on 32-bit architectures
- * without. `segments` are the image's; addresses are as in them.
+ * self-relative offsets (HAVE_ARCH_PREL32_RELOCATIONS), or of words that hold addresses, as on architectures without
+ * (arm, s390). It is the form that finds more names. `segments` are the image's, relocated; addresses are as in them.
  */
-export function exportedVariables(segments: readonly Segment[], littleEndian: boolean): Map<string, bigint> {
-  const found = new Map<string, bigint>();
+export function exportedVariables(
+  segments: readonly Segment[],
+  littleEndian: boolean,
+  bits: Bits,
+): Map<string, bigint> {
+  const relative = new Map<string, bigint>();
+  const absolute = new Map<string, bigint>();
   const isInImage = (at: bigint): boolean => segments.some(({ address, size }) => at >= address && at < address + size);
   for (const segment of segments) {
     const names = exportedNames(segment.bytes);
     if (names.size === 0) continue;
-    entriesOf(segment, names, littleEndian, isInImage, found);
-    if (found.size === 0) addressEntriesOf(segment, names, littleEndian, isInImage, found);
+    relativeEntries(segment, names, littleEndian, isInImage, relative);
+    absoluteEntries(segment, names, littleEndian, bits, isInImage, absolute);
   }
-  return found;
+  return absolute.size > relative.size ? absolute : relative;
 }
 
 /** Offsets of the wanted names, as strings of their own. */
@@ -89,7 +94,7 @@ function exportedNames(bytes: Uint8Array): Map<number, string> {
   return names;
 }
 
-function entriesOf(
+function relativeEntries(
   segment: Segment,
   names: ReadonlyMap<number, string>,
   littleEndian: boolean,
@@ -113,23 +118,28 @@ function entriesOf(
   }
 }
 
-/** Entries of 32-bit addresses. */
-function addressEntriesOf(
+function absoluteEntries(
   segment: Segment,
   names: ReadonlyMap<number, string>,
   littleEndian: boolean,
+  bits: Bits,
   isInImage: (address: bigint) => boolean,
   found: Map<string, bigint>,
 ): void {
   const { bytes, address } = segment;
-  if (address >= 1n << 32n) return;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const base = Number(address);
-  for (let at = 4; at + 4 <= bytes.length; at += 4) {
-    const name = names.get(view.getUint32(at, littleEndian) - base);
-    if (name === undefined || found.has(name)) continue;
-    const value = view.getUint32(at - 4, littleEndian);
-    if (value % 4 !== 0 || !isInImage(BigInt(value))) continue;
-    found.set(name, BigInt(value));
+  const word = bits / 8;
+  // Addresses of an image agree in their upper halves: the low ones are compared first.
+  const low = (offset: number): number => Number(BigInt.asUintN(32, address + BigInt(offset)));
+  const wanted = new Map([...names].map(([offset, name]) => [low(offset), name]));
+  const lowAt = (at: number): number => view.getUint32(at + (littleEndian ? 0 : word - 4), littleEndian);
+  const wordAt = (at: number): bigint =>
+    bits === 64 ? view.getBigUint64(at, littleEndian) : BigInt(view.getUint32(at, littleEndian));
+  for (let at = word; at + word <= bytes.length; at += word) {
+    const name = wanted.get(lowAt(at));
+    if (name === undefined || found.has(name) || !names.has(Number(wordAt(at) - address))) continue;
+    const value = wordAt(at - word);
+    if (value % 4n !== 0n || !isInImage(value)) continue;
+    found.set(name, value);
   }
 }

@@ -5,6 +5,8 @@ import type { Field, StructType, TypeTable } from './kernel.js';
 
 /** Members that one question may look at. */
 const MEMBER_LIMIT = 200_000;
+/** Most enumerators of all enums; kernels have 30 000. */
+const ENUMERATOR_LIMIT = 1_000_000;
 
 export class BtfTypeTable implements TypeTable {
   readonly source = 'btf';
@@ -77,6 +79,8 @@ export class BtfTypeTable implements TypeTable {
         const entry = at + 12 + index * entrySize;
         const name = this.types.string(this.types.uint32(entry));
         if (values.has(name)) continue;
+        if (values.size === ENUMERATOR_LIMIT)
+          throw badInput(this.types.where, `at most ${ENUMERATOR_LIMIT} enumerators`, 'more');
         const low = this.types.uint32(entry + 4);
         if (kind === Kind.Enum64) {
           const value = (BigInt(this.types.uint32(entry + 8)) << 32n) | BigInt(low);

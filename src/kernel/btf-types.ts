@@ -4,6 +4,9 @@ import { badInput } from '../errors.js';
 /** Types that may stand between a name and what it means (typedefs, qualifiers, nested anonymous structs). */
 export const DEPTH_LIMIT = 64;
 
+/** Most types; 6.12 with everything built in has 200 000. */
+const TYPE_LIMIT = 2_000_000;
+
 export enum Kind {
   Int = 1,
   Pointer,
@@ -240,6 +243,7 @@ export class BtfTypes {
     while (at < this.extent.end) {
       if (at + 12 > this.extent.end) throw badInput(this.where, 'a whole type', `${this.extent.end - at} bytes of one`);
       if (count === types.length) {
+        if (count > TYPE_LIMIT) throw badInput(this.where, `at most ${TYPE_LIMIT} types`, 'more');
         const larger = new Uint32Array(types.length * 2);
         larger.set(types);
         types = larger;

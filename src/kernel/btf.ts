@@ -12,7 +12,7 @@ import { decompress } from './payload/decompress.js';
 const MAGIC = 0xeb9f;
 const HEADER_SIZE = 24;
 /** Largest type data that is believed, unpacked; bytes. */
-const LIMIT = 256 << 20;
+const LIMIT = 64 << 20;
 /** Finds BTF in raw memory by its header: magic, version 1, strings right behind the types. */
 export function findBtf(bytes: Uint8Array, endian: Endian): Uint8Array | null {
   const little = endian === 'little';

@@ -11,6 +11,11 @@ const SHF_EXECINSTR = 4;
 const SHF_WRITE = 1;
 /** Largest segment that is believed, bytes in memory. */
 const MEMORY_LIMIT = 1n << 31n;
+/** Most segments; kernels have one to five. */
+const SEGMENT_LIMIT = 64;
+/** Most symbols, and their longest name in bytes; kernels have 100 000 to 200 000 with names of up to 512. */
+const SYMBOL_LIMIT = 2_000_000;
+const NAME_LIMIT = 512;
 
 export interface ElfSection {
   readonly name: string;
@@ -76,6 +81,13 @@ export function parseElf(bytes: Uint8Array, where: string): ElfFile {
       size,
     });
   }
+  const stored = segments.reduce((sum, segment) => sum + segment.bytes.length, 0);
+  if (segments.length > SEGMENT_LIMIT || stored > bytes.length)
+    throw badInput(
+      where,
+      `at most ${SEGMENT_LIMIT} segments that share no bytes of the file`,
+      `${segments.length} with ${stored} bytes of a file of ${bytes.length}`,
+    );
   return { bits, endian, machine: header.uint16(18), bytes, view, segments, sections: sections(header) };
 }
 
@@ -93,6 +105,7 @@ export function symbolsFromElf(elf: ElfFile, where: string): SymbolTable | null 
   const wide = elf.bits === 64;
   const entrySize = wide ? 24 : 16;
   const total = Math.floor(section.size / entrySize);
+  if (total > SYMBOL_LIMIT) throw badInput(where, `at most ${SYMBOL_LIMIT} symbols`, `${total}`);
   const reader = new ElfReader(elf.view, elf.bits, elf.endian, where);
   const end = strings.offset + strings.size;
 
@@ -122,8 +135,9 @@ export function symbolsFromElf(elf: ElfFile, where: string): SymbolTable | null 
     sizes[index] = reader.word(at + (wide ? 16 : 8));
     types[index] = letter(elf, elf.bytes[at + (wide ? 4 : 12)]!, reader.uint16(at + (wide ? 6 : 14)));
     const start = strings.offset + reader.uint32(at);
-    const stop = elf.bytes.indexOf(0, start);
-    const name = elf.bytes.subarray(start, stop < 0 || stop > end ? end : Math.min(stop, start + 4096));
+    const longest = elf.bytes.subarray(start, Math.min(end, start + NAME_LIMIT));
+    const terminator = longest.indexOf(0);
+    const name = terminator < 0 ? longest : longest.subarray(0, terminator);
     names.push(name);
     length += name.length;
     nameStarts[index + 1] = length;

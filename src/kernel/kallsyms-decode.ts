@@ -8,6 +8,8 @@ import { CompactSymbolTable } from './symbols.js';
 const TOKENS = 256;
 /** A name's longest expansion that is believed, bytes; the kernel's own limit is 512. */
 const LONGEST_NAME = 1024;
+/** All names together, bytes; 160 000 symbols have 4 MB of them. */
+const MOST_NAMES = 256 << 20;
 
 /**
  * Decodes the table.
@@ -87,6 +89,7 @@ function decodeNames(
     const { length, start } = image.nameLength(at);
     at = start + length;
     if (out + LONGEST_NAME > names.length) {
+      if (names.length > MOST_NAMES) throw badInput('kallsyms', `names of at most ${MOST_NAMES} bytes`, 'more');
       const larger = new Uint8Array(names.length * 2 + LONGEST_NAME);
       larger.set(names);
       names = larger;

@@ -20,6 +20,8 @@ const SYMBOLS_PER_MARKER = 256;
 /** More symbols than any kernel has; bounds the work on a hostile image. */
 const MOST_SYMBOLS = 4_000_000;
 const LONGEST_NAME = 1024;
+/** Rows of digits that are looked at; kernels have one to three. */
+const ATTEMPTS = 32;
 /** No symbol is this far from the base, bytes; and no 32-bit kernel is linked below this address. */
 const FARTHEST = 0x40000000;
 const DIGITS = Buffer.from('0\u00001\u00002\u00003\u00004\u00005\u00006\u00007\u00008\u00009\u0000', 'latin1');
@@ -45,7 +47,8 @@ export interface KallsymsLayout {
 export function findKallsyms(bytes: Uint8Array, bits: Bits, endian: Endian): KallsymsLayout | null {
   const image = new TableReader(bytes, bits, endian);
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = buffer.indexOf(DIGITS); at >= 0; at = buffer.indexOf(DIGITS, at + 1)) {
+  let attempts = 0;
+  for (let at = buffer.indexOf(DIGITS); at >= 0 && attempts++ < ATTEMPTS; at = buffer.indexOf(DIGITS, at + 1)) {
     const tokens = tokensAround(image, at);
     if (tokens === null) continue;
     const names = namesBefore(image, tokens.table);
@@ -115,7 +118,12 @@ function namesUnder(
   for (let at = highest & ~3; at >= lowest; at -= 4) {
     for (const countAt of [at - 8, at - 4]) {
       const count = image.uint32(countAt);
-      if (count <= (markerCount - 1) * SYMBOLS_PER_MARKER || count > markerCount * SYMBOLS_PER_MARKER) continue;
+      if (
+        count > MOST_SYMBOLS ||
+        count <= (markerCount - 1) * SYMBOLS_PER_MARKER ||
+        count > markerCount * SYMBOLS_PER_MARKER
+      )
+        continue;
       if (namesFit(image, at, count, markers, width, read)) {
         const quad = image.bits === 64 && countAt === at - 4 && image.uint32(at - 8) === 0;
         return { at, countAt: quad ? at - 8 : countAt, count };

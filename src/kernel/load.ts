@@ -195,22 +195,19 @@ function variantOf(elf: ElfFile, where: string, drivers: readonly ArchDriver[]):
   );
 }
 
-/** The segments, with the relocations applied that the file's own RELA sections hold. */
+/** The segments, with the relocations applied that the file's own RELA section holds. */
 function relocated(elf: ElfFile, variant: Variant): readonly Segment[] {
-  const tables = elf.sections.filter((section) => section.type === SHT_RELA && section.name === '.rela.dyn');
-  if (tables.length === 0) return elf.segments;
-  const entrySize = (elf.bits / 8) * 3;
+  const section = elf.sections.find(({ type, name }) => type === SHT_RELA && name === '.rela.dyn');
+  if (section === undefined) return elf.segments;
+  const symbols = elf.sections[section.link];
+  const table = {
+    at: section.offset,
+    count: Math.floor(section.size / ((elf.bits / 8) * 3)),
+    ...(symbols?.type === SHT_DYNSYM ? { symbols: symbols.offset } : {}),
+  };
   return elf.segments.map((segment) => {
     const bytes = new Uint8Array(segment.bytes);
-    for (const { offset, size, link } of tables) {
-      const symbols = elf.sections[link];
-      const table = {
-        at: offset,
-        count: Math.floor(size / entrySize),
-        ...(symbols?.type === SHT_DYNSYM ? { symbols: symbols.offset } : {}),
-      };
-      applyRela(elf.bytes, table, variant, bytes, segment.address, elf.bits, elf.endian);
-    }
+    applyRela(elf.bytes, table, variant, bytes, segment.address, elf.bits, elf.endian);
     return { ...segment, bytes };
   });
 }

@@ -3,6 +3,8 @@ import type { KernelVersion } from './kernel.js';
 
 const PREFIX = Buffer.from('Linux version ', 'latin1');
 const LONGEST_BANNER = 1024;
+/** Greetings that are looked at; a kernel has two to four, and formats of them. */
+const ATTEMPTS = 256;
 
 /** The version of an image without a banner: a guest of our own. */
 export const NO_VERSION: KernelVersion = { banner: null, release: '', major: 0, minor: 0, patch: 0 };
@@ -24,7 +26,8 @@ export function parseBanner(banner: string): KernelVersion | null {
 /** The first banner in raw memory. */
 export function findBanner(bytes: Uint8Array): KernelVersion | null {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = buffer.indexOf(PREFIX); at >= 0; at = buffer.indexOf(PREFIX, at + 1)) {
+  let attempts = 0;
+  for (let at = buffer.indexOf(PREFIX); at >= 0 && attempts++ < ATTEMPTS; at = buffer.indexOf(PREFIX, at + 1)) {
     const end = buffer.subarray(at, at + LONGEST_BANNER).findIndex((byte) => byte === 0 || byte === 10);
     if (end < 0) continue;
     const version = parseBanner(buffer.toString('latin1', at, at + end));

@@ -25,7 +25,7 @@ function layout(kernel: Kernel): MemoryLayout {
   return {
     pageShift: 12,
     pageOffset: 0n,
-    linearMaps: [{ virtual: 0n, size: 1n << 64n, physical: 0n }],
+    linearMaps: [{ virtual: 0n, size: (1n << 64n) - 4096n, physical: 0n }],
     vmallocStart: readWord(kernel, 'VMALLOC_START', 8) || VMALLOC_START,
     vmallocEnd,
     modulesStart: readWord(kernel, 'MODULES_VADDR', 8) || vmallocEnd,

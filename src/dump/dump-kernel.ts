@@ -72,7 +72,7 @@ export function kernelInDump(image: Kernel, located: Located, physical: Physical
   const slid = new SlidSymbols(image.symbols, located.slide);
   // With KALLSYMS_ALL the table has the variables.
   if (slid.address('init_task') !== undefined) return Object.freeze({ ...seen, symbols: slid });
-  const exported = exportedVariables(image.segments, image.endian === 'little');
+  const exported = exportedVariables(image.segments, image.endian === 'little', image.bits);
   const moved = new Map([...exported].map(([name, address]) => [name, word(address + located.slide)]));
   const known = { ...seen, symbols: new ExtendedSymbols(slid, moved) };
   let memory: Segment | null = null;

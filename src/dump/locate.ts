@@ -204,7 +204,7 @@ function* slidesFrom(evidence: Evidence, banner: Banner, image: Kernel, linkedTo
   if (placement.kind !== 'variable') return;
   const symbol =
     image.symbols.address(placement.symbol) ??
-    exportedVariables(image.segments, image.endian === 'little').get(placement.symbol);
+    exportedVariables(image.segments, image.endian === 'little', image.bits).get(placement.symbol);
   const bytes =
     symbol === undefined ? undefined : evidence.physical.read(word(symbol + linkedToPhysical), image.bits / 8);
   if (!bytes) return;

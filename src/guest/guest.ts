@@ -100,7 +100,7 @@ export class Guest {
    */
   static async create(kernel: Kernel, options: GuestOptions = {}): Promise<Guest> {
     if (!hidesVariables(kernel)) return Guest.#build(kernel, options);
-    const exported = withSymbols(kernel, exportedVariables(kernel.segments, kernel.endian === 'little'));
+    const exported = withSymbols(kernel, exportedVariables(kernel.segments, kernel.endian === 'little', kernel.bits));
     const scratch = await Guest.#build(exported, options);
     try {
       return await Guest.#build(await withHiddenVariables(exported, scratch), options);
@@ -338,6 +338,11 @@ export class Guest {
 
   #outcome(result: RunResult, described: bigint, timeLimit: number): CallOutcome {
     const { pc, instructions } = result;
+    // Some emulated CPUs decode the instruction at `until` before they stop: the empty page there raises an exception.
+    if (this.#interrupt !== null && pc === this.#stopAddress) {
+      const value = this.engine.readRegister(this.variant.registers.returnValue);
+      return { kind: 'returned', value, instructions };
+    }
     if (this.#interrupt !== null) {
       const { bug } = this.variant;
       if (bug.kind === 'interrupt' && bug.number === this.#interrupt) return this.#bug(pc, instructions);

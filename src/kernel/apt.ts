@@ -69,7 +69,7 @@ export class PrivateApt {
     if (!lists.some((name) => name.includes('_Packages')))
       throw new UsercopyError(
         'missing-dependency',
-        `Debian's package index of ${apt.what}: expected an answer from ${mirrors.main}, found: ${lastLine(update.output)}; check the network, or give a kernel image of your own`,
+        `Debian's package index of ${apt.what}: expected an answer from ${mirrors.main}, found: ${lastLine(update.output)}; check the network and that ${suite} exists for ${architecture}, or give a kernel image of your own`,
       );
     return apt;
   }
@@ -164,9 +164,7 @@ function field(stanza: string, name: string): string {
 
 function lastLine(output: string): string {
   const lines = output.split('\n').filter((line) => line.trim() !== '');
-  return (
-    lines.findLast((line) => line.startsWith('E:') || line.startsWith('Err:')) ??
-    lines.at(-1) ??
-    'nothing'
-  ).trim();
+  return (lines.findLast((line) => line.startsWith('E:') || line.startsWith('Err:')) ?? lines.at(-1) ?? 'nothing')
+    .trim()
+    .replace(/\.$/, '');
 }

@@ -53,6 +53,8 @@ export interface CallingConvention {
   readonly reservedBytes: number;
   /** Whether the return address is pushed (true) or put in `registers.link` (false). */
   readonly pushesReturnAddress: boolean;
+  /** Bytes from the address in `registers.link` to where the function returns (8 on sparc: call and delay slot). */
+  readonly returnOffset?: number;
   /** Register that holds the function's own address when it is called from outside (r12 in powerpc's ELFv2). */
   readonly entryRegister?: string;
 }
@@ -168,6 +170,8 @@ export interface MemoryLayout {
   readonly taskSize: bigint;
   /** The kernel image's virtual address minus its physical one. */
   readonly imageOffset: bigint;
+  /** Whether lm_alias() of the image is where the linear map shows it; true when absent. */
+  readonly imageHasLinearAlias?: boolean;
 }
 
 /** A kernel image unpacked from the architecture's boot wrapper. */

@@ -1,10 +1,12 @@
 /** Every architecture that the project knows. Adding one is adding a folder and a line here. */
+import { arm } from './arm/index.js';
 import { arm64 } from './arm64/index.js';
 import type { ArchDriver, Variant } from './driver.js';
 import { powerpc } from './powerpc/index.js';
 import { s390 } from './s390/index.js';
+import { sparcDriver } from './sparc/index.js';
 import { x86 } from './x86/index.js';
 
-export const drivers: readonly ArchDriver[] = [x86, arm64, s390, powerpc];
+export const drivers: readonly ArchDriver[] = [x86, arm64, arm, s390, powerpc, sparcDriver];
 
 export const variants: readonly Variant[] = drivers.flatMap((driver) => driver.variants);

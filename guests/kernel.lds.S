@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One layout for every architecture; the addresses come from arch/<arch>.h. */
 #include ARCH_HEADER
+#define PAGE_BYTES (1 << PAGE_SHIFT)
 
 ENTRY(guest_init)
 
@@ -19,11 +20,11 @@ SECTIONS {
 		_etext = .;
 	} :text
 
-	. = ALIGN(4096);
+	. = ALIGN(PAGE_BYTES);
 	__start_rodata = .;
 	.rodata : AT(ADDR(.rodata) - KIMAGE_VADDR + KIMAGE_PHYS) {
 		*(.rodata .rodata.*)
-		. = ALIGN(4096);
+		. = ALIGN(PAGE_BYTES);
 	} :rodata
 	__end_rodata = .;
 
@@ -34,11 +35,11 @@ SECTIONS {
 		_edata = .;
 	} :data
 
-	. = ALIGN(4096);
+	. = ALIGN(PAGE_BYTES);
 	__bss_start = .;
 	.bss : AT(ADDR(.bss) - KIMAGE_VADDR + KIMAGE_PHYS) {
 		*(.bss .bss.* .sbss .sbss.* COMMON)
-		. = ALIGN(4096);
+		. = ALIGN(PAGE_BYTES);
 	} :data
 	__bss_stop = .;
 	_end = .;

@@ -34,7 +34,7 @@ __guest_entry struct task_struct *fork_task(void)
 	if (!task)
 		return NULL;
 	memset(task, 0, sizeof(*task));
-	task->stack = alloc_page_plain(THREAD_SIZE >> PAGE_SHIFT);
+	task->stack = alloc_page_plain(ALIGN(THREAD_SIZE, PAGE_SIZE) >> PAGE_SHIFT);
 	if (!task->stack) {
 		kmem_cache_free(task_struct_cachep, task);
 		return NULL;

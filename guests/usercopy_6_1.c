@@ -94,7 +94,11 @@ static __always_inline void check_object_6_1(unsigned long pointer, unsigned lon
 	case GOOD_STACK:
 		return;
 	default:
+#ifdef ARCH_HAS_CURRENT_STACK_POINTER
 		usercopy_abort("process stack", NULL, to_user, current_stack_pointer - pointer, n);
+#else
+		usercopy_abort("process stack", NULL, to_user, 0, n);
+#endif
 	}
 	check_heap_object((const void *)pointer, n, to_user);
 	check_kernel_text_object(pointer, n, to_user);

@@ -1,4 +1,5 @@
 import type { ArchDriver } from '../driver.js';
+import { ppc } from './ppc.js';
 import { ppc64le } from './ppc64le.js';
 
-export const powerpc: ArchDriver = { linuxArch: 'powerpc', variants: [ppc64le] };
+export const powerpc: ArchDriver = { linuxArch: 'powerpc', variants: [ppc, ppc64le] };

@@ -5,11 +5,11 @@
  */
 #define KIMAGE_VADDR 0xffff800008000000
 #define KIMAGE_PHYS 0x0000000001000000
+#define PAGE_SHIFT 12
 
 #ifndef __ASSEMBLER__
 
 #define BITS_PER_LONG 64
-#define PAGE_SHIFT 12
 #define THREAD_SIZE 16384UL
 #define TASK_SIZE_MAX (1UL << 48)
 
@@ -29,6 +29,7 @@
 
 extern unsigned long memstart_addr, kimage_voffset;
 
+#define ARCH_HAS_CURRENT_STACK_POINTER
 register unsigned long current_stack_pointer asm("sp");
 
 #define BUG() \

@@ -5,11 +5,11 @@
  */
 #define KIMAGE_VADDR 0xffffffff81000000
 #define KIMAGE_PHYS 0x0000000001000000
+#define PAGE_SHIFT 12
 
 #ifndef __ASSEMBLER__
 
 #define BITS_PER_LONG 64
-#define PAGE_SHIFT 12
 #define THREAD_SIZE 16384UL
 #define TASK_SIZE_MAX ((1UL << 47) - 4096)
 
@@ -30,6 +30,7 @@ extern unsigned long page_offset_base, vmalloc_base, phys_base;
 /* CONFIG_FRAME_POINTER: arch_within_stack_frames() answers. */
 #define FRAMES_CHECKED_BY_DEFAULT 1
 
+#define ARCH_HAS_CURRENT_STACK_POINTER
 register unsigned long current_stack_pointer asm("rsp");
 
 #define BUG() \

@@ -6,7 +6,14 @@ import { Guest } from '../guest/guest.js';
 import { KernelObjects } from '../guest/objects.js';
 import { loadKernel } from '../kernel/load.js';
 import { lkdtmCases } from '../scenario/lkdtm.js';
-import { chooseOwnProfile, loadOwnKernel, OWN_PROFILES, ownCases, startOwnGuest } from '../scenario/own.js';
+import {
+  chooseOwnProfile,
+  loadOwnKernel,
+  OWN_PROFILES,
+  ownCases,
+  ownVariants,
+  startOwnGuest,
+} from '../scenario/own.js';
 import { runTwins, type TwinRow, type TwinRun } from '../scenario/twins.js';
 import { print, table, toJson } from './output.js';
 import { DEFAULT_COPIES, replayMismatch, runRandom } from './run-random.js';
@@ -22,9 +29,6 @@ interface RunOptions {
   readonly json?: boolean;
 }
 
-/** Variants that a built-in guest is built for. */
-const OWN_VARIANTS = ['x86_64', 'arm64'] as const;
-
 export function runCommand(): Command {
   return new Command('run')
     .description('run copies in a guest: what its own check says, what ours says')
@@ -36,7 +40,7 @@ export function runCommand(): Command {
     .option('--btf <file>', 'types of the kernel, when the image has none')
     .option('--config <file>', "the kernel's .config, when the image has none")
     .option('--profile <name>', 'rules to judge by; default: by version (own: all that the guests know)')
-    .addOption(new Option('--variant <name...>', "own: only these architectures' guests").choices([...OWN_VARIANTS]))
+    .addOption(new Option('--variant <name...>', "own: only these architectures' guests").choices(ownVariants()))
     .option('--copies <number>', 'random: how many copies', String(DEFAULT_COPIES))
     .option('--seed <number>', 'random: seed of the generator; default: from the clock, and printed')
     .option('--json', 'print JSON')
@@ -84,7 +88,7 @@ function unknownSet(set: string): never {
 async function runOwn(options: RunOptions): Promise<TwinRun[]> {
   const profiles = options.profile === undefined ? Object.keys(OWN_PROFILES) : [options.profile];
   const runs: TwinRun[] = [];
-  for (const variant of options.variant ?? OWN_VARIANTS) {
+  for (const variant of options.variant ?? ownVariants()) {
     const kernel = await loadOwnKernel(variant);
     for (const profile of profiles) {
       const guest = await startOwnGuest(kernel);

@@ -183,6 +183,17 @@ export class Guest {
     return this.#entryStackPointer(this.stackPointer);
   }
 
+  /** Argument `index` of the function at whose first instruction the guest stands: a register's, or a word on the stack. */
+  argument(index: number): bigint {
+    const { registers, call, bits } = this.variant;
+    const register = registers.arguments[index];
+    if (register !== undefined) return this.engine.readRegister(register);
+    const word = BigInt(bits / 8);
+    const first =
+      this.engine.readRegister(registers.sp) + BigInt(call.reservedBytes) + (call.pushesReturnAddress ? word : 0n);
+    return this.memory.readWord(first + BigInt(index - registers.arguments.length) * word);
+  }
+
   /** Makes a task current and runs on its stack from now on. */
   enterTask(task: bigint): void {
     const { current } = this.variant;
@@ -304,10 +315,15 @@ export class Guest {
     if (call.pushesReturnAddress) {
       this.memory.writeWord(sp, this.#stopAddress);
     } else if (registers.link !== null) {
-      this.engine.writeRegister(registers.link, this.#stopAddress);
+      this.engine.writeRegister(registers.link, this.#stopAddress - BigInt(call.returnOffset ?? 0));
     }
-    this.engine.writeRegister(registers.sp, sp);
-    this.engine.writeRegister(registers.fp, this.#outermostFrame());
+    this.engine.writeRegister(registers.sp, sp - BigInt(this.variant.frames.bias));
+    // Where the stack pointer itself begins the chain (a back chain), the word that it points to is the first link.
+    if (registers.fp === registers.sp) {
+      this.memory.writeWord(sp + BigInt(this.variant.frames.savedFrame), this.#outermostFrame());
+    } else {
+      this.engine.writeRegister(registers.fp, this.#outermostFrame());
+    }
     if (call.entryRegister !== undefined) this.engine.writeRegister(call.entryRegister, target);
     args.forEach((value, index) => {
       this.engine.writeRegister(registers.arguments[index]!, BigInt.asUintN(this.variant.bits, value));

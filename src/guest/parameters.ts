@@ -28,7 +28,7 @@ function rangeOf(kernel: Kernel, start: string, end: string): AddressRange | nul
 
 /** `lm_alias()` of the text: where the linear map shows the same bytes; null where that is the same address. */
 function linearAlias(text: AddressRange | null, layout: MemoryLayout): AddressRange | null {
-  if (text === null) return null;
+  if (text === null || layout.imageHasLinearAlias === false) return null;
   const linear = layout.linearMaps.find((map) => map.virtual === layout.pageOffset);
   if (!linear) return null;
   const start = BigInt.asUintN(64, text.start - layout.imageOffset - linear.physical + linear.virtual);
@@ -57,7 +57,7 @@ function stackParameters(kernel: Kernel, variant: Variant, options: ParameterOpt
         ? {
             savedFrame: frames.savedFrame,
             header: frames.header,
-            entryToCaller: variant.call.pushesReturnAddress ? word : 0,
+            entryToCaller: (variant.call.pushesReturnAddress ? word : 0) + frames.bias,
             bias: frames.bias,
           }
         : null,

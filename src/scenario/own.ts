@@ -1,4 +1,5 @@
 /** The built-in guests: good and bad copies over every kind of memory, made by a small kernel of our own (`guests/`). */
+import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { drivers } from '../../arch/index.js';
 import { Guest } from '../guest/guest.js';
@@ -10,7 +11,6 @@ import type { Direction } from '../verdict.js';
 import type { TwinCase } from './twins.js';
 
 const MIB = 1n << 20n;
-const PAGE = 4096n;
 const OWN_RAM = 64n * MIB;
 const SLAB_RED_ZONE = 0x400n;
 /** Kinds of `guest_memory_map` in guests/memory_map.c. */
@@ -22,6 +22,15 @@ export const OWN_PROFILES: Readonly<Record<string, string>> = {
   'v3-cma': 'USERCOPY_V3_CMA',
   '6.1': 'USERCOPY_6_1',
 };
+
+/** Variants that a guest is built for and an emulator runs, in the order of the drivers. */
+export function ownVariants(): string[] {
+  const built = new Set(readdirSync(packageFile('guests/elf')));
+  return drivers
+    .flatMap((driver) => driver.variants)
+    .filter((variant) => !('unsupported' in variant.engine) && built.has(`${variant.name}.elf`))
+    .map((variant) => variant.name);
+}
 
 /** Reads the ELF of a built-in guest. @throws UsercopyError `bad-input` when there is none for the variant. */
 export async function loadOwnKernel(variant: string, build: 'check' | 'nocheck' = 'check'): Promise<Kernel> {
@@ -89,6 +98,7 @@ export interface OwnCases {
 
 /** Allocates the objects and lists the copies. */
 export async function ownCases(guest: Guest): Promise<OwnCases> {
+  const PAGE = 1n << BigInt(guest.layout.pageShift);
   const cases: TwinCase[] = [];
   const add = (name: string, pointer: bigint, size: bigint, direction: Direction): void => {
     const toUser = direction === 'to_user' ? 1n : 0n;
@@ -145,7 +155,10 @@ export async function ownCases(guest: Guest): Promise<OwnCases> {
   add('text: its start', guest.symbol('_stext'), 32n, 'to_user');
   add('text: its end', guest.symbol('_etext') - 8n, 16n, 'from_user');
   add('text: only touches it', guest.symbol('_stext') - 16n, 16n, 'to_user');
-  const linear = guest.symbol('_stext') - guest.layout.imageOffset + guest.layout.pageOffset;
+  const linear = BigInt.asUintN(
+    guest.kernel.bits,
+    guest.symbol('_stext') - guest.layout.imageOffset + guest.layout.pageOffset,
+  );
   add('text: linear alias', linear + 16n, 32n, 'to_user');
   add('rodata: read', guest.symbol('__start_rodata'), 64n, 'to_user');
   add('rodata: write', guest.symbol('__start_rodata'), 64n, 'from_user');

@@ -1,0 +1,87 @@
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import type { MemoryLayout, StaticBranch, Variant } from '../driver.js';
+
+const KIB = 1024n;
+const MIB = 1n << 20n;
+/** CONFIG_PAGE_OFFSET and CONFIG_TASK_SIZE as they are unless somebody changed them. */
+const PAGE_OFFSET = 0xc0000000n;
+const TASK_SIZE = 0xb0000000n;
+/** VMALLOC_OFFSET: vmalloc starts at a multiple of this above the end of lowmem; bytes. */
+const VMALLOC_OFFSET = 16n * MIB;
+const LARGEST_LOWMEM = 768n * MIB;
+
+/** arch/powerpc/include/asm/{page.h,book3s/32/pgtable.h} of 6.1, without highmem. */
+function layout(kernel: Kernel): MemoryLayout {
+  const highMemory = readWord(kernel, 'high_memory', 4) || PAGE_OFFSET + LARGEST_LOWMEM;
+  const vmallocStart = (highMemory + VMALLOC_OFFSET) & ~(VMALLOC_OFFSET - 1n);
+  const vmallocEnd = readWord(kernel, 'ioremap_bot', 4) || 0xff000000n;
+  return {
+    pageShift: 12,
+    pageOffset: PAGE_OFFSET,
+    // virt_addr_valid() wants lowmem since ffa0b64e3be5 (5.18).
+    linearMaps: [{ virtual: PAGE_OFFSET, size: highMemory - PAGE_OFFSET, physical: 0n }],
+    vmallocStart,
+    vmallocEnd,
+    modulesStart: TASK_SIZE,
+    modulesEnd: PAGE_OFFSET,
+    vmemmap: null,
+    pageValidity: pageValidityOf(kernel, { kind: 'flatmem' }),
+    kmap: [],
+    taskSize: TASK_SIZE,
+    imageOffset: PAGE_OFFSET,
+  };
+}
+
+function instruction(encoding: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, encoding >>> 0, false);
+  return bytes;
+}
+
+const staticBranch: StaticBranch = {
+  // b0b3b2c78ec0 (5.14)
+  relativeEntries: ({ version }) => version.major > 5 || (version.major === 5 && version.minor >= 14),
+  jump: (code, target) => instruction(0x48000000 | Number(BigInt.asUintN(26, target - code))),
+  nop: () => instruction(0x60000000),
+};
+
+export const ppc: Variant = {
+  name: 'ppc',
+  bits: 32,
+  endian: 'big',
+  elfMachine: 20,
+  relativeRelocation: 22,
+  pageShifts: [12],
+  engine: { arch: 'PPC', mode: ['PPC32', 'BIG_ENDIAN'] },
+  registers: {
+    pc: 'pc',
+    sp: '1',
+    // The back chain begins at the stack pointer.
+    fp: '1',
+    link: 'lr',
+    arguments: ['3', '4', '5', '6', '7', '8', '9', '10'],
+    returnValue: '3',
+    all: ['pc', 'lr', 'ctr', ...Array.from({ length: 32 }, (_, index) => `${index}`)],
+  },
+  call: { stackAlignment: 16, reservedBytes: 16, pushesReturnAddress: false },
+  current: { kind: 'register', register: '2' },
+  frames: { savedFrame: 0, returnAddress: 4, bias: 0, header: 8, checkedByKernel: () => false },
+  staticBranch,
+  hasCurrentStackPointer: true,
+  // twi 31,0,0: a program check.
+  bug: { kind: 'interrupt', number: 6 },
+  dump: null,
+  debianKernel: null,
+  uaccess: [
+    { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
+    { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+    { symbol: '__copy_tofrom_user', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'by address' },
+  ],
+  threadSize: (kernel) => threadSizeOf(kernel, 8n * KIB, 2n),
+  layout,
+  unpackImage: async () => null,
+  bootVariables: () => [],
+  prepare() {},
+};

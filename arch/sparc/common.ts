@@ -1,0 +1,29 @@
+/** What sparc and sparc64 share. */
+import type { BugSignature, StaticBranch } from '../driver.js';
+
+/**
+ * Unicorn 2.0.1: code with register windows does not run (a fresh CPU traps at its first `save`, on 32 bits it never
+ * returns). Guests are built with -mflat, which keeps the ABI's frame layout without windows.
+ */
+export const ARGUMENTS = ['o0', 'o1', 'o2', 'o3', 'o4', 'o5'];
+
+export const ALL_REGISTERS = [
+  'pc',
+  ...['g', 'o', 'l', 'i'].flatMap((window) => Array.from({ length: 8 }, (_, index) => `${window}${index}`)).slice(1),
+];
+
+function instruction(encoding: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, encoding >>> 0, false);
+  return bytes;
+}
+
+/** arch/sparc/kernel/jump_label.c: `ba` or, near enough on 64 bits, `ba,pt %xcc`; both reach, so the plain one will do. */
+export const staticBranch: StaticBranch = {
+  relativeEntries: () => false,
+  jump: (code, target) => instruction(0x10800000 | Number(BigInt.asUintN(22, (target - code) >> 2n))),
+  nop: () => instruction(0x01000000),
+};
+
+/** `ta 5`, as __builtin_trap() compiles to. */
+export const bugTrap = (base: number): BugSignature => ({ kind: 'interrupt', number: base + 5 });

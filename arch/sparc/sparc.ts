@@ -1,0 +1,66 @@
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import type { MemoryLayout, Variant } from '../driver.js';
+import { ALL_REGISTERS, ARGUMENTS, bugTrap, staticBranch } from './common.js';
+
+const KIB = 1024n;
+const PAGE_OFFSET = 0xf0000000n;
+
+/** arch/sparc/include/asm/{page,pgtable}_32.h, without highmem. */
+function layout(kernel: Kernel): MemoryLayout {
+  const physicalBase = readWord(kernel, 'phys_base', 4) ?? 0n;
+  return {
+    pageShift: 12,
+    pageOffset: PAGE_OFFSET,
+    linearMaps: [{ virtual: PAGE_OFFSET, size: (1n << 32n) - PAGE_OFFSET, physical: physicalBase }],
+    vmallocStart: 0xfe600000n,
+    vmallocEnd: 0xffc00000n,
+    modulesStart: 0xfe600000n,
+    modulesEnd: 0xffc00000n,
+    vmemmap: null,
+    pageValidity: pageValidityOf(kernel, { kind: 'flatmem' }),
+    kmap: [],
+    taskSize: PAGE_OFFSET,
+    imageOffset: PAGE_OFFSET - physicalBase,
+  };
+}
+
+export const sparc: Variant = {
+  name: 'sparc',
+  bits: 32,
+  endian: 'big',
+  elfMachine: 2,
+  relativeRelocation: 22,
+  pageShifts: [12],
+  engine: { arch: 'SPARC', mode: ['SPARC32', 'BIG_ENDIAN'] },
+  registers: {
+    pc: 'pc',
+    sp: 'o6',
+    fp: 'i6',
+    link: 'o7',
+    arguments: ARGUMENTS,
+    returnValue: 'o0',
+    all: ALL_REGISTERS,
+  },
+  // The register save area (16 words), the hidden return address and the six arguments' own places.
+  call: { stackAlignment: 8, reservedBytes: 96, pushesReturnAddress: false, returnOffset: 8 },
+  // %g6 holds the thread_info, which lies at the bottom of the stack (no THREAD_INFO_IN_TASK here).
+  current: { kind: 'masked stack pointer' },
+  frames: { savedFrame: 56, returnAddress: 60, bias: 0, header: 64, checkedByKernel: () => false },
+  staticBranch,
+  hasCurrentStackPointer: false,
+  bug: bugTrap(0x80),
+  dump: null,
+  debianKernel: null,
+  uaccess: [
+    { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
+    { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+    { symbol: '__copy_user', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'by address' },
+  ],
+  threadSize: (kernel) => threadSizeOf(kernel, 8n * KIB, 1n),
+  layout,
+  unpackImage: async () => null,
+  bootVariables: () => [],
+  prepare() {},
+};

@@ -1,0 +1,75 @@
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import type { MemoryLayout, Variant } from '../driver.js';
+import { ALL_REGISTERS, ARGUMENTS, bugTrap, staticBranch } from './common.js';
+
+const KIB = 1024n;
+/** KERNBASE: where the image lies, whatever its physical address. */
+const KERNBASE = 0x400000n;
+
+/** arch/sparc/include/asm/{page,pgtable}_64.h; PAGE_OFFSET and VMALLOC_END became variables in 3.18 (bb4e6e85daa5). */
+function layout(kernel: Kernel): MemoryLayout {
+  const pageOffset = readWord(kernel, 'PAGE_OFFSET', 8) || 0xfff8000000000000n;
+  const vmallocEnd = readWord(kernel, 'VMALLOC_END', 8) || 0x10000000000n;
+  const physicalImage = readWord(kernel, 'kern_base', 8) || KERNBASE;
+  return {
+    pageShift: 13,
+    pageOffset,
+    // __pa() subtracts PAGE_OFFSET from anything: the image's own addresses come out as frames that nothing has.
+    linearMaps: [{ virtual: pageOffset, size: (1n << 64n) - pageOffset, physical: 0n }],
+    vmallocStart: 0x100000000n,
+    vmallocEnd,
+    modulesStart: 0x10000000n,
+    modulesEnd: 0xf0000000n,
+    vmemmap: kernel.symbols.address('mem_map') === undefined ? vmallocEnd : null,
+    pageValidity: pageValidityOf(kernel, { kind: 'sparsemem', sectionSizeBits: 30, physicalAddressBits: 53 }),
+    kmap: [],
+    taskSize: 1n << 43n,
+    imageOffset: KERNBASE - physicalImage,
+    imageHasLinearAlias: false,
+  };
+}
+
+export const sparc64: Variant = {
+  name: 'sparc64',
+  bits: 64,
+  endian: 'big',
+  elfMachine: 43,
+  relativeRelocation: 22,
+  pageShifts: [13],
+  engine: { arch: 'SPARC', mode: ['SPARC64', 'BIG_ENDIAN'] },
+  registers: {
+    pc: 'pc',
+    sp: 'o6',
+    fp: 'i6',
+    link: 'o7',
+    arguments: ARGUMENTS,
+    returnValue: 'o0',
+    all: ALL_REGISTERS,
+  },
+  // The register save area (16 words) and the six arguments' own places.
+  call: { stackAlignment: 16, reservedBytes: 176, pushesReturnAddress: false, returnOffset: 8 },
+  current: { kind: 'register', register: 'g4' },
+  // %i6 and %i7 lie in the register save area at the frame's biased stack pointer.
+  frames: { savedFrame: 112, returnAddress: 120, bias: 2047, header: 128, checkedByKernel: () => false },
+  staticBranch,
+  hasCurrentStackPointer: false,
+  bug: bugTrap(0x100),
+  dump: null,
+  debianKernel: null,
+  uaccess: [
+    { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
+    { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+    { symbol: 'raw_copy_to_user', role: 'raw', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: 'raw_copy_from_user', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+    // Until 4.12 (d597580d3737 and its series) under these names.
+    { symbol: '___copy_to_user', role: 'raw', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '___copy_from_user', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+  ],
+  threadSize: (kernel) => threadSizeOf(kernel, 16n * KIB, 1n),
+  layout,
+  unpackImage: async () => null,
+  bootVariables: () => [],
+  prepare() {},
+};

@@ -1,4 +1,5 @@
 import type { ArchDriver } from '../driver.js';
+import { i386 } from './i386.js';
 import { x86_64 } from './x86_64.js';
 
-export const x86: ArchDriver = { linuxArch: 'x86', variants: [x86_64] };
+export const x86: ArchDriver = { linuxArch: 'x86', variants: [x86_64, i386] };

@@ -9,6 +9,7 @@ import type { Guest } from './guest.js';
 
 /** Kernel functions that look for an address and fail at once in an empty kernel. */
 const TIME_LIMIT = 1000;
+const PAGE = 4096n;
 /** As few entries in a row no accident makes. */
 const SHORTEST_JUMP_TABLE = 128;
 /** Labels are in the same function as their branch, or in its cold part. */
@@ -74,22 +75,47 @@ async function findMemblock(guest: Guest): Promise<bigint | null> {
   const list = types.struct('memblock_type');
   const distance = BigInt(list.offset('regions') - list.offset('cnt'));
   const loads = await loadsOf(guest, 'memblock_is_map_memory', [guest.memory.ram.physicalBase]);
-  const count = loads.find(({ address }) => loads.some((other) => other.address === address + distance));
+  // The first array of regions is part of the image; constants beside the code may lie at the same distance by chance.
+  const count = loads.find(
+    ({ address }) =>
+      loads.some((other) => other.address === address + distance) &&
+      isInImage(guest.kernel, guest.memory.readWord(address + distance)),
+  );
   return count ? count.address - BigInt(types.struct('memblock').offset('memory') + list.offset('cnt')) : null;
 }
 
-/** find_vmap_area() takes a lock, then loads the word that points to the top of the tree: NULL in an image. */
+/**
+ * find_vmap_area() takes a lock, then loads the word that points to the top of the tree: NULL in an image. Where locks are
+ * as wide as words, the right one is that at which a planted area is found.
+ */
 async function findVmapRoot(guest: Guest): Promise<bigint | null> {
-  const loads = await loadsOf(guest, 'find_vmap_area', [guest.layout.vmallocStart]);
-  const word = guest.kernel.bits / 8;
-  const taskEnd =
-    guest.task +
-    BigInt(guest.kernel.types?.hasStruct('task_struct') ? guest.kernel.types.struct('task_struct').size : 0);
-  const root = loads.find(
-    ({ address, size }) =>
-      size === word && guest.memory.readWord(address) === 0n && (address < guest.task || address >= taskEnd),
+  const { types, bits } = guest.kernel;
+  if (!types?.hasStruct('vmap_area') || !types.hasStruct('task_struct')) return null;
+  const address = guest.layout.vmallocStart;
+  const loads = await loadsOf(guest, 'find_vmap_area', [address]);
+  const taskEnd = guest.task + BigInt(types.struct('task_struct').size);
+  const candidates = new Set(
+    loads
+      .filter(
+        (load) =>
+          load.size === bits / 8 &&
+          guest.memory.readWord(load.address) === 0n &&
+          (load.address < guest.task || load.address >= taskEnd),
+      )
+      .map((load) => load.address),
   );
-  return root?.address ?? null;
+  const area = types.struct('vmap_area');
+  const planted = guest.memory.allocate(PAGE);
+  guest.memory.writeWord(planted + BigInt(area.offset('va_start')), address);
+  guest.memory.writeWord(planted + BigInt(area.offset('va_end')), address + PAGE);
+  for (const candidate of candidates) {
+    const before = guest.memory.snapshot();
+    guest.memory.writeWord(candidate, planted + BigInt(area.offset('rb_node')));
+    const found = await guest.callForValue('find_vmap_area', [address], { timeLimit: TIME_LIMIT }).catch(() => null);
+    guest.memory.restore(before);
+    if (found === planted) return candidate;
+  }
+  return null;
 }
 
 interface JumpTable {
@@ -99,38 +125,47 @@ interface JumpTable {
   readonly entries: readonly { readonly code: bigint; readonly key: bigint }[];
 }
 
-/** The longest run of { s32 code, s32 target, long key } that all point where such entries must. */
+/**
+ * The longest run of entries that all point where jump entries must: { s32 code, s32 target, long key } as distances, or
+ * three words that hold addresses.
+ */
 function findJumpTable(kernel: Kernel, guest: Guest): JumpTable | null {
-  if (!guest.variant.staticBranch.relativeEntries(kernel)) return null;
+  const relative = guest.variant.staticBranch.relativeEntries(kernel);
   let longest: JumpTable | null = null;
   for (const segment of kernel.segments) {
-    const found = longestRun(kernel, segment);
+    const found = longestRun(kernel, segment, relative);
     if (found && found.entries.length > (longest?.entries.length ?? SHORTEST_JUMP_TABLE)) longest = found;
   }
   return longest;
 }
 
-function longestRun(kernel: Kernel, segment: Segment): JumpTable | null {
+function longestRun(kernel: Kernel, segment: Segment, relative: boolean): JumpTable | null {
   const { bytes, address } = segment;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const little = kernel.endian === 'little';
   const word = kernel.bits / 8;
-  const size = 8 + word;
+  const size = relative ? 8 + word : 3 * word;
+  const keyOffset = relative ? 8 : 2 * word;
   const textStart = Number((kernel.symbols.address('_stext') ?? address) - address);
   const textEnd = Number((kernel.symbols.address('_etext') ?? address) - address);
-  const readKey = (at: number): number =>
-    word === 8 ? Number(view.getBigInt64(at, little)) : view.getInt32(at, little);
+  const imageEnd = Number(
+    kernel.segments.reduce((end, other) => (other.address + other.size > end ? other.address + other.size : end), 0n) -
+      address,
+  );
+  /** Where in the segment the field at `at` points; null where it holds nothing. */
+  const targetOf = (at: number, bytesOfField: number): number | null => {
+    const value = bytesOfField === 8 ? view.getBigInt64(at, little) : BigInt(view.getInt32(at, little));
+    if (value === 0n) return null;
+    return relative ? at + Number(value) : Number(BigInt.asUintN(kernel.bits, value) - address);
+  };
+  const second = relative ? 4 : word;
   const isEntry = (at: number): boolean => {
-    const toCode = view.getInt32(at, little);
-    const toTarget = view.getInt32(at + 4, little);
-    const toKey = readKey(at + 8);
-    // Zeroes would point to themselves.
-    if (toCode === 0 || toTarget === 0 || toKey === 0) return false;
-    const code = at + toCode;
-    const target = at + 4 + toTarget;
-    const key = at + 8 + toKey;
-    const inImage = code >= textStart && code < bytes.length && target >= textStart && target < bytes.length;
-    return inImage && Math.abs(target - code) <= FARTHEST_LABEL && key >= textEnd && key < Number(segment.size);
+    const code = targetOf(at, second);
+    const target = targetOf(at + second, second);
+    const key = targetOf(at + keyOffset, word);
+    if (code === null || target === null || key === null) return false;
+    const inImage = code >= textStart && code < imageEnd && target >= textStart && target < imageEnd;
+    return inImage && Math.abs(target - code) <= FARTHEST_LABEL && key >= textEnd && key < imageEnd;
   };
   let best = { at: 0, count: 0 };
   for (let at = 0; at + size <= bytes.length; at += word) {
@@ -143,8 +178,8 @@ function longestRun(kernel: Kernel, segment: Segment): JumpTable | null {
   if (best.count === 0) return null;
   const entries = Array.from({ length: best.count }, (_, index) => {
     const at = best.at + index * size;
-    const key = (at + 8 + readKey(at + 8)) & ~3;
-    return { code: address + BigInt(at + view.getInt32(at, little)), key: address + BigInt(key) };
+    const key = BigInt(targetOf(at + keyOffset, word)!) & ~3n;
+    return { code: address + BigInt(targetOf(at, second)!), key: address + key };
   });
   const start = address + BigInt(best.at);
   return { start, end: start + BigInt(best.count * size), entries };

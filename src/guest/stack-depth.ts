@@ -27,10 +27,10 @@ export async function measureStackDepth(guest: Guest): Promise<StackDepth | null
   const { symbols } = guest.kernel;
   const abort = entryPointOf(guest.kernel, guest.variant, 'usercopy_abort');
   if (abort === undefined || symbols.address('__check_object_size') === undefined) return null;
-  const { registers, bits } = guest.variant;
+  const { bits } = guest.variant;
   let printed = 0n;
   const hook = guest.engine.hookAddress(abort, () => {
-    printed = guest.engine.readRegister(registers.arguments[OFFSET_ARGUMENT]!);
+    printed = guest.argument(OFFSET_ARGUMENT);
     guest.engine.stop();
   });
   try {

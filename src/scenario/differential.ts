@@ -182,9 +182,7 @@ function randomAddress(random: SeededRandom, world: Boundaries): bigint {
 
 /** The kernel's line, from the arguments of usercopy_abort(name, detail, to_user, offset, len). */
 function abortLine(guest: Guest): string {
-  const [name, detail, toUser, offset, length] = guest.engine.readRegisters(
-    guest.variant.registers.arguments.slice(0, 5),
-  );
+  const [name, detail, toUser, offset, length] = [0, 1, 2, 3, 4].map((index) => guest.argument(index));
   const mask = (value: bigint): bigint => BigInt.asUintN(guest.variant.bits, value);
   const quoted = detail === 0n ? '' : ` '${guest.memory.readString(mask(detail!))}'`;
   const words = (toUser! & 0xffn) === 0n ? ['overwrite', 'to'] : ['exposure', 'from'];

@@ -26,6 +26,7 @@ export function lkdtmCases(guest: Guest, objects: KernelObjects | null): TwinCas
   addAddressCases(guest, both);
   addStackCases(guest, both);
   addImageCases(guest, both);
+  addKmapCases(guest, both);
   if (objects) {
     addSlabCases(objects, both);
     addPageCases(guest, objects, both);
@@ -69,6 +70,17 @@ function addImageCases(guest: Guest, both: AddBoth): void {
   // Rodata follows the text; images without the names of variables do not say where.
   const rodata = guest.kernel.symbols.address('__start_rodata') ?? (guest.symbol('_etext') | 0xffffn) + 1n;
   both('rodata', rodata + 64n, 64n);
+}
+
+/** Slots of kmap(), where there is highmem. No check looks at what is mapped there. */
+function addKmapCases(guest: Guest, both: AddBoth): void {
+  const page = 1n << BigInt(guest.layout.pageShift);
+  for (const [index, { start, end }] of guest.layout.kmap.entries()) {
+    const which = index === 0 ? 'kmap' : `kmap, slots ${index + 1}`;
+    both(`${which}: good`, start + 3n * page + 16n, page - 16n);
+    both(`${which}: past the page`, start + 3n * page + 16n, page - 15n);
+    both(`${which}: the last slot`, end - 32n, 64n);
+  }
 }
 
 function addSlabCases(objects: KernelObjects, both: AddBoth): void {

@@ -1,0 +1,121 @@
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import type { ArchDriver, MemoryLayout, Variant } from '../driver.js';
+import { unpackArmImage } from './image.js';
+
+const KIB = 1024n;
+const MIB = 1n << 20n;
+const PAGE = 4096n;
+/** VMALLOC_END (arch/arm/include/asm/pgtable.h of 5.10 and 6.1). */
+const VMALLOC_END = 0xff800000n;
+const VMALLOC_OFFSET = 8n * MIB;
+/** What lowmem leaves for vmalloc unless `vmalloc=` says otherwise (arch/arm/mm/mmu.c), bytes. */
+const VMALLOC_RESERVE = 240n * MIB;
+/** PMD_SIZE of both page table formats, as Linux folds them. */
+const PMD_SIZE = 2n * MIB;
+const PKMAP_SLOTS = 512n;
+
+const since = (kernel: Kernel, major: number, minor: number): boolean =>
+  kernel.version.major > major || (kernel.version.major === major && kernel.version.minor >= minor);
+
+const pageOffsetOf = (kernel: Kernel): bigint => {
+  const text = kernel.symbols.address('_stext') ?? kernel.segments[0]?.address ?? 0xc0000000n;
+  // CONFIG_VMSPLIT_*: the image lies at the start of lowmem.
+  return BigInt(kernel.config?.get('PAGE_OFFSET') ?? text & 0xf0000000n);
+};
+
+/** `arm_lowmem_limit` of a machine with more RAM than lowmem can show, as a virtual address. */
+const mostLowMemory = VMALLOC_END - VMALLOC_RESERVE - VMALLOC_OFFSET;
+
+/** pageblock_nr_pages pages: the largest block of the buddy allocator (no HUGETLB_PAGE without LPAE); bytes. */
+function pageBlock(kernel: Kernel): bigint {
+  // ARCH_FORCE_MAX_ORDER was one more than the order until 23baf831a32c (6.4).
+  const configured = Number(kernel.config?.get('ARCH_FORCE_MAX_ORDER') ?? (since(kernel, 6, 4) ? 10 : 11));
+  const largest = configured - (since(kernel, 6, 4) ? 0 : 1);
+  const order = kernel.config?.enabled('HUGETLB_PAGE') ? Math.min(9, largest) : largest;
+  return PAGE << BigInt(order);
+}
+
+function layout(kernel: Kernel): MemoryLayout {
+  const pageOffset = pageOffsetOf(kernel);
+  const highMemory = readWord(kernel, 'high_memory', 4) || mostLowMemory;
+  const physicalBase = (readWord(kernel, '__pv_phys_pfn_offset', 4) ?? 0n) * PAGE;
+  const hasHighmem = kernel.config?.enabled('HIGHMEM') ?? false;
+  const pkmap = pageOffset - PMD_SIZE;
+  return {
+    pageShift: 12,
+    pageOffset,
+    linearMaps: [{ virtual: pageOffset, size: highMemory - pageOffset, physical: physicalBase }],
+    vmallocStart: ((highMemory + VMALLOC_OFFSET) / VMALLOC_OFFSET) * VMALLOC_OFFSET,
+    vmallocEnd: VMALLOC_END,
+    modulesStart: pageOffset - (kernel.config?.enabled('THUMB2_KERNEL') ? 8n : 16n) * MIB,
+    modulesEnd: hasHighmem ? pkmap : pageOffset,
+    vmemmap: null,
+    pageValidity: since(kernel, 5, 14)
+      ? // a4d5613c4dc6 (5.14): a page block that touches memory has struct pages throughout.
+        { kind: 'memblock', blockSize: pageBlock(kernel) }
+      : pageValidityOf(kernel, { kind: 'memblock' }),
+    kmap: hasHighmem ? [{ start: pkmap, end: pkmap + PKMAP_SLOTS * PAGE }] : [],
+    taskSize: pageOffset - 16n * MIB,
+    imageOffset: pageOffset - physicalBase,
+  };
+}
+
+function instruction(encoding: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, encoding >>> 0, true);
+  return bytes;
+}
+
+export const arm32: Variant = {
+  name: 'arm',
+  bits: 32,
+  endian: 'little',
+  elfMachine: 40,
+  relativeRelocation: 23,
+  pageShifts: [12],
+  engine: { arch: 'ARM', mode: ['ARM'] },
+  registers: {
+    pc: 'pc',
+    sp: 'sp',
+    fp: 'r11',
+    link: 'lr',
+    arguments: ['r0', 'r1', 'r2', 'r3'],
+    returnValue: 'r0',
+    all: ['pc', 'sp', 'lr', ...Array.from({ length: 13 }, (_, index) => `r${index}`)],
+  },
+  call: { stackAlignment: 8, reservedBytes: 0, pushesReturnAddress: false },
+  // TPIDRURO
+  current: { kind: 'register', register: 'c13_c0_3' },
+  // APCS frame: fp at the saved pc, below it lr, sp and the caller's fp. No arch_within_stack_frames() in mainline.
+  frames: { savedFrame: -12, returnAddress: -4, bias: 0, header: 4, checkedByKernel: () => false },
+  staticBranch: {
+    relativeEntries: () => false,
+    // b <target>
+    jump: (code, target) => instruction(0xea000000 | Number(BigInt.asUintN(24, (target - code - 8n) >> 2n))),
+    nop: () => instruction(0xe1a00000),
+  },
+  hasCurrentStackPointer: true,
+  // udf #0x12 in ARM code, udf #2 in Thumb-2 code (arch/arm/include/asm/bug.h).
+  bug: { kind: 'invalid instruction', encodings: [instruction(0xe7f001f2), Uint8Array.of(0x02, 0xde)] },
+  dump: null,
+  debianKernel: { architecture: 'armhf', metaPackage: 'linux-image-armmp' },
+  uaccess: [
+    { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
+    { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+    // A weak alias of __copy_to_user_std; with UACCESS_WITH_MEMCPY it stands before it and calls it for short copies.
+    { symbol: 'arm_copy_to_user', role: 'raw', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: 'arm_copy_from_user', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+  ],
+  threadSize: (kernel) => threadSizeOf(kernel, 8n * KIB, 2n),
+  layout,
+  unpackImage: unpackArmImage,
+  bootVariables: (_kernel, physicalBase) => [
+    { symbol: 'high_memory', value: mostLowMemory },
+    { symbol: '__pv_phys_pfn_offset', value: physicalBase / PAGE },
+  ],
+  prepare() {},
+};
+
+export const arm: ArchDriver = { linuxArch: 'arm', variants: [arm32] };

@@ -1,0 +1,151 @@
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import type { MemoryLayout, Variant } from '../driver.js';
+import { unpackX86Image } from './image.js';
+import { staticBranch } from './static-branch.js';
+
+const KIB = 1024n;
+const MIB = 1n << 20n;
+const PAGE = 4096n;
+/** `__FIXADDR_TOP` (arch/x86/mm/pgtable_32.c), unless `reservetop=` lowers it. */
+const FIXADDR_TOP = 0xfffff000n;
+/** VMALLOC_OFFSET: the hole above lowmem, bytes. */
+const VMALLOC_OFFSET = 8n * MIB;
+/** `__VMALLOC_RESERVE`: what lowmem leaves for vmalloc, unless `vmalloc=` says otherwise; bytes. */
+const VMALLOC_RESERVE = 128n * MIB;
+/** sizeof(struct cpu_entry_area), bytes, and slots of the fixmap, in 6.1: for kernels whose types are not known. */
+const USUAL = { cpuEntryArea: 176_128, permanentSlots: 657n, slots: 1537n };
+
+interface HighMemory {
+  readonly fixmapStart: bigint;
+  readonly kmap: MemoryLayout['kmap'];
+  /** VMALLOC_END: two pages below the kmap slots, or below the LDT's where there is no highmem. */
+  readonly vmallocEnd: bigint;
+}
+
+const isPae = (kernel: Kernel): boolean => kernel.config?.enabled('X86_PAE') ?? false;
+
+/** What lies above vmalloc, from the top down, as arch/x86/include/asm/pgtable_32_areas.h computes it (5.0 on). */
+function highAddresses(kernel: Kernel): HighMemory {
+  const pmd = isPae(kernel) ? 2n * MIB : 4n * MIB;
+  const down = (address: bigint): bigint => address - (address % pmd);
+  const slots = (enumerator: string, usual: bigint): bigint => kernel.types?.enumerator(enumerator) ?? usual;
+  const fixmapStart = FIXADDR_TOP - slots('__end_of_permanent_fixed_addresses', USUAL.permanentSlots) * PAGE;
+  const fixmapTotal = FIXADDR_TOP - slots('__end_of_fixed_addresses', USUAL.slots) * PAGE;
+  const area = kernel.types?.hasStruct('cpu_entry_area')
+    ? kernel.types.struct('cpu_entry_area').size
+    : USUAL.cpuEntryArea;
+  const processors = BigInt(kernel.config?.get('NR_CPUS') ?? 32);
+  const areaPages = processors * BigInt(Math.ceil(area / Number(PAGE)));
+  const cpuEntryBase = down(fixmapTotal - PAGE * (areaPages + 1n));
+  const ldtBase = down(cpuEntryBase - PAGE);
+  if (kernel.config && !kernel.config.enabled('HIGHMEM'))
+    return { fixmapStart, kmap: [], vmallocEnd: ldtBase - 2n * PAGE };
+  const pkmap = down(ldtBase - PAGE);
+  const pkmapEnd = pkmap + (isPae(kernel) ? 512n : 1024n) * PAGE;
+  const kmap = [{ start: pkmap, end: pkmapEnd }];
+  const { major, minor } = kernel.version;
+  const first = kernel.types?.enumerator('FIX_KMAP_BEGIN');
+  const last = kernel.types?.enumerator('FIX_KMAP_END');
+  // is_kmap_addr() knows the fixmap's slots too in 6.12, not yet in 6.1; slots count downwards.
+  if ((major > 6 || (major === 6 && minor > 1)) && first !== undefined && last !== undefined)
+    kmap.push({ start: FIXADDR_TOP - last * PAGE, end: FIXADDR_TOP - first * PAGE });
+  return { fixmapStart, kmap, vmallocEnd: pkmap - 2n * PAGE };
+}
+
+const pageOffsetOf = (kernel: Kernel): bigint => BigInt(kernel.config?.get('PAGE_OFFSET') ?? 0xc0000000n);
+
+/** `high_memory` of a machine with more RAM than lowmem can show: PAGE_OFFSET + MAXMEM. */
+const mostLowMemory = (kernel: Kernel): bigint => highAddresses(kernel).vmallocEnd - VMALLOC_RESERVE;
+
+function layout(kernel: Kernel): MemoryLayout {
+  const pageOffset = pageOffsetOf(kernel);
+  const { fixmapStart, kmap, vmallocEnd } = highAddresses(kernel);
+  const highMemory = readWord(kernel, 'high_memory', 4) || mostLowMemory(kernel);
+  const vmallocStart = highMemory + VMALLOC_OFFSET;
+  return {
+    pageShift: 12,
+    pageOffset,
+    // __virt_addr_valid() asks about all of it; what lies in vmalloc was told apart before.
+    linearMaps: [{ virtual: pageOffset, size: fixmapStart - pageOffset, physical: 0n }],
+    vmallocStart,
+    vmallocEnd,
+    modulesStart: vmallocStart,
+    modulesEnd: vmallocEnd,
+    vmemmap: null,
+    pageValidity: pageValidityOf(
+      kernel,
+      isPae(kernel)
+        ? { kind: 'sparsemem', sectionSizeBits: 29, physicalAddressBits: 36 }
+        : { kind: 'sparsemem', sectionSizeBits: 26, physicalAddressBits: 32 },
+    ),
+    kmap,
+    taskSize: pageOffset,
+    imageOffset: pageOffset,
+  };
+}
+
+/**
+ * arch_within_stack_frames() walks frames only under CONFIG_FRAME_POINTER. Where the config is not known, the prologue of
+ * the check tells: push %ebp; mov %esp,%ebp.
+ */
+function hasFramePointers(kernel: Kernel): boolean {
+  if (kernel.config) return kernel.config.enabled('FRAME_POINTER');
+  const check = kernel.symbols.address('__check_object_size');
+  const code = check === undefined ? undefined : kernel.read(check, 24);
+  if (code === undefined) return false;
+  const push = code.indexOf(0x55);
+  return push >= 0 && Buffer.from(code).indexOf(Buffer.of(0x89, 0xe5)) > push;
+}
+
+export const i386: Variant = {
+  name: 'i386',
+  bits: 32,
+  endian: 'little',
+  elfMachine: 3,
+  relativeRelocation: 8,
+  pageShifts: [12],
+  engine: { arch: 'X86', mode: ['32'] },
+  registers: {
+    pc: 'eip',
+    sp: 'esp',
+    fp: 'ebp',
+    link: null,
+    // -mregparm=3; what follows would be on the stack.
+    arguments: ['eax', 'edx', 'ecx'],
+    returnValue: 'eax',
+    all: ['eip', 'esp', 'ebp', 'eax', 'ebx', 'ecx', 'edx', 'esi', 'edi'],
+  },
+  call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: true },
+  // Unicorn 2.0.1 starts with flat segments: %fs:symbol is the per-cpu template itself, at the symbol's own address.
+  current: { kind: 'memory', base: null, symbols: ['pcpu_hot', 'current_task'], offset: 0n },
+  frames: { savedFrame: 0, returnAddress: 4, bias: 0, header: 8, checkedByKernel: hasFramePointers },
+  staticBranch,
+  hasCurrentStackPointer: true,
+  // ud2
+  bug: { kind: 'invalid instruction', encodings: [Uint8Array.of(0x0f, 0x0b)] },
+  dump: null,
+  debianKernel: { architecture: 'i386', metaPackage: 'linux-image-686' },
+  uaccess: [
+    { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
+    { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+    { symbol: '__copy_user_ll', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'by address' },
+    {
+      symbol: '__copy_from_user_ll_nocache_nozero',
+      role: 'raw',
+      kernelPointer: 0,
+      userPointer: 1,
+      size: 2,
+      direction: 'from_user',
+    },
+    // Before beba3a20bf90 (4.12) each direction had its own.
+    { symbol: '__copy_to_user_ll', role: 'raw', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
+    { symbol: '__copy_from_user_ll', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
+  ],
+  threadSize: (kernel) => threadSizeOf(kernel, 8n * KIB, 2n),
+  layout,
+  unpackImage: unpackX86Image,
+  bootVariables: (kernel) => [{ symbol: 'high_memory', value: mostLowMemory(kernel) }],
+  prepare() {},
+};

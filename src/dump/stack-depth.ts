@@ -71,7 +71,8 @@ export async function stackDepthOfDump(
       engine.writeRegisters(state);
       if (call.pushesReturnAddress) engine.write(entry, encode(returnTo, kernel.bits / 8, kernel.endian === 'little'));
       const result = await engine.run({ start: check, until: returnTo, timeLimit: TIME_LIMIT });
-      if (result.reason === 'until' || printed !== null) return printed;
+      // Some emulated CPUs decode what stands at `until` before they stop, and fail there.
+      if (result.reason === 'until' || result.pc === returnTo || printed !== null) return printed;
       // Brought in between two runs, the call is made anew: nothing depends on an access that is tried again.
       if (fault !== null && pages++ < MAXIMUM_PAGES && bringInAll(engine, dump, fault)) continue;
       const why = result.error?.text ?? result.reason;

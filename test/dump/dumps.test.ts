@@ -20,6 +20,7 @@ const SHARED = resolve('../shared/dumps');
 const MACHINES = [
   { name: 'x86_64-6.1', kernel: '6.1.0-50-cloud-amd64', image: 'vmlinuz-6.1.0-50-cloud-amd64', sideTypes: false },
   { name: 'arm64-6.1', kernel: '6.1.0-50-cloud-arm64', image: 'vmlinuz-6.1.0-50-cloud-arm64.zst', sideTypes: false },
+  { name: 's390x-6.1', kernel: '6.1.0-50-s390x', image: 'vmlinuz-6.1.0-50-s390x', sideTypes: true },
   { name: 'x86_64-own-slab', kernel: 'own-slab', image: 'bzImage', sideTypes: true },
 ] as const;
 type Machine = (typeof MACHINES)[number];

@@ -9,7 +9,7 @@ import { Acceptance, Refusal, VerdictRange } from './verdict';
 
 /** Whether the user reads the kernel's bytes. */
 @inline
-function isToUser(c: Context, request: Request): bool {
+export function isToUser(c: Context, request: Request): bool {
   switch (<i32>request.directionKind) {
     case DirectionKind.TO_USER:
       return true;

@@ -347,13 +347,13 @@ export class Context {
   /** Where `host.read` puts its bytes. */
   scratch: u64;
 
-  /** The copy that `isOutermost()` let through last: its request (0: none), stack pointer, both addresses and bytes. */
+  /** The copy that `isOutermost()` let through last: its request (0: none), stack pointer, both addresses, bytes and direction. */
   outerStackPointer: u64;
   outerKernel: u64;
   outerUser: u64;
   outerSize: u64;
   outerRequest: u32;
-  outerReserved: u32;
+  outerToUser: u32;
 }
 
 /** Bytes of the context with the statistics behind it: a u64 for each verdict and direction (from_user first). */

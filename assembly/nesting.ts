@@ -2,16 +2,17 @@
  * Copies inside copies: a uaccess function that calls another (`_copy_to_user` its raw routine) copies the same bytes
  * twice past the hooks. Only the outermost is judged.
  */
+import { isToUser } from './check';
 import { Context, DirectionKind, Request } from './context';
 
 /**
  * Whether the copy is part of the one that was judged last: reached from the same depth of the stack or deeper, through
- * another entry point, between the same bytes. What is passed over here was judged a moment before, as part of a larger copy; so
+ * another entry point, between the same bytes in the same direction. What is passed over here was judged a moment before, as part of a larger copy; so
  * nothing is missed even where the outer function has returned meanwhile.
  */
-function isPartOfOuter(c: Context, request: Request, kernel: u64, user: u64, size: u64): bool {
+function isPartOfOuter(c: Context, request: Request, kernel: u64, user: u64, size: u64, toUser: bool): bool {
   if (!c.outerRequest || c.outerRequest == <u32>changetype<usize>(request)) return false;
-  if (request.stackPointer > c.outerStackPointer) return false;
+  if (request.stackPointer > c.outerStackPointer || <u32>toUser != c.outerToUser) return false;
   const skipped = (kernel - c.outerKernel) & c.wordMask;
   return skipped <= c.outerSize && size <= c.outerSize - skipped && ((user - c.outerUser) & c.wordMask) == skipped;
 }
@@ -22,11 +23,13 @@ export function isOutermost(c: Context, request: Request): bool {
   const kernel = (swapped ? request.other : request.pointer) & c.wordMask;
   const user = (swapped ? request.pointer : request.other) & c.wordMask;
   const size = request.size & (request.sizeBits == 32 ? 0xffffffff : c.wordMask);
-  if (isPartOfOuter(c, request, kernel, user, size)) return false;
+  const toUser = isToUser(c, request);
+  if (isPartOfOuter(c, request, kernel, user, size, toUser)) return false;
   c.outerRequest = <u32>changetype<usize>(request);
   c.outerStackPointer = request.stackPointer;
   c.outerKernel = kernel;
   c.outerUser = user;
   c.outerSize = size;
+  c.outerToUser = <u32>toUser;
   return true;
 }

@@ -37,7 +37,7 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
     const guest = await startOwnGuest(await loadOwnKernel(variant, 'nocheck'));
     opened.push({ guest });
     await expect(attach(guest.engine, guest.kernel, { judge: 'kernel', memory: guest.check })).rejects.toThrow(
-      /expected a function __check_object_size, found none.*judge 'all'/,
+      /expects a function __check_object_size, found none.*judge 'all'/,
     );
   });
 

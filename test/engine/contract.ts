@@ -400,6 +400,41 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
       expect(kinds).toEqual(['write true', 'write false', 'fetch false']);
     });
 
+    test('the very first fetch may fault: the callback is asked once', () => {
+      const engine = opened(machine.spec);
+      let asked = 0;
+      const hook = engine.hookMemoryFault(() => {
+        asked += 1;
+        return false;
+      });
+      expect(engine.runSync({ start: code, until: 0n })).toMatchObject({ error: { code: 'FETCH_UNMAPPED' } });
+      expect(asked).toBe(1);
+      hook.remove();
+      engine.hookMemoryFault(({ kind }) => {
+        engine.map(code, 0x1000n, 'rx');
+        engine.write(code, straight.bytes);
+        return kind === 'fetch';
+      });
+      expect(engine.runSync(toEnd(straight)).reason).toBe('until');
+      expect(engine.readRegister(sum)).toBe(4n);
+    });
+
+    test('loads are told to their hook, which costs nothing once it is removed', () => {
+      const engine = prepare(machine, machine.load);
+      engine.writeRegister(pointer, data + 8n);
+      engine.runSync(toEnd(machine.load));
+      const loads: [bigint, number][] = [];
+      const hook = engine.hookMemoryRead((address, size) => loads.push([address, size]));
+      engine.runSync(toEnd(machine.load));
+      expect(loads).toEqual([[data + 8n, 8]]);
+      hook.remove();
+      engine.hookMemoryRead(() => {
+        throw new Error('from a load');
+      });
+      expect(() => engine.runSync(toEnd(machine.load))).toThrow('from a load');
+      expect(loads).toHaveLength(1);
+    });
+
     test('interrupts reach their hook and the guest goes on; without a hook they end the run', () => {
       const engine = prepare(machine, machine.interrupt);
       const numbers: number[] = [];

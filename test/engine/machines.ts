@@ -144,8 +144,9 @@ export const increments: Readonly<Record<string, readonly [register: string, cod
   arm: ['r0', words(0xe2800001, 0xe320f000)], // add r0, r0, #1; nop
   arm64: ['x0', words(0x91000400, 0xd503201f)], // add x0, x0, #1; nop
   ppc: ['3', bytes(0x38, 0x63, 0, 1, 0x60, 0, 0, 0)], // addi r3, r3, 1; nop
-  ppc64: ['3', bytes(0x38, 0x63, 0, 1, 0x60, 0, 0, 0)],
-  ppc64le: ['3', bytes(0x38, 0x63, 0, 1, 0x60, 0, 0, 0)],
+  // The end begins a block of its own: 2.0.1 cannot drop code of a 64-bit PowerPC without hypervisor state.
+  ppc64: ['3', bytes(0x38, 0x63, 0, 1, 0x48, 0, 0, 4, 0x60, 0, 0, 0)], // addi r3, r3, 1; b .+4; nop
+  ppc64le: ['3', bytes(0x38, 0x63, 0, 1, 0x48, 0, 0, 4, 0x60, 0, 0, 0)],
   sparc: ['g1', bytes(0x82, 0x00, 0x60, 0x01, 0x01, 0, 0, 0)], // add %g1, 1, %g1; nop
   sparc64: ['g1', bytes(0x82, 0x00, 0x60, 0x01, 0x01, 0, 0, 0)],
   s390x: ['r2', bytes(0xa7, 0x2b, 0, 1, 0x07, 0x07)], // aghi %r2, 1; nopr

@@ -33,8 +33,8 @@ napi_value Number(napi_env env, double value) {
 void Engine::OnRecord(uc_engine*, uint64_t, uint32_t, void* data) {
   auto* record = static_cast<AddressRecord*>(data);
   Engine* engine = record->engine;
-  // With a hook on all blocks or all instructions that one comes here itself, so that the order is ours.
-  if (record->in_block ? engine->block_hook_ != 0 : engine->counter_hook_ != 0) return;
+  // The counter, while it is there, comes to the record itself, so that the order is ours.
+  if (!record->in_block && engine->counter_hook_ != 0) return;
   if (engine->settling_) {
     uc_emu_stop(engine->uc_);
     return;

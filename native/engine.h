@@ -107,6 +107,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   // hooks.cc
   AddressRecord& RecordAt(Napi::Env env, uint64_t address);
+  uc_err AttachToBlock(AddressRecord& record);
   void UninstallRecord(AddressRecord& record);
   void ReleaseRecordIfEmpty(uint64_t address);
   void UpgradeRecords();
@@ -139,7 +140,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   // run.cc
   int Run(Napi::Env env, uint64_t start);
-  void Prime(uint64_t start);
+  uc_err Prime(uint64_t start);
 
   uc_engine* uc_ = nullptr;
   uc_arch arch_ = UC_ARCH_MAX;

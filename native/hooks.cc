@@ -11,18 +11,24 @@ AddressRecord& Engine::RecordAt(Napi::Env env, uint64_t address) {
   record->engine = this;
   record->address = address;
   AddressRecord& result = *record;
-  Check(env, "uc_hook_add at " + Hex(address),
-        uc_hook_add(uc_, &record->handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnRecord), record.get(), address,
-                    address));
   record->in_block = true;
+  Check(env, "uc_hook_add at " + Hex(address), AttachToBlock(*record));
   records_.emplace(address, std::move(record));
   block_records_.Add(address);
   DropRange(address, 1);
   return result;
 }
 
+// The hook on every block, while it is there, stands in for those on single blocks: libunicorn calls a hook that is the
+// only one of its kind without a detour.
+uc_err Engine::AttachToBlock(AddressRecord& record) {
+  if (block_hook_ != 0) return UC_ERR_OK;
+  return uc_hook_add(uc_, &record.handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnRecord), &record, record.address,
+                     record.address);
+}
+
 void Engine::UninstallRecord(AddressRecord& record) {
-  uc_hook_del(uc_, record.handle);
+  if (record.handle != 0) uc_hook_del(uc_, record.handle);
   if (!record.in_block) {
     --code_records_;
     code_hook_lingers_ = true;
@@ -68,7 +74,7 @@ void Engine::UpgradeRecords() {
         UC_ERR_OK) {
       continue;
     }
-    uc_hook_del(uc_, record.handle);
+    if (record.handle != 0) uc_hook_del(uc_, record.handle);
     record.handle = handle;
     record.in_block = false;
     ++code_records_;
@@ -97,6 +103,12 @@ void Engine::SetBlockHook(bool on) {
   } else {
     uc_hook_del(uc_, block_hook_);
     block_hook_ = 0;
+  }
+  for (auto& [address, record] : records_) {
+    if (!record->in_block) continue;
+    if (record->handle != 0) uc_hook_del(uc_, record->handle);
+    record->handle = 0;
+    AttachToBlock(*record);
   }
   flush_wanted_ = true;
 }

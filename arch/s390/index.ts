@@ -1,11 +1,10 @@
 /** s390x: 64-bit z/Architecture; kernels up to 6.9, whose virtual addresses are real ones. */
-import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootVariable, MemoryLayout, Variant } from '../driver.js';
 import { s390xDump } from './dump.js';
 import { unpackS390Image } from './image.js';
-import { bootTranslation } from './translation.js';
+import { enterPrimarySpace } from './translation.js';
 
 const KIB = 1024n;
 const GIB = 1n << 30n;
@@ -110,11 +109,7 @@ export const s390x: Variant = {
     { symbol: 'MODULES_END', value: MODULES_END },
     { symbol: 'vmemmap', value: VMEMMAP },
   ],
-  /** A fresh emulator of Unicorn 2.0.1 is in 24-bit mode: addresses lose their upper bits. EA and BA make it 64. */
-  prepare(engine: Engine) {
-    engine.writeRegister('pswm', 0x1_8000_0000n);
-  },
-  boot: bootTranslation,
+  prepare: enterPrimarySpace,
 };
 
 export const s390: ArchDriver = { linuxArch: 's390', variants: [s390x] };

@@ -1,6 +1,6 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
-import type { ArchDriver, MemoryLayout, Variant } from '../driver.js';
+import type { ArchDriver, BootTools, MemoryLayout, Variant } from '../driver.js';
 import { unpackArmImage } from './image.js';
 
 const KIB = 1024n;
@@ -61,6 +61,38 @@ function layout(kernel: Kernel): MemoryLayout {
   };
 }
 
+/** An immediate operand's 8 bits, and where boot code puts bits 31 to 24 and 23 to 16 of the distance. */
+const PATCHED_PAIRS = [
+  // add rd, rn, #0x81000000; add rd, rd, #0x810000
+  { high: 0xe2800481, low: 0xe2800881 },
+  // sub
+  { high: 0xe2400481, low: 0xe2400881 },
+] as const;
+const OPCODE_AND_IMMEDIATE = 0xfff00fff;
+
+/**
+ * CONFIG_ARM_PATCH_PHYS_VIRT: the two instructions by which virtual and physical addresses differ hold placeholders, which
+ * boot code replaces (arch/arm/kernel/phys2virt.S of 5.11 on, ARM code without LPAE).
+ */
+function patchPhysicalOffset({ kernel, ram, write }: BootTools): void {
+  const start = kernel.symbols.address('_stext');
+  const end = kernel.symbols.address('_etext');
+  const code = start === undefined || end === undefined ? undefined : kernel.read(start, Number(end - start));
+  if (start === undefined || code === undefined) return;
+  const view = new DataView(code.buffer, code.byteOffset, code.length);
+  const distance = Number(BigInt.asUintN(32, ram.physicalBase - pageOffsetOf(kernel)));
+  for (let at = 0; at + 8 <= code.length; at += 4) {
+    const high = view.getUint32(at, true);
+    const low = view.getUint32(at + 4, true);
+    const isPair = PATCHED_PAIRS.some(
+      (pair) => (high & OPCODE_AND_IMMEDIATE) >>> 0 === pair.high && (low & OPCODE_AND_IMMEDIATE) >>> 0 === pair.low,
+    );
+    if (!isPair) continue;
+    write(start + BigInt(at), 4, BigInt(((high & ~0xff) | (distance >>> 24)) >>> 0));
+    write(start + BigInt(at + 4), 4, BigInt(((low & ~0xff) | ((distance >>> 16) & 0xff)) >>> 0));
+  }
+}
+
 function instruction(encoding: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, encoding >>> 0, true);
@@ -116,6 +148,7 @@ export const arm32: Variant = {
     { symbol: '__pv_phys_pfn_offset', value: physicalBase / PAGE },
   ],
   prepare() {},
+  boot: patchPhysicalOffset,
 };
 
 export const arm: ArchDriver = { linuxArch: 'arm', variants: [arm32] };

@@ -152,6 +152,9 @@ function longestRun(kernel: Kernel, segment: Segment, relative: boolean): JumpTa
     kernel.segments.reduce((end, other) => (other.address + other.size > end ? other.address + other.size : end), 0n) -
       address,
   );
+  const initStart = Number((kernel.symbols.address('_sinittext') ?? address + BigInt(textEnd)) - address);
+  const initEnd = Number((kernel.symbols.address('_einittext') ?? address + BigInt(imageEnd)) - address);
+  const isCode = (at: number): boolean => (at >= textStart && at < textEnd) || (at >= initStart && at < initEnd);
   /** Where in the segment the field at `at` points; null where it holds nothing. */
   const targetOf = (at: number, bytesOfField: number): number | null => {
     const value = bytesOfField === 8 ? view.getBigInt64(at, little) : BigInt(view.getInt32(at, little));
@@ -164,8 +167,9 @@ function longestRun(kernel: Kernel, segment: Segment, relative: boolean): JumpTa
     const target = targetOf(at + second, second);
     const key = targetOf(at + keyOffset, word);
     if (code === null || target === null || key === null) return false;
-    const inImage = code >= textStart && code < imageEnd && target >= textStart && target < imageEnd;
-    return inImage && Math.abs(target - code) <= FARTHEST_LABEL && key >= textEnd && key < imageEnd;
+    return (
+      isCode(code) && isCode(target) && Math.abs(target - code) <= FARTHEST_LABEL && key >= textEnd && key < imageEnd
+    );
   };
   let best = { at: 0, count: 0 };
   for (let at = 0; at + size <= bytes.length; at += word) {

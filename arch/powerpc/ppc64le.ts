@@ -35,7 +35,7 @@ function layout(kernel: Kernel): MemoryLayout {
     // Modules are taken from vmalloc.
     modulesStart: vmallocStart,
     modulesEnd: vmallocStart,
-    vmemmap: readWord(kernel, 'vmemmap', 8) || VMEMMAP,
+    vmemmap: kernel.symbols.address('mem_map') === undefined ? readWord(kernel, 'vmemmap', 8) || VMEMMAP : null,
     pageValidity: pageValidityOf(kernel, {
       kind: 'sparsemem',
       sectionSizeBits: 24,

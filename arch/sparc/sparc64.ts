@@ -72,4 +72,6 @@ export const sparc64: Variant = {
   unpackImage: async () => null,
   bootVariables: () => [],
   prepare() {},
+  // With the MMU off, Unicorn 2.0.1 takes the low 41 bits of an address.
+  addressMask: (1n << 41n) - 1n,
 };

@@ -27,7 +27,11 @@ interface RunOptions {
   readonly copies: string;
   readonly seed?: string;
   readonly json?: boolean;
+  readonly details?: boolean;
 }
+
+/** Built-in cases whose cost the summary shows, where a run has them. */
+const SUMMARY_CASES = ['slab: whole object', 'null'] as const;
 
 export function runCommand(): Command {
   return new Command('run')
@@ -43,6 +47,7 @@ export function runCommand(): Command {
     .addOption(new Option('--variant <name...>', "own: only these architectures' guests").choices(ownVariants()))
     .option('--copies <number>', 'random: how many copies', String(DEFAULT_COPIES))
     .option('--seed <number>', 'random: seed of the generator; default: from the clock, and printed')
+    .option('--details', "own: every guest's table of cases")
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -68,7 +73,7 @@ Exit status: 0 when all are identical, 1 when some are not, 2 for bad input.`,
               ? [await replayMismatch(set)]
               : unknownSet(set);
       if (options.json) print(toJson(set === 'own' ? runs.map(jsonOf) : jsonOf(runs[0]!)));
-      else for (const text of describe(runs)) print(text);
+      else for (const text of describe(runs, options.details ?? false)) print(text);
       process.exitCode = runs.every((run) => run.rows.every((row) => row.identical)) ? 0 : 1;
     });
 }
@@ -143,8 +148,18 @@ function describeRow(row: TwinRow): string[] {
   ];
 }
 
-function describe(runs: readonly TwinRun[]): string[] {
-  const texts = runs.flatMap((run) => [
+/** Tables of cases: all of them for one variant or on demand, else the first variant's newest profile. */
+function detailed(runs: readonly TwinRun[], all: boolean): readonly TwinRun[] {
+  const first = runs.filter((run) => run.variant === runs[0]?.variant);
+  return all || first.length === runs.length ? runs : first.slice(-1);
+}
+
+/** Instructions of one case as a person compares them between variants. */
+const instructionsOf = (run: TwinRun, name: string): string =>
+  String(run.rows.find((row) => row.case === name)?.guestInstructions ?? '');
+
+function describe(runs: readonly TwinRun[], details: boolean): string[] {
+  const texts = detailed(runs, details).flatMap((run) => [
     `${run.variant}, kernel ${run.kernel}, profile ${run.profile}`,
     table(['case', "guest's own check", 'ours', 'identical', 'instructions'], run.rows.map(describeRow), [
       34,
@@ -156,7 +171,20 @@ function describe(runs: readonly TwinRun[]): string[] {
   ]);
   const summary = runs.map((run) => {
     const identical = run.rows.filter((row) => row.identical).length;
-    return [run.variant, run.kernel, run.profile, String(run.rows.length), String(identical)];
+    return [
+      run.variant,
+      run.kernel,
+      run.profile,
+      String(run.rows.length),
+      String(identical),
+      ...SUMMARY_CASES.map((name) => instructionsOf(run, name)),
+    ];
   });
-  return [...texts, table(['variant', 'kernel', 'profile', 'copies', 'identical'], summary)];
+  return [
+    ...texts,
+    table(
+      ['variant', 'kernel', 'profile', 'copies', 'identical', ...SUMMARY_CASES.map((name) => `${name}, instructions`)],
+      summary,
+    ),
+  ];
 }

@@ -37,6 +37,7 @@ export class GuestMemory {
   readonly #little: boolean;
   readonly #wordBytes: number;
   readonly #regions: MappedRegion[] = [];
+  readonly #inEngine: MappedRegion[] = [];
   #endOfFree: bigint;
   #nextOwn: number;
   #linearAddress: bigint | null = null;
@@ -196,12 +197,23 @@ export class GuestMemory {
   }
 
   #map(address: bigint, size: bigint, offset: number): void {
-    this.#engine.mapShared(address, size, 'rwx', this.#check.memory, offset);
-    if (this.#addressMask !== null && (address & this.#addressMask) !== address) {
-      this.#engine.mapShared(address & this.#addressMask, size, 'rwx', this.#check.memory, offset);
-    }
+    this.#mapInEngine(address, size, offset);
+    if (this.#addressMask !== null) this.#mapInEngine(address & this.#addressMask, size, offset);
     this.#check.mapRegion(address, size, offset);
     this.#regions.push({ address, size, offset });
+  }
+
+  /** Once is enough for bytes that are seen there already: a masked address may be one of the image's own. */
+  #mapInEngine(address: bigint, size: bigint, offset: number): void {
+    const seen = this.#inEngine.some(
+      (region) =>
+        address >= region.address &&
+        address + size <= region.address + region.size &&
+        offset - region.offset === Number(address - region.address),
+    );
+    if (seen) return;
+    this.#engine.mapShared(address, size, 'rwx', this.#check.memory, offset);
+    this.#inEngine.push({ address, size, offset });
   }
 
   #find(address: bigint): MappedRegion | undefined {

@@ -1,9 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { chooseOwnProfile, loadOwnKernel, OWN_PROFILES, ownCases, startOwnGuest } from '../../src/scenario/own.js';
+import {
+  chooseOwnProfile,
+  loadOwnKernel,
+  OWN_PROFILES,
+  ownCases,
+  ownVariants,
+  startOwnGuest,
+} from '../../src/scenario/own.js';
 import { runTwins } from '../../src/scenario/twins.js';
 
 /** The judge is the guest's own check, written in C from the kernel's sources, and what its printk wrote. */
-describe.each(['x86_64', 'arm64'])("the built-in %s guest's own check and ours", (variant) => {
+describe.each(ownVariants())("the built-in %s guest's own check and ours", (variant) => {
   it.each(Object.keys(OWN_PROFILES))('say the same of every copy by the rules of %s', async (profile) => {
     const guest = await startOwnGuest(await loadOwnKernel(variant));
     try {

@@ -1,0 +1,35 @@
+/** ppc64: Book3S in 64-bit big-endian mode, ELFv2 (as Linux builds it since 6.4 where the compiler can). */
+import type { Variant } from '../driver.js';
+import { enterRealMode, MSR } from './hypervisor.js';
+import { ppc64le } from './ppc64le.js';
+
+function instruction(encoding: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, encoding >>> 0, false);
+  return bytes;
+}
+
+/** A global entry computes the TOC from r12: addis r2,r12,…; addi r2,r2,…. Calls from inside the kernel pass it by. */
+function entryOffset(code: Uint8Array): bigint {
+  const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
+  const computesToc = view.getUint16(0, false) === 0x3c4c && view.getUint16(4, false) === 0x3842;
+  return computesToc ? 8n : 0n;
+}
+
+export const ppc64: Variant = {
+  ...ppc64le,
+  name: 'ppc64',
+  endian: 'big',
+  staticBranch: {
+    relativeEntries: ppc64le.staticBranch.relativeEntries,
+    jump: (code, target) => instruction(0x4800_0000 | Number(BigInt.asUintN(26, target - code))),
+    nop: () => instruction(0x6000_0000),
+  },
+  dump: null,
+  debianKernel: null,
+  prepare(engine) {
+    enterRealMode(engine, MSR.SF | MSR.HV | MSR.ME);
+  },
+  stubs: [],
+  entryOffset,
+};

@@ -8,7 +8,7 @@ import type { Kernel, Segment } from '../kernel/kernel.js';
 import type { Guest } from './guest.js';
 
 /** Kernel functions that look for an address and fail at once in an empty kernel. */
-const TIME_LIMIT = 1000;
+const TIME_LIMIT = 10_000;
 const PAGE = 4096n;
 /** As few entries in a row no accident makes. */
 const SHORTEST_JUMP_TABLE = 128;
@@ -108,7 +108,8 @@ async function findVmapRoot(guest: Guest): Promise<bigint | null> {
   const planted = guest.memory.allocate(PAGE);
   guest.memory.writeWord(planted + BigInt(area.offset('va_start')), address);
   guest.memory.writeWord(planted + BigInt(area.offset('va_end')), address + PAGE);
-  for (const candidate of candidates) {
+  // The lock is loaded before the root; with a pointer in it the function would spin.
+  for (const candidate of [...candidates].reverse()) {
     const before = guest.memory.snapshot();
     guest.memory.writeWord(candidate, planted + BigInt(area.offset('rb_node')));
     const found = await guest.callForValue('find_vmap_area', [address], { timeLimit: TIME_LIMIT }).catch(() => null);

@@ -9,6 +9,27 @@
 struct page *mem_map;
 unsigned long max_mapnr;
 
+#ifdef ARCH_HAS_MEMBLOCK
+/* include/linux/memblock.h: which physical memory there is; one region here. */
+struct memblock_region {
+	unsigned long base;
+	unsigned long size;
+	unsigned int flags;
+};
+
+struct memblock_type {
+	unsigned long cnt;
+	struct memblock_region *regions;
+};
+
+struct memblock {
+	struct memblock_type memory;
+};
+
+static struct memblock_region memblock_memory_regions[1];
+struct memblock memblock = { .memory = { .cnt = 1, .regions = memblock_memory_regions } };
+#endif
+
 static struct page *free_blocks[MAX_ORDER];
 static unsigned long next_pfn;
 /* Page frames of the image and of mem_map itself. */
@@ -177,6 +198,9 @@ static bool page_alloc_init(unsigned long ram_bytes)
 		return false;
 	mem_map = phys_to_virt(image_end);
 	max_mapnr = frames;
+#ifdef ARCH_HAS_MEMBLOCK
+	memblock_memory_regions[0].size = ram_bytes;
+#endif
 	kernel_start_pfn = KIMAGE_PHYS >> PAGE_SHIFT;
 	kernel_end_pfn = map_end >> PAGE_SHIFT;
 	next_pfn = first_mib;

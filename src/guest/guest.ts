@@ -305,13 +305,14 @@ export class Guest {
 
   #setUpCall(target: bigint, args: readonly bigint[], stackPointer: bigint): void {
     const { registers, call } = this.variant;
-    if (args.length > registers.arguments.length) {
-      throw new UsercopyError(
-        'unsupported',
-        `a call takes at most ${registers.arguments.length} arguments, got ${args.length}`,
-      );
-    }
-    const sp = this.#entryStackPointer(stackPointer);
+    const inRegisters = args.slice(0, registers.arguments.length);
+    const onStack = args.slice(registers.arguments.length);
+    const word = this.variant.bits / 8;
+    const sp = this.#entryStackPointer(stackPointer - BigInt(onStack.length * word));
+    const firstOnStack = sp + BigInt(call.reservedBytes + (call.pushesReturnAddress ? word : 0));
+    onStack.forEach((value, index) => {
+      this.memory.writeWord(firstOnStack + BigInt(index * word), value);
+    });
     if (call.pushesReturnAddress) {
       this.memory.writeWord(sp, this.#stopAddress);
     } else if (registers.link !== null) {
@@ -325,7 +326,7 @@ export class Guest {
       this.engine.writeRegister(registers.fp, this.#outermostFrame());
     }
     if (call.entryRegister !== undefined) this.engine.writeRegister(call.entryRegister, target);
-    args.forEach((value, index) => {
+    inRegisters.forEach((value, index) => {
       this.engine.writeRegister(registers.arguments[index]!, BigInt.asUintN(this.variant.bits, value));
     });
   }
@@ -361,7 +362,10 @@ export class Guest {
     }
     if (this.#interrupt !== null) {
       const { bug } = this.variant;
-      if (bug.kind === 'interrupt' && bug.number === this.#interrupt) return this.#bug(pc, instructions);
+      if (bug.kind === 'interrupt' && bug.number === this.#interrupt) {
+        const at = pc - BigInt(bug.pcOffset ?? 0);
+        if (!bug.encodings || this.#isBug(at, bug.encodings)) return this.#bug(at, instructions);
+      }
       throw this.#error(described, `raised exception ${this.#interrupt} at ${this.#describe(pc)}`);
     }
     switch (result.reason) {

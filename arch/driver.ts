@@ -91,7 +91,14 @@ export interface FrameConvention {
 /** How BUG() shows when code runs under the emulator. */
 export type BugSignature =
   | { readonly kind: 'invalid instruction'; readonly encodings: readonly Uint8Array[] }
-  | { readonly kind: 'interrupt'; readonly number: number };
+  | {
+      readonly kind: 'interrupt';
+      readonly number: number;
+      /** The instructions that mean BUG(), where the interrupt has other causes too. */
+      readonly encodings?: readonly Uint8Array[];
+      /** Bytes from that instruction to where the pc stands then; 0 when absent. */
+      readonly pcOffset?: number;
+    };
 
 /** A word-sized variable, or a member of one. */
 export interface BootVariable {

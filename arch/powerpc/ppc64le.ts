@@ -118,8 +118,8 @@ export const ppc64le: Variant = {
     nop: () => instructions(0x6000_0000),
   },
   hasCurrentStackPointer: true,
-  // Unicorn 2.0.1 reports a trap as interrupt 6.
-  bug: { kind: 'interrupt', number: 6 },
+  // Unicorn 2.0.1 reports program exceptions as interrupt 6, with the pc behind the instruction.
+  bug: { kind: 'interrupt', number: 6, pcOffset: 4 },
   dump: null,
   debianKernel: { architecture: 'ppc64el', metaPackage: 'linux-image-powerpc64le' },
   uaccess: [

@@ -86,8 +86,8 @@ export const s390x: Variant = {
     nop: () => branchRelative(0xc004, 0n),
   },
   hasCurrentStackPointer: true,
-  // Unicorn 2.0.1 reports every program exception, a monitor call's among them, as interrupt 3.
-  bug: { kind: 'interrupt', number: 3 },
+  // Unicorn 2.0.1 reports every program exception, a monitor call's among them, as interrupt 3; mc 0,0.
+  bug: { kind: 'interrupt', number: 3, encodings: [Uint8Array.of(0xaf, 0, 0, 0)] },
   dump: s390xDump,
   debianKernel: { architecture: 's390x', metaPackage: 'linux-image-s390x' },
   uaccess: [

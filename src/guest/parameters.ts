@@ -3,6 +3,7 @@ import type { MemoryLayout, Variant } from '../../arch/driver.js';
 import { currentOffsetOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { noTypes } from '../kernel/offset-tables.js';
 import { introspectionOf } from '../kernel/structures.js';
 import type { AddressRange, CheckParameters, ProfileSwitches, Slot, StackParameters } from '../parameters.js';
 
@@ -39,10 +40,7 @@ function stackParameters(kernel: Kernel, variant: Variant, options: ParameterOpt
   const word = kernel.bits / 8;
   const taskStack = (): Slot => {
     if (kernel.types === null) {
-      throw new UsercopyError(
-        'bad-input',
-        `kernel ${kernel.version.release}: its types are not known, so task_struct.stack cannot be found; give them with --btf`,
-      );
+      throw noTypes('task_struct.stack', kernel.version.release);
     }
     return { offset: kernel.types.struct('task_struct').offset('stack'), size: word };
   };

@@ -1,6 +1,7 @@
 /** `usercopy arch`: what is supported on each architecture. */
 import { Command } from 'commander';
 import type { ArchDriver } from '../../arch/driver.js';
+import { ownVariants } from '../scenario/own.js';
 import { print, table, toJson } from './output.js';
 
 export function archCommand(drivers: readonly ArchDriver[]): Command {
@@ -8,6 +9,7 @@ export function archCommand(drivers: readonly ArchDriver[]): Command {
     .description('list the architectures and what is supported on each')
     .option('--json', 'print JSON')
     .action((options: { json?: boolean }) => {
+      const guests = ownVariants();
       const rows = drivers.flatMap((driver) =>
         driver.variants.map((variant) => ({
           variant: variant.name,
@@ -15,6 +17,9 @@ export function archCommand(drivers: readonly ArchDriver[]): Command {
           bits: variant.bits,
           endian: variant.endian,
           run: !('unsupported' in variant.engine),
+          dump: variant.dump !== null,
+          report: true,
+          guest: guests.includes(variant.name),
           kernelFetch: variant.debianKernel?.metaPackage ?? null,
           note: 'unsupported' in variant.engine ? variant.engine.unsupported : '',
         })),
@@ -25,13 +30,15 @@ export function archCommand(drivers: readonly ArchDriver[]): Command {
       }
       print(
         table(
-          ['variant', "Linux's arch/", 'bits', 'byte order', 'run', 'Debian kernel', 'note'],
+          ['variant', "Linux's arch/", 'bits', 'byte order', 'run', 'dump', 'guest', 'Debian kernel', 'note'],
           rows.map((row) => [
             row.variant,
             row.linuxArch,
             String(row.bits),
             row.endian,
             row.run ? 'yes' : 'no',
+            row.dump ? 'yes' : 'no',
+            row.guest ? 'yes' : 'no',
             row.kernelFetch ?? '–',
             row.note,
           ]),

@@ -298,6 +298,7 @@ bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, i
     engine->wanted_pc_.reset();
     engine->WriteRaw(engine->pc_, pc);
   }
+  if (mapped && fetch) engine->orphans_ = true;
   // Without a hook on every block nothing else would look at the request. Unicorn leaves right after the access then.
   if (mapped && engine->stop_requested_ && engine->block_hook_ == 0) uc_emu_stop(engine->uc_);
   return mapped;
@@ -336,6 +337,7 @@ void Engine::OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int64_t
     EventHook& hook = *engine->reads_.hooks[i];
     if (!hook.removed) engine->Call(hook.callback.Value(), 2, arguments, nullptr);
   }
+  if ((engine->failed_ || engine->stop_requested_) && engine->block_hook_ == 0) uc_emu_stop(engine->uc_);
 }
 
 // A block that runs across a hooked address has been translated, but not executed yet.

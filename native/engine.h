@@ -101,6 +101,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   // memory.cc
   void DropRange(uint64_t address, uint64_t length);
   void DropAll();
+  void DropOrphans();
   void NoteCode(uint64_t address, uint64_t size);
   bool IsMapped(uint64_t address, uint64_t length);
   void VerifySharedMemory(Napi::Env env);
@@ -171,6 +172,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   uc_hook counter_hook_ = 0;
   uc_hook translation_hook_ = 0;
   bool primed_ = false;
+  // Some translated code is not found by its physical address.
+  bool orphans_ = false;
   // Some code may have been translated.
   bool translated_ = false;
   // Pages (numbers) that hold code which may have been translated.

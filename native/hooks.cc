@@ -238,8 +238,9 @@ Napi::Value Engine::RemoveEventHook(const Napi::CallbackInfo& info) {
       if (hook->id == id) hook->removed = true;
       any = any || !hook->removed;
     }
-    // An interrupt that nobody hooks must end the run, which it does not while the hook is there.
-    if (!any && list->handle != 0) {
+    // An interrupt that nobody hooks must end the run, which it does not while the hook is there. The hook on faults
+    // stays: it also sees the end of a run where nothing is mapped.
+    if (!any && list->handle != 0 && list != &faults_) {
       uc_hook_del(uc_, list->handle);
       list->handle = 0;
       if (list == &reads_) flush_wanted_ = true;

@@ -212,6 +212,7 @@ Napi::Value Engine::DropCode(const Napi::CallbackInfo& info) {
 // uc_ctl_remove_cache(), so that a range is dropped page by page: those pages that hold translated code.
 void Engine::DropRange(uint64_t address, uint64_t length) {
   if (length == 0 || !translated_) return;
+  DropOrphans();
   const uint64_t last = address + (length - 1) < address ? UINT64_MAX : address + (length - 1);
   const uint64_t last_page = last / kPage;
   for (auto page = code_pages_.lower_bound(address / kPage); page != code_pages_.end() && *page <= last_page; ++page) {
@@ -219,14 +220,30 @@ void Engine::DropRange(uint64_t address, uint64_t length) {
     const uint64_t start = page_start > address ? page_start : address;
     const uint64_t page_last = page_start | (kPage - 1);
     const uint64_t end = page_last < last ? page_last : last;
-    if (end != UINT64_MAX) uc_ctl_remove_cache(uc_, start, end + 1);
+    uc_ctl_remove_cache(uc_, start, end == UINT64_MAX ? end : end + 1);
   }
 }
 
 // 2.0.1: uc_ctl_flush_tlb() writes zeroes over the whole translation buffer: a gigabyte that was never touched before.
 void Engine::DropAll() {
-  for (const uint64_t page : code_pages_) uc_ctl_remove_cache(uc_, page * kPage, (page + 1) * kPage);
+  DropOrphans();
+  for (const uint64_t page : code_pages_) uc_ctl_remove_cache(uc_, page * kPage, page * kPage + (kPage - 1));
   code_pages_.clear();
+}
+
+// A block whose page was mapped by the callback for its fetch is kept in the CPU's jump cache alone (2.0.1: tb_gen_code()
+// took its physical address before). That cache is emptied whenever memory is mapped: map a page for a moment.
+void Engine::DropOrphans() {
+  constexpr uint64_t kScratch = 8192;
+  constexpr int kAttempts = 64;
+  if (!orphans_) return;
+  orphans_ = false;
+  uint64_t address = 0xffff0000;
+  for (int i = 0; i < kAttempts; ++i, address -= kScratch) {
+    if (uc_mem_map(uc_, address, kScratch, UC_PROT_NONE) != UC_ERR_OK) continue;
+    uc_mem_unmap(uc_, address, kScratch);
+    return;
+  }
 }
 
 void Engine::NoteCode(uint64_t address, uint64_t size) {

@@ -10,16 +10,19 @@ enum Outcome { kUntil, kStopped, kDue, kBlockLimit, kError, kHalted };
 
 // libunicorn tells of new blocks only once some block has been executed: enter the first one and leave before its
 // first instruction.
-void Engine::Prime(uint64_t start) {
+uc_err Engine::Prime(uint64_t start) {
   uc_hook handle = 0;
-  if (uc_hook_add(uc_, &handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnPrime), this, start, start) != UC_ERR_OK) return;
+  const uc_err added =
+      uc_hook_add(uc_, &handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnPrime), this, start, start);
+  if (added != UC_ERR_OK) return added;
   leaving_ = true;
-  uc_emu_start(uc_, StartAddress(start), 0, 0, 0);
+  const uc_err code = uc_emu_start(uc_, StartAddress(start), 0, 0, 0);
   leaving_ = false;
   uc_hook_del(uc_, handle);
   NoteCode(start, 1);
   DropAll();
-  primed_ = true;
+  primed_ = code == UC_ERR_OK;
+  return code;
 }
 
 // Arguments: start, until, milliseconds (0: no end), block limit (-1: none), count instructions, first slice.
@@ -89,9 +92,9 @@ int Engine::Run(Napi::Env env, uint64_t start) {
     reached_until_ = reached_limit_ = leaving_ = settling_ = false;
     wanted_pc_.reset();
     in_emulation_ = true;
-    if (!primed_) Prime(entry);
     translated_ = true;
-    const uc_err code = uc_emu_start(uc_, entry, 0, 0, 0);
+    uc_err code = primed_ ? UC_ERR_OK : Prime(entry);
+    if (code == UC_ERR_OK) code = uc_emu_start(uc_, entry, 0, 0, 0);
     in_emulation_ = false;
     code_hook_lingers_ = false;
     SweepHooks();

@@ -419,6 +419,25 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
       expect(engine.readRegister(sum)).toBe(4n);
     });
 
+    test('code that was mapped when it was fetched sees late hooks and new bytes', () => {
+      const engine = prepare(machine, machine.jump);
+      const target = 0x5000_0000n;
+      const end = target + BigInt(straight.at['end']!);
+      engine.hookMemoryFault(() => {
+        engine.map(target, 0x1000n, 'rwx');
+        engine.write(target, straight.bytes);
+        return true;
+      });
+      engine.writeRegister(pointer, target);
+      expect(engine.runSync({ start: code, until: end }).reason).toBe('until');
+      const arrivals: bigint[] = [];
+      engine.hookAddress(target, (pc) => arrivals.push(pc));
+      engine.write(target + BigInt(straight.at['third']!), machine.addTwo);
+      expect(engine.runSync({ start: code, until: end }).reason).toBe('until');
+      expect(arrivals).toEqual([target]);
+      expect(engine.readRegister(sum)).toBe(4n + 5n);
+    });
+
     test('loads are told to their hook, which costs nothing once it is removed', () => {
       const engine = prepare(machine, machine.load);
       engine.writeRegister(pointer, data + 8n);

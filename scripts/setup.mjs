@@ -20,12 +20,12 @@ function packages() {
     return null;
   }
   return () => {
-    mustRun(
-      'packages',
-      'installing npm packages',
-      [['npm', 'ci', '--no-audit', '--no-fund']],
-      'npm must reach its registry',
-    );
+    const options = ['--no-audit', '--no-fund'];
+    // `npm ci` refuses a lockfile that was written where the registry lacks a package of another platform; the versions
+    // are the lockfile's either way.
+    mustRun('packages', 'installing npm packages', [['npm', 'ci', ...options]], 'npm must reach its registry', [
+      ['npm', 'install', '--no-save', ...options],
+    ]);
     setStamp('packages', print);
   };
 }

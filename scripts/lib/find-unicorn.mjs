@@ -48,11 +48,11 @@ function fromPkgConfig() {
 }
 
 function fromDebian() {
-  if (!hasProgram('apt-get') || !hasProgram('dpkg-deb')) return null;
   const folder = join(cache, 'libunicorn');
   const prefix = join(folder, 'root', 'usr');
   const found = lookIn(prefix);
   if (found) return found;
+  if (!hasProgram('apt-get') || !hasProgram('dpkg-deb')) return null;
   console.log('setup: downloading libunicorn (Debian packages, unpacked into .cache, nothing is installed)');
   const packages = join(folder, 'packages');
   const state = join(folder, 'apt');

@@ -75,10 +75,11 @@ export function runLogged(name, commands, { cwd = root, minutes = 10 } = {}) {
   }
 }
 
-/** A step that must succeed; `what` is said when it starts, `advice` when it fails. */
-export function mustRun(name, what, commands, advice = '') {
+/** A step that must succeed; `what` is said when it starts, `advice` when it fails. `otherwise`: a second way to do it. */
+export function mustRun(name, what, commands, advice = '', otherwise = []) {
   console.log(`setup: ${what}`);
   if (runLogged(name, commands)) return;
+  if (otherwise.length > 0 && runLogged(name, otherwise)) return;
   throw new SetupError(`${what} failed${advice ? ` (${advice})` : ''}; its output is in ${logOf(name)}`);
 }
 

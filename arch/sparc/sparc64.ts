@@ -7,7 +7,7 @@ const KIB = 1024n;
 /** KERNBASE: where the image lies, whatever its physical address. */
 const KERNBASE = 0x400000n;
 
-/** arch/sparc/include/asm/{page,pgtable}_64.h; PAGE_OFFSET and VMALLOC_END became variables in 3.18 (bb4e6e85daa5). */
+/** arch/sparc/include/asm/{page,pgtable}_64.h; PAGE_OFFSET and VMALLOC_END are variables in 6.1. */
 function layout(kernel: Kernel): MemoryLayout {
   const pageOffset = readWord(kernel, 'PAGE_OFFSET', 8) || 0xfff8000000000000n;
   const vmallocEnd = readWord(kernel, 'VMALLOC_END', 8) || 0x10000000000n;
@@ -63,7 +63,7 @@ export const sparc64: Variant = {
     { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
     { symbol: 'raw_copy_to_user', role: 'raw', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
     { symbol: 'raw_copy_from_user', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
-    // Until 4.12 (d597580d3737 and its series) under these names.
+    // 4.8 has them under these names.
     { symbol: '___copy_to_user', role: 'raw', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
     { symbol: '___copy_from_user', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
   ],

@@ -72,7 +72,7 @@ function runningLayout(kernel: Kernel, tables: PageTables, layoutOf: (kernel: Ke
 export const x86_64Dump: DumpConvention = {
   translate,
   fromRegisters,
-  // swapper_pg_dir is a macro for init_top_pgt since 65ade2f872b4 (4.13).
+  // swapper_pg_dir is a macro for init_top_pgt in 5.10 and later.
   rootSymbols: ['init_top_pgt', 'init_level4_pgt', 'swapper_pg_dir'],
   shapes: [
     { pageShift: 12, addressBits: 48 },

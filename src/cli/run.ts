@@ -169,6 +169,7 @@ function describe(runs: readonly TwinRun[], details: boolean): string[] {
       null,
     ]),
   ]);
+  const shown = SUMMARY_CASES.filter((name) => runs.some((run) => run.rows.some((row) => row.case === name)));
   const summary = runs.map((run) => {
     const identical = run.rows.filter((row) => row.identical).length;
     return [
@@ -177,13 +178,13 @@ function describe(runs: readonly TwinRun[], details: boolean): string[] {
       run.profile,
       String(run.rows.length),
       String(identical),
-      ...SUMMARY_CASES.map((name) => instructionsOf(run, name)),
+      ...shown.map((name) => instructionsOf(run, name)),
     ];
   });
   return [
     ...texts,
     table(
-      ['variant', 'kernel', 'profile', 'copies', 'identical', ...SUMMARY_CASES.map((name) => `${name}, instructions`)],
+      ['variant', 'kernel', 'profile', 'copies', 'identical', ...shown.map((name) => `${name}, instructions`)],
       summary,
     ),
   ];

@@ -89,7 +89,7 @@ class TaskReader {
     if (!kernel.types?.hasStruct('task_struct')) return null;
     const task = kernel.types.struct('task_struct');
     if (!task.has('stack') || !task.has('tasks')) return null;
-    // Threads hang on signal_struct since 0c740d0afc3b (3.14).
+    // Threads hang on signal_struct in every kernel that has the check.
     const signal = kernel.types.hasStruct('signal_struct') ? kernel.types.struct('signal_struct') : null;
     const threads =
       signal?.has('thread_head') && task.has('signal') && task.has('thread_node')

@@ -4,7 +4,7 @@
 
 import type { UaccessEntry, Variant } from '../arch/driver.js';
 import { variants } from '../arch/index.js';
-import { type Backtrace, backtraceOf, type CodePlace, placeOf } from './backtrace.js';
+import { type Backtrace, backtraceOf, type CodePlace, describeStackAddress, placeOf } from './backtrace.js';
 import { Check } from './check.js';
 import type { Engine, Hook } from './engine/engine.js';
 import { entryPointOf } from './entry-point.js';
@@ -183,7 +183,12 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       pc: engine.readRegister(variant.registers.pc),
       caller: placeOf(kernel, returnAddress(engine, kernel, variant)),
       backtrace: backtraceOf(engine, live, variant),
-      explanation: explainVerdict(verdict, copy),
+      explanation: [
+        ...explainVerdict(verdict, copy),
+        ...(verdict.outcome === 'bad' && verdict.by === 'process stack'
+          ? [`the copy begins ${describeStackAddress(engine, live, variant, copy.pointer)}`]
+          : []),
+      ],
     };
     violations.push(violation);
     if (violations.length > keep) violations.shift();

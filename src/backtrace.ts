@@ -77,6 +77,38 @@ export function backtraceOf(engine: Engine, kernel: Kernel, variant: Variant): B
   return entries;
 }
 
+/**
+ * Whose frame a stack address lies in, in words. Frames are told apart where calls push the return address, so that the
+ * record is a frame's upper end, and as far as the chain of records holds.
+ * `kernel.read` must show the guest's memory, stopped at a function's first instruction.
+ */
+export function describeStackAddress(engine: Engine, kernel: Kernel, variant: Variant, address: bigint): string {
+  const word = wordReader(kernel);
+  const { registers, frames } = variant;
+  const sp = engine.readRegister(registers.sp) + BigInt(frames.bias);
+  if (address < sp) return `${sp - address} bytes below the stack pointer: in no frame, or in one that is gone`;
+  let owner = registers.link === null ? word(sp) : engine.readRegister(registers.link);
+  let start = sp;
+  let frame = engine.readRegister(registers.fp) + BigInt(frames.bias);
+  const deepest = variant.call.pushesReturnAddress ? MOST_FRAMES : 0;
+  for (let depth = 0; depth < deepest && owner !== undefined && frame >= start; depth++) {
+    const end = frame + BigInt(frames.header);
+    if (address < end) {
+      const { symbol, offset } = placeOf(kernel, owner);
+      const name = symbol === null ? `0x${owner.toString(16)}` : `${symbol}+0x${offset.toString(16)}`;
+      return address < frame
+        ? `in the frame of ${name}, ${frame - address} bytes below its frame pointer`
+        : `in the frame of ${name}, at its saved frame pointer and return address`;
+    }
+    owner = word(frame + BigInt(frames.returnAddress));
+    const next = word(frame + BigInt(frames.savedFrame));
+    start = end;
+    if (next === undefined) break;
+    frame = next + BigInt(frames.bias);
+  }
+  return `${address - sp} bytes above the stack pointer, in a frame that is not known`;
+}
+
 /** Words of the stack from `start` on that lie in the text: pages are read whole, halves compared as numbers. */
 function* textAddresses(
   kernel: Kernel,

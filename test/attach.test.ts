@@ -140,6 +140,17 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
     expect(text).toContain('ends 6 bytes past it');
   });
 
+  it('says whose frame a refused stack copy begins in, or that it is in none', async () => {
+    // By the rules of 6.1 with frames checked, a copy across a frame's own record is refused, and one of a dead local.
+    const { guest, attachment } = await start('check', { frames: true });
+    await guest.call('copy_stack_frame_record', [guest.user.address, 32n, 1n]);
+    const whose =
+      variant === 'x86_64' ? /begins in the frame of copy_stack_frame_record\+0x/ : /begins \d+ bytes (below|above)/;
+    expect(attachment.violations[0]!.explanation.join('\n')).toMatch(whose);
+    await guest.call('copy_stack_frame_bad', [guest.user.address, 32n, 1n]);
+    expect(attachment.violations[1]!.explanation.join('\n')).toMatch(/begins \d+ bytes below the stack pointer/);
+  });
+
   it('gives the same verdicts on memory that it reads through the engine', async () => {
     const shared = await start('nocheck', { onViolation: 'record' });
     const foreign = await start('nocheck', { onViolation: 'record', memory: 'foreign' }, true);

@@ -166,9 +166,6 @@ export function parseProfile(text: string): Profile {
   return { name: [first, ...changes].join(','), switches };
 }
 
-/** Architectures with ARCH_HAS_CURRENT_STACK_POINTER in 6.1; 6.12 adds alpha, csky and loongarch. */
-const HAS_CURRENT_STACK_POINTER = ['x86', 'arm', 'arm64', 'powerpc', 's390', 'sh', 'm68k', 'riscv', 'xtensa', 'mips'];
-
 /** Whether a version is `major.minor` or later. */
 function isAtLeast(version: KernelVersion, major: number, minor: number): boolean {
   return version.major > major || (version.major === major && version.minor >= minor);
@@ -215,14 +212,11 @@ function vmallocChange(version: KernelVersion): string | null {
 }
 
 /**
- * The profile of a kernel (`auto`), by its version and, where there is one, its config. `linuxArch` (x86, sparc, …) says
- * whether the stack pointer is compared when there is no config. Kernels older than 4.8 get the oldest mainline profile.
+ * The profile of a kernel (`auto`), by its version and, where there is one, its config. Whether the
+ * stack pointer is compared at all is the architecture's affair (`Variant.hasCurrentStackPointer`). Kernels older than 4.8
+ * get the oldest mainline profile.
  */
-export function profileForVersion(
-  version: KernelVersion,
-  config: KernelConfig | null = null,
-  linuxArch: string | null = null,
-): Profile {
+export function profileForVersion(version: KernelVersion, config: KernelConfig | null = null): Profile {
   const base = baseProfile(version);
   const changes: (string | null)[] = [];
   if (!isAtLeast(version, 5, 18)) {
@@ -239,8 +233,7 @@ export function profileForVersion(
   } else {
     changes.push(vmallocChange(version));
     if (isAtLeast(version, 6, 12)) changes.push('kmap-fixmap');
-    const hasDepth = linuxArch === null || HAS_CURRENT_STACK_POINTER.includes(linuxArch);
-    if (!isEnabled(config, 'ARCH_HAS_CURRENT_STACK_POINTER', hasDepth)) changes.push('no-depth');
+    if (!isEnabled(config, 'ARCH_HAS_CURRENT_STACK_POINTER', true)) changes.push('no-depth');
   }
   return parseProfile([base, ...changes.filter((change) => change !== null)].join(','));
 }

@@ -1,15 +1,9 @@
 /** Dumps of x86_64 machines: QEMU's and the kernel's own notes, `info registers`, where KASLR may put the image. */
-import type { Kernel } from '../../src/kernel/kernel.js';
-import { readWord } from '../common.js';
-import type { MemoryLayout } from '../driver.js';
 import type { DumpConvention, KernelNotes, PageTables, RegisterValues } from '../dump.js';
 import { translate } from './paging.js';
 
 const KERNEL_MAP = 0xffff_ffff_8000_0000n;
 const KERNEL_HALF = 1n << 63n;
-/** Where the vmemmap begins without RANDOMIZE_MEMORY (Documentation/arch/x86/x86_64/mm.rst). */
-const VMEMMAP_4_LEVEL = 0xffff_ea00_0000_0000n;
-const VMEMMAP_5_LEVEL = 0xffd4_0000_0000_0000n;
 const CR4_LA57 = 1n << 12n;
 
 /**
@@ -52,23 +46,6 @@ function* qemuState(data: DataView): Iterable<readonly [string, bigint]> {
   }
 }
 
-/**
- * Puts the linear map first, since page addresses are taken from the first map, and keeps the vmemmap of SPARSEMEM
- * kernels without NUMA: they have a `mem_map` too, which nothing uses (mm/memory.c).
- */
-function runningLayout(kernel: Kernel, tables: PageTables, layoutOf: (kernel: Kernel) => MemoryLayout): MemoryLayout {
-  const layout = layoutOf(kernel);
-  const linear = layout.linearMaps.filter((map) => map.virtual === layout.pageOffset);
-  const others = layout.linearMaps.filter((map) => map.virtual !== layout.pageOffset);
-  const sparse = kernel.symbols.address('mem_section') !== undefined;
-  const fixed = tables.addressBits === 57 ? VMEMMAP_5_LEVEL : VMEMMAP_4_LEVEL;
-  return {
-    ...layout,
-    linearMaps: [...linear, ...others],
-    vmemmap: layout.vmemmap ?? (sparse ? (readWord(kernel, 'vmemmap_base', 8) ?? fixed) : null),
-  };
-}
-
 export const x86_64Dump: DumpConvention = {
   translate,
   fromRegisters,
@@ -87,7 +64,6 @@ export const x86_64Dump: DumpConvention = {
     return base === undefined ? null : BigInt.asUintN(64, KERNEL_MAP - base);
   },
   // CONFIG_PHYSICAL_ALIGN is at least 2 MiB on x86_64; RANDOMIZE_BASE stays within 1 GiB.
-  runningLayout,
   placement: { kind: 'slots', start: KERNEL_MAP, end: KERNEL_MAP + (1n << 30n), step: 1n << 21n },
   prstatus: {
     size: 336,

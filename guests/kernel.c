@@ -11,6 +11,7 @@
 #include "printk.c"
 #include "page_alloc.c"
 #include "slab.c"
+#include "highmem.c"
 #include "vmalloc.c"
 #include "task.c"
 #include "memory_map.c"

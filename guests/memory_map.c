@@ -7,6 +7,8 @@ enum guest_region_kind {
 	GUEST_REGION_IMAGE,
 	/** Memory of its own, zeroed, that is no RAM: what vmalloc() hands out. */
 	GUEST_REGION_VMALLOC,
+	/** The same behind slots of kmap(): no page of RAM is seen there. */
+	GUEST_REGION_KMAP,
 };
 
 struct guest_region {
@@ -22,5 +24,8 @@ __attribute__((used)) const struct guest_region guest_memory_map[] = {
 	{ LINEAR_MAP_START, 0, 0, GUEST_REGION_LINEAR_MAP },
 	{ KIMAGE_VADDR, KIMAGE_PHYS, (unsigned long)guest_image_size, GUEST_REGION_IMAGE },
 	{ VMALLOC_ARENA_START, 0, VMALLOC_ARENA_SIZE, GUEST_REGION_VMALLOC },
+#ifdef ARCH_HAS_HIGHMEM
+	{ PKMAP_BASE, 0, KMAP_SLOTS << PAGE_SHIFT, GUEST_REGION_KMAP },
+#endif
 };
 __attribute__((used)) const unsigned long guest_memory_map_count = ARRAY_SIZE(guest_memory_map);

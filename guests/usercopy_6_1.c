@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The check of Linux 6.1.192 with SLUB, without highmem, KASAN and KFENCE. */
+/* The check of Linux 6.1.192 with SLUB, without KASAN and KFENCE. */
 
 /** usercopy_abort - say what was wrong and BUG(). */
 __guest_entry void __noreturn usercopy_abort(const char *name, const char *detail, bool to_user, unsigned long offset,
@@ -39,6 +39,13 @@ static noinline void check_heap_object(const void *pointer, unsigned long n, boo
 	const unsigned long address = (unsigned long)pointer;
 	struct folio *folio;
 
+	if (is_kmap_addr(pointer)) {
+		unsigned long offset = address & (PAGE_SIZE - 1);
+
+		if (n > PAGE_SIZE - offset)
+			usercopy_abort("kmap", NULL, to_user, offset, n);
+		return;
+	}
 	/* d319f344561d: not while page faults are disabled. */
 	if (is_vmalloc_addr(pointer) && !current->pagefault_disabled) {
 		const struct vmap_area *area = find_vmap_area(address);

@@ -1,6 +1,6 @@
 /** s390x: 64-bit z/Architecture; kernels up to 6.9, whose virtual addresses are real ones. */
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { hasVmemmap, pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootVariable, MemoryLayout, Variant } from '../driver.js';
 import { s390xDump } from './dump.js';
 import { unpackS390Image } from './image.js';
@@ -19,7 +19,6 @@ const VMALLOC_START = MODULES_START - 512n * GIB;
 const VMEMMAP = 3n << 40n;
 
 function layout(kernel: Kernel): MemoryLayout {
-  const vmemmap = readWord(kernel, 'vmemmap', 8) || VMEMMAP;
   const vmallocEnd = readWord(kernel, 'VMALLOC_END', 8) || MODULES_START;
   return {
     pageShift: 12,
@@ -29,7 +28,7 @@ function layout(kernel: Kernel): MemoryLayout {
     vmallocEnd,
     modulesStart: readWord(kernel, 'MODULES_VADDR', 8) || vmallocEnd,
     modulesEnd: readWord(kernel, 'MODULES_END', 8) || vmallocEnd + 2n * GIB,
-    vmemmap,
+    vmemmap: hasVmemmap(kernel) ? readWord(kernel, 'vmemmap', 8) || VMEMMAP : null,
     pageValidity: pageValidityOf(kernel, {
       kind: 'sparsemem',
       sectionSizeBits: 28,

@@ -13,8 +13,8 @@ import type { TwinCase } from './twins.js';
 const MIB = 1n << 20n;
 const OWN_RAM = 64n * MIB;
 const SLAB_RED_ZONE = 0x400n;
-/** Kinds of `guest_memory_map` in guests/memory_map.c. */
-const REGION_VMALLOC = 2n;
+/** Kinds of `guest_memory_map` in guests/memory_map.c that are memory of their own: what vmalloc() gives, slots of kmap(). */
+const OWN_MEMORY: readonly bigint[] = [2n, 3n];
 
 /** Profiles that the built-in guests' own check knows, by the enumerator that chooses each. */
 export const OWN_PROFILES: Readonly<Record<string, string>> = {
@@ -39,7 +39,7 @@ export async function loadOwnKernel(variant: string, build: 'check' | 'nocheck' 
   return loadKernel({ bytes, name }, { drivers });
 }
 
-function vmallocArena(kernel: Kernel): { address: bigint; size: bigint }[] {
+function ownMemory(kernel: Kernel): { address: bigint; size: bigint }[] {
   const table = kernel.symbols.address('guest_memory_map');
   const count = kernel.symbols.address('guest_memory_map_count');
   if (table === undefined || count === undefined) return [];
@@ -57,7 +57,7 @@ function vmallocArena(kernel: Kernel): { address: bigint; size: bigint }[] {
   for (let index = 0n; index < read(count, word); index++) {
     const entry = table + index * BigInt(type.size);
     const kind = read(entry + BigInt(type.offset('kind')), 4);
-    if (kind !== REGION_VMALLOC) continue;
+    if (!OWN_MEMORY.includes(kind)) continue;
     regions.push({
       address: read(entry + BigInt(type.offset('virtual')), word),
       size: read(entry + BigInt(type.offset('size')), word),
@@ -68,7 +68,7 @@ function vmallocArena(kernel: Kernel): { address: bigint; size: bigint }[] {
 
 /** Starts a built-in guest: its allocators are ready and its first task is current. */
 export async function startOwnGuest(kernel: Kernel): Promise<Guest> {
-  const guest = await Guest.create(kernel, { ramBytes: OWN_RAM, regions: vmallocArena(kernel) });
+  const guest = await Guest.create(kernel, { ramBytes: OWN_RAM, regions: ownMemory(kernel) });
   try {
     const free = guest.memory.endOfFree - guest.memory.ram.physicalBase;
     const task = await guest.callForValue('guest_init', [free - (free % MIB)]);
@@ -190,6 +190,12 @@ export async function ownCases(guest: Guest): Promise<OwnCases> {
   add('vmalloc: whole', area, 2n * PAGE, 'to_user');
   add('vmalloc: into the guard page', area + 2n * PAGE - 16n, 32n, 'to_user');
   add('vmalloc: past the guard page', area + 3n * PAGE - 16n, 32n, 'from_user');
+
+  if (guest.kernel.symbols.address('kmap_slot') !== undefined) {
+    const slot = await call('kmap_slot', 1n);
+    add('kmap: to the end of the page', slot + 16n, PAGE - 16n, 'to_user');
+    add('kmap: past the page', slot + 16n, PAGE - 15n, 'to_user');
+  }
 
   return {
     cases,

@@ -58,7 +58,7 @@ describe.each(Object.entries(image))('the guest for %s', (variant, base) => {
   });
 });
 
-const compilers = ['x86_64', 'aarch64', 'powerpc', 'powerpc64', 'powerpc64le', 'sparc64'];
+const compilers = ['x86_64', 'i686', 'aarch64', 'powerpc', 'powerpc64', 'powerpc64le', 'sparc64', 's390x'];
 const tools = {
   'arm-linux-gnueabihf-gcc': '12.2',
   ...Object.fromEntries(compilers.map((target) => [`${target}-linux-gnu-gcc`, '12.2'])),

@@ -1,26 +1,21 @@
 /** `usercopy check`: judges one copy against the kernel structures in a memory dump. */
-import { readFileSync, statSync } from 'node:fs';
 import { Command } from 'commander';
 import { drivers } from '../../arch/index.js';
 import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
 import { kernelFromDump } from '../dump/kernel-from-dump.js';
 import { openDump } from '../dump/open-dump.js';
 import { stackDepthOfDump } from '../dump/stack-depth.js';
-import { badInput, UsercopyError } from '../errors.js';
 import { loadKernel } from '../kernel/load.js';
-import type { Copy, Verdict } from '../verdict.js';
-import { print, toJson } from './output.js';
+import type { Verdict } from '../verdict.js';
+import { type CopyOptions, copyOf, readText } from './arguments.js';
+import { count, print, toJson } from './output.js';
 
-interface CheckOptions {
+interface CheckOptions extends CopyOptions {
   readonly dump: string;
   readonly kernel?: string;
   readonly btf?: string;
   readonly config?: string;
   readonly regs?: string;
-  readonly at?: string;
-  readonly size?: string;
-  readonly toUser?: boolean;
-  readonly fromUser?: boolean;
   readonly profile?: string;
   readonly json?: boolean;
 }
@@ -60,7 +55,7 @@ Exit status: 0 when the kernel would let the copy pass, 1 when not, 2 for bad in
 }
 
 async function runCheck(options: CheckOptions): Promise<number> {
-  const given = copyOf(options);
+  const given = copyOf(options, 'check');
   const registers =
     options.regs === undefined ? null : { text: readText(options.regs, MAXIMUM_REGISTER_TEXT), path: options.regs };
   const files = {
@@ -95,53 +90,6 @@ async function runCheck(options: CheckOptions): Promise<number> {
   } finally {
     dump.close();
   }
-}
-
-/** The copy that --at, --size and a direction describe; null when none of them is there. */
-function copyOf({ at, size, toUser, fromUser }: CheckOptions): Copy | null {
-  if (toUser && fromUser) throw badInput('check', 'one of --to-user and --from-user', 'both');
-  if (at === undefined && size === undefined && !toUser && !fromUser) return null;
-  if (at === undefined || size === undefined || (!toUser && !fromUser)) {
-    const missing = [
-      at === undefined ? '--at' : null,
-      size === undefined ? '--size' : null,
-      toUser || fromUser ? null : '--to-user or --from-user',
-    ].filter((option) => option !== null);
-    throw new UsercopyError(
-      'bad-input',
-      `check: a copy is --at, --size and a direction together; missing: ${missing.join(', ')}`,
-    );
-  }
-  return {
-    pointer: number('--at', at),
-    size: number('--size', size),
-    direction: toUser ? 'to_user' : 'from_user',
-  };
-}
-
-function number(option: string, text: string): bigint {
-  if (!/^(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.test(text) || BigInt(text) >= 1n << 64n) {
-    throw badInput(option, 'an unsigned 64-bit number, 0x… or decimal', `'${text}'`);
-  }
-  return BigInt(text);
-}
-
-function readText(path: string, limit: number): string {
-  try {
-    const status = statSync(path);
-    const { size } = status;
-    if (!status.isFile()) throw badInput(path, 'a regular file', 'a directory, device or pipe');
-    if (size > limit) throw badInput(path, `at most ${limit} bytes of text`, `${size} bytes`);
-    return readFileSync(path, 'latin1');
-  } catch (error) {
-    if (error instanceof UsercopyError) throw error;
-    throw badInput(path, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
-  }
-}
-
-/** Counts of bytes as numbers where they are exact, else as decimal strings: the kernel prints some as huge unsigned ones. */
-function count(value: bigint): number | string {
-  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : String(value);
 }
 
 function jsonVerdict(verdict: Verdict): unknown {

@@ -6,6 +6,7 @@ import { UsercopyError } from '../errors.js';
 import { archCommand } from './arch.js';
 import { checkCommand } from './check.js';
 import { kernelCommand } from './kernel.js';
+import { reproCommand } from './repro.js';
 import { runCommand } from './run.js';
 
 const BAD_INPUT = 2;
@@ -16,6 +17,7 @@ function program(): Command {
     .showHelpAfterError('(usercopy --help lists the verbs)')
     .addCommand(runCommand())
     .addCommand(checkCommand())
+    .addCommand(reproCommand())
     .addCommand(kernelCommand())
     .addCommand(archCommand(drivers))
     .exitOverride();

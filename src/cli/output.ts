@@ -27,3 +27,8 @@ export function table(
   grid.push(...rows.map((row) => [...row]));
   return grid.toString();
 }
+
+/** Counts of bytes as numbers where they are exact, else as decimal strings: the kernel prints some as huge unsigned ones. */
+export function count(value: bigint): number | string {
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : String(value);
+}

@@ -1,0 +1,54 @@
+/** Options that several verbs read the same way. */
+import { readFileSync, statSync } from 'node:fs';
+import { badInput, UsercopyError } from '../errors.js';
+import type { Copy } from '../verdict.js';
+
+export interface CopyOptions {
+  readonly at?: string;
+  readonly size?: string;
+  readonly toUser?: boolean;
+  readonly fromUser?: boolean;
+}
+
+/** The copy that --at, --size and a direction describe; null when none of them is there. `verb` is named in errors. */
+export function copyOf({ at, size, toUser, fromUser }: CopyOptions, verb: string): Copy | null {
+  if (toUser && fromUser) throw badInput(verb, 'one of --to-user and --from-user', 'both');
+  if (at === undefined && size === undefined && !toUser && !fromUser) return null;
+  if (at === undefined || size === undefined || (!toUser && !fromUser)) {
+    const missing = [
+      at === undefined ? '--at' : null,
+      size === undefined ? '--size' : null,
+      toUser || fromUser ? null : '--to-user or --from-user',
+    ].filter((option) => option !== null);
+    throw new UsercopyError(
+      'bad-input',
+      `${verb}: a copy is --at, --size and a direction together; missing: ${missing.join(', ')}`,
+    );
+  }
+  return {
+    pointer: wordOf('--at', at),
+    size: wordOf('--size', size),
+    direction: toUser ? 'to_user' : 'from_user',
+  };
+}
+
+function wordOf(option: string, text: string): bigint {
+  if (!/^(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.test(text) || BigInt(text) >= 1n << 64n) {
+    throw badInput(option, 'an unsigned 64-bit number, 0x… or decimal', `'${text}'`);
+  }
+  return BigInt(text);
+}
+
+/** Reads a regular file of at most `limit` bytes as text, a byte a character. */
+export function readText(path: string, limit: number, encoding: 'latin1' | 'utf8' = 'latin1'): string {
+  try {
+    const status = statSync(path);
+    const { size } = status;
+    if (!status.isFile()) throw badInput(path, 'a regular file', 'a directory, device or pipe');
+    if (size > limit) throw badInput(path, `at most ${limit} bytes of text`, `${size} bytes`);
+    return readFileSync(path, encoding);
+  } catch (error) {
+    if (error instanceof UsercopyError) throw error;
+    throw badInput(path, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
+  }
+}

@@ -1,0 +1,84 @@
+/** The contract of `usercopy repro --json`: every key is always there, what is not known is null. */
+import type { TraceEntry, UsercopyReport } from '../report/report.js';
+import type { Reproduction } from '../repro/outcome.js';
+import { count } from './output.js';
+
+const bytesJson = (value: bigint | null): number | string | null => (value === null ? null : count(value));
+const addressJson = (value: bigint | null): string | null => (value === null ? null : `0x${value.toString(16)}`);
+const entryJson = (entry: TraceEntry): unknown => ({ ...entry, address: addressJson(entry.address) });
+
+/** A report's fields under the names that reports are catalogued by. */
+export function reportJson(report: UsercopyReport): Record<string, unknown> {
+  const { message } = report;
+  return {
+    message: message?.text ?? null,
+    canonical: message?.canonical ?? null,
+    format: message?.format ?? null,
+    direction: message?.direction ?? null,
+    region: message?.region ?? null,
+    region_kind: message?.regionKind ?? null,
+    address: addressJson(message?.address ?? null),
+    offset: bytesJson(message?.offset ?? null),
+    size: bytesJson(message?.size ?? null),
+    bug_line: report.bugLine,
+    kernel_version: report.kernelVersion,
+    arch: report.arch,
+    arch_from: report.archFrom,
+    cpu: report.cpu,
+    pid: report.pid,
+    comm: report.comm,
+    taint: report.taint,
+    hardware: report.hardware,
+    modules: report.modules,
+    registers: Object.fromEntries([...report.registers].map(([name, value]) => [name, addressJson(value)])),
+    pc: report.pc === null ? null : entryJson(report.pc),
+    code: report.code,
+    trace: report.trace.map(entryJson),
+    register_objects: report.registerObjects.map((object) => ({ ...object, start: addressJson(object.start) })),
+    register_text:
+      report.registerText === null
+        ? null
+        : { ...report.registerText, pieces: Object.fromEntries(report.registerText.pieces) },
+    lines: report.lines,
+    notes: report.notes,
+  };
+}
+
+export function reproductionJson(reproduction: Reproduction): Record<string, unknown> {
+  const { outcome, variant, profile, kernel, copy, report, check, replay, explanation } = reproduction;
+  const { object, field } = explanation;
+  return {
+    outcome,
+    variant,
+    profile,
+    kernel,
+    copy: {
+      pointer: addressJson(copy.pointer),
+      size: bytesJson(copy.size),
+      direction: copy.direction,
+      pointer_from: copy.pointerFrom,
+      size_from: copy.sizeFrom,
+      direction_from: copy.directionFrom,
+    },
+    report: report === null ? null : reportJson(report),
+    check,
+    replay,
+    explanation: {
+      ...explanation,
+      object:
+        object === null
+          ? null
+          : {
+              ...object,
+              start: addressJson(object.start),
+              end: addressJson(object.end),
+              size: bytesJson(object.size),
+              window:
+                object.window === null
+                  ? null
+                  : { start: addressJson(object.window.start), end: addressJson(object.window.end) },
+            },
+      field,
+    },
+  };
+}

@@ -1,0 +1,117 @@
+/**
+ * What `usercopy repro` finds about one copy, whether it was told by a report, by a dump or by both. The JSON of
+ * `reproductionJson()` is a contract: every key is always there, what is not known is null.
+ */
+import type { UsercopyReport } from '../report/report.js';
+import type { Direction } from '../verdict.js';
+
+export type Outcome =
+  /** Check and replay agree with each other, and with the report where there is one; the copy is refused. */
+  | 'identical'
+  /** They do not. */
+  | 'different'
+  /** No dump: the report's message follows from its numbers under its kernel's rules. */
+  | 'consistent'
+  /** No dump: it does not. */
+  | 'contradictory'
+  /** Check and replay let the copy pass, and no report objects. */
+  | 'clean'
+  /** What is there does not decide. */
+  | 'unknown';
+
+/** Where a number of the copy comes from. */
+export type CopySource =
+  /** The report's message says it. */
+  | 'printed'
+  /** A register of the report holds it, and the message agrees. */
+  | 'registers'
+  /** Not exact: only what the message allows; see the explanation. */
+  | 'bounded by the message'
+  /** A function of the call trace copies in one direction only. */
+  | 'trace'
+  /** The command line. */
+  | 'given'
+  /** The registers of a dump, at the check's first instruction. */
+  | 'dump registers';
+
+export interface ReproducedCopy {
+  readonly pointer: bigint | null;
+  /** Bytes. */
+  readonly size: bigint | null;
+  readonly direction: Direction | null;
+  readonly pointerFrom: CopySource | null;
+  readonly sizeFrom: CopySource | null;
+  readonly directionFrom: CopySource | null;
+}
+
+/** What the check of this project says. */
+export interface CheckFinding {
+  /** The kernel's line without the log prefix; null when the copy is good. */
+  readonly message: string | null;
+  /** Where the check read: the dump, or a guest that was made as the report describes. */
+  readonly judged: 'dump' | 'scenario';
+}
+
+/** What a kernel's own check said when it ran under the emulator. */
+export interface ReplayFinding {
+  readonly message: string | null;
+  /** Guest instructions of the whole call, up to BUG() for a bad copy; null when not counted. */
+  readonly instructions: number | null;
+  /** The kernel that ran: the dump's own, or a built-in guest. */
+  readonly kernel: string;
+}
+
+export interface ExplainedObject {
+  /** Bounds; null where only the size is known. */
+  readonly start: bigint | null;
+  readonly end: bigint | null;
+  /** Bytes. */
+  readonly size: bigint | null;
+  /** Name of the slab cache. */
+  readonly cache: string | null;
+  /** Which object of its slab. */
+  readonly index: number | null;
+  readonly state: 'allocated' | 'free' | null;
+  /** The part that user copies may touch. */
+  readonly window: { readonly start: bigint; readonly end: bigint } | null;
+}
+
+/** Members of a structure in which a copy starts and ends. */
+export interface ExplainedField {
+  readonly struct: string;
+  readonly first: string | null;
+  readonly last: string | null;
+}
+
+/** A class of docs/causes.md. */
+export interface LikelyCause {
+  readonly cause: string;
+  /** What speaks for it here. */
+  readonly because: string;
+}
+
+export interface Explanation {
+  /** The rule that decided, in the project's words (`Refusal` or `Acceptance`). */
+  readonly region: string | null;
+  readonly object: ExplainedObject | null;
+  readonly field: ExplainedField | null;
+  /** A few sentences for a person. */
+  readonly lines: readonly string[];
+  readonly causes: readonly LikelyCause[];
+}
+
+export interface Reproduction {
+  readonly outcome: Outcome;
+  /** Architecture variant as `usercopy arch` lists it, or the report's own word where the project has none. */
+  readonly variant: string | null;
+  readonly profile: string | null;
+  /** Release. */
+  readonly kernel: string | null;
+  readonly copy: ReproducedCopy;
+  readonly report: UsercopyReport | null;
+  readonly check: CheckFinding | null;
+  readonly replay: ReplayFinding | null;
+  readonly explanation: Explanation;
+}
+
+export const NO_EXPLANATION: Explanation = { region: null, object: null, field: null, lines: [], causes: [] };

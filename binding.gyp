@@ -9,10 +9,13 @@
       'sources': [
         'native/addon.cc',
         'native/context.cc',
+        'native/counter.cc',
+        'native/counting.cc',
         'native/dispatch.cc',
         'native/engine.cc',
         'native/errors.cc',
         'native/hooks.cc',
+        'native/instruction_lengths.cc',
         'native/memory.cc',
         'native/names.cc',
         'native/registers.cc',

@@ -33,8 +33,8 @@ napi_value Number(napi_env env, double value) {
 void Engine::OnRecord(uc_engine*, uint64_t, uint32_t, void* data) {
   auto* record = static_cast<AddressRecord*>(data);
   Engine* engine = record->engine;
-  // The counter, while it is there, comes to the record itself, so that the order is ours.
-  if (!record->in_block && engine->counter_hook_ != 0) return;
+  // The hook on every instruction, while it is there, comes to the record itself, so that the order is ours.
+  if (!record->in_block && engine->instruction_hook_ != 0) return;
   if (engine->settling_) {
     uc_emu_stop(engine->uc_);
     return;
@@ -47,17 +47,32 @@ void Engine::OnBlock(uc_engine*, uint64_t address, uint32_t size, void* data) {
   // Most blocks of a run in slices end here: every nanosecond counts.
   if (engine->watches_blocks_ || engine->leaving_ || engine->Interrupted() || engine->block_records_.MayHold(address)) {
     engine->EnterBlock(address, size);
+  } else if (engine->counting_ && !engine->counter_.Enter(address, size)) {
+    engine->CountBlock(address, size);
   }
 }
 
-void Engine::OnInstruction(uc_engine*, uint64_t address, uint32_t, void* data) {
+void Engine::OnInstruction(uc_engine*, uint64_t address, uint32_t size, void* data) {
   auto* engine = static_cast<Engine*>(data);
   if (engine->leaving_) return;
   if (engine->code_records_ != 0) {
     const auto found = engine->records_.find(address);
     if (found != engine->records_.end() && !found->second->in_block && !engine->Arrive(*found->second, false)) return;
   }
-  ++engine->instructions_;
+  engine->TellOfInstruction(address, size);
+}
+
+void Engine::TellOfInstruction(uint64_t address, uint32_t size) {
+  Napi::Env env = Env();
+  const CallbackScope scope(env);
+  counter_.WindBackTo(address);
+  const napi_value arguments[] = {BigInt(env, address), Number(env, size)};
+  const size_t count = instructions_.hooks.size();
+  for (size_t i = 0; i < count && !failed_; ++i) {
+    EventHook& hook = *instructions_.hooks[i];
+    if (!hook.removed) Call(hook.callback.Value(), 2, arguments, nullptr);
+  }
+  counter_.WindForward();
 }
 
 void Engine::EnterBlock(uint64_t address, uint32_t size) {
@@ -66,6 +81,7 @@ void Engine::EnterBlock(uint64_t address, uint32_t size) {
     return;
   }
   if (leaving_) return;
+  const bool spent = counting_ && Spent(address, size);
   AddressRecord* record = nullptr;
   if (block_records_.MayHold(address)) {
     const auto found = records_.find(address);
@@ -76,7 +92,7 @@ void Engine::EnterBlock(uint64_t address, uint32_t size) {
     Leave(address, true);
     return;
   }
-  if (Interrupted()) {
+  if (spent || Interrupted()) {
     Leave(address, true);
     return;
   }
@@ -84,7 +100,7 @@ void Engine::EnterBlock(uint64_t address, uint32_t size) {
   if (!done.block_done && !(until_ && *until_ == address)) {
     if (blocks_left_) {
       if (*blocks_left_ == 0) {
-        reached_limit_ = true;
+        reached_block_limit_ = true;
         Leave(address, true);
         return;
       }
@@ -105,13 +121,24 @@ void Engine::EnterBlock(uint64_t address, uint32_t size) {
       if (!FinishArrival(true, done)) return;
     }
   }
-  if (record != nullptr) Arrive(*record, true);
+  if (record != nullptr) {
+    if (!Arrive(*record, true)) return;
+  } else {
+    resume_.valid = false;
+  }
+  if (counting_) CountBlock(address, size);
 }
 
 bool Engine::Arrive(AddressRecord& record, bool at_block) {
   const uint64_t address = record.address;
+  if (!at_block) counter_.WindBackTo(address);
   if (record.until) {
     reached_until_ = true;
+    Leave(address, at_block);
+    return false;
+  }
+  if (record.limit && counter_.SpentInstructions()) {
+    reached_instruction_limit_ = true;
     Leave(address, at_block);
     return false;
   }
@@ -134,7 +161,9 @@ bool Engine::Arrive(AddressRecord& record, bool at_block) {
     if (!go_on || failed_ || stop_requested_ || wanted_pc_) break;
   }
   if (done.fired > done.judged) done.judged = done.fired;
-  return FinishArrival(at_block, done);
+  if (!FinishArrival(at_block, done)) return false;
+  if (!at_block) counter_.WindForward();
+  return true;
 }
 
 // After the callbacks of one arrival: on, elsewhere, or out of the emulation.
@@ -276,6 +305,7 @@ bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, i
     engine->reached_until_ = true;
     return false;
   }
+  if (!fetch) engine->WindBackToAccess();
   if (engine->faults_.hooks.empty()) return false;
   Napi::Env env = engine->Env();
   const CallbackScope scope(env);
@@ -297,6 +327,8 @@ bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, i
     const uint64_t pc = *engine->wanted_pc_;
     engine->wanted_pc_.reset();
     engine->WriteRaw(engine->pc_, pc);
+  } else if (mapped && !fetch) {
+    engine->counter_.WindForward();
   }
   if (mapped && fetch) engine->orphans_ = true;
   // Without a hook on every block nothing else would look at the request. Unicorn leaves right after the access then.
@@ -307,6 +339,7 @@ bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, i
 void Engine::OnInterrupt(uc_engine*, uint32_t number, void* data) {
   auto* engine = static_cast<Engine*>(data);
   if (engine->failed_ || engine->leaving_) return;
+  engine->CountException(UC_ERR_EXCEPTION);
   Napi::Env env = engine->Env();
   const CallbackScope scope(env);
   const napi_value argument = Number(env, number);
@@ -331,12 +364,14 @@ void Engine::OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int64_t
   if (engine->failed_ || engine->leaving_) return;
   Napi::Env env = engine->Env();
   const CallbackScope scope(env);
+  engine->WindBackToAccess();
   const napi_value arguments[] = {BigInt(env, address), Number(env, size)};
   const size_t count = engine->reads_.hooks.size();
   for (size_t i = 0; i < count && !engine->failed_; ++i) {
     EventHook& hook = *engine->reads_.hooks[i];
     if (!hook.removed) engine->Call(hook.callback.Value(), 2, arguments, nullptr);
   }
+  engine->counter_.WindForward();
   if ((engine->failed_ || engine->stop_requested_) && engine->block_hook_ == 0) uc_emu_stop(engine->uc_);
 }
 
@@ -344,6 +379,7 @@ void Engine::OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int64_t
 void Engine::OnTranslated(uc_engine*, uc_tb* current, uc_tb*, void* data) {
   auto* engine = static_cast<Engine*>(data);
   engine->NoteCode(current->pc, current->size);
+  engine->Learn(*current);
   bool any = false;
   for (auto found = engine->records_.upper_bound(current->pc);
        found != engine->records_.end() && found->first - current->pc < current->size; ++found) {

@@ -22,14 +22,18 @@ Napi::Function Engine::Define(Napi::Env env) {
                          InstanceMethod<&Engine::AddFaultHook>("addFaultHook"),
                          InstanceMethod<&Engine::AddInterruptHook>("addInterruptHook"),
                          InstanceMethod<&Engine::AddReadHook>("addReadHook"),
+                         InstanceMethod<&Engine::AddInstructionHook>("addInstructionHook"),
                          InstanceMethod<&Engine::RemoveEventHook>("removeEventHook"),
                          InstanceMethod<&Engine::Slice>("slice"),
+                         InstanceMethod<&Engine::InstructionCount>("instructionCount"),
+                         InstanceMethod<&Engine::CycleCount>("cycleCount"),
+                         InstanceMethod<&Engine::ChargeCycles>("chargeCycles"),
                          InstanceMethod<&Engine::Save>("saveContext"),
                          InstanceMethod<&Engine::Restore>("restoreContext"),
                      });
 }
 
-// Arguments: architecture, modes, CPU model or undefined, three u64 words for the status of runs.
+// Arguments: architecture, modes, CPU model or undefined, five u64 words for the status of runs.
 Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
   Napi::Env env = info.Env();
   const std::string arch_name = ReadString(info[0], "architecture");
@@ -87,7 +91,7 @@ void Engine::Shut() {
   uc_ = nullptr;
   records_.clear();
   retired_.clear();
-  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_}) list->hooks.clear();
+  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_, &instructions_}) list->hooks.clear();
   shared_.clear();
 }
 

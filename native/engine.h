@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "counter.h"
 #include "errors.h"
 #include "hooks.h"
 #include "names.h"
@@ -49,10 +50,16 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value AddFaultHook(const Napi::CallbackInfo& info);
   Napi::Value AddInterruptHook(const Napi::CallbackInfo& info);
   Napi::Value AddReadHook(const Napi::CallbackInfo& info);
+  Napi::Value AddInstructionHook(const Napi::CallbackInfo& info);
   Napi::Value RemoveEventHook(const Napi::CallbackInfo& info);
 
   // run.cc
   Napi::Value Slice(const Napi::CallbackInfo& info);
+
+  // counting.cc
+  Napi::Value InstructionCount(const Napi::CallbackInfo& info);
+  Napi::Value CycleCount(const Napi::CallbackInfo& info);
+  Napi::Value ChargeCycles(const Napi::CallbackInfo& info);
 
   // context.cc
   Napi::Value Save(const Napi::CallbackInfo& info);
@@ -97,6 +104,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   // Sets the pc as Unicorn wants it: with the Thumb bit where the CPU is in that state.
   void SetProgramCounter(uint64_t address);
   uint64_t StartAddress(uint64_t address);
+  bool InThumbState();
 
   // memory.cc
   void DropRange(uint64_t address, uint64_t length);
@@ -114,7 +122,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   void UpgradeRecords();
   void SetUntil(Napi::Env env, uint64_t address);
   Napi::Value AddEvent(const Napi::CallbackInfo& info, EventList& list, int type, void* callback);
-  void SetCounter(bool on);
+  void SetInstructionHook(bool on);
   void SetBlockHook(bool on);
   void SweepHooks();
 
@@ -129,6 +137,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   static void OnPrime(uc_engine*, uint64_t address, uint32_t size, void* engine);
 
   void EnterBlock(uint64_t address, uint32_t size);
+  void TellOfInstruction(uint64_t address, uint32_t size);
   // False when the run leaves this place: the instruction at the address will not be executed now.
   bool Arrive(AddressRecord& record, bool at_block);
   bool Fire(AddressRecord& record, AddressHook& hook);
@@ -139,6 +148,24 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool FinishArrival(bool at_block, const Resume& done);
   uint8_t* RequestPointer(CopyRequest& request);
 
+  // counting.cc
+  void StartCounting(const Napi::Object& options);
+  // A block as it is translated.
+  void Learn(const uc_tb& block);
+  Block& LearnBlock(uint64_t address, uint32_t size, std::optional<uint16_t> instructions);
+  std::vector<uint8_t> ReadCode(uint64_t address, uint32_t size);
+  Block& Known(uint64_t address, uint32_t size);
+  // False when the run leaves before the block.
+  bool CountBlock(uint64_t address, uint32_t size);
+  bool Price(Block& block);
+  // Before a block: where the one before it was left, and whether the limits are reached.
+  bool Spent(uint64_t address, uint32_t size);
+  void PlaceLimit();
+  void DropLimit();
+  void CountException(uc_err code);
+  void WindBackToAccess();
+  void PublishCounts();
+
   // run.cc
   int Run(Napi::Env env, uint64_t start);
   uc_err Prime(uint64_t start);
@@ -148,7 +175,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   uc_mode mode_ = UC_MODE_LITTLE_ENDIAN;
   int pc_ = -1;
   std::unique_ptr<RegisterNames> registers_;
-  // u64 words shared with TypeScript: pc, instructions, error code.
+  // u64 words shared with TypeScript: pc, error code, instructions, how many more there may be, cycles (an f64).
   Napi::ObjectReference status_reference_;
   uint64_t* status_ = nullptr;
 
@@ -168,8 +195,9 @@ class Engine : public Napi::ObjectWrap<Engine> {
   EventList faults_;
   EventList interrupts_;
   EventList reads_;
+  EventList instructions_;
   uc_hook block_hook_ = 0;
-  uc_hook counter_hook_ = 0;
+  uc_hook instruction_hook_ = 0;
   uc_hook translation_hook_ = 0;
   bool primed_ = false;
   // Some translated code is not found by its physical address.
@@ -179,18 +207,26 @@ class Engine : public Napi::ObjectWrap<Engine> {
   // Pages (numbers) that hold code which may have been translated.
   std::set<uint64_t> code_pages_;
   std::optional<uint64_t> until_;
+  Counter counter_;
+  Napi::FunctionReference pricer_;
 
   // One run.
   bool running_ = false;
   bool in_emulation_ = false;
   Resume resume_;
-  uint64_t instructions_ = 0;
+  bool counting_ = false;
+  bool pricing_ = false;
+  // Inside a block: where the hook for the instruction limit is, and where it must be put.
+  std::optional<uint64_t> limit_at_;
+  std::optional<uint64_t> limit_wanted_;
   std::optional<uint64_t> blocks_left_;
   bool timed_ = false;
   // Every block is counted or told to a callback.
   bool watches_blocks_ = false;
   bool reached_until_ = false;
-  bool reached_limit_ = false;
+  bool reached_block_limit_ = false;
+  bool reached_instruction_limit_ = false;
+  bool reached_cycle_limit_ = false;
   bool leaving_ = false;
   bool settling_ = false;
   bool flush_wanted_ = false;

@@ -38,7 +38,7 @@ void Engine::UninstallRecord(AddressRecord& record) {
 
 void Engine::ReleaseRecordIfEmpty(uint64_t address) {
   const auto found = records_.find(address);
-  if (found == records_.end() || found->second->until) return;
+  if (found == records_.end() || found->second->until || found->second->limit) return;
   const auto& hooks = found->second->hooks;
   if (std::any_of(hooks.begin(), hooks.end(), [](const auto& hook) { return !hook->removed; })) return;
   UninstallRecord(*found->second);
@@ -57,7 +57,7 @@ void Engine::SweepHooks() {
     auto& hooks = record->hooks;
     hooks.erase(std::remove_if(hooks.begin(), hooks.end(), removed), hooks.end());
   }
-  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_}) {
+  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_, &instructions_}) {
     auto& hooks = list->hooks;
     hooks.erase(std::remove_if(hooks.begin(), hooks.end(), removed), hooks.end());
   }
@@ -113,13 +113,13 @@ void Engine::SetBlockHook(bool on) {
   flush_wanted_ = true;
 }
 
-void Engine::SetCounter(bool on) {
-  if (on == (counter_hook_ != 0)) return;
+void Engine::SetInstructionHook(bool on) {
+  if (on == (instruction_hook_ != 0)) return;
   if (on) {
-    uc_hook_add(uc_, &counter_hook_, UC_HOOK_CODE, reinterpret_cast<void*>(OnInstruction), this, 1, 0);
+    uc_hook_add(uc_, &instruction_hook_, UC_HOOK_CODE, reinterpret_cast<void*>(OnInstruction), this, 1, 0);
   } else {
-    uc_hook_del(uc_, counter_hook_);
-    counter_hook_ = 0;
+    uc_hook_del(uc_, instruction_hook_);
+    instruction_hook_ = 0;
     code_hook_lingers_ = true;
   }
   flush_wanted_ = true;
@@ -228,11 +228,17 @@ Napi::Value Engine::AddReadHook(const Napi::CallbackInfo& info) {
   return AddEvent(info, reads_, UC_HOOK_MEM_READ, reinterpret_cast<void*>(OnRead));
 }
 
+Napi::Value Engine::AddInstructionHook(const Napi::CallbackInfo& info) {
+  const Napi::Value id = AddEvent(info, instructions_, UC_HOOK_CODE, nullptr);
+  if (in_emulation_ && instruction_hook_ == 0) flush_wanted_ = true;
+  return id;
+}
+
 Napi::Value Engine::RemoveEventHook(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (uc_ == nullptr) return env.Undefined();
   const auto id = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
-  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_}) {
+  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_, &instructions_}) {
     bool any = false;
     for (const auto& hook : list->hooks) {
       if (hook->id == id) hook->removed = true;

@@ -44,8 +44,10 @@ struct AddressRecord {
   uint64_t address = 0;
   uc_hook handle = 0;
   bool in_block = false;
-  // The run ends here.
+  // The run ends here …
   bool until = false;
+  // … or here, once its instructions are spent.
+  bool limit = false;
   std::vector<std::unique_ptr<AddressHook>> hooks;
 };
 

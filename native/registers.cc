@@ -27,11 +27,12 @@ bool Engine::IsProgramCounter(int id) const {
 
 uint64_t Engine::ProgramCounter() { return ReadRaw(pc_); }
 
-uint64_t Engine::StartAddress(uint64_t address) {
+bool Engine::InThumbState() {
   constexpr uint64_t kThumb = 1 << 5;
-  if (arch_ != UC_ARCH_ARM) return address;
-  return address | ((ReadRaw(UC_ARM_REG_CPSR) & kThumb) != 0 ? 1 : 0);
+  return arch_ == UC_ARCH_ARM && (ReadRaw(UC_ARM_REG_CPSR) & kThumb) != 0;
 }
+
+uint64_t Engine::StartAddress(uint64_t address) { return address | (InThumbState() ? 1 : 0); }
 
 void Engine::SetProgramCounter(uint64_t address) { WriteRaw(pc_, StartAddress(address)); }
 

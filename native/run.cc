@@ -4,7 +4,7 @@
 namespace {
 
 // What a slice ended with; TypeScript has the same list.
-enum Outcome { kUntil, kStopped, kDue, kBlockLimit, kError, kHalted };
+enum Outcome { kUntil, kStopped, kDue, kBlockLimit, kInstructionLimit, kCycleLimit, kError, kHalted };
 
 }  // namespace
 
@@ -25,7 +25,7 @@ uc_err Engine::Prime(uint64_t start) {
   return code;
 }
 
-// Arguments: start, until, milliseconds (0: no end), block limit (-1: none), count instructions, first slice.
+// Arguments: start, until, milliseconds (0: no end), the run's options in its first slice.
 Napi::Value Engine::Slice(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Live(env);
@@ -33,11 +33,12 @@ Napi::Value Engine::Slice(const Napi::CallbackInfo& info) {
   const uint64_t start = ReadAddress(info[0], "start");
   const uint64_t until = ReadAddress(info[1], "until");
   const double milliseconds = info[2].As<Napi::Number>().DoubleValue();
-  if (info[5].As<Napi::Boolean>().Value()) {
-    const double limit = info[3].As<Napi::Number>().DoubleValue();
+  if (info[3].IsObject()) {
+    const Napi::Object options = info[3].As<Napi::Object>();
+    const Napi::Value limit = options.Get("blockLimit");
     blocks_left_.reset();
-    if (limit >= 0) blocks_left_ = static_cast<uint64_t>(limit);
-    instructions_ = 0;
+    if (limit.IsNumber()) blocks_left_ = static_cast<uint64_t>(limit.As<Napi::Number>().Int64Value());
+    StartCounting(options);
     stop_requested_ = false;
     // What has fired for this arrival fires again for a run that a person starts; what was judged is not judged again.
     resume_.fired = 0;
@@ -45,7 +46,6 @@ Napi::Value Engine::Slice(const Napi::CallbackInfo& info) {
   }
   VerifySharedMemory(env);
   SetUntil(env, until);
-  SetCounter(info[4].As<Napi::Boolean>().Value());
   due_.store(false);
   timed_ = milliseconds > 0;
   if (timed_) {
@@ -58,7 +58,7 @@ Napi::Value Engine::Slice(const Napi::CallbackInfo& info) {
   running_ = false;
   if (timed_) timer_->Disarm();
   status_[0] = ProgramCounter();
-  status_[1] = instructions_;
+  PublishCounts();
   if (failed_) {
     failed_ = false;
     const Napi::Value error = failure_.Value().Get("error");
@@ -78,18 +78,21 @@ int Engine::Run(Napi::Env env, uint64_t start) {
       SetProgramCounter(pc);
       return kStopped;
     }
+    PlaceLimit();
     UpgradeRecords();
-    const bool code_hooks = code_records_ != 0 || counter_hook_ != 0 || code_hook_lingers_;
+    SetInstructionHook(!instructions_.hooks.empty());
+    const bool code_hooks = code_records_ != 0 || instruction_hook_ != 0 || code_hook_lingers_;
     watches_blocks_ = blocks_left_ || !blocks_.hooks.empty();
     // The end of a slice is seen by a hook on every block. Stopping libunicorn from another thread is not exact: in
     // 2.0.1 a block may be left after any load or store, with the pc of its first instruction, which is executed again.
-    SetBlockHook(watches_blocks_ || timed_ || code_hooks);
+    SetBlockHook(watches_blocks_ || counting_ || timed_ || code_hooks);
     code_hooks_present_ = code_hooks;
     if (flush_wanted_) {
       flush_wanted_ = false;
       if (translated_) DropAll();
     }
-    reached_until_ = reached_limit_ = leaving_ = settling_ = false;
+    reached_until_ = reached_block_limit_ = reached_instruction_limit_ = reached_cycle_limit_ = false;
+    leaving_ = settling_ = false;
     wanted_pc_.reset();
     in_emulation_ = true;
     translated_ = true;
@@ -108,13 +111,16 @@ int Engine::Run(Napi::Env env, uint64_t start) {
       return kUntil;
     }
     if (code != UC_ERR_OK) {
-      status_[2] = static_cast<uint64_t>(code);
+      CountException(code);
+      status_[1] = static_cast<uint64_t>(code);
       return kError;
     }
     if (stop_requested_) return kStopped;
-    if (reached_limit_) return kBlockLimit;
+    if (reached_block_limit_) return kBlockLimit;
+    if (reached_instruction_limit_) return kInstructionLimit;
+    if (reached_cycle_limit_) return kCycleLimit;
     if (due_.load()) return kDue;
-    if (!flush_wanted_ && to_upgrade_.empty()) return kHalted;
+    if (!flush_wanted_ && to_upgrade_.empty() && !limit_wanted_) return kHalted;
     pc = ProgramCounter();
     entry = StartAddress(pc);
   }

@@ -60,6 +60,22 @@ export interface CopyHookSpec {
   readonly onVerdict: (code: number) => 'stop' | 'continue';
 }
 
+/** A piece of code that the emulator translated as one: entered at its start, left at its end or by an exception. */
+export interface CodeBlock {
+  readonly address: bigint;
+  /** Its bytes; empty where they cannot be read. */
+  readonly code: Uint8Array;
+  readonly instructions: number;
+  /** Thumb code (32-bit ARM only). */
+  readonly thumb: boolean;
+}
+
+/**
+ * Says how many cycles a block takes: 0 or more, finite. Asked once per block and engine, before the block first runs,
+ * and again when its bytes have changed, or when a run is given another pricer.
+ */
+export type BlockPricer = (block: CodeBlock) => number;
+
 export interface RunOptions {
   readonly start: bigint;
   /** The run ends before the instruction at this address. */
@@ -71,8 +87,20 @@ export interface RunOptions {
   readonly timeLimit?: number;
   /** Translation blocks entered; no limit when absent. */
   readonly blockLimit?: number;
-  /** Count guest instructions exactly (one per UC_HOOK_CODE firing); slows the guest 8 to 30 times. */
+  /**
+   * Count guest instructions, one per UC_HOOK_CODE firing: what is executed, or raises an exception. Counted by block;
+   * exact but after a memory fault (`RunResult.instructionsRange`).
+   */
   readonly countInstructions?: boolean;
+  /** The run ends when so many instructions have been executed, also in the middle of a block. Counts them too. */
+  readonly instructionLimit?: number;
+  /**
+   * Adds up the prices of the blocks entered. A block that is left before its end costs the part of its price that its
+   * executed instructions are of all. Counts instructions too.
+   */
+  readonly cycles?: BlockPricer;
+  /** With `cycles`: the run ends before the first block at which so many cycles have been reached. */
+  readonly cycleLimit?: number;
   /** Aborts between slices: `run` rejects with the signal's reason. `runSync` does not look at it. */
   readonly signal?: AbortSignal;
 }
@@ -84,12 +112,21 @@ export interface RunResult {
     | 'stopped'
     | 'time limit'
     | 'block limit'
+    | 'instruction limit'
+    | 'cycle limit'
     /** The emulator gave up, or the guest halted its CPU; `error` says why. */
     | 'error';
   /** Program counter after the run (stale after a memory fault: Unicorn's pc is then that of the block). */
   readonly pc: bigint;
-  /** Guest instructions executed, when counting was asked for. */
+  /** Guest instructions executed, when counting was asked for; with an `instructionsRange`, the least. */
   readonly instructions: number | null;
+  /**
+   * Set where the count is not exact. Loads and stores that fault do not tell which instruction of their block it was
+   * (the pc is stale); a fault that a callback mended leaves no doubt.
+   */
+  readonly instructionsRange: { readonly least: number; readonly most: number } | null;
+  /** Cycles, when `cycles` was given: the prices of what was executed, and what was charged. */
+  readonly cycles: number | null;
   /**
    * Unicorn's error: the name of its constant without the prefix (`INSN_INVALID`, `READ_UNMAPPED`), and its text;
    * `HALTED` when the guest halted.
@@ -139,6 +176,8 @@ export interface Engine {
   hookMemoryFault(callback: MemoryFaultHandler): Hook;
   /** Fires at every load from memory that is mapped; slow, for looking at short pieces of code. `size` in bytes. */
   hookMemoryRead(callback: (address: bigint, size: number) => void): Hook;
+  /** Fires before every instruction; slow, for looking at short pieces of code. `size` in bytes. */
+  hookInstruction(callback: (address: bigint, size: number) => void): Hook;
   /** Interrupts and exceptions, by the emulator's number. */
   hookInterrupt(callback: (number: number) => void): Hook;
   hookCopy(spec: CopyHookSpec): Hook;
@@ -152,6 +191,17 @@ export interface Engine {
    * callback was called for. In a memory fault callback of a `runSync` without limits the pc is stale afterwards.
    */
   stop(): void;
+
+  /**
+   * Guest instructions executed by the run that is under way (else the last one); null when it does not count. In a
+   * callback: before the instruction that it is called for, that is before the block for `hookBlock`, and after the
+   * instruction that raised an exception for `hookInterrupt`. In callbacks for memory the least that it can be.
+   */
+  readonly instructionCount: number | null;
+  /** The same for cycles; null when the run has no pricer. */
+  readonly cycleCount: number | null;
+  /** Adds to the cycles of the run; nothing happens when it does not count them. A finite number of 0 or more. */
+  chargeCycles(cycles: number): void;
 
   saveContext(): SavedContext;
   restoreContext(context: SavedContext): void;

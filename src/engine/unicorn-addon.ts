@@ -5,6 +5,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ErrorKind, UsercopyError } from '../errors.js';
 
+export interface NativeRunOptions {
+  readonly blockLimit: number | undefined;
+  readonly countInstructions: boolean | undefined;
+  readonly instructionLimit: number | undefined;
+  readonly cycleLimit: number | undefined;
+  /** Another function than before: every block is priced anew. */
+  readonly cycles: ((address: bigint, code: Uint8Array, instructions: number, thumb: boolean) => number) | undefined;
+}
+
 export interface NativeEngine {
   close(): void;
   stop(): void;
@@ -35,15 +44,12 @@ export interface NativeEngine {
   addInterruptHook(callback: (number: number) => void): number;
   addReadHook(callback: (address: bigint, size: number) => void): number;
   removeEventHook(id: number): void;
-  /** Milliseconds 0: no end; block limit -1: none. Answers an index into `outcomes`. */
-  slice(
-    start: bigint,
-    until: bigint,
-    milliseconds: number,
-    blockLimit: number,
-    countInstructions: boolean,
-    first: boolean,
-  ): number;
+  addInstructionHook(callback: (address: bigint, size: number) => void): number;
+  /** Milliseconds 0: no end; options in the first slice of a run. Answers an index into `outcomes`. */
+  slice(start: bigint, until: bigint, milliseconds: number, options: NativeRunOptions | null): number;
+  instructionCount(): number | null;
+  cycleCount(): number | null;
+  chargeCycles(cycles: number): void;
   saveContext(): Uint8Array;
   restoreContext(bytes: Uint8Array): void;
 }

@@ -1,6 +1,7 @@
 /** `Engine` over libunicorn, through the addon in `native/`. */
 import { badInput, UsercopyError } from '../errors.js';
 import type {
+  BlockPricer,
   CopyHookSpec,
   Engine,
   EngineSpec,
@@ -10,14 +11,26 @@ import type {
   RunResult,
   SavedContext,
 } from './engine.js';
-import { loadAddon, type NativeAddon, type NativeEngine } from './unicorn-addon.js';
+import { loadAddon, type NativeAddon, type NativeEngine, type NativeRunOptions } from './unicorn-addon.js';
 
 /** Host time between two looks at the event loop, milliseconds. */
 const sliceMilliseconds = 50;
 
 /** What `NativeEngine.slice` answers, by index. `due`: the slice is over. */
-const outcomes = ['until', 'stopped', 'due', 'block limit', 'error', 'halted'] as const;
+const outcomes = [
+  'until',
+  'stopped',
+  'due',
+  'block limit',
+  'instruction limit',
+  'cycle limit',
+  'error',
+  'halted',
+] as const;
 type Outcome = (typeof outcomes)[number];
+
+/** What the addon writes after each slice, as u64: `cycles` are the bits of a double. */
+const status = { pc: 0, error: 1, instructions: 2, slack: 3, cycles: 4 } as const;
 
 const faultKinds = ['read', 'write', 'fetch'] as const;
 
@@ -49,8 +62,9 @@ class UnicornNative implements Engine {
   readonly capabilities = { sharedMemory: true, directCheck: true };
   readonly #addon: NativeAddon;
   readonly #native: NativeEngine;
-  /** Written by the addon after each slice: pc, instructions, error code. */
-  readonly #status = new BigUint64Array(3);
+  readonly #status = new BigUint64Array(Object.keys(status).length);
+  readonly #statusAsDoubles = new Float64Array(this.#status.buffer);
+  #pricer: { readonly from: BlockPricer; readonly native: NonNullable<NativeRunOptions['cycles']> } | null = null;
   /** A run that has not ended, whether a slice of it is under way or the event loop has its turn. */
   #running = false;
   #stopped = false;
@@ -139,6 +153,10 @@ class UnicornNative implements Engine {
     return this.#eventHook(this.#native.addReadHook(callback));
   }
 
+  hookInstruction(callback: (address: bigint, size: number) => void): Hook {
+    return this.#eventHook(this.#native.addInstructionHook(callback));
+  }
+
   #eventHook(id: number): Hook {
     return { remove: () => this.#native.removeEventHook(id) };
   }
@@ -153,7 +171,7 @@ class UnicornNative implements Engine {
         options,
         options.start,
         Math.min(sliceMilliseconds, options.timeLimit ?? Infinity),
-        true,
+        this.#nativeOptions(options),
       );
       while (outcome === 'due' && performance.now() < end) {
         await new Promise((resolve) => setImmediate(resolve));
@@ -164,7 +182,7 @@ class UnicornNative implements Engine {
           break;
         }
         const left = Math.max(end - performance.now(), 0.01);
-        outcome = this.#slice(options, this.#status[0]!, Math.min(sliceMilliseconds, left), false);
+        outcome = this.#slice(options, this.#status[status.pc]!, Math.min(sliceMilliseconds, left), null);
       }
       return this.#result(outcome, options);
     } finally {
@@ -175,41 +193,89 @@ class UnicornNative implements Engine {
   runSync(options: RunOptions): RunResult {
     this.#begin(options);
     try {
-      return this.#result(this.#slice(options, options.start, options.timeLimit ?? 0, true), options);
+      const outcome = this.#slice(options, options.start, options.timeLimit ?? 0, this.#nativeOptions(options));
+      return this.#result(outcome, options);
     } finally {
       this.#running = false;
     }
   }
 
-  #begin({ timeLimit, blockLimit }: RunOptions): void {
+  #begin({ timeLimit, blockLimit, instructionLimit, cycleLimit, cycles }: RunOptions): void {
     if (this.#running) {
       throw new UsercopyError('engine', 'run: this emulator is running already; wait for that run, or stop() it first');
     }
     if (timeLimit !== undefined && !(timeLimit > 0))
       throw badInput('timeLimit', 'milliseconds above 0', `${timeLimit}`);
-    if (blockLimit !== undefined && !(Number.isSafeInteger(blockLimit) && blockLimit >= 0)) {
-      throw badInput('blockLimit', 'an integer of 0 or more', `${blockLimit}`);
+    for (const [name, limit] of Object.entries({ blockLimit, instructionLimit })) {
+      if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 0)) {
+        throw badInput(name, 'an integer of 0 or more', `${limit}`);
+      }
+    }
+    if (cycleLimit !== undefined && !(cycleLimit >= 0)) throw badInput('cycleLimit', '0 or more', `${cycleLimit}`);
+    if (cycleLimit !== undefined && cycles === undefined) {
+      throw badInput('cycleLimit', 'cycles beside it, which says what a block costs', 'none');
     }
     this.#running = true;
     this.#stopped = false;
   }
 
-  #slice(options: RunOptions, start: bigint, milliseconds: number, first: boolean): Outcome {
-    const { until, blockLimit = -1, countInstructions = false } = options;
-    return outcomes[this.#native.slice(start, until, milliseconds, blockLimit, countInstructions, first)]!;
+  #nativeOptions({
+    blockLimit,
+    countInstructions,
+    instructionLimit,
+    cycles,
+    cycleLimit,
+  }: RunOptions): NativeRunOptions {
+    if (cycles && this.#pricer?.from !== cycles) {
+      this.#pricer = {
+        from: cycles,
+        native: (address, code, instructions, thumb) => cycles({ address, code, instructions, thumb }),
+      };
+    }
+    return {
+      blockLimit,
+      countInstructions,
+      instructionLimit,
+      cycleLimit,
+      cycles: cycles && this.#pricer ? this.#pricer.native : undefined,
+    };
+  }
+
+  #slice(options: RunOptions, start: bigint, milliseconds: number, first: NativeRunOptions | null): Outcome {
+    return outcomes[this.#native.slice(start, options.until, milliseconds, first)]!;
   }
 
   #result(outcome: Outcome, options: RunOptions): RunResult {
-    const [pc, instructions, code] = this.#status as unknown as [bigint, bigint, bigint];
-    const counted = options.countInstructions ? Number(instructions) : null;
-    if (outcome === 'error') {
-      return { reason: 'error', pc, instructions: counted, error: this.#addon.errorText(Number(code)) };
-    }
-    if (outcome === 'halted') {
-      const error = { code: 'HALTED', text: 'The guest executed an instruction that halts the CPU' };
-      return { reason: 'error', pc, instructions: counted, error };
-    }
-    return { reason: outcome === 'due' ? 'time limit' : outcome, pc, instructions: counted, error: null };
+    const cycles = options.cycles ? this.#statusAsDoubles[status.cycles]! : null;
+    const counts = options.countInstructions || options.instructionLimit !== undefined || cycles !== null;
+    const least = Number(this.#status[status.instructions]);
+    const slack = Number(this.#status[status.slack]);
+    return {
+      reason: outcome === 'halted' ? 'error' : outcome === 'due' ? 'time limit' : outcome,
+      pc: this.#status[status.pc]!,
+      instructions: counts ? least : null,
+      instructionsRange: counts && slack > 0 ? { least, most: least + slack } : null,
+      cycles,
+      error:
+        outcome === 'error'
+          ? this.#addon.errorText(Number(this.#status[status.error]))
+          : outcome === 'halted'
+            ? { code: 'HALTED', text: 'The guest executed an instruction that halts the CPU' }
+            : null,
+    };
+  }
+
+  get instructionCount(): number | null {
+    return this.#native.instructionCount();
+  }
+
+  get cycleCount(): number | null {
+    return this.#native.cycleCount();
+  }
+
+  chargeCycles(cycles: number): void {
+    if (!(Number.isFinite(cycles) && cycles >= 0)) throw badInput('cycles', 'a number of 0 or more', `${cycles}`);
+    this.#native.chargeCycles(cycles);
   }
 
   stop(): void {

@@ -377,6 +377,8 @@ export class Guest {
         return { kind: 'stopped', pc, instructions };
       case 'time limit':
       case 'block limit':
+      case 'instruction limit':
+      case 'cycle limit':
         throw this.#error(described, `did not return within ${timeLimit} ms; it was at ${this.#describe(pc)}`);
       case 'error': {
         const { bug } = this.variant;

@@ -2,8 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { loadAddon } from '../../src/engine/unicorn-addon.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
 import { engineContract } from './contract.js';
+import { countingContract } from './counting.js';
 
 engineContract('unicorn-native', openUnicorn);
+countingContract('unicorn-native', openUnicorn);
 
 describe('loading the addon', () => {
   test('tells the version of libunicorn', () => {

@@ -1,0 +1,178 @@
+#include "counter.h"
+
+#include <algorithm>
+
+namespace {
+
+constexpr int kFirstBits = 12;
+
+uint64_t Hash(const std::vector<uint8_t>& bytes) {
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (const uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001b3u;
+  return hash;
+}
+
+// The index of the instruction that begins at an address; nothing when none does, or that is not known.
+std::optional<uint32_t> IndexAt(const Block& block, uint64_t address) {
+  const auto& lengths = block.detail->lengths;
+  if (address == block.address) return 0;
+  uint64_t at = block.address;
+  for (uint32_t i = 0; i < lengths.size(); ++i) {
+    if (at == address) return i;
+    at += lengths[i];
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Counter::Counter() : blocks_(size_t{1} << kFirstBits), shift_(64 - kFirstBits) {}
+
+Block* Counter::Find(uint64_t address, uint32_t size) {
+  const size_t mask = blocks_.size() - 1;
+  for (size_t slot = Slot(address);; slot = (slot + 1) & mask) {
+    Block& block = blocks_[slot];
+    if (block.size == 0) return nullptr;
+    if (block.address == address && block.size == size) return &block;
+  }
+}
+
+Block& Counter::Insert(uint64_t address, uint32_t size) {
+  if (2 * (used_ + 1) > blocks_.size()) Grow();
+  ++used_;
+  const size_t mask = blocks_.size() - 1;
+  size_t slot = Slot(address);
+  while (blocks_[slot].size != 0) slot = (slot + 1) & mask;
+  Block& block = blocks_[slot];
+  block.address = address;
+  block.size = size;
+  block.special = kUnpriced;
+  block.detail = std::make_unique<Block::Detail>();
+  return block;
+}
+
+void Counter::Grow() {
+  std::vector<Block> old(2 * blocks_.size());
+  old.swap(blocks_);
+  --shift_;
+  const size_t mask = blocks_.size() - 1;
+  const Block* const current = current_;
+  const Block* const wound = wound_block_;
+  for (Block& block : old) {
+    if (block.size == 0) continue;
+    size_t slot = Slot(block.address);
+    while (blocks_[slot].size != 0) slot = (slot + 1) & mask;
+    blocks_[slot] = std::move(block);
+    if (&block == current) current_ = &blocks_[slot];
+    if (&block == wound) wound_block_ = &blocks_[slot];
+  }
+}
+
+Block& Counter::Learn(uint64_t address, uint32_t size, std::optional<uint16_t> instructions, CodeKind kind,
+                      bool big_endian, const std::vector<uint8_t>& code) {
+  const bool thumb = kind == CodeKind::kThumb;
+  const uint64_t hash = Hash(code);
+  Block* found = Find(address, size);
+  Block& block = found != nullptr ? *found : Insert(address, size);
+  Block::Detail& detail = *block.detail;
+  if (found != nullptr && detail.code_hash != hash) {
+    block.special = kUnpriced;
+  } else if (found != nullptr && detail.thumb != thumb) {
+    block.special |= kTwofold | kUnpriced;
+  }
+  detail.code_hash = hash;
+  detail.thumb = thumb;
+  if (kind == CodeKind::kFixed4) {
+    detail.lengths.assign(size / 4, 4);
+  } else {
+    detail.lengths = SplitInstructions(kind, big_endian, code.data(), code.size());
+  }
+  block.instructions = instructions.value_or(static_cast<uint16_t>(detail.lengths.size()));
+  if (detail.lengths.size() != block.instructions) detail.lengths.clear();
+  if (kind >= CodeKind::kX86_16 && block.instructions == 1) block.special |= kSingle;
+  return block;
+}
+
+void Counter::Start(uint64_t instruction_limit, double cycle_limit, bool priced) {
+  instructions_ = 0;
+  cycles_ = 0;
+  slack_ = 0;
+  instruction_limit_ = instruction_limit;
+  cycle_limit_ = cycle_limit;
+  heeded_ = static_cast<uint16_t>(kSingle | kTwofold | (priced ? kUnpriced : 0));
+  current_ = wound_block_ = nullptr;
+}
+
+void Counter::ForgetPrices() {
+  for (Block& block : blocks_) {
+    if (block.size != 0) block.special |= kUnpriced;
+  }
+}
+
+void Counter::EnterWhole(Block& block) {
+  instructions_ += block.instructions;
+  cycles_ += block.price;
+  current_ = &block;
+  passed_ = block.address;
+}
+
+std::optional<uint64_t> Counter::LimitInside(const Block& block) const {
+  const auto& lengths = block.detail->lengths;
+  const uint64_t room = instruction_limit_ - instructions_;
+  if (room >= lengths.size()) return std::nullopt;
+  uint64_t address = block.address;
+  for (uint64_t i = 0; i < room; ++i) address += lengths[i];
+  return address;
+}
+
+void Counter::KeepFirst(uint32_t executed) {
+  const uint32_t all = current_->instructions;
+  const uint32_t kept = std::min(executed, all);
+  wound_instructions_ = all - kept;
+  wound_cycles_ = current_->price * wound_instructions_ / all;
+  wound_slack_ = 0;
+  instructions_ -= wound_instructions_;
+  cycles_ -= wound_cycles_;
+  wound_block_ = current_;
+  current_ = nullptr;
+}
+
+void Counter::KeepBetween(uint32_t least, uint32_t most) {
+  KeepFirst(least);
+  wound_slack_ = std::min(most - least, wound_instructions_);
+  slack_ += wound_slack_;
+}
+
+void Counter::WindBackTo(uint64_t address) {
+  if (current_ == nullptr) return;
+  passed_ = address;
+  if (const auto index = IndexAt(*current_, address)) {
+    KeepFirst(*index);
+  } else {
+    KeepBetween(0, current_->instructions);
+  }
+}
+
+void Counter::WindBackToAccess(uint64_t end) {
+  if (current_ == nullptr) return;
+  const uint32_t first = IndexAt(*current_, passed_).value_or(0);
+  KeepBetween(first + 1, IndexAt(*current_, end).value_or(current_->instructions));
+}
+
+void Counter::WindForward() {
+  if (wound_block_ == nullptr) return;
+  instructions_ += wound_instructions_;
+  cycles_ += wound_cycles_;
+  slack_ -= wound_slack_;
+  current_ = wound_block_;
+  wound_block_ = nullptr;
+}
+
+void Counter::EndAfter(uint64_t address) {
+  if (current_ == nullptr || address - current_->address >= current_->size) return;
+  if (const auto index = IndexAt(*current_, address)) {
+    KeepFirst(*index + 1);
+  } else {
+    KeepBetween(1, current_->instructions);
+  }
+}

@@ -1,0 +1,121 @@
+// Counts guest instructions, and adds up estimated cycles, one translated block at a time.
+//
+// One instruction is one firing of a UC_HOOK_CODE on it. A block is counted whole when it is entered: libunicorn says
+// how many instructions it holds when it translates it. Where a block is left before its end, or a callback looks at the
+// count in the middle of one, the count is wound back to that instruction; a data fault does not say which instruction
+// it was, and leaves a range.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "instruction_lengths.h"
+
+struct Block {
+  uint64_t address = 0;
+  uint32_t size = 0;  // in bytes; 0: an empty slot
+  uint16_t instructions = 0;
+  // Why entering it takes more than two additions (Counter::Why).
+  uint16_t special = 0;
+  double price = 0;
+  struct Detail {
+    uint64_t code_hash = 0;
+    bool thumb = false;
+    // Of each instruction; empty when the code could not be read or does not split into as many as were translated.
+    std::vector<uint8_t> lengths;
+  };
+  std::unique_ptr<Detail> detail;
+};
+
+class Counter {
+ public:
+  enum Why : uint16_t {
+    kUnpriced = 1,
+    // A block of one instruction: the block before it may have been left there, because it wrote into itself (x86).
+    kSingle = 2,
+    // The same bytes have run as ARM and as Thumb code.
+    kTwofold = 4,
+  };
+
+  Counter();
+
+  // A block as it is translated, or (without `instructions`) as its bytes say. `code` is empty when it cannot be read.
+  Block& Learn(uint64_t address, uint32_t size, std::optional<uint16_t> instructions, CodeKind kind, bool big_endian,
+               const std::vector<uint8_t>& code);
+  Block* Find(uint64_t address, uint32_t size);
+
+  void Start(uint64_t instruction_limit, double cycle_limit, bool priced);
+  // Prices of blocks are another pricer's.
+  void ForgetPrices();
+
+  // The quick way. False, and nothing is counted, where more must be looked at: a new block, a limit.
+  bool Enter(uint64_t address, uint32_t size) {
+    Block* block = &blocks_[Slot(address)];
+    if (block->address != address || block->size != size) {
+      block = Find(address, size);
+      if (block == nullptr) return false;
+    }
+    const uint64_t after = instructions_ + block->instructions;
+    if ((block->special & heeded_) != 0 || after > instruction_limit_ || cycles_ >= cycle_limit_) return false;
+    instructions_ = after;
+    cycles_ += block->price;
+    current_ = block;
+    passed_ = address;
+    return true;
+  }
+  void EnterWhole(Block& block);
+  bool SpentInstructions() const { return instructions_ >= instruction_limit_; }
+  bool SpentCycles() const { return cycles_ >= cycle_limit_; }
+  bool Exceeds(const Block& block) const { return instructions_ + block.instructions > instruction_limit_; }
+  // Where the limit would be reached inside a block that is about to be entered; nothing when that is not known.
+  std::optional<uint64_t> LimitInside(const Block& block) const;
+
+  // For callbacks in the middle of the block that was entered last: back to before the instruction at `address`, or into
+  // an instruction that accesses memory, one of those from where it was wound to last up to `end`; and forward again when
+  // the block goes on.
+  void WindBackTo(uint64_t address);
+  void WindBackToAccess(uint64_t end);
+  void WindForward();
+  // The instruction at `address` was the last one executed of the block that was entered last, if it is one of it.
+  void EndAfter(uint64_t address);
+
+  void Charge(double cycles) { cycles_ += cycles; }
+  uint64_t instructions() const { return instructions_; }
+  // As many more may have been executed.
+  uint64_t slack() const { return slack_; }
+  double cycles() const { return cycles_; }
+  const Block* current() const { return current_; }
+  // Where the block that was entered last was wound back to last.
+  uint64_t passed() const { return passed_; }
+
+ private:
+  size_t Slot(uint64_t address) const { return (address * 0x9e3779b97f4a7c15u) >> shift_; }
+  void Grow();
+  Block& Insert(uint64_t address, uint32_t size);
+  // Takes off what comes after the first `executed` instructions of the current block, which ends there.
+  void KeepFirst(uint32_t executed);
+  // The same where it ended after `least` to `most` instructions.
+  void KeepBetween(uint32_t least, uint32_t most);
+
+  // Open addressing, linear probing; the size is a power of two. Nothing is ever taken out.
+  std::vector<Block> blocks_;
+  size_t used_ = 0;
+  int shift_ = 0;
+
+  uint64_t instructions_ = 0;
+  double cycles_ = 0;
+  uint64_t slack_ = 0;
+  uint64_t instruction_limit_ = std::numeric_limits<uint64_t>::max();
+  double cycle_limit_ = std::numeric_limits<double>::infinity();
+  uint16_t heeded_ = kSingle | kTwofold;
+  Block* current_ = nullptr;
+  // What WindForward() gives back.
+  Block* wound_block_ = nullptr;
+  uint32_t wound_instructions_ = 0;
+  double wound_cycles_ = 0;
+  uint32_t wound_slack_ = 0;
+  uint64_t passed_ = 0;
+};

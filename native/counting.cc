@@ -1,0 +1,168 @@
+// The engine's side of the counter: learning blocks, pricing them, limits. Nothing that runs in a callback of libunicorn
+// throws.
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine.h"
+
+void Engine::StartCounting(const Napi::Object& options) {
+  const auto limit = [&](const char* name, double none) {
+    const Napi::Value value = options.Get(name);
+    return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : none;
+  };
+  const Napi::Value pricer = options.Get("cycles");
+  pricing_ = pricer.IsFunction();
+  const double instructions = limit("instructionLimit", -1);
+  counting_ = pricing_ || instructions >= 0 || options.Get("countInstructions").ToBoolean().Value();
+  counter_.Start(instructions < 0 ? UINT64_MAX : static_cast<uint64_t>(instructions),
+                 limit("cycleLimit", std::numeric_limits<double>::infinity()), pricing_);
+  if (pricing_ && (pricer_.IsEmpty() || !pricer_.Value().StrictEquals(pricer))) {
+    pricer_ = Napi::Persistent(pricer.As<Napi::Function>());
+    counter_.ForgetPrices();
+  }
+  limit_wanted_.reset();
+  DropLimit();
+}
+
+void Engine::Learn(const uc_tb& block) { LearnBlock(block.pc, block.size, block.icount); }
+
+Block& Engine::LearnBlock(uint64_t address, uint32_t size, std::optional<uint16_t> instructions) {
+  std::vector<uint8_t> code = ReadCode(address, size);
+  return counter_.Learn(address, size, instructions, CodeKindOf(arch_, mode_, InThumbState()),
+                        (mode_ & UC_MODE_BIG_ENDIAN) != 0, code);
+}
+
+// Empty where it cannot be read: with paging on, libunicorn takes the address for a physical one.
+std::vector<uint8_t> Engine::ReadCode(uint64_t address, uint32_t size) {
+  std::vector<uint8_t> code(size);
+  if (uc_mem_read(uc_, address, code.data(), size) != UC_ERR_OK) code.clear();
+  return code;
+}
+
+Block& Engine::Known(uint64_t address, uint32_t size) {
+  Block* block = counter_.Find(address, size);
+  const bool known = block != nullptr &&
+                     ((block->special & Counter::kTwofold) == 0 || block->detail->thumb == InThumbState());
+  return known ? *block : LearnBlock(address, size, std::nullopt);
+}
+
+bool Engine::Spent(uint64_t address, uint32_t size) {
+  const Block& block = Known(address, size);
+  if ((block.special & Counter::kSingle) != 0) counter_.EndAfter(address);
+  reached_instruction_limit_ = counter_.SpentInstructions();
+  reached_cycle_limit_ = !reached_instruction_limit_ && counter_.SpentCycles();
+  return reached_instruction_limit_ || reached_cycle_limit_;
+}
+
+bool Engine::CountBlock(uint64_t address, uint32_t size) {
+  if (Spent(address, size)) {
+    Leave(address, true);
+    return false;
+  }
+  Block& block = Known(address, size);
+  if (pricing_ && (block.special & Counter::kUnpriced) != 0 && !Price(block)) {
+    Leave(address, true);
+    return false;
+  }
+  if (counter_.Exceeds(block)) {
+    const std::optional<uint64_t> inside = counter_.LimitInside(block);
+    if (!inside || limit_at_ != inside) {
+      limit_wanted_ = inside;
+      reached_instruction_limit_ = !inside;
+      // All hooks for this arrival have fired.
+      resume_ = Resume{true, address, true, next_hook_ - 1, next_hook_ - 1};
+      Leave(address, true);
+      return false;
+    }
+  }
+  counter_.EnterWhole(block);
+  return true;
+}
+
+bool Engine::Price(Block& block) {
+  Napi::Env env = Env();
+  const Napi::HandleScope scope(env);
+  const std::vector<uint8_t> code = ReadCode(block.address, block.size);
+  void* bytes = nullptr;
+  napi_value buffer = nullptr;
+  napi_value arguments[4];
+  napi_create_bigint_uint64(env, block.address, &arguments[0]);
+  napi_create_arraybuffer(env, code.size(), &bytes, &buffer);
+  if (!code.empty()) std::memcpy(bytes, code.data(), code.size());
+  napi_create_typedarray(env, napi_uint8_array, code.size(), buffer, 0, &arguments[1]);
+  napi_create_uint32(env, block.instructions, &arguments[2]);
+  napi_get_boolean(env, block.detail->thumb, &arguments[3]);
+  napi_value answer = nullptr;
+  if (!Call(pricer_.Value(), 4, arguments, &answer)) return false;
+  double price = -1;
+  if (napi_get_value_double(env, answer, &price) != napi_ok || !std::isfinite(price) || price < 0) {
+    Fail(MakeError(env, ErrorKind::BadInput,
+                   "cycles: expected the price of the block at " + Hex(block.address) + " as a number of 0 or more")
+             .Value());
+    return false;
+  }
+  block.price = price;
+  block.special &= static_cast<uint16_t>(~Counter::kUnpriced);
+  return true;
+}
+
+// Between two emulations: the instruction at which the limit will be reached gets a hook.
+void Engine::PlaceLimit() {
+  if (!limit_wanted_) return;
+  DropLimit();
+  const uint64_t address = *limit_wanted_;
+  limit_wanted_.reset();
+  RecordAt(Env(), address).limit = true;
+  limit_at_ = address;
+  to_upgrade_.push_back(address);
+}
+
+void Engine::DropLimit() {
+  if (!limit_at_) return;
+  const uint64_t old = *limit_at_;
+  limit_at_.reset();
+  const auto found = records_.find(old);
+  if (found == records_.end()) return;
+  found->second->limit = false;
+  ReleaseRecordIfEmpty(old);
+}
+
+void Engine::WindBackToAccess() {
+  const Block* block = counter_.current();
+  if (block == nullptr) return;
+  // Instructions with a hook on them that has not fired in this block have not been reached.
+  auto next = records_.upper_bound(counter_.passed());
+  while (next != records_.end() && next->second->in_block) ++next;
+  counter_.WindBackToAccess(next == records_.end() ? block->address + block->size : next->first);
+}
+
+// The guest raised an exception, or the emulator gave up at an instruction, with the pc right.
+void Engine::CountException(uc_err code) {
+  if (!counting_ || (code != UC_ERR_EXCEPTION && code != UC_ERR_INSN_INVALID)) return;
+  // 2.0.1 adds 4 to the pc of a PowerPC before it tells of an exception.
+  const uint64_t behind = arch_ == UC_ARCH_PPC && code == UC_ERR_EXCEPTION ? 4 : 0;
+  counter_.EndAfter(ProgramCounter() - behind);
+}
+
+void Engine::PublishCounts() {
+  status_[2] = counter_.instructions();
+  status_[3] = counter_.slack();
+  const double cycles = counter_.cycles();
+  std::memcpy(&status_[4], &cycles, sizeof cycles);
+}
+
+Napi::Value Engine::InstructionCount(const Napi::CallbackInfo& info) {
+  if (!counting_) return info.Env().Null();
+  return Napi::Number::New(info.Env(), static_cast<double>(counter_.instructions()));
+}
+
+Napi::Value Engine::CycleCount(const Napi::CallbackInfo& info) {
+  if (!pricing_) return info.Env().Null();
+  return Napi::Number::New(info.Env(), counter_.cycles());
+}
+
+Napi::Value Engine::ChargeCycles(const Napi::CallbackInfo& info) {
+  if (pricing_) counter_.Charge(info[0].As<Napi::Number>().DoubleValue());
+  return info.Env().Undefined();
+}

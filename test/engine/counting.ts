@@ -1,0 +1,286 @@
+/**
+ * The part of the engine's contract that is about counts. The judge is one firing of a hook on every instruction, in an
+ * emulator of its own; prices and limits are worked out by hand.
+ */
+import { afterEach, describe, expect, test } from 'vitest';
+import type { CodeBlock, Engine, EngineSpec, RunOptions, RunResult } from '../../src/engine/engine.js';
+import { type Machine, machines, type Program, x86_64 } from './machines.js';
+
+const code = 0x10_0000n;
+const data = 0x20_0000n;
+
+export function countingContract(name: string, open: (spec: EngineSpec) => Engine): void {
+  const engines: Engine[] = [];
+  afterEach(() => {
+    for (const engine of engines.splice(0)) engine.close();
+  });
+
+  const prepare = (machine: Machine, bytes: Uint8Array, registers: Readonly<Record<string, bigint>> = {}): Engine => {
+    const engine = open(machine.spec);
+    engines.push(engine);
+    engine.map(code, 0x4000n, 'rwx');
+    engine.map(data, 0x4000n, 'rw');
+    engine.write(code, bytes);
+    engine.writeRegisters({ [machine.variant === 'x86_64' ? 'rsp' : 'sp']: data + 0x3000n, ...registers });
+    return engine;
+  };
+  const place = (program: Program, label: string): bigint => code + BigInt(program.at[label]!);
+  /** Its bytes before a place. */
+  const bytesBefore = (program: Program, label: string): Uint8Array => program.bytes.subarray(0, program.at[label]);
+  const toEnd = (program: Program): RunOptions => ({ start: code, until: place(program, 'end') });
+
+  /** Firings of a hook on every instruction, where another emulator runs the same. */
+  const firings = (engine: Engine, options: RunOptions): number => {
+    let count = 0;
+    engine.hookInstruction(() => {
+      count += 1;
+    });
+    engine.runSync(options);
+    return count;
+  };
+
+  describe.each(machines.map((machine) => [machine.variant, machine] as const))(`${name}: %s`, (_, machine) => {
+    const { countdown, caller, straight, counter, sum, pointer } = machine;
+
+    test('a run ends after exactly as many instructions as its limit says, and can go on', () => {
+      const engine = prepare(machine, caller.bytes);
+      for (let limit = 0; limit <= 16; limit += 1) {
+        engine.writeRegisters({ [counter]: 3n, [sum]: 0n });
+        const first = engine.runSync({ ...toEnd(caller), instructionLimit: limit });
+        expect(first).toMatchObject({
+          reason: limit < 15 ? 'instruction limit' : 'until',
+          instructions: Math.min(limit, 15),
+          instructionsRange: null,
+        });
+        const rest = engine.runSync({ ...toEnd(caller), start: first.pc, countInstructions: true });
+        expect(rest).toMatchObject({ reason: 'until', instructions: 15 - Math.min(limit, 15) });
+        expect(engine.readRegister(sum)).toBe(3n);
+      }
+    });
+
+    test('the limit also ends straight code, at any of its instructions', () => {
+      const engine = prepare(machine, straight.bytes);
+      const size = (place(straight, 'third') - code) / 2n;
+      for (const limit of [3, 1, 2, 2, 0]) {
+        engine.writeRegister(sum, 0n);
+        expect(engine.runSync({ ...toEnd(straight), instructionLimit: limit })).toMatchObject({
+          reason: 'instruction limit',
+          pc: code + BigInt(limit) * size,
+          instructions: limit,
+        });
+        expect(engine.readRegister(sum)).toBe(BigInt(limit));
+      }
+    });
+
+    test('a long run in slices stops at its limit exactly', async () => {
+      const engine = prepare(machine, countdown.bytes, { [counter]: 1n << 40n });
+      const result = await engine.run({ ...toEnd(countdown), instructionLimit: 50_000_000 });
+      expect(result).toMatchObject({ reason: 'instruction limit', instructions: 50_000_000 });
+      // Three instructions a turn; the limit comes after the second of one.
+      expect(engine.readRegister(counter)).toBe((1n << 40n) - 16_666_667n);
+    });
+
+    test('the count can be read in callbacks, before the instruction that they are for', () => {
+      const engine = prepare(machine, caller.bytes, { [counter]: 2n });
+      const seen: (number | null)[] = [];
+      const note = () => seen.push(engine.instructionCount);
+      engine.hookAddress(place(caller, 'callee'), note);
+      engine.hookAddress(place(caller, 'afterCall') + (machine.variant === 'x86_64' ? 3n : 4n), note);
+      engine.runSync({ ...toEnd(caller), countInstructions: true });
+      expect(seen).toEqual([1, 4, 6, 9]);
+      expect(engine.instructionCount).toBe(10);
+      seen.length = 0;
+      engine.writeRegister(counter, 1n);
+      engine.runSync(toEnd(caller));
+      expect(seen).toEqual([null, null]);
+    });
+
+    test('counting changes nothing about hooks in the middle of blocks, nor they about the count', () => {
+      const engine = prepare(machine, straight.bytes);
+      const third = place(straight, 'third');
+      const stop = engine.hookAddress(third, () => engine.stop());
+      expect(engine.runSync({ ...toEnd(straight), countInstructions: true })).toMatchObject({
+        reason: 'stopped',
+        pc: third,
+        instructions: 2,
+      });
+      stop.remove();
+      engine.hookAddress(third, () => engine.writeRegister(machine.pc, place(straight, 'end')));
+      expect(engine.runSync({ ...toEnd(straight), countInstructions: true })).toMatchObject({
+        reason: 'until',
+        instructions: 2,
+      });
+    });
+
+    test('after a memory fault the count is a range that holds the truth', () => {
+      const bytes = Uint8Array.from([
+        ...bytesBefore(straight, 'third'),
+        ...bytesBefore(machine.load, 'end'),
+        ...straight.bytes,
+      ]);
+      const run = { start: code, until: code + BigInt(bytes.length), countInstructions: true };
+      const result = prepare(machine, bytes, { [pointer]: 0xdead_0000n }).runSync(run);
+      const truth = firings(prepare(machine, bytes, { [pointer]: 0xdead_0000n }), run);
+      expect(truth).toBe(3);
+      expect(result.reason).toBe('error');
+      expect(result.instructions).toBe(result.instructionsRange?.least);
+      expect(result.instructionsRange?.least).toBeLessThanOrEqual(truth);
+      expect(result.instructionsRange?.most).toBeGreaterThanOrEqual(truth);
+      expect(result.instructionsRange?.most).toBeLessThanOrEqual(8);
+    });
+
+    test('a fault that a callback mends leaves the count exact', () => {
+      const engine = prepare(machine, machine.load.bytes, { [pointer]: 0xdead_0000n });
+      engine.hookMemoryFault(({ address }) => {
+        engine.map(address, 0x4000n, 'rw');
+        return true;
+      });
+      expect(engine.runSync({ ...toEnd(machine.load), countInstructions: true })).toMatchObject({
+        reason: 'until',
+        instructions: 1,
+        instructionsRange: null,
+      });
+    });
+
+    test('an invalid instruction and a system call are counted', () => {
+      const run = { start: code, until: code + 0x100n, countInstructions: true };
+      expect(prepare(machine, machine.invalid.bytes).runSync(run)).toMatchObject({ reason: 'error', instructions: 1 });
+      const engine = prepare(machine, machine.interrupt.bytes);
+      const seen: (number | null)[] = [];
+      engine.hookInterrupt(() => seen.push(engine.instructionCount));
+      const end = place(machine.interrupt, 'end');
+      expect(engine.runSync({ ...run, until: end })).toMatchObject({ reason: 'until', instructions: 1 });
+      expect(seen).toEqual([1]);
+    });
+
+    test('a block is priced once, by its bytes, and each time it is entered its price is added', () => {
+      const engine = prepare(machine, countdown.bytes, { [counter]: 1000n });
+      const priced: CodeBlock[] = [];
+      const cycles = (block: CodeBlock): number => {
+        priced.push(block);
+        return 2.5 * block.instructions;
+      };
+      expect(engine.runSync({ ...toEnd(countdown), cycles })).toMatchObject({ instructions: 3000, cycles: 7500 });
+      const loop = priced.find((block) => block.address === code)!;
+      expect(loop).toMatchObject({ instructions: 3, thumb: false });
+      expect(loop.code).toEqual(bytesBefore(countdown, 'end'));
+      const asked = priced.length;
+      engine.writeRegister(counter, 1000n);
+      expect(engine.runSync({ ...toEnd(countdown), cycles })).toMatchObject({ cycles: 7500 });
+      expect(priced).toHaveLength(asked);
+      // Another pricer is asked anew; without one there are no cycles.
+      engine.writeRegister(counter, 1000n);
+      expect(engine.runSync({ ...toEnd(countdown), cycles: () => 1 })).toMatchObject({ cycles: 1000 });
+      engine.writeRegister(counter, 1n);
+      expect(engine.runSync({ ...toEnd(countdown), countInstructions: true }).cycles).toBeNull();
+    });
+
+    test('code that changes is priced again', () => {
+      const engine = prepare(machine, straight.bytes);
+      const first: number[] = [];
+      const cycles = (block: CodeBlock): number => {
+        first.push(block.code[0]!, block.code[2]!);
+        return 1;
+      };
+      engine.runSync({ ...toEnd(straight), cycles });
+      const asked = first.length;
+      engine.write(code, machine.addTwo);
+      engine.runSync({ ...toEnd(straight), cycles });
+      expect(first.length).toBeGreaterThan(asked);
+      expect(first.slice(-2)).toEqual([machine.addTwo[0], machine.addTwo[2]]);
+    });
+
+    test('cycles can be charged and limited; a block left early costs its part', () => {
+      const engine = prepare(machine, countdown.bytes, { [counter]: 1n << 40n });
+      const cycles = (block: CodeBlock): number => block.instructions;
+      const limited = engine.runSync({ ...toEnd(countdown), cycles, cycleLimit: 3000 });
+      expect(limited).toMatchObject({ reason: 'cycle limit', cycles: 3000, instructions: 3000, pc: code });
+      let seen: number | null = null;
+      const hook = engine.hookAddress(place(countdown, 'second'), () => {
+        seen = engine.cycleCount;
+        engine.chargeCycles(100.5);
+        engine.stop();
+      });
+      expect(engine.runSync({ ...toEnd(countdown), cycles })).toMatchObject({ reason: 'stopped', cycles: 101.5 });
+      expect(seen).toBe(1);
+      hook.remove();
+      expect(engine.runSync({ ...toEnd(countdown), instructionLimit: 1 }).cycles).toBeNull();
+      expect(engine.cycleCount).toBeNull();
+    });
+
+    test('limits and prices that are none are refused', () => {
+      const engine = prepare(machine, countdown.bytes, { [counter]: 3n });
+      const refused = (options: Partial<RunOptions>): (() => RunResult) => {
+        return () => engine.runSync({ ...toEnd(countdown), ...options });
+      };
+      expect(refused({ instructionLimit: -1 })).toThrow(/instructionLimit.*integer of 0 or more/);
+      expect(refused({ instructionLimit: 1.5 })).toThrow(/instructionLimit/);
+      expect(refused({ cycleLimit: 5 })).toThrow(/cycleLimit.*cycles/);
+      expect(refused({ cycles: () => 1, cycleLimit: Number.NaN })).toThrow(/cycleLimit/);
+      for (const price of [-1, Number.NaN, Infinity, '1' as unknown as number]) {
+        expect(refused({ cycles: () => price })).toThrow(/price of the block at 0x100000.*number of 0 or more/);
+      }
+      const thrown = new Error('no price');
+      expect(
+        refused({
+          cycles: () => {
+            throw thrown;
+          },
+        }),
+      ).toThrow(thrown);
+      expect(() => engine.chargeCycles(-1)).toThrow(/0 or more/);
+      engine.writeRegister(counter, 3n);
+      expect(engine.runSync({ ...toEnd(countdown), cycles: () => 1 })).toMatchObject({ reason: 'until', cycles: 3 });
+    });
+
+    test('block hooks and limits see every arrival, also when a slice ended at one', async () => {
+      const engine = prepare(machine, countdown.bytes, { [counter]: 400_000n });
+      let blocks = 0;
+      engine.hookBlock(() => {
+        blocks += 1;
+      });
+      const result = await engine.run({ ...toEnd(countdown), countInstructions: true });
+      expect(result).toMatchObject({ reason: 'until', instructions: 1_200_000 });
+      // The block at the end may be told, too.
+      expect([400_000, 400_001]).toContain(blocks);
+    });
+  });
+
+  describe(`${name}: nasty x86-64 code is counted as a hook on every instruction fires`, () => {
+    const nop = 0x90;
+    const rep = (...instruction: number[]) => [nop, ...instruction, nop];
+    const smcLoop = [
+      ...[0x48, 0xff, 0xc9], //                            dec rcx
+      ...[0xc6, 0x05, 0x02, 0, 0, 0, 0x90], //             mov byte [rip + 2], 0x90: into this block
+      ...[nop, nop, nop, nop],
+    ];
+    test.each<[string, number[], Record<string, bigint>]>([
+      ['rep stosb', rep(0xf3, 0xaa), { rcx: 5n, rdi: data }],
+      ['rep stosb, nothing to do', rep(0xf3, 0xaa), { rcx: 0n, rdi: data }],
+      ['rep movsq', rep(0xf3, 0x48, 0xa5), { rcx: 100n, rdi: data, rsi: data + 0x100n }],
+      ['repe cmpsb', rep(0xf3, 0xa6), { rcx: 7n, rdi: data, rsi: data + 8n }],
+      ['repne scasb that finds nothing', rep(0xf2, 0xae), { rcx: 7n, rdi: data, rax: 1n }],
+      ['ud2 after others', [nop, nop, 0x0f, 0x0b], {}],
+      ['a division by zero in the middle of a block', [nop, nop, 0x48, 0xf7, 0xf1, nop, nop], { rcx: 0n }],
+      ['sti, which ends a block', [nop, 0xfb, nop, nop], {}],
+      ['a store into the next instructions', [nop, 0xc6, 0x05, 0x02, 0, 0, 0, 0x90, nop, nop, nop], {}],
+      ['a store into its own instruction', [nop, 0xc6, 0x05, 0xf9, 0xff, 0xff, 0xff, 0x90, nop, nop], {}],
+      ['a block that begins with a store into itself', [0xc6, 0x05, 0x02, 0, 0, 0, 0x90, nop, nop, nop], {}],
+      ['a loop that writes into itself', [...smcLoop, 0x75, 0x100 - smcLoop.length - 2], { rcx: 10n }],
+      ['more instructions than fit into a block', new Array(3000).fill(nop), {}],
+      ['a jump to itself, conditionally', [0xe2, 0xfe], { rcx: 50n }],
+      ['halt', [nop, nop, 0xf4], {}],
+    ])('%s', (_what, program, registers) => {
+      const bytes = Uint8Array.from([...program, nop]);
+      const run = { start: code, until: code + BigInt(program.length), countInstructions: true };
+      const expected = firings(prepare(x86_64, bytes, registers), run);
+      expect(prepare(x86_64, bytes, registers).runSync(run)).toMatchObject({
+        instructions: expected,
+        instructionsRange: null,
+      });
+      const half = Math.floor(expected / 2);
+      const limited = prepare(x86_64, bytes, registers).runSync({ ...run, instructionLimit: half });
+      expect(limited).toMatchObject({ reason: 'instruction limit', instructions: half });
+    });
+  });
+}

@@ -89,7 +89,7 @@ export interface UsercopyReport {
   readonly taint: string | null;
   readonly hardware: string | null;
   readonly modules: readonly string[] | null;
-  /** Under the engine's names where the project knows the architecture. Kernel registers, of the first dump. */
+  /** Kernel registers of the first dump, under the architecture's own names in lower case. */
   readonly registers: ReadonlyMap<string, bigint>;
   /** Function in which the CPU stopped. */
   readonly pc: TraceEntry | null;

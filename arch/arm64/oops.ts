@@ -1,0 +1,29 @@
+/** arch/arm64/kernel/{traps,process}.c. */
+import { namedRegisters, type OopsConvention, SYMBOL } from '../oops.js';
+
+export const arm64Oops: OopsConvention = {
+  signs: [
+    {
+      pattern: /^(?:pstate: [0-9a-f]{8} \(|x\d\d ?: [0-9a-f]{16}\b)/m,
+      strength: 'registers',
+      what: 'registers (pstate, x29)',
+    },
+    {
+      pattern: /\b(?:el[01]h?t?_(?:64|32)_\w+|el1h_64_sync|el0_svc\w*|el0_sync\w*|el1_dbg|__arm64_sys_\w+)\b/,
+      strength: 'functions',
+      what: 'functions of its call trace',
+    },
+    { pattern: /\b\d+\.\d+\.\d+\S*[.-](?:aarch64|arm64)\b/, strength: 'release', what: 'the release' },
+  ],
+  variant: () => 'arm64',
+  isLittle: () => true,
+  registers: (text) =>
+    namedRegisters(text, [
+      { pattern: /\b(x\d{1,2}) ?: ([0-9a-f]{16})\b/g, name: (name) => name },
+      { pattern: /^(sp) : ([0-9a-f]{16})\b/gm, name: (name) => name },
+      { pattern: /^(pc) : \[<([0-9a-f]{16})>\]/gm, name: (name) => name },
+    ]),
+  userMode: null,
+  pc: new RegExp(`^(?:pc : |PC is at )(?:\\[<[0-9a-f]+>\\] )?${SYMBOL}`, 'm'),
+  bugLines: [],
+};

@@ -1,0 +1,55 @@
+/**
+ * What an architecture's oops looks like in a log: the text that its die(), show_regs() and BUG() print. Data and small
+ * pure functions; messages that all architectures share are `src/report/`'s affair.
+ */
+
+/** How sure a sign is. Registers are the architecture itself; a module's name is no more than a hint. */
+export type SignStrength = 'registers' | 'oops' | 'functions' | 'release' | 'modules';
+
+/** A text that only this architecture's kernels print. */
+export interface ArchSign {
+  readonly pattern: RegExp;
+  readonly strength: SignStrength;
+  /** For a person: `its register dump (RIP)`. */
+  readonly what: string;
+}
+
+export interface OopsConvention {
+  readonly signs: readonly ArchSign[];
+  /** Variant's name, told by the same text; a name of its own where the project has no such variant. */
+  variant(text: string): string;
+  /** Registers are 8 bytes with the lowest first (little) or last in memory; by variant. */
+  isLittle(variant: string): boolean;
+  /**
+   * Kernel registers in the text of an oops, under the architecture's own names in lower case. `text` ends before the registers of user mode; its
+   * lines have lost the log's prefix. A register that is there twice is taken the first time.
+   */
+  registers(text: string): ReadonlyMap<string, bigint>;
+  /** Where the registers of user mode begin, which an oops prints after the call trace. */
+  readonly userMode: RegExp | null;
+  /** The function in which the CPU stopped: group 1 the symbol, 2 its offset, 3 its size, both hexadecimal or missing. */
+  readonly pc: RegExp;
+  /** Lines that stand for `kernel BUG at`, whole, where the architecture prints something else or more. */
+  readonly bugLines: readonly RegExp[];
+}
+
+/** Reads `NAME: value` pairs: group 1 of each pattern is the name, group 2 the value in hexadecimal. */
+export function namedRegisters(
+  text: string,
+  patterns: readonly { readonly pattern: RegExp; readonly name: (printed: string) => string }[],
+): Map<string, bigint> {
+  const registers = new Map<string, bigint>();
+  for (const { pattern, name } of patterns) {
+    for (const match of text.matchAll(pattern)) {
+      const known = name(match[1]!);
+      if (!registers.has(known)) registers.set(known, BigInt(`0x${match[2]}`));
+    }
+  }
+  return registers;
+}
+
+/**
+ * A symbol as kallsyms prints it, `name+0x10/0x20` with a dot before it on powerpc's ELFv1; decode_stacktrace.sh leaves the
+ * name alone.
+ */
+export const SYMBOL = '\\.?([A-Za-z_][\\w.$]{0,200})(?:\\+0x([0-9a-f]{1,8}) ?/0x([0-9a-f]{1,8}))?';

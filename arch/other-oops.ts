@@ -1,0 +1,118 @@
+/** Architectures whose reports are recognised, though the project neither runs them nor reads their dumps. */
+import { namedRegisters, type OopsConvention, SYMBOL } from './oops.js';
+
+const keep = (name: string): string => name;
+
+/** arch/riscv/kernel/process.c */
+const riscv: OopsConvention = {
+  signs: [
+    {
+      pattern: /^(?:epc : ?|epc: )[0-9a-f]{8,16}\b|\bbadaddr: [0-9a-f]{8,16} cause: /m,
+      strength: 'registers',
+      what: 'registers (epc, badaddr)',
+    },
+    { pattern: /\b\d+\.\d+\.\d+\S*-riscv64\b/, strength: 'release', what: 'the release' },
+    { pattern: /\b(?:__riscv_sys_\w+|do_trap_ecall_u)\b/, strength: 'functions', what: 'functions of its call trace' },
+  ],
+  variant: (text) => (/\b(?:epc|ra) ?: ?[0-9a-f]{8}\b(?![0-9a-f])/.test(text) ? 'riscv32' : 'riscv64'),
+  isLittle: () => true,
+  registers: (text) =>
+    namedRegisters(text, [{ pattern: /\b(epc|ra|sp|gp|tp|[ast]\d{1,2}) ?: ?([0-9a-f]{8,16})\b/g, name: keep }]),
+  userMode: null,
+  pc: new RegExp(`^epc : ${SYMBOL}`, 'm'),
+  bugLines: [],
+};
+
+/** arch/mips/kernel/traps.c: rows of four, `$12   : value value value value`. */
+const mips: OopsConvention = {
+  signs: [
+    {
+      pattern: /^(?:epc +: [0-9a-f]{8,16} |\$ ?\d{1,2} +: [0-9a-f]{8})/m,
+      strength: 'registers',
+      what: 'registers ($ 0, epc)',
+    },
+    { pattern: /\bKernel bug detected\[#/, strength: 'oops', what: "'Kernel bug detected'" },
+  ],
+  variant: (text) => (/^\$ ?\d{1,2} +: [0-9a-f]{16}\b/m.test(text) ? 'mips64' : 'mips'),
+  // Either is built; the oops does not say which.
+  isLittle: () => true,
+  registers(text) {
+    const found = new Map<string, bigint>();
+    for (const [, first, row] of text.matchAll(/^\$ ?(\d{1,2}) +: ((?:[0-9a-f]{8,16} ?){1,4})/gm)) {
+      for (const [index, value] of row!.trim().split(' ').entries()) {
+        const name = `$${Number(first) + index}`;
+        if (!found.has(name)) found.set(name, BigInt(`0x${value}`));
+      }
+    }
+    return found;
+  },
+  userMode: null,
+  pc: new RegExp(`^epc +: [0-9a-f]+ ${SYMBOL}`, 'm'),
+  bugLines: [/\bKernel bug detected\[#\d+\]:?/],
+};
+
+/** arch/arc/kernel/troubleshoot.c; its BUG() is a pr_warn(), which puts mm/usercopy.c's own prefix before the line. */
+const arc: OopsConvention = {
+  signs: [
+    { pattern: /^\[(?:ECR|EFA|BLINK|ERET|STAT32) *\]:/m, strength: 'registers', what: 'registers (ECR, BLINK)' },
+    { pattern: /\busercopy: BUG: failure at /, strength: 'oops', what: "'usercopy: BUG: failure'" },
+  ],
+  variant: () => 'arc',
+  isLittle: () => true,
+  registers: (text) =>
+    namedRegisters(text, [{ pattern: /\b(r\d\d|SP|FP|BTA): 0x([0-9a-f]{8})\b/g, name: (name) => name.toLowerCase() }]),
+  userMode: null,
+  pc: new RegExp(`^\\[BLINK *\\]: ${SYMBOL}`, 'm'),
+  bugLines: [/\b(?:usercopy: )?BUG: failure at [^\s!]{1,200}!/],
+};
+
+/** arch/parisc/kernel/traps.c */
+const parisc: OopsConvention = {
+  signs: [
+    { pattern: /\bIAOQ\[0\]|\bIASQ: [0-9a-f]+/, strength: 'registers', what: 'registers (IAOQ)' },
+    { pattern: /\b\d+\.\d+\.\d+\S*-parisc(?:64)?\b/, strength: 'release', what: 'the release' },
+  ],
+  variant: (text) => (/\[<[0-9a-f]{16}>\]|\bIAOQ: [0-9a-f]{16}|-parisc64\b/.test(text) ? 'parisc64' : 'parisc'),
+  isLittle: () => false,
+  registers: (text) => namedRegisters(text, [{ pattern: /\b(r\d\d)-?\d* +([0-9a-f]{8,16})\b/g, name: keep }]),
+  userMode: null,
+  pc: new RegExp(`^IAOQ\\[0\\]: ${SYMBOL}`, 'm'),
+  bugLines: [],
+};
+
+/** arch/loongarch/kernel/traps.c */
+const loongarch: OopsConvention = {
+  signs: [
+    {
+      pattern: /^(?:pc [0-9a-f]{16} ra [0-9a-f]{16} tp |ERA: [0-9a-f]{16} )/m,
+      strength: 'registers',
+      what: 'registers (ERA)',
+    },
+    { pattern: /\b\d+\.\d+\.\d+\S*-loong(?:arch)?64\b/, strength: 'release', what: 'the release' },
+  ],
+  variant: () => 'loongarch64',
+  isLittle: () => true,
+  registers: (text) => namedRegisters(text, [{ pattern: /\b(pc|ra|tp|sp|[ast]\d) ([0-9a-f]{16})\b/g, name: keep }]),
+  userMode: null,
+  pc: new RegExp(`^ERA: [0-9a-f]{16} ${SYMBOL}`, 'm'),
+  bugLines: [],
+};
+
+/** arch/m68k/kernel/traps.c */
+const m68k: OopsConvention = {
+  signs: [
+    {
+      pattern: /^PC: \[<[0-9a-f]{8}>\].*\n(?:.*\n)?SR: [0-9a-f]{4}\b/m,
+      strength: 'registers',
+      what: 'registers (SR, d0)',
+    },
+  ],
+  variant: () => 'm68k',
+  isLittle: () => false,
+  registers: (text) => namedRegisters(text, [{ pattern: /\b([da][0-7]): ([0-9a-f]{8})\b/g, name: keep }]),
+  userMode: null,
+  pc: new RegExp(`^PC: \\[<[0-9a-f]{8}>\\] ${SYMBOL}`, 'm'),
+  bugLines: [],
+};
+
+export const otherOopses: readonly OopsConvention[] = [riscv, mips, arc, parisc, loongarch, m68k];

@@ -1,0 +1,30 @@
+/** arch/sparc/kernel/{traps_32,traps_64,process_32,process_64}.c. */
+import { namedRegisters, type OopsConvention, SYMBOL } from '../oops.js';
+
+const NAMES: Readonly<Record<string, string>> = { TPC: 'pc', PC: 'pc', sp: 'o6', ret_pc: 'o7' };
+const named = (name: string): string => NAMES[name] ?? name;
+
+export const sparcOops: OopsConvention = {
+  signs: [
+    { pattern: /\bTSTATE: [0-9a-f]{16} TPC: /, strength: 'registers', what: 'registers (TSTATE)' },
+    { pattern: /\bPSR: [0-9a-f]{8} PC: /, strength: 'registers', what: 'registers (PSR)' },
+    { pattern: /\bKernel bad sw trap 5\b/, strength: 'oops', what: "'Kernel bad sw trap 5'" },
+    {
+      pattern: /\b(?:linux_sparc_syscall\w*|do_rt_sigreturn32|sys_sparc_\w+)\b/,
+      strength: 'functions',
+      what: 'functions of its call trace',
+    },
+    { pattern: /\b\d+\.\d+\.\d+\S*[.-]sparc64(?:-smp)?\b/, strength: 'release', what: 'the release' },
+  ],
+  variant: (text) => (/\bPSR: [0-9a-f]{8} PC: /.test(text) ? 'sparc' : 'sparc64'),
+  isLittle: () => false,
+  registers: (text) =>
+    namedRegisters(text, [
+      { pattern: /\b([goli][0-7]): ([0-9a-f]{8,16})\b/g, name: named },
+      { pattern: /\b(sp|ret_pc): ([0-9a-f]{8,16})\b/g, name: named },
+      { pattern: /\b(TPC|PC): ([0-9a-f]{8,16})\b/g, name: named },
+    ]),
+  userMode: null,
+  pc: new RegExp(`\\bT?PC: <${SYMBOL}>`),
+  bugLines: [],
+};

@@ -1,0 +1,54 @@
+/** arch/x86/kernel/{dumpstack,process_32,process_64}.c. */
+import { namedRegisters, type OopsConvention, SYMBOL } from '../oops.js';
+
+const lower = (name: string): string => name.toLowerCase();
+
+export const x86Oops: OopsConvention = {
+  signs: [
+    {
+      pattern: /\b(?:RIP: 00[13]\d:|R[A-D]X: [0-9a-f]{16}\b|RIP\s+\[<)/,
+      strength: 'registers',
+      what: 'registers (RIP, RAX)',
+    },
+    { pattern: /\b(?:EIP: |E[A-D]X: [0-9a-f]{8}\b)/, strength: 'registers', what: 'registers (EIP, EAX)' },
+    { pattern: /\binvalid opcode: 0000 \[#/, strength: 'oops', what: "'invalid opcode'" },
+    { pattern: /\bShutting down cpus with NMI\b/, strength: 'oops', what: "'Shutting down cpus with NMI'" },
+    {
+      pattern:
+        /\b(?:do_syscall_64|entry_SYSCALL_64\w*|__x64_sys_\w+|do_int80_syscall_32|ia32_sys_call|entry_INT80_32|do_fast_syscall_32)\b/,
+      strength: 'functions',
+      what: 'functions of its call trace',
+    },
+    {
+      pattern: /\b\d+\.\d+\.\d+\S*[.-](?:x86_64|amd64|i[3-6]86|686(?:-pae)?)\b/,
+      strength: 'release',
+      what: 'the release',
+    },
+    {
+      pattern: /\b(?:kvm_intel|kvm_amd|aesni_intel|x86_pkg_temp_thermal|intel_rapl)\b/,
+      strength: 'modules',
+      what: 'modules',
+    },
+  ],
+  variant: (text) =>
+    /\b(?:EIP: |E[A-D]X: [0-9a-f]{8}\b|ia32_sys_call|entry_INT80_32)/.test(text) &&
+    !/\bR[A-D]X: [0-9a-f]{16}\b/.test(text)
+      ? 'i386'
+      : /\b\d+\.\d+\.\d+\S*[.-](?:i[3-6]86|686(?:-pae)?)\b/.test(text)
+        ? 'i386'
+        : 'x86_64',
+  isLittle: () => true,
+  registers: (text) =>
+    namedRegisters(text, [
+      {
+        pattern: /\b(R(?:[A-D]X|[SD]I|BP|0[89]|1[0-5])): ?([0-9a-f]{16})\b/g,
+        name: (name) => lower(name).replace('r0', 'r'),
+      },
+      { pattern: /\b(RSP): 00[0-9a-f]{2}:([0-9a-f]{16})\b/g, name: lower },
+      { pattern: /\b(RIP)[: ] *(?:00[0-9a-f]{2}:)?\[<([0-9a-f]{16})>\]/g, name: lower },
+      { pattern: /\b(E(?:[A-D]X|[SD]I|BP|SP)): ?([0-9a-f]{8})\b/g, name: lower },
+    ]),
+  userMode: /^(?:RIP: 0033:|EIP: 0x[0-9a-f]{1,8}$|EIP: 0073:)/m,
+  pc: new RegExp(`^[RE]IP:?\\s+(?:00[0-9a-f]{2}:)?(?:\\[<[0-9a-f]+>\\]\\s+){0,2}${SYMBOL}`, 'm'),
+  bugLines: [],
+};

@@ -1,0 +1,25 @@
+/** Which architecture an oops is of, by what only that one prints. */
+import type { ArchSign, OopsConvention, SignStrength } from '../../arch/oops.js';
+
+const ORDER: readonly SignStrength[] = ['registers', 'oops', 'functions', 'release', 'modules'];
+
+export interface ArchitectureFound {
+  readonly convention: OopsConvention;
+  readonly variant: string;
+  readonly sign: ArchSign;
+}
+
+/** Null when nothing tells it, or when two architectures have an equally strong claim. */
+export function architectureOf(text: string, conventions: readonly OopsConvention[]): ArchitectureFound | null {
+  for (const strength of ORDER) {
+    const found = conventions.flatMap((convention) => {
+      const sign = convention.signs.find(
+        (candidate) => candidate.strength === strength && candidate.pattern.test(text),
+      );
+      return sign === undefined ? [] : [{ convention, variant: convention.variant(text), sign }];
+    });
+    if (found.length === 1) return found[0]!;
+    if (found.length > 1) return null;
+  }
+  return null;
+}

@@ -1,0 +1,120 @@
+/** Any text with a kernel's log in it → the usercopy reports in it. */
+import { oopsConventions } from '../../arch/index.js';
+import { architectureOf } from './architecture.js';
+import { type LogLine, logLines } from './log-lines.js';
+import { registerText } from './register-text.js';
+import type { RegisterObject, TraceEntry, UsercopyReport } from './report.js';
+import { type Block, splitReports } from './split.js';
+import { hardwareOf, modulesOf, taskOf } from './task.js';
+import { traceOf } from './trace.js';
+
+const BUG_LINE =
+  /\b[kK]ernel BUG at +[^\s!]{1,300}:\d{1,7}!?|^WARNING: .{0,40}\bat +\S{0,300}usercopy\.c:\d{1,7}(?: \S{1,200}\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8})?(?: +\S{1,300}:\d{1,7})?/m;
+const REGISTER_OBJECT =
+  /^Register (\w{1,6}) information: slab (\S{1,120}) start ([0-9a-f]{8,16}) (?:data offset \d{1,6} )?pointer offset (\d{1,9}) size (\d{1,9})/gm;
+
+/**
+ * Reads every usercopy report in a text: dmesg, syslog, a mail, a page out of a tracker. In the order of the log; empty
+ * where nothing speaks of usercopy. Never throws, and takes time in proportion to the text.
+ */
+export function parseReports(text: string): UsercopyReport[] {
+  const lines = logLines(text);
+  const reports = splitReports(lines).map(reportOf);
+  const lacking = reports.some(({ kernelVersion, arch }) => kernelVersion === null || arch === null);
+  return lacking ? fromRestOfLog(reports, lines) : reports;
+}
+
+/** The report to take where one is wanted: the first with a message, else the first. Null where there is none. */
+export function chooseReport(reports: readonly UsercopyReport[]): UsercopyReport | null {
+  return reports.find((report) => report.message !== null) ?? reports[0] ?? null;
+}
+
+function reportOf(block: Block): UsercopyReport {
+  const texts = block.lines.map((line) => line.text);
+  const text = texts.join('\n');
+  const found = architectureOf(text, oopsConventions);
+  const userMode = found?.convention.userMode?.exec(text)?.index ?? text.length;
+  const kernelText = text.slice(0, userMode);
+  const registers = found?.convention.registers(kernelText) ?? new Map<string, bigint>();
+  const task = taskOf(text);
+  const message = block.message?.message ?? null;
+  const width = /32|^i386$|^arm$|^ppc$|^sparc$|^mips$|^arc$|^parisc$|^m68k$/.test(found?.variant ?? '') ? 4 : 8;
+  return {
+    message,
+    bugLine: bugLineOf(text, found?.convention.bugLines ?? []),
+    arch: found?.variant ?? null,
+    archFrom: found === null ? null : found.sign.what,
+    kernelVersion: task.release,
+    cpu: task.cpu,
+    pid: task.pid,
+    comm: task.comm,
+    taint: task.taint,
+    hardware: hardwareOf(text),
+    modules: modulesOf(text),
+    registers,
+    pc: pcOf(text, found?.convention.pc ?? null),
+    code: /^(?:Code|Instruction dump): ?((?:[0-9a-fX<>()]{2,20} ?){1,80})/m.exec(kernelText)?.[1]?.trim() ?? null,
+    trace: traceOf(kernelText.split('\n')),
+    registerObjects: registerObjectsOf(kernelText),
+    registerText:
+      found === null || message !== null
+        ? null
+        : registerText(registers, width, found.convention.isLittle(found.variant)),
+    lines: { first: block.lines[0]?.number ?? 0, last: block.lines.at(-1)?.number ?? 0 },
+    notes: [...(block.message?.notes ?? []), ...block.notes],
+  };
+}
+
+function bugLineOf(text: string, more: readonly RegExp[]): string | null {
+  const candidates = [BUG_LINE, ...more]
+    .map((pattern) => pattern.exec(text))
+    .filter((match) => match !== null)
+    .sort((left, right) => left.index - right.index);
+  return candidates[0]?.[0].replace(/\s+/g, ' ').trim() ?? null;
+}
+
+function pcOf(text: string, pattern: RegExp | null): TraceEntry | null {
+  const match = pattern?.exec(text);
+  if (!match) return null;
+  return {
+    symbol: match[1]!,
+    offset: match[2] === undefined ? null : Number.parseInt(match[2], 16),
+    size: match[3] === undefined ? null : Number.parseInt(match[3], 16),
+    module: null,
+    address: null,
+    source: null,
+    inlined: false,
+    reliable: true,
+  };
+}
+
+function registerObjectsOf(text: string): RegisterObject[] {
+  return [...text.matchAll(REGISTER_OBJECT)].map(([, register, cache, start, offset, size]) => ({
+    register: register!,
+    cache: cache!,
+    start: BigInt(`0x${start}`),
+    offset: Number(offset),
+    size: Number(size),
+  }));
+}
+
+/** One log is of one kernel: what a report lacks of it is taken from the rest of the text, and said. */
+function fromRestOfLog(reports: readonly UsercopyReport[], lines: readonly LogLine[]): UsercopyReport[] {
+  const text = lines.map((line) => line.text).join('\n');
+  const release = reports.find((other) => other.kernelVersion !== null)?.kernelVersion ?? taskOf(text).release;
+  const found = architectureOf(text, oopsConventions);
+  return reports.map((report) => {
+    const notes = [...report.notes];
+    let { kernelVersion, arch, archFrom } = report;
+    if (kernelVersion === null && release !== null) {
+      kernelVersion = release;
+      notes.push('the release is told elsewhere in the log');
+    }
+    if (arch === null && found !== null) {
+      arch = found.variant;
+      archFrom = found.sign.what;
+      notes.push('the architecture is told elsewhere in the log');
+    }
+    return { ...report, kernelVersion, arch, archFrom, notes };
+  });
+}

@@ -1,0 +1,68 @@
+/** Who ran, on which kernel and machine: the lines that dump_stack_print_info() prints on every architecture. */
+
+export interface TaskLine {
+  readonly cpu: number | null;
+  readonly pid: number | null;
+  readonly comm: string | null;
+  /** Empty for `Not tainted`; null where the line does not get that far. */
+  readonly taint: string | null;
+  readonly release: string | null;
+}
+
+const RELEASE = /(?:^|[\s(])(\d{1,2}\.\d{1,3}(?:\.\d{1,5})?[\w.+~:-]{0,120})(?=[\s),]|$)/;
+const TAINT = / ?(Not tainted|Tainted: ([A-Z -]{0,60}))/;
+const HEAD = /\bCPU: ?(-?\d{1,10}) (?:UID: \d{1,10} )?PID: ?(-?\d{1,10}) Comm: (.{0,200})/;
+/** Before 3.10 (as remembered): `Pid: 1, comm: init Not tainted 3.2.0 #1`. */
+const OLD_HEAD = /\bPid: (\d{1,10}), comm: (.{0,200})/;
+
+function withoutKdump(comm: string): string | null {
+  const name = comm.replace(/ ?\bKdump: loaded$/, '').trim();
+  return name === '' ? null : name;
+}
+
+export function taskOf(text: string): TaskLine {
+  const head = HEAD.exec(text);
+  const old = head === null ? OLD_HEAD.exec(text) : null;
+  const rest = head?.[3] ?? old?.[2];
+  if (rest === undefined)
+    return { cpu: cpuAlone(text), pid: null, comm: null, taint: null, release: releaseElsewhere(text) };
+  const taint = TAINT.exec(rest);
+  const after = taint === null ? '' : rest.slice(taint.index + taint[0].length);
+  return {
+    cpu: head === null ? cpuAlone(text) : Number(head[1]),
+    pid: Number(head?.[2] ?? old?.[1]),
+    comm: withoutKdump(taint === null ? (rest.split(' ')[0] ?? '') : rest.slice(0, taint.index)),
+    taint: taint === null ? null : (taint[2] ?? '').replace(/[ -]+$/, '').trim(),
+    release: RELEASE.exec(after)?.[1] ?? releaseElsewhere(text),
+  };
+}
+
+function cpuAlone(text: string): number | null {
+  const cpu = /\bCPU: ?(\d{1,5})\b/.exec(text)?.[1];
+  return cpu === undefined ? null : Number(cpu);
+}
+
+/** Other lines that name it: powerpc's REGS, ia64's ip, a banner, or what is left of a cut CPU line. */
+function releaseElsewhere(text: string): string | null {
+  const found =
+    /\b(?:Not tainted|Tainted: [A-Z -]{0,60}) {0,4}\((\d{1,2}\.\d{1,3}[\w.+~:-]{0,120})/.exec(text) ??
+    /\bLinux version (\d{1,2}\.\d{1,3}[\w.+~:-]{0,120})/.exec(text) ??
+    /^(\d{1,2}\.\d{1,3}\.\d{1,5}[\w.+~-]{0,120}) #\d/m.exec(text) ??
+    / (\d{1,2}\.\d{1,3}\.\d{1,5}[\w.+~-]{0,120}) #\d{1,5}\b/.exec(text);
+  return found?.[1] ?? null;
+}
+
+export function hardwareOf(text: string): string | null {
+  return /^Hardware name: (.{1,300})$/m.exec(text)?.[1]?.trim() ?? null;
+}
+
+/** Names without their taint flags; null where the log has no such line. */
+export function modulesOf(text: string): string[] | null {
+  const line = /\bModules linked in:(.{0,16000})$/m.exec(text)?.[1];
+  if (line === undefined) return null;
+  return line
+    .replace(/\[last unloaded:[^\]]{0,200}\]?/, '')
+    .split(/\s+/)
+    .map((name) => name.replace(/\([A-Z+-]{1,8}\)$/, ''))
+    .filter((name) => /^\w[\w.-]{0,80}$/.test(name));
+}

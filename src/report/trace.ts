@@ -1,0 +1,118 @@
+/** Entries of a call trace, in the shapes that kernels, decode_stacktrace.sh, syzbot and crash give them. */
+import type { TraceEntry } from './report.js';
+
+const NAME = '\\**\\.?([A-Za-z_][\\w.$]{0,200})';
+/** `[<ffffffff9818dd9d>] ? memcpy_toiovec+0x4d/0xb0 [module]`, `([<…>] …)`, `[sp] [address] …`, `… file.c:12`. */
+const WITH_OFFSET = new RegExp(
+  `^\\(?(?:[[<]{1,2}([0-9a-f]{8,16})[>\\]]{1,2} )?(?:[[<]{1,2}([0-9a-f]{8,16})[>\\]]{1,2} )?(\\? )?${NAME}\\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})(.*)$`,
+);
+/** `check_object_size include/linux/thread_info.h:119 [inline]` */
+const INLINE = /^(?:\? )?([A-Za-z_][\w.]{0,200}) (\S{1,200}:\d{1,7}) \[inline\]/;
+/** `usercopy_abort (mm/usercopy.c:102 (discriminator 24))` */
+const DECODED = /^(\? )?([A-Za-z_][\w.]{0,200}) \(((?:[\w./-]{1,200}:\d{1,7}|\?\?:\?).{0,400})\)(.*)$/;
+/** `#12 [ffff800009d4fa00] usercopy_abort at ffffdf7f6be2a158 [module]` */
+const CRASH = /^#\d{1,3} \[[0-9a-f]{8,16}\] ([A-Za-z_][\w.]{0,200}) at ([0-9a-f]{8,16})(.*)$/;
+/** 32-bit ARM: callee and caller, each with or without the address. */
+const FROM =
+  /^(?:\[<[0-9a-f]{8}>\] )?\(?([A-Za-z_][\w.]{0,200})(?:\+0x[0-9a-f]+\/0x[0-9a-f]+)?\)? from (?:\[<([0-9a-f]{8})>\] )?\(?([A-Za-z_][\w.]{0,200})\+0x([0-9a-f]{1,8})\/0x([0-9a-f]{1,8})/;
+const MODULE = /(?:^|\s)[[Ý]([A-Za-z][\w-]{0,60})(?: [0-9a-f]{8,64})?[\]¨]/;
+const SOURCE = /^\s?(?:\[\w[^\]]{0,100}\] )?([\w./-]{1,200}:\d{1,7})/;
+const MOST_ENTRIES = 256;
+
+const entry = (symbol: string, more: Partial<TraceEntry> = {}): TraceEntry => ({
+  symbol,
+  offset: null,
+  size: null,
+  module: null,
+  address: null,
+  source: null,
+  inlined: false,
+  reliable: true,
+  ...more,
+});
+
+const address = (text: string | undefined): bigint | null => (text === undefined ? null : BigInt(`0x${text}`));
+
+/** The entries that one line tells; none for a line that is no part of a trace. */
+function entriesOf(text: string): TraceEntry[] {
+  const line = text.replace(/\s+/g, ' ');
+  const from = line.includes(' from ') ? FROM.exec(line) : null;
+  if (from !== null) {
+    return [
+      entry(from[1]!),
+      entry(from[3]!, {
+        address: address(from[2]),
+        offset: Number.parseInt(from[4]!, 16),
+        size: Number.parseInt(from[5]!, 16),
+      }),
+    ];
+  }
+  const plain = line.includes('+0x') ? WITH_OFFSET.exec(line) : null;
+  if (plain !== null) {
+    const rest = plain[7]!;
+    return [
+      entry(plain[4]!, {
+        address: address(plain[2] ?? plain[1]),
+        offset: Number.parseInt(plain[5]!, 16),
+        size: Number.parseInt(plain[6]!, 16),
+        module: MODULE.exec(rest)?.[1] ?? null,
+        source: SOURCE.exec(rest)?.[1] ?? null,
+        reliable: plain[3] === undefined,
+      }),
+    ];
+  }
+  const inline = line.endsWith(']') ? INLINE.exec(line) : null;
+  if (inline !== null) return [entry(inline[1]!, { source: inline[2]!, inlined: true })];
+  const decoded = line.includes(' (') ? DECODED.exec(line) : null;
+  if (decoded !== null) {
+    const source = decoded[3]!.startsWith('??') ? null : (/^\S+/.exec(decoded[3]!)?.[0] ?? null);
+    return [
+      entry(decoded[2]!, { source, module: MODULE.exec(decoded[4]!)?.[1] ?? null, reliable: decoded[1] === undefined }),
+    ];
+  }
+  const crash = line.startsWith('#') ? CRASH.exec(line) : null;
+  return crash === null
+    ? []
+    : [entry(crash[1]!, { address: address(crash[2]), module: MODULE.exec(crash[3]!)?.[1] ?? null })];
+}
+
+export const isTraceLine = (text: string): boolean => entriesOf(text).length > 0;
+
+/** The call trace in the lines of one oops, innermost first. */
+export function traceOf(lines: readonly string[]): TraceEntry[] {
+  const trace: TraceEntry[] = [];
+  for (const line of lines) {
+    for (const found of entriesOf(line)) {
+      const last = trace.at(-1);
+      // A chain of "callee from caller" names every function twice.
+      if (found.offset === null && found.source === null && found.address === null && last?.symbol === found.symbol)
+        continue;
+      if (trace.length < MOST_ENTRIES) trace.push(found);
+    }
+  }
+  return trace;
+}
+
+/** Functions that belong to the check and to the uaccess wrappers around it: who called them made the copy. */
+const CHECK =
+  /^(?:__pi_)?(?:usercopy_(?:abort|warn)|report_usercopy|_*check_(?:heap_object|object_size|stack_object|bogus_address|kernel_text_object|copy_size|page_span)|pax_report_usercopy)(?:\.(?:part|constprop|isra|cold)[.\w]*)*$/;
+const WRAPPER =
+  /^(?:_*copy_(?:to|from)_user(?:_key|_nmi|_nofault)?|_*copy(?:in|out)(?:_\w+)?|simple_copy_to_iter|_*copy_(?:to|from)_iter(?:_full)?|_*copy_page_(?:to|from)_iter(?:_iovec)?|copy_(?:to|from)_iter_iovec|memcpy_(?:to|from)iovec(?:end)?|memdup_user(?:_nul)?|v?memdup_user|strncpy_from_user|strndup_user|put_user|get_user|_*copy_struct_from_user)(?:\.(?:part|constprop|isra|cold)[.\w]*)*$/;
+
+/**
+ * The function that made the copy: the first outside the check and the usual wrappers. Where the CPU stopped in the check
+ * itself (up to 4.15) the trace begins with it. Null when the trace is cut.
+ */
+export function callerOf(trace: readonly TraceEntry[], pc: TraceEntry | null): TraceEntry | null {
+  const last = trace.findLastIndex((candidate) => candidate.reliable && CHECK.test(candidate.symbol));
+  if (last < 0 && (pc === null || !CHECK.test(pc.symbol))) return null;
+  return trace.slice(last + 1).find((candidate) => candidate.reliable && !WRAPPER.test(candidate.symbol)) ?? null;
+}
+
+/**
+ * An entry that names the function after the one that called: usercopy_abort() does not return, so that the return address
+ * can be the first byte of what the linker put behind the caller.
+ */
+export function blamesNextFunction(candidate: TraceEntry): boolean {
+  return candidate.offset === 0 && candidate.reliable;
+}

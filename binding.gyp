@@ -2,6 +2,8 @@
   'variables': {
     'unicorn_include%': '/usr/include',
     'unicorn_lib%': '/usr/lib',
+    'wasm_rt_include%': '/usr/include',
+    'wasm_rt_source%': '/usr/share/wabt/wasm2c',
   },
   'targets': [
     {
@@ -18,6 +20,8 @@
         'native/instruction_lengths.cc',
         'native/memory.cc',
         'native/names.cc',
+        'native/native_check.c',
+        'native/native_check_object.cc',
         'native/registers.cc',
         'native/run.cc',
         'native/timer.cc',
@@ -27,8 +31,11 @@
         'build/generated',
         'node_modules/node-addon-api',
         'node_modules/node-api-headers/include',
+        '<(wasm_rt_source)',
+        '<(wasm_rt_include)',
       ],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_CPP_EXCEPTIONS'],
+      'cflags_c': ['-O3', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
       'cflags_cc!': ['-fno-exceptions', '-fno-rtti'],
       'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Wno-unused-parameter', '-fvisibility=hidden'],
       'libraries': ['-L<(unicorn_lib)', '-lunicorn', '-Wl,-rpath,<(unicorn_lib)', '-lpthread'],

@@ -1,5 +1,6 @@
 // The module: `Engine`, the version of libunicorn, and names of its errors.
 #include "engine.h"
+#include "native_check_object.h"
 
 namespace {
 
@@ -22,6 +23,15 @@ Napi::Value ErrorText(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// What the native check was made of, or why there is none.
+Napi::Value NativeCheckState(const Napi::CallbackInfo& info) {
+  Napi::Object result = Napi::Object::New(info.Env());
+  const char* absence = native_check_absence();
+  result.Set("absence", absence == nullptr ? info.Env().Null() : Napi::String::New(info.Env(), absence).As<Napi::Value>());
+  result.Set("digest", native_check_digest());
+  return result;
+}
+
 // Makes every error of this addon: (kind, message) → Error.
 Napi::Value SetErrorFactory(const Napi::CallbackInfo& info) {
   info.Env().GetInstanceData<AddonData>()->error_factory = Napi::Persistent(ReadFunction(info[0], "factory"));
@@ -29,8 +39,13 @@ Napi::Value SetErrorFactory(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  env.SetInstanceData(new AddonData());
-  exports.Set("Engine", Engine::Define(env));
+  auto* data = new AddonData();
+  env.SetInstanceData(data);
+  data->engine = Napi::Persistent(Engine::Define(env));
+  data->native_check = Napi::Persistent(NativeCheckObject::Define(env));
+  exports.Set("Engine", data->engine.Value());
+  exports.Set("NativeCheck", data->native_check.Value());
+  exports.Set("nativeCheckState", Napi::Function::New(env, NativeCheckState));
   exports.Set("version", Napi::Function::New(env, Version));
   exports.Set("errorText", Napi::Function::New(env, ErrorText));
   exports.Set("setErrorFactory", Napi::Function::New(env, SetErrorFactory));

@@ -1,5 +1,6 @@
 // The callbacks of libunicorn. Nothing here throws; nothing makes an object on the way of a good copy.
 #include "engine.h"
+#include "native_check_object.h"
 
 namespace {
 
@@ -186,6 +187,7 @@ bool Engine::FinishArrival(bool at_block, const Resume& done) {
 }
 
 bool Engine::Fire(AddressRecord& record, AddressHook& hook) {
+  if (hook.copy && hook.copy->native != nullptr) return FireNative(*hook.copy);
   Napi::Env env = Env();
   const CallbackScope scope(env);
   if (hook.copy) return FireCopy(*hook.copy);
@@ -193,11 +195,14 @@ bool Engine::Fire(AddressRecord& record, AddressHook& hook) {
   return Call(hook.callback.Value(), 1, &pc, nullptr);
 }
 
-uint8_t* Engine::RequestPointer(CopyRequest& request) {
+// Where the registers go. JavaScript may have made the memory grow since the last time: false, and a failed run, when the
+// request is no longer inside.
+bool Engine::FindRequest(CopyRequest& request) {
   Napi::Env env = Env();
   void* base = nullptr;
   size_t length = 0;
   const size_t end = static_cast<size_t>(request.request_offset) + request.request_bytes;
+  if (request.native != nullptr) request.native->Memory(&length);
   napi_get_arraybuffer_info(env, request.buffer.Value(), &base, &length);
   if (base == nullptr || length < end) {
     napi_value buffer = nullptr;
@@ -205,30 +210,48 @@ uint8_t* Engine::RequestPointer(CopyRequest& request) {
     if (napi_get_named_property(env, request.memory.Value(), "buffer", &buffer) != napi_ok ||
         napi_is_arraybuffer(env, buffer, &is_buffer) != napi_ok || !is_buffer ||
         napi_get_arraybuffer_info(env, buffer, &base, &length) != napi_ok || base == nullptr || length < end) {
-      return nullptr;
+      Fail(MakeError(env, ErrorKind::Engine, "copy hook: the WebAssembly.Memory no longer holds the request").Value());
+      return false;
     }
     request.buffer = Napi::Persistent(Napi::Object(env, buffer));
   }
-  return static_cast<uint8_t*>(base) + request.request_offset;
+  for (size_t i = 0; i < request.slots.size(); ++i) {
+    request.values[i] = static_cast<uint8_t*>(base) + request.request_offset + 8 * request.slots[i];
+  }
+  request.turn = javascript_turns_;
+  return true;
+}
+
+void Engine::ReadRequest(CopyRequest& request) {
+  const size_t count = request.register_ids.size();
+  // Registers of 32 bits are stored as 4 bytes.
+  for (size_t i = 0; i < count; ++i) *static_cast<uint64_t*>(request.values[i]) = 0;
+  uc_reg_read_batch(uc_, request.register_ids.data(), request.values.data(), static_cast<int>(count));
+  if (request.pc_index >= 0) *static_cast<uint64_t*>(request.values[request.pc_index]) = *callback_pc_;
+}
+
+// A good copy never leaves C++.
+bool Engine::FireNative(CopyRequest& request) {
+  if (request.turn != javascript_turns_) {
+    const CallbackScope scope(Env());
+    if (!FindRequest(request)) return false;
+  }
+  ReadRequest(request);
+  NativeCheck* check = request.native->check();
+  const uint32_t code = request.outermost
+                            ? native_check_judge_outermost(check, request.context_offset, request.request_offset)
+                            : native_check_judge(check, request.context_offset, request.request_offset);
+  if (code == 0) return true;
+  const CallbackScope scope(Env());
+  if (code != NATIVE_CHECK_TRAPPED) return Answer(request, static_cast<int32_t>(code));
+  Fail(request.native->TakeError());
+  return false;
 }
 
 bool Engine::FireCopy(CopyRequest& request) {
   Napi::Env env = Env();
-  uint8_t* target = RequestPointer(request);
-  if (target == nullptr) {
-    Fail(MakeError(env, ErrorKind::Engine, "copy hook: the WebAssembly.Memory no longer holds the request").Value());
-    return false;
-  }
-  void* values[16];
-  const size_t count = request.register_ids.size();
-  for (size_t i = 0; i < count; ++i) {
-    values[i] = target + 8 * request.slots[i];
-    *static_cast<uint64_t*>(values[i]) = 0;  // registers of 32 bits are stored as 4 bytes
-  }
-  uc_reg_read_batch(uc_, request.register_ids.data(), values, static_cast<int>(count));
-  for (size_t i = 0; i < count; ++i) {
-    if (request.register_ids[i] == pc_) *static_cast<uint64_t*>(values[i]) = *callback_pc_;
-  }
+  if (!FindRequest(request)) return false;
+  ReadRequest(request);
   napi_value arguments[2];
   napi_create_uint32(env, request.context_offset, &arguments[0]);
   napi_create_uint32(env, request.request_offset, &arguments[1]);
@@ -239,7 +262,12 @@ bool Engine::FireCopy(CopyRequest& request) {
     Fail(MakeError(env, ErrorKind::Engine, "copy hook: expected judge to answer an i32").Value());
     return false;
   }
-  if (code == 0) return true;
+  return code == 0 || Answer(request, code);
+}
+
+// A verdict that deserves a look: TypeScript says how to go on.
+bool Engine::Answer(CopyRequest& request, int32_t code) {
+  Napi::Env env = Env();
   napi_value decision = nullptr;
   const napi_value argument = Number(env, code);
   if (!Call(request.on_verdict.Value(), 1, &argument, &decision)) return false;
@@ -258,6 +286,7 @@ bool Engine::FireCopy(CopyRequest& request) {
 
 bool Engine::Call(napi_value function, size_t count, const napi_value* arguments, napi_value* result) {
   Napi::Env env = Env();
+  ++javascript_turns_;
   napi_value ignored = nullptr;
   const napi_status status =
       napi_call_function(env, env.Undefined(), function, count, arguments, result == nullptr ? &ignored : result);

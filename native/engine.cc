@@ -85,6 +85,13 @@ void Engine::Open(Napi::Env env) {
 
 Engine::~Engine() { Shut(); }
 
+Engine* Engine::From(const Napi::Value& value) {
+  if (!value.IsObject()) return nullptr;
+  const AddonData* data = value.Env().GetInstanceData<AddonData>();
+  Napi::Object object = value.As<Napi::Object>();
+  return object.InstanceOf(data->engine.Value()) ? Unwrap(object) : nullptr;
+}
+
 void Engine::Shut() {
   timer_.reset();
   if (uc_ != nullptr) uc_close(uc_);

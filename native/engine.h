@@ -21,6 +21,8 @@
 class Engine : public Napi::ObjectWrap<Engine> {
  public:
   static Napi::Function Define(Napi::Env env);
+  // The engine behind a value that JavaScript gave; null when it is none.
+  static Engine* From(const Napi::Value& value);
   explicit Engine(const Napi::CallbackInfo& info);
   ~Engine() override;
 
@@ -60,6 +62,10 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value InstructionCount(const Napi::CallbackInfo& info);
   Napi::Value CycleCount(const Napi::CallbackInfo& info);
   Napi::Value ChargeCycles(const Napi::CallbackInfo& info);
+
+  // memory.cc
+  // Guest bytes as they are; false when not all are mapped, or the emulator is closed.
+  bool ReadMemory(uint64_t address, uint32_t length, uint8_t* to);
 
   // context.cc
   Napi::Value Save(const Napi::CallbackInfo& info);
@@ -142,11 +148,14 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool Arrive(AddressRecord& record, bool at_block);
   bool Fire(AddressRecord& record, AddressHook& hook);
   bool FireCopy(CopyRequest& request);
+  bool FireNative(CopyRequest& request);
+  void ReadRequest(CopyRequest& request);
+  bool Answer(CopyRequest& request, int32_t code);
   bool Call(napi_value function, size_t count, const napi_value* arguments, napi_value* result);
   void Fail(napi_value error);
   void Leave(uint64_t address, bool at_block);
   bool FinishArrival(bool at_block, const Resume& done);
-  uint8_t* RequestPointer(CopyRequest& request);
+  bool FindRequest(CopyRequest& request);
 
   // counting.cc
   void StartCounting(const Napi::Object& options);
@@ -231,6 +240,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool settling_ = false;
   bool flush_wanted_ = false;
   bool failed_ = false;
+  // Grows whenever JavaScript may have run: a WebAssembly.Memory may have grown then.
+  uint64_t javascript_turns_ = 1;
   Napi::ObjectReference failure_;
   // While a callback runs: where the guest is, and where the callback wants it to go on.
   std::optional<uint64_t> callback_pc_;

@@ -11,6 +11,9 @@ enum class ErrorKind { BadInput, MissingDependency, Engine, Unsupported };
 // What one JavaScript environment (the main thread, a worker) keeps for the addon.
 struct AddonData {
   Napi::FunctionReference error_factory;
+  // Constructors, to tell what an object is.
+  Napi::FunctionReference engine;
+  Napi::FunctionReference native_check;
 };
 
 Napi::Error MakeError(Napi::Env env, ErrorKind kind, const std::string& message);

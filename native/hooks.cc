@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine.h"
+#include "native_check_object.h"
 
 AddressRecord& Engine::RecordAt(Napi::Env env, uint64_t address) {
   const auto found = records_.find(address);
@@ -159,7 +160,9 @@ Napi::Value Engine::AddCopyHook(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < names.Length(); ++i) {
     const Napi::Value name = names.Get(i);
     if (name.IsNull()) continue;
-    request->register_ids.push_back(FindWordRegister(env, ReadString(name, "register")));
+    const int id = FindWordRegister(env, ReadString(name, "register"));
+    if (id == pc_) request->pc_index = static_cast<int>(request->register_ids.size());
+    request->register_ids.push_back(id);
     request->slots.push_back(i);
     request->request_bytes = 8 * (i + 1);
   }
@@ -172,6 +175,12 @@ Napi::Value Engine::AddCopyHook(const Napi::CallbackInfo& info) {
   }
   request->judge = Napi::Persistent(ReadFunction(info[5], "judge"));
   request->on_verdict = Napi::Persistent(ReadFunction(info[6], "onVerdict"));
+  if (!info[7].IsUndefined()) {
+    request->native = NativeCheckObject::From(info[7]);
+    if (request->native == nullptr) throw MakeError(env, ErrorKind::BadInput, "copy hook: expected a NativeCheck");
+    request->native_reference = Napi::Persistent(info[7].As<Napi::Object>());
+    request->outermost = info[8].As<Napi::Boolean>().Value();
+  }
   auto hook = std::make_unique<AddressHook>();
   hook->copy = std::move(request);
   hook->id = next_hook_++;

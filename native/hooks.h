@@ -10,17 +10,28 @@
 
 class Engine;
 
-// Registers that a copy hook stores into WASM memory, and the WASM export that judges them.
+class NativeCheckObject;
+
+// Registers that a copy hook stores into WASM memory, and what judges them.
 struct CopyRequest {
   Napi::ObjectReference memory;
   // The memory's current ArrayBuffer: detached when the memory grows, then it is fetched anew.
   Napi::ObjectReference buffer;
+  // Where the request's registers lie, as of `turn` (`Engine::javascript_turns_`).
+  uint64_t turn = 0;
+  std::array<void*, 16> values{};
   uint32_t request_offset = 0;
   uint32_t context_offset = 0;
   std::vector<int> register_ids;
   // Index of each register's u64 in the request.
   std::vector<uint32_t> slots;
   uint32_t request_bytes = 0;
+  // Index of the pc among the registers, -1: Unicorn's own may be stale in a hook.
+  int pc_index = -1;
+  // The native check, where it judges: then `judge` is not called.
+  NativeCheckObject* native = nullptr;
+  bool outermost = false;
+  Napi::ObjectReference native_reference;
   Napi::FunctionReference judge;
   Napi::FunctionReference on_verdict;
 };

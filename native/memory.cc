@@ -172,6 +172,10 @@ bool Engine::IsMapped(uint64_t address, uint64_t length) {
   return false;
 }
 
+bool Engine::ReadMemory(uint64_t address, uint32_t length, uint8_t* to) {
+  return uc_ != nullptr && uc_mem_read(uc_, address, to, length) == UC_ERR_OK;
+}
+
 Napi::Value Engine::Read(const Napi::CallbackInfo& info) {
   constexpr uint32_t kSmall = 1 << 16;
   Napi::Env env = info.Env();

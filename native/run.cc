@@ -54,6 +54,7 @@ Napi::Value Engine::Slice(const Napi::CallbackInfo& info) {
         std::chrono::duration<double, std::milli>(milliseconds < 1e9 ? milliseconds : 1e9)));
   }
   running_ = true;
+  ++javascript_turns_;
   const int outcome = Run(env, start);
   running_ = false;
   if (timed_) timer_->Disarm();

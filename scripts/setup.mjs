@@ -5,7 +5,19 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { findUnicorn } from './lib/find-unicorn.mjs';
-import { fingerprint, hasProgram, isFresh, mustRun, root, SetupError, setStamp, withLock } from './lib/step.mjs';
+import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
+import { translateCheck, wabtPlaces, writeConfig } from './lib/native-check.mjs';
+import {
+  fingerprint,
+  hasProgram,
+  isFresh,
+  mustRun,
+  root,
+  runLogged,
+  SetupError,
+  setStamp,
+  withLock,
+} from './lib/step.mjs';
 import { writeUnicornNames } from './lib/unicorn-names.mjs';
 
 const node = process.execPath;
@@ -32,9 +44,16 @@ function packages() {
 
 function addon() {
   const unicorn = findUnicorn();
-  const inputs = ['native', 'binding.gyp', 'scripts/lib/unicorn-names.mjs', 'node_modules/node-addon-api/package.json'];
-  const print = fingerprint(inputs, unicorn, process.arch, root);
-  if (isFresh('addon', print, ['build/Release/unicorn_engine.node'])) return null;
+  const inputs = [
+    'native',
+    'binding.gyp',
+    'build/check.wasm',
+    'scripts/lib/unicorn-names.mjs',
+    'scripts/lib/native-check.mjs',
+    'node_modules/node-addon-api/package.json',
+  ];
+  const print = () => fingerprint(inputs, unicorn, wabtPlaces(), process.arch, root);
+  if (isFresh('addon', print(), ['build/Release/unicorn_engine.node'])) return null;
   return () => {
     const compiler = process.env.CXX || hasProgram('g++') || hasProgram('c++');
     const missing = ['make', 'python3'].filter((name) => !hasProgram(name));
@@ -47,21 +66,35 @@ function addon() {
     writeUnicornNames(join(unicorn.include, 'unicorn'), join(root, 'build', 'generated', 'unicorn_names.h'));
     const gyp = [node, join(root, 'node_modules', 'node-gyp', 'bin', 'node-gyp.js')];
     const headers = `--nodedir=${join(root, 'native', 'gyp')}`;
-    const places = ['--', `-Dunicorn_include=${unicorn.include}`, `-Dunicorn_lib=${unicorn.lib}`];
-    mustRun('addon', `building the emulator addon (libunicorn ${unicorn.version.join('.')} in ${unicorn.lib})`, [
-      [...gyp, 'configure', headers, ...places],
+    const places = [`-Dunicorn_include=${unicorn.include}`, `-Dunicorn_lib=${unicorn.lib}`];
+    const build = (more) => [
+      [...gyp, 'configure', headers, '--', ...places, ...more],
       [...gyp, 'build', headers, '--jobs', 'max'],
-    ]);
-    setStamp('addon', print);
+    ];
+    const what = `building the emulator addon (libunicorn ${unicorn.version.join('.')} in ${unicorn.lib})`;
+    const native = translateCheck();
+    writeConfig(native.absence);
+    if (native.absence === null) {
+      console.log(`setup: ${what}, the check compiled into it`);
+      const runtime = [`-Dwasm_rt_include=${native.include}`, `-Dwasm_rt_source=${native.runtime}`];
+      if (runLogged('addon-native-check', build(runtime))) return setStamp('addon', print());
+      writeConfig('its C code could not be compiled: see .cache/setup/addon-native-check.log');
+    } else {
+      console.log(`setup: the check runs in V8, not as native code: ${native.absence}`);
+    }
+    mustRun('addon', what, build([]));
+    setStamp('addon', print());
   };
 }
 
 function check() {
-  const print = fingerprint(['assembly', 'asconfig.json', 'node_modules/assemblyscript/package.json']);
-  if (isFresh('check', print, ['build/check.wasm'])) return null;
+  const tools = ['assemblyscript', 'binaryen'].map((name) => `node_modules/${name}/package.json`);
+  const print = fingerprint(['assembly', 'asconfig.json', 'scripts/lib/javascript-check.mjs', ...tools]);
+  if (isFresh('check', print, ['build/check.wasm', 'build/check.mjs'])) return null;
   return () => {
     const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
     mustRun('check', 'compiling check.wasm', [[node, asc, '--config', 'asconfig.json']]);
+    writeJavaScriptCheck();
     setStamp('check', print);
   };
 }
@@ -88,7 +121,7 @@ function javascript() {
 try {
   if (!existsSync(join(root, 'package-lock.json')))
     throw new SetupError(`${root}: expected the project's package-lock.json`);
-  for (const step of [packages, addon, check, javascript]) {
+  for (const step of [packages, check, addon, javascript]) {
     // Looked at again under the lock: another set-up may have done it meanwhile.
     if (step()) withLock(() => step()?.());
   }

@@ -5,7 +5,7 @@
 import type { UaccessEntry, Variant } from '../arch/driver.js';
 import { variants } from '../arch/index.js';
 import { type Backtrace, backtraceOf, type CodePlace, describeStackAddress, placeOf } from './backtrace.js';
-import { Check } from './check.js';
+import { Check, type ExecutorName } from './check.js';
 import type { Engine, Hook } from './engine/engine.js';
 import { entryPointOf } from './entry-point.js';
 import { UsercopyError } from './errors.js';
@@ -46,6 +46,8 @@ export interface AttachOptions {
   readonly onViolation?: 'stop' | 'record' | ViolationHandler;
   /** Where guest memory lies: `foreign` (default; read through the engine), or the check whose memory the engine maps. */
   readonly memory?: 'foreign' | Check;
+  /** Who runs the check at the hooks; `auto` (default): the check's own, native code where it was built. */
+  readonly executor?: 'auto' | ExecutorName;
   /** A profile's name, with switches (`4.16,pagespan`); `auto` (default) picks by version and config. */
   readonly profile?: string;
   /** Memory that no kernel structure describes. */
@@ -63,6 +65,8 @@ export interface Attachment {
   /** Name of the profile in force. */
   readonly profile: string;
   readonly judge: 'kernel' | 'all';
+  /** Who runs the check at the hooks. */
+  readonly executor: ExecutorName;
   /** Entry points that are hooked. */
   readonly entries: readonly { readonly symbol: string; readonly address: bigint }[];
   readonly violations: readonly Violation[];
@@ -156,9 +160,11 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
     depthOfCheck: options.stackDepth?.check ?? 0n,
     depthOfPrint: options.stackDepth?.print ?? 0n,
   });
-  const check = shared ?? (await Check.create({ guestBytes: FOREIGN_GUEST_BYTES }));
+  const wanted = options.executor ?? 'auto';
+  const check = shared ?? (await Check.create({ guestBytes: FOREIGN_GUEST_BYTES, executor: wanted }));
+  const executor = await check.executorFor(wanted);
   check.configure(parameters);
-  if (!shared) check.foreignReader = (address, length) => readOrNothing(engine, address, length);
+  if (!shared) check.readFromEngine(engine);
   for (const declaration of options.declarations ?? []) check.declare(declaration);
 
   const violations: Violation[] = [];
@@ -222,7 +228,8 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
         requestOffset,
         contextOffset: check.contextOffset,
         registers: requestRegisters(entry, variant),
-        judge: judge === 'all' ? check.judgeOutermostExport : check.judgeExport,
+        judge: judge === 'all' ? executor.checkOutermost : executor.check,
+        native: executor.native && { check: executor.native, outermost: judge === 'all' },
         onVerdict: () => report(entry, requestOffset),
       }),
     );
@@ -245,6 +252,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
     check,
     profile: profile.name,
     judge,
+    executor: executor.name,
     entries: [...hooked].map(([address, symbol]) => ({ symbol, address })),
     violations,
     notes,

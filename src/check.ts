@@ -2,20 +2,29 @@
  * The check, for TypeScript: the WASM module of `assembly/` with its linear memory. Control area first, guest memory
  * after it; the memory never grows. Hooks call `judgeExport` themselves; everything else goes through here.
  */
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
-import { instantiate } from '@assemblyscript/loader';
 import { ContextWriter } from './check/context.js';
 import { type ControlArea, layOutControlArea } from './check/control.js';
 import { DeclarationTables } from './check/declarations.js';
+import {
+  allocateMemory,
+  builtModule,
+  type Executor,
+  type ExecutorName,
+  exportedNumbers,
+  type HostRead,
+  type Judge,
+  type JudgeBatch,
+  makeExecutor,
+} from './check/executors.js';
 import { Layout, Structure } from './check/layout.js';
 import { type MappedRegion, RegionTable } from './check/regions.js';
 import { type CheckStatistics, type Reason, reasonsByCode, StatisticsTable } from './check/verdicts.js';
-import { badInput, UsercopyError } from './errors.js';
+import type { Engine } from './engine/engine.js';
+import { badInput } from './errors.js';
 import type { CheckParameters, Declaration, Slot } from './parameters.js';
 import type { CheckedObject, Copy, Direction, Verdict } from './verdict.js';
 
+export { type Executor, type ExecutorName, type ExecutorState, executors } from './check/executors.js';
 export type { MappedRegion } from './check/regions.js';
 export type { CheckStatistics, ReasonCount } from './check/verdicts.js';
 
@@ -28,6 +37,8 @@ export interface CheckOptions {
   readonly regionCapacity?: number;
   /** Request slots; 4096 when absent. */
   readonly requestCapacity?: number;
+  /** Who runs the check; `auto` (default) is the fastest that is available, see `executors()`. */
+  readonly executor?: 'auto' | ExecutorName;
   /** The module; the built one when absent. */
   readonly wasm?: Uint8Array;
 }
@@ -70,38 +81,6 @@ const RETRY_LIMIT = 64;
 /** Cache names are read to their NUL, or this far. */
 const NAME_LIMIT = 256;
 
-async function builtModule(): Promise<Uint8Array> {
-  // From the sources, and from build/js/src.
-  const places = ['../build/check.wasm', '../../check.wasm'].map((path) =>
-    fileURLToPath(new URL(path, import.meta.url)),
-  );
-  const found = places.find((path) => existsSync(path));
-  if (!found) {
-    throw new UsercopyError(
-      'missing-dependency',
-      `check.wasm: expected it at ${places[0]}; build it with npm run setup`,
-    );
-  }
-  return readFile(found);
-}
-
-async function compile(bytes: Uint8Array): Promise<WebAssembly.Module> {
-  try {
-    return await WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
-  } catch (error) {
-    throw badInput('check.wasm', 'a WebAssembly module', (error as Error).message);
-  }
-}
-
-type Judge = (context: number, request: number) => number;
-type JudgeBatch = (context: number, requests: number, count: number) => number;
-
-interface Exports {
-  readonly check: Judge;
-  readonly checkOutermost: Judge;
-  readonly checkBatch: JudgeBatch;
-}
-
 export class Check {
   /** Order of the request's u64 fields, for hooks. */
   static readonly requestFields = REQUEST_FIELDS;
@@ -117,11 +96,13 @@ export class Check {
   readonly requestOffset: number;
   /** Bytes from one request to the next of `createRequests()`. */
   readonly requestBytes: number;
-  /** The WASM export: 0 when the guest may go on, else ask `verdictOf(request)`. */
+  /** Who runs the check. */
+  readonly executor: ExecutorName;
+  /** The module's export: 0 when the guest may go on, else ask `verdictOf(request)`. */
   readonly judgeExport: Judge;
   /** The same for hooks on functions that call each other: copies inside a copy are passed over. */
   readonly judgeOutermostExport: Judge;
-  /** The WASM export: judges consecutive requests, gives how many deserve a look. */
+  /** The module's export: judges consecutive requests, gives how many deserve a look. */
   readonly judgeBatchExport: JudgeBatch;
 
   /** Reads guest memory that no region covers: exactly `length` bytes, or undefined where they cannot be had. */
@@ -137,27 +118,36 @@ export class Check {
   readonly #statistics: StatisticsTable;
   readonly #context: Structure;
   readonly #firstNoteworthy: number;
+  readonly #module: Uint8Array;
+  readonly #hostRead: HostRead;
+  readonly #executors = new Map<ExecutorName, Executor>();
+  #foreignEngine: Engine | null = null;
   #parameters: CheckParameters | null = null;
   #nextRequest: number;
 
   private constructor(
+    module: Uint8Array,
     memory: WebAssembly.Memory,
-    instance: WebAssembly.Instance,
+    executor: Executor,
+    hostRead: HostRead,
     layout: Layout,
     area: ControlArea,
     options: CheckOptions,
   ) {
     this.memory = memory;
+    this.#module = module;
+    this.#hostRead = hostRead;
+    this.#executors.set(executor.name, executor);
+    this.executor = executor.name;
     this.#layout = layout;
     this.#area = area;
     this.guestOffset = area.guest;
     this.guestBytes = options.guestBytes;
     this.contextOffset = area.context;
     this.requestBytes = layout.get('RequestLayout', 'BYTES');
-    const exports = instance.exports as unknown as Exports;
-    this.judgeExport = exports.check;
-    this.judgeOutermostExport = exports.checkOutermost;
-    this.judgeBatchExport = exports.checkBatch;
+    this.judgeExport = executor.check;
+    this.judgeOutermostExport = executor.checkOutermost;
+    this.judgeBatchExport = executor.checkBatch;
     this.#regions = new RegionTable(memory, layout, area, options.regionCapacity ?? 1024);
     this.#declarations = new DeclarationTables(memory, layout, area, options.declaredCapacity ?? 4096);
     this.#reasons = reasonsByCode(layout);
@@ -169,26 +159,37 @@ export class Check {
     this.#request(this.requestOffset).setU8('explain', true);
   }
 
-  /** Makes the linear memory and the module's instance. Call `configure()` next. */
+  /**
+   * Makes the linear memory and an executor on it. Call `configure()` next.
+   * @throws UsercopyError `missing-dependency` when the executor asked for is not available.
+   */
   static async create(options: CheckOptions): Promise<Check> {
-    const module = await compile(options.wasm ?? (await builtModule()));
-    // The layout is known only from an instance, and the memory only from the layout: look first, in a memory of no use.
-    const probe = new WebAssembly.Memory({ initial: 1, maximum: 1 });
-    const read = () => 0;
-    const layout = new Layout((await instantiateModule(module, probe, read)).exports);
+    const module = options.wasm ?? builtModule();
+    const layout = new Layout(await exportedNumbers(module));
     const area = layOutControlArea(layout, {
       guestBytes: options.guestBytes,
       declared: options.declaredCapacity ?? 4096,
       regions: options.regionCapacity ?? 1024,
       requests: (options.requestCapacity ?? 4096) + 1,
     });
-    const memory = allocate(area.pages);
+    const memory = allocateMemory(area.pages);
     let check: Check | null = null;
-    const instance = await instantiateModule(module, memory, (low, high, length, destination) =>
-      check ? check.#readForeign(low, high, length, destination) : 0,
-    );
-    check = new Check(memory, instance, layout, area, options);
+    const read: HostRead = (low, high, length, destination) =>
+      check ? check.#readForeign(low, high, length, destination) : 0;
+    const executor = await makeExecutor(options.executor ?? 'auto', module, memory, read);
+    check = new Check(module, memory, executor, read, layout, area, options);
     return check;
+  }
+
+  /** An executor on this check's memory, for hooks; made when it is first asked for. `auto` is the check's own. */
+  async executorFor(wanted: 'auto' | ExecutorName): Promise<Executor> {
+    const name = wanted === 'auto' ? this.executor : wanted;
+    const known = this.#executors.get(name);
+    if (known) return known;
+    const made = await makeExecutor(name, this.#module, this.memory, this.#hostRead);
+    this.#executors.set(name, made);
+    made.native?.readFrom(this.#foreignEngine?.nativeHandle ?? undefined);
+    return made;
   }
 
   /** Says what kind of guest this is; may be called again. */
@@ -207,8 +208,25 @@ export class Check {
   }
 
   set foreignReader(reader: ((address: bigint, length: number) => Uint8Array | undefined) | null) {
+    this.#readForeignFrom(reader, null);
+  }
+
+  /** Reads guest memory that no region covers from this emulator. */
+  readFromEngine(engine: Engine): void {
+    this.#readForeignFrom((address, length) => {
+      try {
+        return engine.read(address, length);
+      } catch {
+        return undefined;
+      }
+    }, engine);
+  }
+
+  #readForeignFrom(reader: typeof this.foreignReader, engine: Engine | null): void {
     this.#foreignReader = reader;
+    this.#foreignEngine = engine;
     this.#context.setU8('hostReads', reader !== null);
+    this.#executors.get('native')?.native?.readFrom(engine?.nativeHandle ?? undefined);
   }
 
   #readForeign(low: number, high: number, length: number, destination: number): number {
@@ -415,31 +433,5 @@ export class Check {
 
   resetStatistics(): void {
     this.#statistics.reset();
-  }
-}
-
-async function instantiateModule(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-  read: (addressLow: number, addressHigh: number, length: number, destination: number) => number,
-): Promise<WebAssembly.Instance> {
-  try {
-    return (await instantiate(module, { env: { memory }, host: { read } })).instance;
-  } catch (error) {
-    throw badInput('check.wasm', "this version's module, importing env.memory and host.read", (error as Error).message);
-  }
-}
-
-function allocate(pages: number): WebAssembly.Memory {
-  try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages });
-  } catch (error) {
-    throw new UsercopyError(
-      'bad-input',
-      `check: expected room for ${pages * 64} KiB of memory, found none to reserve`,
-      {
-        cause: error,
-      },
-    );
   }
 }

@@ -10,7 +10,17 @@ export type { ArchDriver, Variant } from '../arch/driver.js';
 export { drivers, variants } from '../arch/index.js';
 export { type Attachment, type AttachOptions, attach, type Violation, type ViolationHandler } from './attach.js';
 export type { Backtrace, BacktraceEntry, CodePlace } from './backtrace.js';
-export { Check, type CheckOptions, type CheckStatistics, type JudgedAt, type RequestPreset } from './check.js';
+export {
+  Check,
+  type CheckOptions,
+  type CheckStatistics,
+  type Executor,
+  type ExecutorName,
+  type ExecutorState,
+  executors,
+  type JudgedAt,
+  type RequestPreset,
+} from './check.js';
 export type {
   CopyHookSpec,
   Engine,

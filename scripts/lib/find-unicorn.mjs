@@ -1,8 +1,9 @@
 /** Where libunicorn and its headers are: given, installed, or fetched from Debian's archive into the project's cache. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cache, hasProgram, runLogged, SetupError } from './step.mjs';
+import { unpackDebianPackages } from './debian-packages.mjs';
+import { cache, hasProgram, SetupError } from './step.mjs';
 
 const oldest = [2, 0, 1];
 
@@ -48,34 +49,10 @@ function fromPkgConfig() {
 }
 
 function fromDebian() {
-  const folder = join(cache, 'libunicorn');
-  const prefix = join(folder, 'root', 'usr');
-  const found = lookIn(prefix);
+  const found = lookIn(join(cache, 'libunicorn', 'root', 'usr'));
   if (found) return found;
-  if (!hasProgram('apt-get') || !hasProgram('dpkg-deb')) return null;
-  console.log('setup: downloading libunicorn (Debian packages, unpacked into .cache, nothing is installed)');
-  const packages = join(folder, 'packages');
-  const state = join(folder, 'apt');
-  for (const path of [packages, join(state, 'lists', 'partial'), join(state, 'cache', 'archives', 'partial')]) {
-    mkdirSync(path, { recursive: true });
-  }
-  const names = ['libunicorn2', 'libunicorn-dev'];
-  const plain = ['apt-get', '-oAPT::Sandbox::User=root'];
-  const own = [...plain, `-oDir::State::Lists=${join(state, 'lists')}`, `-oDir::Cache=${join(state, 'cache')}`];
-  const download = (command) =>
-    runLogged('libunicorn', [[...command, 'download', ...names]], { cwd: packages, minutes: 5 });
-  if (!download(plain)) {
-    // The machine's package lists are empty or not readable: fetch lists of our own. `update` may complain and still work.
-    runLogged('libunicorn-lists', [[...own, 'update']], { minutes: 5 });
-    if (!download(own)) return null;
-  }
-  const files = readdirSync(packages).filter((name) => name.endsWith('.deb'));
-  const unpacked = runLogged(
-    'libunicorn-unpack',
-    files.map((name) => ['dpkg-deb', '-x', join(packages, name), join(folder, 'root')]),
-  );
-  rmSync(state, { recursive: true, force: true });
-  return unpacked ? lookIn(prefix) : null;
+  const prefix = unpackDebianPackages('libunicorn', ['libunicorn2', 'libunicorn-dev']);
+  return prefix && lookIn(prefix);
 }
 
 /** Answers { include, lib, version }. Nothing usable: a SetupError that says what to install. */

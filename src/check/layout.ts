@@ -2,12 +2,11 @@
 import { UsercopyError } from '../errors.js';
 
 export class Layout {
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers: ReadonlyMap<string, number>;
 
-  constructor(exports: WebAssembly.Exports) {
-    for (const [name, value] of Object.entries(exports)) {
-      if (value instanceof WebAssembly.Global) this.#numbers.set(name, value.value as number);
-    }
+  /** `numbers` by `Enumeration.member`. */
+  constructor(numbers: ReadonlyMap<string, number>) {
+    this.#numbers = numbers;
   }
 
   /** The member of an exported enumeration; an error when this is another module. */

@@ -57,6 +57,8 @@ export interface CopyHookSpec {
   readonly registers: readonly (string | null)[];
   /** A WASM export `(context: i32, request: i32) => i32`. It must not throw; if it does, the run stops and rethrows. */
   readonly judge: (context: number, request: number) => number;
+  /** The same judge as native code, for engines that can call it without leaving their own; others call `judge`. */
+  readonly native?: NativeJudge | null;
   readonly onVerdict: (code: number) => 'stop' | 'continue';
 }
 
@@ -75,6 +77,13 @@ export interface CodeBlock {
  * and again when its bytes have changed, or when a run is given another pricer.
  */
 export type BlockPricer = (block: CodeBlock) => number;
+
+/** What an addon's `NativeCheck` does at a hook. */
+export interface NativeJudge {
+  readonly check: object;
+  /** Copies inside a copy are passed over. */
+  readonly outermost: boolean;
+}
 
 export interface RunOptions {
   readonly start: bigint;
@@ -147,6 +156,8 @@ export interface Engine {
   readonly version: string;
   readonly spec: EngineSpec;
   readonly capabilities: EngineCapabilities;
+  /** What a native check reads this emulator's memory through; null where there is no such thing. */
+  readonly nativeHandle: object | null;
 
   /** Register names are Unicorn's, lower case without the prefix: `rax`, `gs_base`, `x0`, `sp_el0`. Unknown: an error. */
   readRegister(name: string): bigint;

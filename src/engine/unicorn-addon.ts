@@ -36,6 +36,8 @@ export interface NativeEngine {
     registers: readonly (string | null)[],
     judge: (context: number, request: number) => number,
     onVerdict: (code: number) => 'stop' | 'continue',
+    native: NativeCheck | undefined,
+    outermost: boolean,
   ): number;
   removeAddressHook(address: bigint, id: number): void;
   addBlockHook(callback: (address: bigint, size: number) => void): number;
@@ -54,6 +56,15 @@ export interface NativeEngine {
   restoreContext(bytes: Uint8Array): void;
 }
 
+/** check.wasm as native code on a WebAssembly.Memory; its methods are the module's exports. */
+export interface NativeCheck {
+  check(context: number, request: number): number;
+  checkOutermost(context: number, request: number): number;
+  checkBatch(context: number, requests: number, count: number): number;
+  /** Reads foreign memory from an emulator, without JavaScript; `undefined`: asks `host.read` again. */
+  readFrom(engine: object | undefined): void;
+}
+
 export interface NativeAddon {
   readonly Engine: new (
     arch: string,
@@ -61,6 +72,12 @@ export interface NativeAddon {
     cpu: string | undefined,
     status: BigUint64Array,
   ) => NativeEngine;
+  readonly NativeCheck: new (
+    memory: WebAssembly.Memory,
+    read: (addressLow: number, addressHigh: number, length: number, destination: number) => number,
+  ) => NativeCheck;
+  /** `absence`: why there is no native check, null when there is one; `digest`: SHA-256 of its check.wasm. */
+  nativeCheckState(): { absence: string | null; digest: string };
   version(): [major: number, minor: number, patch: number];
   errorText(code: number): { code: string; text: string };
   setErrorFactory(factory: (kind: ErrorKind, message: string) => Error): void;

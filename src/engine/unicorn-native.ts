@@ -11,7 +11,13 @@ import type {
   RunResult,
   SavedContext,
 } from './engine.js';
-import { loadAddon, type NativeAddon, type NativeEngine, type NativeRunOptions } from './unicorn-addon.js';
+import {
+  loadAddon,
+  type NativeAddon,
+  type NativeCheck,
+  type NativeEngine,
+  type NativeRunOptions,
+} from './unicorn-addon.js';
 
 /** Host time between two looks at the event loop, milliseconds. */
 const sliceMilliseconds = 50;
@@ -79,6 +85,10 @@ class UnicornNative implements Engine {
     this.#native = new addon.Engine(spec.arch, spec.mode, spec.cpu, this.#status);
   }
 
+  get nativeHandle(): NativeEngine {
+    return this.#native;
+  }
+
   readRegister(name: string): bigint {
     return this.#native.readRegister(name);
   }
@@ -129,8 +139,18 @@ class UnicornNative implements Engine {
   }
 
   hookCopy(spec: CopyHookSpec): Hook {
-    const { address, memory, requestOffset, contextOffset, registers, judge, onVerdict } = spec;
-    const id = this.#native.addCopyHook(address, memory, requestOffset, contextOffset, registers, judge, onVerdict);
+    const { address, memory, requestOffset, contextOffset, registers, judge, native, onVerdict } = spec;
+    const id = this.#native.addCopyHook(
+      address,
+      memory,
+      requestOffset,
+      contextOffset,
+      registers,
+      judge,
+      onVerdict,
+      native?.check as NativeCheck | undefined,
+      native?.outermost ?? false,
+    );
     return { remove: () => this.#native.removeAddressHook(address, id) };
   }
 

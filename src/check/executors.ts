@@ -1,0 +1,211 @@
+/**
+ * Who runs the check: native code inside the addon, V8, or plain JavaScript. All state of the check lies in linear memory,
+ * so executors of one memory can take turns.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { instantiate } from '@assemblyscript/loader';
+import { loadAddon, type NativeAddon, type NativeCheck } from '../engine/unicorn-addon.js';
+import { badInput, UsercopyError } from '../errors.js';
+
+/** `native`: check.wasm compiled into the addon; `v8`: WebAssembly; `js`: check.wasm as JavaScript, for places without WebAssembly. */
+export type ExecutorName = 'native' | 'v8' | 'js';
+
+export const EXECUTORS: readonly ExecutorName[] = ['native', 'v8', 'js'];
+
+export interface ExecutorState {
+  readonly name: ExecutorName;
+  readonly available: boolean;
+  /** Why it is not available; null when it is. */
+  readonly why: string | null;
+}
+
+/** `(context, request)`, offsets in linear memory: 0 when the guest may go on, else the verdict's number. */
+export type Judge = (context: number, request: number) => number;
+/** `(context, requests, count)`: how many of consecutive requests deserve a look. */
+export type JudgeBatch = (context: number, requests: number, count: number) => number;
+/** The module's import `host.read`: nonzero when the bytes are at `destination`. */
+export type HostRead = (addressLow: number, addressHigh: number, length: number, destination: number) => number;
+
+/** The functions of check.wasm on one linear memory. */
+export interface Executor {
+  readonly name: ExecutorName;
+  readonly check: Judge;
+  readonly checkOutermost: Judge;
+  readonly checkBatch: JudgeBatch;
+  /** What engines can call without leaving C++; null for the others. */
+  readonly native: NativeCheck | null;
+}
+
+/** The largest memory of the JavaScript executor, bytes: its indices are signed 32-bit numbers. */
+const JS_MEMORY_LIMIT = 2 ** 31;
+
+/** A built file of the project, from the sources and from build/js/src/check. */
+function builtFile(name: string): string {
+  const places = [`../../build/${name}`, `../../../${name}`].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const found = places.find((path) => existsSync(path));
+  if (found) return found;
+  throw new UsercopyError(
+    'missing-dependency',
+    `${name}: expected it at ${places[0]}; build it with npm run setup`,
+  );
+}
+
+/** The bytes of build/check.wasm; `missing-dependency` when it was not built. */
+export function builtModule(): Uint8Array {
+  return readFileSync(builtFile('check.wasm'));
+}
+
+const hasWebAssembly = (): boolean => typeof WebAssembly === 'object';
+
+function nativeAddon(module: Uint8Array): NativeAddon {
+  const addon = loadAddon();
+  const { absence, digest } = addon.nativeCheckState();
+  if (absence !== null) throw new UsercopyError('missing-dependency', `no native check: ${absence}`);
+  if (createHash('sha256').update(module).digest('hex') !== digest) {
+    throw new UsercopyError(
+      'missing-dependency',
+      'no native check: it was compiled from another check.wasm; run npm run setup',
+    );
+  }
+  return addon;
+}
+
+/** Why an executor cannot run `module` here; null when it can. */
+function obstacle(name: ExecutorName, module: Uint8Array): string | null {
+  try {
+    if (name === 'native') nativeAddon(module);
+    if (name === 'v8' && !hasWebAssembly()) return 'this JavaScript engine has no WebAssembly';
+    if (name === 'js') builtFile('check.mjs');
+    return null;
+  } catch (error) {
+    if (error instanceof UsercopyError) return error.message;
+    throw error;
+  }
+}
+
+/** What can run the check here, fastest first. */
+export function executors(): ExecutorState[] {
+  let module: Uint8Array;
+  try {
+    module = builtModule();
+  } catch (error) {
+    if (!(error instanceof UsercopyError)) throw error;
+    return EXECUTORS.map((name) => ({ name, available: false, why: error.message }));
+  }
+  return EXECUTORS.map((name) => {
+    const why = obstacle(name, module);
+    return { name, available: why === null, why };
+  });
+}
+
+/**
+ * The executor to use for `module`: the one asked for, or the fastest there is.
+ * @throws UsercopyError `bad-input` for an unknown name, `missing-dependency` when it is not available.
+ */
+export function chooseExecutor(wanted: 'auto' | ExecutorName, module: Uint8Array): ExecutorName {
+  if (wanted !== 'auto') {
+    if (!EXECUTORS.includes(wanted)) throw badInput('executor', `auto, ${EXECUTORS.join(', ')}`, String(wanted));
+    const why = obstacle(wanted, module);
+    if (why === null) return wanted;
+    throw new UsercopyError('missing-dependency', `executor ${wanted}: ${why}`);
+  }
+  const found = EXECUTORS.find((name) => obstacle(name, module) === null);
+  if (found) return found;
+  throw new UsercopyError('missing-dependency', 'nothing here can run check.wasm: run npm run setup');
+}
+
+async function compile(module: Uint8Array): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(module as Uint8Array<ArrayBuffer>);
+  } catch (error) {
+    throw badInput('check.wasm', 'a WebAssembly module', (error as Error).message);
+  }
+}
+
+async function exportsInV8(module: Uint8Array, memory: WebAssembly.Memory, read: HostRead): Promise<Exports> {
+  const compiled = await compile(module);
+  try {
+    return (await instantiate(compiled, { env: { memory }, host: { read } })).instance.exports as unknown as Exports;
+  } catch (error) {
+    throw badInput('check.wasm', "this version's module, importing env.memory and host.read", (error as Error).message);
+  }
+}
+
+interface Exports {
+  readonly check: Judge;
+  readonly checkOutermost: Judge;
+  readonly checkBatch: JudgeBatch;
+}
+
+interface JavaScriptModule {
+  default(imports: { env: { memory: { buffer: ArrayBuffer } }; host: { read: HostRead } }): Exports;
+}
+
+async function exportsInJavaScript(memory: WebAssembly.Memory, read: HostRead): Promise<Exports> {
+  if (memory.buffer.byteLength > JS_MEMORY_LIMIT) {
+    throw new UsercopyError(
+      'unsupported',
+      `executor js: expected a memory of at most ${JS_MEMORY_LIMIT} bytes, found ${memory.buffer.byteLength}`,
+    );
+  }
+  const { default: make } = (await import(pathToFileURL(builtFile('check.mjs')).href)) as JavaScriptModule;
+  // A memory of its own: wasm2js hangs a function on it.
+  return make({ env: { memory: { buffer: memory.buffer } }, host: { read } });
+}
+
+/** Makes an executor on `memory`; `read` is what the module imports. Throws as `chooseExecutor` does. */
+export async function makeExecutor(
+  wanted: 'auto' | ExecutorName,
+  module: Uint8Array,
+  memory: WebAssembly.Memory,
+  read: HostRead,
+): Promise<Executor> {
+  const name = chooseExecutor(wanted, module);
+  if (name === 'native') {
+    const native = new (nativeAddon(module).NativeCheck)(memory, read);
+    return {
+      name,
+      check: (context, request) => native.check(context, request),
+      checkOutermost: (context, request) => native.checkOutermost(context, request),
+      checkBatch: (context, requests, count) => native.checkBatch(context, requests, count),
+      native,
+    };
+  }
+  const { check, checkOutermost, checkBatch } =
+    name === 'v8' ? await exportsInV8(module, memory, read) : await exportsInJavaScript(memory, read);
+  return { name, check, checkOutermost, checkBatch, native: null };
+}
+
+/** The numbers that the module exports by name (`Enumeration.member`), before there is a memory to work on. */
+export async function exportedNumbers(module: Uint8Array): Promise<Map<string, number>> {
+  const numbers = new Map<string, number>();
+  if (hasWebAssembly()) {
+    const exports = await exportsInV8(module, new WebAssembly.Memory({ initial: 1, maximum: 1 }), () => 0);
+    for (const [name, value] of Object.entries(exports)) {
+      if (value instanceof WebAssembly.Global) numbers.set(name, value.value as number);
+    }
+    return numbers;
+  }
+  const exports = await exportsInJavaScript({ buffer: new ArrayBuffer(65_536) } as WebAssembly.Memory, () => 0);
+  for (const [name, value] of Object.entries(exports)) {
+    // wasm2js writes an underscore for the dot.
+    if (typeof value === 'object') numbers.set(name.replace('_', '.'), value.value);
+  }
+  return numbers;
+}
+
+/** Linear memory of `pages` of 64 KiB that never grows. */
+export function allocateMemory(pages: number): WebAssembly.Memory {
+  try {
+    if (hasWebAssembly()) return new WebAssembly.Memory({ initial: pages, maximum: pages });
+    return { buffer: new ArrayBuffer(pages * 65_536) } as WebAssembly.Memory;
+  } catch (error) {
+    throw new UsercopyError(
+      'bad-input',
+      `check: expected room for ${pages * 64} KiB of memory, found none to reserve`,
+      { cause: error },
+    );
+  }
+}

@@ -1,6 +1,7 @@
 /**
  * Reading guest memory. An address that no region covers (and that the host cannot read) is a fault: the first one is
- * kept in the context, the read gives 0, and the final verdict says so. No read can leave the regions.
+ * kept in the context, the read gives 0, and the final verdict says so. No read can leave the regions. Guests have fields
+ * at odd addresses: their loads promise no alignment (`load(…, 0, 1)`), which wasm2js takes at its word.
  */
 import { Context, Region } from './context';
 import { Unreadable } from './verdict';
@@ -77,14 +78,14 @@ function locate(c: Context, address: u64, length: u32): usize {
 export function read64(c: Context, address: u64): u64 {
   const at = locate(c, address, 8);
   if (!at) return 0;
-  const value = load<u64>(at);
+  const value = load<u64>(at, 0, 1);
   return c.bigEndian ? bswap<u64>(value) : value;
 }
 
 export function read32(c: Context, address: u64): u64 {
   const at = locate(c, address, 4);
   if (!at) return 0;
-  const value = load<u32>(at);
+  const value = load<u32>(at, 0, 1);
   return c.bigEndian ? bswap<u32>(value) : value;
 }
 
@@ -107,9 +108,9 @@ export function slotAddress(c: Context, base: u64, slot: u32): u64 {
 
 @inline
 function loadField(c: Context, at: usize, size: u32): u64 {
-  if (size == 8) return c.bigEndian ? bswap<u64>(load<u64>(at)) : load<u64>(at);
-  if (size == 4) return c.bigEndian ? bswap<u32>(load<u32>(at)) : load<u32>(at);
-  if (size == 2) return c.bigEndian ? bswap<u16>(load<u16>(at)) : load<u16>(at);
+  if (size == 8) return c.bigEndian ? bswap<u64>(load<u64>(at, 0, 1)) : load<u64>(at, 0, 1);
+  if (size == 4) return c.bigEndian ? bswap<u32>(load<u32>(at, 0, 1)) : load<u32>(at, 0, 1);
+  if (size == 2) return c.bigEndian ? bswap<u16>(load<u16>(at, 0, 1)) : load<u16>(at, 0, 1);
   return load<u8>(at);
 }
 

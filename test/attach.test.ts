@@ -1,7 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Attachment, type AttachOptions, attach } from '../src/attach.js';
+import { executors } from '../src/check.js';
 import type { Guest } from '../src/guest/guest.js';
 import { loadOwnKernel, startOwnGuest } from '../src/scenario/own.js';
+
+const available = executors()
+  .filter((executor) => executor.available)
+  .map(({ name }) => name);
 
 /** The guest's own check would end in BUG(); these tests are about ours, so they use the build without it, or stop before. */
 describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant) => {
@@ -92,6 +97,16 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
     expect((await copy(64n)).kind).toBe('returned');
   });
 
+  it.each(available)('throws to the caller what the reader of foreign memory throws to %s', async (executor) => {
+    const { guest, attachment, copy } = await start('nocheck', { memory: 'foreign', executor }, true);
+    attachment.check.foreignReader = () => {
+      throw new RangeError('thrown by the reader');
+    };
+    await expect(copy(64n)).rejects.toThrow('thrown by the reader');
+    attachment.check.readFromEngine(guest.engine);
+    expect((await copy(64n)).kind).toBe('returned');
+  });
+
   it('keeps only so many violations', async () => {
     const { attachment, copy } = await start('nocheck', { onViolation: 'record', keep: 2 });
     for (const size of [65n, 66n, 67n]) await copy(size);
@@ -151,9 +166,10 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
     expect(attachment.violations[1]!.explanation.join('\n')).toMatch(/begins \d+ bytes below the stack pointer/);
   });
 
-  it('gives the same verdicts on memory that it reads through the engine', async () => {
-    const shared = await start('nocheck', { onViolation: 'record' });
-    const foreign = await start('nocheck', { onViolation: 'record', memory: 'foreign' }, true);
+  it.each(available)('gives the same verdicts on memory that %s reads through the engine', async (executor) => {
+    const shared = await start('nocheck', { onViolation: 'record', executor });
+    const foreign = await start('nocheck', { onViolation: 'record', memory: 'foreign', executor }, true);
+    expect([shared.attachment.executor, foreign.attachment.executor]).toEqual([executor, executor]);
     for (const size of [1n, 63n, 64n, 65n, 4096n]) {
       await shared.copy(size, true, 8n);
       await foreign.copy(size, true, 8n);

@@ -1,9 +1,9 @@
 /**
- * check.wasm against the oracle: a million random copies over random guests. A mismatch prints the seed of its world and
+ * check.wasm, run by every executor that is here, against the oracle: a million random copies over random guests. A mismatch prints the seed of its world and
  * the number of the copy; a `USERCOPY_SEED` in the environment moves all seeds.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Check } from '../src/check.js';
+import { Check, executors } from '../src/check.js';
 import type { Acceptance, Refusal } from '../src/verdict.js';
 import { compare, type Plan } from './differential.js';
 import { declaredWorld } from './worlds/declared.js';
@@ -51,15 +51,17 @@ const ACCEPTANCES: Readonly<Record<Acceptance, true>> = {
 };
 
 describe('check.wasm and the oracle', () => {
-  let check: Check;
+  const checks: Check[] = [];
   const seen = new Map<string, number>();
 
   beforeAll(async () => {
-    check = await Check.create({ guestBytes: 1 << 20 });
+    for (const { name, available } of executors()) {
+      if (available) checks.push(await Check.create({ guestBytes: 1 << 20, executor: name }));
+    }
   });
 
   const agree = (plan: Omit<Plan, 'seed' | 'copiesPerWorld'>) => {
-    const { mismatches, counts } = compare(check, { ...plan, seed: SEED, copiesPerWorld: COPIES_PER_WORLD });
+    const { mismatches, counts } = compare(checks, { ...plan, seed: SEED, copiesPerWorld: COPIES_PER_WORLD });
     for (const [name, count] of counts) seen.set(name, (seen.get(name) ?? 0) + count);
     expect(mismatches).toEqual([]);
   };
@@ -84,7 +86,7 @@ describe('check.wasm and the oracle', () => {
 
   it('are told apart when the check is told a page size or a switch that is not the guest’s', () => {
     const differ = (disguise: Plan['disguise'] & object) =>
-      compare(check, {
+      compare(checks, {
         seed: SEED,
         worlds: 40,
         copiesPerWorld: 100,

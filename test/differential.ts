@@ -42,8 +42,11 @@ export function install(check: Check, world: Pick<World, 'parameters' | 'regions
   for (const declaration of world.declarations) check.declare(declaration);
 }
 
-/** Judges random copies of random worlds twice. The same plan gives the same comparison. */
-export function compare(check: Check, plan: Plan): Comparison {
+/**
+ * Judges random copies of random worlds by the oracle and by every check, which are the same but for their executors. The
+ * same plan gives the same comparison.
+ */
+export function compare(checks: readonly Check[], plan: Plan): Comparison {
   const mismatches: string[] = [];
   const counts = new Map<string, number>();
   for (let seed = plan.seed; seed < plan.seed + plan.worlds; seed++) {
@@ -51,16 +54,17 @@ export function compare(check: Check, plan: Plan): Comparison {
     const world = plan.make(random);
     const read = readerOf(world);
     const parameters = plan.disguise?.(world.parameters) ?? world.parameters;
-    install(check, { ...world, parameters });
+    for (const check of checks) install(check, { ...world, parameters });
     for (let index = 0; index < plan.copiesPerWorld; index++) {
       const copy = randomCopy(random, world);
       const expected = oracle(world.parameters, read, world.declarations, copy, world.registers);
-      const actual = check.judge(copy, world.registers);
       const name = nameOf(expected);
       counts.set(name, (counts.get(name) ?? 0) + 1);
-      if (same(expected, actual, plan.addresses)) continue;
-      if (mismatches.length < MOST_TOLD) {
-        mismatches.push(toText({ seed, index, copy, registers: world.registers, oracle: expected, check: actual }));
+      for (const check of checks) {
+        const actual = check.judge(copy, world.registers);
+        if (same(expected, actual, plan.addresses) || mismatches.length >= MOST_TOLD) continue;
+        const { registers } = world;
+        mismatches.push(toText({ seed, index, copy, registers, oracle: expected, [check.executor]: actual }));
       }
     }
   }

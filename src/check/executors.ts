@@ -43,13 +43,12 @@ const JS_MEMORY_LIMIT = 2 ** 31;
 
 /** A built file of the project, from the sources and from build/js/src/check. */
 function builtFile(name: string): string {
-  const places = [`../../build/${name}`, `../../../${name}`].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const places = [`../../build/${name}`, `../../../${name}`].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
   const found = places.find((path) => existsSync(path));
   if (found) return found;
-  throw new UsercopyError(
-    'missing-dependency',
-    `${name}: expected it at ${places[0]}; build it with npm run setup`,
-  );
+  throw new UsercopyError('missing-dependency', `${name}: expected it at ${places[0]}; build it with npm run setup`);
 }
 
 /** The bytes of build/check.wasm; `missing-dependency` when it was not built. */

@@ -8,7 +8,7 @@
  *   PAGES          struct page of frame 0, 64 bytes each
  *   DATA           everything else: caches, names, trees, tasks
  */
-import { Check } from '../../src/check.js';
+import { Check, type ExecutorName } from '../../src/check.js';
 import type { CheckParameters, Introspection, PageValidityParameters, ProfileSwitches } from '../../src/parameters.js';
 import { parseProfile } from '../../src/profiles.js';
 import type { Direction, Verdict } from '../../src/verdict.js';
@@ -91,8 +91,8 @@ export class Guest {
     this.introspection = this.#introspect();
   }
 
-  static async create(shape: GuestShape): Promise<Guest> {
-    return new Guest(await Check.create({ guestBytes: 0x60_0000 }), shape);
+  static async create(shape: GuestShape, executor: 'auto' | ExecutorName = 'auto'): Promise<Guest> {
+    return new Guest(await Check.create({ guestBytes: 0x60_0000, executor }), shape);
   }
 
   get wordBytes(): number {

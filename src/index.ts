@@ -3,6 +3,7 @@
  *
  * - `attach` hooks a kernel's uaccess entry points and judges every copy.
  * - `loadKernel` reads a kernel image, `Guest` makes it runnable at function level.
+ * - `playScenario` plays a scenario: a guest, memory objects, copies, and what must come out.
  * - `Check` is the check alone, for those who bring their own emulator.
  */
 
@@ -45,4 +46,19 @@ export type { CheckParameters, Declaration, Introspection, ProfileSwitches } fro
 export { parseProfile, profileForVersion } from './profiles.js';
 export { explainVerdict } from './report/explain.js';
 export { formatMessage, type MessageStyle } from './report/format.js';
+export type {
+  DeclaredObject,
+  Expectation,
+  Expression,
+  Scenario,
+  ScenarioCopy,
+  ScenarioGuest,
+  ScenarioObject,
+  ScenarioStep,
+  SlabObject,
+  Word,
+} from './scenario/format.js';
+export { playScenario, type ScenarioRow, type ScenarioRun } from './scenario/play.js';
+export { parseScenario, readScenario, type ScenarioFile, scenarioInMemory, schemaPath } from './scenario/read.js';
+export { writeScenario } from './scenario/write.js';
 export type { CheckedObject, Copy, Direction, Verdict } from './verdict.js';

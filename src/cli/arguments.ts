@@ -1,6 +1,7 @@
 /** Options that several verbs read the same way. */
 import { readFileSync, statSync } from 'node:fs';
 import { badInput, UsercopyError } from '../errors.js';
+import { wordOf } from '../scenario/expression.js';
 import type { Copy } from '../verdict.js';
 
 export interface CopyOptions {
@@ -26,17 +27,10 @@ export function copyOf({ at, size, toUser, fromUser }: CopyOptions, verb: string
     );
   }
   return {
-    pointer: wordOf('--at', at),
-    size: wordOf('--size', size),
+    pointer: wordOf(at, '--at'),
+    size: wordOf(size, '--size'),
     direction: toUser ? 'to_user' : 'from_user',
   };
-}
-
-function wordOf(option: string, text: string): bigint {
-  if (!/^(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.test(text) || BigInt(text) >= 1n << 64n) {
-    throw badInput(option, 'an unsigned 64-bit number, 0x… or decimal', `'${text}'`);
-  }
-  return BigInt(text);
 }
 
 /** Reads a regular file of at most `limit` bytes as text, a byte a character. */

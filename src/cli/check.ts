@@ -8,7 +8,7 @@ import { stackDepthOfDump } from '../dump/stack-depth.js';
 import { loadKernel } from '../kernel/load.js';
 import type { Verdict } from '../verdict.js';
 import { type CopyOptions, copyOf, readText } from './arguments.js';
-import { count, print, toJson } from './output.js';
+import { BAD_INPUT, CLEAN, count, print, toJson, VIOLATION } from './output.js';
 
 interface CheckOptions extends CopyOptions {
   readonly dump: string;
@@ -20,8 +20,6 @@ interface CheckOptions extends CopyOptions {
   readonly json?: boolean;
 }
 
-const VIOLATION = 1;
-const BAD_INPUT = 2;
 const MAXIMUM_REGISTER_TEXT = 16 << 20;
 
 export function checkCommand(): Command {
@@ -86,7 +84,7 @@ async function runCheck(options: CheckOptions): Promise<number> {
     if (options.json) print(toJson(jsonOf(judge, judgement)));
     else for (const line of linesOf(judge, judgement)) print(line);
     if (judgement.verdict.outcome === 'unreadable') return BAD_INPUT;
-    return judgement.verdict.outcome === 'bad' ? VIOLATION : 0;
+    return judgement.verdict.outcome === 'bad' ? VIOLATION : CLEAN;
   } finally {
     dump.close();
   }

@@ -6,10 +6,9 @@ import { UsercopyError } from '../errors.js';
 import { archCommand } from './arch.js';
 import { checkCommand } from './check.js';
 import { kernelCommand } from './kernel.js';
+import { BAD_INPUT, CLEAN, progress } from './output.js';
 import { reproCommand } from './repro.js';
 import { runCommand } from './run.js';
-
-const BAD_INPUT = 2;
 
 function program(): Command {
   return new Command('usercopy')
@@ -34,8 +33,9 @@ async function main(): Promise<void> {
   try {
     await overrideExits(program()).parseAsync();
   } catch (error) {
+    progress.clear();
     if (error instanceof CommanderError) {
-      process.exitCode = error.exitCode === 0 ? 0 : BAD_INPUT;
+      process.exitCode = error.exitCode === 0 ? CLEAN : BAD_INPUT;
       return;
     }
     const message = error instanceof Error ? error.message : String(error);

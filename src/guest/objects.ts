@@ -50,10 +50,10 @@ export class KernelObjects {
   #trees: bigint[] = [];
 
   /**
-   * Gives the kernel a page array and tells it which page frames exist.
+   * Gives the kernel a page array and tells it which page frames exist; with `booted` it has its own already.
    * @throws UsercopyError `bad-input` when the kernel's types are not known.
    */
-  constructor(guest: Guest) {
+  constructor(guest: Guest, options: { readonly booted?: boolean } = {}) {
     const facts = introspectionOf(guest.kernel, guest.layout);
     if (facts === null) {
       throw new UsercopyError(
@@ -68,6 +68,10 @@ export class KernelObjects {
     const quarter = (vmallocEnd - vmallocStart) / 4n;
     const skip = quarter < VMALLOC_SKIP ? quarter - (quarter % this.#pageBytes) : VMALLOC_SKIP;
     this.#nextArea = vmallocStart + skip;
+    if (options.booted) {
+      if (facts.vmap.kind === 'tree') this.#trees = [facts.vmap.root];
+      return;
+    }
     this.#mapPageArray();
     this.#declareFrames(facts.pageValidity);
     this.#prepareVmap();

@@ -66,12 +66,17 @@ function ownMemory(kernel: Kernel): { address: bigint; size: bigint }[] {
   return regions;
 }
 
-/** Starts a built-in guest: its allocators are ready and its first task is current. */
-export async function startOwnGuest(kernel: Kernel): Promise<Guest> {
-  const guest = await Guest.create(kernel, { ramBytes: OWN_RAM, regions: ownMemory(kernel) });
+/** Starts a built-in guest: its allocators are ready and its first task is current. RAM is 64 MiB unless told otherwise. */
+export async function startOwnGuest(kernel: Kernel, options: { readonly ramBytes?: bigint } = {}): Promise<Guest> {
+  const guest = await Guest.create(kernel, {
+    ramBytes: options.ramBytes ?? OWN_RAM,
+    regions: ownMemory(kernel),
+  });
   try {
     const free = guest.memory.endOfFree - guest.memory.ram.physicalBase;
     const task = await guest.callForValue('guest_init', [free - (free % MIB)]);
+    // What lies above has no page frame: nobody shall make objects there.
+    guest.memory.allocate(free % MIB);
     guest.enterTask(task);
     return guest;
   } catch (error) {

@@ -6,9 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageFile } from '../../src/paths.js';
 
 /** The tool as a user starts it: the compiled program, as a process of its own. */
-function usercopy(args: readonly string[], environment: Record<string, string> = {}) {
+function usercopy(args: readonly string[], environment: Record<string, string> = {}, cwd?: string) {
   const result = spawnSync(process.execPath, [packageFile('build/js/src/cli/main.js'), ...args], {
     encoding: 'utf8',
+    ...(cwd === undefined ? {} : { cwd }),
     timeout: 120_000,
     maxBuffer: 64 << 20,
     env: { ...process.env, ...environment },
@@ -55,15 +56,44 @@ describe('usercopy run own', () => {
   });
 
   it('exits with 1 when a check says something else', () => {
-    const mismatch = {
-      kernel: packageFile('guests/elf/x86_64.elf'),
-      seed: 1,
-      profile: 'v3',
-      copy: { pointer: '0x10', size: '0x8', direction: 'to_user' },
-    };
-    const { status } = usercopy(['run', file('mismatch.json', JSON.stringify(mismatch))]);
-    // The guest judges by 6.1, we are told to judge by v3: the wording differs.
+    const kernel = packageFile('guests/elf/x86_64.elf');
+    // The guest judges by 6.1, we are told to judge by v3: the wording differs, and so do rules.
+    const random = usercopy(
+      ['run', 'random', '--kernel', kernel, '--profile', 'v3', '--seed', '1', '--copies', '100', '--json'],
+      {},
+      directory,
+    );
+    expect(random.status).toBe(1);
+    const { file: scenario } = JSON.parse(random.out);
+    const replay = usercopy(['run', scenario, '--json'], {}, directory);
+    expect(replay.status).toBe(1);
+    const { rows } = JSON.parse(replay.out);
+    expect(rows).toHaveLength(1);
+    expect(rows[0].identical).toBe(false);
+    expect(rows[0].ours).not.toBe(rows[0].guest);
+  });
+});
+
+describe('usercopy run FILE', () => {
+  it('prints one line of JSON for each scenario, and goes on after one that cannot be played', () => {
+    const good = file(
+      'good.yaml',
+      'guest: { variant: x86_64 }\nsteps: [{ copy: { pointer: 0, size: 8, direction: to_user }, expect: { outcome: bad } }]\n',
+    );
+    const { status, out, err } = usercopy(['run', join(directory, 'absent.yaml'), good, good, '--json']);
+    expect(status).toBe(2);
+    expect(err).toMatch(/^usercopy: .*absent\.yaml: expected a file that can be read, found ENOENT\n$/);
+    const lines = out.trim().split('\n');
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toBe(lines[1]);
+    expect(JSON.parse(lines[0]!)).toMatchObject({ file: good, ok: true, rows: [{ identical: true, outcome: 'bad' }] });
+  });
+
+  it('calls a function of a guest and explains what was refused', () => {
+    const { status, out } = usercopy(['run', '--variant', 'arm64', '--call', '__check_object_size(_stext, 64, 1)']);
     expect(status).toBe(1);
+    expect(out).toContain('exposure attempt detected from kernel text');
+    expect(out).toContain('refused: kernel text');
   });
 });
 
@@ -81,7 +111,9 @@ describe('bad input ends in one sentence and exit status 2', () => {
 
   it('for an unknown verb, set and option', () => {
     expectRefusal(['frobnicate'], /unknown command 'frobnicate'/);
-    expectRefusal(['run', 'everything'], /expected 'own', 'lkdtm'.*found 'everything'/);
+    expectRefusal(['run', 'everything'], /everything: expected a file that can be read, found ENOENT/);
+    expectRefusal(['run'], /expected 'own', 'lkdtm'.*found none/);
+    expectRefusal(['run', 'own', 'more'], /expected nothing after it, found 'more'/);
     expectRefusal(['run', 'own', '--frobnicate'], /unknown option '--frobnicate'/);
   });
 
@@ -120,10 +152,12 @@ describe('bad input ends in one sentence and exit status 2', () => {
     expectRefusal(['run', 'own', '--variant', 'vax'], /vax/);
   });
 
-  it('for a mismatch file that is none', () => {
-    expectRefusal(['run', file('broken.json', '{')], /broken\.json: expected JSON/);
-    expectRefusal(['run', file('other.json', '{"kernel": 1}')], /other\.json: expected a mismatch/);
-    expectRefusal(['run', join(directory, 'absent.json')], /absent\.json: expected a file that can be read/);
+  it('for a scenario that is none, with the place in the file', () => {
+    expectRefusal(['run', file('broken.json', '{')], /broken\.json:1:2: expected YAML or JSON/);
+    expectRefusal(['run', file('other.yaml', 'guest: 1\n')], /other\.yaml:1:1: expected 'steps', found none/);
+    expectRefusal(['run', '--call', '3 + 4', '--variant', 'arm64'], /--call:.*expected a call: symbol/);
+    expectRefusal(['run', '--call', 'nosuch()', '--variant', 'arm64'], /expected a function of kernel .*'nosuch'/);
+    expectRefusal(['run', '--call', 'f()'], /expected --kernel IMAGE or one --variant NAME/);
   });
 
   it('for a dump that is none, and a copy that is half given', () => {

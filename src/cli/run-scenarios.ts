@@ -1,0 +1,95 @@
+/** `usercopy run FILE…` and `usercopy run --call`: scenarios, from files or put together from the command line. */
+import { UsercopyError } from '../errors.js';
+import { playScenario, type ScenarioRow, type ScenarioRun } from '../scenario/play.js';
+import { readScenario, type ScenarioFile, scenarioInMemory } from '../scenario/read.js';
+import { BAD_INPUT, CLEAN, colours, count, print, progress, table, toJsonLine, VIOLATION } from './output.js';
+import { shorten } from './run-twins.js';
+
+export interface CallOptions {
+  readonly call: readonly string[];
+  readonly kernel?: string;
+  readonly variant?: readonly string[];
+  readonly btf?: string;
+  readonly config?: string;
+  readonly profile?: string;
+  readonly judge?: 'kernel' | 'all';
+  readonly json?: boolean;
+}
+
+/** Plays each file; one that cannot be played does not keep the others from it. Gives the exit status. */
+export async function runScenarioFiles(paths: readonly string[], json: boolean): Promise<number> {
+  let status = CLEAN;
+  for (const path of paths) {
+    progress.show(`playing ${path}`);
+    try {
+      status = Math.max(status, await playAndPrint(readScenario(path), json));
+    } catch (error) {
+      if (!(error instanceof UsercopyError)) throw error;
+      progress.clear();
+      process.stderr.write(`usercopy: ${error.message}\n`);
+      status = BAD_INPUT;
+    }
+  }
+  return status;
+}
+
+/** Calls functions of one guest, each from the same memory. Gives the exit status. */
+export async function runCalls(options: CallOptions): Promise<number> {
+  const { kernel, variant = [], btf, config, profile, judge } = options;
+  if ((kernel === undefined) === (variant.length !== 1)) {
+    throw new UsercopyError('bad-input', 'run --call: expected --kernel IMAGE or one --variant NAME');
+  }
+  const guest = {
+    ...(kernel === undefined ? { variant: variant[0]! } : { kernel }),
+    ...(btf === undefined ? {} : { btf }),
+    ...(config === undefined ? {} : { config }),
+    ...(profile === undefined ? {} : { profile }),
+  };
+  const steps = options.call.map((call) => ({ call }));
+  const scenario = { guest, steps, ...(judge === undefined ? {} : { judge }) };
+  return playAndPrint(scenarioInMemory(scenario, '--call'), options.json ?? false);
+}
+
+async function playAndPrint(file: ScenarioFile, json: boolean): Promise<number> {
+  const run = await playScenario(file);
+  progress.clear();
+  if (json) print(toJsonLine(jsonOf(run)));
+  else print(describe(run));
+  return run.ok ? CLEAN : VIOLATION;
+}
+
+function jsonOf(run: ScenarioRun): unknown {
+  return { ...run, rows: run.rows.map((row) => ({ ...row, size: row.size === null ? null : count(row.size) })) };
+}
+
+function describe(run: ScenarioRun): string {
+  const { file, name, variant, kernel, profile, rows, notes } = run;
+  const unmet = rows.flatMap((row) => row.unmet.map((what) => colours.red(`${row.case}: ${what}`)));
+  const refused = rows.length === 1 ? rows.flatMap((row) => row.explanation) : [];
+  return [
+    `${file}${name === null ? '' : `: ${name}`}`,
+    `${variant}, kernel ${kernel}, profile ${profile}`,
+    table(['case', "guest's own check", 'ours', 'as expected', 'instructions'], rows.map(describeRow), [
+      34,
+      50,
+      50,
+      null,
+      null,
+    ]),
+    ...refused,
+    ...notes.map((note) => `note: ${note}`),
+    ...unmet,
+  ].join('\n');
+}
+
+function describeRow(row: ScenarioRow): string[] {
+  const isMet = row.unmet.length === 0 && row.identical !== false;
+  const said = row.outcome === 'unreadable' ? 'cannot be judged: memory that is not there' : shorten(row.ours);
+  return [
+    row.case,
+    row.identical === null ? 'not asked' : shorten(row.guest),
+    row.outcome === null ? 'not asked' : row.identical === true && row.ours !== null ? 'the same' : said,
+    isMet ? 'yes' : colours.red('NO'),
+    String(row.guestInstructions),
+  ];
+}

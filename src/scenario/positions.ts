@@ -1,0 +1,63 @@
+/** Where a part of a scenario stands in its file: errors name line and column. */
+import { badInput, type UsercopyError } from '../errors.js';
+
+/** Keys and indices from the whole to the part. */
+export type Path = readonly (string | number)[];
+
+/** As Ajv spells paths (RFC 6901, JSON pointer). */
+export const pointerOf = (path: Path): string =>
+  path.map((part) => `/${String(part).replace(/~/g, '~0').replace(/\//g, '~1')}`).join('');
+
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+export class Positions {
+  readonly #file: string;
+  readonly #values = new Map<string, Position>();
+  readonly #names = new Map<string, Position>();
+
+  /** `file` is what errors call the scenario. */
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  get file(): string {
+    return this.#file;
+  }
+
+  setValue(path: Path, position: Position): void {
+    this.#values.set(pointerOf(path), position);
+  }
+
+  setName(path: Path, position: Position): void {
+    this.#names.set(pointerOf(path), position);
+  }
+
+  /** `case.yaml:12:5`; of the nearest part around it where the part itself is not in the file. */
+  at(path: Path | string): string {
+    let pointer = typeof path === 'string' ? path : pointerOf(path);
+    for (;;) {
+      const position = this.#values.get(pointer);
+      if (position) return this.#told(position);
+      if (pointer === '') return this.#file;
+      pointer = pointer.slice(0, pointer.lastIndexOf('/'));
+    }
+  }
+
+  /** An error at a part's value. */
+  refuse(path: Path | string, expected: string, came: string): UsercopyError {
+    return badInput(this.at(path), expected, came);
+  }
+
+  /** An error at a part's name. */
+  refuseName(path: Path | string, expected: string, came: string): UsercopyError {
+    const position = this.#names.get(typeof path === 'string' ? path : pointerOf(path));
+    return badInput(position ? this.#told(position) : this.at(path), expected, came);
+  }
+
+  #told({ line, column }: Position): string {
+    return `${this.#file}:${line}:${column}`;
+  }
+}

@@ -1,0 +1,21 @@
+/** A scenario → YAML, as a person would write it. */
+import { stringify } from 'yaml';
+import type { Scenario } from './format.js';
+
+/** Bigints become hexadecimal strings: no reader of YAML or JSON then loses digits. */
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return `0x${value.toString(16)}`;
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, part]) => part !== undefined)
+      .map(([name, part]) => [name, plain(part)]),
+  );
+}
+
+/** The scenario as YAML; `comment` lines stand before it. What `parseScenario()` reads back is the same. */
+export function writeScenario(scenario: Scenario, comment: readonly string[] = []): string {
+  const head = comment.map((line) => `${`# ${line}`.trimEnd()}\n`).join('');
+  return head + stringify(plain(scenario), { lineWidth: 0, aliasDuplicateObjects: false, version: '1.2' });
+}

@@ -4,7 +4,6 @@
  */
 import type { Variant } from '../../arch/driver.js';
 import type { RegisterValues } from '../../arch/dump.js';
-import type { Engine } from '../engine/engine.js';
 import { currentOffsetOf } from '../entry-point.js';
 import type { Kernel } from '../kernel/kernel.js';
 
@@ -38,15 +37,6 @@ export function currentTask(kernel: Kernel, variant: Variant, registers: Registe
     if (stack !== null && sp >= stack && sp < stack + reader.threadSize) return { task, stack, by: 'task list' };
   }
   return null;
-}
-
-/** Sets the register that the kernel finds `current` by. */
-export function enterTask(engine: Engine, variant: Variant, registers: RegisterValues, found: CurrentTaskFound): void {
-  const { current } = variant;
-  if (current.kind === 'register') engine.writeRegister(current.register, found.task);
-  if (current.kind !== 'memory' || current.base === null) return;
-  const base = variant.dump?.currentBase(registers) ?? null;
-  if (base !== null) engine.writeRegister(current.base, base);
 }
 
 function* candidates(

@@ -3,7 +3,9 @@
  * is never written. A physical page is one copy, however many virtual addresses show it.
  */
 import type { Engine, MemoryFault } from '../engine/engine.js';
+import { currentOffsetOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
+import type { CurrentTaskFound } from './current.js';
 import type { Dump } from './open-dump.js';
 
 const WASM_PAGE = 65_536;
@@ -33,6 +35,8 @@ export class EmulatedPages {
   readonly #slots = new Map<bigint, { readonly slot: number; readonly original: Uint8Array }>();
   /** Virtual page (as the CPU addresses it) → slot. */
   readonly #mapped = new Map<bigint, number>();
+  /** Virtual pages that show what lies some bytes above them. */
+  readonly #moved = new Map<bigint, bigint>();
   #kernelPlaces: readonly bigint[] | null = null;
 
   constructor(engine: Engine, dump: Dump, { limit }: EmulatedPagesOptions) {
@@ -53,6 +57,23 @@ export class EmulatedPages {
   /** Physical pages behind them. */
   get physicalPages(): readonly bigint[] {
     return [...this.#slots.keys()];
+  }
+
+  /** Makes a task `current`, in the register or at the address where the kernel looks. */
+  enterTask(found: CurrentTaskFound): void {
+    const { variant, kernel, registers } = this.#dump;
+    const { current } = variant;
+    if (current.kind === 'register') this.#engine.writeRegister(current.register, found.task);
+    if (current.kind !== 'memory') return;
+    const base = variant.dump?.currentBase(registers) ?? null;
+    if (base === null) return;
+    if (current.base !== null) {
+      this.#engine.writeRegister(current.base, base);
+      return;
+    }
+    // The emulator adds no base: the CPU's own variables are shown where their symbols point.
+    const offset = currentOffsetOf(kernel, current);
+    if (offset !== undefined) this.#moved.set(this.#page(offset), base);
   }
 
   /** Brings in what an access lacked: two pages when it crosses from one to the next. null when all is there now. */
@@ -124,8 +145,9 @@ export class EmulatedPages {
    */
   #translate(page: bigint): bigint | null {
     const { memory } = this.#dump.located;
+    const distance = this.#moved.get(page) ?? 0n;
     for (const address of [...this.#unmasked(page), page]) {
-      const found = memory.translate(address);
+      const found = memory.translate(this.#word(address + distance));
       if (found) return found.physical;
     }
     return null;
@@ -179,5 +201,8 @@ export class EmulatedPages {
 }
 
 function missing(address: bigint, why: string): UsercopyError {
-  return new UsercopyError('guest', `the dump's memory at 0x${address.toString(16)}: expected it to be there, but it is ${why}`);
+  return new UsercopyError(
+    'guest',
+    `the dump's memory at 0x${address.toString(16)}: expected it to be there, but it is ${why}`,
+  );
 }

@@ -6,7 +6,7 @@ import type { Engine, MemoryFault } from '../engine/engine.js';
 import { entryPointOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
 import type { StackDepth } from '../guest/stack-depth.js';
-import { type CurrentTaskFound, enterTask } from './current.js';
+import type { CurrentTaskFound } from './current.js';
 import type { Dump } from './open-dump.js';
 
 const PAGE = 4096n;
@@ -84,7 +84,7 @@ export async function stackDepthOfDump(
   };
   try {
     variant.prepare(engine);
-    enterTask(engine, variant, dump.registers, current);
+    enterTask(engine, dump, current);
     // What is needed in any case.
     const code = [check, check + PAGE, kernel.symbols.address('check_stack_object') ?? check, abort];
     for (const address of [entry - PAGE, entry, returnTo, ...code]) bringIn(engine, dump, address);
@@ -105,6 +105,14 @@ export async function stackDepthOfDump(
   } finally {
     for (const hook of hooks) hook.remove();
   }
+}
+
+function enterTask(engine: Engine, dump: Dump, task: CurrentTaskFound): void {
+  const { current } = dump.variant;
+  if (current.kind === 'register') engine.writeRegister(current.register, task.task);
+  if (current.kind !== 'memory' || current.base === null) return;
+  const base = dump.variant.dump?.currentBase(dump.registers);
+  if (base !== null && base !== undefined) engine.writeRegister(current.base, base);
 }
 
 /** Brings in what an access lacked: two pages when it crosses from one to the next. False when that changes nothing. */

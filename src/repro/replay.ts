@@ -2,7 +2,7 @@
  * The dumped kernel's own `__check_object_size`, run in an emulator on the dump's memory with the dump's registers: what it
  * says of a copy, in its own words.
  */
-import { type CurrentTaskFound, currentTask, enterTask } from '../dump/current.js';
+import { type CurrentTaskFound, currentTask } from '../dump/current.js';
 import { EmulatedPages, type MissingPage } from '../dump/emulated-pages.js';
 import type { Dump } from '../dump/open-dump.js';
 import type { Engine, MemoryFault, RunResult } from '../engine/engine.js';
@@ -132,7 +132,7 @@ class Replayer {
       if (value !== undefined && name !== variant.registers.pc) values[name] = value;
     }
     this.#engine.writeRegisters(values);
-    if (task) enterTask(this.#engine, variant, registers, task);
+    if (task) this.#pages.enterTask(task);
     else this.#warnings.push('replay: the current task is not known');
     const given = [copy.pointer, copy.size, copy.direction === 'to_user' ? 1n : 0n];
     given.forEach((value, index) => {
@@ -341,7 +341,12 @@ function cannotHave({ address, kind, why }: MissingPage): UsercopyError {
   return new UsercopyError('guest', `replay: the ${kind} of 0x${address.toString(16)} needs memory that is ${why}`);
 }
 
-/** printk's text without KERN_SOH and the level behind it, and without line end. */
+/** KERN_SOH: a level follows (include/linux/kern_levels.h). */
+const START_OF_HEADER = '\u0001';
+
+/** printk's text without level and line end. */
 function withoutLevel(text: string): string {
-  return text.replace(/^(\x01.)+/, '').replace(/\n+$/, '');
+  let line = text;
+  while (line.startsWith(START_OF_HEADER)) line = line.slice(2);
+  return line.replace(/\n+$/, '');
 }

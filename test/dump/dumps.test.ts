@@ -10,11 +10,13 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { drivers } from '../../arch/index.js';
 import { DumpJudge, type JudgeOptions } from '../../src/dump/judge.js';
 import { kernelFromDump } from '../../src/dump/kernel-from-dump.js';
-import { openDump } from '../../src/dump/open-dump.js';
+import { type Dump, openDump } from '../../src/dump/open-dump.js';
 import { stackDepthOfDump } from '../../src/dump/stack-depth.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { loadKernel } from '../../src/kernel/load.js';
+import { replayCopy } from '../../src/repro/replay.js';
+import type { Copy } from '../../src/verdict.js';
 
 const SHARED = resolve('../shared/dumps');
 const MACHINES = [
@@ -80,8 +82,19 @@ const stackDepth: NonNullable<JudgeOptions['stackDepth']> = async (dump, current
   }
 };
 
+/** What the dump's own check says when it runs. */
+async function replay(dump: Dump, copy: Copy) {
+  if ('unsupported' in dump.variant.engine) throw new Error(dump.variant.engine.unsupported);
+  const engine = openUnicorn(dump.variant.engine);
+  try {
+    return await replayCopy(engine, dump, copy);
+  } finally {
+    engine.close();
+  }
+}
+
 /** Judges the copy that the registers describe; by the dump's own notes unless a register text is given. */
-async function judge(path: string, image: Kernel | null, registers: string | null) {
+async function judge(path: string, image: Kernel | null, registers: string | null, replayed = true) {
   const dump = await openDump(path, {
     image,
     registers: registers === null ? null : { text: readFileSync(registers, 'latin1'), path: registers },
@@ -90,7 +103,8 @@ async function judge(path: string, image: Kernel | null, registers: string | nul
   try {
     const judging = await DumpJudge.create(dump, { stackDepth });
     const copy = judging.copyFromRegisters();
-    return { ...(await judging.judge(copy)), found: dump.located.by };
+    const judged = await judging.judge(copy);
+    return { ...judged, found: dump.located.by, replay: replayed ? await replay(dump, copy) : null };
   } finally {
     dump.close();
   }
@@ -101,7 +115,7 @@ for (const machine of MACHINES) {
     let image: Promise<Kernel> | null = null;
 
     for (const which of casesOf(machine)) {
-      it(`gives the kernel's own message for ${which}`, async () => {
+      it(`gives the kernel's own message for ${which}, judged and replayed`, async () => {
         image ??= load(machine);
         const expected = readCase(machine, which);
         const path = expand(machine, which);
@@ -114,6 +128,11 @@ for (const machine of MACHINES) {
         expect(result.verdict.outcome).toBe(expected.message === null ? 'good' : 'bad');
         expect(result.message).toBe(expected.message);
         expect(result.warnings).toEqual([]);
+        expect(result.replay).toMatchObject({
+          message: expected.message,
+          end: expected.message === null ? 'returned' : 'bug',
+          warnings: [],
+        });
       });
     }
   });
@@ -127,7 +146,9 @@ describe.skipIf(missing !== null)(`a dump that tells less${missing ? ` (skipped:
 
   for (const machine of [x86, arm64]) {
     it(`of ${machine.name} is judged without the kernel's image, by the symbols and types in its memory`, async () => {
-      expect((await judge(expand(machine, which), null, null)).message).toBe(message);
+      const result = await judge(expand(machine, which), null, null);
+      expect(result.message).toBe(message);
+      expect(result.replay?.message).toBe(message);
     });
 
     it(`of ${machine.name} is judged without a VMCOREINFO note`, async () => {
@@ -145,6 +166,7 @@ describe.skipIf(missing !== null)(`a dump that tells less${missing ? ` (skipped:
       const result = await judge(path, await load(machine), null);
       expect(result.found).not.toMatch(/VMCOREINFO/);
       expect(result.message).toBe(message);
+      expect(result.replay?.message).toBe(message);
     });
   }
 
@@ -160,7 +182,7 @@ describe.skipIf(missing !== null)(`a dump that tells less${missing ? ` (skipped:
     const path = join(scratch, 'short.vmcore');
     writeFileSync(path, whole.subarray(0, 150 << 20));
     const image = await load(x86);
-    const result = await judge(path, image, null).catch((error: Error) => error);
+    const result = await judge(path, image, null, false).catch((error: Error) => error);
     if (result instanceof Error) expect(result.name).toBe('UsercopyError');
     else expect(['bad', 'unreadable']).toContain(result.verdict.outcome);
   });

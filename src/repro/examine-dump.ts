@@ -1,0 +1,138 @@
+/** A copy in a memory dump: what the check says of it, what the dump's own kernel says when it runs, and what it means. */
+import { drivers } from '../../arch/index.js';
+import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
+import { kernelFromDump } from '../dump/kernel-from-dump.js';
+import { type Dump, openDump } from '../dump/open-dump.js';
+import { stackDepthOfDump } from '../dump/stack-depth.js';
+import type { Engine } from '../engine/engine.js';
+import { UsercopyError } from '../errors.js';
+import { loadKernel } from '../kernel/load.js';
+import type { UsercopyReport } from '../report/report.js';
+import type { Copy } from '../verdict.js';
+import type { Outcome, ReplayFinding, Reproduction } from './outcome.js';
+import { type Replay, replayCopy } from './replay.js';
+
+export interface DumpInput {
+  /** Path of the vmcore. */
+  readonly dump: string;
+  /** Paths of the kernel's image, types and configuration. */
+  readonly kernel?: string;
+  readonly btf?: string;
+  readonly config?: string;
+  /** Text of QEMU's `info registers`, and where it came from. */
+  readonly registers: { readonly text: string; readonly path: string } | null;
+  readonly profile?: string;
+}
+
+/** What is asked about a dump. */
+export interface DumpQuestion {
+  readonly input: DumpInput;
+  /** null: the one in the registers at the check's first instruction. */
+  readonly copy: Copy | null;
+  readonly report: UsercopyReport | null;
+}
+
+export interface ExamineOptions {
+  /** Why no code of the dump is to be run; null when it may be. */
+  readonly withoutEmulator: string | null;
+  /** Awaited before an emulator starts, with what is known by then: a dump can make an emulator crash or hang. */
+  readonly beforeEmulation?: (known: Reproduction | null) => Promise<void>;
+}
+
+/** @throws UsercopyError `bad-input` for files that are not what they should be, or no copy to judge. */
+export async function examineDump(question: DumpQuestion, options: ExamineOptions): Promise<Reproduction> {
+  const { input, report } = question;
+  const files = {
+    ...(input.btf === undefined ? {} : { btf: input.btf }),
+    ...(input.config === undefined ? {} : { config: input.config }),
+  };
+  const image = input.kernel === undefined ? null : await loadKernel({ path: input.kernel }, { drivers, ...files });
+  const dump = await openDump(input.dump, {
+    image,
+    registers: input.registers,
+    kernelFromDump: (located, variant) => kernelFromDump(input.dump, located, variant, files),
+  });
+  try {
+    const judge = await DumpJudge.create(dump, {
+      stackDepth: async (of, current) => {
+        await options.beforeEmulation?.(null);
+        return withEngine(of, options, (engine) => stackDepthOfDump(engine, of, current));
+      },
+      ...(input.profile === undefined ? {} : { profile: input.profile }),
+    });
+    const from = question.copy === null ? 'dump registers' : 'given';
+    const judgement = await judge.judge(question.copy ?? judge.copyFromRegisters());
+    const { verdict, message, explanation, warnings, copy } = judgement;
+    const checked: Reproduction = {
+      outcome: outcomeOf(judgement, null, report),
+      variant: dump.variant.name,
+      profile: judge.profile.name,
+      kernel: dump.kernel.version.release,
+      copy: { ...copy, pointerFrom: from, sizeFrom: from, directionFrom: from },
+      report,
+      check: { message, judged: 'dump' },
+      replay: null,
+      explanation: {
+        region: verdict.outcome === 'unreadable' ? null : verdict.by,
+        object: null,
+        field: null,
+        lines: [...explanation, ...warnings.map(note)],
+        causes: [],
+      },
+    };
+    await options.beforeEmulation?.(checked);
+    try {
+      const replay = await withEngine(dump, options, (engine) => replayCopy(engine, dump, copy));
+      return {
+        ...withNotes(checked, replay.warnings),
+        replay: findingOf(replay, dump),
+        outcome: outcomeOf(judgement, replay, report),
+      };
+    } catch (error) {
+      if (!(error instanceof UsercopyError)) throw error;
+      return withNotes(checked, [`no replay: ${error.message}`]);
+    }
+  } finally {
+    dump.close();
+  }
+}
+
+const note = (text: string): string => `note: ${text}`;
+
+/** The same with more warnings among its sentences. */
+export function withNotes(reproduction: Reproduction, warnings: readonly string[]): Reproduction {
+  const { explanation } = reproduction;
+  return { ...reproduction, explanation: { ...explanation, lines: [...explanation.lines, ...warnings.map(note)] } };
+}
+
+/** Opens the emulator only where it is wanted: a machine without libunicorn still judges dumps. */
+async function withEngine<T>(
+  { variant }: Dump,
+  { withoutEmulator }: ExamineOptions,
+  use: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  if (withoutEmulator !== null) throw new UsercopyError('guest', withoutEmulator);
+  if ('unsupported' in variant.engine) throw new UsercopyError('unsupported', variant.engine.unsupported);
+  const { openUnicorn } = await import('../engine/unicorn-native.js');
+  const engine = openUnicorn(variant.engine);
+  try {
+    return await use(engine);
+  } finally {
+    engine.close();
+  }
+}
+
+function findingOf({ message, instructions }: Replay, { kernel }: Dump): ReplayFinding {
+  return { message, instructions, kernel: kernel.version.release };
+}
+
+function outcomeOf(judgement: DumpJudgement, replay: Replay | null, report: UsercopyReport | null): Outcome {
+  const { verdict, message } = judgement;
+  if (verdict.outcome === 'unreadable') return 'unknown';
+  if (replay && (replay.message !== message || (replay.end === 'bug') !== (verdict.outcome === 'bad'))) {
+    return 'different';
+  }
+  if (report?.message) return report.message.canonical === message ? 'identical' : 'different';
+  if (verdict.outcome === 'good') return 'clean';
+  return replay ? 'identical' : 'unknown';
+}

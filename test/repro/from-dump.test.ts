@@ -1,0 +1,82 @@
+/** The process that reads a dump may die or hang: what it had found is kept, and the tool lives. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { reproduceDump } from '../../src/repro/from-dump.js';
+import { NO_EXPLANATION, type Reproduction } from '../../src/repro/outcome.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'usercopy-repro-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const KNOWN: Reproduction = {
+  outcome: 'unknown',
+  variant: 'x86_64',
+  profile: '6.1',
+  kernel: '6.1.0-1',
+  copy: {
+    pointer: 1n << 63n,
+    size: 3n,
+    direction: 'to_user',
+    pointerFrom: 'given',
+    sizeFrom: 'given',
+    directionFrom: 'given',
+  },
+  report: null,
+  check: { message: 'usercopy: …', judged: 'dump' },
+  replay: null,
+  explanation: NO_EXPLANATION,
+};
+const knownText = `{ ...JSON.parse(${JSON.stringify(JSON.stringify({ ...KNOWN, copy: null }))}) }`;
+
+/** A program that stands in for the one that reads the dump; `on` is the body of its answer to a request. */
+function standIn(name: string, on: string): string {
+  const path = join(directory, `${name}.mjs`);
+  writeFileSync(path, `process.once('message', ({ question, withoutEmulator }) => { ${on} });\n`);
+  return path;
+}
+
+const input = { dump: '/nowhere/vmcore', registers: null };
+
+describe('a dump whose reader', () => {
+  it('dies in the replay keeps what the check said, and a note says why there is no replay', async () => {
+    const child = standIn(
+      'dies',
+      `process.send({ kind: 'emulating', known: ${knownText} }, () => process.kill(process.pid, 'SIGSEGV'));`,
+    );
+    const found = await reproduceDump(input, null, null, { child });
+    expect(found.check).toEqual(KNOWN.check);
+    expect(found.replay).toBeNull();
+    expect(found.explanation.lines).toEqual(['note: no replay: the emulator died (SIGSEGV)']);
+  });
+
+  it('hangs in the replay is ended after the time limit', async () => {
+    const child = standIn('hangs', `process.send({ kind: 'emulating', known: ${knownText} }, () => { for (;;); });`);
+    const found = await reproduceDump(input, null, null, { child, emulationLimit: 500 });
+    expect(found.explanation.lines).toEqual(['note: no replay: the emulator ran longer than 0.5 s']);
+  });
+
+  it('dies before the check has said anything is asked once more, without an emulator', async () => {
+    const child = standIn(
+      'twice',
+      `if (withoutEmulator === null) process.send({ kind: 'emulating', known: null }, () => process.abort());
+       else process.send({ kind: 'done', reproduction: { kernel: withoutEmulator } }, () => process.disconnect());`,
+    );
+    expect((await reproduceDump(input, null, null, { child })).kernel).toBe('the emulator died (SIGABRT)');
+  });
+
+  it('dies in any case is one sentence', async () => {
+    const child = standIn('always', 'process.exit(3);');
+    await expect(reproduceDump(input, null, null, { child })).rejects.toThrow(
+      /^\/nowhere\/vmcore: the process that reads it died \(exit code 3\)$/,
+    );
+  });
+
+  it('finds a file that is none gives the error of the reader', async () => {
+    await expect(reproduceDump(input, null, null)).rejects.toMatchObject({
+      name: 'UsercopyError',
+      kind: 'bad-input',
+      message: '/nowhere/vmcore: expected a file that can be read, found ENOENT',
+    });
+  });
+});

@@ -177,9 +177,15 @@ bool Engine::FinishArrival(bool at_block, const Resume& done) {
     return false;
   }
   if (wanted_pc_) {
+    resume_.valid = false;
+    if (arch_ == UC_ARCH_SPARC) {
+      // 2.0.1: a 64-bit SPARC executes the rest of the block whatever its pc says; the run goes on there instead.
+      leaving_ = true;
+      uc_emu_stop(uc_);
+      return false;
+    }
     const uint64_t pc = *wanted_pc_;
     wanted_pc_.reset();
-    resume_.valid = false;
     WriteRaw(pc_, pc);  // Unicorn goes on there
     return false;
   }

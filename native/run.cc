@@ -102,7 +102,8 @@ int Engine::Run(Napi::Env env, uint64_t start) {
     in_emulation_ = false;
     code_hook_lingers_ = false;
     SweepHooks();
-    if (wanted_pc_) {
+    const bool elsewhere = wanted_pc_.has_value();
+    if (elsewhere) {
       WriteRaw(pc_, *wanted_pc_);
       wanted_pc_.reset();
     }
@@ -121,7 +122,7 @@ int Engine::Run(Napi::Env env, uint64_t start) {
     if (reached_instruction_limit_) return kInstructionLimit;
     if (reached_cycle_limit_) return kCycleLimit;
     if (due_.load()) return kDue;
-    if (!flush_wanted_ && to_upgrade_.empty() && !limit_wanted_) return kHalted;
+    if (!flush_wanted_ && to_upgrade_.empty() && !limit_wanted_ && !elsewhere) return kHalted;
     pc = ProgramCounter();
     entry = StartAddress(pc);
   }

@@ -8,13 +8,16 @@ import { type Backtrace, backtraceOf, type CodePlace, describeStackAddress, plac
 import { Check, type ExecutorName } from './check.js';
 import type { Engine, Hook } from './engine/engine.js';
 import { entryPointOf } from './entry-point.js';
-import { UsercopyError } from './errors.js';
+import { badInput, UsercopyError } from './errors.js';
+import { FailingCopies, FunctionReturn } from './failing-copies.js';
 import { checkParametersOf, withMemory } from './guest/parameters.js';
 import type { Kernel } from './kernel/kernel.js';
 import type { Declaration } from './parameters.js';
 import { parseProfile, profileForVersion } from './profiles.js';
 import { explainVerdict } from './report/explain.js';
 import { formatMessage } from './report/format.js';
+import { type Suppression, type SuppressionCount, SuppressionList } from './suppression.js';
+import { Tally } from './tally.js';
 import type { Copy, Verdict } from './verdict.js';
 
 /** A copy that the check refused, or could not judge. */
@@ -34,7 +37,19 @@ export interface Violation {
   readonly explanation: readonly string[];
 }
 
-export type ViolationHandler = (violation: Violation) => 'stop' | 'continue';
+/** `fail`: the copy is not made, and its caller is told so, as after -EFAULT (`failing-copies.ts`). */
+export type ViolationHandler = (violation: Violation) => 'stop' | 'continue' | 'fail';
+
+/** Violations by what they have in common, the most frequent first; suppressed ones are among them. */
+export interface ViolationStatistics {
+  readonly byDirection: ReturnType<Tally['read']>;
+  /** By verdict: `slab object`, `process stack`, …, `unreadable`. */
+  readonly byRegion: ReturnType<Tally['read']>;
+  /** By slab cache, where there is one. */
+  readonly byCache: ReturnType<Tally['read']>;
+  /** By the function that the copy returns to. */
+  readonly byCaller: ReturnType<Tally['read']>;
+}
 
 export interface AttachOptions {
   /**
@@ -42,8 +57,10 @@ export interface AttachOptions {
    * `all`: judge every copy, at its outermost entry point.
    */
   readonly judge?: 'kernel' | 'all';
-  /** Stop the guest before the bad copy (default), record the violation and go on, or ask. */
-  readonly onViolation?: 'stop' | 'record' | ViolationHandler;
+  /** Stop the guest before the bad copy (default), record the violation and go on, record it and let the copy fail, or ask. */
+  readonly onViolation?: 'stop' | 'record' | 'fail' | ViolationHandler;
+  /** Violations that are counted and otherwise passed over: the guest goes on. */
+  readonly suppress?: readonly Suppression[];
   /** Where guest memory lies: `foreign` (default; read through the engine), or the check whose memory the engine maps. */
   readonly memory?: 'foreign' | Check;
   /** Who runs the check at the hooks; `auto` (default): the check's own, native code where it was built. */
@@ -72,7 +89,11 @@ export interface Attachment {
   readonly violations: readonly Violation[];
   /** What a person should know: types that are missing, depth that is not known. */
   readonly notes: readonly string[];
+  /** Every copy that was judged, by verdict and direction. */
   statistics(): ReturnType<Check['statistics']>;
+  violationStatistics(): ViolationStatistics;
+  /** The suppression list, with how often each rule silenced a violation. */
+  suppressed(): readonly SuppressionCount[];
   /** Takes every hook away; the emulator is as it was. Twice is harmless. */
   detach(): void;
 }
@@ -110,15 +131,6 @@ function requestRegisters(entry: UaccessEntry, variant: Variant): (string | null
     currentBase: current.kind === 'register' ? current.register : current.kind === 'memory' ? current.base : null,
   };
   return Check.requestFields.map((field) => byField[field]);
-}
-
-/** Where the function that the guest is about to enter will return to. */
-function returnAddress(engine: Engine, kernel: Kernel, variant: Variant): bigint {
-  if (variant.registers.link !== null) return engine.readRegister(variant.registers.link);
-  const bytes = engine.read(engine.readRegister(variant.registers.sp), kernel.bits / 8);
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const little = kernel.endian === 'little';
-  return kernel.bits === 64 ? view.getBigUint64(0, little) : BigInt(view.getUint32(0, little));
 }
 
 function readOrNothing(engine: Engine, address: bigint, length: number): Uint8Array | undefined {
@@ -176,10 +188,24 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
     allocator: parameters.introspection?.slab.allocator ?? 'SLUB',
   } as const;
 
+  const suppressions = new SuppressionList(options.suppress ?? []);
+  const tallies = { byDirection: new Tally(), byRegion: new Tally(), byCache: new Tally(), byCaller: new Tally() };
+  const failing = new FailingCopies(engine, kernel, variant);
+  const functionReturn = new FunctionReturn(engine, kernel, variant);
+
   const report = (entry: UaccessEntry, requestOffset: number): 'stop' | 'continue' => {
     const verdict = check.verdictOf(requestOffset);
     if (verdict.outcome === 'good') return 'continue';
     const copy = check.copyOf(requestOffset);
+    const caller = placeOf(kernel, functionReturn.address);
+    const region = verdict.outcome === 'bad' ? verdict.by : 'unreadable';
+    const cache = verdict.outcome === 'bad' ? (verdict.object?.cache ?? null) : null;
+    tallies.byDirection.add(copy.direction);
+    tallies.byRegion.add(region);
+    if (cache !== null) tallies.byCache.add(cache);
+    tallies.byCaller.add(caller.symbol ?? `0x${caller.address.toString(16)}`);
+    const facts = { caller: caller.symbol, cache, region, direction: copy.direction, entry: entry.symbol };
+    if (suppressions.silences(facts)) return 'continue';
     const violation: Violation = {
       copy,
       verdict,
@@ -187,7 +213,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       entry: entry.symbol,
       kernelJudges: entry.role === 'judge',
       pc: engine.readRegister(variant.registers.pc),
-      caller: placeOf(kernel, returnAddress(engine, kernel, variant)),
+      caller,
       backtrace: backtraceOf(engine, live, variant),
       explanation: [
         ...explainVerdict(verdict, copy),
@@ -198,8 +224,19 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
     };
     violations.push(violation);
     if (violations.length > keep) violations.shift();
-    if (onViolation === 'stop') return 'stop';
-    return onViolation === 'record' ? 'continue' : onViolation(violation);
+    const answer = typeof onViolation === 'function' ? onViolation(violation) : onViolation;
+    switch (answer) {
+      case 'stop':
+        return 'stop';
+      case 'fail':
+        failing.fail(entry, copy);
+        return 'continue';
+      case 'record':
+      case 'continue':
+        return 'continue';
+      default:
+        throw badInput('onViolation', "an answer of 'stop', 'continue' or 'fail'", String(answer));
+    }
   };
 
   const entries = entriesFor(kernel, variant, judge);
@@ -257,8 +294,16 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
     violations,
     notes,
     statistics: () => check.statistics(),
+    violationStatistics: () => ({
+      byDirection: tallies.byDirection.read(),
+      byRegion: tallies.byRegion.read(),
+      byCache: tallies.byCache.read(),
+      byCaller: tallies.byCaller.read(),
+    }),
+    suppressed: () => suppressions.counts(),
     detach() {
       for (const hook of hooks.splice(0)) hook.remove();
+      failing.disarm();
       if (!shared) check.foreignReader = null;
       for (const declaration of options.declarations ?? []) check.undeclare(declaration.start);
     },

@@ -9,7 +9,14 @@
 
 export type { ArchDriver, Variant } from '../arch/driver.js';
 export { drivers, variants } from '../arch/index.js';
-export { type Attachment, type AttachOptions, attach, type Violation, type ViolationHandler } from './attach.js';
+export {
+  type Attachment,
+  type AttachOptions,
+  attach,
+  type Violation,
+  type ViolationHandler,
+  type ViolationStatistics,
+} from './attach.js';
 export type { Backtrace, BacktraceEntry, CodePlace } from './backtrace.js';
 export {
   Check,
@@ -61,4 +68,5 @@ export type {
 export { playScenario, type ScenarioRow, type ScenarioRun } from './scenario/play.js';
 export { parseScenario, readScenario, type ScenarioFile, scenarioInMemory, schemaPath } from './scenario/read.js';
 export { writeScenario } from './scenario/write.js';
+export { parseSuppressions, type Suppression, type SuppressionCount } from './suppression.js';
 export type { CheckedObject, Copy, Direction, Verdict } from './verdict.js';

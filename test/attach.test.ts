@@ -87,6 +87,41 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
     expect((await copy(101n)).kind).toBe('stopped');
   });
 
+  it('passes over what a suppression list names, and counts it', async () => {
+    const { attachment, copy } = await start('nocheck', {
+      suppress: [{ cache: 'kmalloc-64', direction: 'to_user', caller: 'do_copy*' }],
+    });
+    expect((await copy(80n)).kind).toBe('returned');
+    expect((await copy(81n)).kind).toBe('returned');
+    expect((await copy(80n, false)).kind).toBe('stopped');
+    expect(attachment.violations.map(({ copy: { direction } }) => direction)).toEqual(['from_user']);
+    expect(attachment.suppressed()).toEqual([{ rule: expect.anything(), count: 2 }]);
+  });
+
+  it('counts violations by direction, region, cache and caller', async () => {
+    const { guest, attachment, copy } = await start('nocheck', { onViolation: 'record' });
+    await copy(80n);
+    await copy(80n, false);
+    await guest.call('do_copy', [guest.user.address, guest.symbol('_stext'), 8n, 1n]);
+    expect(attachment.violationStatistics()).toEqual({
+      byDirection: [
+        { name: 'to_user', count: 2 },
+        { name: 'from_user', count: 1 },
+      ],
+      byRegion: [
+        { name: 'slab object', count: 2 },
+        { name: 'kernel text', count: 1 },
+      ],
+      byCache: [{ name: 'kmalloc-64', count: 2 }],
+      byCaller: [{ name: 'do_copy', count: 3 }],
+    });
+  });
+
+  it('refuses an answer that is none', async () => {
+    const { copy } = await start('nocheck', { onViolation: () => 'perhaps' as 'stop' });
+    await expect(copy(80n)).rejects.toThrow(/'stop', 'continue' or 'fail', found perhaps/);
+  });
+
   it('throws to the caller what a callback throws, and can go on after that', async () => {
     const { copy } = await start('nocheck', {
       onViolation() {

@@ -40,6 +40,8 @@ export type {
   RunResult,
   SavedContext,
 } from './engine/engine.js';
+export type { UnicornJsFactory } from './engine/unicorn-js/module.js';
+export { type OpenUnicornJs, openUnicornJs } from './engine/unicorn-js.js';
 export { openUnicorn } from './engine/unicorn-native.js';
 export { type ErrorKind, UsercopyError } from './errors.js';
 export { type CallOptions, type CallOutcome, Guest, type GuestOptions } from './guest/guest.js';

@@ -9,6 +9,8 @@ export interface EngineCapabilities {
   readonly sharedMemory: boolean;
   /** `hookCopy` reads registers straight into WASM memory and calls the check without TypeScript in between. */
   readonly directCheck: boolean;
+  /** Runs can price their blocks (`RunOptions.cycles`). */
+  readonly cycles: boolean;
 }
 
 /** How to open an emulator: names as Unicorn spells its constants, without the prefix. */

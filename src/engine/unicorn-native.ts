@@ -65,7 +65,7 @@ export function openUnicorn(spec: EngineSpec): Engine {
 class UnicornNative implements Engine {
   readonly name = 'unicorn';
   readonly version: string;
-  readonly capabilities = { sharedMemory: true, directCheck: true };
+  readonly capabilities = { sharedMemory: true, directCheck: true, cycles: true };
   readonly #addon: NativeAddon;
   readonly #native: NativeEngine;
   readonly #status = new BigUint64Array(Object.keys(status).length);

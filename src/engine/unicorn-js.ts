@@ -1,0 +1,696 @@
+/**
+ * `Engine` over unicorn.js, the WASM build of Unicorn 2.1: for browsers, and for machines without libunicorn. Its heap is
+ * its own, so that guest memory is always foreign to the check; its translation is interpreted, some 50 times slower
+ * than libunicorn's. Instructions are counted by a hook on each.
+ */
+import { badInput, UsercopyError } from '../errors.js';
+import type {
+  CopyHookSpec,
+  Engine,
+  EngineSpec,
+  Hook,
+  MemoryFault,
+  MemoryFaultHandler,
+  RunOptions,
+  RunResult,
+  SavedContext,
+} from './engine.js';
+import {
+  ADDRESS_END,
+  hex,
+  type InstalledHook,
+  Machine,
+  MOST_COPY_REGISTERS,
+  requireWord,
+} from './unicorn-js/machine.js';
+import { loadUnicornJs, type UnicornJsFactory } from './unicorn-js/module.js';
+import { Constants } from './unicorn-js/names.js';
+
+/** Host time between two looks at the event loop, milliseconds. */
+const SLICE_MILLISECONDS = 50;
+/** Blocks between two looks at the clock. */
+const BLOCKS_PER_LOOK = 32;
+
+/** Opens emulators of one instance of the module; they share its heap. */
+export type OpenUnicornJs = (spec: EngineSpec) => Engine;
+
+/**
+ * Loads unicorn.js: a factory (what `@alexaltea/unicorn-js` exports), a path, or what `UNICORN_JS` names, or the installed
+ * package.
+ * @throws UsercopyError `missing-dependency` or `bad-input`, see `loadUnicornJs`.
+ */
+export async function openUnicornJs(source?: string | UnicornJsFactory): Promise<OpenUnicornJs> {
+  const module = await loadUnicornJs(source);
+  const constants = new Constants(module);
+  return (spec) => new UnicornJs(new Machine(module, constants, spec), spec);
+}
+
+/** One hook at an address. */
+interface AddressHook {
+  /** Grows with every hook: those of one address fire in this order. */
+  readonly id: number;
+  readonly fire: (pc: bigint) => void;
+  /** A copy hook: what it has judged is not judged again after a stop. */
+  readonly judges: boolean;
+  removed: boolean;
+}
+
+interface AddressRecord {
+  readonly address: bigint;
+  readonly installed: InstalledHook;
+  readonly hooks: AddressHook[];
+}
+
+/** What was done already for the arrival at the address where a run goes on. */
+interface Arrival {
+  readonly address: bigint;
+  /** The block that starts here was counted and told. */
+  readonly blockDone: boolean;
+  /** Hooks up to this one have fired; forgotten when a person starts the next run. */
+  readonly fired: number;
+  /** Copy hooks up to this one have judged. */
+  readonly judged: number;
+}
+
+type Ending = 'until' | 'stopped' | 'due' | 'block limit' | 'instruction limit' | 'error' | 'halted';
+
+/** Hooks that are there only while something needs them. */
+type SharedHook = 'block' | 'instruction' | 'interrupt' | 'read';
+
+type AddressListener = (address: bigint, size: number) => void;
+
+class Context implements SavedContext {
+  #bytes: Uint8Array | null;
+  constructor(
+    readonly owner: UnicornJs,
+    bytes: Uint8Array,
+  ) {
+    this.#bytes = bytes;
+  }
+  get bytes(): Uint8Array {
+    if (!this.#bytes) throw new UsercopyError('engine', 'this saved context has been freed: save another one');
+    return this.#bytes;
+  }
+  free(): void {
+    this.#bytes = null;
+  }
+}
+
+class UnicornJs implements Engine {
+  readonly name = 'unicorn.js';
+  readonly version: string;
+  readonly capabilities = { sharedMemory: false, directCheck: true, cycles: false };
+  readonly nativeHandle = null;
+  readonly #machine: Machine;
+
+  #nextHook = 1;
+  readonly #records = new Map<bigint, AddressRecord>();
+  readonly #blocks = new Set<AddressListener>();
+  readonly #steps = new Set<AddressListener>();
+  readonly #reads = new Set<AddressListener>();
+  readonly #faults = new Set<MemoryFaultHandler>();
+  readonly #interrupts = new Set<(number: number) => void>();
+  readonly #shared = new Map<SharedHook, InstalledHook>();
+  #until: bigint | null = null;
+
+  /** A run that has not ended, whether a slice of it is under way or the event loop has its turn. */
+  #running = false;
+  #emulating = false;
+  #stopRequested = false;
+  #reached: 'until' | 'block limit' | 'instruction limit' | 'due' | null = null;
+  /** Hooks changed: translated code must go before the emulation goes on. */
+  #stale = false;
+  #failure: { readonly error: unknown } | null = null;
+  #arrival: Arrival | null = null;
+  /** Where the emulation was asked to end: the instruction there has not been executed. */
+  #leftAt: bigint | null = null;
+  #callbackPc: bigint | null = null;
+  #wantedPc: bigint | null = null;
+
+  #counts = false;
+  #instructions = 0;
+  #instructionLimit = Number.POSITIVE_INFINITY;
+  #blocksLeft = Number.POSITIVE_INFINITY;
+  #deadline = Number.POSITIVE_INFINITY;
+  #blocksToLook = 0;
+
+  constructor(
+    machine: Machine,
+    readonly spec: EngineSpec,
+  ) {
+    this.#machine = machine;
+    this.version = machine.version;
+    const invalid = ['READ', 'WRITE', 'FETCH'].map((kind) => this.#constant(`HOOK_MEM_${kind}_INVALID`));
+    machine.install(
+      invalid.reduce((all, bit) => all | bit),
+      'iiijiji',
+      (_uc: number, type: number, address: bigint, size: number) =>
+        this.#guarded(false, () => this.#onFault(type, BigInt.asUintN(64, address), size)) ? 1 : 0,
+    );
+  }
+
+  #constant(name: string): number {
+    return this.#machine.constants.get(name);
+  }
+
+  readRegister(name: string): bigint {
+    this.#machine.requireOpen();
+    const id = this.#machine.registerId(name);
+    const pc = this.#wantedPc ?? this.#callbackPc;
+    return pc !== null && this.#machine.isPc(id) ? pc : this.#machine.readRegister(id);
+  }
+
+  readRegisters(names: readonly string[]): bigint[] {
+    return names.map((name) => this.readRegister(name));
+  }
+
+  writeRegister(name: string, value: bigint): void {
+    this.#machine.requireOpen();
+    const id = this.#machine.registerId(name);
+    requireWord('register value', value);
+    if (!this.#emulating) this.#arrival = null;
+    else if (this.#machine.isPc(id)) {
+      // Written when the callback has ended.
+      this.#wantedPc = value;
+      return;
+    }
+    this.#machine.require(`uc_reg_write(${name}, ${hex(value)})`, this.#machine.writeRegister(id, value));
+  }
+
+  writeRegisters(values: Readonly<Record<string, bigint>>): void {
+    for (const [name, value] of Object.entries(values)) this.writeRegister(name, value);
+  }
+
+  map(address: bigint, size: bigint, permissions: string): void {
+    this.#machine.map(address, size, permissions);
+  }
+
+  mapShared(): void {
+    throw new UsercopyError(
+      'unsupported',
+      "mapShared: unicorn.js keeps guest memory in a heap of its own; use map(), and attach with memory 'foreign'",
+    );
+  }
+
+  unmap(address: bigint, size: bigint): void {
+    this.#machine.unmap(address, size);
+  }
+
+  regions(): { start: bigint; end: bigint; permissions: string }[] {
+    return this.#machine.regions();
+  }
+
+  read(address: bigint, length: number): Uint8Array {
+    return this.#machine.read(address, length);
+  }
+
+  write(address: bigint, bytes: Uint8Array): void {
+    this.#machine.write(address, bytes);
+  }
+
+  dropCode(address: bigint, length: number): void {
+    this.#machine.requireOpen();
+    if (length > 0) this.#machine.dropCode(address, BigInt(length));
+  }
+
+  hookAddress(address: bigint, callback: (pc: bigint) => void): Hook {
+    return this.#addAddressHook(address, callback, false);
+  }
+
+  hookCopy(spec: CopyHookSpec): Hook {
+    this.#machine.requireOpen();
+    const { registers, memory, requestOffset, contextOffset } = spec;
+    if (registers.length > MOST_COPY_REGISTERS) {
+      throw badInput('copy hook', `at most ${MOST_COPY_REGISTERS} registers`, String(registers.length));
+    }
+    const end = requestOffset + 8 * registers.length;
+    if (!(requestOffset >= 0 && end <= memory.buffer.byteLength)) {
+      throw badInput('copy hook', 'a request inside the memory', `bytes to ${end} of ${memory.buffer.byteLength}`);
+    }
+    const request = this.#machine.requestWriter(spec);
+    const pcSlot = registers.findIndex((name) => name !== null && this.#machine.isPc(this.#machine.registerId(name)));
+    const judge = (pc: bigint): void => {
+      request.store();
+      if (pcSlot >= 0) request.put(pcSlot, pc);
+      const code = spec.judge(contextOffset, requestOffset);
+      if (code === 0) return;
+      const decision: unknown = spec.onVerdict(code);
+      if (decision === 'stop') this.#stopRequested = true;
+      else if (decision !== 'continue') {
+        throw badInput('copy hook', "onVerdict to answer 'stop' or 'continue'", String(decision));
+      }
+    };
+    const hook = this.#addAddressHook(spec.address, judge, true, () => request.free());
+    return hook;
+  }
+
+  #addAddressHook(address: bigint, fire: (pc: bigint) => void, judges: boolean, release = (): void => {}): Hook {
+    this.#machine.requireOpen();
+    requireWord('address', address);
+    const hook: AddressHook = { id: this.#nextHook++, fire, judges, removed: false };
+    this.#recordAt(address).hooks.push(hook);
+    return {
+      remove: () => {
+        if (hook.removed) return;
+        hook.removed = true;
+        release();
+        if (this.#emulating) this.#stale = true;
+        else this.#sweep();
+      },
+    };
+  }
+
+  #recordAt(address: bigint): AddressRecord {
+    const found = this.#records.get(address);
+    if (found) return found;
+    const fire = (): void => {
+      // The hook on every instruction, while it is there, comes to the record itself, so that the order is ours.
+      if (!this.#shared.has('instruction')) this.#guarded(false, () => this.#arrive(address));
+    };
+    const installed = this.#machine.install(this.#constant('HOOK_CODE'), 'vijii', fire, address, address);
+    const record = { address, installed, hooks: [] };
+    this.#records.set(address, record);
+    if (this.#emulating) this.#stale = true;
+    else this.#machine.dropCode(address, 1n);
+    return record;
+  }
+
+  /** Takes away what nobody needs any more; never while the emulator may still call it. */
+  #sweep(): void {
+    if (!this.#machine.isOpen) return;
+    for (const record of this.#records.values()) {
+      const kept = record.hooks.filter((hook) => !hook.removed);
+      record.hooks.splice(0, record.hooks.length, ...kept);
+      if (kept.length > 0 || record.address === this.#until) continue;
+      this.#records.delete(record.address);
+      this.#machine.dropCode(record.address, 1n);
+      this.#machine.uninstall(record.installed);
+    }
+  }
+
+  hookBlock(callback: AddressListener): Hook {
+    return this.#listen(this.#blocks, callback);
+  }
+
+  hookInstruction(callback: AddressListener): Hook {
+    return this.#listen(this.#steps, callback);
+  }
+
+  hookMemoryRead(callback: AddressListener): Hook {
+    return this.#listen(this.#reads, callback);
+  }
+
+  hookMemoryFault(callback: MemoryFaultHandler): Hook {
+    return this.#listen(this.#faults, callback);
+  }
+
+  hookInterrupt(callback: (number: number) => void): Hook {
+    return this.#listen(this.#interrupts, callback);
+  }
+
+  #listen<Callback>(listeners: Set<Callback>, callback: Callback): Hook {
+    this.#machine.requireOpen();
+    listeners.add(callback);
+    if (this.#emulating) this.#stale = true;
+    return { remove: () => void listeners.delete(callback) };
+  }
+
+  // Callbacks of the emulator. No exception may unwind its frames: it is kept, the emulation ends, and the run throws it.
+
+  #guarded<Result>(otherwise: Result, work: () => Result): Result {
+    if (this.#failure !== null) return otherwise;
+    try {
+      return work();
+    } catch (error) {
+      this.#failure ??= { error };
+      this.#machine.stop();
+      return otherwise;
+    }
+  }
+
+  get #interrupted(): boolean {
+    return this.#stopRequested || this.#failure !== null || this.#stale || this.#reached !== null;
+  }
+
+  #leave(address: bigint): void {
+    this.#leftAt = address;
+    this.#machine.stop();
+  }
+
+  /** Whether the instruction at the address will be executed now. */
+  #arrive(address: bigint): boolean {
+    if (this.#leftAt !== null) return false;
+    if (address === this.#until) this.#reached = 'until';
+    if (this.#interrupted) {
+      this.#leave(address);
+      return false;
+    }
+    const before = this.#arrival?.address === address ? this.#arrival : null;
+    this.#arrival = null;
+    let fired = before?.fired ?? 0;
+    const judged = before?.judged ?? 0;
+    this.#callbackPc = address;
+    for (const hook of this.#records.get(address)?.hooks.slice() ?? []) {
+      if (hook.removed || hook.id <= fired || (hook.judges && hook.id <= judged)) continue;
+      try {
+        hook.fire(address);
+      } catch (error) {
+        this.#failure ??= { error };
+      }
+      fired = hook.id;
+      if (this.#failure !== null || this.#stopRequested || this.#wantedPc !== null) break;
+    }
+    return this.#finishArrival({ address, blockDone: true, fired, judged: Math.max(fired, judged) });
+  }
+
+  /** After the callbacks of one arrival: on (true), elsewhere, or out of the emulation. */
+  #finishArrival(done: Arrival): boolean {
+    this.#callbackPc = null;
+    if (this.#interrupted) {
+      if (this.#failure === null && this.#wantedPc === null) this.#arrival = done;
+      this.#leave(done.address);
+      return false;
+    }
+    return !this.#goElsewhere();
+  }
+
+  /** Whether a callback has sent the guest elsewhere. */
+  #goElsewhere(): boolean {
+    if (this.#wantedPc === null) return false;
+    const pc = this.#wantedPc;
+    this.#wantedPc = null;
+    this.#arrival = null;
+    this.#machine.pc = pc;
+    return true;
+  }
+
+  #onBlock(address: bigint, size: number): void {
+    if (this.#leftAt !== null || address === this.#until) return;
+    if (--this.#blocksToLook <= 0) {
+      this.#blocksToLook = BLOCKS_PER_LOOK;
+      if (performance.now() >= this.#deadline) this.#reached = 'due';
+    }
+    const arrival = this.#arrival?.address === address ? this.#arrival : null;
+    if (!this.#interrupted && !arrival?.blockDone && this.#blocksLeft-- <= 0) {
+      this.#blocksLeft = 0;
+      this.#reached = 'block limit';
+    }
+    if (this.#interrupted) {
+      this.#leave(address);
+      return;
+    }
+    if (arrival?.blockDone || this.#blocks.size === 0) return;
+    this.#tell(this.#blocks, address, size);
+    this.#finishArrival({ address, blockDone: true, fired: arrival?.fired ?? 0, judged: arrival?.judged ?? 0 });
+  }
+
+  #onInstruction(address: bigint, size: number): void {
+    if (this.#leftAt !== null) return;
+    if (this.#records.has(address) && !this.#arrive(address)) return;
+    if (this.#instructions >= this.#instructionLimit) {
+      this.#reached = 'instruction limit';
+      this.#leave(address);
+      return;
+    }
+    if (this.#steps.size > 0) {
+      this.#tell(this.#steps, address, size);
+      if (!this.#finishArrival({ address, blockDone: true, fired: this.#nextHook, judged: this.#nextHook })) return;
+    }
+    this.#instructions++;
+  }
+
+  #tell(listeners: ReadonlySet<AddressListener>, address: bigint, size: number): void {
+    this.#callbackPc = address;
+    for (const callback of [...listeners]) {
+      if (!listeners.has(callback)) continue;
+      callback(address, size);
+      if (this.#stopRequested || this.#wantedPc !== null) break;
+    }
+  }
+
+  #onFault(type: number, address: bigint, size: number): boolean {
+    const fault = this.#describeFault(type, address, size);
+    if (fault.kind === 'fetch' && address === this.#until) {
+      this.#reached = 'until';
+      this.#leftAt = address;
+      return false;
+    }
+    if (![...this.#faults].some((callback) => callback(fault))) return false;
+    if (fault.kind === 'fetch') this.#machine.noteOrphans();
+    this.#goElsewhere();
+    this.#stopUnlessBlocksAreSeen();
+    return true;
+  }
+
+  #describeFault(type: number, address: bigint, size: number): MemoryFault {
+    const kinds = { read: 'READ', write: 'WRITE', fetch: 'FETCH' } as const;
+    for (const [kind, name] of Object.entries(kinds) as ['read' | 'write' | 'fetch', string][]) {
+      const protection = type === this.#constant(`MEM_${name}_PROT`);
+      if (protection || type === this.#constant(`MEM_${name}_UNMAPPED`)) return { kind, protection, address, size };
+    }
+    throw new UsercopyError('engine', `unicorn.js: expected a kind of memory fault, found ${type}`);
+  }
+
+  /** Without a hook on every block nothing else would look at the request. */
+  #stopUnlessBlocksAreSeen(): void {
+    if (this.#stopRequested && !this.#shared.has('block')) this.#machine.stop();
+  }
+
+  #onInterrupt(number: number): void {
+    if (this.#leftAt !== null) return;
+    for (const callback of [...this.#interrupts]) callback(number);
+    if (this.#interrupted) this.#machine.stop();
+    else this.#goElsewhere();
+  }
+
+  #onRead(address: bigint, size: number): void {
+    if (this.#leftAt !== null) return;
+    for (const callback of [...this.#reads]) callback(address, size);
+    this.#stopUnlessBlocksAreSeen();
+  }
+
+  async run(options: RunOptions): Promise<RunResult> {
+    const { signal, timeLimit } = options;
+    signal?.throwIfAborted();
+    this.#begin(options);
+    try {
+      const end = timeLimit === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeLimit;
+      const slice = (): number => Math.min(performance.now() + SLICE_MILLISECONDS, end);
+      let ending = this.#slice(options.until, options.start, slice());
+      while (ending === 'due' && performance.now() < end) {
+        await new Promise((resolve) => setImmediate(resolve));
+        signal?.throwIfAborted();
+        if (!this.#machine.isOpen) throw new UsercopyError('engine', 'the emulator was closed during a run');
+        ending = this.#stopRequested ? 'stopped' : this.#slice(options.until, this.#machine.pc, slice());
+      }
+      return this.#result(ending);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  runSync(options: RunOptions): RunResult {
+    this.#begin(options);
+    try {
+      const { start, until, timeLimit } = options;
+      const end = timeLimit === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeLimit;
+      return this.#result(this.#slice(until, start, end));
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #begin(options: RunOptions): void {
+    this.#machine.requireOpen();
+    if (this.#running) {
+      throw new UsercopyError('engine', 'run: this emulator is running already; wait for that run, or stop() it first');
+    }
+    const { start, until, timeLimit, blockLimit, instructionLimit } = options;
+    requireWord('start', start);
+    requireWord('until', until);
+    if (timeLimit !== undefined && !(timeLimit > 0)) {
+      throw badInput('timeLimit', 'milliseconds above 0', `${timeLimit}`);
+    }
+    requireCount('blockLimit', blockLimit);
+    requireCount('instructionLimit', instructionLimit);
+    if (options.cycles !== undefined || options.cycleLimit !== undefined) {
+      throw new UsercopyError('unsupported', 'cycles: unicorn.js counts instructions only (see its capabilities)');
+    }
+    this.#running = true;
+    this.#stopRequested = false;
+    this.#instructions = 0;
+    this.#counts = options.countInstructions === true || instructionLimit !== undefined;
+    this.#instructionLimit = instructionLimit ?? Number.POSITIVE_INFINITY;
+    this.#blocksLeft = blockLimit ?? Number.POSITIVE_INFINITY;
+    // What has fired for this arrival fires again for a run that a person starts; what was judged is not judged again.
+    if (this.#arrival) this.#arrival = { ...this.#arrival, blockDone: false, fired: 0 };
+  }
+
+  /** Runs until something ends the slice; `deadline` by `performance.now()`. */
+  #slice(until: bigint, start: bigint, deadline: number): Ending {
+    this.#setUntil(until);
+    this.#deadline = deadline;
+    this.#blocksToLook = 0;
+    for (let pc = start; ; pc = this.#machine.pc) {
+      if (this.#arrival?.address !== pc) this.#arrival = null;
+      if (this.#stopRequested) {
+        this.#machine.pc = pc;
+        return 'stopped';
+      }
+      this.#adjustSharedHooks();
+      const code = this.#emulate(pc);
+      const ending = this.#endingOf(code);
+      if (ending !== null) return ending;
+    }
+  }
+
+  /** One emulation; gives its `uc_err`, the pc being right. */
+  #emulate(pc: bigint): number {
+    this.#reached = null;
+    this.#leftAt = null;
+    this.#wantedPc = null;
+    this.#emulating = true;
+    let code = 0;
+    try {
+      code = this.#machine.start(pc);
+    } catch (error) {
+      // An abort, or WASM that trapped: nothing in the module can be relied on any more.
+      this.#failure ??= {
+        error: new UsercopyError(
+          'engine',
+          `unicorn.js itself failed (${error instanceof Error ? error.message : String(error)}): load it anew to go on`,
+          { cause: error },
+        ),
+      };
+    }
+    this.#emulating = false;
+    this.#callbackPc = null;
+    this.#sweep();
+    const at = this.#placeOfPc();
+    if (at !== null) this.#machine.pc = at;
+    return code;
+  }
+
+  /** Where the guest stands, if a callback or the end of the emulation decided it; the emulator knows it otherwise. */
+  #placeOfPc(): bigint | null {
+    const at = this.#wantedPc ?? this.#leftAt;
+    this.#wantedPc = null;
+    return at;
+  }
+
+  /** How the slice ended; null when the emulation goes on after a change of hooks. */
+  #endingOf(code: number): Ending | null {
+    if (this.#failure !== null) {
+      const { error } = this.#failure;
+      this.#failure = null;
+      throw error;
+    }
+    this.#errorCode = code;
+    if (this.#reached === 'until') return 'until';
+    if (code !== 0) return 'error';
+    if (this.#stopRequested) return 'stopped';
+    if (this.#reached !== null) return this.#reached;
+    return this.#stale ? null : 'halted';
+  }
+
+  /** The last emulation's `uc_err`. */
+  #errorCode = 0;
+
+  #setUntil(until: bigint): void {
+    if (this.#until === until) return;
+    this.#until = until;
+    this.#recordAt(until);
+    this.#sweep();
+  }
+
+  /** Translated code goes when one of them comes or goes. */
+  #adjustSharedHooks(): void {
+    const limited = Number.isFinite(this.#deadline) || Number.isFinite(this.#blocksLeft);
+    this.#adjust('block', limited || this.#blocks.size > 0, 'HOOK_BLOCK', 'vijii', (_uc, address, size) =>
+      this.#onBlock(BigInt.asUintN(64, address as bigint), size as number),
+    );
+    this.#adjust('instruction', this.#counts || this.#steps.size > 0, 'HOOK_CODE', 'vijii', (_uc, address, size) =>
+      this.#onInstruction(BigInt.asUintN(64, address as bigint), size as number),
+    );
+    this.#adjust('interrupt', this.#interrupts.size > 0, 'HOOK_INTR', 'viii', (_uc, number) =>
+      this.#onInterrupt((number as number) >>> 0),
+    );
+    this.#adjust('read', this.#reads.size > 0, 'HOOK_MEM_READ', 'viijiji', (_uc, _type, address, size) =>
+      this.#onRead(BigInt.asUintN(64, address as bigint), size as number),
+    );
+    if (!this.#stale) return;
+    this.#stale = false;
+    this.#machine.dropCode(0n, ADDRESS_END);
+  }
+
+  #adjust(
+    name: SharedHook,
+    wanted: boolean,
+    type: string,
+    signature: string,
+    callback: (...args: (number | bigint)[]) => void,
+  ): void {
+    const installed = this.#shared.get(name);
+    if (wanted === (installed !== undefined)) return;
+    if (installed) {
+      this.#machine.uninstall(installed);
+      this.#shared.delete(name);
+    } else {
+      const guarded = (...args: (number | bigint)[]): void => this.#guarded(undefined, () => callback(...args));
+      this.#shared.set(name, this.#machine.install(this.#constant(type), signature, guarded));
+    }
+    this.#stale = true;
+  }
+
+  #result(ending: Ending): RunResult {
+    const counted = { instructions: this.instructionCount, instructionsRange: null, cycles: null };
+    const common = { pc: this.#machine.pc, ...counted };
+    if (ending === 'error') {
+      const code = this.#machine.constants.errorName(this.#errorCode);
+      return { reason: 'error', ...common, error: { code, text: this.#machine.errorText(this.#errorCode) } };
+    }
+    if (ending === 'halted') {
+      const error = { code: 'HALTED', text: 'The guest executed an instruction that halts the CPU' };
+      return { reason: 'error', ...common, error };
+    }
+    return { reason: ending === 'due' ? 'time limit' : ending, ...common, error: null };
+  }
+
+  stop(): void {
+    this.#stopRequested = true;
+  }
+
+  get instructionCount(): number | null {
+    return this.#counts ? this.#instructions : null;
+  }
+
+  readonly cycleCount = null;
+
+  chargeCycles(): void {}
+
+  saveContext(): SavedContext {
+    return new Context(this, this.#machine.saveContext());
+  }
+
+  restoreContext(context: SavedContext): void {
+    if (!(context instanceof Context) || context.owner !== this) {
+      throw new UsercopyError('engine', 'restoreContext: expected a context that this emulator saved');
+    }
+    this.#machine.restoreContext(context.bytes);
+    if (this.#emulating) this.#wantedPc = this.#machine.pc;
+    this.#arrival = null;
+  }
+
+  close(): void {
+    if (this.#emulating) {
+      throw new UsercopyError('engine', 'close: the emulator is running; a callback cannot do this: stop() first');
+    }
+    this.#machine.close();
+    this.#records.clear();
+  }
+}
+
+function requireCount(name: string, value: number | undefined): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) return;
+  throw badInput(name, 'an integer of 0 or more', `${value}`);
+}

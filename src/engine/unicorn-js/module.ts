@@ -1,0 +1,103 @@
+/**
+ * unicorn.js as it comes: the Emscripten module of AlexAltea/unicorn.js 2.1 (`@alexaltea/unicorn-js`), typed as far as the
+ * engine uses it, how it is found, and how its memory is reached. Only raw exports are called: the package's own
+ * wrapper allocates on each call.
+ */
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+import { badInput, UsercopyError } from '../../errors.js';
+
+/** Byte offset in the heap. */
+export type Pointer = number;
+/** A `uc_err`; 0 is success. */
+type Code = number;
+
+/** `Module` of an Emscripten build with WASM_BIGINT: 64-bit integers are bigints, all others numbers. */
+export interface UnicornJsModule {
+  /** 64-bit values are a bigint or a number, as the release likes: not used. */
+  getValue(pointer: Pointer, type: 'i8' | 'i32'): number;
+  setValue(pointer: Pointer, value: number, type: 'i8' | 'i32'): void;
+  addFunction(callback: (...args: never[]) => unknown, signature: string): Pointer;
+  removeFunction(pointer: Pointer): void;
+  writeArrayToMemory(bytes: Uint8Array, pointer: Pointer): void;
+  /** The heap; not every Emscripten release exports it. */
+  readonly HEAPU8?: Uint8Array;
+  _malloc(bytes: number): Pointer;
+  _free(pointer: Pointer): void;
+  _uc_arch_supported(arch: number): number;
+  _uc_version(major: Pointer, minor: Pointer): number;
+  _uc_strerror(code: Code): Pointer;
+  _uc_open(arch: number, mode: number, engine: Pointer): Code;
+  _uc_close(engine: Pointer): Code;
+  _uc_query(engine: Pointer, type: number, result: Pointer): Code;
+  _uc_ctl(engine: Pointer, control: number, values: Pointer): Code;
+  _uc_reg_read(engine: Pointer, register: number, value: Pointer): Code;
+  _uc_reg_write(engine: Pointer, register: number, value: Pointer): Code;
+  _uc_reg_read_batch(engine: Pointer, registers: Pointer, values: Pointer, count: number): Code;
+  _uc_mem_map(engine: Pointer, address: bigint, size: bigint, permissions: number): Code;
+  _uc_mem_unmap(engine: Pointer, address: bigint, size: bigint): Code;
+  _uc_mem_read(engine: Pointer, address: bigint, bytes: Pointer, size: bigint): Code;
+  _uc_mem_write(engine: Pointer, address: bigint, bytes: Pointer, size: bigint): Code;
+  _uc_mem_regions(engine: Pointer, regions: Pointer, count: Pointer): Code;
+  _uc_hook_add(
+    engine: Pointer,
+    hook: Pointer,
+    type: number,
+    callback: Pointer,
+    data: Pointer,
+    begin: bigint,
+    end: bigint,
+    extra: Pointer,
+  ): Code;
+  _uc_hook_del(engine: Pointer, hook: Pointer): Code;
+  _uc_emu_start(engine: Pointer, begin: bigint, until: bigint, timeout: bigint, count: number): Code;
+  _uc_emu_stop(engine: Pointer): Code;
+  _uc_context_alloc(engine: Pointer, context: Pointer): Code;
+  _uc_context_save(engine: Pointer, context: Pointer): Code;
+  _uc_context_restore(engine: Pointer, context: Pointer): Code;
+  _uc_context_free(context: Pointer): Code;
+  _uc_free(memory: Pointer): Code;
+}
+
+/** What the package exports: makes an instance, with a heap of its own. */
+export type UnicornJsFactory = () => Promise<UnicornJsModule>;
+
+const PACKAGE = '@alexaltea/unicorn-js';
+
+/**
+ * Finds the package: a factory as it is; else a path; else the file that `UNICORN_JS` names; else the installed package.
+ * @throws UsercopyError `missing-dependency` when there is none, `bad-input` when a file is not unicorn.js.
+ */
+export async function loadUnicornJs(source?: string | UnicornJsFactory): Promise<UnicornJsModule> {
+  if (typeof source === 'function') return instantiate('unicorn.js', source);
+  const path = source ?? process.env['UNICORN_JS'];
+  const require = createRequire(import.meta.url);
+  let exported: unknown;
+  try {
+    exported = require(path === undefined || path === '' ? PACKAGE : resolve(path));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new UsercopyError(
+      'missing-dependency',
+      `unicorn.js cannot be loaded (${reason}): install ${PACKAGE} 2.1, or set UNICORN_JS to its unicorn.js`,
+      { cause: error },
+    );
+  }
+  const factory = (exported as { default?: unknown })?.default ?? exported;
+  if (typeof factory !== 'function')
+    throw badInput(path || PACKAGE, 'a module that exports MUnicorn()', typeof factory);
+  return instantiate(path || PACKAGE, factory as UnicornJsFactory);
+}
+
+async function instantiate(name: string, factory: UnicornJsFactory): Promise<UnicornJsModule> {
+  let module: UnicornJsModule;
+  try {
+    module = await factory();
+  } catch (error) {
+    throw badInput(name, 'a module that can be instantiated', error instanceof Error ? error.message : String(error));
+  }
+  if (typeof module?._uc_reg_read_batch !== 'function' || typeof module.addFunction !== 'function') {
+    throw badInput(name, 'unicorn.js 2.1, with its raw exports (_uc_open, …)', 'a module without them');
+  }
+  return module;
+}

@@ -170,6 +170,8 @@ export interface MemoryLayout {
   readonly modulesEnd: bigint;
   /** Address of page frame 0's struct page, where the kernel has a vmemmap; else null. */
   readonly vmemmap: bigint | null;
+  /** ARCH_PFN_OFFSET: the page frame of `mem_map`'s first entry; 0 when absent. */
+  readonly firstFrame?: bigint;
   readonly pageValidity: PageValidity;
   /** Slots of kmap(); empty where there is no highmem. */
   readonly kmap: readonly { readonly start: bigint; readonly end: bigint }[];

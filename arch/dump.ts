@@ -18,6 +18,8 @@ export interface PageTableShape {
   readonly pageShift: number;
   /** Bits of a virtual address that the tables resolve: 48 or 57 on x86_64, 36 to 52 on arm64, 31 to 64 on s390x. */
   readonly addressBits: number;
+  /** Which of an architecture's formats, where it has several for the same size of address. */
+  readonly format?: string;
 }
 
 /** Where a walk starts, and the shape of the tables. */
@@ -51,8 +53,10 @@ export type ImagePlacement =
   | { readonly kind: 'slots'; readonly start: bigint; readonly end: bigint; readonly step: bigint }
   /** The kernel keeps virtual minus physical in a variable of this name. */
   | { readonly kind: 'variable'; readonly symbol: string }
-  /** Virtual addresses are physical ones. */
-  | { readonly kind: 'identity' };
+  /** Virtual minus physical address is this, wherever it was put. */
+  | { readonly kind: 'offset'; readonly offset: (image: Kernel) => bigint }
+  /** Nowhere else than it was linked. */
+  | { readonly kind: 'linked' };
 
 /** Where the general registers lie in the data of an NT_PRSTATUS note. */
 export interface PrstatusLayout {
@@ -76,24 +80,31 @@ export interface RegisterNote {
 
 /** A pattern of QEMU's `info registers` text. */
 export interface RegisterPattern {
-  /** Global; group 1 is the name as QEMU prints it, group 2 the value in hexadecimal. */
+  /** Global; group 1 is the name as QEMU prints it, group 2 the value in hexadecimal, or several with blanks between. */
   readonly pattern: RegExp;
-  /** The engine's name of a register; null: not wanted. */
-  name(printed: string): string | null;
+  /** The engine's name of a register; null: not wanted. `index` counts the values behind one printed name. */
+  name(printed: string, index: number): string | null;
 }
 
 export interface DumpConvention {
+  /** ELF e_machine of its dumps beside the variant's own: QEMU goes by the emulator's and the CPU's abilities. */
+  readonly elfMachines?: readonly number[];
   readonly translate: Translate;
   /** Tables that registers point to, the likeliest first; none when they do not say. */
   fromRegisters(registers: RegisterValues): readonly PageTables[];
   /** The kernel's own top table; the first symbol that exists. */
   readonly rootSymbols: readonly string[];
+  /** Addresses in the image at which its top table may be, where no symbol says it. Absent: any page of it. */
+  rootAddresses?(image: Kernel): readonly bigint[];
   /** Shapes that kernels are built with, the usual one first: tried where nothing says which. */
   readonly shapes: readonly PageTableShape[];
   /** The shape that VMCOREINFO tells; null when it does not. */
   shapeFromNotes(notes: KernelNotes): PageTableShape | null;
-  /** Virtual minus physical address of the kernel image by VMCOREINFO; null when it does not say. */
-  imageOffsetFromNotes(notes: KernelNotes): bigint | null;
+  /**
+   * Virtual minus physical address of the kernel image by VMCOREINFO; null when it does not say. `lowestMemory` is the
+   * first physical address of the dump.
+   */
+  imageOffsetFromNotes(notes: KernelNotes, lowestMemory: bigint): bigint | null;
   readonly placement: ImagePlacement;
   readonly prstatus: PrstatusLayout;
   readonly notes: readonly RegisterNote[];

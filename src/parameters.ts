@@ -142,10 +142,13 @@ export interface Introspection {
   /** `is_kmap_addr()`: PKMAP first, fixmap slots (6.12) after. */
   readonly kmap: readonly AddressRange[];
   readonly pageValidity: PageValidityParameters;
-  /** struct page of page frame n: `vmemmap + n * size`; FLATMEM: the word at `memMap`, minus `firstFrame`; classic sparsemem: the section's map. */
+  /**
+   * struct page of page frame n: `vmemmap + n * size`; FLATMEM: the array that the word at `pointer` names, which begins
+   * with `firstFrame` (0 when absent; flatmem's validity says the same); classic sparsemem: the section's map.
+   */
   readonly pageArray:
     | { readonly kind: 'vmemmap'; readonly address: bigint }
-    | { readonly kind: 'mem_map'; readonly pointer: bigint }
+    | { readonly kind: 'mem_map'; readonly pointer: bigint; readonly firstFrame?: bigint }
     | { readonly kind: 'section map' };
   readonly page: {
     /** sizeof(struct page). */

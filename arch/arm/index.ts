@@ -1,6 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootTools, MemoryLayout, Variant } from '../driver.js';
+import { armDump } from './dump.js';
 import { unpackArmImage } from './image.js';
 
 const KIB = 1024n;
@@ -40,7 +41,7 @@ function layout(kernel: Kernel): MemoryLayout {
   const pageOffset = pageOffsetOf(kernel);
   const highMemory = readWord(kernel, 'high_memory', 4) || mostLowMemory;
   const physicalBase = (readWord(kernel, '__pv_phys_pfn_offset', 4) ?? 0n) * PAGE;
-  const hasHighmem = kernel.config?.enabled('HIGHMEM') ?? false;
+  const hasHighmem = kernel.config?.enabled('HIGHMEM') ?? kernel.symbols.address('kmap_high') !== undefined;
   const pkmap = pageOffset - PMD_SIZE;
   return {
     pageShift: 12,
@@ -51,6 +52,7 @@ function layout(kernel: Kernel): MemoryLayout {
     modulesStart: pageOffset - (kernel.config?.enabled('THUMB2_KERNEL') ? 8n : 16n) * MIB,
     modulesEnd: hasHighmem ? pkmap : pageOffset,
     vmemmap: null,
+    firstFrame: physicalBase / PAGE,
     pageValidity: since(kernel, 5, 14)
       ? // a4d5613c4dc6 (5.14): a page block that touches memory has struct pages throughout.
         { kind: 'memblock', blockSize: pageBlock(kernel) }
@@ -130,7 +132,7 @@ export const arm32: Variant = {
   hasCurrentStackPointer: true,
   // udf #0x12 in ARM code, udf #2 in Thumb-2 code (arch/arm/include/asm/bug.h).
   bug: { kind: 'invalid instruction', encodings: [instruction(0xe7f001f2), Uint8Array.of(0x02, 0xde)] },
-  dump: null,
+  dump: armDump,
   debianKernel: { architecture: 'armhf', metaPackage: 'linux-image-armmp' },
   uaccess: [
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },

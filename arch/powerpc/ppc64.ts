@@ -1,5 +1,6 @@
 /** ppc64: Book3S in 64-bit big-endian mode, ELFv2, as our own guest is built; no real kernel has judged it here. */
 import type { Variant } from '../driver.js';
+import { ppc64Dump } from './dump64.js';
 import { enterRealMode, MSR } from './hypervisor.js';
 import { ppc64le } from './ppc64le.js';
 
@@ -25,7 +26,7 @@ export const ppc64: Variant = {
     jump: (code, target) => instruction(0x4800_0000 | Number(BigInt.asUintN(26, target - code))),
     nop: () => instruction(0x6000_0000),
   },
-  dump: null,
+  dump: ppc64Dump,
   debianKernel: null,
   prepare(engine) {
     enterRealMode(engine, MSR.SF | MSR.HV | MSR.ME);

@@ -3,6 +3,7 @@ import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { BootTools, MemoryLayout, Variant } from '../driver.js';
+import { ppc64Dump } from './dump64.js';
 import { enterRealMode, MSR } from './hypervisor.js';
 
 const KIB = 1024n;
@@ -120,7 +121,7 @@ export const ppc64le: Variant = {
   hasCurrentStackPointer: true,
   // Unicorn 2.0.1 reports program exceptions as interrupt 6, with the pc behind the instruction.
   bug: { kind: 'interrupt', number: 6, pcOffset: 4 },
-  dump: null,
+  dump: ppc64Dump,
   debianKernel: { architecture: 'ppc64el', metaPackage: 'linux-image-powerpc64le' },
   uaccess: [
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },

@@ -37,7 +37,7 @@ export const s390xDump: DumpConvention = {
   ],
   shapeFromNotes: () => null,
   imageOffsetFromNotes: () => 0n,
-  placement: { kind: 'identity' },
+  placement: { kind: 'offset', offset: () => 0n },
   prstatus: {
     size: 336,
     offset: 112,

@@ -1,5 +1,12 @@
 /** Dumps of x86_64 machines: QEMU's and the kernel's own notes, `info registers`, where KASLR may put the image. */
-import type { DumpConvention, KernelNotes, PageTables, RegisterValues } from '../dump.js';
+import type {
+  DumpConvention,
+  KernelNotes,
+  PageTables,
+  RegisterNote,
+  RegisterPattern,
+  RegisterValues,
+} from '../dump.js';
 import { translate } from './paging.js';
 
 const KERNEL_MAP = 0xffff_ffff_8000_0000n;
@@ -46,6 +53,22 @@ function* qemuState(data: DataView): Iterable<readonly [string, bigint]> {
   }
 }
 
+/** QEMU writes the same state whatever mode the CPU is in; `nameOf` turns its 64-bit names into the variant's. */
+export function qemuNote(nameOf: (name: string) => string = (name) => name): RegisterNote {
+  return {
+    owner: 'QEMU',
+    type: 0,
+    *parse(data) {
+      for (const [name, value] of qemuState(data)) yield [nameOf(name), value];
+    },
+  };
+}
+
+export const segmentBases: RegisterPattern = {
+  pattern: /\b([FG]S) *=[0-9a-f]{4} ([0-9a-f]{8,16}) /g,
+  name: (name) => `${name.toLowerCase()}_base`,
+};
+
 export const x86_64Dump: DumpConvention = {
   translate,
   fromRegisters,
@@ -75,14 +98,14 @@ export const x86_64Dump: DumpConvention = {
       ...'rip cs eflags rsp ss fs_base gs_base ds es fs gs'.split(' '),
     ],
   },
-  notes: [{ owner: 'QEMU', type: 0, parse: qemuState }],
+  notes: [qemuNote()],
   text: [
     {
       pattern: /\b(R[A-Z0-9]{1,2}|RFL) *=([0-9a-f]{8,16})\b/g,
       name: (name) => (name === 'RFL' ? 'eflags' : name.toLowerCase()),
     },
     { pattern: /\b(CR[0-4])=([0-9a-f]{8,16})\b/g, name: (name) => name.toLowerCase() },
-    { pattern: /\b([FG]S) *=[0-9a-f]{4} ([0-9a-f]{8,16}) /g, name: (name) => `${name.toLowerCase()}_base` },
+    segmentBases,
   ],
   /** Stopped in user mode, the per-cpu base waits in MSR_KERNEL_GS_BASE for `swapgs`. */
   currentBase(registers: RegisterValues): bigint | null {

@@ -1,6 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
+import { i386Dump } from './dump32.js';
 import { unpackX86Image } from './image.js';
 import { staticBranch } from './static-branch.js';
 
@@ -23,7 +24,12 @@ interface HighMemory {
   readonly vmallocEnd: bigint;
 }
 
-const isPae = (kernel: Kernel): boolean => kernel.config?.enabled('X86_PAE') ?? false;
+/** Without a config: only kernels with a third level of tables have a function that frees the second. */
+const isPae = (kernel: Kernel): boolean =>
+  kernel.config?.enabled('X86_PAE') ?? kernel.symbols.address('___pmd_free_tlb') !== undefined;
+
+const hasHighmem = (kernel: Kernel): boolean =>
+  kernel.config?.enabled('HIGHMEM') ?? kernel.symbols.address('kmap_high') !== undefined;
 
 /** What lies above vmalloc, from the top down, as arch/x86/include/asm/pgtable_32_areas.h computes it (5.0 on). */
 function highAddresses(kernel: Kernel): HighMemory {
@@ -39,8 +45,7 @@ function highAddresses(kernel: Kernel): HighMemory {
   const areaPages = processors * BigInt(Math.ceil(area / Number(PAGE)));
   const cpuEntryBase = down(fixmapTotal - PAGE * (areaPages + 1n));
   const ldtBase = down(cpuEntryBase - PAGE);
-  if (kernel.config && !kernel.config.enabled('HIGHMEM'))
-    return { fixmapStart, kmap: [], vmallocEnd: ldtBase - 2n * PAGE };
+  if (!hasHighmem(kernel)) return { fixmapStart, kmap: [], vmallocEnd: ldtBase - 2n * PAGE };
   const pkmap = down(ldtBase - PAGE);
   const pkmapEnd = pkmap + (isPae(kernel) ? 512n : 1024n) * PAGE;
   const kmap = [{ start: pkmap, end: pkmapEnd }];
@@ -124,7 +129,7 @@ export const i386: Variant = {
   hasCurrentStackPointer: true,
   // ud2
   bug: { kind: 'invalid instruction', encodings: [Uint8Array.of(0x0f, 0x0b)] },
-  dump: null,
+  dump: i386Dump,
   debianKernel: { architecture: 'i386', metaPackage: 'linux-image-686' },
   uaccess: [
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },

@@ -190,6 +190,8 @@ export class ContextWriter {
       throw badInput('check: pageArray', 'sparsemem sections for a section map', pageValidity.kind);
     }
     this.#writeValidity(pageValidity);
+    const firstFrame = pageArray.kind === 'mem_map' ? pageArray.firstFrame : undefined;
+    c.setU64('firstFrame', pageValidity.kind === 'flatmem' ? pageValidity.firstFrame : (firstFrame ?? 0n));
     c.setU32('pageArrayKind', this.#constant('PageArrayKind', pageArray.kind));
     c.setU64(
       'pageArray',
@@ -218,7 +220,6 @@ export class ContextWriter {
   #writeValidity(validity: PageValidityParameters): void {
     const c = this.#context;
     c.setU32('validityKind', this.#constant('ValidityKind', validity.kind));
-    c.setU64('firstFrame', validity.kind === 'flatmem' ? validity.firstFrame : 0n);
     if (validity.kind === 'flatmem') {
       c.setU64('maxMapnr', validity.maxMapnr);
     } else if (validity.kind === 'memblock') {

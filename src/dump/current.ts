@@ -55,7 +55,7 @@ function* candidates(
   const offset = currentOffsetOf(kernel, current);
   if (offset === undefined) return;
   // Without SMP a per-cpu variable is a plain one.
-  for (const address of base === null ? [offset] : [word(base + offset), offset]) {
+  for (const address of base === null ? [offset] : [BigInt.asUintN(kernel.bits, base + offset), offset]) {
     const task = reader.pointer(address);
     if (task !== null) yield task;
   }

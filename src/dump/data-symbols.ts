@@ -15,7 +15,7 @@ export function hiddenVariables(kernel: Kernel, image: () => Segment, physical: 
   const missing = (name: string): boolean => kernel.symbols.address(name) === undefined;
   if (missing('memblock')) add(found, 'memblock', findMemblock(kernel, image));
   if (missing('vmap_area_root') && missing('vmap_nodes')) {
-    add(found, 'vmap_area_root', findVmapRoot(kernel, image, physical));
+    add(found, 'vmap_area_root', findVmapRoot(kernel, image, physical) ?? findTreeOfAreas(kernel, image()));
   }
   return found;
 }
@@ -80,6 +80,45 @@ function findVmapRoot(kernel: Kernel, image: () => Segment, physical: PhysicalMe
       if ((above & ~3n) === 0n) return rootWord(kernel, image(), parent, read);
       parent = above & ~3n;
     }
+  }
+  return null;
+}
+
+/** How far below a tree's top an area with a vm_struct is looked for: areas of vm_map_ram() have none. */
+const LEVELS = 3;
+
+/**
+ * Without VMAP_STACK: the word of the kernel's data that points to the top of a tree of areas which know their vm_struct.
+ * Free areas, in a tree of the same shape, keep a size in its place.
+ */
+function findTreeOfAreas(kernel: Kernel, segment: Segment): bigint | null {
+  const { types } = kernel;
+  if (!types?.hasStruct('vmap_area') || !types.hasStruct('vm_struct')) return null;
+  const area = types.struct('vmap_area');
+  const node = types.struct('rb_node');
+  const link = area.offset('rb_node');
+  const vmAddress = BigInt(types.struct('vm_struct').offset('addr'));
+  const read = pointerReader(kernel);
+  const start = kernel.symbols.address('_etext') ?? segment.address;
+  const words = new WordReader(segment, kernel);
+  const word = kernel.bits / 8;
+  const isArea = (top: bigint, parent: bigint, level: number): boolean => {
+    const bytes = top % BigInt(word) === 0n ? kernel.read(top - BigInt(link), area.size) : undefined;
+    if (!bytes || (decodeWord(bytes, link + node.offset('__rb_parent_color'), kernel) & ~3n) !== parent) return false;
+    const from = decodeWord(bytes, area.offset('va_start'), kernel);
+    const to = decodeWord(bytes, area.offset('va_end'), kernel);
+    if (from === 0n || to <= from || ((from | to) & 0xfffn) !== 0n) return false;
+    const vm = decodeWord(bytes, area.offset('vm'), kernel);
+    if (vm !== 0n && read(vm + vmAddress) === from) return true;
+    if (level === 0) return false;
+    return ['rb_left', 'rb_right'].some((side) => {
+      const child = decodeWord(bytes, link + node.offset(side), kernel);
+      return child !== 0n && isArea(child, top, level - 1);
+    });
+  };
+  for (let at = Number(start - segment.address); at + word <= segment.bytes.length; at += word) {
+    const top = words.at(at);
+    if (top !== null && top > 4096n && isArea(top, 0n, LEVELS)) return segment.address + BigInt(at);
   }
   return null;
 }

@@ -79,12 +79,30 @@ export function kernelInDump(image: Kernel, located: Located, physical: Physical
   const hidden = hiddenVariables(
     known,
     () => {
-      memory ??= imageSegment(located.memory, located.inside, located.imageOffset);
+      memory ??= imageSegment(located.memory, located.inside, located.imageOffset, extentOf(image, located.slide));
       return memory;
     },
     physical,
   );
   return Object.freeze({ ...seen, symbols: new ExtendedSymbols(known.symbols, hidden) });
+}
+
+/** Addresses at which the running image may lie: some images do not tell how much memory follows their contents. */
+export interface Extent {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** Most that an image may have in memory beyond what it tells. */
+const UNTOLD = 16n << 20n;
+
+/** Where an image's segments lie, those aside that are not at kernel addresses (x86_64's per-CPU template). */
+function extentOf({ segments, symbols }: Kernel, slide: bigint): Extent {
+  const text = symbols.address('_stext') ?? 0n;
+  const own = segments.filter(({ address, size }) => address + size > text);
+  const start = own.reduce((least, { address }) => (address < least ? address : least), text);
+  const end = own.reduce((most, { address, size }) => (address + size > most ? address + size : most), text);
+  return { start: word(start + slide), end: word(end + slide) + UNTOLD };
 }
 
 /** More than any kernel image with its data; a larger mapping is not one. */
@@ -95,10 +113,15 @@ const LARGEST_GAP = 32n << 20n;
 const PAGE = 4096;
 
 /**
- * The memory around a kernel address that is mapped as the image is: the kernel image as it lies in memory. Pages that are
- * not mapped read as zero.
+ * The memory around a kernel address that is mapped as the image is: the kernel image as it lies in memory, within
+ * `extent` where that is known. Pages that are not mapped read as zero.
  */
-export function imageSegment(memory: VirtualMemory, inside: bigint, imageOffset: bigint): Segment {
+export function imageSegment(
+  memory: VirtualMemory,
+  inside: bigint,
+  imageOffset: bigint,
+  extent: Extent = { start: 0n, end: 1n << 64n },
+): Segment {
   const belongs = (address: bigint): boolean => {
     for (let page = address; page < address + STEP; page += BigInt(PAGE)) {
       if (memory.translate(page)?.physical === word(page - imageOffset)) return true;
@@ -106,9 +129,10 @@ export function imageSegment(memory: VirtualMemory, inside: bigint, imageOffset:
     return false;
   };
   let start = inside & ~(STEP - 1n);
-  while (start >= STEP && inside - start < MAXIMUM_IMAGE && belongs(start - STEP)) start -= STEP;
+  while (start > extent.start && start >= STEP && inside - start < MAXIMUM_IMAGE && belongs(start - STEP))
+    start -= STEP;
   let end = (inside & ~(STEP - 1n)) + STEP;
-  for (let at = end; at - end < LARGEST_GAP && at - start < MAXIMUM_IMAGE && at + STEP <= 1n << 64n; at += STEP) {
+  for (let at = end; at - end < LARGEST_GAP && at - start < MAXIMUM_IMAGE && at + STEP <= extent.end; at += STEP) {
     if (belongs(at)) end = at + STEP;
   }
   const bytes = new Uint8Array(Number(end - start));

@@ -101,7 +101,7 @@ function open({ physical, convention, registers }: Evidence, tables: PageTables)
 
 function byNotes(evidence: Evidence, notes: Vmcoreinfo, banner: Banner | null, where = 'VMCOREINFO'): Located | null {
   const { convention, image } = evidence;
-  const imageOffset = convention.imageOffsetFromNotes(notes);
+  const imageOffset = convention.imageOffsetFromNotes(notes, evidence.physical.ranges[0]?.start ?? 0n);
   const text = notes.symbol('_stext');
   if (imageOffset === null || text === undefined) return null;
   const linked = image?.symbols.address('_stext');
@@ -172,7 +172,7 @@ function byBanner(evidence: Evidence, banner: Banner | null): Located | null {
   for (const found of findInMemory(physical, banner.bytes, MAXIMUM_BANNERS)) {
     const linkedToPhysical = found - banner.address;
     const roots: PageTables[] = evidence.registers.flatMap((registers) => [...convention.fromRegisters(registers)]);
-    const tops = rootSymbol === undefined ? imagePages(image) : [rootSymbol];
+    const tops = rootSymbol === undefined ? (convention.rootAddresses?.(image) ?? imagePages(image)) : [rootSymbol];
     for (const top of tops) {
       const root = word(top + linkedToPhysical);
       roots.push(...convention.shapes.map((shape) => ({ ...shape, root })));
@@ -199,7 +199,8 @@ function* imagePages(image: Kernel): Iterable<bigint> {
 
 function* slidesFrom(evidence: Evidence, banner: Banner, image: Kernel, linkedToPhysical: bigint): Iterable<bigint> {
   const { placement } = evidence.convention;
-  if (placement.kind === 'identity') yield word(linkedToPhysical);
+  if (placement.kind === 'offset') yield word(linkedToPhysical + placement.offset(image));
+  if (placement.kind === 'linked') yield 0n;
   if (placement.kind === 'slots') yield* slides(evidence, banner);
   if (placement.kind !== 'variable') return;
   const symbol =

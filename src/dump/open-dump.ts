@@ -2,6 +2,7 @@
 import type { Variant } from '../../arch/driver.js';
 import type { DumpConvention, RegisterValues } from '../../arch/dump.js';
 import { variants } from '../../arch/index.js';
+import { entryPointOf } from '../entry-point.js';
 import { badInput, UsercopyError } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { kernelInDump } from './dump-kernel.js';
@@ -9,7 +10,7 @@ import { type ElfCore, readElfCore } from './elf-core.js';
 import { FileReader } from './file.js';
 import { type Evidence, type Located, locateKernel } from './locate.js';
 import { PhysicalMemory } from './physical.js';
-import { cpuAt, parseRegisterText, registersFromNotes } from './registers.js';
+import { parseRegisterText, registersFromNotes } from './registers.js';
 import { Vmcoreinfo } from './vmcoreinfo.js';
 
 export interface RegisterText {
@@ -60,17 +61,14 @@ export async function openDump(path: string, options: DumpOptions = {}): Promise
 
 async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
   const core = readElfCore(file);
-  const image = options.image ?? null;
-  const { variant, convention } = variantOf(file.path, core, image);
   const physical = new PhysicalMemory(file, core.segments);
-  const note = core.notes.find(({ owner }) => owner === 'VMCOREINFO');
-  const vmcoreinfo = note ? new Vmcoreinfo(note.data) : null;
-  const cpus = mergeRegisters(registersFromNotes(core.notes, convention, core.littleEndian), options, convention);
-  const evidence: Evidence = { path: file.path, variant, convention, physical, registers: cpus, vmcoreinfo, image };
-  const located = locateKernel(evidence);
+  const { evidence, located } = locateAny(file.path, core, physical, options);
+  const { variant } = evidence;
   const kernel = await kernelOf(evidence, located, options);
-  const check = kernel.symbols.address('__check_object_size');
-  const registers = cpuAt(cpus, variant.registers.pc, check) ?? new Map<string, bigint>();
+  const entries = checkEntries(kernel, variant);
+  const { pc } = variant.registers;
+  const standing = evidence.registers.find((cpu) => entries.includes(cpu.get(pc) ?? -1n));
+  const registers = standing ?? evidence.registers[0] ?? new Map<string, bigint>();
   const warnings = [...core.warnings];
   if (physical.overlapping > 0n) {
     warnings.push(`segments overlap in ${physical.overlapping} bytes: the first one in the file is believed`);
@@ -82,7 +80,7 @@ async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
     located,
     physical,
     registers,
-    atCheck: check !== undefined && registers.get(variant.registers.pc) === check,
+    atCheck: standing !== undefined,
     warnings,
     close: () => file.close(),
   };
@@ -100,24 +98,66 @@ async function kernelOf(evidence: Evidence, located: Located, options: DumpOptio
   );
 }
 
-function variantOf(
+/** The first machine that the file may be of whose kernel is found in it; without an image several may be possible. */
+function locateAny(
   path: string,
   core: ElfCore,
-  image: Kernel | null,
-): { variant: Variant; convention: DumpConvention } {
-  const candidates = variants.filter((variant) => variant.elfMachine === core.machine);
-  const variant = image
-    ? candidates.find((candidate) => candidate.name === image.variant)
-    : (candidates.find((candidate) => candidate.dump !== null) ?? candidates[0]);
-  if (!variant) {
-    const names = candidates.map(({ name }) => name).join(' or ');
+  physical: PhysicalMemory,
+  options: DumpOptions,
+): { evidence: Evidence; located: Located } {
+  const image = options.image ?? null;
+  const note = core.notes.find(({ owner }) => owner === 'VMCOREINFO');
+  const vmcoreinfo = note ? new Vmcoreinfo(note.data) : null;
+  let failure: unknown = null;
+  for (const { variant, convention } of machinesOf(path, core, image)) {
+    try {
+      const registers = mergeRegisters(
+        registersFromNotes(core.notes, convention, core.littleEndian),
+        options,
+        convention,
+      );
+      const evidence: Evidence = { path, variant, convention, physical, registers, vmcoreinfo, image };
+      return { evidence, located: locateKernel(evidence) };
+    } catch (error) {
+      if (!(error instanceof UsercopyError)) throw error;
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+interface Machine {
+  readonly variant: Variant;
+  readonly convention: DumpConvention;
+}
+
+/** The image's variant; without an image every one that such files are made of, the likeliest first. */
+function machinesOf(path: string, core: ElfCore, image: Kernel | null): Machine[] {
+  const likeness = ({ elfMachine, bits, endian }: Variant): number =>
+    (elfMachine === core.machine ? 4 : 0) +
+    ((endian === 'little') === core.littleEndian ? 2 : 0) +
+    (bits === core.bits ? 1 : 0);
+  const candidates = variants
+    .filter(({ elfMachine, dump }) => elfMachine === core.machine || dump?.elfMachines?.includes(core.machine))
+    .sort((a, b) => likeness(b) - likeness(a));
+  const fitting = image ? candidates.filter(({ name }) => name === image.variant) : candidates;
+  const names = candidates.map(({ name }) => name).join(' or ');
+  if (fitting.length === 0) {
     if (image) {
       throw badInput(path, `a dump of ${image.variant}, as the kernel image`, names || `ELF machine ${core.machine}`);
     }
     throw new UsercopyError('unsupported', `${path}: dumps of ELF machine ${core.machine} are not read`);
   }
-  if (!variant.dump) throw new UsercopyError('unsupported', `${path}: dumps of ${variant.name} are not read`);
-  return { variant, convention: variant.dump };
+  const readable = fitting.flatMap((variant) => (variant.dump ? [{ variant, convention: variant.dump }] : []));
+  if (readable.length === 0) throw new UsercopyError('unsupported', `${path}: dumps of ${names} are not read`);
+  return readable;
+}
+
+/** Where calls of the check arrive: its symbol, and on some architectures an entry of its own for calls from inside. */
+function checkEntries(kernel: Kernel, variant: Variant): readonly bigint[] {
+  const symbol = kernel.symbols.address('__check_object_size');
+  const entry = entryPointOf(kernel, variant, '__check_object_size');
+  return [symbol, entry].filter((address) => address !== undefined);
 }
 
 /** Registers from a text complete the notes of the CPU with the same number: the text lacks what QEMU does not print. */

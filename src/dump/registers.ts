@@ -72,14 +72,11 @@ function registersOfBlock(block: string, convention: DumpConvention): Registers 
   const registers = new Map<string, bigint>();
   for (const { pattern, name } of convention.text) {
     for (const match of block.matchAll(pattern)) {
-      const known = name(match[1]!);
-      if (known !== null && !registers.has(known)) registers.set(known, BigInt(`0x${match[2]}`));
+      for (const [index, value] of match[2]!.trim().split(/ +/).entries()) {
+        const known = name(match[1]!, index);
+        if (known !== null && !registers.has(known)) registers.set(known, BigInt(`0x${value}`));
+      }
     }
   }
   return registers;
-}
-
-/** The CPU that stands at `pc`, else the first. */
-export function cpuAt(cpus: readonly Registers[], register: string, pc: bigint | undefined): Registers | undefined {
-  return cpus.find((registers) => pc !== undefined && registers.get(register) === pc) ?? cpus[0];
 }

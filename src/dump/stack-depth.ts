@@ -3,7 +3,7 @@
  * pages, which are brought in as they are touched. The dump is not changed.
  */
 import type { Engine, MemoryFault } from '../engine/engine.js';
-import { entryPointOf } from '../entry-point.js';
+import { currentOffsetOf, entryPointOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
 import type { StackDepth } from '../guest/stack-depth.js';
 import type { CurrentTaskFound } from './current.js';
@@ -56,7 +56,7 @@ export async function stackDepthOfDump(
       return false;
     }),
     engine.hookAddress(abort, () => {
-      printed = engine.readRegister(registers.arguments[OFFSET_ARGUMENT]!);
+      printed = argument(engine, dump, OFFSET_ARGUMENT);
       engine.stop();
     }),
   ];
@@ -107,12 +107,32 @@ export async function stackDepthOfDump(
   }
 }
 
+/** An argument of the function whose first instruction the emulator stands at; those that registers lack are on the stack. */
+function argument(engine: Engine, { kernel, variant }: Dump, index: number): bigint {
+  const { registers, call } = variant;
+  const register = registers.arguments[index];
+  if (register !== undefined) return engine.readRegister(register);
+  const word = kernel.bits / 8;
+  const slot = index - registers.arguments.length + (call.pushesReturnAddress ? 1 : 0);
+  const first = engine.readRegister(registers.sp) + BigInt(call.reservedBytes);
+  const bytes = engine.read(first + BigInt(slot * word), word);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, word);
+  const little = kernel.endian === 'little';
+  return word === 8 ? view.getBigUint64(0, little) : BigInt(view.getUint32(0, little));
+}
+
 function enterTask(engine: Engine, dump: Dump, task: CurrentTaskFound): void {
   const { current } = dump.variant;
   if (current.kind === 'register') engine.writeRegister(current.register, task.task);
-  if (current.kind !== 'memory' || current.base === null) return;
-  const base = dump.variant.dump?.currentBase(dump.registers);
-  if (base !== null && base !== undefined) engine.writeRegister(current.base, base);
+  if (current.kind !== 'memory') return;
+  const base = dump.variant.dump?.currentBase(dump.registers) ?? null;
+  if (base === null) return;
+  if (current.base !== null) engine.writeRegister(current.base, base);
+  else {
+    // The emulator adds no base: the CPU's own variables are put where their symbols point.
+    const offset = currentOffsetOf(dump.kernel, current);
+    if (offset !== undefined) mapPage(engine, dump, offset, base);
+  }
 }
 
 /** Brings in what an access lacked: two pages when it crosses from one to the next. False when that changes nothing. */
@@ -124,12 +144,24 @@ function bringInAll(engine: Engine, dump: Dump, { address, size, protection }: M
 
 /** Maps a copy of the page at `address`; false when it is there already or the dump does not have it. */
 function bringIn(engine: Engine, dump: Dump, address: bigint): boolean {
-  const page = BigInt.asUintN(dump.kernel.bits, address) & ~(PAGE - 1n);
-  if (engine.regions().some(({ start, end }) => page >= start && page < end)) return false;
-  const bytes = dump.kernel.read(page, Number(PAGE));
+  return mapPage(engine, dump, address, 0n);
+}
+
+/** Maps a copy of what lies `distance` bytes above the page at `address`. */
+function mapPage(engine: Engine, dump: Dump, address: bigint, distance: bigint): boolean {
+  const { kernel, variant } = dump;
+  const page = BigInt.asUintN(kernel.bits, address) & ~(PAGE - 1n);
+  // A fault may tell the address without the bits that the CPU drops, which are those of every kernel address.
+  const mask = variant.addressMask ?? -1n;
+  const dropped = (kernel.symbols.address('__check_object_size') ?? 0n) & ~mask;
+  const full = (page & mask) | dropped;
+  if (engine.regions().some(({ start, end }) => full >= start && full < end)) return false;
+  const bytes = kernel.read(BigInt.asUintN(kernel.bits, full + distance), Number(PAGE));
   if (!bytes) return false;
-  engine.map(page, PAGE, 'rwx');
-  engine.write(page, bytes);
+  for (const target of new Set([full, full & mask])) {
+    engine.map(target, PAGE, 'rwx');
+    engine.write(target, bytes);
+  }
   return true;
 }
 

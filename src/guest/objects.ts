@@ -167,7 +167,9 @@ export class KernelObjects {
     const { pageArray, page } = this.#facts;
     const size = BigInt(page.size);
     if (pageArray.kind === 'vmemmap') return BigInt.asUintN(64, pageArray.address + frame * size);
-    if (pageArray.kind === 'mem_map') return this.#guest.memory.readWord(pageArray.pointer) + frame * size;
+    if (pageArray.kind === 'mem_map') {
+      return this.#guest.memory.readWord(pageArray.pointer) + (frame - (pageArray.firstFrame ?? 0n)) * size;
+    }
     throw new UsercopyError(
       'unsupported',
       'memory objects: a page array in pieces (classic SPARSEMEM) is not supported',
@@ -193,8 +195,9 @@ export class KernelObjects {
     const bytes = (end - first) * BigInt(page.size);
     const { memory } = this.#guest;
     const array = memory.allocate(bytes);
-    if (pageArray.kind === 'mem_map') memory.writeWord(pageArray.pointer, array - first * BigInt(page.size));
-    else memory.mapRam(this.#structPageOfFrame(first), this.#physical(array), ((bytes + 4095n) / 4096n) * 4096n);
+    if (pageArray.kind === 'mem_map') {
+      memory.writeWord(pageArray.pointer, array - (first - (pageArray.firstFrame ?? 0n)) * BigInt(page.size));
+    } else memory.mapRam(this.#structPageOfFrame(first), this.#physical(array), ((bytes + 4095n) / 4096n) * 4096n);
   }
 
   #declareFrames(validity: PageValidityParameters): void {

@@ -227,7 +227,8 @@ function memblock(
   };
 }
 
-function pageValidity(kernel: Kernel, types: Types, kind: PageValidity): PageValidityParameters {
+function pageValidity(kernel: Kernel, types: Types, layout: MemoryLayout): PageValidityParameters {
+  const kind = layout.pageValidity;
   switch (kind.kind) {
     case 'sparsemem':
       return sparsemem(kernel, types, kind);
@@ -238,7 +239,7 @@ function pageValidity(kernel: Kernel, types: Types, kind: PageValidity): PageVal
       if (maxMapnr === undefined) {
         throw new UsercopyError('bad-input', 'kernel symbols: expected max_mapnr, found none');
       }
-      return { kind: 'flatmem', maxMapnr, firstFrame: 0n };
+      return { kind: 'flatmem', maxMapnr, firstFrame: layout.firstFrame ?? 0n };
     }
   }
 }
@@ -246,7 +247,9 @@ function pageValidity(kernel: Kernel, types: Types, kind: PageValidity): PageVal
 function pageArray(kernel: Kernel, layout: MemoryLayout): Introspection['pageArray'] {
   if (layout.vmemmap !== null) return { kind: 'vmemmap', address: layout.vmemmap };
   const pointer = kernel.symbols.address('mem_map');
-  return pointer === undefined ? { kind: 'section map' } : { kind: 'mem_map', pointer };
+  return pointer === undefined
+    ? { kind: 'section map' }
+    : { kind: 'mem_map', pointer, firstFrame: layout.firstFrame ?? 0n };
 }
 
 function kfenceFacts(kernel: Kernel, types: Types, layout: MemoryLayout): Introspection['kfence'] {
@@ -282,7 +285,7 @@ export function introspectionOf(kernel: Kernel, layout: MemoryLayout): Introspec
     vmalloc: { start: layout.vmallocStart, end: layout.vmallocEnd },
     modules: { start: layout.modulesStart, end: layout.modulesEnd },
     kmap: layout.kmap,
-    pageValidity: pageValidity(kernel, types, layout.pageValidity),
+    pageValidity: pageValidity(kernel, types, layout),
     pageArray: pageArray(kernel, layout),
     page: pageFacts(kernel, types),
     slab: slabFacts(kernel, types),

@@ -1,24 +1,36 @@
 /** Tables written by hand, entry by entry, from the processor manuals. */
 import { describe, expect, it } from 'vitest';
+import { LPAE, translate as translateArm } from '../../arch/arm/paging.js';
 import { translate as translateArm64 } from '../../arch/arm64/paging.js';
 import type { PageTables } from '../../arch/dump.js';
+import { HASH, RADIX, translate as translatePpc64 } from '../../arch/powerpc/paging64.js';
 import { translate as translateX86 } from '../../arch/x86/paging.js';
+import { PAE, translate as translateI386 } from '../../arch/x86/paging32.js';
 
 class Tables {
   readonly #words = new Map<bigint, bigint>();
+  readonly #width: 4 | 8;
+  readonly #little: boolean;
   reads = 0;
 
+  constructor(width: 4 | 8 = 8, little = true) {
+    this.#width = width;
+    this.#little = little;
+  }
+
   set(table: bigint, index: number, value: bigint): this {
-    this.#words.set(table + BigInt(index) * 8n, value);
+    this.#words.set(table + BigInt(index * this.#width), value);
     return this;
   }
 
   readonly read = (address: bigint, length: number): Uint8Array | undefined => {
     this.reads++;
     const value = this.#words.get(address);
-    if (value === undefined || length !== 8) return undefined;
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setBigUint64(0, value, true);
+    if (value === undefined || length !== this.#width) return undefined;
+    const bytes = new Uint8Array(length);
+    const view = new DataView(bytes.buffer);
+    if (length === 8) view.setBigUint64(0, value, this.#little);
+    else view.setUint32(0, Number(value), this.#little);
     return bytes;
   };
 }
@@ -152,5 +164,143 @@ describe('the page tables of arm64', () => {
     for (let index = 0; index < 512; index++) loop.set(0x1000n, index, 0x1003n);
     expect(translateArm64(loop.read, four, address)?.physical).toBe(0x1678n);
     expect(loop.reads).toBe(4);
+  });
+});
+
+describe('the page tables of i386', () => {
+  const two: PageTables = { root: 0x1000n, pageShift: 12, addressBits: 32 };
+  const pae: PageTables = { ...two, root: 0x1020n, format: PAE };
+  // 0xc1234567: directory index 0x304, table 0x234, offset 0x567.
+  const address = 0xc123_4567n;
+
+  it('lead to a 4 KiB page through two levels of 4-byte entries', () => {
+    const tables = new Tables(4).set(0x1000n, 0x304, 0x2063n).set(0x2000n, 0x234, 0x89ab_c163n);
+    expect(translateI386(tables.read, two, address)).toEqual({ physical: 0x89ab_c567n, size: 4096n });
+    expect(translateI386(tables.read, two, address + 4096n)).toBeNull();
+    expect(translateI386(new Tables(4).set(0x1000n, 0x304, 0x2062n).read, two, address)).toBeNull();
+  });
+
+  it('lead to pages of 4 MiB, with bits 32 to 39 of the address in bits 13 to 20 (PSE-36)', () => {
+    const plain = new Tables(4).set(0x1000n, 0x304, 0x0140_01e3n);
+    expect(translateI386(plain.read, two, address)).toEqual({ physical: 0x0163_4567n, size: 1n << 22n });
+    const high = new Tables(4).set(0x1000n, 0x304, 0x0140_01e3n | (0x0fn << 13n));
+    expect(translateI386(high.read, two, address)?.physical).toBe(0x0f_0163_4567n);
+  });
+
+  it('of PAE begin with four entries of 8 bytes, aligned to 32 bytes', () => {
+    // 0xc1234567: pointer 3, directory 9, table 0x34.
+    const tables = new Tables()
+      .set(0x1020n, 3, 0x2001n)
+      .set(0x2000n, 9, 0x3063n)
+      .set(0x3000n, 0x34, 0x8000_0001_2345_6163n);
+    expect(translateI386(tables.read, pae, address)).toEqual({ physical: 0x1_2345_6567n, size: 4096n });
+    const large = new Tables().set(0x1020n, 3, 0x2001n).set(0x2000n, 9, 0x8000_0002_1120_01e3n);
+    expect(translateI386(large.read, pae, address)).toEqual({ physical: 0x2_1123_4567n, size: 1n << 21n });
+  });
+
+  it('do not map what lies above 4 GiB', () => {
+    expect(translateI386(new Tables(4).set(0x1000n, 0x304, 0x1e3n).read, two, address + (1n << 32n))).toBeNull();
+  });
+});
+
+describe('the page tables of 32-bit arm', () => {
+  const short: PageTables = { root: 0x4000n, pageShift: 12, addressBits: 32 };
+  const long: PageTables = { root: 0x3000n, pageShift: 12, addressBits: 32, format: LPAE };
+  // 0xc1234567: first-level index 0xc12, second 0x34.
+  const address = 0xc123_4567n;
+
+  it('of short descriptors have sections of 1 MiB, whose execute-never bits are no part of the type', () => {
+    const tables = new Tables(4).set(0x4000n, 0xc12, 0x4120_941en);
+    expect(translateArm(tables.read, short, address)).toEqual({ physical: 0x4123_4567n, size: 1n << 20n });
+    // PXN is bit 0 of a section.
+    expect(translateArm(new Tables(4).set(0x4000n, 0xc12, 0x4120_0403n).read, short, address)?.physical).toBe(
+      0x4123_4567n,
+    );
+  });
+
+  it('of short descriptors have supersections of 16 MiB with 40-bit addresses', () => {
+    const tables = new Tables(4).set(0x4000n, 0xc12, 0x42a0_0002n | (1n << 18n) | (0x5n << 5n));
+    expect(translateArm(tables.read, short, address)).toEqual({ physical: 0x5a_4223_4567n, size: 1n << 24n });
+  });
+
+  it('of short descriptors have tables of 1 KiB with pages of 4 KiB and 64 KiB', () => {
+    const tables = new Tables(4).set(0x4000n, 0xc12, 0x0000_8c11n).set(0x8c00n, 0x34, 0x4567_845fn);
+    expect(translateArm(tables.read, short, address)).toEqual({ physical: 0x4567_8567n, size: 4096n });
+    const large = new Tables(4).set(0x4000n, 0xc12, 0x0000_8c11n).set(0x8c00n, 0x34, 0x4567_8451n);
+    expect(translateArm(large.read, short, address)).toEqual({ physical: 0x4567_4567n, size: 1n << 16n });
+    const fault = new Tables(4).set(0x4000n, 0xc12, 0x0000_8c11n).set(0x8c00n, 0x34, 0n);
+    expect(translateArm(fault.read, short, address)).toBeNull();
+  });
+
+  it('of LPAE have three levels, pages of 4 KiB and blocks of 2 MiB', () => {
+    // level 1: 3, level 2: 9, level 3: 0x34.
+    const tables = new Tables()
+      .set(0x3000n, 3, 0x7003n)
+      .set(0x7000n, 9, 0x8003n)
+      .set(0x8000n, 0x34, 0x0060_0012_3456_7743n);
+    expect(translateArm(tables.read, long, address)).toEqual({ physical: 0x12_3456_7567n, size: 4096n });
+    const block = new Tables().set(0x3000n, 3, 0x7003n).set(0x7000n, 9, 0x0060_0000_4120_0711n);
+    expect(translateArm(block.read, long, address)).toEqual({ physical: 0x4123_4567n, size: 1n << 21n });
+    const reserved = new Tables().set(0x3000n, 3, 0x7003n).set(0x7000n, 9, 0x8003n).set(0x8000n, 0x34, 0x4120_0711n);
+    expect(translateArm(reserved.read, long, address)).toBeNull();
+  });
+});
+
+describe('the page tables of Book3S-64', () => {
+  const radix: PageTables = { root: 0x1_0000n, pageShift: 16, addressBits: 52, format: RADIX };
+  const hash: PageTables = { ...radix, format: HASH };
+  // 0xc008000012345678: 13 bits 0x1000 (51..39), then 9 bits 0 (38..30), 9 bits 0x91 (29..21), 5 bits 0x14 (20..16).
+  const address = 0xc008_0000_1234_5678n;
+  const valid = 1n << 63n;
+  const leaf = valid | (1n << 62n);
+
+  it('of radix say how large the next table is, in big endian whatever the kernel', () => {
+    const tables = new Tables(8, false)
+      .set(0x1_0000n, 0x1000, valid | 0x2_0000n | 9n)
+      .set(0x2_0000n, 0, valid | 0x3_0000n | 9n)
+      .set(0x3_0000n, 0x91, valid | 0x4_0000n | 5n)
+      .set(0x4_0000n, 0x14, leaf | 0x1_2345_0000n | 0x18en);
+    expect(translatePpc64(tables.read, radix, address)).toEqual({ physical: 0x1_2345_5678n, size: 1n << 16n });
+    const small = new Tables(8, false)
+      .set(0x1_0000n, 0x1000, valid | 0x2_0000n | 9n)
+      .set(0x2_0000n, 0, valid | 0x3_0000n | 9n)
+      .set(0x3_0000n, 0x91, valid | 0x4_0000n | 9n)
+      .set(0x4_0000n, 0x145, leaf | 0x1_2345_6000n);
+    expect(translatePpc64(small.read, radix, address)).toEqual({ physical: 0x1_2345_6678n, size: 4096n });
+  });
+
+  it('of radix have pages of 2 MiB and 1 GiB', () => {
+    const tables = new Tables(8, false)
+      .set(0x1_0000n, 0x1000, valid | 0x2_0000n | 9n)
+      .set(0x2_0000n, 0, valid | 0x3_0000n | 9n)
+      .set(0x2_0000n, 1, leaf | 0x8000_0000n)
+      .set(0x3_0000n, 0x91, leaf | 0x4000_0000n);
+    expect(translatePpc64(tables.read, radix, address)).toEqual({ physical: 0x4014_5678n, size: 1n << 21n });
+    expect(translatePpc64(tables.read, radix, 0xc008_0000_4000_0010n)).toEqual({
+      physical: 0x8000_0010n,
+      size: 1n << 30n,
+    });
+  });
+
+  it('of radix end at a table that says no size, at loops, and outside the kernel’s quadrant', () => {
+    const blank = new Tables(8, false).set(0x1_0000n, 0x1000, valid | 0x2_0000n);
+    expect(translatePpc64(blank.read, radix, address)).toBeNull();
+    const loop = new Tables(8, false);
+    for (let index = 0; index < 8192; index++) loop.set(0x1_0000n, index, valid | 0x1_0000n | 9n);
+    expect(translatePpc64(loop.read, radix, address)).toBeNull();
+    expect(loop.reads).toBeLessThanOrEqual(4);
+    expect(translatePpc64(loop.read, radix, 0x0008_0000_1234_5678n)).toBeNull();
+  });
+
+  it('of hash have vmalloc only: the linear map is the address itself', () => {
+    // 64 KiB pages: 8 bits (51..44) 0x80, 10 bits (43..34) 0, 10 bits (33..24) 0x12, 8 bits (23..16) 0x34.
+    const tables = new Tables(8, false)
+      .set(0x1_0000n, 0x80, valid | 0x2_0000n)
+      .set(0x2_0000n, 0, valid | 0x3_0000n)
+      .set(0x3_0000n, 0x12, valid | 0x4_0000n)
+      .set(0x4_0000n, 0x34, leaf | 0x7_0000n | 0x105n);
+    expect(translatePpc64(tables.read, hash, address)).toEqual({ physical: 0x7_5678n, size: 1n << 16n });
+    expect(translatePpc64(tables.read, hash, 0xc000_0000_1234_5678n)?.physical).toBe(0x1234_5678n);
+    expect(translatePpc64(tables.read, hash, address + 0x1_0000n)).toBeNull();
   });
 });

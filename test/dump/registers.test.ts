@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { armDump } from '../../arch/arm/dump.js';
 import { arm64Dump } from '../../arch/arm64/dump.js';
+import { ppc64Dump } from '../../arch/powerpc/dump64.js';
 import { x86_64Dump } from '../../arch/x86/dump.js';
+import { i386Dump } from '../../arch/x86/dump32.js';
 import { parseRegisterText, registersFromNotes } from '../../src/dump/registers.js';
 import { Vmcoreinfo } from '../../src/dump/vmcoreinfo.js';
 
@@ -46,6 +49,74 @@ PSTATE=80000005 N--- EL1h     FPCR=00000000 FPSR=00000000`;
       sp: 0xffff_8000_0800_ba90n,
       pstate: 0x8000_0005n,
     });
+  });
+
+  it('of i386 gives the 32-bit names, and the base of %fs', () => {
+    const text = `
+CPU#0
+EAX=c1184ffe EBX=00000002 ECX=00000001 EDX=00000002
+ESI=c1184000 EDI=c1184ffe EBP=c1c8ff38 ESP=c1c8ff08
+EIP=c42c6be0 EFL=00000212 [----A--] CPL=0 II=0 A20=1 SMM=0 HLT=0
+FS =00d8 03029000 ffffffff 008f9300 DPL=0 DS16 [-WA]
+CR0=80050033 CR2=bfbf8364 CR3=01cd1000 CR4=00000690`;
+    const [cpu] = parseRegisterText(text, i386Dump, 'regs.txt');
+    expect(Object.fromEntries(cpu!)).toMatchObject({
+      eax: 0xc118_4ffen,
+      edx: 2n,
+      ecx: 1n,
+      esp: 0xc1c8_ff08n,
+      eip: 0xc42c_6be0n,
+      eflags: 0x212n,
+      fs_base: 0x302_9000n,
+    });
+    expect(i386Dump.fromRegisters(cpu!)).toEqual([{ root: 0x1cd_1000n, pageShift: 12, addressBits: 32 }]);
+    expect(i386Dump.fromRegisters(new Map([...cpu!, ['cr4', 0x6b0n]]))[0]?.format).toBe('pae');
+    expect(i386Dump.fromRegisters(new Map([['cr3', 0x1cd_1000n]]))).toHaveLength(2);
+  });
+
+  it('of arm names r13 to r15 by their jobs', () => {
+    const text = `
+CPU#0
+R00=c1c4c000 R01=000000b5 R02=00000001 R03=00000000
+R12=c0e00200 R13=c8981eb8 R14=c05fbd48 R15=c05c525c
+PSR=20000013 --C- A svc32
+s00=00000000 s01=00000000 d00=0000000000000000`;
+    const [cpu] = parseRegisterText(text, armDump, 'regs.txt');
+    expect(Object.fromEntries(cpu!)).toEqual({
+      r0: 0xc1c4_c000n,
+      r1: 0xb5n,
+      r2: 1n,
+      r3: 0n,
+      r12: 0xc0e0_0200n,
+      sp: 0xc898_1eb8n,
+      lr: 0xc05f_bd48n,
+      pc: 0xc05c_525cn,
+      cpsr: 0x2000_0013n,
+    });
+  });
+
+  it('of ppc64 has four registers behind one name', () => {
+    const text = `
+CPU#0
+NIP c0000000005211f8   LR c000000000593034 CTR 0000000000000000 XER 0000000020040000 CPU#0
+MSR 8000000000009033 HID0 0000000000000000  HF 2400003d iidx 1 didx 1
+GPR00 c000000000592ff4 c000000004663d40 c000000001148100 c000000003425ffe
+GPR12 c000000000592ee0 c000000002880000 0000000000000000 0000000000000001
+CR 44000000  [ G  G  -  -  -  -  -  -  ]             RES ffffffffffffffff
+ SRR0 0000000010000120  SRR1 800000000000d033    PVR 00000000004e1200 VRSAVE 0000000000000000`;
+    const [cpu] = parseRegisterText(text, ppc64Dump, 'regs.txt');
+    expect(Object.fromEntries(cpu!)).toMatchObject({
+      0: 0xc000_0000_0059_2ff4n,
+      1: 0xc000_0000_0466_3d40n,
+      3: 0xc000_0000_0342_5ffen,
+      13: 0xc000_0000_0288_0000n,
+      15: 1n,
+      pc: 0xc000_0000_0052_11f8n,
+      lr: 0xc000_0000_0059_3034n,
+      msr: 0x8000_0000_0000_9033n,
+      cr: 0x4400_0000n,
+    });
+    expect(ppc64Dump.currentBase(cpu!)).toBe(0xc000_0000_0288_0000n);
   });
 
   it('of several CPUs gives one map each', () => {
@@ -105,6 +176,6 @@ describe('VMCOREINFO', () => {
     expect(notes.number('kimage_voffset')).toBe(0xffff_b31d_ef80_0000n);
     expect(notes.kernelOffset).toBe(0xee0_0000n);
     expect([notes.symbol('x'), notes.number('y'), notes.text('rubbish')]).toEqual([undefined, undefined, undefined]);
-    expect(x86_64Dump.imageOffsetFromNotes(notes)).toBe(0xffff_ffff_89e0_0000n);
+    expect(x86_64Dump.imageOffsetFromNotes(notes, 0n)).toBe(0xffff_ffff_89e0_0000n);
   });
 });

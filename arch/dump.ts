@@ -4,7 +4,7 @@
  */
 
 import type { Kernel } from '../src/kernel/kernel.js';
-import type { MemoryLayout } from './driver.js';
+import type { LinearMap, MemoryLayout } from './driver.js';
 
 /** Bytes of physical memory, or undefined where they cannot all be had. */
 export type ReadPhysical = (address: bigint, length: number) => Uint8Array | undefined;
@@ -53,8 +53,15 @@ export type ImagePlacement =
   | { readonly kind: 'slots'; readonly start: bigint; readonly end: bigint; readonly step: bigint }
   /** The kernel keeps virtual minus physical in a variable of this name. */
   | { readonly kind: 'variable'; readonly symbol: string }
-  /** Virtual minus physical address is this, wherever it was put. */
-  | { readonly kind: 'offset'; readonly offset: (image: Kernel) => bigint }
+  /**
+   * Virtual minus physical address is this, wherever it was put. With `slots` at a multiple of `step` in the first `end`
+   * bytes of memory.
+   */
+  | {
+      readonly kind: 'offset';
+      readonly offset: (image: Kernel) => bigint;
+      readonly slots?: { readonly end: bigint; readonly step: bigint };
+    }
   /** Nowhere else than it was linked. */
   | { readonly kind: 'linked' };
 
@@ -119,6 +126,8 @@ export interface DumpConvention {
    * image cannot. Absent where the driver's is enough.
    */
   runningLayout?(kernel: Kernel, tables: PageTables, layoutOf: (kernel: Kernel) => MemoryLayout): MemoryLayout;
+  /** Kernel virtual memory that the page tables do not show. Absent where they show all. */
+  hiddenMappings?(kernel: Kernel, tables: PageTables): readonly LinearMap[];
   /** Physical address of a real one, where the architecture distinguishes them (s390x prefixing); absent elsewhere. */
   prefix?(registers: RegisterValues): { readonly address: bigint; readonly size: bigint } | null;
 }

@@ -2,7 +2,10 @@
  * Dumps of 64-bit Book3S machines. QEMU's files are in the byte order in which the CPU takes interrupts from firmware:
  * big endian of most little-endian guests.
  */
-import type { DumpConvention, PageTableShape, RegisterValues } from '../dump.js';
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { readWord } from '../common.js';
+import type { LinearMap } from '../driver.js';
+import type { DumpConvention, PageTableShape, PageTables, RegisterValues } from '../dump.js';
 import { HASH, RADIX, translate } from './paging64.js';
 
 const PAGE_OFFSET = 0xc000_0000_0000_0000n;
@@ -15,6 +18,31 @@ const SHAPES: readonly PageTableShape[] = [
 ];
 
 const general = Array.from({ length: 32 }, (_, index) => `${index}`);
+
+/** More pieces of vmemmap than a machine has memory for; a longer list is corrupt. */
+const MAXIMUM_PIECES = 1 << 16;
+const LARGE_PIECE = 1n << 24n;
+const SMALL_PIECE = 1n << 16n;
+
+/**
+ * With the hash MMU vmemmap is in no table of Linux's, but in a list: struct vmemmap_backing { next, phys, virt_addr }
+ * (arch/powerpc/mm/init_64.c). Its pages are as large as those of the linear map, 16 MiB, where all of them fit that.
+ */
+function hashVmemmap(kernel: Kernel, tables: PageTables): readonly LinearMap[] {
+  if (tables.format !== HASH) return [];
+  const pieces: { virtual: bigint; physical: bigint }[] = [];
+  let next = readWord(kernel, 'vmemmap_list', 8) ?? 0n;
+  while (next !== 0n && pieces.length < MAXIMUM_PIECES) {
+    const bytes = kernel.read(next, 24);
+    if (!bytes) break;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const little = kernel.endian === 'little';
+    pieces.push({ physical: view.getBigUint64(8, little), virtual: view.getBigUint64(16, little) });
+    next = view.getBigUint64(0, little);
+  }
+  const fits = pieces.every(({ virtual, physical }) => ((virtual | physical) & (LARGE_PIECE - 1n)) === 0n);
+  return pieces.map((piece) => ({ ...piece, size: fits ? LARGE_PIECE : SMALL_PIECE }));
+}
 
 export const ppc64Dump: DumpConvention = {
   translate,
@@ -32,6 +60,7 @@ export const ppc64Dump: DumpConvention = {
     registers: [...general, 'pc', 'msr', null, 'ctr', 'lr', 'xer', 'cr'],
   },
   notes: [],
+  hiddenMappings: hashVmemmap,
   text: [
     {
       pattern: /\b(NIP|MSR|LR|CTR|XER|CR) +([0-9a-f]{8,16})\b/g,

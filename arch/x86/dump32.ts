@@ -35,7 +35,8 @@ export const i386Dump: DumpConvention = {
   // VMCOREINFO_CONFIG(X86_PAE) (arch/x86/kernel/crash_core_32.c)
   shapeFromNotes: (notes: KernelNotes) => SHAPES[notes.text('CONFIG_X86_PAE') === 'y' ? 1 : 0]!,
   imageOffsetFromNotes: () => PAGE_OFFSET,
-  placement: { kind: 'offset', offset: pageOffset },
+  // KERNEL_IMAGE_SIZE; CONFIG_PHYSICAL_ALIGN may be less than 2 MiB, then the banner is searched.
+  placement: { kind: 'offset', offset: pageOffset, slots: { end: 512n << 20n, step: 1n << 21n } },
   prstatus: {
     size: 144,
     offset: 72,

@@ -3,7 +3,7 @@
  * comes first, then the CPU's registers, then a search for the banner that every kernel carries.
  */
 import type { Variant } from '../../arch/driver.js';
-import type { DumpConvention, KernelNotes, PageTables, RegisterValues } from '../../arch/dump.js';
+import type { DumpConvention, ImagePlacement, KernelNotes, PageTables, RegisterValues } from '../../arch/dump.js';
 import { badInput } from '../errors.js';
 import { exportedVariables } from '../kernel/added-symbols.js';
 import type { Kernel } from '../kernel/kernel.js';
@@ -146,14 +146,23 @@ function byRegisters(evidence: Evidence, banner: Banner | null): Located | null 
   return null;
 }
 
-function* slides({ convention }: Evidence, banner: Banner): Iterable<bigint> {
+function* slides({ convention, image }: Evidence, banner: Banner): Iterable<bigint> {
   yield 0n;
-  if (convention.placement.kind !== 'slots') return;
-  const { start, end, step } = convention.placement;
+  const slots = image && slotsOf(convention.placement, image);
+  if (!slots) return;
+  const { start, end, step } = slots;
   const first = start + ((banner.address - start) & (step - 1n));
   for (let address = first; address < end; address += step) {
     if (address !== banner.address) yield word(address - banner.address);
   }
+}
+
+/** Virtual addresses at which KASLR may put an image; null where it has no such grid. */
+function slotsOf(placement: ImagePlacement, image: Kernel): { start: bigint; end: bigint; step: bigint } | null {
+  if (placement.kind === 'slots') return placement;
+  if (placement.kind !== 'offset' || !placement.slots) return null;
+  const start = placement.offset(image);
+  return { start, end: start + placement.slots.end, step: placement.slots.step };
 }
 
 function withOffset(memory: VirtualMemory, banner: Banner, slide: bigint, by: string): Located {

@@ -65,6 +65,7 @@ async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
   const { evidence, located } = locateAny(file.path, core, physical, options);
   const { variant } = evidence;
   const kernel = await kernelOf(evidence, located, options);
+  located.memory.show(evidence.convention.hiddenMappings?.(kernel, located.memory.tables) ?? []);
   const entries = checkEntries(kernel, variant);
   const { pc } = variant.registers;
   const standing = evidence.registers.find((cpu) => entries.includes(cpu.get(pc) ?? -1n));

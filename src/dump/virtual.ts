@@ -1,4 +1,5 @@
 /** Kernel virtual memory of a dump: page-table walks over its physical memory, with the pages found kept. */
+import type { LinearMap } from '../../arch/driver.js';
 import type { PageTables, ReadPhysical, RegisterValues, Translate, Translation } from '../../arch/dump.js';
 import type { PhysicalMemory } from './physical.js';
 
@@ -21,6 +22,8 @@ export class VirtualMemory {
   readonly #readPhysical: ReadPhysical;
   readonly #prefix: { readonly address: bigint; readonly size: bigint } | null;
   readonly #pages = new Map<bigint, Translation | null>();
+  /** What the tables do not show. */
+  #hidden: readonly LinearMap[] = [];
 
   constructor(memory: PhysicalMemory, translator: Translator, tables: PageTables, registers: RegisterValues) {
     this.tables = tables;
@@ -30,12 +33,20 @@ export class VirtualMemory {
     this.#prefix = translator.prefix?.(registers) ?? null;
   }
 
+  /** Adds mappings that are not in the page tables; what the tables say wins. */
+  show(mappings: readonly LinearMap[]): void {
+    this.#hidden = mappings;
+    this.#pages.clear();
+  }
+
   /** Where a virtual address lies in physical memory, and the size of its page in bytes; null when it is not mapped. */
   translate(address: bigint): Translation | null {
     const page = address >> PAGE_SHIFT;
     let found = this.#pages.get(page);
     if (found === undefined) {
-      found = this.#translate(this.#readPhysical, this.tables, page << PAGE_SHIFT);
+      found =
+        this.#translate(this.#readPhysical, this.tables, page << PAGE_SHIFT) ??
+        this.#translateHidden(page << PAGE_SHIFT);
       // A prefix area cuts a large page in pieces.
       if (found && this.#prefix) found = { physical: this.#absolute(found.physical), size: 1n << PAGE_SHIFT };
       if (this.#pages.size >= CACHED_PAGES) this.#pages.clear();
@@ -86,6 +97,11 @@ export class VirtualMemory {
       length += Number(rest(address + BigInt(length), next.size));
     }
     return { physical: first.physical, length: Math.min(length, limit) };
+  }
+
+  #translateHidden(page: bigint): Translation | null {
+    const map = this.#hidden.find(({ virtual, size }) => page >= virtual && page < virtual + size);
+    return map ? { physical: page - map.virtual + map.physical, size: 1n << PAGE_SHIFT } : null;
   }
 
   /** Real to absolute: the CPU's prefix area and the first bytes of storage change places (s390x). */

@@ -1,6 +1,6 @@
 /** What several drivers say in the same words. */
 import type { Kernel } from '../src/kernel/kernel.js';
-import type { PageValidity } from './driver.js';
+import type { FrameConvention, FrameLayout, PageValidity } from './driver.js';
 
 /** Value of a kernel variable of `size` bytes; undefined when the symbol or its bytes are not there. */
 export function readWord(kernel: Kernel, symbol: string, size: 4 | 8): bigint | undefined {
@@ -37,3 +37,16 @@ export function pageValidityOf(kernel: Kernel, usual: PageValidity): PageValidit
 /** Whether struct pages lie in a vmemmap: not in FLATMEM. `mem_map` alone does not tell: kernels without NUMA all have it. */
 export const hasVmemmap = (kernel: Kernel): boolean =>
   kernel.symbols.address('mem_section') !== undefined || kernel.symbols.address('mem_map') === undefined;
+
+/** First bytes of the check itself: every function with a frame begins alike. Null where the kernel has no check. */
+export function prologueOf(kernel: Kernel, length: number): Buffer | null {
+  const check = kernel.symbols.address('__check_object_size');
+  const code = check === undefined ? undefined : kernel.read(check, length);
+  return code === undefined ? null : Buffer.from(code);
+}
+
+/** Frames of an ABI that links all of them alike, and of which mainline's arch_within_stack_frames() knows nothing. */
+export const uncheckedFrames = (layout: FrameLayout): FrameConvention => ({
+  layout: () => layout,
+  checkedByKernel: () => false,
+});

@@ -51,6 +51,8 @@ export interface CallingConvention {
   readonly stackAlignment: number;
   /** Bytes that the caller leaves above sp for the callee (s390x register save area, powerpc frame header); 0 on most. */
   readonly reservedBytes: number;
+  /** Added to the stack pointer's register to get an address (2047 on sparc64); 0 when absent. */
+  readonly stackBias?: number;
   /** Whether the return address is pushed (true) or put in `registers.link` (false). */
   readonly pushesReturnAddress: boolean;
   /** Bytes from the address in `registers.link` to where the function returns (8 on sparc: call and delay slot). */
@@ -75,15 +77,36 @@ export type CurrentTask =
   /** `thread_info` at the bottom of the stack, found by masking sp (before THREAD_INFO_IN_TASK). */
   | { readonly kind: 'masked stack pointer' };
 
-/** How stack frames are linked. */
-export interface FrameConvention {
-  /** Bytes from a frame's address to the word that holds the caller's frame, and to its return address. */
+/**
+ * Where frames keep their links. A frame has a record with the address of its caller's; what is above a record and below
+ * the next belongs to one frame.
+ */
+export interface FrameLayout {
+  /**
+   * `frame pointers`: a register points to the innermost record; a record holds its own frame's return address.
+   * `back chain`: the stack pointer leads to the innermost record; a record holds the return address of the function that
+   * its frame called.
+   * `register windows`: the same with a record of the frame's own registers; of the innermost frame, whose window may not
+   * have been written yet, they are in registers.
+   */
+  readonly kind: 'frame pointers' | 'back chain' | 'register windows';
+  /** End of a frame at which its record lies. */
+  readonly recordAt: 'top' | 'bottom';
+  /** Bytes from a record's address to the word that leads to the caller's record, and to the return address. */
   readonly savedFrame: number;
   readonly returnAddress: number;
-  /** Added to a frame register to get an address (2047 on sparc64). */
+  /** Added to the register (and to saved ones) to get a record's address: 2047 on sparc64, below zero where it points into its record. */
   readonly bias: number;
-  /** Bytes above a linked frame's address at which its caller's bytes begin (saved frame and return address). */
+  /** Bytes of a record. No copy may touch one. */
   readonly header: number;
+  /** Register with the innermost frame's return address, where that is not in memory yet. */
+  readonly returnRegister?: string;
+}
+
+/** How stack frames are linked. */
+export interface FrameConvention {
+  /** The layout that this kernel was compiled with; null where it keeps no chain of frames. */
+  layout(kernel: Kernel): FrameLayout | null;
   /** Whether this kernel's arch_within_stack_frames() looks at frames. */
   checkedByKernel(kernel: Kernel): boolean;
 }

@@ -28,6 +28,11 @@ struct memblock {
 
 static struct memblock_region memblock_memory_regions[1];
 struct memblock memblock = { .memory = { .cnt = 1, .regions = memblock_memory_regions } };
+
+/* Struct pages come in whole page blocks (a4d5613c4dc6, 5.14): the largest block of the buddy allocator. */
+#define MEM_MAP_FRAMES (1UL << (MAX_ORDER - 1))
+#else
+#define MEM_MAP_FRAMES 1UL
 #endif
 
 static struct page *free_blocks[MAX_ORDER];
@@ -37,7 +42,7 @@ static unsigned long kernel_start_pfn, kernel_end_pfn;
 
 static inline bool pfn_valid(unsigned long pfn)
 {
-	return pfn < max_mapnr;
+	return (pfn & ~(MEM_MAP_FRAMES - 1)) < max_mapnr;
 }
 
 static inline void *phys_to_virt(unsigned long physical)
@@ -192,7 +197,7 @@ static bool page_alloc_init(unsigned long ram_bytes)
 {
 	unsigned long image_end = ALIGN(KIMAGE_PHYS + (unsigned long)(_end - _text), PAGE_SIZE);
 	unsigned long frames = ram_bytes >> PAGE_SHIFT, first_mib = (1UL << 20) >> PAGE_SHIFT;
-	unsigned long map_end = ALIGN(image_end + frames * sizeof(struct page), PAGE_SIZE);
+	unsigned long map_end = ALIGN(image_end + ALIGN(frames, MEM_MAP_FRAMES) * sizeof(struct page), PAGE_SIZE);
 
 	if (ram_bytes & (PAGE_SIZE - 1) || ram_bytes < map_end + (4UL << 20) || ram_bytes > 1UL << 30)
 		return false;

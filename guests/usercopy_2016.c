@@ -92,7 +92,7 @@ static __always_inline void check_object_2016(unsigned long pointer, unsigned lo
 		objection = heap_objection_2016(pointer, n, to_user);
 
 	if (!objection) {
-		enum stack_verdict verdict = check_stack_object(pointer, n, false);
+		enum stack_verdict verdict = check_stack_object(pointer, n, false, CALLER_STACK_POINTER());
 
 		if (verdict == GOOD_FRAME || verdict == GOOD_STACK)
 			return;

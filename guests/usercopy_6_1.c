@@ -94,7 +94,7 @@ static __always_inline void check_object_6_1(unsigned long pointer, unsigned lon
 		usercopy_abort("wrapped address", NULL, to_user, 0, pointer + n);
 	if (pointer <= 16)
 		usercopy_abort("null address", NULL, to_user, pointer, n);
-	switch (check_stack_object(pointer, n, true)) {
+	switch (check_stack_object(pointer, n, true, CALLER_STACK_POINTER())) {
 	case NOT_STACK:
 		break;
 	case GOOD_FRAME:

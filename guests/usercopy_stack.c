@@ -1,43 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How a frame record is laid out: [saved frame, return address] wherever arch/<arch>.h says nothing else. */
+/*
+ * How frames are linked. Where arch/<arch>.h says nothing else, a frame pointer leads to [saved frame, return address].
+ * With FRAME_AT_STACK_POINTER a frame's lowest bytes are its record, and the stack pointer leads to it.
+ */
+#ifndef FRAME_HEADER
+#define FRAME_HEADER (2 * sizeof(void *))
+#endif
 #ifndef FRAME_SAVED
 #define FRAME_SAVED 0
-#define FRAME_HEADER (2 * sizeof(void *))
+#endif
+#ifndef FRAME_BIAS
 #define FRAME_BIAS 0
 #endif
-/* Bytes from __check_object_size()'s own record to its caller's stack pointer. */
-#ifndef FRAME_ENTRY
-#define FRAME_ENTRY FRAME_HEADER
+#define next_frame(frame) (*(const unsigned long *)((frame) + FRAME_SAVED) + FRAME_BIAS)
+
+/* The stack pointer of the function that calls this one, at the call. */
+#ifndef CALLER_STACK_POINTER
+#define CALLER_STACK_POINTER() ((unsigned long)__builtin_dwarf_cfa())
 #endif
 
 /*
- * Walks the chain of saved frame pointers. An object must lie between two neighbouring links of it: above the pair
- * (saved frame pointer, return address) that the lower link points to, and not above the upper link. The first lower
- * link is that of __check_object_size(), our caller's caller once this is inlined.
+ * Walks the frames above @caller, the stack pointer of __check_object_size()'s caller. An object must lie between two
+ * neighbouring records.
  */
 static __always_inline enum stack_verdict arch_within_stack_frames(unsigned long stack, unsigned long stack_end,
-	unsigned long object, unsigned long n)
+	unsigned long caller, unsigned long object, unsigned long n)
 {
-	unsigned long lower, upper = 0, lowest;
+	unsigned long lowest, upper;
 
 	if (!usercopy_check_frames)
 		return NOT_STACK;
-	lower = (unsigned long)__builtin_frame_address(1);
-	lowest = lower + FRAME_ENTRY;
-	if (lower)
-		upper = *(const unsigned long *)(lower + FRAME_SAVED) + FRAME_BIAS;
+#ifdef FRAME_AT_STACK_POINTER
+	lowest = caller + FRAME_HEADER;
+	upper = next_frame(caller);
+#else
+	lowest = caller;
+	/* From check_stack_object() to __check_object_size() to its caller. */
+	upper = next_frame(next_frame((unsigned long)__builtin_frame_address(0) + FRAME_BIAS));
+#endif
 	while (upper >= stack && upper < stack_end) {
 		if (object + n <= upper)
 			return object < lowest ? BAD_STACK : GOOD_FRAME;
 		lowest = upper + FRAME_HEADER;
-		upper = *(const unsigned long *)(upper + FRAME_SAVED) + FRAME_BIAS;
+		upper = next_frame(upper);
 	}
 	/* Off the chain. */
 	return BAD_STACK;
 }
 
-/* Where an object lies with respect to the current stack. @depth: below this function's stack pointer is bad (5.18). */
-static __guest_entry enum stack_verdict check_stack_object(unsigned long object, unsigned long n, bool depth)
+/*
+ * Where an object lies with respect to the current stack. @depth: below this function's stack pointer is bad (5.18).
+ * @caller: as above.
+ */
+static __guest_entry enum stack_verdict check_stack_object(unsigned long object, unsigned long n, bool depth,
+	unsigned long caller)
 {
 	const unsigned long stack = (unsigned long)task_stack_page(current), stack_end = stack + THREAD_SIZE;
 	enum stack_verdict verdict;
@@ -47,7 +63,7 @@ static __guest_entry enum stack_verdict check_stack_object(unsigned long object,
 	/* It overlaps, so it must be inside. */
 	if (object < stack || object + n > stack_end)
 		return BAD_STACK;
-	verdict = arch_within_stack_frames(stack, stack_end, object, n);
+	verdict = arch_within_stack_frames(stack, stack_end, caller, object, n);
 	if (verdict != NOT_STACK)
 		return verdict;
 #ifdef ARCH_HAS_CURRENT_STACK_POINTER

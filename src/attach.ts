@@ -4,7 +4,15 @@
 
 import type { UaccessEntry, Variant } from '../arch/driver.js';
 import { variants } from '../arch/index.js';
-import { type Backtrace, backtraceOf, type CodePlace, describeStackAddress, placeOf } from './backtrace.js';
+import {
+  type Backtrace,
+  type BacktraceMethod,
+  backtraceMethod,
+  backtraceOf,
+  type CodePlace,
+  describeStackAddress,
+  placeOf,
+} from './backtrace.js';
 import { Check, type ExecutorName } from './check.js';
 import type { Engine, Hook } from './engine/engine.js';
 import { entryPointOf } from './entry-point.js';
@@ -33,6 +41,8 @@ export interface Violation {
   readonly pc: bigint;
   readonly caller: CodePlace;
   readonly backtrace: Backtrace;
+  /** By what the backtrace was followed. */
+  readonly backtraceMethod: BacktraceMethod;
   /** For a person: the object, its bounds, and by how much the copy misses. */
   readonly explanation: readonly string[];
 }
@@ -69,7 +79,7 @@ export interface AttachOptions {
   readonly profile?: string;
   /** Memory that no kernel structure describes. */
   readonly declarations?: readonly Declaration[];
-  /** Check stack frames although this kernel does not. */
+  /** Check stack frames although this kernel does not. An error where it does not link them. */
   readonly frames?: boolean;
   /** Bytes of stack that the kernel's own check uses (`measureStackDepth`); 0n each when absent. */
   readonly stackDepth?: { readonly check: bigint; readonly print: bigint };
@@ -215,6 +225,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       pc: engine.readRegister(variant.registers.pc),
       caller,
       backtrace: backtraceOf(engine, live, variant),
+      backtraceMethod: backtraceMethod(live, variant),
       explanation: [
         ...explainVerdict(verdict, copy),
         ...(verdict.outcome === 'bad' && verdict.by === 'process stack'

@@ -1,6 +1,7 @@
 /** Who called whom, from a stopped guest's stack. */
-import type { Variant } from '../arch/driver.js';
+import type { FrameLayout, Variant } from '../arch/driver.js';
 import type { Engine } from './engine/engine.js';
+import { callSite, linkedFrames } from './frames.js';
 import type { Kernel } from './kernel/kernel.js';
 
 /** A place in the kernel's code, as its oops would print it: `symbol+0x1c`. */
@@ -24,89 +25,68 @@ export interface BacktraceEntry extends CodePlace {
 
 export type Backtrace = readonly BacktraceEntry[];
 
-/** Frames followed, and bytes of stack looked through, at most. */
-const MOST_FRAMES = 64;
+/** How the reliable entries behind the first were found; with `stack scan` there are none. */
+export type BacktraceMethod = FrameLayout['kind'] | 'stack scan';
+
+/** Entries given, and bytes of stack looked through, at most. */
+const MOST_ENTRIES = 64;
 const MOST_STACK_BYTES = 16_384;
 const PAGE = 4096;
 
-function wordReader(kernel: Kernel): (address: bigint) => bigint | undefined {
-  const size = kernel.bits / 8;
-  const little = kernel.endian === 'little';
-  return (address) => {
-    const bytes = kernel.read(address, size);
-    if (!bytes) return undefined;
-    const view = new DataView(bytes.buffer, bytes.byteOffset);
-    return size === 8 ? view.getBigUint64(0, little) : BigInt(view.getUint32(0, little));
-  };
-}
-
 /**
- * Frames from the innermost outwards. A chain of frame records is followed where it holds; after it, and where the
- * kernel keeps no frame pointers, words on the stack that point into the text are given as unreliable entries.
- * `kernel.read` must show the guest's memory.
+ * Frames from the innermost outwards, of a guest that stands at a function's first instruction. The chain of frames is
+ * followed where this kernel keeps one and it holds; after it, words on the stack that point into the text are given as
+ * unreliable entries. `kernel.read` must show the guest's memory.
  */
 export function backtraceOf(engine: Engine, kernel: Kernel, variant: Variant): Backtrace {
-  const word = wordReader(kernel);
-  const size = BigInt(kernel.bits / 8);
   const textStart = kernel.symbols.address('_stext');
   const textEnd = kernel.symbols.address('_etext');
   const inText = (address: bigint): boolean =>
     textStart !== undefined && textEnd !== undefined && address >= textStart && address < textEnd;
   const entry = (address: bigint, reliable: boolean): BacktraceEntry => ({ ...placeOf(kernel, address), reliable });
+  const register = (name: string): bigint => engine.readRegister(name);
 
   const entries: BacktraceEntry[] = [];
-  const sp = engine.readRegister(variant.registers.sp) + BigInt(variant.frames.bias);
-  const first = variant.registers.link === null ? word(sp) : engine.readRegister(variant.registers.link);
-  if (first !== undefined && inText(first)) entries.push(entry(first, true));
-
-  let scanFrom = variant.registers.link === null ? sp + size : sp;
-  let frame = engine.readRegister(variant.registers.fp) + BigInt(variant.frames.bias);
-  while (entries.length < MOST_FRAMES && frame >= scanFrom && frame % size === 0n) {
-    const address = word(frame + BigInt(variant.frames.returnAddress));
-    const next = word(frame + BigInt(variant.frames.savedFrame));
-    if (address === undefined || next === undefined || !inText(address)) break;
-    entries.push(entry(address, true));
-    scanFrom = frame + BigInt(variant.frames.header);
-    frame = next + BigInt(variant.frames.bias);
+  const { stackPointer, returnAddress } = callSite(register, kernel, variant);
+  if (returnAddress !== undefined && inText(returnAddress)) entries.push(entry(returnAddress, true));
+  let scanFrom = stackPointer;
+  let outer = false;
+  for (const { place, record } of linkedFrames(register, kernel, variant)) {
+    // The innermost one is where the call came from, chain or not.
+    if (outer) {
+      if (!inText(place)) break;
+      entries.push(entry(place, true));
+    }
+    outer = true;
+    scanFrom = record.end;
   }
-
   for (const value of textAddresses(kernel, scanFrom, textStart, textEnd)) {
-    if (entries.length >= MOST_FRAMES) break;
+    if (entries.length >= MOST_ENTRIES) break;
     entries.push(entry(value, false));
   }
   return entries;
 }
 
-/**
- * Whose frame a stack address lies in, in words. Frames are told apart where calls push the return address, so that the
- * record is a frame's upper end, and as far as the chain of records holds.
- * `kernel.read` must show the guest's memory, stopped at a function's first instruction.
- */
+/** By what the reliable entries of a kernel's backtraces are found. */
+export function backtraceMethod(kernel: Kernel, variant: Variant): BacktraceMethod {
+  return variant.frames.layout(kernel)?.kind ?? 'stack scan';
+}
+
+/** Whose frame a stack address lies in, in words, as far as this kernel links its frames. `kernel.read` must show the guest's memory. */
 export function describeStackAddress(engine: Engine, kernel: Kernel, variant: Variant, address: bigint): string {
-  const word = wordReader(kernel);
-  const { registers, frames } = variant;
-  const sp = engine.readRegister(registers.sp) + BigInt(frames.bias);
-  if (address < sp) return `${sp - address} bytes below the stack pointer: in no frame, or in one that is gone`;
-  let owner = registers.link === null ? word(sp) : engine.readRegister(registers.link);
-  let start = sp;
-  let frame = engine.readRegister(registers.fp) + BigInt(frames.bias);
-  const deepest = variant.call.pushesReturnAddress ? MOST_FRAMES : 0;
-  for (let depth = 0; depth < deepest && owner !== undefined && frame >= start; depth++) {
-    const end = frame + BigInt(frames.header);
-    if (address < end) {
-      const { symbol, offset } = placeOf(kernel, owner);
-      const name = symbol === null ? `0x${owner.toString(16)}` : `${symbol}+0x${offset.toString(16)}`;
-      return address < frame
-        ? `in the frame of ${name}, ${frame - address} bytes below its frame pointer`
-        : `in the frame of ${name}, at its saved frame pointer and return address`;
-    }
-    owner = word(frame + BigInt(frames.returnAddress));
-    const next = word(frame + BigInt(frames.savedFrame));
-    start = end;
-    if (next === undefined) break;
-    frame = next + BigInt(frames.bias);
+  const register = (name: string): bigint => engine.readRegister(name);
+  const { stackPointer } = callSite(register, kernel, variant);
+  if (address < stackPointer)
+    return `${stackPointer - address} bytes below the stack pointer: in no frame, or in one that is gone`;
+  for (const { place, start, end, record } of linkedFrames(register, kernel, variant)) {
+    if (end === null) break;
+    if (address >= end) continue;
+    const { symbol, offset } = placeOf(kernel, place);
+    const name = symbol === null ? `0x${place.toString(16)}` : `${symbol}+0x${offset.toString(16)}`;
+    if (address >= record.start && address < record.end) return `in the frame of ${name}, where it saves its registers`;
+    return `in the frame of ${name}, ${address - start} bytes above its lower end`;
   }
-  return `${address - sp} bytes above the stack pointer, in a frame that is not known`;
+  return `${address - stackPointer} bytes above the stack pointer, in a frame that is not known`;
 }
 
 /** Words of the stack from `start` on that lie in the text: pages are read whole, halves compared as numbers. */

@@ -17,7 +17,7 @@ export {
   type ViolationHandler,
   type ViolationStatistics,
 } from './attach.js';
-export type { Backtrace, BacktraceEntry, CodePlace } from './backtrace.js';
+export type { Backtrace, BacktraceEntry, BacktraceMethod, CodePlace } from './backtrace.js';
 export {
   Check,
   type CheckOptions,

@@ -81,8 +81,9 @@ export interface StackParameters {
     readonly savedFrame: number;
     /** Bytes above a linked frame at which that frame's caller may own bytes (2 words on x86). */
     readonly header: number;
-    /** The first lower bound is sp at the entry plus this (the return address on x86). */
+    /** The first lower bound is sp at the entry plus this: the return address on x86, the frame's own record where one lies at sp. */
     readonly entryToCaller: number;
+    /** Added to a saved frame register to get a frame's address; may be below zero. */
     readonly bias: number;
   } | null;
 }

@@ -195,7 +195,7 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
     const { guest, attachment } = await start('check', { frames: true });
     await guest.call('copy_stack_frame_record', [guest.user.address, 32n, 1n]);
     const whose =
-      variant === 'x86_64' ? /begins in the frame of copy_stack_frame_record\+0x/ : /begins \d+ bytes (below|above)/;
+      variant === 'x86_64' ? /begins in the frame of copy_stack_frame_record\+0x/ : /begins \d+ bytes below the stack/;
     expect(attachment.violations[0]!.explanation.join('\n')).toMatch(whose);
     await guest.call('copy_stack_frame_bad', [guest.user.address, 32n, 1n]);
     expect(attachment.violations[1]!.explanation.join('\n')).toMatch(/begins \d+ bytes below the stack pointer/);

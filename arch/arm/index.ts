@@ -2,6 +2,7 @@ import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootTools, MemoryLayout, Variant } from '../driver.js';
 import { armDump } from './dump.js';
+import { frames } from './frames.js';
 import { unpackArmImage } from './image.js';
 
 const KIB = 1024n;
@@ -121,8 +122,7 @@ export const arm32: Variant = {
   call: { stackAlignment: 8, reservedBytes: 0, pushesReturnAddress: false },
   // TPIDRURO
   current: { kind: 'register', register: 'c13_c0_3' },
-  // APCS frame: fp at the saved pc, below it lr, sp and the caller's fp. No arch_within_stack_frames() in mainline.
-  frames: { savedFrame: -12, returnAddress: -4, bias: 0, header: 4, checkedByKernel: () => false },
+  frames,
   staticBranch: {
     relativeEntries: () => false,
     // b <target>

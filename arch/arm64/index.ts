@@ -1,6 +1,6 @@
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { hasVmemmap, pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { hasVmemmap, pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
 import type { ArchDriver, MemoryLayout, Variant } from '../driver.js';
 import { arm64Dump } from './dump.js';
 import { unpackArm64Image } from './image.js';
@@ -143,8 +143,15 @@ export const variant: Variant = {
   },
   call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: false },
   current: { kind: 'register', register: 'sp_el0' },
-  // AAPCS64 frame record: { caller's fp, lr }. Mainline has no arch_within_stack_frames() here.
-  frames: { savedFrame: 0, returnAddress: 8, bias: 0, header: 16, checkedByKernel: () => false },
+  // AAPCS64 frame record: { caller's fp, lr }, below the frame's own bytes. All kernels keep frame pointers.
+  frames: uncheckedFrames({
+    kind: 'frame pointers',
+    recordAt: 'bottom',
+    savedFrame: 0,
+    returnAddress: 8,
+    bias: 0,
+    header: 16,
+  }),
   staticBranch: {
     // c296146c058c (4.19)
     relativeEntries: (kernel) => since(kernel, 4, 19),

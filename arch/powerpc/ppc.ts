@@ -1,5 +1,5 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
 import type { MemoryLayout, StaticBranch, Variant } from '../driver.js';
 
 const KIB = 1024n;
@@ -57,7 +57,6 @@ export const ppc: Variant = {
   registers: {
     pc: 'pc',
     sp: '1',
-    // The back chain begins at the stack pointer.
     fp: '1',
     link: 'lr',
     arguments: ['3', '4', '5', '6', '7', '8', '9', '10'],
@@ -66,7 +65,14 @@ export const ppc: Variant = {
   },
   call: { stackAlignment: 16, reservedBytes: 16, pushesReturnAddress: false },
   current: { kind: 'register', register: '2' },
-  frames: { savedFrame: 0, returnAddress: 4, bias: 0, header: 8, checkedByKernel: () => false },
+  frames: uncheckedFrames({
+    kind: 'back chain',
+    recordAt: 'bottom',
+    savedFrame: 0,
+    returnAddress: 4,
+    bias: 0,
+    header: 8,
+  }),
   staticBranch,
   hasCurrentStackPointer: true,
   // twi 31,0,0: a program check.

@@ -1,7 +1,7 @@
 /** ppc64le: Book3S in 64-bit little-endian mode, ELFv2. */
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
 import type { BootTools, MemoryLayout, Variant } from '../driver.js';
 import { ppc64Dump } from './dump64.js';
 import { enterRealMode, MSR } from './hypervisor.js';
@@ -100,7 +100,7 @@ export const ppc64le: Variant = {
   registers: {
     pc: 'pc',
     sp: '1',
-    fp: '31',
+    fp: '1',
     link: 'lr',
     arguments: general(3, 10),
     returnValue: '3',
@@ -109,8 +109,15 @@ export const ppc64le: Variant = {
   // ELFv2: a header of 32 bytes, and room for eight parameters.
   call: { stackAlignment: 16, reservedBytes: 96, pushesReturnAddress: false, entryRegister: '12' },
   current: { kind: 'memory', base: '13', symbols: [], offset: PACA_CURRENT, member: ['paca_struct', '__current'] },
-  // Back chain; a function saves its return address in its caller's frame. Mainline has no arch_within_stack_frames() here.
-  frames: { savedFrame: 0, returnAddress: 16, bias: 0, header: 32, checkedByKernel: () => false },
+  // ELFv2: back chain, CR, the callee's return address, TOC.
+  frames: uncheckedFrames({
+    kind: 'back chain',
+    recordAt: 'bottom',
+    savedFrame: 0,
+    returnAddress: 16,
+    bias: 0,
+    header: 32,
+  }),
   staticBranch: {
     // In 6.1; not judged on an older kernel.
     relativeEntries: ({ version: { major, minor } }) => major > 5 || (major === 5 && minor >= 13),

@@ -1,7 +1,7 @@
 /** s390x: 64-bit z/Architecture; kernels up to 6.9, whose virtual addresses are real ones. */
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { hasVmemmap, pageValidityOf, readWord, threadSizeOf } from '../common.js';
-import type { ArchDriver, BootVariable, MemoryLayout, Variant } from '../driver.js';
+import { hasVmemmap, pageValidityOf, prologueOf, readWord, threadSizeOf } from '../common.js';
+import type { ArchDriver, BootVariable, FrameLayout, MemoryLayout, Variant } from '../driver.js';
 import { s390xDump } from './dump.js';
 import { unpackS390Image } from './image.js';
 import { enterPrimarySpace } from './translation.js';
@@ -50,6 +50,48 @@ function branchRelative(opcode: number, distance: bigint): Uint8Array {
   return bytes;
 }
 
+/**
+ * -mbackchain: the caller's stack pointer is stored at the bottom of a frame, the callee's return address in the register
+ * save area above it (ELF ABI s390x supplement).
+ */
+const BACK_CHAIN = {
+  kind: 'back chain',
+  recordAt: 'bottom',
+  savedFrame: 0,
+  returnAddress: 112,
+  bias: 0,
+  header: 160,
+} as const satisfies FrameLayout;
+/**
+ * With -mpacked-stack, as kernels are built, the save area ends in the back chain, at 152; the 72 bytes below the area are
+ * the callee's (`struct stack_frame`, arch/s390/include/asm/stacktrace.h).
+ */
+const PACKED = {
+  ...BACK_CHAIN,
+  savedFrame: 80,
+  returnAddress: 64,
+  bias: 72,
+  header: 88,
+} as const satisfies FrameLayout;
+
+const PROLOGUE_BYTES = 64;
+
+/** stg %r…,<displacement>(%r15), as far as the register: e3 .0 f. .. .. 24 */
+const storesOnStack = (code: Buffer, displacement: number): boolean => {
+  for (let at = 0; at + 6 <= code.length; at += 2) {
+    if (code[at] !== 0xe3 || (code[at + 1]! & 0xf) !== 0 || code[at + 5] !== 0x24) continue;
+    if (code.readUInt16BE(at + 2) === (0xf000 | displacement) && code[at + 4] === 0) return true;
+  }
+  return false;
+};
+
+/** The check's own prologue tells; a kernel without a check is taken to be built as all are. */
+function frameLayout(kernel: Kernel): FrameLayout | null {
+  const code = prologueOf(kernel, PROLOGUE_BYTES);
+  if (code === null || storesOnStack(code, 152)) return PACKED;
+  return storesOnStack(code, 0) ? BACK_CHAIN : null;
+}
+
 const general = (count: number): string[] => Array.from({ length: count }, (_, index) => `r${index}`);
 
 export const s390x: Variant = {
@@ -66,7 +108,7 @@ export const s390x: Variant = {
   registers: {
     pc: 'pc',
     sp: 'r15',
-    fp: 'r11',
+    fp: 'r15',
     link: 'r14',
     arguments: ['r2', 'r3', 'r4', 'r5', 'r6'],
     returnValue: 'r2',
@@ -76,8 +118,7 @@ export const s390x: Variant = {
   call: { stackAlignment: 8, reservedBytes: 160, pushesReturnAddress: false },
   // struct lowcore lies at address 0; 0x340 in 5.10 to 6.12.
   current: { kind: 'memory', base: null, symbols: [], offset: 0x340n, member: ['lowcore', 'current_task'] },
-  // With -mbackchain: the back chain at 0, the saved r14 at 112. Mainline has no arch_within_stack_frames() here.
-  frames: { savedFrame: 0, returnAddress: 112, bias: 0, header: 160, checkedByKernel: () => false },
+  frames: { layout: frameLayout, checkedByKernel: () => false },
   staticBranch: {
     // 13ddb52c165b (4.20)
     relativeEntries: ({ version: { major, minor } }) => major > 4 || (major === 4 && minor >= 20),

@@ -1,5 +1,6 @@
 /** What sparc and sparc64 share. */
-import type { BugSignature, StaticBranch } from '../driver.js';
+import { uncheckedFrames } from '../common.js';
+import type { BugSignature, FrameConvention, StaticBranch } from '../driver.js';
 
 /**
  * Unicorn 2.0.1: code with register windows does not run (a fresh CPU traps at its first `save`, on 32 bits it never
@@ -27,3 +28,18 @@ export const staticBranch: StaticBranch = {
 
 /** `ta 5`, as __builtin_trap() compiles to. */
 export const bugTrap = (base: number): BugSignature => ({ kind: 'interrupt', number: base + 5 });
+
+/**
+ * A frame begins with the save area of its sixteen window registers; %i6 and %i7, the caller's stack pointer and the call,
+ * are the last two. Code built with -mflat saves them there too.
+ */
+export const registerWindows = (word: number, bias: number): FrameConvention =>
+  uncheckedFrames({
+    kind: 'register windows',
+    recordAt: 'bottom',
+    savedFrame: 14 * word,
+    returnAddress: 15 * word,
+    bias,
+    header: 16 * word,
+    returnRegister: 'i7',
+  });

@@ -1,7 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
-import { ALL_REGISTERS, ARGUMENTS, bugTrap, staticBranch } from './common.js';
+import { ALL_REGISTERS, ARGUMENTS, bugTrap, registerWindows, staticBranch } from './common.js';
 
 const KIB = 1024n;
 const PAGE_OFFSET = 0xf0000000n;
@@ -46,7 +46,7 @@ export const sparc: Variant = {
   call: { stackAlignment: 8, reservedBytes: 96, pushesReturnAddress: false, returnOffset: 8 },
   // %g6 holds the thread_info, which lies at the bottom of the stack (no THREAD_INFO_IN_TASK here).
   current: { kind: 'masked stack pointer' },
-  frames: { savedFrame: 56, returnAddress: 60, bias: 0, header: 64, checkedByKernel: () => false },
+  frames: registerWindows(4, 0),
   staticBranch,
   hasCurrentStackPointer: false,
   bug: bugTrap(0x80),

@@ -1,9 +1,11 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
-import { ALL_REGISTERS, ARGUMENTS, bugTrap, staticBranch } from './common.js';
+import { ALL_REGISTERS, ARGUMENTS, bugTrap, registerWindows, staticBranch } from './common.js';
 
 const KIB = 1024n;
+/** The stack pointer register holds the address less this. */
+const STACK_BIAS = 2047;
 /** KERNBASE: where the image lies, whatever its physical address. */
 const KERNBASE = 0x400000n;
 
@@ -48,10 +50,9 @@ export const sparc64: Variant = {
     all: ALL_REGISTERS,
   },
   // The register save area (16 words) and the six arguments' own places.
-  call: { stackAlignment: 16, reservedBytes: 176, pushesReturnAddress: false, returnOffset: 8 },
+  call: { stackAlignment: 16, reservedBytes: 176, stackBias: STACK_BIAS, pushesReturnAddress: false, returnOffset: 8 },
   current: { kind: 'register', register: 'g4' },
-  // %i6 and %i7 lie in the register save area at the frame's biased stack pointer.
-  frames: { savedFrame: 112, returnAddress: 120, bias: 2047, header: 128, checkedByKernel: () => false },
+  frames: registerWindows(8, STACK_BIAS),
   staticBranch,
   hasCurrentStackPointer: false,
   bug: bugTrap(0x100),

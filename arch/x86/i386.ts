@@ -2,6 +2,7 @@ import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
 import { i386Dump } from './dump32.js';
+import { framePointerFrames } from './frames.js';
 import { unpackX86Image } from './image.js';
 import { staticBranch } from './static-branch.js';
 
@@ -90,19 +91,6 @@ function layout(kernel: Kernel): MemoryLayout {
   };
 }
 
-/**
- * arch_within_stack_frames() walks frames only under CONFIG_FRAME_POINTER. Where the config is not known, the prologue of
- * the check tells: push %ebp; mov %esp,%ebp.
- */
-function hasFramePointers(kernel: Kernel): boolean {
-  if (kernel.config) return kernel.config.enabled('FRAME_POINTER');
-  const check = kernel.symbols.address('__check_object_size');
-  const code = check === undefined ? undefined : kernel.read(check, 24);
-  if (code === undefined) return false;
-  const push = code.indexOf(0x55);
-  return push >= 0 && Buffer.from(code).indexOf(Buffer.of(0x89, 0xe5)) > push;
-}
-
 export const i386: Variant = {
   name: 'i386',
   bits: 32,
@@ -124,7 +112,7 @@ export const i386: Variant = {
   call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: true },
   // Unicorn 2.0.1 starts with flat segments: %fs:symbol is the per-cpu template itself, at the symbol's own address.
   current: { kind: 'memory', base: null, symbols: ['pcpu_hot', 'current_task'], offset: 0n },
-  frames: { savedFrame: 0, returnAddress: 4, bias: 0, header: 8, checkedByKernel: hasFramePointers },
+  frames: framePointerFrames(4, [0x89, 0xe5]),
   staticBranch,
   hasCurrentStackPointer: true,
   // ud2

@@ -3,6 +3,7 @@ import type { Kernel } from '../../src/kernel/kernel.js';
 import { hasVmemmap, pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
 import { x86_64Dump } from './dump.js';
+import { framePointerFrames } from './frames.js';
 import { unpackX86Image } from './image.js';
 import { staticBranch } from './static-branch.js';
 
@@ -76,20 +77,6 @@ function layout(kernel: Kernel): MemoryLayout {
   };
 }
 
-/**
- * arch_within_stack_frames() walks frames only under CONFIG_FRAME_POINTER. Where the config is not known, the prologue
- * of the check itself tells: push %rbp; mov %rsp,%rbp within its first instructions.
- */
-function hasFramePointers(kernel: Kernel): boolean {
-  if (kernel.config) return kernel.config.enabled('FRAME_POINTER');
-  const check = kernel.symbols.address('__check_object_size');
-  const code = check === undefined ? undefined : kernel.read(check, 24);
-  if (code === undefined) return false;
-  const push = code.indexOf(0x55);
-  const move = Buffer.from(code).indexOf(Buffer.of(0x48, 0x89, 0xe5));
-  return push >= 0 && move > push;
-}
-
 export const x86_64: Variant = {
   name: 'x86_64',
   bits: 64,
@@ -113,7 +100,7 @@ export const x86_64: Variant = {
   call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: true },
   // pcpu_hot from 6.2 (e57ef2ed97c1) to 6.14, a variable of its own before.
   current: { kind: 'memory', base: 'gs_base', symbols: ['pcpu_hot', 'current_task'], offset: 0n },
-  frames: { savedFrame: 0, returnAddress: 8, bias: 0, header: 16, checkedByKernel: hasFramePointers },
+  frames: framePointerFrames(8, [0x48, 0x89, 0xe5]),
   staticBranch,
   hasCurrentStackPointer: true,
   // ud2

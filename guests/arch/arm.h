@@ -23,6 +23,9 @@ extern unsigned long high_memory;
 
 #define IMAGE_IN_VMALLOC_SPACE 0
 #define FRAMES_CHECKED_BY_DEFAULT 0
+/* -mapcs-frame: [fp, sp, lr, pc], and the frame pointer points at the last. */
+#define FRAME_HEADER (4 * 4)
+#define FRAME_BIAS (-12)
 #define ARCH_HAS_MEMBLOCK
 
 #define ARCH_HAS_CURRENT_STACK_POINTER

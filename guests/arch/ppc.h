@@ -25,10 +25,8 @@ extern unsigned long high_memory, ioremap_bot;
 #define IMAGE_IN_VMALLOC_SPACE 0
 #define FRAMES_CHECKED_BY_DEFAULT 0
 /* The back chain: the word at a frame's lowest address points to the caller's. */
-#define FRAME_SAVED 0
+#define FRAME_AT_STACK_POINTER
 #define FRAME_HEADER (2 * 4)
-#define FRAME_BIAS 0
-#define FRAME_ENTRY 0
 
 #define ARCH_HAS_CURRENT_STACK_POINTER
 register unsigned long current_stack_pointer asm("r1");

@@ -22,6 +22,10 @@ extern unsigned long VMALLOC_START, VMALLOC_END;
 
 #define IMAGE_IN_VMALLOC_SPACE 0
 #define FRAMES_CHECKED_BY_DEFAULT 0
+/* -mbackchain: the word at a frame's lowest address points to the caller's, the register save area is behind it. */
+#define FRAME_AT_STACK_POINTER
+#define FRAME_HEADER 160
+#define CALLER_STACK_POINTER() ((unsigned long)__builtin_dwarf_cfa() - FRAME_HEADER)
 
 #define ARCH_HAS_CURRENT_STACK_POINTER
 register unsigned long current_stack_pointer asm("r15");

@@ -21,11 +21,10 @@
 
 #define IMAGE_IN_VMALLOC_SPACE 0
 #define FRAMES_CHECKED_BY_DEFAULT 0
-/* A frame pointer is the caller's stack pointer; %i6 is saved above it. */
+/* A frame begins with the save area of sixteen registers; %i6, the caller's stack pointer, is the last but one. */
+#define FRAME_AT_STACK_POINTER
 #define FRAME_SAVED (14 * 4)
 #define FRAME_HEADER (16 * 4)
-#define FRAME_BIAS 0
-#define FRAME_ENTRY 0
 
 extern unsigned long phys_base;
 

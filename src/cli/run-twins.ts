@@ -5,6 +5,7 @@ import { KernelObjects } from '../guest/objects.js';
 import { loadKernel } from '../kernel/load.js';
 import { lkdtmCases } from '../scenario/lkdtm.js';
 import {
+  checkOwnFrames,
   chooseOwnProfile,
   loadOwnKernel,
   OWN_PROFILES,
@@ -18,6 +19,7 @@ import { CLEAN, colours, count, print, progress, table, toJson, VIOLATION } from
 export interface OwnOptions {
   readonly variant?: readonly string[];
   readonly profile?: string;
+  readonly frames?: boolean;
   readonly details?: boolean;
   readonly json?: boolean;
 }
@@ -27,8 +29,12 @@ export interface LkdtmOptions {
   readonly btf?: string;
   readonly config?: string;
   readonly profile?: string;
+  readonly frames?: boolean;
   readonly json?: boolean;
 }
+
+/** Memory is put back before every case: less is faster, and this is enough. */
+const OWN_RAM = 32n << 20n;
 
 /** Built-in cases whose cost the summary shows, where a run has them. */
 const SUMMARY_CASES = ['slab: whole object', 'null'] as const;
@@ -41,11 +47,12 @@ export async function runOwn(options: OwnOptions): Promise<number> {
     const kernel = await loadOwnKernel(variant);
     for (const profile of profiles) {
       progress.show(`${variant}, profile ${profile}`);
-      const guest = await startOwnGuest(kernel);
+      const guest = await startOwnGuest(kernel, { ramBytes: OWN_RAM });
       try {
         chooseOwnProfile(guest, profile);
+        if (options.frames) checkOwnFrames(guest);
         const { cases, declarations } = await ownCases(guest);
-        runs.push(await runTwins(guest, cases, { profile, declarations }));
+        runs.push(await runTwins(guest, cases, { profile, declarations, frames: options.frames ?? false }));
       } finally {
         guest.close();
       }
@@ -70,8 +77,10 @@ export async function runLkdtm(options: LkdtmOptions): Promise<number> {
   const guest = await Guest.create(kernel);
   try {
     const objects = kernel.types === null ? null : new KernelObjects(guest);
-    const profile = options.profile === undefined ? {} : { profile: options.profile };
-    const run = await runTwins(guest, lkdtmCases(guest, objects), profile);
+    const run = await runTwins(guest, lkdtmCases(guest, objects), {
+      frames: options.frames ?? false,
+      ...(options.profile === undefined ? {} : { profile: options.profile }),
+    });
     if (options.json) print(toJson(jsonOf(run)));
     else print(describe([run], false));
     return statusOf([run]);

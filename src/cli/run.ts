@@ -12,6 +12,7 @@ interface RunOptions {
   readonly config?: string;
   readonly variant?: string[];
   readonly profile?: string;
+  readonly frames?: boolean;
   readonly call?: string[];
   readonly judge?: 'kernel' | 'all';
   readonly copies: string;
@@ -25,15 +26,18 @@ export function runCommand(): Command {
     .description('run copies in a guest: what its own check says, what ours says')
     .argument(
       '[what...]',
-      "'own': the built-in guests; 'lkdtm' and 'random': a real kernel, given with --kernel; else scenario files (YAML or JSON)",
+      "'own': the built-in guests; 'lkdtm': a real kernel, given with --kernel; 'random': either; else scenario files (YAML or JSON)",
     )
     .option('--kernel <image>', 'kernel image (vmlinux, bzImage, …)')
     .option('--btf <file>', 'types of the kernel, when the image has none')
     .option('--config <file>', "the kernel's .config, when the image has none")
     .option('--profile <name>', 'rules to judge by; default: by version (own: all that the guests know)')
     .addOption(
-      new Option('--variant <name...>', "own, --call: only these architectures' guests").choices(ownVariants()),
+      new Option('--variant <name...>', "own, random, --call: these architectures' built-in guests").choices(
+        ownVariants(),
+      ),
     )
+    .option('--frames', "check stack frames although the kernel does not; in a built-in guest's own check too")
     .option('--call <call...>', "functions to call: 'symbol(argument, …)'; names as in scenarios")
     .addOption(
       new Option('--judge <which>', '--call: what the kernel judges, or every copy').choices(['kernel', 'all']),
@@ -50,6 +54,7 @@ Examples:
   $ usercopy run case.yaml other.yaml --json
   $ usercopy run lkdtm --kernel "$(usercopy kernel fetch x86_64 --json | jq -r .path)"
   $ usercopy run random --kernel vmlinuz --copies 100000 --seed 1
+  $ usercopy run random --variant sparc64 ppc --frames
   $ usercopy run --kernel vmlinuz --call '__check_object_size(_stext + 64, 1024, 1)'
 
 Exit status: 0 when all are identical and as expected, 1 when a copy was refused that none expected, a check said
@@ -77,8 +82,7 @@ function run(what: readonly string[], options: RunOptions): Promise<number> {
   if (what.length > 1)
     throw new UsercopyError('bad-input', `run ${set}: expected nothing after it, found '${what[1]}'`);
   if (set === 'own') return runOwn(options);
-  const real = { ...options, kernel: kernelOption(set, options) };
-  return set === 'lkdtm' ? runLkdtm(real) : runRandom(real);
+  return set === 'lkdtm' ? runLkdtm({ ...options, kernel: kernelOption(set, options) }) : runRandom(options);
 }
 
 function kernelOption(set: string, options: RunOptions): string {

@@ -62,7 +62,7 @@ export async function stackDepthOfDump(
   ];
   /** What the check prints as offset for one byte at `pointer`; null when it does not object. */
   const offsetOf = async (pointer: bigint): Promise<bigint | null> => {
-    const state: Record<string, bigint> = { [registers.sp]: entry, [registers.fp]: 0n };
+    const state: Record<string, bigint> = { [registers.fp]: 0n, [registers.sp]: entry };
     for (const [index, value] of [pointer, 1n, 1n].entries()) state[registers.arguments[index]!] = value;
     if (registers.link !== null) state[registers.link] = returnTo;
     for (;;) {

@@ -2,7 +2,7 @@
  * A kernel image made runnable at function level: RAM with the image in it, a task with a stack, a user page, and a way
  * to call a function and learn how it ended. Nothing is booted; what is faked is listed in `docs/guests.md`.
  */
-import type { BootVariable, MemoryLayout, Variant } from '../../arch/driver.js';
+import type { BootVariable, FrameLayout, MemoryLayout, Variant } from '../../arch/driver.js';
 import { variants } from '../../arch/index.js';
 import { Check } from '../check.js';
 import type { Engine, RunResult } from '../engine/engine.js';
@@ -61,6 +61,7 @@ export class Guest {
   #task = 0n;
   #stack: { start: bigint; end: bigint };
   readonly #stopAddress: bigint;
+  readonly #frameLayout: FrameLayout | null;
   #interrupt: number | null = null;
   #fault: string | null = null;
 
@@ -79,6 +80,7 @@ export class Guest {
     this.kernel = withMemory(kernel, (address, length) => memory.tryRead(address, length));
     this.layout = variant.layout(this.kernel);
     this.user = { address: user, size: USER_BYTES };
+    this.#frameLayout = variant.frames.layout(this.kernel);
     this.#stopAddress = memory.allocate(PAGE);
     const boot = memory.allocate(variant.threadSize(kernel));
     this.#stack = { start: boot, end: boot + variant.threadSize(kernel) };
@@ -318,26 +320,26 @@ export class Guest {
     } else if (registers.link !== null) {
       this.engine.writeRegister(registers.link, this.#stopAddress - BigInt(call.returnOffset ?? 0));
     }
-    this.engine.writeRegister(registers.sp, sp - BigInt(this.variant.frames.bias));
-    // Where the stack pointer itself begins the chain (a back chain), the word that it points to is the first link.
-    if (registers.fp === registers.sp) {
-      this.memory.writeWord(sp + BigInt(this.variant.frames.savedFrame), this.#outermostFrame());
-    } else {
-      this.engine.writeRegister(registers.fp, this.#outermostFrame());
-    }
+    this.engine.writeRegister(registers.sp, sp - BigInt(call.stackBias ?? 0));
+    this.#linkFrame(sp);
     if (call.entryRegister !== undefined) this.engine.writeRegister(call.entryRegister, target);
     inRegisters.forEach((value, index) => {
       this.engine.writeRegister(registers.arguments[index]!, BigInt.asUintN(this.variant.bits, value));
     });
   }
 
-  /** A frame record of zeroes near the stack's end: where a walk along frame pointers finds that there is no caller. */
-  #outermostFrame(): bigint {
-    const { savedFrame, returnAddress, bias } = this.variant.frames;
-    const frame = this.#stack.end - CALLER_STACK / 2n;
-    this.memory.writeWord(frame + BigInt(savedFrame), 0n);
-    this.memory.writeWord(frame + BigInt(returnAddress), 0n);
-    return frame - BigInt(bias);
+  /** The frame at `sp` is the outermost but one: the last has a record of zeroes near the stack's end, where walks end. */
+  #linkFrame(sp: bigint): void {
+    const { registers } = this.variant;
+    const layout = this.#frameLayout;
+    if (layout === null) return;
+    const last = this.#stack.end - CALLER_STACK / 2n;
+    this.memory.writeWord(last + BigInt(layout.savedFrame), 0n);
+    this.memory.writeWord(last + BigInt(layout.returnAddress), 0n);
+    const link = last - BigInt(layout.bias);
+    // Where the stack pointer itself begins the chain, the record that it leads to holds the first link.
+    if (registers.fp === registers.sp) this.memory.writeWord(sp + BigInt(layout.bias + layout.savedFrame), link);
+    else this.engine.writeRegister(registers.fp, link);
   }
 
   #entryStackPointer(stackPointer: bigint): bigint {

@@ -1,5 +1,5 @@
 /** A kernel and its architecture, put into the terms of the check. */
-import type { MemoryLayout, Variant } from '../../arch/driver.js';
+import type { FrameLayout, MemoryLayout, Variant } from '../../arch/driver.js';
 import { currentOffsetOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
@@ -44,22 +44,32 @@ function stackParameters(kernel: Kernel, variant: Variant, options: ParameterOpt
     }
     return { offset: kernel.types.struct('task_struct').offset('stack'), size: word };
   };
-  const { frames } = variant;
+  const wanted = options.frames || variant.frames.checkedByKernel(kernel);
   return {
     threadSize: variant.threadSize(kernel),
     current: currentOf(kernel, variant, taskStack),
     depthOfCheck: options.depthOfCheck ?? 0n,
     depthOfPrint: options.depthOfPrint ?? 0n,
-    frames:
-      options.frames || frames.checkedByKernel(kernel)
-        ? {
-            savedFrame: frames.savedFrame,
-            header: frames.header,
-            entryToCaller: (variant.call.pushesReturnAddress ? word : 0) + frames.bias,
-            bias: frames.bias,
-          }
-        : null,
+    frames: wanted ? frameParameters(kernel, variant) : null,
   };
+}
+
+function frameParameters(kernel: Kernel, variant: Variant): NonNullable<StackParameters['frames']> {
+  const layout = variant.frames.layout(kernel);
+  if (layout === null) {
+    throw new UsercopyError(
+      'bad-input',
+      `frames: expected a kernel that links its stack frames, found that ${kernel.version.release} (${variant.name}) was built without`,
+    );
+  }
+  const { savedFrame, header, bias } = layout;
+  return { savedFrame, header, bias, entryToCaller: entryToCaller(layout, variant) };
+}
+
+/** The caller's bytes begin at its stack pointer, or behind the record that lies there. */
+function entryToCaller({ kind, header, bias }: FrameLayout, { call, bits }: Variant): number {
+  if (kind !== 'frame pointers') return bias + header;
+  return (call.pushesReturnAddress ? bits / 8 : 0) + (call.stackBias ?? 0);
 }
 
 function currentOf(kernel: Kernel, variant: Variant, taskStack: () => Slot): StackParameters['current'] {

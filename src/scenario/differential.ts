@@ -1,6 +1,6 @@
 /**
- * Random copies, most of them near a boundary, put to a real kernel's `__check_object_size` and to ours: the run stops at
- * `usercopy_abort`, and its arguments are compared with our verdict.
+ * Random copies, most of them near a boundary, put to a guest's own `__check_object_size` and to ours: the run stops where
+ * the guest begins to say what is wrong, and its arguments are compared with our verdict.
  */
 import { attach } from '../attach.js';
 import { entryPointOf } from '../entry-point.js';
@@ -8,6 +8,7 @@ import { UsercopyError } from '../errors.js';
 import type { Guest } from '../guest/guest.js';
 import type { KernelObjects } from '../guest/objects.js';
 import { measureStackDepth } from '../guest/stack-depth.js';
+import type { Declaration } from '../parameters.js';
 import type { Copy } from '../verdict.js';
 import type { SeededRandom } from './random.js';
 
@@ -20,6 +21,9 @@ export interface DifferentialOptions {
   readonly copies: number;
   readonly seed: number;
   readonly profile?: string;
+  readonly declarations?: readonly Declaration[];
+  /** Ours checks stack frames, whether the guest's kernel does or not. */
+  readonly frames?: boolean;
   /** Called now and then with the number of copies done. */
   readonly onProgress?: (done: number) => void;
 }
@@ -56,12 +60,9 @@ export interface Boundaries {
 
 /** Fills a guest with random objects of every kind. */
 export function buildRandomWorld(guest: Guest, objects: KernelObjects, random: SeededRandom): Boundaries {
-  const boundaries: bigint[] = [];
-  const ranges: { start: bigint; end: bigint }[] = [];
-  const range = (start: bigint, end: bigint): void => {
-    boundaries.push(start, end);
-    ranges.push({ start, end });
-  };
+  const world = new WorldBuilder();
+  const { boundaries } = world;
+  const range = (start: bigint, end: bigint): void => world.range(start, end);
   objects.enableSlubDebug();
   for (let index = 0; index < 24; index++) addRandomSlab(objects, random, boundaries, range, index);
   for (let order = 1; order <= 5; order++) {
@@ -78,6 +79,33 @@ export function buildRandomWorld(guest: Guest, objects: KernelObjects, random: S
     boundaries.push(area.end);
     range(area.start, area.guardEnd);
   }
+  return world.finish(guest);
+}
+
+/** Collects what changes where. */
+export class WorldBuilder {
+  readonly boundaries: bigint[] = [];
+  readonly #ranges: { start: bigint; end: bigint }[] = [];
+
+  /** Both ends are boundaries; far pointers are drawn from between. */
+  range(start: bigint, end: bigint): void {
+    this.boundaries.push(start, end);
+    this.#ranges.push({ start, end });
+  }
+
+  /** With what every guest has: layout, image, stack, RAM. */
+  finish(guest: Guest): Boundaries {
+    addFixedBoundaries(guest, this);
+    return {
+      boundaries: this.boundaries.sort((left, right) => (left < right ? -1 : left > right ? 1 : 0)),
+      ranges: this.#ranges,
+    };
+  }
+}
+
+function addFixedBoundaries(guest: Guest, world: WorldBuilder): void {
+  const { boundaries } = world;
+  const range = (start: bigint, end: bigint): void => world.range(start, end);
   const { layout, kernel } = guest;
   boundaries.push(layout.vmallocStart, layout.vmallocEnd, layout.pageOffset, layout.modulesStart, layout.modulesEnd);
   const symbol = (name: string): bigint | undefined => kernel.symbols.address(name);
@@ -98,7 +126,7 @@ export function buildRandomWorld(guest: Guest, objects: KernelObjects, random: S
   range(guest.memory.linearAddress, guest.memory.linearAddress + ram.bytes);
   const top = (1n << BigInt(kernel.bits)) - 1n;
   boundaries.push(0n, 16n, top, guest.user.address, layout.taskSize);
-  return { boundaries: boundaries.sort((left, right) => (left < right ? -1 : left > right ? 1 : 0)), ranges };
+  for (const { start, end } of layout.kmap) range(start, end);
 }
 
 function addRandomSlab(
@@ -180,7 +208,30 @@ function randomAddress(random: SeededRandom, world: Boundaries): bigint {
   return start + (((BigInt(random.next()) << 32n) | BigInt(random.next())) % (end - start));
 }
 
-/** The kernel's line, from the arguments of usercopy_abort(name, detail, to_user, offset, len). */
+/** Where a guest begins to say what is wrong, and the line that it would print, from the arguments there. */
+interface Complaint {
+  readonly symbol: string;
+  line(guest: Guest): string;
+}
+
+const COMPLAINTS: readonly Complaint[] = [
+  // b394d468e7d7 (4.16)
+  { symbol: 'usercopy_abort', line: abortLine },
+  // 4.8 to 4.15
+  { symbol: 'report_usercopy', line: reportLine },
+];
+
+/** report_usercopy(ptr, len, to_user, type) */
+function reportLine(guest: Guest): string {
+  const { bits } = guest.variant;
+  const [pointer, length, toUser, type] = [0, 1, 2, 3].map((index) => BigInt.asUintN(bits, guest.argument(index)));
+  const words = (toUser! & 0xffn) === 0n ? 'overwrite attempt detected to' : 'exposure attempt detected from';
+  const digits = bits / 4;
+  const printed = pointer === 0n ? '(null)'.padStart(digits) : pointer!.toString(16).padStart(digits, '0');
+  return `usercopy: kernel memory ${words} ${printed} (${guest.memory.readString(type!)}) (${length} bytes)`;
+}
+
+/** usercopy_abort(name, detail, to_user, offset, len) */
 function abortLine(guest: Guest): string {
   const [name, detail, toUser, offset, length] = [0, 1, 2, 3, 4].map((index) => guest.argument(index));
   const mask = (value: bigint): bigint => BigInt.asUintN(guest.variant.bits, value);
@@ -190,9 +241,24 @@ function abortLine(guest: Guest): string {
 }
 
 /**
+ * Calls the guest's own check. What comes back is why it did not end: the rules before 5.18 look at the last page of a
+ * copy without asking whether there is one.
+ */
+function callCheck(guest: Guest, check: bigint, { pointer, size, direction }: Copy): string | null {
+  try {
+    guest.callOnce(check, [pointer, size, direction === 'to_user' ? 1n : 0n], TIME_LIMIT);
+    return null;
+  } catch (error) {
+    if (error instanceof UsercopyError && error.kind === 'guest') return error.message;
+    throw error;
+  }
+}
+
+/**
  * Judges `copies` random copies twice. Memory that the kernel's check changes (its stack frames) plays no part in later
- * verdicts; nothing is printed, since the run ends where usercopy_abort begins.
- * @throws UsercopyError `bad-input` when the kernel has no usercopy_abort (before 4.16), `guest` when it does not come back.
+ * verdicts; nothing is printed, since the run ends where the guest begins to complain. A guest that faults has
+ * no verdict: ours must not let that copy pass.
+ * @throws UsercopyError `bad-input` when the kernel has no function for that, `guest` when it does not come back.
  */
 export async function runDifferential(
   guest: Guest,
@@ -201,12 +267,13 @@ export async function runDifferential(
   options: DifferentialOptions,
 ): Promise<DifferentialResult> {
   const { kernel, engine, variant } = guest;
-  const abort = entryPointOf(kernel, guest.variant, 'usercopy_abort');
-  if (abort === undefined) {
-    throw new UsercopyError(
-      'bad-input',
-      `kernel ${kernel.version.release}: expected a symbol usercopy_abort, found none`,
-    );
+  const complaints = COMPLAINTS.flatMap(({ symbol, line }) => {
+    const address = entryPointOf(kernel, variant, symbol);
+    return address === undefined ? [] : [{ address, line }];
+  });
+  if (complaints.length === 0) {
+    const expected = COMPLAINTS.map(({ symbol }) => symbol).join(' or ');
+    throw new UsercopyError('bad-input', `kernel ${kernel.version.release}: expected a symbol ${expected}, found none`);
   }
   const depth = await measureStackDepth(guest);
   let ours: string | null = null;
@@ -218,16 +285,18 @@ export async function runDifferential(
     },
     memory: guest.check,
     keep: 1,
+    declarations: options.declarations ?? [],
+    frames: options.frames ?? false,
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(depth === null ? {} : { stackDepth: depth }),
   });
   let guestLine: string | null = null;
-  const hooks = [
-    engine.hookAddress(abort, () => {
-      guestLine = abortLine(guest);
+  const hooks = complaints.map(({ address, line }) =>
+    engine.hookAddress(address, () => {
+      guestLine = line(guest);
       engine.stop();
     }),
-  ];
+  );
   const warn = kernel.symbols.address('usercopy_warn');
   // The fallback of 4.16 to 5.15 warns and lets the copy pass; the warning itself needs a machine.
   if (warn !== undefined) hooks.push(engine.hookAddress(warn, () => engine.stop()));
@@ -241,10 +310,11 @@ export async function runDifferential(
       const { copy, near } = randomCopy(random, world, kernel.bits);
       guestLine = null;
       ours = null;
-      guest.callOnce(check, [copy.pointer, copy.size, copy.direction === 'to_user' ? 1n : 0n], TIME_LIMIT);
+      const fault = callCheck(guest, check, copy);
       if (near) nearBoundary++;
       if (guestLine !== null) refused++;
-      if (guestLine !== ours) {
+      guestLine ??= fault;
+      if (fault === null ? guestLine !== ours : ours === null) {
         mismatchCount++;
         if (mismatches.length < 100) {
           mismatches.push({ copy, guest: guestLine, ours, stackPointer: engine.readRegister(variant.registers.sp) });

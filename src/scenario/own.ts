@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { drivers } from '../../arch/index.js';
+import { badInput } from '../errors.js';
 import { Guest } from '../guest/guest.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { loadKernel } from '../kernel/load.js';
@@ -22,6 +23,9 @@ export const OWN_PROFILES: Readonly<Record<string, string>> = {
   'v3-cma': 'USERCOPY_V3_CMA',
   '6.1': 'USERCOPY_6_1',
 };
+
+/** The rules that a guest starts with. */
+export const NEWEST_OWN_PROFILE = '6.1';
 
 /** Variants that a guest is built for and an emulator runs, in the order of the drivers. */
 export function ownVariants(): string[] {
@@ -89,10 +93,16 @@ export async function startOwnGuest(kernel: Kernel, options: { readonly ramBytes
 export function chooseOwnProfile(guest: Guest, profile: string): void {
   const enumerator = OWN_PROFILES[profile];
   const value = enumerator === undefined ? undefined : guest.kernel.types?.enumerator(enumerator);
-  if (value === undefined) throw new Error(`the built-in guests know no profile ${profile}`);
+  if (value === undefined)
+    throw badInput('--profile', `one of ${Object.keys(OWN_PROFILES).join(', ')} for a built-in guest`, profile);
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, Number(value), guest.kernel.endian === 'little');
   guest.memory.write(guest.symbol('usercopy_profile'), bytes);
+}
+
+/** Lets the guest's own check look at frames, whatever kernels of its architecture do. */
+export function checkOwnFrames(guest: Guest): void {
+  guest.memory.writeUnsigned(guest.symbol('usercopy_check_frames'), 4, 1n);
 }
 
 export interface OwnCases {

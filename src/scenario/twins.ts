@@ -34,15 +34,18 @@ export interface TwinRun {
   readonly rows: readonly TwinRow[];
 }
 
+export interface TwinOptions {
+  readonly profile?: string;
+  readonly declarations?: readonly Declaration[];
+  /** Ours checks stack frames, whether the kernel does or not. */
+  readonly frames?: boolean;
+}
+
 /**
  * Runs every case from the same state of memory.
  * @throws UsercopyError `guest` when a case neither returns nor ends in BUG().
  */
-export async function runTwins(
-  guest: Guest,
-  cases: readonly TwinCase[],
-  options: { readonly profile?: string; readonly declarations?: readonly Declaration[] } = {},
-): Promise<TwinRun> {
+export async function runTwins(guest: Guest, cases: readonly TwinCase[], options: TwinOptions = {}): Promise<TwinRun> {
   const before = guest.memory.snapshot();
   const depth = await measureStackDepth(guest);
   const attachment = await attach(guest.engine, guest.kernel, {
@@ -51,6 +54,7 @@ export async function runTwins(
     memory: guest.check,
     profile: options.profile ?? 'auto',
     declarations: options.declarations ?? [],
+    frames: options.frames ?? false,
     ...(depth === null ? {} : { stackDepth: depth }),
   });
   try {

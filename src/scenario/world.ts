@@ -15,6 +15,7 @@ import { buildRandomWorld } from './differential.js';
 import { evaluate, type Names, parseCall, parseExpression, wordOf } from './expression.js';
 import type { DeclaredObject, ScenarioGuest, ScenarioObject, SlabObject } from './format.js';
 import { chooseOwnProfile, loadOwnKernel, OWN_PROFILES, ownVariants, startOwnGuest } from './own.js';
+import { buildOwnWorld } from './own-world.js';
 import type { Path, Positions } from './positions.js';
 import { SeededRandom } from './random.js';
 import type { ScenarioFile } from './read.js';
@@ -270,8 +271,13 @@ class ObjectMaker {
     if ('bytes' in object) return this.#bytes(object.bytes, inside('bytes', 'hex'));
     if ('result' in object) return this.#result(object.result, (field) => inside('result', field));
     if ('declared' in object) return this.#declared(object.declared, (field) => inside('declared', field));
-    buildRandomWorld(this.#guest, this.#kernelObjects, new SeededRandom(object.random.seed));
+    await this.#random(new SeededRandom(object.random.seed));
     return { start: 0n, end: null };
+  }
+
+  async #random(random: SeededRandom): Promise<void> {
+    if (this.#isOwn) this.declarations.push(...(await buildOwnWorld(this.#guest, random)).declarations);
+    else buildRandomWorld(this.#guest, this.#kernelObjects, random);
   }
 
   #slab(spec: SlabObject, path: (field: string) => Path): Named {

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { runDifferential } from '../../src/scenario/differential.js';
 import {
+  checkOwnFrames,
   chooseOwnProfile,
   loadOwnKernel,
   OWN_PROFILES,
@@ -7,7 +9,13 @@ import {
   ownVariants,
   startOwnGuest,
 } from '../../src/scenario/own.js';
-import { runTwins } from '../../src/scenario/twins.js';
+import { buildOwnWorld } from '../../src/scenario/own-world.js';
+import { SeededRandom } from '../../src/scenario/random.js';
+import { runTwins, type TwinRun } from '../../src/scenario/twins.js';
+
+const COPIES = 2000;
+/** Another seed is another world and other copies. */
+const SEED = Number(process.env['USERCOPY_SEED'] ?? 20160720);
 
 /** The judge is the guest's own check, written in C from the kernel's sources, and what its printk wrote. */
 describe.each(ownVariants())("the built-in %s guest's own check and ours", (variant) => {
@@ -20,6 +28,72 @@ describe.each(ownVariants())("the built-in %s guest's own check and ours", (vari
       expect(run.rows.filter((row) => !row.identical)).toEqual([]);
       expect(run.rows.filter((row) => row.guest !== null).length).toBeGreaterThanOrEqual(10);
       expect(run.rows.filter((row) => row.guest === null).length).toBeGreaterThanOrEqual(10);
+    } finally {
+      guest.close();
+    }
+  });
+
+  const withFrames = async (frames: boolean): Promise<TwinRun> => {
+    const guest = await startOwnGuest(await loadOwnKernel(variant));
+    try {
+      if (frames) checkOwnFrames(guest);
+      const { cases, declarations } = await ownCases(guest);
+      const ofStack = cases.filter(({ name }) => /^(frame|stack)/.test(name));
+      return await runTwins(guest, ofStack, { profile: '6.1', declarations, frames });
+    } finally {
+      guest.close();
+    }
+  };
+
+  it('say the same when both look at frames, and refuse what crosses them', async () => {
+    const { rows } = await withFrames(true);
+    expect(rows.filter((row) => !row.identical)).toEqual([]);
+    const refused = new Map(rows.map((row) => [row.case, row.guest !== null]));
+    expect(refused.get('frame: a local')).toBe(false);
+    expect(refused.get("frame: the caller's local")).toBe(false);
+    expect(refused.get('frame: a dead local')).toBe(true);
+    expect(refused.get('frame: across frames')).toBe(true);
+  });
+
+  it.each([
+    ['6.1', false],
+    ['6.1', true],
+    ['v3-cma', false],
+    ['v3-cma', true],
+  ] as const)(`say the same of ${COPIES} random copies by the rules of %s, frames %s`, async (profile, frames) => {
+    const guest = await startOwnGuest(await loadOwnKernel(variant));
+    try {
+      chooseOwnProfile(guest, profile);
+      if (frames) checkOwnFrames(guest);
+      const random = new SeededRandom(SEED);
+      const { declarations, ...world } = await buildOwnWorld(guest, random);
+      const result = await runDifferential(guest, world, random, {
+        copies: COPIES,
+        seed: SEED,
+        profile,
+        declarations,
+        frames,
+      });
+      expect(result.mismatches, `seed ${SEED}`).toEqual([]);
+      expect(result.refused).toBeGreaterThan(0.2 * COPIES);
+      expect(result.refused).toBeLessThan(0.9 * COPIES);
+    } finally {
+      guest.close();
+    }
+  });
+});
+
+describe('frames that a kernel does not check', () => {
+  it('are refused by ours alone once they are asked for', async () => {
+    const guest = await startOwnGuest(await loadOwnKernel('arm64'));
+    try {
+      const { cases } = await ownCases(guest);
+      const across = cases.filter(({ name }) => name === 'frame: across frames');
+      const [without] = (await runTwins(guest, across, { profile: '6.1' })).rows;
+      const [asked] = (await runTwins(guest, across, { profile: '6.1', frames: true })).rows;
+      expect([without?.guest, without?.ours]).toEqual([null, null]);
+      expect(asked?.guest).toBeNull();
+      expect(asked?.ours).toMatch(/process stack/);
     } finally {
       guest.close();
     }

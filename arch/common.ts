@@ -47,6 +47,10 @@ export function prologueOf(kernel: Kernel, length: number): Buffer | null {
 
 /** Frames of an ABI that links all of them alike, and of which mainline's arch_within_stack_frames() knows nothing. */
 export const uncheckedFrames = (layout: FrameLayout): FrameConvention => ({
+  linked: true,
   layout: () => layout,
   checkedByKernel: () => false,
 });
+
+/** Frames of an ABI without a chain. */
+export const unlinkedFrames: FrameConvention = { linked: false, layout: () => null, checkedByKernel: () => false };

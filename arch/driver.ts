@@ -105,6 +105,8 @@ export interface FrameLayout {
 
 /** How stack frames are linked. */
 export interface FrameConvention {
+  /** Whether code of this architecture can link its frames at all. */
+  readonly linked: boolean;
   /** The layout that this kernel was compiled with; null where it keeps no chain of frames. */
   layout(kernel: Kernel): FrameLayout | null;
   /** Whether this kernel's arch_within_stack_frames() looks at frames. */
@@ -255,6 +257,8 @@ export interface Variant {
   /** log2 of the page sizes that its kernels are built with, the usual one first. */
   readonly pageShifts: readonly number[];
   readonly engine: EngineSpec | { readonly unsupported: string };
+  /** What a user should know before relying on it, in a sentence or two. */
+  readonly note: string;
   readonly registers: RegisterRoles;
   readonly call: CallingConvention;
   readonly current: CurrentTask;

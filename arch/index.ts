@@ -4,6 +4,7 @@ import { armOops } from './arm/oops.js';
 import { arm64 } from './arm64/index.js';
 import { arm64Oops } from './arm64/oops.js';
 import type { ArchDriver, Variant } from './driver.js';
+import { ia64 } from './ia64/index.js';
 import { ia64Oops } from './ia64/oops.js';
 import type { OopsConvention } from './oops.js';
 import { otherOopses } from './other-oops.js';
@@ -16,7 +17,7 @@ import { sparcOops } from './sparc/oops.js';
 import { x86 } from './x86/index.js';
 import { x86Oops } from './x86/oops.js';
 
-export const drivers: readonly ArchDriver[] = [x86, arm64, arm, s390, powerpc, sparcDriver];
+export const drivers: readonly ArchDriver[] = [x86, arm64, arm, s390, powerpc, sparcDriver, ia64];
 
 export const variants: readonly Variant[] = drivers.flatMap((driver) => driver.variants);
 

@@ -60,12 +60,13 @@ export function* linkedFrames(register: ReadRegister, kernel: Kernel, variant: V
     if (record < start || record % wordBytes !== 0n) return;
     const fromRegister = count === 0 && layout.kind === 'register windows';
     const link = fromRegister ? register(variant.registers.fp) : saved(record);
-    const next = link === undefined ? null : BigInt.asUintN(variant.bits, link + BigInt(layout.bias));
+    if (link === undefined) return;
+    const next = BigInt.asUintN(variant.bits, link + BigInt(layout.bias));
     const bounds = { start: record, end: record + header };
-    const end = layout.recordAt === 'top' ? bounds.end : next !== null && next > record ? next : null;
+    const end = layout.recordAt === 'top' ? bounds.end : next > record ? next : null;
     yield { place, start, end, record: bounds };
     const left = returnAddressOf(layout, record, next, fromRegister ? register : null, word);
-    if (next === null || next <= record || end === null || left === undefined) return;
+    if (next <= record || end === null || left === undefined) return;
     place = left;
     start = end;
     record = next;
@@ -82,11 +83,11 @@ function firstRecord(layout: FrameLayout, register: ReadRegister, { registers, c
 function returnAddressOf(
   layout: FrameLayout,
   record: bigint,
-  next: bigint | null,
+  next: bigint,
   register: ReadRegister | null,
   word: (address: bigint) => bigint | undefined,
 ): bigint | undefined {
   if (register !== null && layout.returnRegister !== undefined) return register(layout.returnRegister);
   const holder = layout.kind === 'back chain' ? next : record;
-  return holder === null ? undefined : word(holder + BigInt(layout.returnAddress));
+  return word(holder + BigInt(layout.returnAddress));
 }

@@ -53,4 +53,4 @@ function bitsIn(mask: number): number {
 }
 
 /** Mainline has no arch_within_stack_frames() here. */
-export const frames: FrameConvention = { layout, checkedByKernel: () => false };
+export const frames: FrameConvention = { linked: true, layout, checkedByKernel: () => false };

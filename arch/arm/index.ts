@@ -110,6 +110,7 @@ export const arm32: Variant = {
   relativeRelocation: 23,
   pageShifts: [12],
   engine: { arch: 'ARM', mode: ['ARM'] },
+  note: "frames only in ARM code with frame pointers: Debian's have none",
   registers: {
     pc: 'pc',
     sp: 'sp',

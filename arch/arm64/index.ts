@@ -132,6 +132,7 @@ export const variant: Variant = {
   relativeRelocation: 0x403,
   pageShifts: [12, 14, 16],
   engine: { arch: 'ARM64', mode: ['ARM'] },
+  note: "KASAN's pointer tags are not read",
   registers: {
     pc: 'pc',
     sp: 'sp',

@@ -54,6 +54,7 @@ export const ppc: Variant = {
   relativeRelocation: 22,
   pageShifts: [12],
   engine: { arch: 'PPC', mode: ['PPC32', 'BIG_ENDIAN'] },
+  note: 'no real kernel has judged it, only our guest; mftb ends Unicorn 2.0.1',
   registers: {
     pc: 'pc',
     sp: '1',

@@ -21,6 +21,7 @@ export const ppc64: Variant = {
   ...ppc64le,
   name: 'ppc64',
   endian: 'big',
+  note: 'ELFv2; no real kernel has judged it, only our guest; MSR.HV is patched into a saved CPU state',
   staticBranch: {
     relativeEntries: ppc64le.staticBranch.relativeEntries,
     jump: (code, target) => instruction(0x4800_0000 | Number(BigInt.asUintN(26, target - code))),

@@ -97,6 +97,7 @@ export const ppc64le: Variant = {
   pageShifts: [16, 12],
   // Unicorn 2.0.1 refuses PPC64 without BIG_ENDIAN; MSR.LE makes it little.
   engine: { arch: 'PPC', mode: ['PPC64', 'BIG_ENDIAN'] },
+  note: 'MSR.HV is patched into a saved CPU state, for real mode needs it; sched_clock is a stub, for mftb ends Unicorn 2.0.1',
   registers: {
     pc: 'pc',
     sp: '1',

@@ -105,6 +105,7 @@ export const s390x: Variant = {
   symbolRelocations: [22, 10],
   pageShifts: [12],
   engine: { arch: 'S390X', mode: ['BIG_ENDIAN'] },
+  note: 'kernels whose virtual addresses are real ones (up to 6.9); copies are mvcos between two spaces',
   registers: {
     pc: 'pc',
     sp: 'r15',
@@ -118,7 +119,7 @@ export const s390x: Variant = {
   call: { stackAlignment: 8, reservedBytes: 160, pushesReturnAddress: false },
   // struct lowcore lies at address 0; 0x340 in 5.10 to 6.12.
   current: { kind: 'memory', base: null, symbols: [], offset: 0x340n, member: ['lowcore', 'current_task'] },
-  frames: { layout: frameLayout, checkedByKernel: () => false },
+  frames: { linked: true, layout: frameLayout, checkedByKernel: () => false },
   staticBranch: {
     // 13ddb52c165b (4.20)
     relativeEntries: ({ version: { major, minor } }) => major > 4 || (major === 4 && minor >= 20),

@@ -34,6 +34,7 @@ export function framePointerFrames(word: number, move: readonly number[]): Frame
     header: 2 * word,
   } as const;
   return {
+    linked: true,
     layout: (kernel) => (hasFramePointers(kernel, code) ? layout : null),
     checkedByKernel: (kernel) =>
       kernel.symbols.address('__check_object_size') !== undefined && hasFramePointers(kernel, code),

@@ -85,6 +85,7 @@ export const x86_64: Variant = {
   relativeRelocation: 8,
   pageShifts: [12],
   engine: { arch: 'X86', mode: ['64'] },
+  note: "frames only in kernels with frame pointers: Debian's have none",
   registers: {
     pc: 'rip',
     sp: 'rsp',

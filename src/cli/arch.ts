@@ -21,7 +21,8 @@ export function archCommand(drivers: readonly ArchDriver[]): Command {
           report: true,
           guest: guests.includes(variant.name),
           kernelFetch: variant.debianKernel?.metaPackage ?? null,
-          note: 'unsupported' in variant.engine ? variant.engine.unsupported : '',
+          frames: variant.frames.linked,
+          note: variant.note,
         })),
       );
       if (options.json) {
@@ -30,7 +31,7 @@ export function archCommand(drivers: readonly ArchDriver[]): Command {
       }
       print(
         table(
-          ['variant', "Linux's arch/", 'bits', 'byte order', 'run', 'dump', 'guest', 'Debian kernel', 'note'],
+          ['variant', "Linux's arch/", 'bits', 'byte order', 'run', 'dump', 'guest', 'frames', 'Debian kernel', 'note'],
           rows.map((row) => [
             row.variant,
             row.linuxArch,
@@ -39,9 +40,11 @@ export function archCommand(drivers: readonly ArchDriver[]): Command {
             row.run ? 'yes' : 'no',
             row.dump ? 'yes' : 'no',
             row.guest ? 'yes' : 'no',
+            row.frames ? 'yes' : 'no',
             row.kernelFetch ?? '–',
             row.note,
           ]),
+          [null, null, null, null, null, null, null, null, null, 60],
         ),
       );
     });

@@ -1,7 +1,7 @@
 /**
  * What went wrong, in a form that a caller can act on: what was expected, what came, and what to do.
  * Every error that this project throws on purpose is a `UsercopyError`; the command line prints its message
- * without a stack trace and exits with 2.
+ * without a stack trace and exits with 2; with 1 when it was a guest that ended its emulator.
  */
 export type ErrorKind =
   /** A file or option that is not what it should be: truncated, hostile, wrong architecture. */
@@ -10,6 +10,8 @@ export type ErrorKind =
   | 'missing-dependency'
   /** The guest did something that ends the run: an unmapped access, an invalid instruction, a limit. */
   | 'guest'
+  /** The guest ended the emulator and with it the process that it ran in. */
+  | 'crash'
   /** The emulator refused a call. */
   | 'engine'
   /** A thing that this project does not do, with the reason. */

@@ -6,7 +6,7 @@ import { UsercopyError } from '../errors.js';
 import { archCommand } from './arch.js';
 import { checkCommand } from './check.js';
 import { kernelCommand } from './kernel.js';
-import { BAD_INPUT, CLEAN, progress } from './output.js';
+import { BAD_INPUT, CLEAN, progress, VIOLATION } from './output.js';
 import { reproCommand } from './repro.js';
 import { runCommand } from './run.js';
 
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
     const message = error instanceof Error ? error.message : String(error);
     const prefix = error instanceof UsercopyError ? '' : 'unexpected: ';
     process.stderr.write(`usercopy: ${prefix}${message}\n`);
-    process.exitCode = BAD_INPUT;
+    process.exitCode = error instanceof UsercopyError && error.kind === 'crash' ? VIOLATION : BAD_INPUT;
   }
 }
 

@@ -1,22 +1,11 @@
 /** `usercopy run random`: random copies put to a guest's own check and to ours; a mismatch becomes a scenario that replays it. */
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { drivers } from '../../arch/index.js';
 import { badInput } from '../errors.js';
-import { Guest } from '../guest/guest.js';
-import { KernelObjects } from '../guest/objects.js';
-import { loadKernel } from '../kernel/load.js';
-import type { Declaration } from '../parameters.js';
-import {
-  type Boundaries,
-  buildRandomWorld,
-  type DifferentialResult,
-  runDifferential,
-} from '../scenario/differential.js';
+import type { DifferentialResult } from '../scenario/differential.js';
 import type { Scenario, ScenarioGuest } from '../scenario/format.js';
-import { checkOwnFrames, chooseOwnProfile, loadOwnKernel, NEWEST_OWN_PROFILE, startOwnGuest } from '../scenario/own.js';
-import { buildOwnWorld } from '../scenario/own-world.js';
-import { SeededRandom } from '../scenario/random.js';
+import { runIsolated } from '../scenario/guest-process.js';
+import { NEWEST_OWN_PROFILE } from '../scenario/own.js';
 import { writeScenario } from '../scenario/write.js';
 import { CLEAN, colours, print, progress, toJson, VIOLATION } from './output.js';
 
@@ -36,45 +25,6 @@ export interface RandomOptions {
   readonly copies: string;
   readonly seed?: string;
   readonly json?: boolean;
-}
-
-interface World {
-  readonly guest: Guest;
-  readonly boundaries: Boundaries;
-  readonly random: SeededRandom;
-  readonly declarations: readonly Declaration[];
-}
-
-/** `spec` as a scenario would name the guest: a built-in one's variant, or a kernel image. */
-async function openWorld(spec: ScenarioGuest, seed: number): Promise<World> {
-  const random = new SeededRandom(seed);
-  if (spec.kernel === undefined) return openOwnWorld(spec, random);
-  const { kernel: path, btf, config } = spec;
-  const kernel = await loadKernel(
-    { path },
-    { drivers, ...(btf === undefined ? {} : { btf }), ...(config === undefined ? {} : { config }) },
-  );
-  const guest = await Guest.create(kernel);
-  try {
-    return { guest, boundaries: buildRandomWorld(guest, new KernelObjects(guest), random), random, declarations: [] };
-  } catch (error) {
-    guest.close();
-    throw error;
-  }
-}
-
-/** The objects come from the guest's own allocators. */
-async function openOwnWorld({ variant = '', profile, frames }: ScenarioGuest, random: SeededRandom): Promise<World> {
-  const guest = await startOwnGuest(await loadOwnKernel(variant));
-  try {
-    if (profile !== undefined) chooseOwnProfile(guest, profile);
-    if (frames) checkOwnFrames(guest);
-    const { declarations, ...boundaries } = await buildOwnWorld(guest, random);
-    return { guest, boundaries, random, declarations };
-  } catch (error) {
-    guest.close();
-    throw error;
-  }
 }
 
 /** The guests to run, one after the other. */
@@ -121,22 +71,15 @@ interface RandomRun {
   readonly file: string | null;
 }
 
-async function runOne(spec: ScenarioGuest, copies: number, seed: number): Promise<RandomRun> {
-  const { guest, boundaries, random, declarations } = await openWorld(spec, seed);
-  try {
-    const result = await runDifferential(guest, boundaries, random, {
-      copies,
-      seed,
-      declarations,
-      frames: spec.frames ?? false,
-      ...(spec.profile === undefined ? {} : { profile: spec.profile }),
-      onProgress: (done) => progress.show(`${guest.variant.name}: ${done} of ${copies} copies`),
-    });
-    progress.clear();
-    return { result, file: await writeMismatch(result, spec) };
-  } finally {
-    guest.close();
-  }
+async function runOne(guest: ScenarioGuest, copies: number, seed: number): Promise<RandomRun> {
+  const results: DifferentialResult[] = [];
+  await runIsolated(
+    { kind: 'random', guest, copies, seed },
+    { result: (result) => results.push(result), progress: (text) => progress.show(text) },
+  );
+  progress.clear();
+  const result = results[0]!;
+  return { result, file: await writeMismatch(result, guest) };
 }
 
 function wholeNumber(option: string, text: string, most: number): number {

@@ -1,7 +1,8 @@
 /** `usercopy run FILE…` and `usercopy run --call`: scenarios, from files or put together from the command line. */
 import { UsercopyError } from '../errors.js';
-import { playScenario, type ScenarioRow, type ScenarioRun } from '../scenario/play.js';
-import { readScenario, type ScenarioFile, scenarioInMemory } from '../scenario/read.js';
+import { runIsolated } from '../scenario/guest-process.js';
+import type { ScenarioRow, ScenarioRun } from '../scenario/play.js';
+import type { ScenarioTask } from '../scenario/tasks.js';
 import { BAD_INPUT, CLEAN, colours, count, print, progress, table, toJsonLine, VIOLATION } from './output.js';
 import { shorten } from './run-twins.js';
 
@@ -22,12 +23,12 @@ export async function runScenarioFiles(paths: readonly string[], json: boolean):
   for (const path of paths) {
     progress.show(`playing ${path}`);
     try {
-      status = Math.max(status, await playAndPrint(readScenario(path), json));
+      status = Math.max(status, await playAndPrint({ path }, json));
     } catch (error) {
       if (!(error instanceof UsercopyError)) throw error;
       progress.clear();
       process.stderr.write(`usercopy: ${error.message}\n`);
-      status = BAD_INPUT;
+      status = Math.max(status, error.kind === 'crash' ? VIOLATION : BAD_INPUT);
     }
   }
   return status;
@@ -47,12 +48,17 @@ export async function runCalls(options: CallOptions): Promise<number> {
   };
   const steps = options.call.map((call) => ({ call }));
   const scenario = { guest, steps, ...(judge === undefined ? {} : { judge }) };
-  return playAndPrint(scenarioInMemory(scenario, '--call'), options.json ?? false);
+  return playAndPrint({ scenario, name: '--call' }, options.json ?? false);
 }
 
-async function playAndPrint(file: ScenarioFile, json: boolean): Promise<number> {
-  const run = await playScenario(file);
+async function playAndPrint(source: ScenarioTask['source'], json: boolean): Promise<number> {
+  const runs: ScenarioRun[] = [];
+  await runIsolated(
+    { kind: 'scenario', source },
+    { result: (run) => runs.push(run), progress: (text) => progress.show(text) },
+  );
   progress.clear();
+  const run = runs[0]!;
   if (json) print(toJsonLine(jsonOf(run)));
   else print(describe(run));
   return run.ok ? CLEAN : VIOLATION;

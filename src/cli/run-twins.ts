@@ -1,19 +1,9 @@
 /** `usercopy run own` and `usercopy run lkdtm`: built-in sets of copies, the guest's own check held against ours. */
-import { drivers } from '../../arch/index.js';
-import { Guest } from '../guest/guest.js';
-import { KernelObjects } from '../guest/objects.js';
-import { loadKernel } from '../kernel/load.js';
-import { lkdtmCases } from '../scenario/lkdtm.js';
-import {
-  checkOwnFrames,
-  chooseOwnProfile,
-  loadOwnKernel,
-  OWN_PROFILES,
-  ownCases,
-  ownVariants,
-  startOwnGuest,
-} from '../scenario/own.js';
-import { runTwins, type TwinRow, type TwinRun } from '../scenario/twins.js';
+import { UsercopyError } from '../errors.js';
+import { runAllIsolated, runIsolated } from '../scenario/guest-process.js';
+import { OWN_PROFILES, ownVariants } from '../scenario/own.js';
+import type { LkdtmTask, OwnTask } from '../scenario/tasks.js';
+import type { TwinRow, TwinRun } from '../scenario/twins.js';
 import { CLEAN, colours, count, print, progress, table, toJson, VIOLATION } from './output.js';
 
 export interface OwnOptions {
@@ -33,60 +23,49 @@ export interface LkdtmOptions {
   readonly json?: boolean;
 }
 
-/** Memory is put back before every case: less is faster, and this is enough. */
-const OWN_RAM = 32n << 20n;
-
 /** Built-in cases whose cost the summary shows, where a run has them. */
 const SUMMARY_CASES = ['slab: whole object', 'null'] as const;
 
-/** Exit status: 0 when all are identical, else 1. */
+/** A guest that ends its emulator is told on stderr; the others' runs are printed. Exit status: 0 when all are identical, else 1. */
 export async function runOwn(options: OwnOptions): Promise<number> {
   const profiles = options.profile === undefined ? Object.keys(OWN_PROFILES) : [options.profile];
-  const runs: TwinRun[] = [];
-  for (const variant of options.variant ?? ownVariants()) {
-    const kernel = await loadOwnKernel(variant);
-    for (const profile of profiles) {
-      progress.show(`${variant}, profile ${profile}`);
-      const guest = await startOwnGuest(kernel, { ramBytes: OWN_RAM });
-      try {
-        chooseOwnProfile(guest, profile);
-        if (options.frames) checkOwnFrames(guest);
-        const { cases, declarations } = await ownCases(guest);
-        runs.push(await runTwins(guest, cases, { profile, declarations, frames: options.frames ?? false }));
-      } finally {
-        guest.close();
-      }
-    }
-  }
+  const tasks = (options.variant ?? ownVariants()).map(
+    (variant): OwnTask => ({ kind: 'own', variant, profiles, frames: options.frames ?? false }),
+  );
+  const runs: TwinRun[][] = tasks.map(() => []);
+  const outcomes = await runAllIsolated(tasks, (index) => ({
+    result: (run) => runs[index]!.push(run),
+    progress: (text) => progress.show(text),
+  }));
   progress.clear();
-  if (options.json) print(toJson(runs.map(jsonOf)));
-  else print(describe(runs, options.details ?? false));
-  return statusOf(runs);
+  const failed = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason as Error);
+  const unexpected = failed.find((error) => !isCrash(error));
+  if (unexpected) throw unexpected;
+  for (const { message } of failed) process.stderr.write(`usercopy: ${message}\n`);
+  const all = runs.flat();
+  if (options.json) print(toJson(all.map(jsonOf)));
+  else print(describe(all, options.details ?? false));
+  return failed.length > 0 ? VIOLATION : statusOf(all);
 }
 
+const isCrash = (error: Error): boolean => error instanceof UsercopyError && error.kind === 'crash';
+
 /** Exit status: 0 when all are identical, else 1. */
-export async function runLkdtm(options: LkdtmOptions): Promise<number> {
-  const kernel = await loadKernel(
-    { path: options.kernel },
-    {
-      drivers,
-      ...(options.btf === undefined ? {} : { btf: options.btf }),
-      ...(options.config === undefined ? {} : { config: options.config }),
-    },
-  );
-  const guest = await Guest.create(kernel);
-  try {
-    const objects = kernel.types === null ? null : new KernelObjects(guest);
-    const run = await runTwins(guest, lkdtmCases(guest, objects), {
-      frames: options.frames ?? false,
-      ...(options.profile === undefined ? {} : { profile: options.profile }),
-    });
-    if (options.json) print(toJson(jsonOf(run)));
-    else print(describe([run], false));
-    return statusOf([run]);
-  } finally {
-    guest.close();
-  }
+export async function runLkdtm({ kernel, btf, config, profile, frames, json }: LkdtmOptions): Promise<number> {
+  const runs: TwinRun[] = [];
+  const task: LkdtmTask = {
+    kind: 'lkdtm',
+    kernel,
+    ...(btf === undefined ? {} : { btf }),
+    ...(config === undefined ? {} : { config }),
+    ...(profile === undefined ? {} : { profile }),
+    frames: frames ?? false,
+  };
+  await runIsolated(task, { result: (run) => runs.push(run), progress: (text) => progress.show(text) });
+  progress.clear();
+  if (json) print(toJson(jsonOf(runs[0]!)));
+  else print(describe(runs, false));
+  return statusOf(runs);
 }
 
 const statusOf = (runs: readonly TwinRun[]): number =>

@@ -11,6 +11,7 @@ import { currentOffsetOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
 import { exportedVariables, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
+import { callObserver } from './call-observer.js';
 import { hidesVariables, withHiddenVariables } from './hidden-variables.js';
 import { GuestMemory } from './memory.js';
 import { withMemory } from './parameters.js';
@@ -64,6 +65,8 @@ export class Guest {
   readonly #frameLayout: FrameLayout | null;
   #interrupt: number | null = null;
   #fault: string | null = null;
+  /** The function called last. */
+  #called: bigint | null = null;
 
   private constructor(
     kernel: Kernel,
@@ -307,6 +310,10 @@ export class Guest {
 
   #setUpCall(target: bigint, args: readonly bigint[], stackPointer: bigint): void {
     const { registers, call } = this.variant;
+    if (target !== this.#called) {
+      this.#called = target;
+      callObserver.getStore()?.(this.#describe(target));
+    }
     const inRegisters = args.slice(0, registers.arguments.length);
     const onStack = args.slice(registers.arguments.length);
     const word = this.variant.bits / 8;

@@ -97,6 +97,17 @@ describe('usercopy run FILE', () => {
   });
 });
 
+describe('a guest that ends its emulator', () => {
+  it('does not end the tool: one sentence, and the exit status of a case that failed', () => {
+    const { status, out, err } = usercopy(['run', '--variant', 'ppc', '--call', 'get_tb()']);
+    expect(err).toMatch(
+      /^usercopy: --call: the emulator's process ended \(SIG[A-Z]+\) in the guest's function get_tb\n$/,
+    );
+    expect(out).toBe('');
+    expect(status).toBe(1);
+  });
+});
+
 describe('bad input ends in one sentence and exit status 2', () => {
   const vmlinux = (): Buffer => readFileSync(packageFile('guests/elf/x86_64.elf'));
 

@@ -1,0 +1,166 @@
+/** What runs guests, as plain data: so that it can be done in this process or in one of its own. */
+import { drivers } from '../../arch/index.js';
+import { Guest } from '../guest/guest.js';
+import { KernelObjects } from '../guest/objects.js';
+import { loadKernel } from '../kernel/load.js';
+import type { Declaration } from '../parameters.js';
+import { type Boundaries, buildRandomWorld, type DifferentialResult, runDifferential } from './differential.js';
+import type { Scenario, ScenarioGuest } from './format.js';
+import { lkdtmCases } from './lkdtm.js';
+import { checkOwnFrames, chooseOwnProfile, loadOwnKernel, ownCases, startOwnGuest } from './own.js';
+import { buildOwnWorld } from './own-world.js';
+import { playScenario, type ScenarioRun } from './play.js';
+import { SeededRandom } from './random.js';
+import { readScenario, scenarioInMemory } from './read.js';
+import { runTwins, type TwinRun } from './twins.js';
+
+interface KernelFiles {
+  readonly kernel: string;
+  readonly btf?: string;
+  readonly config?: string;
+}
+
+/** The built-in copies of one variant's guest, by several profiles: a result for each. */
+export interface OwnTask {
+  readonly kind: 'own';
+  readonly variant: string;
+  readonly profiles: readonly string[];
+  readonly frames: boolean;
+}
+
+/** LKDTM's copies on a real kernel. */
+export interface LkdtmTask extends KernelFiles {
+  readonly kind: 'lkdtm';
+  readonly profile?: string;
+  readonly frames: boolean;
+}
+
+/** Random copies; `guest` as a scenario names it: a built-in one's variant, or a kernel image. */
+export interface RandomTask {
+  readonly kind: 'random';
+  readonly guest: ScenarioGuest;
+  readonly copies: number;
+  readonly seed: number;
+}
+
+/** A scenario's file, or one that was put together in a program, with what errors call it. */
+export interface ScenarioTask {
+  readonly kind: 'scenario';
+  readonly source: { readonly path: string } | { readonly scenario: Scenario; readonly name: string };
+}
+
+export type GuestTask = OwnTask | LkdtmTask | RandomTask | ScenarioTask;
+
+/** What comes out of each kind of task. */
+export type ResultOf<Task extends GuestTask> = Task extends OwnTask | LkdtmTask
+  ? TwinRun
+  : Task extends RandomTask
+    ? DifferentialResult
+    : ScenarioRun;
+
+/** Where results and progress go as they come. */
+export interface TaskListener<Result> {
+  result(result: Result): void;
+  progress(text: string): void;
+}
+
+/** Memory is put back before every copy: less is faster, and this is enough. */
+const OWN_RAM = 32n << 20n;
+
+/** @throws UsercopyError what making or running the guest throws. */
+export async function runTask<Task extends GuestTask>(
+  task: Task,
+  listener: TaskListener<ResultOf<Task>>,
+): Promise<void> {
+  const { result, progress } = listener as TaskListener<TwinRun | DifferentialResult | ScenarioRun>;
+  switch (task.kind) {
+    case 'own':
+      for (const profile of task.profiles) {
+        progress(`${task.variant}, profile ${profile}`);
+        result(await runOwnTask(task, profile));
+      }
+      return;
+    case 'lkdtm':
+      return result(await runLkdtmTask(task));
+    case 'random':
+      return result(await runRandomTask(task, progress));
+    case 'scenario': {
+      const { source } = task;
+      const file = 'path' in source ? readScenario(source.path) : scenarioInMemory(source.scenario, source.name);
+      return result(await playScenario(file));
+    }
+  }
+}
+
+async function runOwnTask({ variant, frames }: OwnTask, profile: string): Promise<TwinRun> {
+  const guest = await startOwnGuest(await loadOwnKernel(variant), { ramBytes: OWN_RAM });
+  try {
+    chooseOwnProfile(guest, profile);
+    if (frames) checkOwnFrames(guest);
+    const { cases, declarations } = await ownCases(guest);
+    return await runTwins(guest, cases, { profile, declarations, frames });
+  } finally {
+    guest.close();
+  }
+}
+
+async function kernelGuest({ kernel: path, btf, config }: KernelFiles): Promise<Guest> {
+  const files = { ...(btf === undefined ? {} : { btf }), ...(config === undefined ? {} : { config }) };
+  return Guest.create(await loadKernel({ path }, { drivers, ...files }));
+}
+
+async function runLkdtmTask(task: LkdtmTask): Promise<TwinRun> {
+  const guest = await kernelGuest(task);
+  try {
+    const objects = guest.kernel.types === null ? null : new KernelObjects(guest);
+    return await runTwins(guest, lkdtmCases(guest, objects), {
+      frames: task.frames,
+      ...(task.profile === undefined ? {} : { profile: task.profile }),
+    });
+  } finally {
+    guest.close();
+  }
+}
+
+interface RandomWorld {
+  readonly guest: Guest;
+  readonly boundaries: Boundaries;
+  readonly declarations: readonly Declaration[];
+}
+
+async function randomWorld(spec: ScenarioGuest, random: SeededRandom): Promise<RandomWorld> {
+  const { kernel, variant = '', profile, frames } = spec;
+  const guest =
+    kernel === undefined ? await startOwnGuest(await loadOwnKernel(variant)) : await kernelGuest({ ...spec, kernel });
+  try {
+    if (kernel !== undefined) {
+      return { guest, boundaries: buildRandomWorld(guest, new KernelObjects(guest), random), declarations: [] };
+    }
+    if (profile !== undefined) chooseOwnProfile(guest, profile);
+    if (frames) checkOwnFrames(guest);
+    // The objects come from the guest's own allocators.
+    const { declarations, ...boundaries } = await buildOwnWorld(guest, random);
+    return { guest, boundaries, declarations };
+  } catch (error) {
+    guest.close();
+    throw error;
+  }
+}
+
+async function runRandomTask(task: RandomTask, progress: (text: string) => void): Promise<DifferentialResult> {
+  const { guest: spec, copies, seed } = task;
+  const random = new SeededRandom(seed);
+  const { guest, boundaries, declarations } = await randomWorld(spec, random);
+  try {
+    return await runDifferential(guest, boundaries, random, {
+      copies,
+      seed,
+      declarations,
+      frames: spec.frames ?? false,
+      ...(spec.profile === undefined ? {} : { profile: spec.profile }),
+      onProgress: (done) => progress(`${guest.variant.name}: ${done} of ${copies} copies`),
+    });
+  } finally {
+    guest.close();
+  }
+}

@@ -165,7 +165,7 @@ class Replayer {
     const { stackAlignment, reservedBytes, pushesReturnAddress } = variant.call;
     const aligned = top - (top % BigInt(stackAlignment)) - BigInt(reservedBytes);
     const entry = pushesReturnAddress ? aligned - BigInt(this.#wordBytes) : aligned;
-    this.#engine.writeRegister(variant.registers.sp, entry - BigInt(variant.frames.bias));
+    this.#engine.writeRegister(variant.registers.sp, entry - BigInt(variant.call.stackBias ?? 0));
     // Never executed: it lies on the stack, below everything that the check uses.
     return task.stack;
   }
@@ -213,7 +213,7 @@ class Replayer {
   /** The line that printk was called with, as vsnprintf() writes it; the CPU then stands behind the call of printk. */
   async #format(after: bigint): Promise<string | typeof AGAIN> {
     const { variant, kernel } = this.#dump;
-    const { registers, call, frames } = variant;
+    const { registers, call } = variant;
     const engine = this.#engine;
     const atPrintk = engine.saveContext();
     const [format, args] = engine.readRegisters(registers.arguments.slice(0, 2)) as [bigint, bigint];
@@ -224,7 +224,7 @@ class Replayer {
     const free = text - BELOW_PRINTK - BigInt(onStack.length * this.#wordBytes);
     const aligned = free - (free % BigInt(call.stackAlignment)) - BigInt(call.reservedBytes);
     const entry = call.pushesReturnAddress ? aligned - BigInt(this.#wordBytes) : aligned;
-    engine.writeRegister(registers.sp, entry - BigInt(frames.bias));
+    engine.writeRegister(registers.sp, entry - BigInt(call.stackBias ?? 0));
     const firstOnStack = entry + BigInt(call.reservedBytes + (call.pushesReturnAddress ? this.#wordBytes : 0));
     onStack.forEach((value, index) => {
       this.#writeWord(firstOnStack + BigInt(index * this.#wordBytes), value);
@@ -315,8 +315,8 @@ class Replayer {
   }
 
   #stackPointer(): bigint {
-    const { registers, frames } = this.#dump.variant;
-    return this.#engine.readRegister(registers.sp) + BigInt(frames.bias);
+    const { registers, call } = this.#dump.variant;
+    return this.#engine.readRegister(registers.sp) + BigInt(call.stackBias ?? 0);
   }
 
   #readWord(address: bigint): bigint {

@@ -5,10 +5,11 @@ import { checksGroup } from './checks.js';
 import { copiesGroup } from './copies.js';
 import { declaredGuest, introspectedGuest } from './guest.js';
 import { noisy, toText } from './report.js';
+import { variantsGroup } from './variants.js';
 
 const USAGE = `Usage: npm run bench -- [--json]
 
-Measures check.wasm against a C twin and the BigInt oracle, and what one checked copy costs a guest.`;
+Measures check.wasm against a C twin and the BigInt oracle, and what one checked copy costs a guest, on every variant.`;
 
 async function main(parameters: readonly string[]): Promise<void> {
   if (parameters.includes('--help')) {
@@ -23,6 +24,7 @@ async function main(parameters: readonly string[]): Promise<void> {
     () => checksGroup("Batch of 65 536 copies, a kernel's structures", 'introspected', introspectedGuest()),
     () => checksGroup('Batch of 65 536 copies, declared memory', 'declared', declaredGuest()),
     () => copiesGroup(),
+    () => variantsGroup(),
   ];
   for (const [i, step] of steps.entries()) {
     if (process.stderr.isTTY) process.stderr.write(`measuring ${i + 1} of ${steps.length} …\r`);

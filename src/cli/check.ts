@@ -17,6 +17,7 @@ interface CheckOptions extends CopyOptions {
   readonly config?: string;
   readonly regs?: string;
   readonly profile?: string;
+  readonly frames?: boolean;
   readonly json?: boolean;
 }
 
@@ -35,6 +36,7 @@ export function checkCommand(): Command {
     .option('--to-user', 'the copy goes to user memory')
     .option('--from-user', 'the copy comes from user memory')
     .option('--profile <name>', 'rules to judge by; default: by version and configuration')
+    .option('--frames', 'check stack frames although the kernel does not')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -79,6 +81,7 @@ async function runCheck(options: CheckOptions): Promise<number> {
         }
       },
       ...(options.profile === undefined ? {} : { profile: options.profile }),
+      ...(options.frames ? { frames: true } : {}),
     });
     const judgement = await judge.judge(given ?? judge.copyFromRegisters());
     if (options.json) print(toJson(jsonOf(judge, judgement)));

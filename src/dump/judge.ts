@@ -15,6 +15,8 @@ import type { Dump } from './open-dump.js';
 export interface JudgeOptions {
   /** A profile's name, or `auto` (default): by the kernel's version and config. */
   readonly profile?: string;
+  /** Check stack frames although the dump's kernel does not. An error where it does not link them. */
+  readonly frames?: boolean;
   /** Learns how much stack the kernel's check uses; asked only when a verdict depends on it. null: it has no such rule. */
   readonly stackDepth?: (dump: Dump, current: CurrentTaskFound) => Promise<StackDepth | null>;
 }
@@ -47,7 +49,10 @@ export class DumpJudge {
     this.#options = options;
     this.#current = currentTask(dump.kernel, dump.variant, dump.registers);
     this.#parameters = withCurrent(
-      checkParametersOf(dump.kernel, runningVariant(dump), { switches: profile.switches }),
+      checkParametersOf(dump.kernel, runningVariant(dump), {
+        switches: profile.switches,
+        ...(options.frames === undefined ? {} : { frames: options.frames }),
+      }),
       dump,
       this.#current,
     );

@@ -22,7 +22,7 @@ export interface DifferentialOptions {
   readonly seed: number;
   readonly profile?: string;
   readonly declarations?: readonly Declaration[];
-  /** Ours checks stack frames, whether the guest's kernel does or not. */
+  /** Whether ours checks stack frames; default: as the guest's kernel does. */
   readonly frames?: boolean;
   /** Called now and then with the number of copies done. */
   readonly onProgress?: (done: number) => void;
@@ -286,7 +286,7 @@ export async function runDifferential(
     memory: guest.check,
     keep: 1,
     declarations: options.declarations ?? [],
-    frames: options.frames ?? false,
+    ...(options.frames === undefined ? {} : { frames: options.frames }),
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(depth === null ? {} : { stackDepth: depth }),
   });

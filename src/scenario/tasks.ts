@@ -92,13 +92,16 @@ export async function runTask<Task extends GuestTask>(
   }
 }
 
+/** Frames are looked at when that is asked for, else as the kernel does. */
+const asked = (frames: boolean | undefined): { readonly frames?: true } => (frames ? { frames: true } : {});
+
 async function runOwnTask({ variant, frames }: OwnTask, profile: string): Promise<TwinRun> {
   const guest = await startOwnGuest(await loadOwnKernel(variant), { ramBytes: OWN_RAM });
   try {
     chooseOwnProfile(guest, profile);
     if (frames) checkOwnFrames(guest);
     const { cases, declarations } = await ownCases(guest);
-    return await runTwins(guest, cases, { profile, declarations, frames });
+    return await runTwins(guest, cases, { profile, declarations, ...asked(frames) });
   } finally {
     guest.close();
   }
@@ -114,7 +117,7 @@ async function runLkdtmTask(task: LkdtmTask): Promise<TwinRun> {
   try {
     const objects = guest.kernel.types === null ? null : new KernelObjects(guest);
     return await runTwins(guest, lkdtmCases(guest, objects), {
-      frames: task.frames,
+      ...asked(task.frames),
       ...(task.profile === undefined ? {} : { profile: task.profile }),
     });
   } finally {
@@ -156,7 +159,7 @@ async function runRandomTask(task: RandomTask, progress: (text: string) => void)
       copies,
       seed,
       declarations,
-      frames: spec.frames ?? false,
+      ...asked(spec.frames),
       ...(spec.profile === undefined ? {} : { profile: spec.profile }),
       onProgress: (done) => progress(`${guest.variant.name}: ${done} of ${copies} copies`),
     });

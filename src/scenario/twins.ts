@@ -37,7 +37,7 @@ export interface TwinRun {
 export interface TwinOptions {
   readonly profile?: string;
   readonly declarations?: readonly Declaration[];
-  /** Ours checks stack frames, whether the kernel does or not. */
+  /** Whether ours checks stack frames; default: as the kernel does. */
   readonly frames?: boolean;
 }
 
@@ -54,7 +54,7 @@ export async function runTwins(guest: Guest, cases: readonly TwinCase[], options
     memory: guest.check,
     profile: options.profile ?? 'auto',
     declarations: options.declarations ?? [],
-    frames: options.frames ?? false,
+    ...(options.frames === undefined ? {} : { frames: options.frames }),
     ...(depth === null ? {} : { stackDepth: depth }),
   });
   try {

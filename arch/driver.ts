@@ -43,6 +43,8 @@ export interface RegisterRoles {
   readonly returnValue: string;
   /** What a person wants to see, in the order of the architecture's own register dump. */
   readonly all: readonly string[];
+  /** Those of them that say how the CPU translates and traps: `prepare` sets them, no other machine's are taken over. */
+  readonly machineState?: readonly string[];
 }
 
 /** How a function is called by hand. */
@@ -55,6 +57,8 @@ export interface CallingConvention {
   readonly stackBias?: number;
   /** Whether the return address is pushed (true) or put in `registers.link` (false). */
   readonly pushesReturnAddress: boolean;
+  /** Functions that are `asmlinkage` take all their arguments on the stack, others in registers (i386). */
+  readonly asmlinkageOnStack?: boolean;
   /** Bytes from the address in `registers.link` to where the function returns (8 on sparc: call and delay slot). */
   readonly returnOffset?: number;
   /** Register that holds the function's own address when it is called from outside (r12 in powerpc's ELFv2). */

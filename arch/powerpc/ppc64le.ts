@@ -106,6 +106,7 @@ export const ppc64le: Variant = {
     arguments: general(3, 10),
     returnValue: '3',
     all: ['pc', 'msr', 'lr', 'ctr', 'xer', ...general(0, 31)],
+    machineState: ['msr'],
   },
   // ELFv2: a header of 32 bytes, and room for eight parameters.
   call: { stackAlignment: 16, reservedBytes: 96, pushesReturnAddress: false, entryRegister: '12' },

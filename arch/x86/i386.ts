@@ -110,7 +110,7 @@ export const i386: Variant = {
     returnValue: 'eax',
     all: ['eip', 'esp', 'ebp', 'eax', 'ebx', 'ecx', 'edx', 'esi', 'edi'],
   },
-  call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: true },
+  call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: true, asmlinkageOnStack: true },
   // Unicorn 2.0.1 starts with flat segments: %fs:symbol is the per-cpu template itself, at the symbol's own address.
   current: { kind: 'memory', base: null, symbols: ['pcpu_hot', 'current_task'], offset: 0n },
   frames: framePointerFrames(4, [0x89, 0xe5]),

@@ -95,10 +95,14 @@ export class EmulatedPages {
     if (this.#mapped.size >= this.#limit) return 'too many pages';
     const found = this.#translate(page);
     if (!found) return 'not mapped';
-    const slot = this.#slot(found);
+    const slot = this.#slot(found.physical);
     if (slot === null) return 'not in the dump';
-    this.#engine.mapShared(page, this.pageSize, 'rwx', this.#memory, slot * Number(this.pageSize));
-    this.#mapped.set(page, slot);
+    // A CPU that drops bits fetches from one of the two addresses and loads from the other.
+    for (const view of new Set([page, found.address, found.address & (this.#dump.variant.addressMask ?? -1n)])) {
+      if (this.#mapped.has(view)) continue;
+      this.#engine.mapShared(view, this.pageSize, 'rwx', this.#memory, slot * Number(this.pageSize));
+      this.#mapped.set(view, slot);
+    }
     return null;
   }
 
@@ -140,15 +144,15 @@ export class EmulatedPages {
   }
 
   /**
-   * Physical address of a virtual page. A CPU that runs without translation may drop bits of addresses; what they were is
+   * Physical address of a virtual page, and its whole virtual one. A CPU that runs without translation may drop bits of addresses; what they were is
    * told by where the kernel keeps things.
    */
-  #translate(page: bigint): bigint | null {
+  #translate(page: bigint): { readonly physical: bigint; readonly address: bigint } | null {
     const { memory } = this.#dump.located;
     const distance = this.#moved.get(page) ?? 0n;
     for (const address of [...this.#unmasked(page), page]) {
       const found = memory.translate(this.#word(address + distance));
-      if (found) return found.physical;
+      if (found) return { physical: found.physical, address };
     }
     return null;
   }

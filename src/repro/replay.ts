@@ -35,7 +35,11 @@ const DEFAULT_TIME_LIMIT = 10_000;
 const BELOW_PRINTK = 512n;
 const LONGEST_LINE = 1024n;
 /** Functions through which every line passes that printk is asked to write: `(const char *fmt, va_list args)`. */
-const PRINTK = ['vprintk', 'vprintk_func', 'vprintk_default'] as const;
+const PRINTK = [
+  { symbol: 'vprintk', asmlinkage: true },
+  { symbol: 'vprintk_func', asmlinkage: false },
+  { symbol: 'vprintk_default', asmlinkage: false },
+] as const;
 /** WARN() of HARDENED_USERCOPY_FALLBACK (4.16 to 5.15): the kernel goes on behind it. */
 const WARNING_FUNCTION = 'usercopy_warn';
 const MOST_WARNINGS = 4;
@@ -69,7 +73,8 @@ class Replayer {
   readonly #vsnprintf: bigint | undefined;
   #fault: MemoryFault | null = null;
   #interrupt: number | null = null;
-  #atPrintk = false;
+  /** The printk that the CPU stands at. */
+  #atPrintk: { readonly asmlinkage: boolean } | null = null;
 
   constructor(engine: Engine, dump: Dump, options: ReplayOptions) {
     this.#engine = engine;
@@ -83,11 +88,14 @@ class Replayer {
   async run(copy: Copy): Promise<Replay> {
     const { kernel, variant } = this.#dump;
     const check = entryPointOf(kernel, variant, '__check_object_size');
-    const printk = PRINTK.map((name) => entryPointOf(kernel, variant, name)).filter((found) => found !== undefined);
+    const printk = PRINTK.flatMap(({ symbol, asmlinkage }) => {
+      const address = entryPointOf(kernel, variant, symbol);
+      return address === undefined ? [] : [{ address, asmlinkage }];
+    });
     if (check === undefined || printk.length === 0 || this.#vsnprintf === undefined) {
       throw new UsercopyError(
         'bad-input',
-        `kernel ${kernel.version.release}: expected symbols __check_object_size, ${PRINTK[0]} and vsnprintf, found not all of them`,
+        `kernel ${kernel.version.release}: expected symbols __check_object_size, ${PRINTK[0].symbol} and vsnprintf, found not all of them`,
       );
     }
     const hooks = [
@@ -99,9 +107,9 @@ class Replayer {
         this.#interrupt = number;
         this.#engine.stop();
       }),
-      ...printk.map((address) =>
+      ...printk.map(({ address, asmlinkage }) =>
         this.#engine.hookAddress(address, () => {
-          this.#atPrintk = true;
+          this.#atPrintk = { asmlinkage };
           this.#engine.stop();
         }),
       ),
@@ -129,7 +137,8 @@ class Replayer {
     const values: Record<string, bigint> = {};
     for (const name of variant.registers.all) {
       const value = registers.get(name);
-      if (value !== undefined && name !== variant.registers.pc) values[name] = value;
+      const own = name === variant.registers.pc || variant.registers.machineState?.includes(name);
+      if (value !== undefined && !own) values[name] = value;
     }
     this.#engine.writeRegisters(values);
     if (task) this.#pages.enterTask(task);
@@ -191,7 +200,7 @@ class Replayer {
       instructions += result.instructions ?? 0;
       if (this.#atPrintk) {
         const after = this.#returnAddress();
-        const text = await this.#format(after);
+        const text = await this.#format(after, this.#atPrintk.asmlinkage);
         if (text === AGAIN) return AGAIN;
         line ??= withoutLevel(text);
         pc = after;
@@ -211,13 +220,17 @@ class Replayer {
   }
 
   /** The line that printk was called with, as vsnprintf() writes it; the CPU then stands behind the call of printk. */
-  async #format(after: bigint): Promise<string | typeof AGAIN> {
+  async #format(after: bigint, asmlinkage: boolean): Promise<string | typeof AGAIN> {
     const { variant, kernel } = this.#dump;
     const { registers, call } = variant;
     const engine = this.#engine;
     const atPrintk = engine.saveContext();
-    const [format, args] = engine.readRegisters(registers.arguments.slice(0, 2)) as [bigint, bigint];
     const sp = this.#stackPointer();
+    const [format, args] = (
+      asmlinkage && call.asmlinkageOnStack
+        ? [1, 2].map((slot) => this.#readWord(sp + BigInt(slot * this.#wordBytes)))
+        : engine.readRegisters(registers.arguments.slice(0, 2))
+    ) as [bigint, bigint];
     const text = sp - LONGEST_LINE;
     const values = [text, LONGEST_LINE, format, args];
     const onStack = values.slice(registers.arguments.length);
@@ -252,7 +265,7 @@ class Replayer {
   async #runFrom(start: bigint, until: bigint): Promise<RunResult> {
     this.#fault = null;
     this.#interrupt = null;
-    this.#atPrintk = false;
+    this.#atPrintk = null;
     // The first page must be there: what a fault on the first fetch leaves behind differs between emulated CPUs.
     this.#pages.bringIn(start);
     return this.#engine.run({ start, until, timeLimit: this.#timeLimit, countInstructions: true });

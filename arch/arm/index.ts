@@ -73,9 +73,19 @@ const PATCHED_PAIRS = [
 ] as const;
 const OPCODE_AND_IMMEDIATE = 0xfff00fff;
 
+/** LPAE's way from virtual to physical addresses: movw rn, #0; adds rd, rs, rn, lsl #20; mov rn, #0x81; adc rn, rn, #0 */
+const LONG_SEQUENCE = [
+  { mask: 0xfff00fff, value: 0xe3000000 },
+  { mask: 0xfff00ff0, value: 0xe0900a00 },
+  { mask: 0xffff0fff, value: 0xe3a00081 },
+  { mask: 0xfff00fff, value: 0xe2a00000 },
+] as const;
+const MOVE_NOT = 0xe3e00000;
+const DESTINATION = 0xf000;
+
 /**
- * CONFIG_ARM_PATCH_PHYS_VIRT: the two instructions by which virtual and physical addresses differ hold placeholders, which
- * boot code replaces (arch/arm/kernel/phys2virt.S of 5.11 on, ARM code without LPAE).
+ * CONFIG_ARM_PATCH_PHYS_VIRT: the instructions by which virtual and physical addresses differ hold placeholders, which
+ * boot code replaces (arch/arm/kernel/phys2virt.S of 5.11 on, ARM code).
  */
 function patchPhysicalOffset({ kernel, ram, write }: BootTools): void {
   const start = kernel.symbols.address('_stext');
@@ -83,10 +93,19 @@ function patchPhysicalOffset({ kernel, ram, write }: BootTools): void {
   const code = start === undefined || end === undefined ? undefined : kernel.read(start, Number(end - start));
   if (start === undefined || code === undefined) return;
   const view = new DataView(code.buffer, code.byteOffset, code.length);
-  const distance = Number(BigInt.asUintN(32, ram.physicalBase - pageOffsetOf(kernel)));
+  const pageOffset = pageOffsetOf(kernel);
+  const distance = Number(BigInt.asUintN(32, ram.physicalBase - pageOffset));
   for (let at = 0; at + 8 <= code.length; at += 4) {
     const high = view.getUint32(at, true);
     const low = view.getUint32(at + 4, true);
+    if (at + 16 <= code.length && isLongSequence(view, at)) {
+      const third = view.getUint32(at + 8, true);
+      // The upper word of the distance: all ones below 0.
+      const upper = ram.physicalBase < pageOffset ? MOVE_NOT | (third & DESTINATION) : third & ~0xff;
+      write(start + BigInt(at), 4, BigInt((high | (distance >>> 20)) >>> 0));
+      write(start + BigInt(at + 8), 4, BigInt(upper >>> 0));
+      continue;
+    }
     const isPair = PATCHED_PAIRS.some(
       (pair) => (high & OPCODE_AND_IMMEDIATE) >>> 0 === pair.high && (low & OPCODE_AND_IMMEDIATE) >>> 0 === pair.low,
     );
@@ -95,6 +114,9 @@ function patchPhysicalOffset({ kernel, ram, write }: BootTools): void {
     write(start + BigInt(at + 4), 4, BigInt(((low & ~0xff) | ((distance >>> 16) & 0xff)) >>> 0));
   }
 }
+
+const isLongSequence = (view: DataView, at: number): boolean =>
+  LONG_SEQUENCE.every(({ mask, value }, index) => (view.getUint32(at + 4 * index, true) & mask) >>> 0 === value);
 
 function instruction(encoding: number): Uint8Array {
   const bytes = new Uint8Array(4);

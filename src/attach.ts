@@ -79,7 +79,7 @@ export interface AttachOptions {
   readonly profile?: string;
   /** Memory that no kernel structure describes. */
   readonly declarations?: readonly Declaration[];
-  /** Check stack frames although this kernel does not. An error where it does not link them. */
+  /** Check stack frames, or not; default: as the profile says, else as the kernel does. An error where it does not link them. */
   readonly frames?: boolean;
   /** Bytes of stack that the kernel's own check uses (`measureStackDepth`); 0n each when absent. */
   readonly stackDepth?: { readonly check: bigint; readonly print: bigint };
@@ -178,7 +178,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       : parseProfile(options.profile);
   const parameters = checkParametersOf(live, variant, {
     switches: profile.switches,
-    frames: options.frames ?? false,
+    ...(options.frames === undefined ? {} : { frames: options.frames }),
     depthOfCheck: options.stackDepth?.check ?? 0n,
     depthOfPrint: options.stackDepth?.print ?? 0n,
   });
@@ -195,7 +195,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
   const style = {
     format: profile.switches.format,
     bits: kernel.bits,
-    allocator: parameters.introspection?.slab.allocator ?? 'SLUB',
+    allocator: profile.switches.allocator ?? parameters.introspection?.slab.allocator ?? 'SLUB',
   } as const;
 
   const suppressions = new SuppressionList(options.suppress ?? []);

@@ -48,6 +48,10 @@ export interface ProfileSwitches {
   readonly kfence: boolean;
   /** `hardened_usercopy=off`: nothing is looked at. */
   readonly bypass: boolean;
+  /** arch_within_stack_frames() answers or not; absent: as the kernel was built. */
+  readonly frames?: boolean;
+  /** The allocator that messages name; absent: the guest's. */
+  readonly allocator?: 'SLUB' | 'SLAB';
 }
 
 /** A field of a fixed width in guest memory, relative to its structure. */

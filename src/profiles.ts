@@ -74,68 +74,141 @@ const V6_1: ProfileSwitches = {
 };
 
 const PROFILES = {
-  /** The mail of July 2016. */
-  v3: V3,
-  /** The mail after it: Reserved or CMA pages, whichever the first page is. */
-  'v3-cma': { ...V3, pageSpan: 'v3-cma' },
-  /** 4.8 to 4.15. */
-  '4.8': V4_8,
-  /** 4.16 to 4.20. */
-  '4.16': V4_16,
-  /** 5.0 to 5.17. */
-  '5.0': V5_0,
-  /** 5.18 and the first candidates of 5.19. */
-  '5.18': V5_18,
-  /** 5.19 to 6.12 at least. */
-  '6.1': V6_1,
-} as const satisfies Record<string, ProfileSwitches>;
+  v3: { kernels: 'the patch series of July 2016', switches: V3 },
+  'v3-cma': {
+    kernels: 'the same, Reserved or CMA pages decided by the first page',
+    switches: { ...V3, pageSpan: 'v3-cma' },
+  },
+  '4.8': { kernels: '4.8 to 4.15', switches: V4_8 },
+  '4.16': { kernels: '4.16 to 4.20', switches: V4_16 },
+  '5.0': { kernels: '5.0 to 5.17', switches: V5_0 },
+  '5.18': { kernels: '5.18 and the first candidates of 5.19', switches: V5_18 },
+  '6.1': { kernels: '5.19 to 6.12 at least', switches: V6_1 },
+} as const satisfies Record<string, { readonly kernels: string; readonly switches: ProfileSwitches }>;
 
 export type ProfileName = keyof typeof PROFILES;
 
 export const profileNames = Object.keys(PROFILES) as readonly ProfileName[];
 
-/** A change to a profile's switches, and the profiles that it makes sense for. */
-interface Modifier {
+/** The profiles with the kernels that each stands for. */
+export const profileList: readonly { readonly name: string; readonly kernels: string }[] = Object.entries(PROFILES).map(
+  ([name, { kernels }]) => ({ name, kernels }),
+);
+
+const MAINLINE: readonly ProfileName[] = ['4.8', '4.16', '5.0', '5.18', '6.1'];
+const BEFORE_5_18: readonly ProfileName[] = ['4.8', '4.16', '5.0'];
+const WHITELISTS: readonly ProfileName[] = ['4.16', '5.0', '5.18', '6.1'];
+const SINCE_5_18: readonly ProfileName[] = ['5.18', '6.1'];
+
+/** A change to a profile's switches. */
+interface Switch {
+  readonly about: string;
   readonly switches: Partial<ProfileSwitches>;
+  /** The profiles that it makes sense for. */
   readonly profiles: readonly ProfileName[];
 }
 
-const EVERY = profileNames;
-const MAINLINE: readonly ProfileName[] = ['4.8', '4.16', '5.0', '5.18', '6.1'];
-const SINCE_5_18: readonly ProfileName[] = ['5.18', '6.1'];
-
-const MODIFIERS: Readonly<Record<string, Modifier>> = {
-  /** CONFIG_HARDENED_USERCOPY_PAGESPAN */
-  pagespan: { switches: { pageSpan: '4.8' }, profiles: ['4.8', '4.16', '5.0'] },
-  /** CONFIG_HARDENED_USERCOPY_FALLBACK */
-  fallback: { switches: { fallback: true }, profiles: ['4.16', '5.0'] },
-  /** hardened_usercopy=off */
-  bypass: { switches: { bypass: true }, profiles: ['4.16', '5.0', '5.18', '6.1'] },
-  /** Before 951531691c4b */
-  'wrap-counts-end': { switches: { wrapCountsEnd: true }, profiles: ['4.8', '4.16', '5.0'] },
-  /** After it */
-  'wrap-last-byte': { switches: { wrapCountsEnd: false }, profiles: MAINLINE },
-  /** Before 517e1fbeb65f */
-  'skip-vmalloc-or-module': { switches: { skipVmalloc: 'vmalloc or module' }, profiles: ['4.8'] },
-  /** After it */
-  'unless-virt-addr-valid': { switches: { skipVmalloc: 'unless virt_addr_valid' }, profiles: ['4.8'] },
-  /** After 314eed30ede0 */
-  highmem: { switches: { highmem: true }, profiles: ['4.8', '4.16', '5.0'] },
-  'no-highmem': { switches: { highmem: false }, profiles: ['4.8', '4.16', '5.0'] },
-  'vmalloc-vm-struct': { switches: { vmalloc: 'vm_struct' }, profiles: SINCE_5_18 },
-  'vmalloc-vmap-area': { switches: { vmalloc: 'vmap_area' }, profiles: SINCE_5_18 },
+const SWITCHES: Readonly<Record<string, Switch>> = {
+  pagespan: {
+    about: 'HARDENED_USERCOPY_PAGESPAN: rodata, data, bss and page-span rules',
+    switches: { pageSpan: '4.8' },
+    profiles: BEFORE_5_18,
+  },
+  'no-pagespan': { about: 'without it', switches: { pageSpan: 'off' }, profiles: BEFORE_5_18 },
+  fallback: {
+    about: 'HARDENED_USERCOPY_FALLBACK: inside the object, outside its whitelist: warn once and pass',
+    switches: { fallback: true },
+    profiles: ['4.16', '5.0'],
+  },
+  'no-fallback': { about: 'without it', switches: { fallback: false }, profiles: ['4.16', '5.0'] },
+  bypass: { about: 'hardened_usercopy=off', switches: { bypass: true }, profiles: WHITELISTS },
+  'no-bypass': { about: 'without it', switches: { bypass: false }, profiles: WHITELISTS },
+  frames: {
+    about: 'stack frames are walked, whether the kernel has FRAME_POINTER or not',
+    switches: { frames: true },
+    profiles: profileNames,
+  },
+  'no-frames': { about: 'stack frames are not walked', switches: { frames: false }, profiles: profileNames },
+  'wrap-counts-end': {
+    about: 'wrapped when ptr + n < ptr: before 951531691c4b (5.3)',
+    switches: { wrapCountsEnd: true },
+    profiles: BEFORE_5_18,
+  },
+  'wrap-last-byte': {
+    about: 'wrapped when ptr + (n - 1) < ptr: after it',
+    switches: { wrapCountsEnd: false },
+    profiles: MAINLINE,
+  },
+  'skip-vmalloc-or-module': {
+    about: 'vmalloc and module addresses are not looked at: before 517e1fbeb65f (4.12)',
+    switches: { skipVmalloc: 'vmalloc or module' },
+    profiles: ['4.8'],
+  },
+  'unless-virt-addr-valid': {
+    about: 'only addresses of the linear map are looked at: after it',
+    switches: { skipVmalloc: 'unless virt_addr_valid' },
+    profiles: ['4.8'],
+  },
+  highmem: {
+    about: 'the page of a kmapped address is looked at: after 314eed30ede0 (5.4)',
+    switches: { highmem: true },
+    profiles: BEFORE_5_18,
+  },
+  'no-highmem': { about: 'before it', switches: { highmem: false }, profiles: BEFORE_5_18 },
+  'vmalloc-vm-struct': {
+    about: 'vmalloc rule of 5.18: vm_struct, the guard page excluded',
+    switches: { vmalloc: 'vm_struct' },
+    profiles: SINCE_5_18,
+  },
+  'vmalloc-vmap-area': {
+    about: 'vmalloc rule of 5.19: vmap_area, the guard page passes',
+    switches: { vmalloc: 'vmap_area' },
+    profiles: SINCE_5_18,
+  },
   'vmalloc-page-faults-enabled': {
+    about: 'the same, not while page faults are disabled: d319f344561d (6.4, and 6.1.y)',
     switches: { vmalloc: 'vmap_area, page faults enabled' },
     profiles: SINCE_5_18,
   },
-  /** is_kmap_addr() with the fixmap slots, as 6.12 has it */
-  'kmap-fixmap': { switches: { kmap: 'fixmap' }, profiles: SINCE_5_18 },
-  /** Architectures without ARCH_HAS_CURRENT_STACK_POINTER */
-  'no-depth': { switches: { depth: false }, profiles: SINCE_5_18 },
-  'no-kfence': { switches: { kfence: false }, profiles: EVERY },
+  'no-vmalloc': { about: 'no vmalloc rule', switches: { vmalloc: 'off' }, profiles: SINCE_5_18 },
+  'kmap-fixmap': {
+    about: 'is_kmap_addr() with the fixmap slots, as 6.12 has it',
+    switches: { kmap: 'fixmap' },
+    profiles: SINCE_5_18,
+  },
+  'kmap-pkmap': { about: 'is_kmap_addr() with PKMAP only', switches: { kmap: 'pkmap' }, profiles: SINCE_5_18 },
+  'no-kmap': { about: 'no kmap rule', switches: { kmap: 'off' }, profiles: SINCE_5_18 },
+  folio: { about: 'large folios are objects', switches: { folio: true }, profiles: SINCE_5_18 },
+  'no-folio': { about: 'they are not', switches: { folio: false }, profiles: SINCE_5_18 },
+  depth: {
+    about: 'below the stack pointer is bad; stack offsets are printed',
+    switches: { depth: true },
+    profiles: SINCE_5_18,
+  },
+  'no-depth': {
+    about: 'architectures without ARCH_HAS_CURRENT_STACK_POINTER',
+    switches: { depth: false },
+    profiles: SINCE_5_18,
+  },
+  kfence: { about: 'objects of the kfence pool are known', switches: { kfence: true }, profiles: MAINLINE },
+  'no-kfence': { about: 'they are not', switches: { kfence: false }, profiles: profileNames },
+  slab: {
+    about: "messages say 'SLAB object', where the guest's structures do not say which allocator it has",
+    switches: { allocator: 'SLAB' },
+    profiles: profileNames,
+  },
+  slub: { about: "messages say 'SLUB object'", switches: { allocator: 'SLUB' }, profiles: profileNames },
 };
 
-export const modifierNames: readonly string[] = Object.keys(MODIFIERS);
+/** Names of the switches that may follow a profile's name. */
+export const switchNames: readonly string[] = Object.keys(SWITCHES);
+
+/** The switches with the profiles that each goes with. */
+export const switchList: readonly {
+  readonly name: string;
+  readonly profiles: readonly string[];
+  readonly about: string;
+}[] = Object.entries(SWITCHES).map(([name, { profiles, about }]) => ({ name, profiles, about }));
 
 export interface Profile {
   /** As `parseProfile()` reads it: `5.0,fallback`. */
@@ -148,20 +221,20 @@ export function profileSwitches(name: string): ProfileSwitches {
   if (!Object.hasOwn(PROFILES, name)) {
     throw badInput('profile', `one of ${profileNames.join(', ')}`, `'${name}'`);
   }
-  return PROFILES[name as ProfileName];
+  return PROFILES[name as ProfileName].switches;
 }
 
-/** Reads `4.16,pagespan,fallback`: a profile and changes to it, applied in order. */
+/** Reads `4.16,pagespan,fallback`: a profile and switches, applied in order. */
 export function parseProfile(text: string): Profile {
   const [first = '', ...changes] = text.split(',').map((part) => part.trim());
   let switches = profileSwitches(first);
   for (const change of changes) {
-    const modifier = Object.hasOwn(MODIFIERS, change) ? MODIFIERS[change] : undefined;
-    const usable = modifierNames.filter((name) => MODIFIERS[name]!.profiles.includes(first as ProfileName));
-    if (!modifier?.profiles.includes(first as ProfileName)) {
-      throw badInput(`profile ${first}`, `changes out of ${usable.join(', ')}`, `'${change}'`);
+    const found = Object.hasOwn(SWITCHES, change) ? SWITCHES[change] : undefined;
+    if (!found?.profiles.includes(first as ProfileName)) {
+      const usable = switchNames.filter((name) => SWITCHES[name]!.profiles.includes(first as ProfileName));
+      throw badInput(`profile ${first}`, `switches out of ${usable.join(', ')}`, `'${change}'`);
     }
-    switches = { ...switches, ...modifier.switches };
+    switches = { ...switches, ...found.switches };
   }
   return { name: [first, ...changes].join(','), switches };
 }

@@ -109,7 +109,7 @@ export class DumpJudge {
     const message = formatMessage(verdict, copy, {
       format: this.profile.switches.format,
       bits: this.dump.kernel.bits,
-      allocator: this.#parameters.introspection?.slab.allocator ?? 'SLUB',
+      allocator: this.profile.switches.allocator ?? this.#parameters.introspection?.slab.allocator ?? 'SLUB',
     });
     return { copy, verdict, message, explanation: explainVerdict(verdict, copy), warnings: this.#warnings(verdict) };
   }

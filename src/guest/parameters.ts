@@ -9,7 +9,7 @@ import type { AddressRange, CheckParameters, ProfileSwitches, Slot, StackParamet
 
 export interface ParameterOptions {
   readonly switches: ProfileSwitches;
-  /** Walk frames although this kernel does not (`--frames`). */
+  /** Walk frames (`--frames`) or not, whatever the profile says; as the kernel does when neither says. */
   readonly frames?: boolean;
   /** See `StackParameters`; bytes. 0 when they are not known: the stack pointer at the entry is used. */
   readonly depthOfCheck?: bigint;
@@ -44,7 +44,7 @@ function stackParameters(kernel: Kernel, variant: Variant, options: ParameterOpt
     }
     return { offset: kernel.types.struct('task_struct').offset('stack'), size: word };
   };
-  const wanted = options.frames || variant.frames.checkedByKernel(kernel);
+  const wanted = options.frames ?? options.switches.frames ?? variant.frames.checkedByKernel(kernel);
   return {
     threadSize: variant.threadSize(kernel),
     current: currentOf(kernel, variant, taskStack),

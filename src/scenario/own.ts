@@ -89,7 +89,7 @@ export async function startOwnGuest(kernel: Kernel, options: { readonly ramBytes
   }
 }
 
-/** Chooses the rules of the guest's own check. */
+/** Chooses the rules of the guest's own check. @throws UsercopyError `bad-input` for rules that it does not know. */
 export function chooseOwnProfile(guest: Guest, profile: string): void {
   const enumerator = OWN_PROFILES[profile];
   const value = enumerator === undefined ? undefined : guest.kernel.types?.enumerator(enumerator);

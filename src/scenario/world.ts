@@ -156,14 +156,15 @@ async function startBuiltIn(spec: ScenarioGuest, positions: Positions): Promise<
   const guest = await startOwnGuest(await loadOwnKernel(variant, build), ram);
   const wanted = spec.profile === undefined || spec.profile === 'auto' ? '6.1' : spec.profile;
   const [name = '', ...switches] = wanted.split(',').map((part) => part.trim());
-  const isBypassed = switches.length === 1 && switches[0] === 'bypass' && name === '6.1';
-  const ownCheckKnows = build === 'check' && name in OWN_PROFILES && (switches.length === 0 || isBypassed);
+  const ownCheckKnows = build === 'check' && name in OWN_PROFILES && switches.every((word) => word in OWN_SWITCHES);
   // Asked before the check is silenced.
   const stackDepth = await measureStackDepth(guest);
   if (build === 'check') {
-    if (ownCheckKnows) chooseOwnProfile(guest, name);
-    if (!ownCheckKnows || isBypassed) setOwnFlag(guest, OWN_BYPASS, true);
-    if (spec.frames !== undefined) setOwnFlag(guest, 'usercopy_check_frames', spec.frames);
+    if (ownCheckKnows) {
+      chooseOwnProfile(guest, name);
+      for (const word of switches) setOwnFlag(guest, ...OWN_SWITCHES[word]!);
+    } else setOwnFlag(guest, OWN_BYPASS, true);
+    if (spec.frames !== undefined) setOwnFlag(guest, OWN_FRAMES, spec.frames);
   }
   return {
     guest,
@@ -175,8 +176,17 @@ async function startBuiltIn(spec: ScenarioGuest, positions: Positions): Promise<
   };
 }
 
-/** `hardened_usercopy=off` of the built-in guests' own check. */
+/** Variables of the built-in guests: `hardened_usercopy=off`, and whether frames are walked. */
 const OWN_BYPASS = 'bypass_usercopy_checks';
+const OWN_FRAMES = 'usercopy_check_frames';
+
+/** Switches of profiles that their own check has too. */
+const OWN_SWITCHES: Readonly<Record<string, [symbol: string, on: boolean]>> = {
+  bypass: [OWN_BYPASS, true],
+  'no-bypass': [OWN_BYPASS, false],
+  frames: [OWN_FRAMES, true],
+  'no-frames': [OWN_FRAMES, false],
+};
 
 function withoutSymbol(kernel: Kernel, hidden: string): Kernel {
   const { symbols } = kernel;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { UsercopyError } from '../../src/errors.js';
 import type { KernelConfig, KernelVersion } from '../../src/kernel/kernel.js';
-import { modifierNames, parseProfile, profileForVersion, profileNames, profileSwitches } from '../../src/profiles.js';
+import { parseProfile, profileForVersion, profileNames, profileSwitches, switchNames } from '../../src/profiles.js';
 
 function version(text: string): KernelVersion {
   const [major = 0, minor = 0, patch = 0] = text.split('.').map(Number);
@@ -32,7 +32,7 @@ describe('profiles', () => {
     expect(() => parseProfile('')).toThrow(UsercopyError);
     expect(() => parseProfile('7.0')).toThrow(/one of v3, v3-cma, 4\.8, 4\.16, 5\.0, 5\.18, 6\.1, found '7\.0'/);
     expect(() => parseProfile('6.1,fallback')).toThrow(
-      /profile 6\.1: expected changes out of .*kmap-fixmap.*'fallback'/,
+      /profile 6\.1: expected switches out of .*kmap-fixmap.*'fallback'/,
     );
     expect(() => parseProfile('6.1,toString')).toThrow(UsercopyError);
     expect(() => parseProfile('__proto__')).toThrow(UsercopyError);
@@ -40,7 +40,7 @@ describe('profiles', () => {
 
   it('read back what they are called', () => {
     for (const name of profileNames) {
-      for (const change of modifierNames) {
+      for (const change of switchNames) {
         let text: string;
         try {
           text = parseProfile(`${name},${change}`).name;

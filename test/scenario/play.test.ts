@@ -60,6 +60,41 @@ describe('a scenario on a built-in guest', () => {
   );
 });
 
+describe("switches of a profile that the built-in guests' own check has too", () => {
+  const frames = (variant: string, profile: string): Scenario => ({
+    guest: { variant, profile, ram: 32 << 20 },
+    steps: ['good(user, 32, 1)', 'caller(user, 32, 0)', 'record(user, 32, 1)', 'bad(user, 32, 1)'].map((call) => ({
+      call: `copy_stack_frame_${call}`,
+    })),
+  });
+
+  it.each([
+    ['x86_64', '6.1', false, true],
+    ['x86_64', '6.1,no-frames', true, true],
+    ['x86_64', 'v3,no-frames', true, false],
+    ['arm64', '6.1', true, true],
+    ['arm64', '6.1,frames', false, true],
+    ['x86_64', '6.1,bypass', true, false],
+  ] as const)('%s by %s: frames and the stack below the stack pointer', async (variant, profile, passes, below) => {
+    const { rows } = await playScenario(scenarioInMemory(frames(variant, profile)));
+    expect(rows.map(({ identical }) => identical)).toEqual([true, true, true, true]);
+    expect(rows.map(({ outcome }) => outcome === 'good')).toEqual([true, true, passes, !below]);
+  });
+
+  it('name the allocator in messages', async () => {
+    const run = await playScenario(
+      scenarioInMemory({
+        guest: { variant: 'x86_64', profile: '4.16,slab', ram: 32 << 20 },
+        objects: { b: { slab: { cache: 'kmalloc-8', objectSize: 8 } } },
+        steps: [{ copy: { pointer: 'b', size: 16, direction: 'to_user' }, expect: { outcome: 'bad' } }],
+      }),
+    );
+    expect(run.rows[0]?.ours).toBe(
+      "usercopy: Kernel memory exposure attempt detected from SLAB object 'kmalloc-8' (offset 0, size 16)!",
+    );
+  });
+});
+
 describe('a scenario', () => {
   it('comes out the same every time, down to the instruction', async () => {
     const file = scenarioInMemory(objectsOf('x86_64', '6.1'));

@@ -8,6 +8,13 @@ export function archCommand(drivers: readonly ArchDriver[]): Command {
   return new Command('arch')
     .description('list the architectures and what is supported on each')
     .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ usercopy arch
+  $ usercopy arch --json | jq -r '.[] | select(.run) | .variant'`,
+    )
     .action((options: { json?: boolean }) => {
       const guests = ownVariants();
       const rows = drivers.flatMap((driver) =>

@@ -1,24 +1,49 @@
 #!/usr/bin/env node
 /** The command line: one file per verb; errors are one sentence on stderr and exit code 2. */
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { drivers } from '../../arch/index.js';
 import { UsercopyError } from '../errors.js';
+import { packageFile } from '../paths.js';
 import { archCommand } from './arch.js';
 import { checkCommand } from './check.js';
+import { completionCommand } from './completion.js';
+import { doctorCommand } from './doctor.js';
 import { kernelCommand } from './kernel.js';
+import { newCommand } from './new.js';
 import { BAD_INPUT, CLEAN, progress, VIOLATION } from './output.js';
+import { profilesCommand } from './profiles.js';
 import { reproCommand } from './repro.js';
 import { runCommand } from './run.js';
+
+function packageVersion(): string {
+  return (JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string }).version;
+}
 
 function program(): Command {
   return new Command('usercopy')
     .description("Linux's hardened-usercopy check for any guest under the Unicorn CPU emulator")
+    .version(packageVersion())
     .showHelpAfterError('(usercopy --help lists the verbs)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ usercopy run own                                  # the built-in guests, their own check and ours
+  $ usercopy new case.yaml && usercopy run case.yaml  # a scenario of your own
+  $ usercopy check --dump vmcore --kernel vmlinuz --regs regs.txt
+
+Exit status: 0 when all is as it should be, 1 when a copy was refused or a check said something else, 2 for bad input.`,
+    )
     .addCommand(runCommand())
     .addCommand(checkCommand())
     .addCommand(reproCommand())
     .addCommand(kernelCommand())
     .addCommand(archCommand(drivers))
+    .addCommand(profilesCommand())
+    .addCommand(newCommand())
+    .addCommand(doctorCommand())
+    .addCommand(completionCommand())
     .exitOverride();
 }
 

@@ -71,6 +71,19 @@ export async function defaultCacheDirectory(): Promise<string> {
   return path.join(base, 'unicorn-usercopy', 'kernels');
 }
 
+/** The kernels in the cache, by variant and release. */
+export async function cachedKernels(cacheDirectory?: string): Promise<FetchedKernel[]> {
+  const cache = cacheDirectory ?? (await defaultCacheDirectory());
+  const kernels: FetchedKernel[] = [];
+  for (const release of await fs.readdir(cache).catch(() => [])) {
+    const variant = (await fs.readFile(path.join(cache, release, 'variant'), 'utf8').catch(() => '')).trim();
+    const found = variant === '' ? null : await findImage(path.join(cache, release), variant, release);
+    if (found !== null) kernels.push(found);
+  }
+  const key = ({ variant, release }: FetchedKernel): string => `${variant} ${release}`;
+  return kernels.sort((left, right) => key(left).localeCompare(key(right), 'en', { numeric: true }));
+}
+
 async function readRequest(name: string, options: FetchOptions): Promise<Request> {
   const { architecture, metaPackage } = debianKernelOf(name, options.drivers ?? allDrivers);
   const wanted = options.release ?? options.suite ?? DEFAULT_SUITE;

@@ -1,0 +1,148 @@
+/** `usercopy doctor`: what is here, what is missing, and how to get it. */
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { Command } from 'commander';
+import { type ExecutorName, executors } from '../check/executors.js';
+import { loadAddon } from '../engine/unicorn-addon.js';
+import { UsercopyError } from '../errors.js';
+import { cachedKernels, defaultCacheDirectory } from '../kernel/fetch.js';
+import { packageFile } from '../paths.js';
+import { ownVariants } from '../scenario/own.js';
+import { BAD_INPUT, CLEAN, colours, print, table, toJson } from './output.js';
+
+interface Finding {
+  readonly name: string;
+  readonly ok: boolean;
+  /** Nothing runs without it. */
+  readonly essential: boolean;
+  readonly found: string | null;
+  /** What it is for, and how to get it; null when it is there. */
+  readonly advice: string | null;
+}
+
+const OLDEST_NODE = [20, 17] as const;
+const SET_UP = 'npm run setup; in an installed package: npm rebuild unicorn-usercopy --ignore-scripts=false';
+
+const EXECUTOR_USES: Readonly<Record<ExecutorName, string>> = {
+  native: 'check.wasm compiled into the addon; used where it is there',
+  v8: 'check.wasm in V8; used otherwise',
+  js: 'check.wasm as JavaScript',
+};
+
+/** Programs that single verbs or the build call; the rest is in the package. */
+const PROGRAMS: readonly { readonly names: readonly string[]; readonly use: string; readonly packages: string }[] = [
+  { names: ['g++', 'c++'], use: 'building the addon', packages: 'g++' },
+  { names: ['make'], use: 'building the addon', packages: 'make' },
+  { names: ['python3'], use: 'building the addon', packages: 'python3' },
+  { names: ['wasm2c'], use: 'the native executor (version 1.0.32)', packages: 'wabt' },
+  { names: ['llvm-mca'], use: 'making cycle tables anew', packages: 'llvm' },
+  { names: ['apt-get'], use: 'usercopy kernel fetch', packages: 'apt' },
+  { names: ['dpkg-deb'], use: 'usercopy kernel fetch', packages: 'dpkg' },
+];
+
+function programPath(name: string): string | null {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const path = join(folder, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not here.
+    }
+  }
+  return null;
+}
+
+function finding(name: string, essential: boolean, found: string | null, advice: string): Finding {
+  return { name, essential, ok: found !== null, found, advice: found === null ? advice : null };
+}
+
+function node(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const isRecent = major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]);
+  const advice = `Node.js ${OLDEST_NODE.join('.')} or newer; this is ${process.versions.node}`;
+  return finding('Node.js', true, isRecent ? process.versions.node : null, advice);
+}
+
+/** Where the loader found a library that this process has loaded. */
+function loadedLibrary(name: string): string | null {
+  const report = process.report.getReport() as unknown as { readonly sharedObjects?: readonly string[] };
+  return report.sharedObjects?.find((path) => path.includes(name)) ?? null;
+}
+
+function emulator(): Finding[] {
+  try {
+    const version = loadAddon().version().join('.');
+    return [
+      finding('addon', true, packageFile('build/Release/unicorn_engine.node'), ''),
+      finding('libunicorn', true, `${version}, ${loadedLibrary('libunicorn') ?? 'linked into the addon'}`, ''),
+    ];
+  } catch (error) {
+    if (!(error instanceof UsercopyError)) throw error;
+    return [finding('addon', true, null, error.message)];
+  }
+}
+
+function check(): Finding[] {
+  const module = packageFile('build/check.wasm');
+  return [
+    finding('check.wasm', true, existsSync(module) ? module : null, SET_UP),
+    ...executors().map(({ name, available, why }) =>
+      finding(`executor ${name}`, false, available ? EXECUTOR_USES[name] : null, why ?? SET_UP),
+    ),
+  ];
+}
+
+async function cache(): Promise<Finding> {
+  const directory = await defaultCacheDirectory();
+  const kernels = await cachedKernels();
+  return finding('kernels', false, `${kernels.length} in ${directory}`, '');
+}
+
+async function findings(): Promise<Finding[]> {
+  return [
+    node(),
+    ...emulator(),
+    ...check(),
+    finding('built-in guests', true, ownVariants().join(', ') || null, 'guests/elf of the package is empty'),
+    ...PROGRAMS.map(({ names, use, packages }) => {
+      const found = names.map(programPath).find((path) => path !== null) ?? null;
+      return finding(names[0]!, false, found, `for ${use}; Debian, Ubuntu: apt-get install ${packages}`);
+    }),
+    await cache(),
+  ];
+}
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('say what is here, what is missing, and how to get it')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ usercopy doctor
+  $ usercopy doctor --json | jq '.findings[] | select(.ok | not)'
+
+Exit status: 0 when copies can be judged here, 2 when something essential is missing.`,
+    )
+    .action(async ({ json }: { json?: boolean }) => {
+      const list = await findings();
+      // One executor is enough.
+      const runs = list.some(({ name, ok }) => ok && name.startsWith('executor '));
+      const ok = runs && list.every((entry) => entry.ok || !entry.essential);
+      if (json) print(toJson({ ok, findings: list }));
+      else print(describe(list, ok));
+      process.exitCode = ok ? CLEAN : BAD_INPUT;
+    });
+}
+
+function describe(list: readonly Finding[], ok: boolean): string {
+  const rows = list.map((entry) => [
+    entry.name,
+    entry.ok ? colours.green('yes') : entry.essential ? colours.red('NO') : colours.yellow('no'),
+    entry.found ?? entry.advice ?? '',
+  ]);
+  const summary = ok ? 'copies can be judged here' : colours.red('something essential is missing');
+  return `${table(['what', 'there', 'where, or what to do'], rows, [null, null, 90])}\n${summary}`;
+}

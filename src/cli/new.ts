@@ -1,0 +1,123 @@
+/** `usercopy new`: a scenario to start from. */
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { relative } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { Command } from 'commander';
+import { badInput } from '../errors.js';
+import { parseProfile } from '../profiles.js';
+import { ownVariants } from '../scenario/own.js';
+import { schemaPath } from '../scenario/read.js';
+import { print } from './output.js';
+
+interface NewOptions {
+  readonly variant?: string;
+  readonly kernel?: string;
+  readonly profile?: string;
+  readonly schema?: boolean;
+  readonly force?: boolean;
+  readonly yes?: boolean;
+}
+
+interface Answers {
+  readonly variant: string;
+  readonly kernel: string | null;
+  readonly profile: string;
+}
+
+export function newCommand(): Command {
+  return new Command('new')
+    .description('write a scenario to start from')
+    .argument('[file]', "where to; '-': standard output", 'scenario.yaml')
+    .option('--variant <name>', 'built-in guest')
+    .option('--kernel <image>', 'a kernel image instead of a built-in guest')
+    .option('--profile <name>', 'rules to judge by')
+    .option('--yes', 'ask nothing, also on a terminal')
+    .option('--force', 'write over a file that is there')
+    .option('--schema', 'print the JSON schema of scenarios instead')
+    .addHelpText(
+      'after',
+      `
+On a terminal what no option says is asked for.
+
+Examples:
+  $ usercopy new case.yaml && usercopy run case.yaml
+  $ usercopy new - --variant arm64 --profile 4.16,pagespan
+  $ usercopy new --schema > scenario.schema.json`,
+    )
+    .action(async (file: string, options: NewOptions) => {
+      if (options.schema) {
+        process.stdout.write(await readFile(schemaPath(), 'utf8'));
+        return;
+      }
+      const text = starter(await answersOf(file, options), relative(process.cwd(), schemaPath()));
+      if (file === '-') {
+        process.stdout.write(text);
+        return;
+      }
+      if (existsSync(file) && !options.force) throw badInput(file, 'a file that is not there yet, or --force', 'one');
+      await writeFile(file, text).catch((error: NodeJS.ErrnoException) => {
+        throw badInput(file, 'a file that can be written', error.code ?? error.message);
+      });
+      print(`${file}: usercopy run ${file} plays it`);
+    });
+}
+
+async function answersOf(file: string, { variant, kernel, profile, yes }: NewOptions): Promise<Answers> {
+  if (variant !== undefined && kernel !== undefined) throw badInput('new', 'one of --variant and --kernel', 'both');
+  const asks = !yes && file !== '-' && process.stdin.isTTY && process.stdout.isTTY;
+  const ask = asks ? createInterface({ input: process.stdin, output: process.stdout }) : null;
+  try {
+    const [first = 'x86_64'] = ownVariants();
+    const answer = async (question: string, given: string | undefined, otherwise: string): Promise<string> =>
+      given ?? ((await ask?.question(`${question} (${otherwise}): `))?.trim() || otherwise);
+    const chosen = kernel === undefined ? await answer(`guest: ${ownVariants().join(', ')}`, variant, first) : '';
+    if (kernel === undefined && !ownVariants().includes(chosen)) {
+      throw badInput('--variant', `one of ${ownVariants().join(', ')}`, `'${chosen}'`);
+    }
+    const rules = await answer('profile', profile, 'auto');
+    if (rules !== 'auto') parseProfile(rules);
+    return { variant: chosen, kernel: kernel ?? null, profile: rules };
+  } finally {
+    ask?.close();
+  }
+}
+
+function starter({ variant, kernel, profile }: Answers, schema: string): string {
+  const { whitelist, fallback } =
+    profile === 'auto' ? { whitelist: true, fallback: false } : parseProfile(profile).switches;
+  const guest = kernel === null ? `variant: ${variant}` : `kernel: ${JSON.stringify(kernel)}`;
+  return `# yaml-language-server: $schema=${schema}
+# A scenario: which guest, which memory objects, which copies, and what must come out. Play it with 'usercopy run'.
+name: one object, and one byte too many
+guest:
+  ${guest}
+  # The rules of one era of kernels, with switches: 4.16,pagespan; auto picks by version and configuration.
+  profile: ${JSON.stringify(profile)}
+
+# Names stand for the first byte of an object; 'buffer.end' is the first byte after it.
+objects:
+  buffer:
+    slab: { cache: kmalloc-64, objectSize: 64 }
+  # Its cache has an empty whitelist (4.16 on): nothing of a cred may be copied.
+  cred:
+    slab: { cache: cred_jar, objectSize: 168, useroffset: 0, usersize: 0, index: 3 }
+  # folio: { compoundPage: { order: 2 } }
+  # area: { vmalloc: { pages: 2 } }
+
+# Each step starts from the same memory. Only what 'expect' names must hold.
+steps:
+  - name: the whole object
+    copy: { pointer: buffer, size: 64, direction: to_user }
+    expect: { outcome: good }
+  - name: one byte too many
+    copy: { pointer: buffer, size: 65, direction: to_user }
+    expect: { outcome: bad }
+  - name: a cred
+    copy: { pointer: cred + 8, size: 16, direction: from_user }
+    expect: { outcome: ${whitelist && !fallback ? 'bad' : 'good'} }
+  # A call of a guest function; sp, stack, user and the kernel's symbols have names too.
+  - call: __check_object_size(_stext + 8, 64, 1)
+    expect: { outcome: bad }
+`;
+}

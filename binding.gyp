@@ -2,6 +2,8 @@
   'variables': {
     'unicorn_include%': '/usr/include',
     'unicorn_lib%': '/usr/lib',
+    'node_addon_api%': 'node_modules/node-addon-api',
+    'node_api_headers%': 'node_modules/node-api-headers/include',
     'wasm_rt_include%': '/usr/include',
     'wasm_rt_source%': '/usr/share/wabt/wasm2c',
   },
@@ -29,8 +31,8 @@
       'include_dirs': [
         '<(unicorn_include)',
         'build/generated',
-        'node_modules/node-addon-api',
-        'node_modules/node-api-headers/include',
+        '<(node_addon_api)',
+        '<(node_api_headers)',
         '<(wasm_rt_source)',
         '<(wasm_rt_include)',
       ],

@@ -1,6 +1,9 @@
 /**
  * Everything that `npm start` and `npm test` need, made when its inputs have changed: npm's packages, libunicorn, the
  * addon, check.wasm, the compiled TypeScript. A failure is one sentence and exit code 2.
+ *
+ * It is also the install script of the package, which carries all of it but the addon; without that everything still
+ * works that emulates nothing, so a failure is told and no failure of `npm install`.
  */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,6 +15,7 @@ import {
   hasProgram,
   isFresh,
   mustRun,
+  packageFolder,
   root,
   runLogged,
   SetupError,
@@ -50,7 +54,7 @@ function addon() {
     'build/check.wasm',
     'scripts/lib/unicorn-names.mjs',
     'scripts/lib/native-check.mjs',
-    'node_modules/node-addon-api/package.json',
+    join(packageFolder('node-addon-api'), 'package.json'),
   ];
   const print = () => fingerprint(inputs, unicorn, wabtPlaces(), process.arch, root);
   if (isFresh('addon', print(), ['build/Release/unicorn_engine.node'])) return null;
@@ -64,9 +68,14 @@ function addon() {
       );
     }
     writeUnicornNames(join(unicorn.include, 'unicorn'), join(root, 'build', 'generated', 'unicorn_names.h'));
-    const gyp = [node, join(root, 'node_modules', 'node-gyp', 'bin', 'node-gyp.js')];
+    const gyp = [node, join(root, packageFolder('node-gyp'), 'bin', 'node-gyp.js')];
     const headers = `--nodedir=${join(root, 'native', 'gyp')}`;
-    const places = [`-Dunicorn_include=${unicorn.include}`, `-Dunicorn_lib=${unicorn.lib}`];
+    const places = [
+      `-Dunicorn_include=${unicorn.include}`,
+      `-Dunicorn_lib=${unicorn.lib}`,
+      `-Dnode_addon_api=${packageFolder('node-addon-api')}`,
+      `-Dnode_api_headers=${join(packageFolder('node-api-headers'), 'include')}`,
+    ];
     const build = (more) => [
       [...gyp, 'configure', headers, '--', ...places, ...more],
       [...gyp, 'build', headers, '--jobs', 'max'],
@@ -118,14 +127,16 @@ function javascript() {
   };
 }
 
+const isInstalled = !existsSync(join(root, 'tsconfig.json'));
+// `npm install` among the sources must not set off another one.
+const everything = process.argv.includes('--install') ? [] : [packages, check, addon, javascript];
 try {
-  if (!existsSync(join(root, 'package-lock.json')))
-    throw new SetupError(`${root}: expected the project's package-lock.json`);
-  for (const step of [packages, check, addon, javascript]) {
+  for (const step of isInstalled ? [addon] : everything) {
     // Looked at again under the lock: another set-up may have done it meanwhile.
     if (step()) withLock(() => step()?.());
   }
 } catch (error) {
   console.error(`setup: ${error instanceof SetupError ? error.message : `unexpected: ${error?.message ?? error}`}`);
-  process.exitCode = 2;
+  if (isInstalled) console.error("setup: no emulator yet; 'npx usercopy doctor' says what is missing");
+  else process.exitCode = 2;
 }

@@ -7,7 +7,8 @@
  * - `Check` is the check alone, for those who bring their own emulator.
  */
 
-export type { ArchDriver, Variant } from '../arch/driver.js';
+export type * from '../arch/driver.js';
+export type * from '../arch/dump.js';
 export { drivers, variants } from '../arch/index.js';
 export {
   type Attachment,
@@ -18,6 +19,7 @@ export {
   type ViolationStatistics,
 } from './attach.js';
 export type { Backtrace, BacktraceEntry, BacktraceMethod, CodePlace } from './backtrace.js';
+export type { Judge, JudgeBatch } from './check/executors.js';
 export {
   Check,
   type CheckOptions,
@@ -27,48 +29,32 @@ export {
   type ExecutorState,
   executors,
   type JudgedAt,
+  type MappedRegion,
+  type ReasonCount,
   type RequestPreset,
 } from './check.js';
-export type {
-  CopyHookSpec,
-  Engine,
-  EngineCapabilities,
-  EngineSpec,
-  Hook,
-  MemoryFault,
-  RunOptions,
-  RunResult,
-  SavedContext,
-} from './engine/engine.js';
+export type * from './engine/engine.js';
+export type { NativeCheck } from './engine/unicorn-addon.js';
 export type { UnicornJsFactory } from './engine/unicorn-js/module.js';
 export { type OpenUnicornJs, openUnicornJs } from './engine/unicorn-js.js';
 export { openUnicorn } from './engine/unicorn-native.js';
 export { type ErrorKind, UsercopyError } from './errors.js';
 export { type CallOptions, type CallOutcome, Guest, type GuestOptions } from './guest/guest.js';
+export type { GuestMemory, RamBlock } from './guest/memory.js';
 export { KernelObjects, type SlabObjects, type SlabSpec } from './guest/objects.js';
-export { checkParametersOf } from './guest/parameters.js';
+export { checkParametersOf, type ParameterOptions } from './guest/parameters.js';
 export { measureStackDepth, type StackDepth } from './guest/stack-depth.js';
-export { fetchKernel } from './kernel/fetch.js';
-export type { Kernel, KernelConfig, KernelSymbol, KernelVersion, SymbolTable, TypeTable } from './kernel/kernel.js';
+export { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel } from './kernel/fetch.js';
+export type * from './kernel/kernel.js';
 export { type KernelSource, type LoadKernelOptions, loadKernel } from './kernel/load.js';
-export type { CheckParameters, Declaration, Introspection, ProfileSwitches } from './parameters.js';
-export { parseProfile, profileForVersion } from './profiles.js';
+export type * from './parameters.js';
+export { type Profile, parseProfile, profileForVersion } from './profiles.js';
 export { explainVerdict } from './report/explain.js';
 export { formatMessage, type MessageStyle } from './report/format.js';
-export type {
-  DeclaredObject,
-  Expectation,
-  Expression,
-  Scenario,
-  ScenarioCopy,
-  ScenarioGuest,
-  ScenarioObject,
-  ScenarioStep,
-  SlabObject,
-  Word,
-} from './scenario/format.js';
+export type * from './scenario/format.js';
 export { playScenario, type ScenarioRow, type ScenarioRun } from './scenario/play.js';
+export type { Path, Position, Positions } from './scenario/positions.js';
 export { parseScenario, readScenario, type ScenarioFile, scenarioInMemory, schemaPath } from './scenario/read.js';
 export { writeScenario } from './scenario/write.js';
 export { parseSuppressions, type Suppression, type SuppressionCount } from './suppression.js';
-export type { CheckedObject, Copy, Direction, Verdict } from './verdict.js';
+export type * from './verdict.js';

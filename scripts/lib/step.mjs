@@ -20,6 +20,18 @@ export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 export const cache = join(root, '.cache');
 const stampFolder = join(cache, 'setup');
 
+/**
+ * Folder of a package that this one needs, relative to `root`: below it, or beside it where this one is installed itself.
+ * An empty path when it is nowhere.
+ */
+export function packageFolder(name) {
+  for (let folder = root; ; folder = dirname(folder)) {
+    const found = join(folder, 'node_modules', name);
+    if (existsSync(join(found, 'package.json'))) return relative(root, found);
+    if (dirname(folder) === folder) return '';
+  }
+}
+
 /** A reason to end the set-up, for a person: one sentence. */
 export class SetupError extends Error {}
 

@@ -1,0 +1,58 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { packageFile } from '../src/paths.js';
+
+/** Runs a program in a folder that knows nothing of this project; npm's own settings of the test run are not passed on. */
+function run(folder: string, program: string, args: readonly string[]): string {
+  const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
+  return execFileSync(program, args, { cwd: folder, encoding: 'utf8', stdio: 'pipe', env: environment });
+}
+
+/** The first program of the README. */
+function readmeProgram(): string {
+  const readme = readFileSync(packageFile('README.md'), 'utf8');
+  const program = /^```ts\n(.*?)^```/ms.exec(readme)?.[1];
+  if (program === undefined) throw new Error('the README has no program');
+  return program;
+}
+
+it('the packed package installs in an empty folder and runs the README there', (context) => {
+  if (spawnSync('npm', ['view', 'yaml', 'version'], { timeout: 20_000 }).status !== 0) {
+    return context.skip("npm's registry cannot be reached");
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'usercopy-package-'));
+  try {
+    const [packed] = JSON.parse(run(packageFile('.'), 'npm', ['pack', '--json', '--pack-destination', folder])) as [
+      { filename: string; files: { path: string }[] },
+    ];
+    expect(
+      packed.files.map(({ path }) => path).filter((path) => /^(test|bench|src|assembly|node_modules)\//.test(path)),
+    ).toEqual([]);
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module", "private": true }');
+    const quick = ['--no-audit', '--no-fund', '--ignore-scripts=false', '--prefer-offline'];
+    run(folder, 'npm', ['install', ...quick, `./${packed.filename}`]);
+
+    const program = readmeProgram();
+    writeFileSync(join(folder, 'readme.mjs'), program);
+    writeFileSync(join(folder, 'readme.mts'), program);
+    copyFileSync(packageFile('guests/elf/x86_64.elf'), join(folder, 'vmlinuz'));
+    expect(run(folder, process.execPath, ['readme.mjs'])).toMatch(
+      /^usercopy: Kernel memory exposure attempt detected from SLUB object 'cred_jar' \(offset 0, size 8\)! /,
+    );
+    // The types that come with it are whole.
+    const tsc = packageFile('node_modules/typescript/bin/tsc');
+    const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--types', 'node'];
+    const roots = ['--typeRoots', packageFile('node_modules/@types')];
+    expect(run(folder, process.execPath, [tsc, ...options, ...roots, 'readme.mts'])).toBe('');
+
+    const cli = (...args: string[]): string => run(folder, join(folder, 'node_modules/.bin/usercopy'), args);
+    expect(JSON.parse(cli('doctor', '--json')).ok).toBe(true);
+    cli('new', 'case.yaml');
+    expect(JSON.parse(cli('run', 'case.yaml', '--json')).ok).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}, 600_000);

@@ -173,6 +173,45 @@ describe('a scenario', () => {
   });
 });
 
+it('a slot of kmap() ends with its page, where there is highmem', async () => {
+  const run = await playScenario(
+    scenarioInMemory({
+      guest: { variant: 'i386', ram: 32 << 20 },
+      objects: { slot: { kmap: { slot: 3 } } },
+      steps: [
+        {
+          copy: { pointer: 'slot + 16', size: 4080, direction: 'to_user' },
+          expect: { outcome: 'good', region: 'kmap' },
+        },
+        {
+          copy: { pointer: 'slot + 16', size: 4081, direction: 'from_user' },
+          expect: { message: 'usercopy: Kernel memory overwrite attempt detected to kmap (offset 16, size 4081)!' },
+        },
+      ],
+    }),
+  );
+  expect(run.rows.flatMap((row) => row.unmet)).toEqual([]);
+  expect(run.rows.map((row) => row.identical)).toEqual([true, true]);
+});
+
+it("a scenario on Debian's kernel is judged by that kernel's own check", async (context) => {
+  const { objects = {}, steps } = objectsOf('x86_64', 'auto');
+  const { k64: _k64, cache: _cache, mine: _mine, ...made } = objects;
+  const isMade = ({ copy }: Scenario['steps'][number]): boolean => !/^(undefined|mine.*)$/.test(String(copy?.pointer));
+  const scenario: Scenario = {
+    guest: { variant: 'x86_64', release: 'bookworm' },
+    objects: made,
+    steps: steps.filter(isMade),
+  };
+  const run = await playScenario(scenarioInMemory(scenario)).catch((error: unknown) => {
+    if (error instanceof UsercopyError && error.kind === 'missing-dependency') return error.message;
+    throw error;
+  });
+  if (typeof run === 'string') return context.skip(run);
+  expect(run.rows.filter((row) => row.identical !== true)).toEqual([]);
+  expect(run.rows.filter((row) => row.guest !== null).length).toBeGreaterThanOrEqual(8);
+});
+
 describe('what cannot be is told with its place in the file', () => {
   const guest = 'guest: { variant: x86_64 }';
   const step = 'steps: [{ copy: { pointer: a, size: 1, direction: to_user } }]';

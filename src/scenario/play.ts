@@ -7,9 +7,9 @@ import { measureStackDepth } from '../guest/stack-depth.js';
 import type { Acceptance, Copy, Direction, Refusal } from '../verdict.js';
 import { evaluate, parseCall, parseExpression, wordOf } from './expression.js';
 import type { Expectation, Scenario, ScenarioCopy, ScenarioStep } from './format.js';
-import type { Positions } from './positions.js';
+import { located, type Positions } from './positions.js';
 import type { ScenarioFile } from './read.js';
-import { buildWorld, located, type World } from './world.js';
+import { buildWorld, type World } from './world.js';
 
 export interface ScenarioRow {
   readonly case: string;

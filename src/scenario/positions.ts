@@ -1,5 +1,5 @@
 /** Where a part of a scenario stands in its file: errors name line and column. */
-import { badInput, type UsercopyError } from '../errors.js';
+import { badInput, UsercopyError } from '../errors.js';
 
 /** Keys and indices from the whole to the part. */
 export type Path = readonly (string | number)[];
@@ -59,5 +59,19 @@ export class Positions {
 
   #told({ line, column }: Position): string {
     return `${this.#file}:${line}:${column}`;
+  }
+}
+
+/** Runs a part and says in its errors where in the file the part stands. */
+export async function located<Result>(
+  positions: Positions,
+  path: Path,
+  part: () => Result | Promise<Result>,
+): Promise<Result> {
+  try {
+    return await part();
+  } catch (error) {
+    if (!(error instanceof UsercopyError) || error.message.startsWith(`${positions.file}:`)) throw error;
+    throw new UsercopyError(error.kind, `${positions.at(path)}: ${error.message}`, { cause: error });
   }
 }

@@ -1,0 +1,148 @@
+/** A scenario's guest, out of a kernel image or built in, started by the rules that it asks for. */
+import { resolve } from 'node:path';
+import { drivers } from '../../arch/index.js';
+import { Guest } from '../guest/guest.js';
+import { measureStackDepth, type StackDepth } from '../guest/stack-depth.js';
+import { fetchKernel } from '../kernel/fetch.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { loadKernel } from '../kernel/load.js';
+import { parseProfile } from '../profiles.js';
+import { wordOf } from './expression.js';
+import type { ScenarioGuest } from './format.js';
+import { chooseOwnProfile, loadOwnKernel, OWN_PROFILES, ownVariants, startOwnGuest } from './own.js';
+import { located, type Path, type Positions } from './positions.js';
+import type { ScenarioFile } from './read.js';
+
+export interface StartedGuest {
+  readonly guest: Guest;
+  /** What to attach to. */
+  readonly kernel: Kernel;
+  readonly isOwn: boolean;
+  readonly profile: string | undefined;
+  readonly ownCheckKnows: boolean;
+  readonly stackDepth: StackDepth | null | undefined;
+}
+
+/** @throws UsercopyError `bad-input` with the place in the file, and what making a guest throws. */
+export async function startGuest(spec: ScenarioGuest, file: ScenarioFile): Promise<StartedGuest> {
+  const { positions } = file;
+  const given = (name: keyof ScenarioGuest): boolean => spec[name] !== undefined;
+  const clash = (name: keyof ScenarioGuest, without: string): void => {
+    if (given(name)) throw positions.refuseName(['guest', name], `no ${name} ${without}`, 'one');
+  };
+  if (given('kernel')) for (const name of ['variant', 'release', 'build'] as const) clash(name, "beside 'kernel'");
+  else {
+    if (!given('variant')) throw positions.refuse(['guest'], "'variant' or 'kernel' in guest", 'neither');
+    for (const name of ['btf', 'config'] as const) clash(name, "without 'kernel'");
+    if (given('release')) clash('build', "beside 'release'");
+  }
+  const { profile = 'auto' } = spec;
+  if (profile !== 'auto') await located(positions, ['guest', 'profile'], () => parseProfile(profile));
+  return given('kernel') || given('release') ? startRealGuest(spec, file) : startBuiltIn(spec, positions);
+}
+
+async function startRealGuest(spec: ScenarioGuest, { directory, positions }: ScenarioFile): Promise<StartedGuest> {
+  const { kernel: image, variant, release, btf, config, ram } = spec;
+  const path = (name: string): string => resolve(directory, name);
+  const found = image === undefined ? (await fetchKernel(variant!, { release: release! })).path : path(image);
+  const kernel = await loadKernel(
+    { path: found },
+    {
+      drivers,
+      ...(btf === undefined ? {} : { btf: path(btf) }),
+      ...(config === undefined ? {} : { config: path(config) }),
+    },
+  );
+  const guest = await Guest.create(kernel, ram === undefined ? {} : { ramBytes: ramOf(ram, positions) });
+  return {
+    guest,
+    kernel: guest.kernel,
+    isOwn: false,
+    profile: spec.profile,
+    ownCheckKnows: spec.frames === undefined && kernel.symbols.address('__check_object_size') !== undefined,
+    stackDepth: undefined,
+  };
+}
+
+const LEAST_RAM = 1n << 20n;
+/** It is kept twice: as it is, and as every step finds it. */
+const MOST_RAM = 1n << 30n;
+
+function ramOf(ram: NonNullable<ScenarioGuest['ram']>, positions: Positions): bigint {
+  const path: Path = ['guest', 'ram'];
+  const bytes = wordOf(ram, positions.at(path));
+  if (bytes < LEAST_RAM || bytes > MOST_RAM || bytes % LEAST_RAM !== 0n) {
+    throw positions.refuse(path, `whole MiB of at most ${MOST_RAM >> 20n} MiB`, `${bytes} bytes`);
+  }
+  return bytes;
+}
+
+async function startBuiltIn(spec: ScenarioGuest, positions: Positions): Promise<StartedGuest> {
+  const { variant = '', build = 'check' } = spec;
+  if (!ownVariants().includes(variant)) {
+    throw positions.refuse(
+      ['guest', 'variant'],
+      `a built-in guest: one of ${ownVariants().join(', ')}`,
+      `'${variant}'`,
+    );
+  }
+  const ram = spec.ram === undefined ? {} : { ramBytes: ramOf(spec.ram, positions) };
+  const guest = await startOwnGuest(await loadOwnKernel(variant, build), ram);
+  try {
+    return await chooseRules(guest, spec, build);
+  } catch (error) {
+    guest.close();
+    throw error;
+  }
+}
+
+async function chooseRules(guest: Guest, spec: ScenarioGuest, build: 'check' | 'nocheck'): Promise<StartedGuest> {
+  const wanted = spec.profile === undefined || spec.profile === 'auto' ? '6.1' : spec.profile;
+  const [name = '', ...switches] = wanted.split(',').map((part) => part.trim());
+  const ownCheckKnows = build === 'check' && name in OWN_PROFILES && switches.every((word) => word in OWN_SWITCHES);
+  // Asked before the check is silenced.
+  const stackDepth = await measureStackDepth(guest);
+  if (build === 'check') {
+    if (ownCheckKnows) {
+      chooseOwnProfile(guest, name);
+      for (const word of switches) setOwnFlag(guest, ...OWN_SWITCHES[word]!);
+    } else setOwnFlag(guest, OWN_BYPASS, true);
+    if (spec.frames !== undefined) setOwnFlag(guest, OWN_FRAMES, spec.frames);
+  }
+  // That its check has other rules and is switched off is no business of ours.
+  const isSilenced = build === 'check' && !ownCheckKnows;
+  const kernel = isSilenced ? withoutSymbol(guest.kernel, OWN_BYPASS) : guest.kernel;
+  return { guest, kernel, isOwn: true, profile: wanted, ownCheckKnows, stackDepth };
+}
+
+/** Variables of the built-in guests: `hardened_usercopy=off`, and whether frames are walked. */
+const OWN_BYPASS = 'bypass_usercopy_checks';
+const OWN_FRAMES = 'usercopy_check_frames';
+
+/** Switches of profiles that their own check has too. */
+const OWN_SWITCHES: Readonly<Record<string, [symbol: string, on: boolean]>> = {
+  bypass: [OWN_BYPASS, true],
+  'no-bypass': [OWN_BYPASS, false],
+  frames: [OWN_FRAMES, true],
+  'no-frames': [OWN_FRAMES, false],
+};
+
+function withoutSymbol(kernel: Kernel, hidden: string): Kernel {
+  const { symbols } = kernel;
+  return {
+    ...kernel,
+    symbols: {
+      count: symbols.count,
+      source: symbols.source,
+      address: (name) => (name === hidden ? undefined : symbols.address(name)),
+      get: (name) => (name === hidden ? undefined : symbols.get(name)),
+      all: (name) => (name === hidden ? [] : symbols.all(name)),
+      find: (address) => symbols.find(address),
+      [Symbol.iterator]: () => symbols[Symbol.iterator](),
+    },
+  };
+}
+
+function setOwnFlag(guest: Guest, symbol: string, on: boolean): void {
+  guest.memory.writeUnsigned(guest.symbol(symbol), 4, on ? 1n : 0n);
+}

@@ -29,8 +29,10 @@ interface HighMemory {
 const isPae = (kernel: Kernel): boolean =>
   kernel.config?.enabled('X86_PAE') ?? kernel.symbols.address('___pmd_free_tlb') !== undefined;
 
+/** Without a config: a function that only kernels with slots of kmap() have; `kmap_slot` is that of the built-in guest. */
 const hasHighmem = (kernel: Kernel): boolean =>
-  kernel.config?.enabled('HIGHMEM') ?? kernel.symbols.address('kmap_high') !== undefined;
+  kernel.config?.enabled('HIGHMEM') ??
+  ['kmap_high', 'kmap_slot'].some((name) => kernel.symbols.address(name) !== undefined);
 
 /** What lies above vmalloc, from the top down, as arch/x86/include/asm/pgtable_32_areas.h computes it (5.0 on). */
 function highAddresses(kernel: Kernel): HighMemory {

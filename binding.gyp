@@ -25,6 +25,7 @@
         'native/native_check.c',
         'native/native_check_object.cc',
         'native/registers.cc',
+        'native/ring.cc',
         'native/run.cc',
         'native/timer.cc',
       ],

@@ -128,7 +128,7 @@ export class Declared {
   reserved: u32;
 }
 
-/** One copy to judge. The first seven fields are registers as a hook reads them. */
+/** One copy to judge. The first eight fields are registers as a hook reads them. */
 @unmanaged
 export class Request {
   pointer: u64;
@@ -138,6 +138,8 @@ export class Request {
   stackPointer: u64;
   framePointer: u64;
   currentBase: u64;
+  /** Not the check's: where the caller goes on, kept for whoever looks at the verdict later. */
+  returnAddress: u64;
   /** A `DirectionKind`. */
   directionKind: u8;
   /** 32: only the low half of `size` counts; else 64. */
@@ -150,7 +152,8 @@ export class Request {
   code: u16;
   /** Out: a `Described`: which of the fields below say something of an object. */
   described: u8;
-  reserved: u8;
+  /** Which entry point the request is made at; one entry point has one number, 0 is none. */
+  entry: u8;
   /** Out: kernel pointer that was judged; set when the verdict is not a plain pass. */
   judgedPointer: u64;
   /** Out: what the kernel prints as offset; the address, when the verdict is "unreadable". */
@@ -347,12 +350,12 @@ export class Context {
   /** Where `host.read` puts its bytes. */
   scratch: u64;
 
-  /** The copy that `isOutermost()` let through last: its request (0: none), stack pointer, both addresses, bytes and direction. */
+  /** The copy that `isOutermost()` let through last: its entry point (0: none), stack pointer, both addresses, bytes and direction. */
   outerStackPointer: u64;
   outerKernel: u64;
   outerUser: u64;
   outerSize: u64;
-  outerRequest: u32;
+  outerEntry: u32;
   outerToUser: u32;
 }
 

@@ -11,7 +11,7 @@ import { Context, DirectionKind, Request } from './context';
  * nothing is missed even where the outer function has returned meanwhile.
  */
 function isPartOfOuter(c: Context, request: Request, kernel: u64, user: u64, size: u64, toUser: bool): bool {
-  if (!c.outerRequest || c.outerRequest == <u32>changetype<usize>(request)) return false;
+  if (!c.outerEntry || c.outerEntry == <u32>request.entry) return false;
   if (request.stackPointer > c.outerStackPointer || <u32>toUser != c.outerToUser) return false;
   const skipped = (kernel - c.outerKernel) & c.wordMask;
   return skipped <= c.outerSize && size <= c.outerSize - skipped && ((user - c.outerUser) & c.wordMask) == skipped;
@@ -25,7 +25,7 @@ export function isOutermost(c: Context, request: Request): bool {
   const size = request.size & (request.sizeBits == 32 ? 0xffffffff : c.wordMask);
   const toUser = isToUser(c, request);
   if (isPartOfOuter(c, request, kernel, user, size, toUser)) return false;
-  c.outerRequest = <u32>changetype<usize>(request);
+  c.outerEntry = request.entry;
   c.outerStackPointer = request.stackPointer;
   c.outerKernel = kernel;
   c.outerUser = user;

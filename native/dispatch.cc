@@ -193,6 +193,7 @@ bool Engine::FinishArrival(bool at_block, const Resume& done) {
 }
 
 bool Engine::Fire(AddressRecord& record, AddressHook& hook) {
+  if (hook.copy && hook.copy->ring) return Append(*hook.copy);
   if (hook.copy && hook.copy->native != nullptr) return FireNative(*hook.copy);
   Napi::Env env = Env();
   const CallbackScope scope(env);
@@ -249,7 +250,7 @@ bool Engine::FireNative(CopyRequest& request) {
                             : native_check_judge(check, request.context_offset, request.request_offset);
   if (code == 0) return true;
   const CallbackScope scope(Env());
-  if (code != NATIVE_CHECK_TRAPPED) return Answer(request, static_cast<int32_t>(code));
+  if (code != NATIVE_CHECK_TRAPPED) return AskHowToGoOn(request.on_verdict.Value(), Number(Env(), code));
   Fail(request.native->TakeError());
   return false;
 }
@@ -268,15 +269,14 @@ bool Engine::FireCopy(CopyRequest& request) {
     Fail(MakeError(env, ErrorKind::Engine, "copy hook: expected judge to answer an i32").Value());
     return false;
   }
-  return code == 0 || Answer(request, code);
+  return code == 0 || AskHowToGoOn(request.on_verdict.Value(), Number(env, code));
 }
 
 // A verdict that deserves a look: TypeScript says how to go on.
-bool Engine::Answer(CopyRequest& request, int32_t code) {
+bool Engine::AskHowToGoOn(napi_value function, napi_value argument) {
   Napi::Env env = Env();
   napi_value decision = nullptr;
-  const napi_value argument = Number(env, code);
-  if (!Call(request.on_verdict.Value(), 1, &argument, &decision)) return false;
+  if (!Call(function, 1, &argument, &decision)) return false;
   char text[16];
   size_t length = 0;
   if (napi_get_value_string_utf8(env, decision, text, sizeof text, &length) == napi_ok) {

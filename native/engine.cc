@@ -24,6 +24,9 @@ Napi::Function Engine::Define(Napi::Env env) {
                          InstanceMethod<&Engine::AddReadHook>("addReadHook"),
                          InstanceMethod<&Engine::AddInstructionHook>("addInstructionHook"),
                          InstanceMethod<&Engine::RemoveEventHook>("removeEventHook"),
+                         InstanceMethod<&Engine::OpenRing>("openRing"),
+                         InstanceMethod<&Engine::CloseRing>("closeRing"),
+                         InstanceMethod<&Engine::FlushRing>("flushRing"),
                          InstanceMethod<&Engine::Slice>("slice"),
                          InstanceMethod<&Engine::InstructionCount>("instructionCount"),
                          InstanceMethod<&Engine::CycleCount>("cycleCount"),
@@ -100,6 +103,7 @@ void Engine::Shut() {
   retired_.clear();
   for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_, &instructions_}) list->hooks.clear();
   shared_.clear();
+  rings_.clear();
 }
 
 uc_engine* Engine::Live(Napi::Env env) {

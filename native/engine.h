@@ -15,6 +15,7 @@
 #include "counter.h"
 #include "errors.h"
 #include "hooks.h"
+#include "ring.h"
 #include "names.h"
 #include "timer.h"
 
@@ -62,6 +63,11 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value InstructionCount(const Napi::CallbackInfo& info);
   Napi::Value CycleCount(const Napi::CallbackInfo& info);
   Napi::Value ChargeCycles(const Napi::CallbackInfo& info);
+
+  // ring.cc
+  Napi::Value OpenRing(const Napi::CallbackInfo& info);
+  Napi::Value CloseRing(const Napi::CallbackInfo& info);
+  Napi::Value FlushRing(const Napi::CallbackInfo& info);
 
   // memory.cc
   // Guest bytes as they are; false when not all are mapped, or the emulator is closed.
@@ -150,12 +156,20 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool FireCopy(CopyRequest& request);
   bool FireNative(CopyRequest& request);
   void ReadRequest(CopyRequest& request);
-  bool Answer(CopyRequest& request, int32_t code);
+  // Whether the guest goes on in this arrival: `function` answers 'stop' or 'continue'.
+  bool AskHowToGoOn(napi_value function, napi_value argument);
   bool Call(napi_value function, size_t count, const napi_value* arguments, napi_value* result);
   void Fail(napi_value error);
   void Leave(uint64_t address, bool at_block);
   bool FinishArrival(bool at_block, const Resume& done);
   bool FindRequest(CopyRequest& request);
+
+  // ring.cc
+  bool FindRing(RequestRing& ring);
+  bool Append(CopyRequest& request);
+  bool LoseRing();
+  bool JudgeRing(RequestRing& ring);
+  bool JudgeRings();
 
   // counting.cc
   void StartCounting(const Napi::Object& options);
@@ -176,6 +190,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   void PublishCounts();
 
   // run.cc
+  Napi::Value ThrowFailure(Napi::Env env);
   int Run(Napi::Env env, uint64_t start);
   uc_err Prime(uint64_t start);
 
@@ -193,6 +208,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   uint64_t next_hook_ = 1;
   std::map<uint64_t, std::unique_ptr<AddressRecord>> records_;
   std::vector<std::unique_ptr<AddressRecord>> retired_;
+  std::map<uint64_t, std::shared_ptr<RequestRing>> rings_;
   std::vector<uint64_t> to_upgrade_;
   AddressFilter block_records_;
   size_t code_records_ = 0;

@@ -181,6 +181,15 @@ Napi::Value Engine::AddCopyHook(const Napi::CallbackInfo& info) {
     request->native_reference = Napi::Persistent(info[7].As<Napi::Object>());
     request->outermost = info[8].As<Napi::Boolean>().Value();
   }
+  if (!info[9].IsUndefined()) {
+    const auto found = rings_.find(static_cast<uint64_t>(info[9].As<Napi::Number>().Int64Value()));
+    if (found == rings_.end()) throw MakeError(env, ErrorKind::BadInput, "copy hook: expected an open ring");
+    request->ring = found->second;
+    if (request->request_bytes > request->ring->head_bytes ||
+        uint64_t{request->request_offset} + request->ring->head_bytes > buffer.As<Napi::ArrayBuffer>().ByteLength()) {
+      throw MakeError(env, ErrorKind::BadInput, "copy hook: expected a request whose head fits the ring's");
+    }
+  }
   auto hook = std::make_unique<AddressHook>();
   hook->copy = std::move(request);
   hook->id = next_hook_++;

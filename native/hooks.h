@@ -8,6 +8,8 @@
 #include <memory>
 #include <vector>
 
+#include "ring.h"
+
 class Engine;
 
 class NativeCheckObject;
@@ -26,6 +28,8 @@ struct CopyRequest {
   // Index of each register's u64 in the request.
   std::vector<uint32_t> slots;
   uint32_t request_bytes = 0;
+  // An audit: requests are appended here instead of judged.
+  std::shared_ptr<RequestRing> ring;
   // Index of the pc among the registers, -1: Unicorn's own may be stale in a hook.
   int pc_index = -1;
   // The native check, where it judges: then `judge` is not called.

@@ -136,6 +136,10 @@ uint32_t native_check_judge_batch(NativeCheck* check, uint32_t context, uint32_t
   GUARDED(check, w2c_checkBatch(&check->instance, context, requests, count));
 }
 
+uint32_t native_check_judge_outermost_batch(NativeCheck* check, uint32_t context, uint32_t requests, uint32_t count) {
+  GUARDED(check, w2c_checkOutermostBatch(&check->instance, context, requests, count));
+}
+
 const char* native_check_trap(const NativeCheck* check) { return check->trap; }
 
 #else
@@ -150,6 +154,9 @@ uint32_t native_check_judge_outermost(NativeCheck* check, uint32_t context, uint
   return NATIVE_CHECK_TRAPPED;
 }
 uint32_t native_check_judge_batch(NativeCheck* check, uint32_t context, uint32_t requests, uint32_t count) {
+  return NATIVE_CHECK_TRAPPED;
+}
+uint32_t native_check_judge_outermost_batch(NativeCheck* check, uint32_t context, uint32_t requests, uint32_t count) {
   return NATIVE_CHECK_TRAPPED;
 }
 const char* native_check_trap(const NativeCheck* check) { return NATIVE_CHECK_ABSENCE; }

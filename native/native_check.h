@@ -50,6 +50,8 @@ uint32_t native_check_judge_outermost(NativeCheck* check, uint32_t context, uint
 /* How many of `count` consecutive requests deserve a look. */
 uint32_t native_check_judge_batch(NativeCheck* check, uint32_t context, uint32_t requests, uint32_t count);
 
+uint32_t native_check_judge_outermost_batch(NativeCheck* check, uint32_t context, uint32_t requests, uint32_t count);
+
 /* Why the last judgement was given up, as WebAssembly names its traps; "the reader failed" for NATIVE_READ_FAILED. */
 const char* native_check_trap(const NativeCheck* check);
 

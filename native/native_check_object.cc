@@ -10,6 +10,7 @@ Napi::Function NativeCheckObject::Define(Napi::Env env) {
                          InstanceMethod<&NativeCheckObject::Judge>("check"),
                          InstanceMethod<&NativeCheckObject::JudgeOutermost>("checkOutermost"),
                          InstanceMethod<&NativeCheckObject::JudgeBatch>("checkBatch"),
+                         InstanceMethod<&NativeCheckObject::JudgeOutermostBatch>("checkOutermostBatch"),
                          InstanceMethod<&NativeCheckObject::ReadFrom>("readFrom"),
                      });
 }
@@ -130,6 +131,13 @@ Napi::Value NativeCheckObject::JudgeBatch(const Napi::CallbackInfo& info) {
   Memory(&size);
   return Answer(native_check_judge_batch(check_, ReadIndex(info[0], "context"), ReadIndex(info[1], "requests"),
                                          ReadIndex(info[2], "count")));
+}
+
+Napi::Value NativeCheckObject::JudgeOutermostBatch(const Napi::CallbackInfo& info) {
+  size_t size = 0;
+  Memory(&size);
+  return Answer(native_check_judge_outermost_batch(check_, ReadIndex(info[0], "context"),
+                                                   ReadIndex(info[1], "requests"), ReadIndex(info[2], "count")));
 }
 
 // Argument: the emulator whose memory is read where no region covers an address; undefined: `host.read` is asked.

@@ -19,6 +19,7 @@ class NativeCheckObject : public Napi::ObjectWrap<NativeCheckObject> {
   Napi::Value Judge(const Napi::CallbackInfo& info);
   Napi::Value JudgeOutermost(const Napi::CallbackInfo& info);
   Napi::Value JudgeBatch(const Napi::CallbackInfo& info);
+  Napi::Value JudgeOutermostBatch(const Napi::CallbackInfo& info);
   Napi::Value ReadFrom(const Napi::CallbackInfo& info);
 
   NativeCheck* check() const { return check_; }

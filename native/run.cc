@@ -55,19 +55,23 @@ Napi::Value Engine::Slice(const Napi::CallbackInfo& info) {
   }
   running_ = true;
   ++javascript_turns_;
-  const int outcome = Run(env, start);
+  int outcome = Run(env, start);
+  // A judge that finds something may stop a run that would go on.
+  if (!failed_ && JudgeRings() && outcome == kDue && stop_requested_) outcome = kStopped;
   running_ = false;
   if (timed_) timer_->Disarm();
   status_[0] = ProgramCounter();
   PublishCounts();
-  if (failed_) {
-    failed_ = false;
-    const Napi::Value error = failure_.Value().Get("error");
-    failure_.Reset();
-    napi_throw(env, error);
-    return Napi::Value();
-  }
+  if (failed_) return ThrowFailure(env);
   return Napi::Number::New(env, outcome);
+}
+
+Napi::Value Engine::ThrowFailure(Napi::Env env) {
+  failed_ = false;
+  const Napi::Value error = failure_.Value().Get("error");
+  failure_.Reset();
+  napi_throw(env, error);
+  return Napi::Value();
 }
 
 int Engine::Run(Napi::Env env, uint64_t start) {

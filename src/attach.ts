@@ -13,8 +13,8 @@ import {
   describeStackAddress,
   placeOf,
 } from './backtrace.js';
-import { Check, type ExecutorName } from './check.js';
-import type { Engine, Hook } from './engine/engine.js';
+import { Check, type Executor, type ExecutorName } from './check.js';
+import type { Engine, Hook, RequestRing } from './engine/engine.js';
 import { entryPointOf } from './entry-point.js';
 import { badInput, UsercopyError } from './errors.js';
 import { FailingCopies, FunctionReturn } from './failing-copies.js';
@@ -24,6 +24,7 @@ import type { Declaration } from './parameters.js';
 import { parseProfile, profileForVersion } from './profiles.js';
 import { explainVerdict } from './report/explain.js';
 import { formatMessage } from './report/format.js';
+import { requestRegisters } from './request-registers.js';
 import { type Suppression, type SuppressionCount, SuppressionList } from './suppression.js';
 import { Tally } from './tally.js';
 import type { Copy, Verdict } from './verdict.js';
@@ -38,11 +39,16 @@ export interface Violation {
   readonly entry: string;
   /** Whether the kernel's own check is asked about this copy too (it never is about constant sizes). */
   readonly kernelJudges: boolean;
+  /** Of the entry point's first instruction. */
   readonly pc: bigint;
-  readonly caller: CodePlace;
+  /** null when it was not recorded: in an audit, where no register holds the return address. */
+  readonly caller: CodePlace | null;
+  /** Empty in an audit. */
   readonly backtrace: Backtrace;
   /** By what the backtrace was followed. */
   readonly backtraceMethod: BacktraceMethod;
+  /** An audit found it after the copy had happened; memory may have changed in between. */
+  readonly judgedAfterwards: boolean;
   /** For a person: the object, its bounds, and by how much the copy misses. */
   readonly explanation: readonly string[];
 }
@@ -67,6 +73,12 @@ export interface AttachOptions {
    * `all`: judge every copy, at its outermost entry point.
    */
   readonly judge?: 'kernel' | 'all';
+  /**
+   * `enforce` (default): the check runs before the copy. `audit`: hooks note the copy and let it happen; many are judged at
+   * once, when a ring is full, at the end of every slice of a run, and by `Attachment.flush()`. A violation is found
+   * afterwards, by the memory that the guest has then: `stop` stops the run when it is found, `fail` is refused.
+   */
+  readonly mode?: 'enforce' | 'audit';
   /** Stop the guest before the bad copy (default), record the violation and go on, record it and let the copy fail, or ask. */
   readonly onViolation?: 'stop' | 'record' | 'fail' | ViolationHandler;
   /** Violations that are counted and otherwise passed over: the guest goes on. */
@@ -92,6 +104,7 @@ export interface Attachment {
   /** Name of the profile in force. */
   readonly profile: string;
   readonly judge: 'kernel' | 'all';
+  readonly mode: 'enforce' | 'audit';
   /** Who runs the check at the hooks. */
   readonly executor: ExecutorName;
   /** Entry points that are hooked. */
@@ -102,9 +115,11 @@ export interface Attachment {
   /** Every copy that was judged, by verdict and direction. */
   statistics(): ReturnType<Check['statistics']>;
   violationStatistics(): ViolationStatistics;
+  /** Judges what an audit has noted so far; nothing to do otherwise. Throws what a violation handler throws. */
+  flush(): void;
   /** The suppression list, with how often each rule silenced a violation. */
   suppressed(): readonly SuppressionCount[];
-  /** Takes every hook away; the emulator is as it was. Twice is harmless. */
+  /** Judges what waits and takes every hook away; the emulator is as it was. Twice is harmless. */
   detach(): void;
 }
 
@@ -126,29 +141,31 @@ export function entriesFor(kernel: Kernel, variant: Variant, judge: 'kernel' | '
   );
 }
 
-/** Registers of an entry point in the order of the request's fields. */
-function requestRegisters(entry: UaccessEntry, variant: Variant): (string | null)[] {
-  const argument = (index: number | undefined): string | null =>
-    index === undefined ? null : (variant.registers.arguments[index] ?? null);
-  const { current, registers } = variant;
-  const byField: Record<(typeof Check.requestFields)[number], string | null> = {
-    pointer: argument(entry.kernelPointer),
-    size: argument(entry.size),
-    other: argument(entry.userPointer),
-    direction: typeof entry.direction === 'object' ? argument(entry.direction.argument) : null,
-    stackPointer: registers.sp,
-    framePointer: registers.fp,
-    currentBase: current.kind === 'register' ? current.register : current.kind === 'memory' ? current.base : null,
-  };
-  return Check.requestFields.map((field) => byField[field]);
-}
-
 function readOrNothing(engine: Engine, address: bigint, length: number): Uint8Array | undefined {
   try {
     return engine.read(address, length);
   } catch {
     return undefined;
   }
+}
+
+function openRing(
+  engine: Engine,
+  check: Check,
+  executor: Executor,
+  nested: boolean,
+  onVerdicts: (count: number) => 'stop' | 'continue',
+): RequestRing {
+  if (!engine.openRing) throw new UsercopyError('unsupported', `mode audit: the engine ${engine.name} has no ring`);
+  return engine.openRing({
+    memory: check.memory,
+    ...check.takeRing(),
+    requestBytes: check.requestBytes,
+    contextOffset: check.contextOffset,
+    judge: nested ? executor.checkOutermostBatch : executor.checkBatch,
+    native: executor.native && { check: executor.native, outermost: nested },
+    onVerdicts,
+  });
 }
 
 function chooseJudge(kernel: Kernel, variant: Variant, wanted: 'kernel' | 'all' | undefined): 'kernel' | 'all' {
@@ -170,6 +187,10 @@ function chooseJudge(kernel: Kernel, variant: Variant, wanted: 'kernel' | 'all' 
 export async function attach(engine: Engine, kernel: Kernel, options: AttachOptions = {}): Promise<Attachment> {
   const variant = variantOf(kernel.variant);
   const judge = chooseJudge(kernel, variant, options.judge);
+  const mode = options.mode ?? 'enforce';
+  if (mode === 'audit' && options.onViolation === 'fail') {
+    throw badInput('mode audit', "onViolation 'stop', 'record' or a callback", "'fail': the copies have happened");
+  }
   const shared = options.memory instanceof Check ? options.memory : null;
   const live = withMemory(kernel, (address, length) => readOrNothing(engine, address, length));
   const profile =
@@ -203,18 +224,28 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
   const failing = new FailingCopies(engine, kernel, variant);
   const functionReturn = new FunctionReturn(engine, kernel, variant);
 
-  const report = (entry: UaccessEntry, requestOffset: number): 'stop' | 'continue' => {
+  const callerOf = (requestOffset: number): CodePlace | null => {
+    if (mode === 'enforce') return placeOf(kernel, functionReturn.address);
+    return variant.registers.link === null ? null : placeOf(kernel, check.returnAddressOf(requestOffset));
+  };
+  const circumstances = (verdict: Verdict, copy: Copy): string[] => {
+    if (mode === 'audit') return ['the copy was judged after it had happened'];
+    if (verdict.outcome !== 'bad' || verdict.by !== 'process stack') return [];
+    return [`the copy begins ${describeStackAddress(engine, live, variant, copy.pointer)}`];
+  };
+
+  const report = (entry: UaccessEntry, pc: bigint, requestOffset: number): 'stop' | 'continue' => {
     const verdict = check.verdictOf(requestOffset);
     if (verdict.outcome === 'good') return 'continue';
     const copy = check.copyOf(requestOffset);
-    const caller = placeOf(kernel, functionReturn.address);
+    const caller = callerOf(requestOffset);
     const region = verdict.outcome === 'bad' ? verdict.by : 'unreadable';
     const cache = verdict.outcome === 'bad' ? (verdict.object?.cache ?? null) : null;
     tallies.byDirection.add(copy.direction);
     tallies.byRegion.add(region);
     if (cache !== null) tallies.byCache.add(cache);
-    tallies.byCaller.add(caller.symbol ?? `0x${caller.address.toString(16)}`);
-    const facts = { caller: caller.symbol, cache, region, direction: copy.direction, entry: entry.symbol };
+    tallies.byCaller.add(caller ? (caller.symbol ?? `0x${caller.address.toString(16)}`) : 'not recorded');
+    const facts = { caller: caller?.symbol ?? null, cache, region, direction: copy.direction, entry: entry.symbol };
     if (suppressions.silences(facts)) return 'continue';
     const violation: Violation = {
       copy,
@@ -222,16 +253,12 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       message: formatMessage(verdict, copy, style),
       entry: entry.symbol,
       kernelJudges: entry.role === 'judge',
-      pc: engine.readRegister(variant.registers.pc),
+      pc,
       caller,
-      backtrace: backtraceOf(engine, live, variant),
+      backtrace: mode === 'audit' ? [] : backtraceOf(engine, live, variant),
       backtraceMethod: backtraceMethod(live, variant),
-      explanation: [
-        ...explainVerdict(verdict, copy),
-        ...(verdict.outcome === 'bad' && verdict.by === 'process stack'
-          ? [`the copy begins ${describeStackAddress(engine, live, variant, copy.pointer)}`]
-          : []),
-      ],
+      judgedAfterwards: mode === 'audit',
+      explanation: [...explainVerdict(verdict, copy), ...circumstances(verdict, copy)],
     };
     violations.push(violation);
     if (violations.length > keep) violations.shift();
@@ -240,6 +267,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       case 'stop':
         return 'stop';
       case 'fail':
+        if (mode === 'audit') throw badInput('onViolation', "'stop' or 'continue' in an audit", "'fail'");
         failing.fail(entry, copy);
         return 'continue';
       case 'record':
@@ -258,8 +286,19 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       `kernel ${kernel.version.release}: expected a symbol among ${expected}, found none to hook`,
     );
   }
+  const nested = judge === 'all';
   const hooks: Hook[] = [];
   const hooked = new Map<bigint, string>();
+  const byNumber = new Map<number, { entry: UaccessEntry; address: bigint }>();
+  const ring = mode === 'audit' ? openRing(engine, check, executor, nested, reportRing) : null;
+  function reportRing(count: number): 'stop' | 'continue' {
+    let answer: 'stop' | 'continue' = 'continue';
+    for (const offset of check.noteworthyOfRing(count)) {
+      const { entry, address } = byNumber.get(check.entryOf(offset))!;
+      if (report(entry, address, offset) === 'stop') answer = 'stop';
+    }
+    return answer;
+  }
   for (const entry of entries) {
     const address = entryPointOf(kernel, variant, entry.symbol)!;
     // Aliases of one function (arm's weak arm_copy_to_user) are hooked once.
@@ -269,16 +308,18 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       direction: typeof entry.direction === 'object' ? 'register' : entry.direction,
       ...(entry.sizeBits === undefined ? {} : { sizeBits: entry.sizeBits }),
     });
+    byNumber.set(check.entryOf(requestOffset), { entry, address });
     hooks.push(
       engine.hookCopy({
         address,
         memory: check.memory,
         requestOffset,
         contextOffset: check.contextOffset,
-        registers: requestRegisters(entry, variant),
-        judge: judge === 'all' ? executor.checkOutermost : executor.check,
-        native: executor.native && { check: executor.native, outermost: judge === 'all' },
-        onVerdict: () => report(entry, requestOffset),
+        registers: requestRegisters(entry, variant, { parameters, nested, caller: mode === 'audit' }),
+        judge: nested ? executor.checkOutermost : executor.check,
+        native: executor.native && { check: executor.native, outermost: nested },
+        onVerdict: () => report(entry, address, requestOffset),
+        ring,
       }),
     );
   }
@@ -300,6 +341,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
     check,
     profile: profile.name,
     judge,
+    mode,
     executor: executor.name,
     entries: [...hooked].map(([address, symbol]) => ({ symbol, address })),
     violations,
@@ -312,11 +354,23 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       byCaller: tallies.byCaller.read(),
     }),
     suppressed: () => suppressions.counts(),
+    flush: () => ring?.flush(),
     detach() {
-      for (const hook of hooks.splice(0)) hook.remove();
-      failing.disarm();
-      if (!shared) check.foreignReader = null;
-      for (const declaration of options.declarations ?? []) check.undeclare(declaration.start);
+      if (hooks.length === 0) return;
+      try {
+        ring?.flush();
+      } finally {
+        removeAll();
+      }
     },
   };
+
+  function removeAll(): void {
+    for (const hook of hooks.splice(0)) hook.remove();
+    ring?.close();
+    if (ring) check.releaseRing();
+    failing.disarm();
+    if (!shared) check.foreignReader = null;
+    for (const declaration of options.declarations ?? []) check.undeclare(declaration.start);
+  }
 }

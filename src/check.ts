@@ -3,7 +3,7 @@
  * after it; the memory never grows. Hooks call `judgeExport` themselves; everything else goes through here.
  */
 import { ContextWriter } from './check/context.js';
-import { type ControlArea, layOutControlArea } from './check/control.js';
+import { type ControlArea, layOutControlArea, RING_HEAD } from './check/control.js';
 import { DeclarationTables } from './check/declarations.js';
 import {
   allocateMemory,
@@ -37,10 +37,23 @@ export interface CheckOptions {
   readonly regionCapacity?: number;
   /** Request slots; 4096 when absent. */
   readonly requestCapacity?: number;
+  /** Requests that wait to be judged in an audit; 1024 when absent. */
+  readonly ringCapacity?: number;
   /** Who runs the check; `auto` (default) is the fastest that is available, see `executors()`. */
   readonly executor?: 'auto' | ExecutorName;
   /** The module; the built one when absent. */
   readonly wasm?: Uint8Array;
+}
+
+/** Requests in linear memory that wait to be judged, in the order in which they were made. */
+export interface Ring {
+  /** Offset of a u32: how many wait. */
+  readonly countOffset: number;
+  /** Offset of the first request; they are `requestBytes` apart. */
+  readonly firstOffset: number;
+  readonly capacity: number;
+  /** Bytes at a request's start that are set when it is made: its registers, and what is known before. */
+  readonly headBytes: number;
 }
 
 /** What a hook knows of a copy before a register is read. */
@@ -67,6 +80,7 @@ const REQUEST_FIELDS = [
   'stackPointer',
   'framePointer',
   'currentBase',
+  'returnAddress',
 ] as const;
 
 const DIRECTION_KINDS = {
@@ -78,6 +92,7 @@ const DIRECTION_KINDS = {
 
 /** A judgement is repeated at most so often while memory is brought in. */
 const RETRY_LIMIT = 64;
+const MOST_ENTRIES = 255;
 /** Cache names are read to their NUL, or this far. */
 const NAME_LIMIT = 256;
 
@@ -124,6 +139,9 @@ export class Check {
   #foreignEngine: Engine | null = null;
   #parameters: CheckParameters | null = null;
   #nextRequest: number;
+  #entries = 0;
+  readonly #ring: Ring;
+  #ringTaken = false;
 
   private constructor(
     module: Uint8Array,
@@ -155,6 +173,12 @@ export class Check {
     this.#context = new Structure(memory, layout, 'ContextLayout', area.context);
     this.#firstNoteworthy = layout.get('VerdictRange', 'FIRST_NOTEWORTHY');
     this.#nextRequest = area.requests;
+    this.#ring = {
+      countOffset: area.ring,
+      firstOffset: area.ring + RING_HEAD,
+      capacity: options.ringCapacity ?? 1024,
+      headBytes: layout.get('RequestLayout', 'HEAD_BYTES'),
+    };
     this.requestOffset = this.createRequest({ direction: 'to_user' });
     this.#request(this.requestOffset).setU8('explain', true);
   }
@@ -171,6 +195,7 @@ export class Check {
       declared: options.declaredCapacity ?? 4096,
       regions: options.regionCapacity ?? 1024,
       requests: (options.requestCapacity ?? 4096) + 1,
+      ring: options.ringCapacity ?? 1024,
     });
     const memory = allocateMemory(area.pages);
     let check: Check | null = null;
@@ -264,12 +289,12 @@ export class Check {
     this.#declarations.clear();
   }
 
-  /** A fresh request slot; gives its offset. Slots live as long as the check. */
+  /** A fresh request slot for one entry point; gives its offset. Slots live as long as the check. */
   createRequest(preset: RequestPreset): number {
     return this.createRequests(preset, 1);
   }
 
-  /** Consecutive request slots, `requestBytes` apart, for `judgeBatchExport`; gives the first one's offset. */
+  /** Consecutive request slots of one entry point, `requestBytes` apart, for `judgeBatchExport`; gives the first one's offset. */
   createRequests(preset: RequestPreset, count: number): number {
     if (!Number.isInteger(count) || count < 1) throw badInput('check: requests', 'one or more', String(count));
     const first = this.#nextRequest;
@@ -279,8 +304,11 @@ export class Check {
       throw badInput('check: requests', `at most ${free} more (requestCapacity)`, String(count));
     }
     this.#nextRequest = end;
+    // 0 is no entry point. Two that share a number are judged both where one calls the other: nothing is missed.
+    this.#entries = (this.#entries % MOST_ENTRIES) + 1;
     for (let offset = first; offset < end; offset += this.requestBytes) {
       this.#preset(this.#request(offset), preset.direction, preset.sizeBits ?? 64);
+      this.#request(offset).setU8('entry', this.#entries);
     }
     return first;
   }
@@ -322,6 +350,34 @@ export class Check {
       this.#statistics.takeBack(code, this.#directionOf(request));
       this.judgeExport(this.contextOffset, offset);
     }
+  }
+
+  /** The number of the entry point that a request was made at. */
+  entryOf(requestOffset: number): number {
+    return this.#request(requestOffset).u8('entry');
+  }
+
+  /** Where the caller of a request's entry point goes on, as far as it was recorded. */
+  returnAddressOf(requestOffset: number): bigint {
+    return this.#request(requestOffset).u64('returnAddress');
+  }
+
+  /** The empty ring, for one audit at a time. */
+  takeRing(): Ring {
+    if (this.#ringTaken) throw badInput('audit', 'one at a time on one check', 'another that is attached');
+    this.#ringTaken = true;
+    new DataView(this.memory.buffer).setUint32(this.#ring.countOffset, 0, true);
+    return this.#ring;
+  }
+
+  releaseRing(): void {
+    this.#ringTaken = false;
+  }
+
+  /** Offsets of those of the ring's first `count` requests whose verdict deserves a look. */
+  noteworthyOfRing(count: number): number[] {
+    const offsets = Array.from({ length: count }, (_, index) => this.#ring.firstOffset + index * this.requestBytes);
+    return offsets.filter((offset) => this.#request(offset).u16('code') >= this.#firstNoteworthy);
   }
 
   #directionOf(request: Structure): Direction {

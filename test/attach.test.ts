@@ -176,8 +176,8 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
     await copy(65n);
     const { caller, backtrace, entry } = attachment.violations[0]!;
     expect(entry).toBe('__check_object_size');
-    expect(caller.symbol).toBe('do_copy');
-    expect(caller.offset).toBeGreaterThan(0n);
+    expect(caller?.symbol).toBe('do_copy');
+    expect(caller?.offset).toBeGreaterThan(0n);
     expect(backtrace[0]).toMatchObject({ symbol: 'do_copy', reliable: true });
   });
 
@@ -229,6 +229,72 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
     expect(attachment.violations[0]!.message).toBe(
       "usercopy: Kernel memory exposure attempt detected from SLUB object 'declared' (offset 0, size 33)!",
     );
+  });
+
+  describe.each(available)('in an audit by %s', (executor) => {
+    it('finds afterwards what it would have refused, each once, with the same message', async () => {
+      const enforced = await start('nocheck', { onViolation: 'record', executor });
+      const audited = await start('nocheck', { onViolation: 'record', executor, mode: 'audit' });
+      const foreign = await start(
+        'nocheck',
+        { onViolation: 'record', executor, mode: 'audit', memory: 'foreign' },
+        true,
+      );
+      for (const { copy } of [enforced, audited, foreign]) {
+        for (const [size, toUser] of [
+          [64n, true],
+          [65n, true],
+          [65n, true],
+          [8n, false],
+          [100n, false],
+        ] as const) {
+          expect((await copy(size, toUser)).kind).toBe('returned');
+        }
+      }
+      const messages = enforced.attachment.violations.map(({ message }) => message);
+      expect(messages).toHaveLength(3);
+      for (const { attachment } of [audited, foreign]) {
+        expect(attachment.mode).toBe('audit');
+        expect(attachment.violations.map(({ message }) => message)).toEqual(messages);
+        expect(attachment.violations.every(({ judgedAfterwards }) => judgedAfterwards)).toBe(true);
+        expect(attachment.violations[0]!.entry).toBe(enforced.attachment.violations[0]!.entry);
+        expect(attachment.violations[0]!.pc).toBe(enforced.attachment.violations[0]!.pc);
+        expect(attachment.statistics()).toEqual(enforced.attachment.statistics());
+      }
+      expect(enforced.attachment.violations[0]!.judgedAfterwards).toBe(false);
+    });
+
+    it('knows the caller where a register holds the return address, and says nothing where none does', async () => {
+      const { attachment, copy } = await start('check', {
+        onViolation: 'record',
+        executor,
+        mode: 'audit',
+        judge: 'all',
+      });
+      await copy(64n);
+      const enforced = await start('check', { onViolation: 'record', executor, judge: 'all' });
+      expect(attachment.violations).toHaveLength(0);
+      expect(enforced.attachment.mode).toBe('enforce');
+      const bare = await start('nocheck', { onViolation: 'record', executor, mode: 'audit' });
+      await bare.copy(65n);
+      const found = bare.attachment.violations[0]!;
+      if (variant === 'x86_64') expect(found.caller).toBeNull();
+      else expect(found.caller).toMatchObject({ symbol: 'do_copy' });
+      expect(found.backtrace).toEqual([]);
+    });
+
+    it('leaves nothing behind, and may be one at a time', async () => {
+      const { guest, attachment, copy } = await start('nocheck', { executor, mode: 'audit' });
+      const options = { profile: '6.1', memory: guest.check, mode: 'audit' } as const;
+      await expect(attach(guest.engine, guest.kernel, options)).rejects.toThrow(/one at a time/);
+      attachment.detach();
+      expect((await copy(65n)).kind).toBe('returned');
+      expect(attachment.violations).toHaveLength(0);
+      const again = await attach(guest.engine, guest.kernel, options);
+      await copy(65n);
+      expect(again.violations).toHaveLength(1);
+      again.detach();
+    });
   });
 
   it('leaves nothing behind when it is detached', async () => {

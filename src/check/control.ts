@@ -10,11 +10,16 @@ export const KMAP_RANGE_CAPACITY = 16;
 /** Tables of declarations: stacks, kmaps, vmalloc spaces, vmalloc areas, objects. */
 export const DECLARED_TABLES = 5;
 
+/** Bytes before the first request of a ring. */
+export const RING_HEAD = 64;
+
 export interface Capacities {
   readonly guestBytes: number;
   readonly declared: number;
   readonly regions: number;
   readonly requests: number;
+  /** Requests that wait in the ring of an audit. */
+  readonly ring: number;
 }
 
 /** Byte offsets in linear memory. */
@@ -26,6 +31,8 @@ export interface ControlArea {
   readonly declared: number;
   readonly requests: number;
   readonly requestsEnd: number;
+  /** A u32, how many requests wait; they begin 64 bytes further on. */
+  readonly ring: number;
   readonly guest: number;
   /** Of the whole memory. */
   readonly pages: number;
@@ -50,6 +57,7 @@ export function layOutControlArea(layout: Layout, capacities: Capacities): Contr
   const declared = take(DECLARED_TABLES * capacities.declared * layout.get('DeclaredLayout', 'BYTES'));
   const requests = take(capacities.requests * layout.get('RequestLayout', 'BYTES'));
   const requestsEnd = requests + capacities.requests * layout.get('RequestLayout', 'BYTES');
+  const ring = take(RING_HEAD + capacities.ring * layout.get('RequestLayout', 'BYTES'));
   const guest = Math.ceil(end / WASM_PAGE) * WASM_PAGE;
   const total = guest + capacities.guestBytes;
   if (total > LINEAR_LIMIT) {
@@ -67,6 +75,7 @@ export function layOutControlArea(layout: Layout, capacities: Capacities): Contr
     declared,
     requests,
     requestsEnd,
+    ring,
     guest,
     pages: Math.ceil(total / WASM_PAGE),
   };

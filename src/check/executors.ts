@@ -34,6 +34,7 @@ export interface Executor {
   readonly check: Judge;
   readonly checkOutermost: Judge;
   readonly checkBatch: JudgeBatch;
+  readonly checkOutermostBatch: JudgeBatch;
   /** What engines can call without leaving C++; null for the others. */
   readonly native: NativeCheck | null;
 }
@@ -136,6 +137,7 @@ interface Exports {
   readonly check: Judge;
   readonly checkOutermost: Judge;
   readonly checkBatch: JudgeBatch;
+  readonly checkOutermostBatch: JudgeBatch;
 }
 
 interface JavaScriptModule {
@@ -169,12 +171,13 @@ export async function makeExecutor(
       check: (context, request) => native.check(context, request),
       checkOutermost: (context, request) => native.checkOutermost(context, request),
       checkBatch: (context, requests, count) => native.checkBatch(context, requests, count),
+      checkOutermostBatch: (context, requests, count) => native.checkOutermostBatch(context, requests, count),
       native,
     };
   }
-  const { check, checkOutermost, checkBatch } =
+  const { check, checkOutermost, checkBatch, checkOutermostBatch } =
     name === 'v8' ? await exportsInV8(module, memory, read) : await exportsInJavaScript(memory, read);
-  return { name, check, checkOutermost, checkBatch, native: null };
+  return { name, check, checkOutermost, checkBatch, checkOutermostBatch, native: null };
 }
 
 /** The numbers that the module exports by name (`Enumeration.member`), before there is a memory to work on. */

@@ -62,6 +62,35 @@ export interface CopyHookSpec {
   /** The same judge as native code, for engines that can call it without leaving their own; others call `judge`. */
   readonly native?: NativeJudge | null;
   readonly onVerdict: (code: number) => 'stop' | 'continue';
+  /** Audit: the request is appended to this ring instead, and the guest goes on; `judge` and `onVerdict` are not called. */
+  readonly ring?: RequestRing | null;
+}
+
+/** Requests that hooks append to `memory` and that are judged many at once. */
+export interface RequestRingSpec {
+  readonly memory: WebAssembly.Memory;
+  /** Byte offset of a u32: how many requests wait. */
+  readonly countOffset: number;
+  /** Byte offset of the first request. */
+  readonly firstOffset: number;
+  /** From one request to the next. */
+  readonly requestBytes: number;
+  readonly capacity: number;
+  /** Bytes at a request's start that a hook copies from its own request before it stores the registers. */
+  readonly headBytes: number;
+  readonly contextOffset: number;
+  /** Judges `count` requests from `first` on; answers how many deserve a look. */
+  readonly judge: (context: number, first: number, count: number) => number;
+  readonly native?: NativeJudge | null;
+  /** Some of the first `count` requests deserve a look. `stop` ends a run that is under way. */
+  readonly onVerdicts: (count: number) => 'stop' | 'continue';
+}
+
+/** It is judged when it is full, at the end of every slice of a run, and when it is flushed. */
+export interface RequestRing {
+  flush(): void;
+  /** Forgets what waits; hooks that append to it must have been removed. */
+  close(): void;
 }
 
 /** A piece of code that the emulator translated as one: entered at its start, left at its end or by an exception. */
@@ -194,6 +223,8 @@ export interface Engine {
   /** Interrupts and exceptions, by the emulator's number. */
   hookInterrupt(callback: (number: number) => void): Hook;
   hookCopy(spec: CopyHookSpec): Hook;
+  /** Absent where hooks cannot append: no audits then. */
+  openRing?(spec: RequestRingSpec): RequestRing;
 
   /** Runs in slices of about 50 ms, so that timers and signals are served. An exception in a callback stops the run and rejects. */
   run(options: RunOptions): Promise<RunResult>;

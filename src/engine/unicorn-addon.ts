@@ -38,7 +38,19 @@ export interface NativeEngine {
     onVerdict: (code: number) => 'stop' | 'continue',
     native: NativeCheck | undefined,
     outermost: boolean,
+    ring: number | undefined,
   ): number;
+  /** `places`: count offset, first offset, request bytes, head bytes, capacity, context offset. */
+  openRing(
+    memory: WebAssembly.Memory,
+    places: readonly number[],
+    judge: (context: number, first: number, count: number) => number,
+    onVerdicts: (count: number) => 'stop' | 'continue',
+    native: NativeCheck | undefined,
+    outermost: boolean,
+  ): number;
+  flushRing(id: number): void;
+  closeRing(id: number): void;
   removeAddressHook(address: bigint, id: number): void;
   addBlockHook(callback: (address: bigint, size: number) => void): number;
   /** `kind`: 0 read, 1 write, 2 fetch. */
@@ -61,6 +73,7 @@ export interface NativeCheck {
   check(context: number, request: number): number;
   checkOutermost(context: number, request: number): number;
   checkBatch(context: number, requests: number, count: number): number;
+  checkOutermostBatch(context: number, requests: number, count: number): number;
   /** Reads foreign memory from an emulator, without JavaScript; `undefined`: asks `host.read` again. */
   readFrom(engine: object | undefined): void;
 }

@@ -7,6 +7,8 @@ import type {
   EngineSpec,
   Hook,
   MemoryFaultHandler,
+  RequestRing,
+  RequestRingSpec,
   RunOptions,
   RunResult,
   SavedContext,
@@ -54,6 +56,19 @@ class Context implements SavedContext {
   }
   free(): void {
     this.#bytes = null;
+  }
+}
+
+class Ring implements RequestRing {
+  constructor(
+    private readonly engine: NativeEngine,
+    readonly id: number,
+  ) {}
+  flush(): void {
+    this.engine.flushRing(this.id);
+  }
+  close(): void {
+    this.engine.closeRing(this.id);
   }
 }
 
@@ -150,8 +165,22 @@ class UnicornNative implements Engine {
       onVerdict,
       native?.check as NativeCheck | undefined,
       native?.outermost ?? false,
+      spec.ring ? (spec.ring as Ring).id : undefined,
     );
     return { remove: () => this.#native.removeAddressHook(address, id) };
+  }
+
+  openRing(spec: RequestRingSpec): RequestRing {
+    const { memory, countOffset, firstOffset, requestBytes, headBytes, capacity, contextOffset, native } = spec;
+    const id = this.#native.openRing(
+      memory,
+      [countOffset, firstOffset, requestBytes, headBytes, capacity, contextOffset],
+      spec.judge,
+      spec.onVerdicts,
+      native?.check as NativeCheck | undefined,
+      native?.outermost ?? false,
+    );
+    return new Ring(this.#native, id);
   }
 
   hookBlock(callback: (address: bigint, size: number) => void): Hook {

@@ -55,7 +55,11 @@ struct NativeCheck {
   const char* trap;
 };
 
-/* The judgement that this thread is making. Only frames of the module's own C lie between a trap and its exit. */
+/* The judgement that this thread is making. Only frames of the module's own C lie between a trap and its exit. Where the
+ * C library leaves room for it, eight bytes at a fixed place of the thread save two calls a judgement. */
+#ifdef __GLIBC__
+__attribute__((tls_model("initial-exec")))
+#endif
 static _Thread_local NativeCheck* running;
 
 enum { kReaderFailed = -1 };

@@ -1,5 +1,5 @@
-/** What the check itself costs: a batch of mixed copies in WASM, in C and by the oracle. */
-import { Check } from '../src/check.js';
+/** What the check itself costs: a batch of mixed copies by every executor, in C and by the oracle. */
+import { Check, type ExecutorName, executors } from '../src/check.js';
 import { UsercopyError } from '../src/errors.js';
 import type { Verdict } from '../src/verdict.js';
 import { install } from '../test/differential.js';
@@ -7,53 +7,61 @@ import { oracle } from '../test/oracle.js';
 import { readerOf } from '../test/worlds/world.js';
 import { BATCH, type BenchGuest, type BenchRequest } from './guest.js';
 import { measure, type Task } from './measure.js';
-import type { Group, Measurement } from './report.js';
+import type { Group, Line, Measurement } from './report.js';
 import { runTwin, type TwinVerdict } from './twin.js';
 
-/** Times as long as the C twin that the check may take, and times as fast as the oracle that it should be. */
-const AIM_OVER_TWIN = 2;
+/** Times as long as the C twin that the check may take, by executor; JavaScript has no aim. */
+const AIM_OVER_TWIN: Readonly<Partial<Record<ExecutorName, number>>> = { native: 1.6, v8: 2 };
+/** Times as fast as the oracle that every executor should be. */
 const AIM_UNDER_ORACLE = 10;
 /** The oracle judges so many copies a sample: it is slow. */
 const ORACLE_SAMPLE = 4096;
 const TWIN_ROUNDS = 400;
 
-/** Measures one guest. All three must first give the same verdicts: a wrong answer has no speed. */
+/** Measures one guest on every executor. All must first give the oracle's verdicts: a wrong answer has no speed. */
 export async function checksGroup(title: string, name: string, guest: BenchGuest): Promise<Group> {
-  const check = await Check.create({
-    guestBytes: guest.regions.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / 65_536) * 65_536, 65_536),
-    requestCapacity: BATCH,
-  });
-  install(check, guest);
-  const requests = fill(check, guest.requests);
-  const judgeBatch = () => {
-    check.judgeBatchExport(check.contextOffset, requests, BATCH);
-    return undefined;
-  };
   const read = readerOf(guest);
   const judge = ({ copy, registers }: BenchRequest) =>
     oracle(guest.parameters, read, guest.declarations, copy, registers);
-
-  judgeBatch();
-  const verdicts = guest.requests.map((_, i) => check.verdictOf(requests + i * check.requestBytes));
+  const expected = guest.requests.map(judge);
   const twin = tryTwin(guest, name);
-  guest.requests.forEach((request, i) => {
-    const expected = judge(request);
-    agree('check.wasm', i, expected, verdicts[i]);
-    if (twin.run !== null) agree('the C twin', i, expected, twin.run.verdicts[i]);
+  expected.forEach((verdict, i) => {
+    if (twin.run !== null) agree('the C twin', i, verdict, twin.run.verdicts[i]);
   });
 
-  const tasks: Task[] = [
-    { name: 'check.wasm', unit: 'check', units: BATCH, run: judgeBatch },
-    {
-      name: 'oracle',
-      unit: 'check',
-      units: ORACLE_SAMPLE,
-      run: () => {
-        for (let i = 0; i < ORACLE_SAMPLE; i++) judge(guest.requests[i] as BenchRequest);
-        return undefined;
-      },
+  const tasks: Task[] = [];
+  const notes = twin.note === null ? [] : [twin.note];
+  for (const { name: executor, available, why } of executors()) {
+    if (!available) {
+      notes.push(`no ${executor}: ${why}`);
+      continue;
+    }
+    const check = await Check.create({
+      guestBytes: guest.regions.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / 65_536) * 65_536, 65_536),
+      requestCapacity: BATCH,
+      executor,
+    });
+    install(check, guest);
+    const requests = fill(check, guest.requests);
+    const run = () => {
+      check.judgeBatchExport(check.contextOffset, requests, BATCH);
+      return undefined;
+    };
+    run();
+    expected.forEach((verdict, i) => {
+      agree(executor, i, verdict, check.verdictOf(requests + i * check.requestBytes));
+    });
+    tasks.push({ name: `check, ${executor}`, executor, unit: 'check', units: BATCH, run });
+  }
+  tasks.push({
+    name: 'oracle',
+    unit: 'check',
+    units: ORACLE_SAMPLE,
+    run: () => {
+      for (let i = 0; i < ORACLE_SAMPLE; i++) judge(guest.requests[i] as BenchRequest);
+      return undefined;
     },
-  ];
+  });
   if (twin.run !== null) {
     const { rounds } = twin.run;
     let round = 0;
@@ -64,18 +72,23 @@ export async function checksGroup(title: string, name: string, guest: BenchGuest
       run: () => rounds[round++ % rounds.length] as number,
     });
   }
-  const [wasm, slow, fast] = (await measure(tasks)) as [Measurement, Measurement, Measurement | undefined];
-  const lines = [{ ...wasm, ratio: null, aim: null }];
-  const held = [];
-  if (fast !== undefined) {
-    const value = wasm.nanoseconds / fast.nanoseconds;
-    const aim = { text: `check ≤ ${AIM_OVER_TWIN} × it`, met: value <= AIM_OVER_TWIN };
-    held.push({ ...fast, ratio: { to: 'it is the check', value }, aim });
-  }
-  const value = slow.nanoseconds / wasm.nanoseconds;
-  const aim = { text: `≥ ${AIM_UNDER_ORACLE} × the check`, met: value >= AIM_UNDER_ORACLE };
-  held.push({ ...slow, ratio: { to: 'the check', value }, aim });
-  return { title, lines: [...lines, ...held], notes: twin.note === null ? [] : [twin.note], skipped: null };
+  const measured = await measure(tasks);
+  const slow = measured.find((one) => one.name === 'oracle') as Measurement;
+  const fast = measured.find((one) => one.name === 'C twin, -O2');
+  const lines = measured.map((one): Line => {
+    if (one.executor !== null && fast !== undefined) {
+      const value = one.nanoseconds / fast.nanoseconds;
+      const most = AIM_OVER_TWIN[one.executor];
+      const aim = most === undefined ? null : { text: `≤ ${most} × the C twin`, met: value <= most };
+      return { ...one, ratio: { to: 'the C twin', value }, aim };
+    }
+    if (one !== slow) return { ...one, ratio: null, aim: null };
+    const slowest = Math.max(...measured.filter(({ executor }) => executor !== null).map((line) => line.nanoseconds));
+    const value = slow.nanoseconds / slowest;
+    const aim = { text: `≥ ${AIM_UNDER_ORACLE} × every executor`, met: value >= AIM_UNDER_ORACLE };
+    return { ...one, ratio: { to: 'the slowest executor', value }, aim };
+  });
+  return { title, lines, notes, skipped: null };
 }
 
 /** Writes the requests into the check's memory, as hooks would; gives the offset of the first. */

@@ -1,9 +1,11 @@
 /** Runs tasks under tinybench and reads off what the report needs. */
 import { Bench } from 'tinybench';
+import type { ExecutorName } from '../src/check.js';
 import type { Measurement } from './report.js';
 
 export interface Task {
   readonly name: string;
+  readonly executor?: ExecutorName;
   readonly unit: string;
   /** Units of work that one call does. */
   readonly units: number;
@@ -37,10 +39,10 @@ export async function measure(tasks: readonly Task[]): Promise<Measurement[]> {
     );
   }
   await bench.run();
-  return tasks.map(({ name, unit, units }) => {
+  return tasks.map(({ name, executor = null, unit, units }) => {
     const result = bench.getTask(name)?.result;
     if (result === undefined || result.state !== 'completed') throw new Error(`${name} was not measured`);
     const { p50, rme, samplesCount } = result.latency;
-    return { name, unit, nanoseconds: (p50 * 1e6) / units, margin: rme, samples: samplesCount };
+    return { name, executor, unit, nanoseconds: (p50 * 1e6) / units, margin: rme, samples: samplesCount };
   });
 }

@@ -1,10 +1,13 @@
 /** What the benchmark says: one line a measurement, with the aim beside it. */
 import Table from 'cli-table3';
 import pc from 'picocolors';
+import type { ExecutorName } from '../src/check.js';
 
 /** One measured thing. */
 export interface Measurement {
   readonly name: string;
+  /** Who ran the check; null where no executor of it did. */
+  readonly executor: ExecutorName | null;
   /** Median, in nanoseconds for one `unit`. */
   readonly nanoseconds: number;
   /** Half the 95 % confidence interval of the mean, in percent of it. */

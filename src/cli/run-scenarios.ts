@@ -13,6 +13,7 @@ export interface CallOptions {
   readonly btf?: string;
   readonly config?: string;
   readonly profile?: string;
+  readonly frames?: boolean;
   readonly judge?: 'kernel' | 'all';
   readonly json?: boolean;
 }
@@ -36,7 +37,7 @@ export async function runScenarioFiles(paths: readonly string[], json: boolean):
 
 /** Calls functions of one guest, each from the same memory. Gives the exit status. */
 export async function runCalls(options: CallOptions): Promise<number> {
-  const { kernel, variant = [], btf, config, profile, judge } = options;
+  const { kernel, variant = [], btf, config, profile, frames, judge } = options;
   if ((kernel === undefined) === (variant.length !== 1)) {
     throw new UsercopyError('bad-input', 'run --call: expected --kernel IMAGE or one --variant NAME');
   }
@@ -45,6 +46,7 @@ export async function runCalls(options: CallOptions): Promise<number> {
     ...(btf === undefined ? {} : { btf }),
     ...(config === undefined ? {} : { config }),
     ...(profile === undefined ? {} : { profile }),
+    ...(frames ? { frames } : {}),
   };
   const steps = options.call.map((call) => ({ call }));
   const scenario = { guest, steps, ...(judge === undefined ? {} : { judge }) };

@@ -10,6 +10,12 @@ import { findBanner, NO_VERSION } from '../kernel/version.js';
 import { imageSegment } from './dump-kernel.js';
 import type { Located } from './locate.js';
 
+/**
+ * Bytes of an image before its text, at most. Where the linear map shows the image, all memory before it is mapped in the
+ * same way, with what a decompressor left there.
+ */
+const BEFORE_TEXT = 2n << 20n;
+
 export interface SideFiles {
   /** Types: raw or compressed BTF. */
   readonly btf?: string;
@@ -28,7 +34,7 @@ export async function kernelFromDump(
   files: SideFiles,
 ): Promise<Kernel> {
   const { memory, inside, imageOffset } = located;
-  const segment = imageSegment(memory, inside, imageOffset);
+  const segment = imageSegment(memory, inside, imageOffset, { start: inside - BEFORE_TEXT, end: 1n << 64n });
   const { bytes } = segment;
   const layout = findKallsyms(bytes, variant.bits, variant.endian);
   if (!layout) {

@@ -35,7 +35,7 @@ export {
 } from './check.js';
 export type * from './engine/engine.js';
 export type { NativeCheck } from './engine/unicorn-addon.js';
-export type { UnicornJsFactory } from './engine/unicorn-js/module.js';
+export type { UnicornJsFactory, UnicornJsModule } from './engine/unicorn-js/module.js';
 export { type OpenUnicornJs, openUnicornJs } from './engine/unicorn-js.js';
 export { openUnicorn } from './engine/unicorn-native.js';
 export { type ErrorKind, UsercopyError } from './errors.js';
@@ -56,5 +56,5 @@ export { playScenario, type ScenarioRow, type ScenarioRun } from './scenario/pla
 export type { Path, Position, Positions } from './scenario/positions.js';
 export { parseScenario, readScenario, type ScenarioFile, scenarioInMemory, schemaPath } from './scenario/read.js';
 export { writeScenario } from './scenario/write.js';
-export { parseSuppressions, type Suppression, type SuppressionCount } from './suppression.js';
+export { parseSuppressions, type Suppression, type SuppressionCount, type SuppressionFacts } from './suppression.js';
 export type * from './verdict.js';

@@ -12,6 +12,8 @@ import { introspectedWorld } from './worlds/introspected.js';
 const { USERCOPY_SEED = '1' } = process.env;
 const SEED = Number(USERCOPY_SEED);
 const COPIES_PER_WORLD = 400;
+/** Milliseconds; on a busy machine a third of the copies takes minutes. */
+const PATIENCE = 600_000;
 
 /** Every name of a verdict, so that a new one that no world reaches is noticed. */
 const REFUSALS: Readonly<Record<Refusal, true>> = {
@@ -66,13 +68,17 @@ describe('check.wasm and the oracle', () => {
     expect(mismatches).toEqual([]);
   };
 
-  it('agree on declared memory', () => agree({ worlds: 1000, make: declaredWorld, addresses: true }));
+  it('agree on declared memory', { timeout: PATIENCE }, () =>
+    agree({ worlds: 1000, make: declaredWorld, addresses: true }),
+  );
 
-  it("agree on a kernel's structures, with and without declarations", () =>
-    agree({ worlds: 1000, make: (random) => introspectedWorld(random), addresses: true }));
+  it("agree on a kernel's structures, with and without declarations", { timeout: PATIENCE }, () =>
+    agree({ worlds: 1000, make: (random) => introspectedWorld(random), addresses: true }),
+  );
 
-  it('agree on structures full of garbage, and come back from all of them', () =>
-    agree({ worlds: 500, make: (random) => introspectedWorld(random, true), addresses: false }));
+  it('agree on structures full of garbage, and come back from all of them', { timeout: PATIENCE }, () =>
+    agree({ worlds: 500, make: (random) => introspectedWorld(random, true), addresses: false }),
+  );
 
   it('have met every verdict there is', () => {
     const names = [

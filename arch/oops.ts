@@ -25,6 +25,8 @@ export interface OopsConvention {
    * lines have lost the log's prefix. A register that is there twice is taken the first time.
    */
   registers(text: string): ReadonlyMap<string, bigint>;
+  /** Its names in `registers`, by variant: the first that is there. */
+  readonly stackPointer: readonly string[];
   /** Where the registers of user mode begin, which an oops prints after the call trace. */
   readonly userMode: RegExp | null;
   /** The function in which the CPU stopped: group 1 the symbol, 2 its offset, 3 its size, both hexadecimal or missing. */

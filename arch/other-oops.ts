@@ -18,6 +18,7 @@ const riscv: OopsConvention = {
   isLittle: () => true,
   registers: (text) =>
     namedRegisters(text, [{ pattern: /\b(epc|ra|sp|gp|tp|[ast]\d{1,2}) ?: ?([0-9a-f]{8,16})\b/g, name: keep }]),
+  stackPointer: ['sp'],
   userMode: null,
   pc: new RegExp(`^epc : ${SYMBOL}`, 'm'),
   bugLines: [],
@@ -46,6 +47,7 @@ const mips: OopsConvention = {
     }
     return found;
   },
+  stackPointer: ['$29'],
   userMode: null,
   pc: new RegExp(`^epc +: [0-9a-f]+ ${SYMBOL}`, 'm'),
   bugLines: [/\bKernel bug detected\[#\d+\]:?/],
@@ -61,6 +63,7 @@ const arc: OopsConvention = {
   isLittle: () => true,
   registers: (text) =>
     namedRegisters(text, [{ pattern: /\b(r\d\d|SP|FP|BTA): 0x([0-9a-f]{8})\b/g, name: (name) => name.toLowerCase() }]),
+  stackPointer: ['sp'],
   userMode: null,
   pc: new RegExp(`^\\[BLINK *\\]: ${SYMBOL}`, 'm'),
   bugLines: [/\b(?:usercopy: )?BUG: failure at [^\s!]{1,200}!/],
@@ -75,6 +78,7 @@ const parisc: OopsConvention = {
   variant: (text) => (/\[<[0-9a-f]{16}>\]|\bIAOQ: [0-9a-f]{16}|-parisc64\b/.test(text) ? 'parisc64' : 'parisc'),
   isLittle: () => false,
   registers: (text) => namedRegisters(text, [{ pattern: /\b(r\d\d)-?\d* +([0-9a-f]{8,16})\b/g, name: keep }]),
+  stackPointer: ['r30'],
   userMode: null,
   pc: new RegExp(`^IAOQ\\[0\\]: ${SYMBOL}`, 'm'),
   bugLines: [],
@@ -93,6 +97,7 @@ const loongarch: OopsConvention = {
   variant: () => 'loongarch64',
   isLittle: () => true,
   registers: (text) => namedRegisters(text, [{ pattern: /\b(pc|ra|tp|sp|[ast]\d) ([0-9a-f]{16})\b/g, name: keep }]),
+  stackPointer: ['sp'],
   userMode: null,
   pc: new RegExp(`^ERA: [0-9a-f]{16} ${SYMBOL}`, 'm'),
   bugLines: [],
@@ -110,6 +115,7 @@ const m68k: OopsConvention = {
   variant: () => 'm68k',
   isLittle: () => false,
   registers: (text) => namedRegisters(text, [{ pattern: /\b([da][0-7]): ([0-9a-f]{8})\b/g, name: keep }]),
+  stackPointer: ['a7'],
   userMode: null,
   pc: new RegExp(`^PC: \\[<[0-9a-f]{8}>\\] ${SYMBOL}`, 'm'),
   bugLines: [],

@@ -28,6 +28,7 @@ export const armOops: OopsConvention = {
       { pattern: /\b(sp|ip|fp) ?: ([0-9a-f]{8})\b/g, name: named },
       { pattern: /\b(pc|lr) ?: \[<([0-9a-f]{8})>\]/g, name: named },
     ]),
+  stackPointer: ['sp'],
   userMode: /^Exception stack\(/m,
   pc: new RegExp(`^PC is at ${SYMBOL}`, 'm'),
   bugLines: [],

@@ -23,6 +23,7 @@ export const arm64Oops: OopsConvention = {
       { pattern: /^(sp) : ([0-9a-f]{16})\b/gm, name: (name) => name },
       { pattern: /^(pc) : \[<([0-9a-f]{16})>\]/gm, name: (name) => name },
     ]),
+  stackPointer: ['sp'],
   userMode: null,
   pc: new RegExp(`^(?:pc : |PC is at )(?:\\[<[0-9a-f]+>\\] )?${SYMBOL}`, 'm'),
   bugLines: [],

@@ -19,6 +19,7 @@ export const ia64Oops: OopsConvention = {
       { pattern: /\b(r\d{1,2}|b[0-7]) +: ([0-9a-f]{16})\b/g, name: (name) => name },
       { pattern: /\b(ip) +: \[<([0-9a-f]{16})>\]/g, name: (name) => name },
     ]),
+  stackPointer: ['r12'],
   userMode: null,
   pc: new RegExp(`^ip is at ${SYMBOL}`, 'm'),
   bugLines: [/^\S.{0,20}\[\d+\]: bugcheck! \d+ \[\d+\]/m],

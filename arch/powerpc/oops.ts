@@ -44,6 +44,7 @@ export const powerpcOops: OopsConvention = {
   },
   isLittle: (variant) => variant === 'ppc64le',
   registers,
+  stackPointer: ['r1'],
   userMode: /^--- (?:interrupt|Exception|syscall)/m,
   pc: new RegExp(`^NIP \\[[0-9a-f]+\\] ${SYMBOL}`, 'm'),
   bugLines: [/\bKernel BUG at \.?\S+ \[verbose debug info unavailable\]/],

@@ -41,6 +41,7 @@ export const s390Oops: OopsConvention = {
     if (psw !== null) found.set('pc', BigInt(`0x${psw[2]}`));
     return found;
   },
+  stackPointer: ['r15'],
   userMode: null,
   pc: new RegExp(`\\bKrnl PSW : [0-9a-f]{16} [0-9a-f]{16} \\(${SYMBOL}`),
   bugLines: [],

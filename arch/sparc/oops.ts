@@ -24,6 +24,7 @@ export const sparcOops: OopsConvention = {
       { pattern: /\b(sp|ret_pc): ([0-9a-f]{8,16})\b/g, name: named },
       { pattern: /\b(TPC|PC): ([0-9a-f]{8,16})\b/g, name: named },
     ]),
+  stackPointer: ['o6'],
   userMode: null,
   pc: new RegExp(`\\bT?PC: <${SYMBOL}>`),
   bugLines: [],

@@ -48,6 +48,7 @@ export const x86Oops: OopsConvention = {
       { pattern: /\b(RIP)[: ] *(?:00[0-9a-f]{2}:)?\[<([0-9a-f]{16})>\]/g, name: lower },
       { pattern: /\b(E(?:[A-D]X|[SD]I|BP|SP)): ?([0-9a-f]{8})\b/g, name: lower },
     ]),
+  stackPointer: ['rsp', 'esp'],
   userMode: /^(?:RIP: 0033:|EIP: 0x[0-9a-f]{1,8}$|EIP: 0073:)/m,
   pc: new RegExp(`^[RE]IP:?\\s+(?:00[0-9a-f]{2}:)?(?:\\[<[0-9a-f]+>\\]\\s+){0,2}${SYMBOL}`, 'm'),
   bugLines: [],

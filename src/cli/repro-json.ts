@@ -31,6 +31,7 @@ export function reportJson(report: UsercopyReport): Record<string, unknown> {
     hardware: report.hardware,
     modules: report.modules,
     registers: Object.fromEntries([...report.registers].map(([name, value]) => [name, addressJson(value)])),
+    stack_pointer: addressJson(report.stackPointer),
     pc: report.pc === null ? null : entryJson(report.pc),
     code: report.code,
     trace: report.trace.map(entryJson),

@@ -52,6 +52,7 @@ function reportOf(block: Block): UsercopyReport {
     hardware: hardwareOf(text),
     modules: modulesOf(text),
     registers,
+    stackPointer: stackPointerOf(registers, found?.convention.stackPointer ?? []),
     pc: pcOf(text, found?.convention.pc ?? null),
     code: /^(?:Code|Instruction dump): ?((?:[0-9a-fX<>()]{2,20} ?){1,80})/m.exec(kernelText)?.[1]?.trim() ?? null,
     trace: traceOf(kernelText.split('\n')),
@@ -63,6 +64,11 @@ function reportOf(block: Block): UsercopyReport {
     lines: { first: block.lines[0]?.number ?? 0, last: block.lines.at(-1)?.number ?? 0 },
     notes: [...(block.message?.notes ?? []), ...block.notes],
   };
+}
+
+function stackPointerOf(registers: ReadonlyMap<string, bigint>, names: readonly string[]): bigint | null {
+  const name = names.find((candidate) => registers.has(candidate));
+  return name === undefined ? null : registers.get(name)!;
 }
 
 function bugLineOf(text: string, more: readonly RegExp[]): string | null {

@@ -91,6 +91,7 @@ export interface UsercopyReport {
   readonly modules: readonly string[] | null;
   /** Kernel registers of the first dump, under the architecture's own names in lower case. */
   readonly registers: ReadonlyMap<string, bigint>;
+  readonly stackPointer: bigint | null;
   /** Function in which the CPU stopped. */
   readonly pc: TraceEntry | null;
   readonly code: string | null;

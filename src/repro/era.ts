@@ -1,0 +1,104 @@
+/** Which rules a reported kernel followed: by its release, and where the release leaves it open, by the message. */
+import type { KernelVersion } from '../kernel/kernel.js';
+import { parseBanner } from '../kernel/version.js';
+import { type Profile, type ProfileName, parseProfile, profileForVersion, profileNames } from '../profiles.js';
+import type { UsercopyMessage } from '../report/report.js';
+
+export interface Candidate {
+  readonly profile: Profile;
+  /** Why these rules, where they are not plainly those of the release. */
+  readonly note: string | null;
+}
+
+/** `6.1.0-50-amd64` → its numbers; null for a release that is none. */
+export function versionOf(release: string): KernelVersion | null {
+  return parseBanner(`Linux version ${release} `);
+}
+
+/** What follows the numbers in a tree that takes nothing back from later kernels: candidates, builds, commits. */
+const MAINLINE =
+  /^\d+\.\d+(?:\.\d+)?(?:-rc\d+)?(?:-next-\d{8})?(?:-\d{5}-g[0-9a-f]{6,40})?(?:-g[0-9a-f]{6,40})?(?:-dirty)?\+?$/;
+
+/** Whether a release is of a vendor's tree, which may have taken back the check of later kernels. */
+export const isVendorTree = (release: string): boolean => !MAINLINE.test(release);
+
+/** Switches that depend on a configuration that no report tells; the message itself shows that they were on. */
+function configured(message: UsercopyMessage): string[] {
+  switch (message.refusal) {
+    case 'rodata':
+    case 'spans multiple pages':
+    case 'spans Reserved and non-Reserved pages':
+    case 'spans CMA and non-CMA pages':
+      return ['pagespan'];
+    default:
+      return message.format === 'whitelist warning' ? ['fallback'] : [];
+  }
+}
+
+/** With what the message says was configured, where the profile knows it. */
+function withConfiguration(profile: Profile, message: UsercopyMessage): Profile {
+  let result = profile;
+  for (const change of configured(message)) {
+    const [base, ...others] = result.name.split(',');
+    const known = base !== undefined && knows(base as ProfileName, change);
+    if (known && !others.includes(change)) result = parseProfile(`${result.name},${change}`);
+  }
+  return result;
+}
+
+function knows(base: ProfileName, change: string): boolean {
+  if (change === 'pagespan') return base === '4.8' || base === '4.16' || base === '5.0';
+  return base === '4.16' || base === '5.0';
+}
+
+/** A candidate of 5.3 may be from before the change of the wrap rule (951531691c4b, in 5.3-rc (mem)). */
+function beforeWrapFix(release: string, profile: Profile): Profile | null {
+  return /^5\.3\.0-rc/.test(release) ? parseProfile(`${profile.name},wrap-counts-end`) : null;
+}
+
+/** Rules to try in turn. The first is the release's own; without a release all, the newest first. */
+export function candidatesFor(release: string | null, message: UsercopyMessage): Candidate[] {
+  const version = release === null ? null : versionOf(release);
+  if (release === null || version === null) {
+    return [...profileNames].reverse().map((name) => ({
+      profile: withConfiguration(parseProfile(name), message),
+      note: 'the release is not told: the newest rules that print this message are taken',
+    }));
+  }
+  const own = profileForVersion(version);
+  const candidates: Candidate[] = [{ profile: withConfiguration(own, message), note: null }];
+  const early = beforeWrapFix(release, own);
+  if (early !== null) candidates.push({ profile: early, note: 'this candidate of 5.3 still has the older wrap rule' });
+  if (version.major < 4 || (version.major === 4 && version.minor < 8)) {
+    for (const name of ['v3', 'v3-cma'] as const) {
+      candidates.push({
+        profile: parseProfile(name),
+        note: 'the rules of the 2016 series, which trees before 4.8 took',
+      });
+    }
+  }
+  if (!isVendorTree(release)) return candidates;
+  const [base] = own.name.split(',');
+  for (const name of profileNames.slice(profileNames.indexOf(base as ProfileName) + 1)) {
+    candidates.push({
+      profile: withConfiguration(parseProfile(name), message),
+      note: `this is no rule of ${version.major}.${version.minor}: the vendor's tree must have taken the check of ${name} back`,
+    });
+  }
+  return candidates;
+}
+
+const isAtLeast = (version: KernelVersion, major: number, minor: number): boolean =>
+  version.major > major || (version.major === major && version.minor >= minor);
+
+/** What a release rules out whatever its rules are: things that are no longer there. Null when nothing. */
+export function ruledOut(release: string | null, message: UsercopyMessage): string | null {
+  const version = release === null ? null : versionOf(release);
+  if (version === null) return null;
+  if (message.regionKind.startsWith('SLAB') && isAtLeast(version, 6, 8)) return 'SLAB is gone since 6.8';
+  if (message.format === 'whitelist warning' && isAtLeast(version, 5, 16)) {
+    return 'the warning that lets a copy pass (HARDENED_USERCOPY_FALLBACK) is gone since 5.16';
+  }
+  if (message.format === 'old' && isAtLeast(version, 4, 16)) return 'the wording with an address is gone since 4.16';
+  return null;
+}

@@ -1,10 +1,14 @@
 /** `usercopy repro`: reproduces a reported BUG(), from a log, from a memory dump, or from both. */
 import { Command } from 'commander';
 import { badInput, UsercopyError } from '../errors.js';
-import { reproduceDump } from '../repro/from-dump.js';
+import { chooseReport, parseReports } from '../report/parse.js';
+import type { UsercopyReport } from '../report/report.js';
+import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
+import { judgeReport } from '../repro/from-report.js';
 import type { Reproduction } from '../repro/outcome.js';
-import { type CopyOptions, copyOf, readText } from './arguments.js';
-import { print, toJson } from './output.js';
+import type { Copy } from '../verdict.js';
+import { type CopyOptions, copyOf, readStandardInput, readText } from './arguments.js';
+import { print, toJson, toJsonLine } from './output.js';
 import { reproductionJson } from './repro-json.js';
 
 interface ReproOptions extends CopyOptions {
@@ -25,6 +29,7 @@ interface ReproOptions extends CopyOptions {
 
 const VIOLATION = 1;
 const MAXIMUM_REGISTER_TEXT = 16 << 20;
+const MAXIMUM_REPORT_TEXT = 64 << 20;
 
 export function reproCommand(): Command {
   return new Command('repro')
@@ -62,28 +67,62 @@ Exit status: 0 when the copy is good, 1 when it is refused or said to have been,
 }
 
 async function runRepro(options: ReproOptions): Promise<number> {
-  if (options.dump === undefined) {
-    throw badInput('repro', '--report FILE, --dump FILE or both', 'none of them');
-  }
   for (const option of ['output', 'shrink', 'redact', 'html'] as const) {
     if (options[option] !== undefined) throw new UsercopyError('unsupported', `repro: --${option} is not built yet`);
   }
-  const reproduction = await reproduceDump(
-    {
-      dump: options.dump,
-      registers:
-        options.regs === undefined ? null : { text: readText(options.regs, MAXIMUM_REGISTER_TEXT), path: options.regs },
-      ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
-      ...(options.btf === undefined ? {} : { btf: options.btf }),
-      ...(options.config === undefined ? {} : { config: options.config }),
-      ...(options.profile === undefined ? {} : { profile: options.profile }),
-    },
-    copyOf(options, 'repro'),
-    null,
-  );
-  if (options.json) print(toJson(reproductionJson(reproduction)));
-  else for (const line of linesOf(reproduction)) print(line);
+  const given = copyOf(options, 'repro');
+  const reports = options.report === undefined ? null : await readReports(options.report);
+  const chosen = reports === null ? null : chooseReport(reports);
+  if (options.dump === undefined) {
+    refuseDumpOptions(options);
+    if (reports === null) throw badInput('repro', '--report FILE, --dump FILE or both', 'none of them');
+    return printReports(options.all ? reports : [chosen!], given, options);
+  }
+  if (options.all) throw badInput('repro', 'one report beside --dump', '--all');
+  const reproduction = await reproduceDump(dumpInput(options.dump, options), given, chosen);
+  print(options.json ? toJson(reproductionJson(reproduction)) : linesOf(reproduction).join('\n'));
   return reproduction.outcome === 'clean' ? 0 : VIOLATION;
+}
+
+async function readReports(path: string): Promise<UsercopyReport[]> {
+  const text =
+    path === '-' ? await readStandardInput(MAXIMUM_REPORT_TEXT) : readText(path, MAXIMUM_REPORT_TEXT, 'utf8');
+  const reports = parseReports(text);
+  const name = path === '-' ? 'standard input' : path;
+  if (reports.length === 0) throw badInput(name, 'a log with a usercopy report', 'none in it');
+  return reports;
+}
+
+function refuseDumpOptions(options: ReproOptions): void {
+  const stray = (['kernel', 'btf', 'config', 'regs', 'shrink', 'redact', 'html'] as const).find(
+    (name) => options[name] !== undefined,
+  );
+  if (stray !== undefined) throw badInput('repro', `--dump FILE beside --${stray}`, 'none');
+}
+
+/** Several reports are a line of JSON each. */
+function printReports(reports: readonly UsercopyReport[], given: Copy | null, options: ReproOptions): number {
+  for (const report of reports) {
+    const { reproduction } = judgeReport(report, {
+      given,
+      ...(options.profile === undefined ? {} : { profile: options.profile }),
+    });
+    if (options.json && options.all) print(toJsonLine(reproductionJson(reproduction)));
+    else if (options.json) print(toJson(reproductionJson(reproduction)));
+    else print(linesOf(reproduction).join('\n') + (options.all ? '\n' : ''));
+  }
+  return VIOLATION;
+}
+
+function dumpInput(dump: string, { regs, kernel, btf, config, profile }: ReproOptions): DumpInput {
+  return {
+    dump,
+    registers: regs === undefined ? null : { text: readText(regs, MAXIMUM_REGISTER_TEXT), path: regs },
+    ...(kernel === undefined ? {} : { kernel }),
+    ...(btf === undefined ? {} : { btf }),
+    ...(config === undefined ? {} : { config }),
+    ...(profile === undefined ? {} : { profile }),
+  };
 }
 
 function linesOf({ outcome, variant, kernel, profile, report, check, replay, explanation }: Reproduction): string[] {

@@ -1,0 +1,130 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packageFile } from '../../src/paths.js';
+
+/** The tool as a user starts it. */
+function usercopy(args: readonly string[], input = '') {
+  const result = spawnSync(process.execPath, [packageFile('build/js/src/cli/main.js'), ...args], {
+    encoding: 'utf8',
+    timeout: 120_000,
+    maxBuffer: 64 << 20,
+    input,
+  });
+  return { status: result.status, out: result.stdout, err: result.stderr };
+}
+
+const BUG = `[    1.000000] usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 8, size 100)!
+[    1.000001] kernel BUG at mm/usercopy.c:102!
+[    1.000002] CPU: 0 PID: 7 Comm: a Not tainted 6.5.0 #1
+[    1.000003] RIP: 0010:usercopy_abort+0x1/0x2
+[    1.000004] ---[ end trace 0000000000000000 ]---
+`;
+const NO_MESSAGE =
+  'kernel BUG at mm/usercopy.c:102!\nCPU: 0 PID: 7 Comm: a Not tainted 6.5.0 #1\n---[ end trace 0 ]---\n';
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'usercopy-repro-'));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+function file(name: string, content: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe('usercopy repro --report', () => {
+  it('prints the contract, every key there', () => {
+    const { status, out } = usercopy(['repro', '--report', file('bug.txt', BUG), '--json']);
+    expect(status).toBe(1);
+    const found = JSON.parse(out);
+    expect(found).toMatchObject({
+      outcome: 'consistent',
+      variant: 'x86_64',
+      profile: '6.1',
+      kernel: '6.5.0',
+      copy: { pointer: null, size: 100, direction: 'to_user' },
+      report: {
+        message:
+          "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 8, size 100)!",
+        bug_line: 'kernel BUG at mm/usercopy.c:102!',
+        region: 'kmalloc-64',
+        region_kind: 'SLUB object',
+        offset: 8,
+        address: null,
+      },
+      explanation: { region: 'slab object', object: { size: 64, cache: 'kmalloc-64' }, field: null },
+    });
+    expect(Object.keys(found)).toEqual(
+      expect.arrayContaining([
+        'outcome',
+        'variant',
+        'profile',
+        'kernel',
+        'copy',
+        'report',
+        'check',
+        'replay',
+        'explanation',
+      ]),
+    );
+  });
+
+  it('reads standard input, and tells a person', () => {
+    const { status, out } = usercopy(['repro', '--report', '-'], BUG);
+    expect(status).toBe(1);
+    expect(out).toContain('x86_64, kernel 6.5.0, profile 6.1: consistent');
+    expect(out).toContain('44 bytes past it');
+  });
+
+  it('takes the first report with a message; all of them with --all, a line of JSON each', () => {
+    const path = file('several.txt', NO_MESSAGE + BUG + BUG.replace('size 100', 'size 101'));
+    expect(JSON.parse(usercopy(['repro', '--report', path, '--json']).out).copy.size).toBe(100);
+    const lines = usercopy(['repro', '--report', path, '--json', '--all']).out.trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).copy.size)).toEqual([null, 100, 101]);
+    expect(lines.map((line) => JSON.parse(line).outcome)).toEqual(['unknown', 'consistent', 'consistent']);
+  });
+
+  it('keeps every digit of a size beyond 2^53', () => {
+    const log = BUG.replace(
+      "SLUB object 'kmalloc-64' (offset 8, size 100)",
+      'wrapped address (offset 0, size 18446634686907596985)',
+    );
+    const { report } = JSON.parse(usercopy(['repro', '--report', '-', '--json'], log).out);
+    expect(report.size).toBe('18446634686907596985');
+  });
+
+  it.each([
+    ['no option at all', [], '--report FILE'],
+    ['a report that is not there', ['--report', '/nonexistent/log'], 'can be read'],
+    ['a directory', ['--report', '/'], 'a regular file'],
+    ['a log without a report', ['--report', '-'], 'a usercopy report'],
+    ['half a copy', ['--report', '-', '--at', '0x1000'], 'missing: --size'],
+    ['both directions', ['--report', '-', '--at', '1', '--size', '1', '--to-user', '--from-user'], 'one of'],
+    ['an address that is none', ['--report', '-', '--at', 'here', '--size', '1', '--to-user'], '64-bit'],
+    ['a profile that is none', ['--report', 'BUG', '--profile', '7.0'], 'profile'],
+    ['a kernel without a dump', ['--report', 'BUG', '--kernel', 'vmlinuz'], '--dump'],
+    ['registers without a dump', ['--report', 'BUG', '--regs', 'regs.txt'], '--dump'],
+    ['a dump that is not there', ['--dump', '/nonexistent/vmcore'], 'ENOENT'],
+    ['all reports beside a dump', ['--report', 'BUG', '--dump', 'x', '--all'], '--all'],
+    ['an unknown option', ['--reprot', 'x'], '--reprot'],
+  ])('refuses %s with one sentence and 2', (_name, args, words) => {
+    const given = args.map((arg) => (arg === 'BUG' ? file('bug.txt', BUG) : arg));
+    const { status, out, err } = usercopy(['repro', ...given]);
+    expect(status).toBe(2);
+    expect(out).toBe('');
+    expect(err).toContain(words);
+    expect(err).not.toMatch(/\n\s+at /);
+  });
+
+  it('survives text that is none', () => {
+    const noise = Buffer.from(Array.from({ length: 1 << 16 }, (_value, index) => (index * 7919) & 0xff)).toString(
+      'latin1',
+    );
+    expect(usercopy(['repro', '--report', '-'], noise).status).toBe(2);
+  });
+});

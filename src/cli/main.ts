@@ -15,6 +15,7 @@ import { BAD_INPUT, CLEAN, progress, VIOLATION } from './output.js';
 import { profilesCommand } from './profiles.js';
 import { reproCommand } from './repro.js';
 import { runCommand } from './run.js';
+import { triageCommand } from './triage.js';
 
 function packageVersion(): string {
   return (JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string }).version;
@@ -38,6 +39,7 @@ Exit status: 0 when all is as it should be, 1 when a copy was refused or a check
     .addCommand(runCommand())
     .addCommand(checkCommand())
     .addCommand(reproCommand())
+    .addCommand(triageCommand())
     .addCommand(kernelCommand())
     .addCommand(archCommand(drivers))
     .addCommand(profilesCommand())

@@ -30,6 +30,7 @@ export function reportJson(report: UsercopyReport): Record<string, unknown> {
     taint: report.taint,
     hardware: report.hardware,
     modules: report.modules,
+    foreign_modules: report.foreignModules,
     registers: Object.fromEntries([...report.registers].map(([name, value]) => [name, addressJson(value)])),
     stack_pointer: addressJson(report.stackPointer),
     pc: report.pc === null ? null : entryJson(report.pc),

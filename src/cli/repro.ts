@@ -1,14 +1,16 @@
 /** `usercopy repro`: reproduces a reported BUG(), from a log, from a memory dump, or from both. */
+import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { badInput, UsercopyError } from '../errors.js';
 import { chooseReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
-import { judgeReport } from '../repro/from-report.js';
+import { judgeReport, type ReportJudgement } from '../repro/from-report.js';
 import type { Reproduction } from '../repro/outcome.js';
+import { writeScenario } from '../scenario/write.js';
 import type { Copy } from '../verdict.js';
 import { type CopyOptions, copyOf, readStandardInput, readText } from './arguments.js';
-import { print, toJson, toJsonLine } from './output.js';
+import { CLEAN, print, toJson, toJsonLine, VIOLATION } from './output.js';
 import { reproductionJson } from './repro-json.js';
 
 interface ReproOptions extends CopyOptions {
@@ -27,7 +29,6 @@ interface ReproOptions extends CopyOptions {
   readonly json?: boolean;
 }
 
-const VIOLATION = 1;
 const MAXIMUM_REGISTER_TEXT = 16 << 20;
 const MAXIMUM_REPORT_TEXT = 64 << 20;
 
@@ -35,7 +36,10 @@ export function reproCommand(): Command {
   return new Command('repro')
     .description('reproduce a reported BUG(): from a log, from a memory dump, or from both')
     .option('--report <file>', "text with the kernel's log, '-' for standard input")
-    .option('--all', 'every report in the text, a line of JSON each; default: the first one with a message')
+    .option(
+      '--all',
+      'every report in the text, with --json a line each; default: the first one with a message, which is played too',
+    )
     .option('--dump <file>', 'vmcore: of QEMU (dump-guest-memory), kdump, virsh dump --memory-only')
     .option('--kernel <image>', 'dump: image of its kernel (vmlinux, bzImage, …)')
     .option('--btf <file>', 'dump: types of its kernel, when the image has none')
@@ -46,7 +50,7 @@ export function reproCommand(): Command {
     .option('--to-user', 'the copy goes to user memory')
     .option('--from-user', 'the copy comes from user memory')
     .option('--profile <name>', 'rules to judge by; default: by version and configuration')
-    .option('-o, --output <file>', 'write a scenario that replays the copy (YAML)')
+    .option('-o, --output <file>', "write the scenario that the report describes (YAML, for 'usercopy run')")
     .option('--shrink <file>', 'dump: write it reduced to the pages that were needed (ELF)')
     .option('--redact', 'with --shrink: blank what does not matter')
     .option('--html <file>', 'dump: draw the memory around the copy')
@@ -67,7 +71,7 @@ Exit status: 0 when the copy is good, 1 when it is refused or said to have been,
 }
 
 async function runRepro(options: ReproOptions): Promise<number> {
-  for (const option of ['output', 'shrink', 'redact', 'html'] as const) {
+  for (const option of ['shrink', 'redact', 'html'] as const) {
     if (options[option] !== undefined) throw new UsercopyError('unsupported', `repro: --${option} is not built yet`);
   }
   const given = copyOf(options, 'repro');
@@ -75,13 +79,19 @@ async function runRepro(options: ReproOptions): Promise<number> {
   const chosen = reports === null ? null : chooseReport(reports);
   if (options.dump === undefined) {
     refuseDumpOptions(options);
-    if (reports === null) throw badInput('repro', '--report FILE, --dump FILE or both', 'none of them');
-    return printReports(options.all ? reports : [chosen!], given, options);
+    if (chosen === null) throw badInput('repro', '--report FILE, --dump FILE or both', 'none of them');
+    return options.all ? printAll(reports!, given, options) : printReport(chosen, given, options);
   }
   if (options.all) throw badInput('repro', 'one report beside --dump', '--all');
+  if (options.output !== undefined) {
+    throw new UsercopyError(
+      'unsupported',
+      'repro: a scenario is written of a report alone; a dump holds its own memory',
+    );
+  }
   const reproduction = await reproduceDump(dumpInput(options.dump, options), given, chosen);
   print(options.json ? toJson(reproductionJson(reproduction)) : linesOf(reproduction).join('\n'));
-  return reproduction.outcome === 'clean' ? 0 : VIOLATION;
+  return reproduction.outcome === 'clean' ? CLEAN : VIOLATION;
 }
 
 async function readReports(path: string): Promise<UsercopyReport[]> {
@@ -100,18 +110,44 @@ function refuseDumpOptions(options: ReproOptions): void {
   if (stray !== undefined) throw badInput('repro', `--dump FILE beside --${stray}`, 'none');
 }
 
-/** Several reports are a line of JSON each. */
-function printReports(reports: readonly UsercopyReport[], given: Copy | null, options: ReproOptions): number {
+function judged(report: UsercopyReport, given: Copy | null, { profile }: ReproOptions): ReportJudgement {
+  return judgeReport(report, { given, ...(profile === undefined ? {} : { profile }) });
+}
+
+/** Each is a line of JSON; none is played, since a log may hold many. */
+function printAll(reports: readonly UsercopyReport[], given: Copy | null, options: ReproOptions): number {
+  if (options.output !== undefined) throw badInput('repro', 'one report beside --output', '--all');
   for (const report of reports) {
-    const { reproduction } = judgeReport(report, {
-      given,
-      ...(options.profile === undefined ? {} : { profile: options.profile }),
-    });
-    if (options.json && options.all) print(toJsonLine(reproductionJson(reproduction)));
-    else if (options.json) print(toJson(reproductionJson(reproduction)));
-    else print(linesOf(reproduction).join('\n') + (options.all ? '\n' : ''));
+    const { reproduction } = judged(report, given, options);
+    print(options.json ? toJsonLine(reproductionJson(reproduction)) : `${linesOf(reproduction).join('\n')}\n`);
   }
   return VIOLATION;
+}
+
+async function printReport(report: UsercopyReport, given: Copy | null, options: ReproOptions): Promise<number> {
+  const judgement = judged(report, given, options);
+  const { playReport } = await import('../repro/play-report.js');
+  const { reproduction, scenario, why } = await playReport(judgement);
+  print(options.json ? toJson(reproductionJson(reproduction)) : linesOf(reproduction).join('\n'));
+  if (options.output === undefined) return VIOLATION;
+  if (scenario === null) throw new UsercopyError('bad-input', `repro: no scenario was written: ${why}`);
+  writeText(
+    options.output,
+    writeScenario(scenario.scenario, [
+      `Reported by a kernel ${report.kernelVersion ?? 'whose release is not told'}:`,
+      report.message!.text,
+      ...scenario.notes,
+    ]),
+  );
+  return VIOLATION;
+}
+
+function writeText(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (error) {
+    throw badInput(path, 'a file that can be written', (error as NodeJS.ErrnoException).code ?? String(error));
+  }
 }
 
 function dumpInput(dump: string, { regs, kernel, btf, config, profile }: ReproOptions): DumpInput {

@@ -37,6 +37,7 @@ function reportOf(block: Block): UsercopyReport {
   const kernelText = text.slice(0, userMode);
   const registers = found?.convention.registers(kernelText) ?? new Map<string, bigint>();
   const task = taskOf(text);
+  const modules = modulesOf(text);
   const message = block.message?.message ?? null;
   const width = /32|^i386$|^arm$|^ppc$|^sparc$|^mips$|^arc$|^parisc$|^m68k$/.test(found?.variant ?? '') ? 4 : 8;
   return {
@@ -50,7 +51,8 @@ function reportOf(block: Block): UsercopyReport {
     comm: task.comm,
     taint: task.taint,
     hardware: hardwareOf(text),
-    modules: modulesOf(text),
+    modules: modules?.map(({ name }) => name) ?? null,
+    foreignModules: modules?.filter(({ flags }) => /[OP]/.test(flags)).map(({ name }) => name) ?? [],
     registers,
     stackPointer: stackPointerOf(registers, found?.convention.stackPointer ?? []),
     pc: pcOf(text, found?.convention.pc ?? null),

@@ -89,6 +89,8 @@ export interface UsercopyReport {
   readonly taint: string | null;
   readonly hardware: string | null;
   readonly modules: readonly string[] | null;
+  /** Those of `modules` that the kernel marks as proprietary or built out of its tree. */
+  readonly foreignModules: readonly string[];
   /** Kernel registers of the first dump, under the architecture's own names in lower case. */
   readonly registers: ReadonlyMap<string, bigint>;
   readonly stackPointer: bigint | null;

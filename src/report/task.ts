@@ -56,13 +56,21 @@ export function hardwareOf(text: string): string | null {
   return /^Hardware name: (.{1,300})$/m.exec(text)?.[1]?.trim() ?? null;
 }
 
-/** Names without their taint flags; null where the log has no such line. */
-export function modulesOf(text: string): string[] | null {
+/** Name and taint flags of a module: `nvidia(PO)`; flags are empty where the line has none. */
+export interface ModuleEntry {
+  readonly name: string;
+  readonly flags: string;
+}
+
+/** Null where the log has no such line. */
+export function modulesOf(text: string): ModuleEntry[] | null {
   const line = /\bModules linked in:(.{0,16000})$/m.exec(text)?.[1];
   if (line === undefined) return null;
   return line
     .replace(/\[last unloaded:[^\]]{0,200}\]?/, '')
     .split(/\s+/)
-    .map((name) => name.replace(/\([A-Z+-]{1,8}\)$/, ''))
-    .filter((name) => /^\w[\w.-]{0,80}$/.test(name));
+    .flatMap((entry) => {
+      const match = /^(\w[\w.-]{0,80})(?:\(([A-Z+-]{1,8})\))?$/.exec(entry);
+      return match === null ? [] : [{ name: match[1]!, flags: match[2] ?? '' }];
+    });
 }

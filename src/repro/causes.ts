@@ -31,14 +31,12 @@ const QUESTIONS: readonly (readonly [cause: string, question: Question])[] = [
       return poison == null ? null : `a number of the message was read from ${poison}`;
     },
   ],
-  [CORRUPTION, ({ taint }) => (taint?.includes('D') ? 'the kernel had crashed before (taint D)' : null)],
   [
     MODULE,
     (report) => {
       const caller = callerOf(report.trace, report.pc);
-      const foreign = /[OP]/.test(report.taint ?? '');
-      return caller?.module && foreign
-        ? `${caller.symbol}() of module ${caller.module} made the copy, on a kernel with out-of-tree modules`
+      return caller?.module && report.foreignModules.includes(caller.module)
+        ? `${caller.symbol}() of ${caller.module} made the copy, which is not of the kernel's tree`
         : null;
     },
   ],
@@ -116,6 +114,7 @@ const QUESTIONS: readonly (readonly [cause: string, question: Question])[] = [
       }
     },
   ],
+  [CORRUPTION, ({ taint }) => (taint?.includes('D') ? 'the kernel had crashed before (taint D)' : null)],
 ];
 
 export function likelyCauses(report: UsercopyReport, copy: ReproducedCopy): LikelyCause[] {

@@ -1,0 +1,97 @@
+/** A report's scenario, played on a built-in guest under the emulator: does it print the reported line? */
+import { UsercopyError } from '../errors.js';
+import { measureStackDepth } from '../guest/stack-depth.js';
+import type { Scenario } from '../scenario/format.js';
+import { loadOwnKernel, OWN_PROFILES, ownVariants, startOwnGuest } from '../scenario/own.js';
+import { playScenario } from '../scenario/play.js';
+import { scenarioInMemory } from '../scenario/read.js';
+import { describeReport, type GuestFacts } from './describe.js';
+import type { ReportJudgement } from './from-report.js';
+import type { Reproduction } from './outcome.js';
+
+export interface PlayedReport {
+  readonly reproduction: Reproduction;
+  /** The scenario and what a reader of it must know; null, with the reason, where there is none. */
+  readonly scenario: { readonly scenario: Scenario; readonly notes: readonly string[] } | null;
+  readonly why: string | null;
+}
+
+/** Switches that only matter to vmalloc and kmap: without them the guests' own check knows the rules, and judges too. */
+function profileToPlay(profile: string, refusal: string): string {
+  const [base = ''] = profile.split(',');
+  return base in OWN_PROFILES && !refusal.startsWith('vmalloc') && refusal !== 'kmap' ? base : profile;
+}
+
+/** Plays what a consistent report describes and adds check and replay to its reproduction. */
+export async function playReport(judgement: ReportJudgement): Promise<PlayedReport> {
+  const { reproduction, whole, machine } = judgement;
+  const without = (why: string): PlayedReport => ({
+    reproduction: withLines(reproduction, [`not played: ${why}`]),
+    scenario: null,
+    why,
+  });
+  if (whole === null) {
+    return { reproduction, scenario: null, why: `the report is ${reproduction.outcome}, so there is nothing to play` };
+  }
+  const variant = reproduction.variant ?? '';
+  if (!ownVariants().includes(variant)) {
+    return without(`there is no built-in guest of ${reproduction.variant ?? 'an architecture that is not told'}`);
+  }
+  const guest = await guestFacts(variant, whole.message.refusal === 'process stack');
+  const { object } = reproduction.explanation;
+  const described = describeReport(whole.message, {
+    variant,
+    profile: profileToPlay(whole.profile.name, whole.message.refusal),
+    machine,
+    guest,
+    copy: reproduction.copy,
+    objectSize: object?.size ?? null,
+  });
+  if (typeof described === 'string') return without(described);
+  try {
+    const run = await playScenario(scenarioInMemory(described.scenario));
+    const row = run.rows[0]!;
+    const met = row.unmet.length === 0;
+    return {
+      reproduction: {
+        ...withLines(reproduction, [
+          met ? 'played on a built-in guest: as reported' : `played on a built-in guest: ${row.unmet.join('; ')}`,
+          ...described.notes,
+        ]),
+        check: { message: row.ours, judged: 'scenario' },
+        replay:
+          row.identical === null
+            ? null
+            : { message: row.guest, instructions: row.guestInstructions, kernel: run.kernel },
+      },
+      scenario: described,
+      why: null,
+    };
+  } catch (error) {
+    if (!(error instanceof UsercopyError)) throw error;
+    return { ...without(error.message), scenario: described };
+  }
+}
+
+async function guestFacts(variant: string, measureDepth: boolean): Promise<GuestFacts> {
+  const guest = await startOwnGuest(await loadOwnKernel(variant));
+  try {
+    const depth = measureDepth ? await measureStackDepth(guest) : null;
+    const pageSize = 1n << BigInt(guest.layout.pageShift);
+    const PAGES_BELOW_END = 16n;
+    return {
+      pageSize,
+      stackDepth: depth?.print ?? 0n,
+      stack: { ...guest.stack, pointer: guest.stackPointerAtEntry },
+      textSize: guest.symbol('_etext') - guest.symbol('_stext'),
+      emptyVmalloc: guest.layout.vmallocEnd - PAGES_BELOW_END * pageSize,
+    };
+  } finally {
+    guest.close();
+  }
+}
+
+const withLines = (reproduction: Reproduction, lines: readonly string[]): Reproduction => ({
+  ...reproduction,
+  explanation: { ...reproduction.explanation, lines: [...reproduction.explanation.lines, ...lines] },
+});

@@ -1,0 +1,82 @@
+/** What a run has done, as lines of JSON in a file: a later run goes on from there. */
+import { appendFileSync, closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { badInput } from '../errors.js';
+import type { Item } from './items.js';
+import type { TriageAnswer } from './pool.js';
+
+interface StateLine extends TriageAnswer {
+  readonly path: string;
+  readonly stamp: string;
+}
+
+const LARGEST_STATE = 1 << 30;
+const CHUNK = 1 << 20;
+
+export class TriageState {
+  readonly #path: string;
+  readonly #done = new Map<string, StateLine>();
+
+  /** @throws UsercopyError `bad-input` when the file is there and is something else. */
+  constructor(path: string) {
+    this.#path = path;
+    if (!existsSync(path)) return;
+    const status = statSync(path);
+    if (!status.isFile()) throw badInput(path, 'a state file of triage', 'a directory, device or pipe');
+    if (status.size > LARGEST_STATE) {
+      throw badInput(path, `a state file of at most ${LARGEST_STATE} bytes`, `${status.size} bytes`);
+    }
+    let broken = 0;
+    for (const text of linesOf(path)) {
+      const line = parse(text);
+      if (line === null) broken++;
+      // A file that has changed was done again.
+      else this.#done.set(line.path, line);
+    }
+    // A run that was cut off leaves one broken line.
+    if (this.#done.size === 0 && broken > 0) throw badInput(path, 'a state file of triage', 'another file');
+  }
+
+  /** What was found in the file as it is now; null when it was not looked at. */
+  answerOf(item: Item): TriageAnswer | null {
+    const line = this.#done.get(item.path);
+    return line?.stamp === item.stamp ? line : null;
+  }
+
+  add(item: Item, answer: TriageAnswer): void {
+    // A newline first: the last line may have been cut off.
+    const text = `${JSON.stringify({ path: item.path, stamp: item.stamp, ...answer })}\n`;
+    appendFileSync(this.#path, this.#started ? text : `\n${text}`);
+    this.#started = true;
+  }
+
+  #started = false;
+}
+
+function parse(text: string): StateLine | null {
+  try {
+    const line = JSON.parse(text) as StateLine;
+    return typeof line.path === 'string' && typeof line.stamp === 'string' && Array.isArray(line.rows) ? line : null;
+  } catch {
+    return null;
+  }
+}
+
+function* linesOf(path: string): Iterable<string> {
+  const file = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(CHUNK);
+    let rest = Buffer.alloc(0);
+    for (;;) {
+      const read = readSync(file, buffer, 0, CHUNK, null);
+      if (read === 0) break;
+      rest = Buffer.concat([rest, buffer.subarray(0, read)]);
+      for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+        if (end > 0) yield rest.toString('utf8', 0, end);
+        rest = rest.subarray(end + 1);
+      }
+    }
+    if (rest.length > 0) yield rest.toString('utf8');
+  } finally {
+    closeSync(file);
+  }
+}

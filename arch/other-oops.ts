@@ -7,7 +7,7 @@ const keep = (name: string): string => name;
 const riscv: OopsConvention = {
   signs: [
     {
-      pattern: /^(?:epc : ?|epc: )[0-9a-f]{8,16}\b|\bbadaddr: [0-9a-f]{8,16} cause: /m,
+      pattern: /^epc ?: (?:[0-9a-f]{16}|\S{1,200} ra :)|\bbadaddr: [0-9a-f]{8,16} cause: /m,
       strength: 'registers',
       what: 'registers (epc, badaddr)',
     },

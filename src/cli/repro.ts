@@ -30,7 +30,7 @@ interface ReproOptions extends CopyOptions {
 }
 
 const MAXIMUM_REGISTER_TEXT = 16 << 20;
-const MAXIMUM_REPORT_TEXT = 64 << 20;
+const MAXIMUM_REPORT_TEXT = 32 << 20;
 
 export function reproCommand(): Command {
   return new Command('repro')

@@ -30,6 +30,8 @@ const VENDOR_THREAD = /^(?:-?\(\d{1,3}\))?\[\d{1,8}:[^\]]{0,40}\]/;
 const DATE =
   /^(?:[A-Z][a-z]{2} {1,2}\d{1,2} |\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\s/;
 const KERNEL_TAG = /^(?:[\w.-]{1,64} )?(?:kernel|klogd)(?:\[\d{1,10}\])?:/;
+/** `dmesg -x` */
+const FACILITY = /^(?:kern|user|daemon|syslog) {0,4}:[a-z]{2,8} {0,4}: /;
 const OTHER_TAG = /^[\w.-]{1,64} [\w./@-]{1,64}(?:\[\d{1,10}\])?:\s/;
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -107,6 +109,7 @@ function withoutPrefix(line: string): Omit<LogLine, 'number'> | null {
       date ??
       KMSG_RECORD.exec(start) ??
       PRIORITY.exec(start) ??
+      FACILITY.exec(start) ??
       TIMESTAMP.exec(start) ??
       DATE_STAMP.exec(start) ??
       NO_STAMP.exec(start) ??
@@ -128,19 +131,26 @@ export function logLines(text: string): LogLine[] {
   if (isQuotedPrintable(body)) body = decodeQuotedPrintable(body);
   const lines: LogLine[] = [];
   let number = 0;
-  for (const raw of body.split('\n')) {
+  for (let begin = 0; begin < body.length; ) {
+    const found = body.indexOf('\n', begin);
+    const end = found < 0 ? body.length : found;
     number++;
-    for (let from = 0; from < raw.length; from += LONGEST_LINE) {
-      let line = raw.slice(from, from + LONGEST_LINE);
-      if (line.endsWith('\r')) line = line.slice(0, -1);
-      if (line.endsWith('^M')) line = line.slice(0, -2);
-      if (line.includes('&')) line = decodeEntities(line);
-      if (line.includes('&lt;') || line.includes('&gt;')) line = decodeEntities(line);
-      line = line.replace(TERMINAL, '');
-      if (line.includes('<')) line = line.replace(TAG, '');
-      const read = withoutPrefix(line);
+    // Not split(): millions of empty lines would be millions of strings.
+    for (let from = begin; from < end; from += LONGEST_LINE) {
+      const read = lineOf(body.slice(from, Math.min(from + LONGEST_LINE, end)));
       if (read !== null && read.text !== '') lines.push({ number, ...read });
     }
+    begin = end + 1;
   }
   return lines;
+}
+
+function lineOf(raw: string): Omit<LogLine, 'number'> | null {
+  let line = raw.endsWith('\r') ? raw.slice(0, -1) : raw;
+  if (line.endsWith('^M')) line = line.slice(0, -2);
+  if (line.includes('&')) line = decodeEntities(line);
+  if (line.includes('&lt;') || line.includes('&gt;')) line = decodeEntities(line);
+  line = line.replace(TERMINAL, '');
+  if (line.includes('<')) line = line.replace(TAG, '');
+  return withoutPrefix(line);
 }

@@ -6,6 +6,9 @@ import type { MessageFormat, UsercopyMessage } from './report.js';
 /** `attemp`, and capitals or not: people type these by hand. */
 const START =
   /(?:\b(?:usercopy|PAX|grsec): |Bad or missing usercopy whitelist\? )(?:From [\d.:a-f]{3,45}: )?kernel memory (?:exposure|overwrite|leak) attempt?\b/i;
+/** A line that ends in the middle of that. */
+const BEGINS =
+  /\b(?:usercopy:|PAX:|grsec:|usercopy whitelist\?)(?: kernel(?: memory(?: (?:exposure|overwrite|leak))?)?)?$/i;
 const DIRECTION = /kernel memory (exposure|overwrite|leak) attempt? (?:detected )?(?:from|to)\b/i;
 const NEW_TAIL = /\(offset (\d{1,20}), size (\d{1,20})(\)?)!/;
 const OLD_TAIL = /\*?\((.{1,200}?)\)\*? \*?\((\d{1,20}) bytes\*?\)\*?/;
@@ -115,10 +118,16 @@ export function messageAt(
   endsBefore: (text: string) => boolean,
 ): MessageFound | null {
   const first = lines[at]!;
-  const start = startsMessage(first.text) ? START.exec(first.text) : null;
-  if (start === null) return null;
-  let text = first.text.slice(start.index);
+  let whole = first.text;
   let length = 1;
+  const second = lines[at + 1];
+  if (!startsMessage(whole) && BEGINS.test(whole.slice(-60)) && second !== undefined && !second.prefixed) {
+    whole = `${whole} ${second.text}`;
+    length = 2;
+  }
+  const start = startsMessage(whole) ? START.exec(whole) : null;
+  if (start === null) return null;
+  let text = whole.slice(start.index);
   while (!isWhole(text) && length < MOST_PIECES) {
     const next = lines[at + length];
     // A line with the log's own prefix begins something new, unless the first had none either.

@@ -24,10 +24,18 @@ export function parseReports(text: string): UsercopyReport[] {
   return lacking ? fromRestOfLog(reports, lines) : reports;
 }
 
-/** The report to take where one is wanted: the first with a message, else the first. Null where there is none. */
+/**
+ * The report to take where one is wanted: the first with a message, else the first. A message alone, as in a mail's subject,
+ * gives way to the same message with its crash. Null where there is none.
+ */
 export function chooseReport(reports: readonly UsercopyReport[]): UsercopyReport | null {
-  return reports.find((report) => report.message !== null) ?? reports[0] ?? null;
+  const first = reports.find((report) => report.message !== null) ?? reports[0] ?? null;
+  if (first === null || !isBare(first)) return first;
+  return reports.find((report) => report.message?.canonical === first.message?.canonical && !isBare(report)) ?? first;
 }
+
+const isBare = ({ message, bugLine, trace, registers, comm }: UsercopyReport): boolean =>
+  message?.canonical != null && bugLine === null && comm === null && trace.length === 0 && registers.size === 0;
 
 function reportOf(block: Block): UsercopyReport {
   const texts = block.lines.map((line) => line.text);

@@ -29,6 +29,8 @@ const STARTS = new RegExp(
 /** A wrapped line has few pieces; a module list has more. */
 const MOST_PIECES = 40;
 const LONGEST_JOINED = 16_384;
+/** More in one text is no log of a kernel. */
+const MOST_REPORTS = 10_000;
 
 /** Whether a line begins something: no continuation of a wrapped one. */
 export const startsItem = (text: string): boolean => STARTS.test(text) || isTraceLine(text);
@@ -93,7 +95,7 @@ export function splitReports(lines: readonly LogLine[]): Block[] {
     current = open();
     return current;
   };
-  for (let index = 0; index < lines.length; index++) {
+  for (let index = 0; index < lines.length && blocks.length < MOST_REPORTS; index++) {
     const line = lines[index]!;
     const found = messageAt(lines, index, (text) => CUT.test(text) || startsItem(text));
     let block: Open | null = current as Open | null;

@@ -26,7 +26,7 @@ export interface Found {
 
 const MOST_DEPTH = 32;
 const MOST_FILES = 1_000_000;
-const LARGEST_LOG = 64 << 20;
+const LARGEST_LOG = 32 << 20;
 const HEAD = 4096;
 const ET_CORE = 4;
 

@@ -120,6 +120,13 @@ export const sampleLogs: readonly SampleLog[] = [
     eachLine((line) => line.replace(/^(.{40,72}) (.{1,})$/, '$1\n$2')),
   ),
   disguised('as a string of JSON', (log) => JSON.stringify({ log })),
+  disguised(
+    'with the facility and level of dmesg -x',
+    eachLine((line) => `kern  :warn  : ${line}`),
+  ),
+  disguised('whose message is broken before its first words end', (log) =>
+    eachLine(bare)(log).replace('usercopy: Kernel memory ', 'usercopy: Kernel\nmemory '),
+  ),
   disguised('with no-break spaces', (log) => log.replaceAll('  ', '\u00a0 ')),
   {
     name: 'old format, 3.10 and its x86 oops',

@@ -54,6 +54,12 @@ describe('reading a report', () => {
     expect(registerText).toMatchObject({ direction: 'to_user', region: 'vmalloc' });
   });
 
+  it('prefers the crash to a subject that quotes its message', () => {
+    const { log } = sampleLogs[0]!;
+    const subject = `Subject: BUG: usercopy: Kernel memory exposure attempt detected from SLUB object 'widget-a' (offset 8, size 120)!`;
+    expect(chooseReport(parseReports(`${subject}\n\n${log}`))!.comm).toBe('two words');
+  });
+
   it('does not take user registers for those of the kernel', () => {
     const report = parseReports(sampleLogs[0]!.log)[0]!;
     expect(report.registers.get('rax')).toBe(0x61n);
@@ -192,6 +198,7 @@ describe('hostile text', () => {
     ['tags', '<a '],
     ['module lists', 'Modules linked in: a b c d\n'],
     ['soft line breaks', '=3D=\n'],
+    ['empty lines', '\n'],
   ])(
     'a megabyte of %s takes time in proportion',
     (_name, unit) => {

@@ -18,13 +18,17 @@ export interface OopsConvention {
   readonly signs: readonly ArchSign[];
   /** Variant's name, told by the same text; a name of its own where the project has no such variant. */
   variant(text: string): string;
-  /** Registers are 8 bytes with the lowest first (little) or last in memory; by variant. */
+  /** Bits of a register. */
+  bits(variant: string): 32 | 64;
+  /** Registers lie in memory with the lowest byte first (little) or last in memory; by variant. */
   isLittle(variant: string): boolean;
   /**
    * Kernel registers in the text of an oops, under the architecture's own names in lower case. `text` ends before the registers of user mode; its
    * lines have lost the log's prefix. A register that is there twice is taken the first time.
    */
   registers(text: string): ReadonlyMap<string, bigint>;
+  /** How lines of its oops begin, as alternatives of a pattern: none of them is the rest of a line that a mailer broke. */
+  readonly lineStarts: string;
   /** Its names in `registers`, by variant: the first that is there. */
   readonly stackPointer: readonly string[];
   /** Where the registers of user mode begin, which an oops prints after the call trace. */

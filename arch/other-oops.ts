@@ -15,9 +15,11 @@ const riscv: OopsConvention = {
     { pattern: /\b(?:__riscv_sys_\w+|do_trap_ecall_u)\b/, strength: 'functions', what: 'functions of its call trace' },
   ],
   variant: (text) => (/\b(?:epc|ra) ?: ?[0-9a-f]{8}\b(?![0-9a-f])/.test(text) ? 'riscv32' : 'riscv64'),
+  bits: (variant) => (variant === 'riscv32' ? 32 : 64),
   isLittle: () => true,
   registers: (text) =>
     namedRegisters(text, [{ pattern: /\b(epc|ra|sp|gp|tp|[ast]\d{1,2}) ?: ?([0-9a-f]{8,16})\b/g, name: keep }]),
+  lineStarts: 'epc|gp |status: |t[0-6] ?: |[as]\\d{1,2} ?: ',
   stackPointer: ['sp'],
   userMode: null,
   pc: new RegExp(`^epc : ${SYMBOL}`, 'm'),
@@ -36,6 +38,7 @@ const mips: OopsConvention = {
   ],
   variant: (text) => (/^\$ ?\d{1,2} +: [0-9a-f]{16}\b/m.test(text) ? 'mips64' : 'mips'),
   // Either is built; the oops does not say which.
+  bits: (variant) => (variant === 'mips64' ? 64 : 32),
   isLittle: () => true,
   registers(text) {
     const found = new Map<string, bigint>();
@@ -47,6 +50,7 @@ const mips: OopsConvention = {
     }
     return found;
   },
+  lineStarts: '\\$ ?\\d{1,2} |Hi +:|Lo +:|epc |Status:|Cause |PrId',
   stackPointer: ['$29'],
   userMode: null,
   pc: new RegExp(`^epc +: [0-9a-f]+ ${SYMBOL}`, 'm'),
@@ -60,9 +64,11 @@ const arc: OopsConvention = {
     { pattern: /\busercopy: BUG: failure at /, strength: 'oops', what: "'usercopy: BUG: failure'" },
   ],
   variant: () => 'arc',
+  bits: () => 32,
   isLittle: () => true,
   registers: (text) =>
     namedRegisters(text, [{ pattern: /\b(r\d\d|SP|FP|BTA): 0x([0-9a-f]{8})\b/g, name: (name) => name.toLowerCase() }]),
+  lineStarts: '\\[(?:ECR|EFA|BLINK|ERET|STAT32)|BTA|LPS|r\\d\\d: 0x',
   stackPointer: ['sp'],
   userMode: null,
   pc: new RegExp(`^\\[BLINK *\\]: ${SYMBOL}`, 'm'),
@@ -76,8 +82,10 @@ const parisc: OopsConvention = {
     { pattern: /\b\d+\.\d+\.\d+\S*-parisc(?:64)?\b/, strength: 'release', what: 'the release' },
   ],
   variant: (text) => (/\[<[0-9a-f]{16}>\]|\bIAOQ: [0-9a-f]{16}|-parisc64\b/.test(text) ? 'parisc64' : 'parisc'),
+  bits: (variant) => (variant === 'parisc64' ? 64 : 32),
   isLittle: () => false,
   registers: (text) => namedRegisters(text, [{ pattern: /\b(r\d\d)-?\d* +([0-9a-f]{8,16})\b/g, name: keep }]),
+  lineStarts: 'IAOQ|IASQ|IIR|r\\d\\d-',
   stackPointer: ['r30'],
   userMode: null,
   pc: new RegExp(`^IAOQ\\[0\\]: ${SYMBOL}`, 'm'),
@@ -95,8 +103,10 @@ const loongarch: OopsConvention = {
     { pattern: /\b\d+\.\d+\.\d+\S*-loong(?:arch)?64\b/, strength: 'release', what: 'the release' },
   ],
   variant: () => 'loongarch64',
+  bits: () => 64,
   isLittle: () => true,
   registers: (text) => namedRegisters(text, [{ pattern: /\b(pc|ra|tp|sp|[ast]\d) ([0-9a-f]{16})\b/g, name: keep }]),
+  lineStarts: 'pc [0-9a-f]{16} |ERA: |ESTAT: ',
   stackPointer: ['sp'],
   userMode: null,
   pc: new RegExp(`^ERA: [0-9a-f]{16} ${SYMBOL}`, 'm'),
@@ -113,8 +123,10 @@ const m68k: OopsConvention = {
     },
   ],
   variant: () => 'm68k',
+  bits: () => 32,
   isLittle: () => false,
   registers: (text) => namedRegisters(text, [{ pattern: /\b([da][0-7]): ([0-9a-f]{8})\b/g, name: keep }]),
+  lineStarts: 'PC: \\[<|SR: |d\\d: ',
   stackPointer: ['a7'],
   userMode: null,
   pc: new RegExp(`^PC: \\[<[0-9a-f]{8}>\\] ${SYMBOL}`, 'm'),

@@ -21,6 +21,7 @@ export const armOops: OopsConvention = {
     },
   ],
   variant: () => 'arm',
+  bits: () => 32,
   isLittle: () => true,
   registers: (text) =>
     namedRegisters(text, [
@@ -28,6 +29,7 @@ export const armOops: OopsConvention = {
       { pattern: /\b(sp|ip|fp) ?: ([0-9a-f]{8})\b/g, name: named },
       { pattern: /\b(pc|lr) ?: \[<([0-9a-f]{8})>\]/g, name: named },
     ]),
+  lineStarts: 'pc |lr |sp |r\\d{1,2} ?: |PC is at|LR is at|Flags: |Control: |Register r\\d|Exception stack',
   stackPointer: ['sp'],
   userMode: /^Exception stack\(/m,
   pc: new RegExp(`^PC is at ${SYMBOL}`, 'm'),

@@ -16,6 +16,7 @@ export const arm64Oops: OopsConvention = {
     { pattern: /\b\d+\.\d+\.\d+\S*[.-](?:aarch64|arm64)\b/, strength: 'release', what: 'the release' },
   ],
   variant: () => 'arm64',
+  bits: () => 64,
   isLittle: () => true,
   registers: (text) =>
     namedRegisters(text, [
@@ -23,6 +24,7 @@ export const arm64Oops: OopsConvention = {
       { pattern: /^(sp) : ([0-9a-f]{16})\b/gm, name: (name) => name },
       { pattern: /^(pc) : \[<([0-9a-f]{16})>\]/gm, name: (name) => name },
     ]),
+  lineStarts: 'pstate: |pc |lr |sp |x\\d{1,2} ?: ',
   stackPointer: ['sp'],
   userMode: null,
   pc: new RegExp(`^(?:pc : |PC is at )(?:\\[<[0-9a-f]+>\\] )?${SYMBOL}`, 'm'),

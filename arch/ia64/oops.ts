@@ -13,12 +13,14 @@ export const ia64Oops: OopsConvention = {
     { pattern: /\b\d+\.\d+\.\d+\S*-(?:itanium|mckinley)\b/, strength: 'release', what: 'the release' },
   ],
   variant: () => 'ia64',
+  bits: () => 64,
   isLittle: () => true,
   registers: (text) =>
     namedRegisters(text, [
       { pattern: /\b(r\d{1,2}|b[0-7]) +: ([0-9a-f]{16})\b/g, name: (name) => name },
       { pattern: /\b(ip) +: \[<([0-9a-f]{16})>\]/g, name: (name) => name },
     ]),
+  lineStarts: 'psr |ip is at|unat|rnat|ldrs|csd|[bfr]\\d{1,2} +:',
   stackPointer: ['r12'],
   userMode: null,
   pc: new RegExp(`^ip is at ${SYMBOL}`, 'm'),

@@ -42,8 +42,10 @@ export const powerpcOops: OopsConvention = {
     if (!wide) return 'ppc';
     return /\bLE PAGE_SIZE=|<[A-Z,]*\bLE\b[A-Z,]*>|(?:ppc64le|powerpc64le)\b/.test(text) ? 'ppc64le' : 'ppc64';
   },
+  bits: (variant) => (variant === 'ppc' ? 32 : 64),
   isLittle: (variant) => variant === 'ppc64le',
   registers,
+  lineStarts: 'NIP|LR|MSR:|REGS:|CFAR|IRQMASK|GPR\\d\\d|[BL]E PAGE_SIZE|Instruction dump',
   stackPointer: ['r1'],
   userMode: /^--- (?:interrupt|Exception|syscall)/m,
   pc: new RegExp(`^NIP \\[[0-9a-f]+\\] ${SYMBOL}`, 'm'),

@@ -34,6 +34,7 @@ export const s390Oops: OopsConvention = {
     { pattern: /\b(?:qeth|zfcp|dasd_eckd_mod|zcrypt)\b/, strength: 'modules', what: 'modules' },
   ],
   variant: () => 's390x',
+  bits: () => 64,
   isLittle: () => false,
   registers(text) {
     const found = generalRegisters(text);
@@ -41,6 +42,7 @@ export const s390Oops: OopsConvention = {
     if (psw !== null) found.set('pc', BigInt(`0x${psw[2]}`));
     return found;
   },
+  lineStarts: 'Krnl |Last Breaking|monitor event|illegal operation|R:0 T:',
   stackPointer: ['r15'],
   userMode: null,
   pc: new RegExp(`\\bKrnl PSW : [0-9a-f]{16} [0-9a-f]{16} \\(${SYMBOL}`),

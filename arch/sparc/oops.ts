@@ -17,6 +17,7 @@ export const sparcOops: OopsConvention = {
     { pattern: /\b\d+\.\d+\.\d+\S*[.-]sparc64(?:-smp)?\b/, strength: 'release', what: 'the release' },
   ],
   variant: (text) => (/\bPSR: [0-9a-f]{8} PC: /.test(text) ? 'sparc' : 'sparc64'),
+  bits: (variant) => (variant === 'sparc' ? 32 : 64),
   isLittle: () => false,
   registers: (text) =>
     namedRegisters(text, [
@@ -24,6 +25,7 @@ export const sparcOops: OopsConvention = {
       { pattern: /\b(sp|ret_pc): ([0-9a-f]{8,16})\b/g, name: named },
       { pattern: /\b(TPC|PC): ([0-9a-f]{8,16})\b/g, name: named },
     ]),
+  lineStarts: 'TSTATE|TPC|RPC|I7:|PSR: |[goli][0-7]: ',
   stackPointer: ['o6'],
   userMode: null,
   pc: new RegExp(`\\bT?PC: <${SYMBOL}>`),

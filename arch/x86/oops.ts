@@ -37,6 +37,7 @@ export const x86Oops: OopsConvention = {
       : /\b\d+\.\d+\.\d+\S*[.-](?:i[3-6]86|686(?:-pae)?)\b/.test(text)
         ? 'i386'
         : 'x86_64',
+  bits: (variant) => (variant === 'i386' ? 32 : 64),
   isLittle: () => true,
   registers: (text) =>
     namedRegisters(text, [
@@ -48,6 +49,8 @@ export const x86Oops: OopsConvention = {
       { pattern: /\b(RIP)[: ] *(?:00[0-9a-f]{2}:)?\[<([0-9a-f]{16})>\]/g, name: lower },
       { pattern: /\b(E(?:[A-D]X|[SD]I|BP|SP)): ?([0-9a-f]{8})\b/g, name: lower },
     ]),
+  lineStarts:
+    'RIP|EIP|RSP|R[A-D]X|R[SD]I|RBP|R\\d\\d:|E[A-D]X|E[SD]I|EBP|[CDEFGS]S: |CR\\d: |DR\\d: |PKRU|ORIG_RAX|invalid opcode',
   stackPointer: ['rsp', 'esp'],
   userMode: /^(?:RIP: 0033:|EIP: 0x[0-9a-f]{1,8}$|EIP: 0073:)/m,
   pc: new RegExp(`^[RE]IP:?\\s+(?:00[0-9a-f]{2}:)?(?:\\[<[0-9a-f]+>\\]\\s+){0,2}${SYMBOL}`, 'm'),

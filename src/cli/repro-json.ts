@@ -23,6 +23,7 @@ export function reportJson(report: UsercopyReport): Record<string, unknown> {
     bug_line: report.bugLine,
     kernel_version: report.kernelVersion,
     arch: report.arch,
+    bits: report.bits,
     arch_from: report.archFrom,
     cpu: report.cpu,
     pid: report.pid,

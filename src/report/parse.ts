@@ -19,7 +19,7 @@ const REGISTER_OBJECT =
  */
 export function parseReports(text: string): UsercopyReport[] {
   const lines = logLines(text);
-  const reports = splitReports(lines).map(reportOf);
+  const reports = splitReports(lines, oopsConventions).map(reportOf);
   const lacking = reports.some(({ kernelVersion, arch }) => kernelVersion === null || arch === null);
   return lacking ? fromRestOfLog(reports, lines) : reports;
 }
@@ -47,11 +47,11 @@ function reportOf(block: Block): UsercopyReport {
   const task = taskOf(text);
   const modules = modulesOf(text);
   const message = block.message?.message ?? null;
-  const width = /32|^i386$|^arm$|^ppc$|^sparc$|^mips$|^arc$|^parisc$|^m68k$/.test(found?.variant ?? '') ? 4 : 8;
   return {
     message,
     bugLine: bugLineOf(text, found?.convention.bugLines ?? []),
     arch: found?.variant ?? null,
+    bits: found?.convention.bits(found.variant) ?? null,
     archFrom: found === null ? null : found.sign.what,
     kernelVersion: task.release,
     cpu: task.cpu,
@@ -70,7 +70,7 @@ function reportOf(block: Block): UsercopyReport {
     registerText:
       found === null || message !== null
         ? null
-        : registerText(registers, width, found.convention.isLittle(found.variant)),
+        : registerText(registers, found.convention.bits(found.variant) / 8, found.convention.isLittle(found.variant)),
     lines: { first: block.lines[0]?.number ?? 0, last: block.lines.at(-1)?.number ?? 0 },
     notes: [...(block.message?.notes ?? []), ...block.notes],
   };
@@ -121,16 +121,17 @@ function fromRestOfLog(reports: readonly UsercopyReport[], lines: readonly LogLi
   const found = architectureOf(text, oopsConventions);
   return reports.map((report) => {
     const notes = [...report.notes];
-    let { kernelVersion, arch, archFrom } = report;
+    let { kernelVersion, arch, bits, archFrom } = report;
     if (kernelVersion === null && release !== null) {
       kernelVersion = release;
       notes.push('the release is told elsewhere in the log');
     }
     if (arch === null && found !== null) {
       arch = found.variant;
+      bits = found.convention.bits(found.variant);
       archFrom = found.sign.what;
       notes.push('the architecture is told elsewhere in the log');
     }
-    return { ...report, kernelVersion, arch, archFrom, notes };
+    return { ...report, kernelVersion, arch, bits, archFrom, notes };
   });
 }

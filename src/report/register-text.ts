@@ -37,7 +37,10 @@ const REGIONS: Readonly<Record<(typeof PLACES)[number], string>> = {
   'linear kernel text (': 'linear kernel text',
   'spans multiple pages (': 'spans multiple pages',
 };
-const LINES = ['exposure attempt detected from ', 'overwrite attempt detected to '] as const;
+const LINES: readonly { readonly start: string; readonly direction: Direction }[] = [
+  { start: 'usercopy: Kernel memory exposure attempt detected from ', direction: 'to_user' },
+  { start: 'usercopy: Kernel memory overwrite attempt detected to ', direction: 'from_user' },
+];
 
 /** The longest run of printable characters in a register's bytes, in the order of memory; null when it is short. */
 function textIn(value: bigint, bytes: number, little: boolean): string | null {
@@ -50,11 +53,6 @@ function textIn(value: bigint, bytes: number, little: boolean): string | null {
     if (run.length > best.length) best = run;
   }
   return best.length >= SHORTEST || (bytes === 4 && best.length === 4) ? best : null;
-}
-
-/** Lines whose text a piece can be part of; their beginning is the same for all. */
-function fits(piece: string, line: string): boolean {
-  return line.includes(piece);
 }
 
 function agreed<T>(values: readonly T[]): T | null {
@@ -79,22 +77,16 @@ export function registerText(
   const regions: string[] = [];
   let known = false;
   for (const piece of texts.values()) {
-    const inExposure = fits(piece, `usercopy: Kernel memory ${LINES[0]}`);
-    const inOverwrite = fits(piece, `usercopy: Kernel memory ${LINES[1]}`);
-    if (inExposure !== inOverwrite) directions.push(inExposure ? 'to_user' : 'from_user');
-    const places = PLACES.filter((place) => LINES.some((line) => fits(piece, `${line}${place}`)));
-    if (places.length > 0 || inExposure || inOverwrite) known = true;
-    const exposes = places.length > 0 && places.every((place) => !fits(piece, `${LINES[1]}${place}`));
-    const overwrites = places.length > 0 && places.every((place) => !fits(piece, `${LINES[0]}${place}`));
-    if (exposes && !inExposure) directions.push('to_user');
-    if (overwrites && !inOverwrite) directions.push('from_user');
-    if (places.length === 1) regions.push(REGIONS[places[0]!]);
-    // A quote ends what is fixed: `ect 'rta` is an object's.
-    const quoted = /^(.{0,12} ')/.exec(piece)?.[1];
-    if (places.length === 0 && quoted !== undefined) {
-      const slabs = PLACES.filter((place) => place.endsWith(quoted) && quoted.length >= 4);
-      if (slabs.length > 0) known = true;
-    }
+    const lines = LINES.flatMap(({ start, direction }) =>
+      PLACES.filter((place) => `${start}${place}`.includes(piece)).map((place) => ({ direction, place })),
+    );
+    // `ect 'rta`: the quotation mark ends what is fixed, a name follows.
+    const quoted = /^.{3,12} '/.exec(piece)?.[0];
+    if (lines.length > 0 || PLACES.some((place) => quoted !== undefined && place.endsWith(quoted))) known = true;
+    const direction = agreed(lines.map((line) => line.direction));
+    const place = agreed(lines.map((line) => line.place));
+    if (direction !== null) directions.push(direction);
+    if (place !== null) regions.push(REGIONS[place]);
   }
   if (!known) return null;
   return { pieces: texts, direction: agreed(directions), region: agreed(regions) };

@@ -78,6 +78,8 @@ export interface UsercopyReport {
   readonly bugLine: string | null;
   /** Architecture variant; a word of its own (`riscv64`, `mips`, `arc`) for what the project does not run. */
   readonly arch: string | null;
+  /** Of a register; null where the architecture is not told. */
+  readonly bits: 32 | 64 | null;
   /** What the architecture was told by. */
   readonly archFrom: string | null;
   /** `uname -r`. */

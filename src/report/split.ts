@@ -1,4 +1,5 @@
 /** A log's lines → one block of whole lines for each report in it. */
+import type { OopsConvention } from '../../arch/oops.js';
 import type { LogLine } from './log-lines.js';
 import { type MessageFound, messageAt } from './message.js';
 import { isTraceLine } from './trace.js';
@@ -15,28 +16,34 @@ const END = /-{2,}\[ ?end trace\b/;
 const BUG = /\b[kK]ernel BUG (?:at )|\bBUG: failure at |^WARNING: |\bbugcheck! \d|\bKernel bug detected\[#/;
 const USERCOPY = /usercopy|__check_(?:object_size|heap_object)/;
 /** Where an oops can begin whose first lines are missing. */
-const OOPS =
-  /^(?:Entering kdb|Oops\b|Internal error: |CPU: ?-?\d+ |Pid: \d+, comm: |[RE]IP[: ]|NIP|pc : |PC is at |Krnl PSW|TSTATE: |psr : |Call [Tt]race:|epc)/;
-/** Lines that begin something of their own, so that they cannot be the rest of the line before. */
-const STARTS = new RegExp(
-  [
-    '^(?:\\S{1,16} ?\\[#\\d|usercopy: |PAX: |Bad or missing|-{4,}|CPU: ?-?\\d|Pid: |Hardware name:|Modules linked in:|Tainted: \\[|Workqueue:|task: |Code:|Call [Tt]race:|Backtrace:|Stack|',
-    'Process |Flags: |Control: |Register r\\d|Exception stack|Instruction dump|Kernel panic|Kernel Offset|Rebooting|RIP|EIP|RSP|R[A-D]X|R[SD]I|RBP|R\\d\\d:|E[A-D]X|E[SD]I|EBP|[CDEFGS]S: |CR\\d: |DR\\d: |PKRU|ORIG_RAX|',
-    'NIP|LR|MSR:|REGS:|CFAR|IRQMASK|GPR\\d\\d|[BL]E PAGE_SIZE|pstate: |pc |lr |sp |[xr]\\d{1,2} ?: |PC is at|LR is at|Krnl |Last Breaking|epc|gp |status: |t[0-6] ?: |[as]\\d{1,2} ?: |\\$ ?\\d{1,2} |Hi |Lo |Status:|Cause |PrId|',
-    'TSTATE|TPC|RPC|I7:|PSR: |[goli][0-7]: |psr |ip is at|unat|rnat|ldrs|csd|[bf]\\d{1,2} +:|\\[(?:ECR|EFA|BLINK|ERET|STAT32)|BTA|LPS|<\\/?(?:TASK|IRQ|NMI)>|Oops|Internal error|invalid opcode|[kK]ernel BUG|WARNING:|BUG:|Entering kdb|due to|monitor event|illegal operation|R:0 T:|Dumping ftrace|---|\\d+: |\\.\\.\\.|crash>|PID: |#\\d+ \\[|more>|No symbol|Call trace|[\\w./-]+\\[\\d+\\]: )',
-  ].join(''),
-);
+const OOPS = /^(?:Entering kdb|Oops\b|Internal error: |CPU: ?-?\d+ |Pid: \d+, comm: |Call [Tt]race:)/;
+/** Lines that begin something of their own on any architecture. */
+const STARTS =
+  '\\S{1,16} ?\\[#\\d|usercopy: |PAX: |Bad or missing|-{3,}|CPU: ?-?\\d|Pid: |Hardware name:|Modules linked in:|Tainted: \\[|Workqueue:|task: |Code:|Call [Tt]race:|Backtrace:|Stack|Process |Kernel panic|Kernel Offset|Rebooting|<\\/?(?:TASK|IRQ|NMI)>|Oops|Internal error|[kK]ernel BUG|WARNING:|BUG:|Entering kdb|due to|Dumping ftrace|\\d+: |\\.\\.\\.|crash>|PID: |#\\d+ \\[|more>|[\\w./-]+\\[\\d+\\]: ';
 /** A wrapped line has few pieces; a module list has more. */
 const MOST_PIECES = 40;
 const LONGEST_JOINED = 16_384;
 /** More in one text is no log of a kernel. */
 const MOST_REPORTS = 10_000;
 
-/** Whether a line begins something: no continuation of a wrapped one. */
-export const startsItem = (text: string): boolean => STARTS.test(text) || isTraceLine(text);
+/** What a line is, asked of the generic shapes and of every architecture's. */
+interface Shapes {
+  /** Begins something: no continuation of a wrapped line. */
+  startsItem(text: string): boolean;
+  /** An oops can begin here. */
+  startsOops(text: string): boolean;
+}
+
+function shapesOf(conventions: readonly OopsConvention[]): Shapes {
+  const starts = new RegExp(`^(?:${[STARTS, ...conventions.map(({ lineStarts }) => lineStarts)].join('|')})`);
+  return {
+    startsItem: (text) => starts.test(text) || isTraceLine(text),
+    startsOops: (text) => OOPS.test(text) || isTraceLine(text) || conventions.some(({ pc }) => pc.test(text)),
+  };
+}
 
 /** Joins lines that a mailer wrapped: the rest of a line has neither the log's prefix nor the look of a beginning. */
-function joinWrapped(lines: readonly LogLine[]): LogLine[] {
+function joinWrapped(lines: readonly LogLine[], { startsItem }: Shapes): LogLine[] {
   const joined: LogLine[] = [];
   let pieces = 0;
   for (const line of lines) {
@@ -79,14 +86,15 @@ function bugFollows(lines: readonly LogLine[], from: number, thread: string): bo
 }
 
 /** Blocks that speak of usercopy, in the order of the log. */
-export function splitReports(lines: readonly LogLine[]): Block[] {
+export function splitReports(lines: readonly LogLine[], conventions: readonly OopsConvention[]): Block[] {
+  const shapes = shapesOf(conventions);
   const blocks: Block[] = [];
   let current: Open | null = null;
   const close = (): void => {
     if (current === null) return;
     const { message, notes, lines: own } = current;
     if (message !== null || own.some((line) => USERCOPY.test(line.text))) {
-      blocks.push({ lines: joinWrapped(own), message, notes });
+      blocks.push({ lines: joinWrapped(own, shapes), message, notes });
     }
     current = null;
   };
@@ -97,7 +105,7 @@ export function splitReports(lines: readonly LogLine[]): Block[] {
   };
   for (let index = 0; index < lines.length && blocks.length < MOST_REPORTS; index++) {
     const line = lines[index]!;
-    const found = messageAt(lines, index, (text) => CUT.test(text) || startsItem(text));
+    const found = messageAt(lines, index, (text) => CUT.test(text) || shapes.startsItem(text));
     let block: Open | null = current as Open | null;
     if (found !== null) {
       const foreign = block?.thread != null && line.thread !== null && line.thread !== block.thread;
@@ -130,7 +138,7 @@ export function splitReports(lines: readonly LogLine[]): Block[] {
     } else if (CUT.test(line.text)) {
       if (block === null || block.bug || block.ended) block = renew();
     } else if (block === null || block.ended) {
-      if (!OOPS.test(line.text) && !isTraceLine(line.text)) continue;
+      if (!shapes.startsOops(line.text)) continue;
       // What is printed again behind the end of the trace says nothing new.
       if (block?.ended) continue;
       block = renew();

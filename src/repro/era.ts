@@ -65,7 +65,8 @@ export function candidatesFor(release: string | null, message: UsercopyMessage):
       note: 'the release is not told: the newest rules that print this message are taken',
     }));
   }
-  const own = profileForVersion(version);
+  // The first candidate of 5.19 still looks for a vm_struct.
+  const own = /^5\.19\.0-rc1\b/.test(release) ? parseProfile('5.18') : profileForVersion(version);
   const candidates: Candidate[] = [{ profile: withConfiguration(own, message), note: null }];
   const early = beforeWrapFix(release, own);
   if (early !== null) candidates.push({ profile: early, note: 'this candidate of 5.3 still has the older wrap rule' });

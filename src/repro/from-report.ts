@@ -41,7 +41,7 @@ export function judgeReport(
   options: { readonly profile?: string; readonly given?: Copy | null } = {},
 ): ReportJudgement {
   const variant: Variant | null = variants.find(({ name }) => name === report.arch) ?? null;
-  const machine = machineOf(report.arch, variant);
+  const machine = machineOf(report.bits, variant);
   const { given = null } = options;
   const recovered = recoverCopy(report, machine);
   const copy: ReproducedCopy =

@@ -14,7 +14,8 @@ export interface Machine {
 /** More than any THREAD_SIZE, with KASAN and 64 KiB pages. */
 export const LARGEST_STACK = 1n << 17n;
 
-export function machineOf(arch: string | null, variant: Variant | null): Machine {
+/** `bits` are those of a report whose architecture is no variant of this project; 64 where it does not tell them. */
+export function machineOf(bits: 32 | 64 | null, variant: Variant | null): Machine {
   if (variant !== null) {
     return {
       bits: variant.bits,
@@ -23,12 +24,11 @@ export function machineOf(arch: string | null, variant: Variant | null): Machine
       highmem: variant.bits === 32,
     };
   }
-  const narrow = arch !== null && /^(?:riscv32|mips|arc|parisc|m68k)$/.test(arch);
   return {
-    bits: narrow ? 32 : 64,
+    bits: bits ?? 64,
     pageSizes: [12n, 13n, 14n, 16n].map((shift) => 1n << shift),
     knowsStackPointer: null,
-    highmem: arch === null || narrow,
+    highmem: bits !== 64,
   };
 }
 

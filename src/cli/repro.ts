@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { badInput, UsercopyError } from '../errors.js';
 import { chooseReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
+import { withCauses } from '../repro/causes.js';
 import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
 import { judgeReport, type ReportJudgement } from '../repro/from-report.js';
 import type { Reproduction } from '../repro/outcome.js';
@@ -89,7 +90,7 @@ async function runRepro(options: ReproOptions): Promise<number> {
       'repro: a scenario is written of a report alone; a dump holds its own memory',
     );
   }
-  const reproduction = await reproduceDump(dumpInput(options.dump, options), given, chosen);
+  const reproduction = withCauses(await reproduceDump(dumpInput(options.dump, options), given, chosen));
   print(options.json ? toJson(reproductionJson(reproduction)) : linesOf(reproduction).join('\n'));
   return reproduction.outcome === 'clean' ? CLEAN : VIOLATION;
 }

@@ -1,10 +1,13 @@
 /** Likely causes of a refused copy: the classes of docs/causes.md, and what in a report speaks for each. */
 
+import { variants } from '../../arch/index.js';
+import { chooseReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { callerOf } from '../report/trace.js';
 import { cacheFacts } from './cache-name.js';
-import { poisonOf } from './numbers.js';
-import type { LikelyCause, ReproducedCopy } from './outcome.js';
+import { machineOf } from './machine.js';
+import { explainNumbers, poisonOf } from './numbers.js';
+import type { LikelyCause, ReproducedCopy, Reproduction } from './outcome.js';
 
 type Question = (report: UsercopyReport, copy: ReproducedCopy) => string | null;
 
@@ -124,4 +127,18 @@ export function likelyCauses(report: UsercopyReport, copy: ReproducedCopy): Like
     if (because !== null && !causes.some((known) => known.cause === cause)) causes.push({ cause, because });
   }
   return causes;
+}
+
+/**
+ * A dump's reproduction with likely causes and the meaning of its numbers: of the report that came with it, else of the line
+ * that its check prints.
+ */
+export function withCauses(reproduction: Reproduction): Reproduction {
+  const { report, check, copy, explanation } = reproduction;
+  const said = report ?? chooseReport(parseReports(check?.message ?? ''));
+  if (said?.message == null) return reproduction;
+  const variant = variants.find(({ name }) => name === reproduction.variant) ?? null;
+  const numbers = explainNumbers(said, machineOf(said.bits, variant));
+  const causes = explanation.causes.length > 0 ? explanation.causes : likelyCauses(said, copy);
+  return { ...reproduction, explanation: { ...explanation, lines: [...explanation.lines, ...numbers], causes } };
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { UsercopyError } from '../errors.js';
 import { chooseReport, parseReports } from '../report/parse.js';
+import { withCauses } from '../repro/causes.js';
 import { reproduceDump } from '../repro/from-dump.js';
 import { judgeReport } from '../repro/from-report.js';
 import type { Item } from './items.js';
@@ -28,7 +29,7 @@ async function rowsOf(item: Item): Promise<TriageRow[]> {
     null,
     said,
   );
-  return [rowOf(item.path, reproduction)];
+  return [rowOf(item.path, withCauses(reproduction))];
 }
 
 process.on('message', async (item: Item) => {

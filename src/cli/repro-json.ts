@@ -59,15 +59,13 @@ export function reproductionJson(reproduction: Reproduction): Record<string, unk
       pointer: addressJson(copy.pointer),
       size: bytesJson(copy.size),
       direction: copy.direction,
-      pointer_from: copy.pointerFrom,
-      size_from: copy.sizeFrom,
-      direction_from: copy.directionFrom,
     },
     report: report === null ? null : reportJson(report),
     check,
     replay,
     explanation: {
       ...explanation,
+      copy_from: { pointer: copy.pointerFrom, size: copy.sizeFrom, direction: copy.directionFrom },
       object:
         object === null
           ? null

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -59,19 +59,32 @@ describe('usercopy repro --report', () => {
       },
       explanation: { region: 'slab object', object: { size: 64, cache: 'kmalloc-64' }, field: null },
     });
-    expect(Object.keys(found)).toEqual(
-      expect.arrayContaining([
-        'outcome',
-        'variant',
-        'profile',
-        'kernel',
-        'copy',
-        'report',
-        'check',
-        'replay',
-        'explanation',
-      ]),
+    expect(Object.keys(found)).toEqual([
+      'outcome',
+      'variant',
+      'profile',
+      'kernel',
+      'copy',
+      'report',
+      'check',
+      'replay',
+      'explanation',
+    ]);
+    expect(Object.keys(found.copy)).toEqual(['pointer', 'size', 'direction']);
+    expect(found.explanation.copy_from).toEqual({ pointer: null, size: 'printed', direction: 'printed' });
+    expect(found.check).toEqual({ message: found.report.message, judged: 'scenario' });
+    expect(found.replay.message).toBe(found.report.message);
+  });
+
+  it('writes the scenario, which plays as reported', () => {
+    const path = join(directory, 'case.yaml');
+    expect(usercopy(['repro', '--report', file('bug.txt', BUG), '-o', path]).status).toBe(1);
+    expect(readFileSync(path, 'utf8')).toContain(
+      '# usercopy: Kernel memory exposure attempt detected from SLUB object',
     );
+    const { out } = usercopy(['run', path, '--json']);
+    const [run] = [JSON.parse(out)].flat();
+    expect(run).toMatchObject({ ok: true });
   });
 
   it('reads standard input, and tells a person', () => {
@@ -112,6 +125,7 @@ describe('usercopy repro --report', () => {
     ['a dump that is not there', ['--dump', '/nonexistent/vmcore'], 'ENOENT'],
     ['all reports beside a dump', ['--report', 'BUG', '--dump', 'x', '--all'], '--all'],
     ['an unknown option', ['--reprot', 'x'], '--reprot'],
+    ['all reports in one scenario', ['--report', 'BUG', '--all', '-o', 'x.yaml'], '--all'],
   ])('refuses %s with one sentence and 2', (_name, args, words) => {
     const given = args.map((arg) => (arg === 'BUG' ? file('bug.txt', BUG) : arg));
     const { status, out, err } = usercopy(['repro', ...given]);

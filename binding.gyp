@@ -6,6 +6,7 @@
     'node_api_headers%': 'node_modules/node-api-headers/include',
     'wasm_rt_include%': '/usr/include',
     'wasm_rt_source%': '/usr/share/wabt/wasm2c',
+    'json_include%': '',
   },
   'targets': [
     {
@@ -43,5 +44,32 @@
       'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Wno-unused-parameter', '-fvisibility=hidden'],
       'libraries': ['-L<(unicorn_lib)', '-lunicorn', '-Wl,-rpath,<(unicorn_lib)', '-lpthread'],
     },
+  ],
+  'conditions': [
+    [
+      'json_include!=""',
+      {
+        'targets': [
+          {
+            # For harnesses outside Node: native/harness.h.
+            'target_name': 'usercopy',
+            'type': 'shared_library',
+            'product_name': 'libusercopy',
+            'sources': ['native/harness.cc', 'native/native_check.c'],
+            'include_dirs': [
+              '<(unicorn_include)',
+              'build/generated',
+              '<(wasm_rt_source)',
+              '<(wasm_rt_include)',
+              '<(json_include)',
+            ],
+            'cflags_c': ['-O3', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
+            'cflags_cc!': ['-fno-exceptions', '-fno-rtti'],
+            'cflags_cc': ['-std=c++17', '-O2', '-fexceptions', '-Wall', '-Wextra', '-fvisibility=hidden'],
+            'libraries': ['-L<(unicorn_lib)', '-lunicorn', '-Wl,-rpath,<(unicorn_lib)'],
+          },
+        ],
+      },
+    ],
   ],
 }

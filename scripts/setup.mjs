@@ -7,6 +7,7 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { findJson } from './lib/find-json.mjs';
 import { findUnicorn } from './lib/find-unicorn.mjs';
 import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
 import { translateCheck, wabtPlaces, writeConfig } from './lib/native-check.mjs';
@@ -54,6 +55,7 @@ function addon() {
     'build/check.wasm',
     'scripts/lib/unicorn-names.mjs',
     'scripts/lib/native-check.mjs',
+    'scripts/lib/find-json.mjs',
     join(packageFolder('node-addon-api'), 'package.json'),
   ];
   const print = () => fingerprint(inputs, unicorn, wabtPlaces(), process.arch, root);
@@ -85,7 +87,10 @@ function addon() {
     writeConfig(native.absence);
     if (native.absence === null) {
       console.log(`setup: ${what}, the check compiled into it`);
+      const json = findJson();
+      if (json === null) console.log('setup: libusercopy is not built: nlohmann-json was not found');
       const runtime = [`-Dwasm_rt_include=${native.include}`, `-Dwasm_rt_source=${native.runtime}`];
+      if (json !== null) runtime.push(`-Djson_include=${json}`);
       if (runLogged('addon-native-check', build(runtime))) return setStamp('addon', print());
       writeConfig('its C code could not be compiled: see .cache/setup/addon-native-check.log');
     } else {

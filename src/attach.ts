@@ -125,7 +125,8 @@ export interface Attachment {
 
 const FOREIGN_GUEST_BYTES = 65_536;
 
-function variantOf(name: string): Variant {
+/** @throws UsercopyError `unsupported` for a name that is none. */
+export function variantOf(name: string): Variant {
   const variant = variants.find((candidate) => candidate.name === name);
   if (!variant) {
     const known = variants.map((candidate) => candidate.name).join(', ');
@@ -168,7 +169,8 @@ function openRing(
   });
 }
 
-function chooseJudge(kernel: Kernel, variant: Variant, wanted: 'kernel' | 'all' | undefined): 'kernel' | 'all' {
+/** How to judge: as wanted; else what the kernel itself judges, where it judges. */
+export function chooseJudge(kernel: Kernel, variant: Variant, wanted: 'kernel' | 'all' | undefined): 'kernel' | 'all' {
   const hasCheck = entriesFor(kernel, variant, 'kernel').length > 0;
   if (wanted === 'kernel' && !hasCheck) {
     throw new UsercopyError(
@@ -199,6 +201,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       : parseProfile(options.profile);
   const parameters = checkParametersOf(live, variant, {
     switches: profile.switches,
+    declaredOnly: kernel.types === null && (options.declarations?.length ?? 0) > 0,
     ...(options.frames === undefined ? {} : { frames: options.frames }),
     depthOfCheck: options.stackDepth?.check ?? 0n,
     depthOfPrint: options.stackDepth?.print ?? 0n,

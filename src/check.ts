@@ -2,6 +2,7 @@
  * The check, for TypeScript: the WASM module of `assembly/` with its linear memory. Control area first, guest memory
  * after it; the memory never grows. Hooks call `judgeExport` themselves; everything else goes through here.
  */
+import { createHash } from 'node:crypto';
 import { ContextWriter } from './check/context.js';
 import { type ControlArea, layOutControlArea, RING_HEAD } from './check/control.js';
 import { DeclarationTables } from './check/declarations.js';
@@ -89,6 +90,38 @@ const DIRECTION_KINDS = {
   register: 'REGISTER',
   'by address': 'BY_ADDRESS',
 } as const;
+
+/** Fields of a request that `Check.image()` tells the places of. */
+const IMAGE_FIELDS = [
+  'code',
+  'toUser',
+  'described',
+  'judgedPointer',
+  'offset',
+  'size',
+  'printedSize',
+  'objectStart',
+  'objectEnd',
+  'cache',
+] as const;
+
+/** See `Check.image()`. Offsets in bytes of the control area, or of a request. */
+export interface CheckImage {
+  /** SHA-256 of the module, in lower-case hexadecimal. */
+  readonly digest: string;
+  readonly bytes: Uint8Array;
+  readonly context: number;
+  /** A u64 for each verdict and direction, from_user first. */
+  readonly statistics: number;
+  /** Where the u64 that a hook writes end in a request. */
+  readonly requestFieldsEnd: number;
+  readonly request: Readonly<Record<string, number>>;
+  /** Values of a request's `described`. */
+  readonly described: Readonly<Record<string, number>>;
+  readonly verdicts: ReadonlyMap<number, Reason>;
+  /** Caches of declared slabs, by the number in a request's `cache`. */
+  readonly declaredCaches: ReadonlyMap<number, string>;
+}
 
 /** A judgement is repeated at most so often while memory is brought in. */
 const RETRY_LIMIT = 64;
@@ -480,6 +513,25 @@ export class Check {
       name += String.fromCharCode(byte);
     }
     return name;
+  }
+
+  /** The control area as it is now, and where things lie in it: all that another runner of the same module needs. */
+  image(): CheckImage {
+    const field = (name: string): number => this.#layout.get('RequestLayout', name);
+    const described = (name: string): number => this.#layout.get('Described', name);
+    return {
+      digest: createHash('sha256').update(this.#module).digest('hex'),
+      bytes: new Uint8Array(this.memory.buffer.slice(0, this.#area.guest)),
+      context: this.#area.context,
+      statistics: this.#area.context + this.#layout.get('ContextLayout', 'BYTES'),
+      requestFieldsEnd: REQUEST_FIELDS.length * 8,
+      request: Object.fromEntries(IMAGE_FIELDS.map((name) => [name, field(name)])),
+      described: Object.fromEntries(
+        ['NOTHING', 'CACHE', 'SLAB_OBJECT', 'DECLARED_OBJECT'].map((name) => [name, described(name)]),
+      ),
+      verdicts: this.#reasons,
+      declaredCaches: this.#declarations.slabCaches(),
+    };
   }
 
   /** What was judged since the last reset, by every caller of this check. */

@@ -44,6 +44,7 @@ export type { GuestMemory, RamBlock } from './guest/memory.js';
 export { KernelObjects, type SlabObjects, type SlabSpec } from './guest/objects.js';
 export { checkParametersOf, type ParameterOptions } from './guest/parameters.js';
 export { measureStackDepth, type StackDepth } from './guest/stack-depth.js';
+export { type HarnessFile, type HarnessOptions, prepareHarness } from './harness.js';
 export { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel } from './kernel/fetch.js';
 export type * from './kernel/kernel.js';
 export { type KernelSource, type LoadKernelOptions, loadKernel } from './kernel/load.js';
@@ -61,5 +62,17 @@ export { playScenario, type ScenarioRow, type ScenarioRun } from './scenario/pla
 export type { Path, Position, Positions } from './scenario/positions.js';
 export { parseScenario, readScenario, type ScenarioFile, scenarioInMemory, schemaPath } from './scenario/read.js';
 export { writeScenario } from './scenario/write.js';
-export { parseSuppressions, type Suppression, type SuppressionCount, type SuppressionFacts } from './suppression.js';
+export {
+  applySnapshot,
+  readSnapshot,
+  type Snapshot,
+  type SnapshotSegment,
+  writeSnapshot,
+} from './snapshot.js';
+export {
+  parseSuppressions,
+  type Suppression,
+  type SuppressionCount,
+  type SuppressionFacts,
+} from './suppression.js';
 export type * from './verdict.js';

@@ -95,6 +95,13 @@ export class DeclarationTables {
     for (let index = 0; index < TABLES.length; index++) this.#writeCount(index);
   }
 
+  /** Names of declared slabs' caches by the declaration's number. */
+  slabCaches(): Map<number, string> {
+    const caches = new Map<number, string>();
+    for (const [id, declaration] of this.#byId) if (declaration.kind === 'slab') caches.set(id, declaration.cache);
+    return caches;
+  }
+
   get(id: number): Declaration | undefined {
     return this.#byId.get(id);
   }

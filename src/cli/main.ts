@@ -12,6 +12,7 @@ import { doctorCommand } from './doctor.js';
 import { kernelCommand } from './kernel.js';
 import { newCommand } from './new.js';
 import { BAD_INPUT, CLEAN, progress, VIOLATION } from './output.js';
+import { prepareCommand } from './prepare.js';
 import { profilesCommand } from './profiles.js';
 import { reproCommand } from './repro.js';
 import { runCommand } from './run.js';
@@ -40,6 +41,7 @@ Exit status: 0 when all is as it should be, 1 when a copy was refused or a check
     .addCommand(checkCommand())
     .addCommand(reproCommand())
     .addCommand(triageCommand())
+    .addCommand(prepareCommand())
     .addCommand(kernelCommand())
     .addCommand(archCommand(drivers))
     .addCommand(profilesCommand())

@@ -11,6 +11,8 @@ export interface ParameterOptions {
   readonly switches: ProfileSwitches;
   /** Walk frames (`--frames`) or not, whatever the profile says; as the kernel does when neither says. */
   readonly frames?: boolean;
+  /** Only declared memory is judged: the kernel's types and structures are not asked for. */
+  readonly declaredOnly?: boolean;
   /** See `StackParameters`; bytes. 0 when they are not known: the stack pointer at the entry is used. */
   readonly depthOfCheck?: bigint;
   readonly depthOfPrint?: bigint;
@@ -47,7 +49,7 @@ function stackParameters(kernel: Kernel, variant: Variant, options: ParameterOpt
   const wanted = options.frames ?? options.switches.frames ?? variant.frames.checkedByKernel(kernel);
   return {
     threadSize: variant.threadSize(kernel),
-    current: currentOf(kernel, variant, taskStack),
+    current: options.declaredOnly ? { kind: 'declared' } : currentOf(kernel, variant, taskStack),
     depthOfCheck: options.depthOfCheck ?? 0n,
     depthOfPrint: options.depthOfPrint ?? 0n,
     frames: wanted ? frameParameters(kernel, variant) : null,
@@ -112,6 +114,6 @@ export function checkParametersOf(kernel: Kernel, variant: Variant, options: Par
     bss: rangeOf(kernel, '__bss_start', '__bss_stop'),
     taskSize: layout.taskSize,
     stack: stackParameters(kernel, variant, options),
-    introspection: introspectionOf(kernel, layout),
+    introspection: options.declaredOnly ? null : introspectionOf(kernel, layout),
   };
 }

@@ -5,6 +5,7 @@
  */
 import type { Engine, EngineSpec } from '../src/engine/engine.js';
 import type { Bits, Endian, Kernel } from '../src/kernel/kernel.js';
+import type { CycleTraits } from './cycles.js';
 import type { DumpConvention } from './dump.js';
 
 /** Argument of a function, by position from 0; or a fixed value. */
@@ -264,6 +265,8 @@ export interface Variant {
   /** What a user should know before relying on it, in a sentence or two. */
   readonly note: string;
   readonly registers: RegisterRoles;
+  /** What the cycle model knows of its instructions; absent: no cycle estimates. */
+  readonly cycles?: CycleTraits;
   readonly call: CallingConvention;
   readonly current: CurrentTask;
   readonly frames: FrameConvention;

@@ -13,8 +13,11 @@ import {
   describeStackAddress,
   placeOf,
 } from './backtrace.js';
+import type { Judge } from './check/executors.js';
 import { Check, type Executor, type ExecutorName } from './check.js';
-import type { Engine, Hook, RequestRing } from './engine/engine.js';
+import { type CheckCosts, cyclesOf, readCheckCosts } from './cycles/check-costs.js';
+import { blockPricer, IGNORED, openCycleModel } from './cycles/open.js';
+import type { BlockPricer, Engine, Hook, RequestRing } from './engine/engine.js';
 import { entryPointOf } from './entry-point.js';
 import { badInput, UsercopyError } from './errors.js';
 import { FailingCopies, FunctionReturn } from './failing-copies.js';
@@ -41,6 +44,10 @@ export interface Violation {
   readonly kernelJudges: boolean;
   /** Of the entry point's first instruction. */
   readonly pc: bigint;
+  /** Guest instructions of the run before this copy; null when the run does not count them, and in an audit. */
+  readonly instructions: number | null;
+  /** Estimated guest cycles of the run before this copy, earlier charges included; null without a pricer, and in an audit. */
+  readonly cycles: number | null;
   /** null when it was not recorded: in an audit, where no register holds the return address. */
   readonly caller: CodePlace | null;
   /** Empty in an audit. */
@@ -95,6 +102,13 @@ export interface AttachOptions {
   readonly frames?: boolean;
   /** Bytes of stack that the kernel's own check uses (`measureStackDepth`); 0n each when absent. */
   readonly stackDepth?: { readonly check: bigint; readonly print: bigint };
+  /** Makes `Attachment.pricer`, which estimates cycles: give it to the runs (`RunOptions.cycles`). */
+  readonly cycles?: 'estimate';
+  /**
+   * Adds to the guest's clock what the kernel's own check would cost for each judged copy, for a guest without it.
+   * Needs runs with a pricer. Each judged copy then crosses into JavaScript (about 0.1 µs more).
+   */
+  readonly charge?: boolean;
   /** Violations kept in `Attachment.violations`; the oldest go first. Default 1000. */
   readonly keep?: number;
 }
@@ -110,6 +124,8 @@ export interface Attachment {
   /** Entry points that are hooked. */
   readonly entries: readonly { readonly symbol: string; readonly address: bigint }[];
   readonly violations: readonly Violation[];
+  /** For `RunOptions.cycles`; null when no estimate was asked for. */
+  readonly pricer: BlockPricer | null;
   /** What a person should know: types that are missing, depth that is not known. */
   readonly notes: readonly string[];
   /** Every copy that was judged, by verdict and direction. */
@@ -213,6 +229,10 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
   if (!shared) check.readFromEngine(engine);
   for (const declaration of options.declarations ?? []) check.declare(declaration);
 
+  if (options.charge && mode === 'audit')
+    throw badInput('attach', "charge with mode 'enforce' (an audit judges after the fact)", "mode 'audit'");
+  const model = options.cycles === 'estimate' || options.charge ? await openCycleModel(variant) : null;
+  const costs = options.charge ? await readCheckCosts(variant) : null;
   const violations: Violation[] = [];
   const keep = options.keep ?? 1000;
   const onViolation = options.onViolation ?? 'stop';
@@ -257,6 +277,8 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
       entry: entry.symbol,
       kernelJudges: entry.role === 'judge',
       pc,
+      instructions: mode === 'audit' ? null : engine.instructionCount,
+      cycles: mode === 'audit' ? null : engine.cycleCount,
       caller,
       backtrace: mode === 'audit' ? [] : backtraceOf(engine, live, variant),
       backtraceMethod: backtraceMethod(live, variant),
@@ -290,6 +312,16 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
     );
   }
   const nested = judge === 'all';
+  const judged = nested ? executor.checkOutermost : executor.check;
+  const charging =
+    (inner: Judge, known: CheckCosts): Judge =>
+    (context, request) => {
+      const before = nested ? check.statistics().checks : 0;
+      const code = inner(context, request);
+      // A copy inside a copy was passed over: nothing was judged.
+      if (!nested || check.statistics().checks > before) engine.chargeCycles(cyclesOf(known, check.verdictOf(request)));
+      return code;
+    };
   const hooks: Hook[] = [];
   const hooked = new Map<bigint, string>();
   const byNumber = new Map<number, { entry: UaccessEntry; address: bigint }>();
@@ -319,8 +351,8 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
         requestOffset,
         contextOffset: check.contextOffset,
         registers: requestRegisters(entry, variant, { parameters, nested, caller: mode === 'audit' }),
-        judge: nested ? executor.checkOutermost : executor.check,
-        native: executor.native && { check: executor.native, outermost: nested },
+        judge: costs === null ? judged : charging(judged, costs),
+        native: costs !== null ? null : executor.native && { check: executor.native, outermost: nested },
         onVerdict: () => report(entry, address, requestOffset),
         ring,
       }),
@@ -328,6 +360,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
   }
 
   const notes: string[] = [];
+  if (model !== null) notes.push(`cycles are estimates for ${model.table.core}: ${IGNORED}`);
   if (judge === 'all')
     notes.push('judges every copy: the kernel itself may not judge these (constant sizes, no check built in)');
   if (parameters.introspection === null) notes.push('the kernel has no types: only declared memory is judged');
@@ -348,6 +381,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
     executor: executor.name,
     entries: [...hooked].map(([address, symbol]) => ({ symbol, address })),
     violations,
+    pricer: model && blockPricer(model),
     notes,
     statistics: () => check.statistics(),
     violationStatistics: () => ({
@@ -372,6 +406,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
     for (const hook of hooks.splice(0)) hook.remove();
     ring?.close();
     if (ring) check.releaseRing();
+    model?.close();
     failing.disarm();
     if (!shared) check.foreignReader = null;
     for (const declaration of options.declarations ?? []) check.undeclare(declaration.start);

@@ -7,6 +7,7 @@
  * - `Check` is the check alone, for those who bring their own emulator.
  */
 
+export type * from '../arch/cycles.js';
 export type * from '../arch/driver.js';
 export type * from '../arch/dump.js';
 export { drivers, variants } from '../arch/index.js';
@@ -33,6 +34,12 @@ export {
   type ReasonCount,
   type RequestPreset,
 } from './check.js';
+export { type CheckCosts, type PathCost, readCheckCosts } from './cycles/check-costs.js';
+export type { Disassembler, Instruction } from './cycles/disassembler.js';
+export { blockPricer, openCycleModel } from './cycles/open.js';
+export type * from './cycles/price.js';
+export type * from './cycles/scoreboard.js';
+export type { Cost, CycleTable } from './cycles/table.js';
 export type * from './engine/engine.js';
 export type { NativeCheck } from './engine/unicorn-addon.js';
 export type { UnicornJsFactory, UnicornJsModule } from './engine/unicorn-js/module.js';

@@ -1,6 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootTools, MemoryLayout, Variant } from '../driver.js';
+import { armCycles } from './cycles.js';
 import { armDump } from './dump.js';
 import { frames } from './frames.js';
 import { unpackArmImage } from './image.js';
@@ -126,6 +127,7 @@ function instruction(encoding: number): Uint8Array {
 
 export const arm32: Variant = {
   name: 'arm',
+  cycles: armCycles,
   bits: 32,
   endian: 'little',
   elfMachine: 40,

@@ -2,6 +2,7 @@ import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { hasVmemmap, pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
 import type { ArchDriver, MemoryLayout, Variant } from '../driver.js';
+import { arm64Cycles } from './cycles.js';
 import { arm64Dump } from './dump.js';
 import { unpackArm64Image } from './image.js';
 
@@ -126,6 +127,7 @@ function instruction(encoding: number): Uint8Array {
 
 export const variant: Variant = {
   name: 'arm64',
+  cycles: arm64Cycles,
   bits: 64,
   endian: 'little',
   elfMachine: 183,

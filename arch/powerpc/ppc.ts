@@ -1,6 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
 import type { MemoryLayout, StaticBranch, Variant } from '../driver.js';
+import { ppcCycles } from './cycles.js';
 
 const KIB = 1024n;
 const MIB = 1n << 20n;
@@ -48,6 +49,7 @@ const staticBranch: StaticBranch = {
 
 export const ppc: Variant = {
   name: 'ppc',
+  cycles: ppcCycles,
   bits: 32,
   endian: 'big',
   elfMachine: 20,

@@ -1,5 +1,6 @@
 /** ppc64: Book3S in 64-bit big-endian mode, ELFv2, as our own guest is built; no real kernel has judged it here. */
 import type { Variant } from '../driver.js';
+import { ppc64Cycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
 import { enterRealMode, MSR } from './hypervisor.js';
 import { ppc64le } from './ppc64le.js';
@@ -20,6 +21,7 @@ function entryOffset(code: Uint8Array): bigint {
 export const ppc64: Variant = {
   ...ppc64le,
   name: 'ppc64',
+  cycles: ppc64Cycles,
   endian: 'big',
   note: 'ELFv2; no real kernel has judged it, only our guest; MSR.HV is patched into a saved CPU state',
   staticBranch: {

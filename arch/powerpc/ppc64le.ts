@@ -3,6 +3,7 @@ import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
 import type { BootTools, MemoryLayout, Variant } from '../driver.js';
+import { ppc64leCycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
 import { enterRealMode, MSR } from './hypervisor.js';
 
@@ -87,6 +88,7 @@ const general = (from: number, to: number): string[] =>
 
 export const ppc64le: Variant = {
   name: 'ppc64le',
+  cycles: ppc64leCycles,
   bits: 64,
   endian: 'little',
   elfMachine: 21,

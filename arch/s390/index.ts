@@ -2,6 +2,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { hasVmemmap, pageValidityOf, prologueOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootVariable, FrameLayout, MemoryLayout, Variant } from '../driver.js';
+import { s390xCycles } from './cycles.js';
 import { s390xDump } from './dump.js';
 import { unpackS390Image } from './image.js';
 import { enterPrimarySpace } from './translation.js';
@@ -96,6 +97,7 @@ const general = (count: number): string[] => Array.from({ length: count }, (_, i
 
 export const s390x: Variant = {
   name: 's390x',
+  cycles: s390xCycles,
   bits: 64,
   endian: 'big',
   elfMachine: 22,

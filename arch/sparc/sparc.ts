@@ -2,6 +2,7 @@ import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
 import { ALL_REGISTERS, ARGUMENTS, bugTrap, registerWindows, staticBranch } from './common.js';
+import { sparcCycles } from './cycles.js';
 
 const KIB = 1024n;
 const PAGE_OFFSET = 0xf0000000n;
@@ -27,6 +28,7 @@ function layout(kernel: Kernel): MemoryLayout {
 
 export const sparc: Variant = {
   name: 'sparc',
+  cycles: sparcCycles,
   bits: 32,
   endian: 'big',
   elfMachine: 2,

@@ -2,6 +2,7 @@ import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
 import { ALL_REGISTERS, ARGUMENTS, bugTrap, registerWindows, staticBranch } from './common.js';
+import { sparc64Cycles } from './cycles.js';
 
 const KIB = 1024n;
 /** The stack pointer register holds the address less this. */
@@ -34,6 +35,7 @@ function layout(kernel: Kernel): MemoryLayout {
 
 export const sparc64: Variant = {
   name: 'sparc64',
+  cycles: sparc64Cycles,
   bits: 64,
   endian: 'big',
   elfMachine: 43,

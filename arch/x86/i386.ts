@@ -1,6 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
+import { i386Cycles } from './cycles.js';
 import { i386Dump } from './dump32.js';
 import { framePointerFrames } from './frames.js';
 import { unpackX86Image } from './image.js';
@@ -95,6 +96,7 @@ function layout(kernel: Kernel): MemoryLayout {
 
 export const i386: Variant = {
   name: 'i386',
+  cycles: i386Cycles,
   bits: 32,
   endian: 'little',
   elfMachine: 3,

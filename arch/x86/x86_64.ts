@@ -2,6 +2,7 @@ import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { hasVmemmap, pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
+import { x86_64Cycles } from './cycles.js';
 import { x86_64Dump } from './dump.js';
 import { framePointerFrames } from './frames.js';
 import { unpackX86Image } from './image.js';
@@ -79,6 +80,7 @@ function layout(kernel: Kernel): MemoryLayout {
 
 export const x86_64: Variant = {
   name: 'x86_64',
+  cycles: x86_64Cycles,
   bits: 64,
   endian: 'little',
   elfMachine: 62,

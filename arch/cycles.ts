@@ -1,0 +1,39 @@
+/** What the cycle model must know of an instruction set; costs themselves are data, in `cycles.json` files. */
+
+/** One operand as the disassembler prints it. */
+export interface Operand {
+  /** `m`: memory with at most one register; `x`: memory with an index register; `l`: register list; `s`: shift or extension. */
+  readonly kind: 'r' | 'i' | 'm' | 'x' | 'l' | 's';
+  readonly text: string;
+  /** Names of the registers in it, as printed. */
+  readonly registers: readonly string[];
+}
+
+/** Registers by name, in the disassembler's spelling. */
+export interface RegisterAccess {
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+}
+
+export interface CycleTraits {
+  /** File beside the driver with the costs of one core. */
+  readonly table: string;
+  /** How Capstone is opened: its constants without the prefixes `ARCH_` and `MODE_`. */
+  readonly capstone: {
+    readonly arch: string;
+    readonly mode: readonly string[];
+    readonly thumbMode?: readonly string[];
+  };
+  /** How llvm-mca is told which core to judge by; null where LLVM has no scheduling model. */
+  readonly llvm: { readonly triple: string; readonly cpu: string; readonly features?: string } | null;
+  /** A register's storage: names that alias give the same; null for what is no dependency (zero registers, the pc). */
+  storage(register: string): string | null;
+  /** Mnemonic without what does not change the cost (condition codes, branch hints); the printed one when absent. */
+  mnemonic?(printed: string): string;
+  /** Word of the class key for a register operand: `r64`, `x`; the name without digits when absent. */
+  registerKind?(register: string): string;
+  /** Whether a register written under this name keeps the rest of its storage, which is then read too. */
+  keepsRest?(register: string): boolean;
+  /** Registers read and written. Where Capstone knows them itself, its answer comes as `known` and may be amended. */
+  access?(mnemonic: string, operands: readonly Operand[], known: RegisterAccess | null): RegisterAccess;
+}

@@ -1,0 +1,66 @@
+/** What the cycle model must know of x86: which names are parts of one register. */
+import type { CycleTraits, Operand, RegisterAccess } from '../cycles.js';
+
+const LEGACY: Readonly<Record<string, string>> = {
+  ax: 'a',
+  bx: 'b',
+  cx: 'c',
+  dx: 'd',
+  si: 'si',
+  di: 'di',
+  bp: 'bp',
+  sp: 'sp',
+};
+
+function storage(register: string): string | null {
+  if (
+    register === 'rip' ||
+    register === 'eip' ||
+    register === 'eiz' ||
+    register === 'riz' ||
+    /^[c-gs]s$/.test(register)
+  )
+    return null;
+  if (register === 'rflags' || register === 'eflags') return 'flags';
+  const numbered = /^r(\d+)[dwb]?$/.exec(register);
+  if (numbered) return `r${numbered[1]}`;
+  const low = /^([abcd])[lh]$/.exec(register) ?? /^([sd]i|[bs]p)l$/.exec(register);
+  if (low) return low[1]!;
+  return LEGACY[register.replace(/^[re]/, '')] ?? register.replace(/^[yz]mm/, 'xmm');
+}
+
+function width(register: string): string {
+  if (/^r\d+$/.test(register) || /^r[a-ds][xipl]/.test(register) || /^rbp$/.test(register)) return 'r64';
+  if (/^r\d+d$/.test(register) || /^e[a-ds]/.test(register) || register === 'ebp') return 'r32';
+  if (/^r\d+w$/.test(register) || LEGACY[register] !== undefined) return 'r16';
+  if (/^r\d+b$/.test(register) || /^([abcd][lh]|[sd]il|[bs]pl)$/.test(register)) return 'r8';
+  return register.replace(/\d+/g, '');
+}
+
+const x86 = {
+  storage,
+  registerKind: width,
+  access: (mnemonic: string, operands: readonly Operand[], known: RegisterAccess | null): RegisterAccess => {
+    const { reads, writes } = known!;
+    // Capstone does not say that a conditional move keeps its destination.
+    return mnemonic.startsWith('cmov') ? { reads: [...reads, ...operands[0]!.registers], writes } : { reads, writes };
+  },
+  keepsRest: (register: string) => {
+    const kind = width(register);
+    return kind === 'r8' || kind === 'r16';
+  },
+} as const;
+
+export const x86_64Cycles: CycleTraits = {
+  ...x86,
+  table: 'cycles-x86_64.json',
+  capstone: { arch: 'X86', mode: ['64'] },
+  llvm: { triple: 'x86_64', cpu: 'skylake' },
+};
+
+export const i386Cycles: CycleTraits = {
+  ...x86,
+  table: 'cycles-i386.json',
+  capstone: { arch: 'X86', mode: ['32'] },
+  llvm: { triple: 'i386', cpu: 'skylake' },
+};

@@ -1,0 +1,45 @@
+/** Which core each table describes, and what llvm-mca's views of single instructions do not tell of it. */
+import type { Cost } from '../../src/cycles/table.js';
+import type { CoreFacts } from './make-table.js';
+
+/** Cortex-A9, load and store multiple of n registers: Technical Reference Manual (ARM DDI 0388I), tables B-3 and B-4, aligned. */
+function multiples(): Record<string, Cost> {
+  const costs: Record<string, Cost> = {};
+  for (let count = 1; count <= 16; count++) {
+    const cycles = Math.ceil(count / 2);
+    const uses = { A9UnitLS: cycles, A9UnitAGU: cycles };
+    const load: Cost = { latency: 2 + cycles, throughput: cycles, microOps: 1, uses, flags: 'l' };
+    const store: Cost = { latency: cycles, throughput: cycles, microOps: 1, uses, flags: 's' };
+    for (const mode of ['', 'ib', 'da', 'db']) {
+      costs[`ldm${mode} r,l${count}`] = load;
+      costs[`stm${mode} r,l${count}`] = store;
+    }
+    costs[`pop l${count}`] = load;
+    costs[`push l${count}`] = store;
+  }
+  return costs;
+}
+
+const skylake = { core: 'Intel Skylake (client)', order: 'out', width: 6, buffer: 224, loadLatency: 5 } as const;
+
+/** By the table's path under arch/. Widths and buffers are those of LLVM's models (IssueWidth, MicroOpBufferSize). */
+export const CORES: Readonly<Record<string, CoreFacts & { readonly extra?: Readonly<Record<string, Cost>> }>> = {
+  'x86/cycles-x86_64.json': skylake,
+  'x86/cycles-i386.json': skylake,
+  'arm64/cycles.json': {
+    ...{ core: 'Arm Cortex-A53', order: 'in', width: 2 },
+    forwarding: {
+      registers: /^x\d+$/,
+      produce: (register) => `add ${register}, x1, x2`,
+      latency: 3,
+      consume: (register) => `add x1, ${register}, x2`,
+    },
+  },
+  'arm/cycles.json': {
+    ...{ core: 'Arm Cortex-A9', order: 'out', width: 2, buffer: 56 },
+    note: 'load and store multiple, which llvm-mca refuses, from the Technical Reference Manual (ARM DDI 0388I, tables B-3, B-4)',
+    extra: multiples(),
+  },
+  'powerpc/cycles.json': { core: 'IBM POWER9', order: 'out', width: 8, buffer: 44 },
+  's390/cycles.json': { core: 'IBM z14', order: 'out', width: 6, buffer: 60, loadLatency: 4 },
+};

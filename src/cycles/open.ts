@@ -1,0 +1,34 @@
+/** A variant's cycle model, and what an engine is told by it. */
+import type { Variant } from '../../arch/driver.js';
+import { drivers } from '../../arch/index.js';
+import type { BlockPricer } from '../engine/engine.js';
+import { UsercopyError } from '../errors.js';
+import { CycleModel } from './price.js';
+import { readCycleTable } from './table.js';
+
+/** What an estimate does not know, for people. */
+export const IGNORED =
+  'caches always hit, branches are always foreseen, and a block begins when the one before it has ended';
+
+/**
+ * The model of the core that stands for a variant. Reads its table and loads Capstone (a few MB, some 0.1 s).
+ * @throws UsercopyError `unsupported` for a variant without a table.
+ */
+export async function openCycleModel(variant: Variant): Promise<CycleModel> {
+  const driver = drivers.find(({ variants }) => variants.includes(variant));
+  if (variant.cycles === undefined || driver === undefined)
+    throw new UsercopyError(
+      'unsupported',
+      `${variant.name}: no cycle table for this architecture; count instructions instead`,
+    );
+  return CycleModel.open(variant.cycles, await readCycleTable(driver.linuxArch, variant.cycles.table));
+}
+
+/**
+ * For `RunOptions.cycles`: `price` less what filling and draining the pipeline takes, which happens once in a run and not
+ * once a block. A block whose bytes cannot be read costs a cycle an instruction.
+ */
+export function blockPricer(model: CycleModel): BlockPricer {
+  return ({ code, address, instructions, thumb }) =>
+    code.length === 0 ? instructions : Math.max(1, model.price(code, address, { thumb }) - model.fill);
+}

@@ -1,0 +1,195 @@
+/** A basic block's bytes → estimated cycles on one core. */
+import type { CycleTraits, RegisterAccess } from '../../arch/cycles.js';
+import { Disassembler, type Instruction } from './disassembler.js';
+import { parseOperands, shapeOf } from './operands.js';
+import { type Operation, type Pipeline, simulate, type Timing } from './scoreboard.js';
+import type { Cost, CycleTable } from './table.js';
+
+/** An instruction with what the model sees of it. */
+export interface Analysed {
+  /** Bytes from the start of the code. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly mnemonic: string;
+  readonly operands: string;
+  /** `add r64,m64` and `add`. */
+  readonly keys: readonly [exact: string, mnemonic: string];
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+  /** Storage of registers that an instruction with a memory operand reads beside it, not for its address. */
+  readonly data: readonly string[];
+  readonly hasMemory: boolean;
+}
+
+export function analyse(instruction: Instruction, traits: CycleTraits): Analysed {
+  const parsed = parseOperands(instruction.operands);
+  const mnemonic = (traits.mnemonic?.(instruction.mnemonic) ?? instruction.mnemonic).replaceAll(' ', '_');
+  const shape = shapeOf(parsed, traits);
+  const access = traits.access?.(instruction.mnemonic, parsed, instruction.access) ?? instruction.access ?? NO_ACCESS;
+  const reads: string[] = [];
+  const writes: string[] = [];
+  for (const name of access.reads) note(reads, traits.storage(name));
+  for (const name of access.writes) {
+    const register = traits.storage(name);
+    note(writes, register);
+    if (traits.keepsRest?.(name)) note(reads, register);
+  }
+  const addresses: string[] = [];
+  const plain: string[] = [];
+  let memory = false;
+  for (const { kind, registers } of parsed) {
+    const address = kind === 'm' || kind === 'x';
+    if (address) memory = true;
+    const into = address ? addresses : plain;
+    for (const name of registers) note(into, traits.storage(name));
+  }
+  return {
+    offset: instruction.offset,
+    size: instruction.size,
+    mnemonic: instruction.mnemonic,
+    operands: instruction.operands,
+    keys: [shape === '' ? mnemonic : `${mnemonic} ${shape}`, mnemonic],
+    reads,
+    writes,
+    hasMemory: memory,
+    data: memory ? plain.filter((name) => !addresses.includes(name)) : [],
+  };
+}
+
+const NO_ACCESS: RegisterAccess = { reads: [], writes: [] };
+
+function note(into: string[], register: string | null): void {
+  if (register !== null && !into.includes(register)) into.push(register);
+}
+
+interface CompiledCost {
+  readonly cost: Cost;
+  readonly uses: Operation['uses'];
+  readonly flags: string;
+}
+
+const NO_OPERATION: Operation = {
+  ...{ latency: 1, microOps: 1, uses: [], reads: [], writes: [] },
+  ...{ load: false, store: false, barrier: false, first: false, last: false },
+};
+const UNKNOWN = '?';
+const UNKNOWN_BYTES = 4;
+/** Instructions, by their text, whose operation is kept; about 300 bytes each. */
+const REMEMBERED = 1 << 15;
+
+export class CycleModel {
+  readonly pipeline: Pipeline;
+  /** Cycles of a pass that pass before the first instruction works and after the last one has: all but one of a no-op's. */
+  readonly fill: number;
+  /** Instructions that no class of the table fits, by class key. */
+  readonly unknown = new Map<string, number>();
+  readonly #costs: readonly CompiledCost[];
+  readonly #classes: ReadonlyMap<string, number>;
+  readonly #loadLatency: number;
+  readonly #registers = new Map<string, number>();
+  readonly #operations = new Map<string, Operation>();
+
+  constructor(
+    readonly traits: CycleTraits,
+    readonly table: CycleTable,
+    private readonly disassembler: Disassembler,
+  ) {
+    this.pipeline = {
+      order: table.order,
+      width: table.width,
+      buffer: table.buffer ?? Number.POSITIVE_INFINITY,
+      units: table.units.length,
+    };
+    this.#loadLatency = table.loadLatency ?? 0;
+    this.fill = simulate([NO_OPERATION], this.pipeline) - NO_OPERATION.latency;
+    this.#classes = new Map(Object.entries(table.classes));
+    this.#costs = table.costs.map((cost) => ({
+      cost,
+      flags: cost.flags ?? '',
+      uses: Object.entries(cost.uses)
+        .map(([group, cycles]) => ({ units: table.groups[group]!, cycles }))
+        .sort((a, b) => a.units.length - b.units.length),
+    }));
+  }
+
+  static async open(traits: CycleTraits, table: CycleTable): Promise<CycleModel> {
+    return new CycleModel(traits, table, await Disassembler.open(traits));
+  }
+
+  /**
+   * Estimated cycles of one pass through `code`, from an idle core to the last instruction's retirement. Bytes at the end
+   * that are no known instruction cost a cycle for every four.
+   */
+  price(
+    code: Uint8Array,
+    address: bigint,
+    options: { readonly thumb?: boolean; readonly timings?: Timing[] } = {},
+  ): number {
+    const operations: Operation[] = [];
+    const disassembler = options.thumb ? (this.disassembler.thumb ?? this.disassembler) : this.disassembler;
+    let end = 0;
+    for (const instruction of disassembler.instructions(code, address)) {
+      end = instruction.offset + instruction.size;
+      const text = `${instruction.mnemonic} ${instruction.operands}`;
+      let operation = this.#operations.get(text);
+      if (operation === undefined) {
+        operation = this.operation(analyse(instruction, this.traits));
+        if (this.#operations.size >= REMEMBERED) this.#operations.clear();
+        this.#operations.set(text, operation);
+      }
+      operations.push(operation);
+    }
+    return simulate(operations, this.pipeline, options.timings) + Math.ceil((code.length - end) / UNKNOWN_BYTES);
+  }
+
+  analyse(code: Uint8Array, address: bigint): Analysed[] {
+    return [...this.disassembler.instructions(code, address)].map((instruction) => analyse(instruction, this.traits));
+  }
+
+  operation(instruction: Analysed): Operation {
+    const { cost, uses, flags } = this.#costs[this.#classOf(instruction)]!;
+    const load = flags.includes('l');
+    const store = flags.includes('s');
+    // Of an instruction that loads and computes, only the address is needed at once.
+    const late = load && cost.latency > this.#loadLatency ? this.#loadLatency : 0;
+    const early = cost.early ?? 0;
+    const reads = instruction.reads.map((name) => ({
+      register: this.#register(name),
+      after: instruction.data.includes(name) ? Math.max(late, early) : instruction.hasMemory ? 0 : early,
+    }));
+    const forwards = this.#loadLatency > 0 ? Number.POSITIVE_INFINITY : (cost.forwards ?? 0);
+    return {
+      latency: cost.latency,
+      microOps: cost.microOps,
+      uses,
+      reads,
+      writes: instruction.writes.map((name) => ({ register: this.#register(name), latency: cost.latency, forwards })),
+      load,
+      store,
+      barrier: flags.includes('b'),
+      first: flags.includes('f'),
+      last: flags.includes('e'),
+    };
+  }
+
+  close(): void {
+    this.disassembler.close();
+  }
+
+  #classOf({ keys: [exact, mnemonic] }: Analysed): number {
+    const found = this.#classes.get(exact) ?? this.#classes.get(mnemonic);
+    if (found !== undefined) return found;
+    this.unknown.set(exact, (this.unknown.get(exact) ?? 0) + 1);
+    return this.#classes.get(UNKNOWN) ?? 0;
+  }
+
+  #register(name: string): number {
+    let number = this.#registers.get(name);
+    if (number === undefined) {
+      number = this.#registers.size;
+      this.#registers.set(name, number);
+    }
+    return number;
+  }
+}

@@ -1,0 +1,44 @@
+/** `arch/<arch>/cycles*.json`: what the instructions of one named core cost. Made by scripts/make-cycle-table.mjs. */
+import * as fs from 'node:fs/promises';
+import { packageFile } from '../paths.js';
+
+/** What one class of instructions costs. Cycles throughout. */
+export interface Cost {
+  readonly latency: number;
+  /** Cycles from one such instruction to the next independent one: for readers; the scoreboard derives it from `uses`. */
+  readonly throughput: number;
+  readonly microOps: number;
+  /** Unit group → cycles for which one unit of it is taken. */
+  readonly uses: Readonly<Record<string, number>>;
+  /** Cycles after issue at which operands that are no address are needed, from instructions that forward; 0 when absent. */
+  readonly early?: number;
+  /** Cycles before its end at which the result can go to an instruction that needs it later than at issue; 0 when absent. */
+  readonly forwards?: number;
+  /** `l`: loads, `s`: stores, `b`: keeps other memory accesses from passing; `f`, `e`: first, last of its dispatch group. */
+  readonly flags?: string;
+}
+
+export interface CycleTable {
+  /** `Intel Skylake (client)` */
+  readonly core: string;
+  /** Where the numbers come from: tool, version, command; or a manual. */
+  readonly source: string;
+  /** `out`: instructions wait for their operands in a buffer; `in`: an instruction that waits holds up all later ones. */
+  readonly order: 'out' | 'in';
+  /** Micro-ops that enter the core in a cycle. */
+  readonly width: number;
+  /** Micro-ops that are in flight at once; in-order cores have none. */
+  readonly buffer?: number;
+  /** Cycles after issue at which an instruction that loads and computes needs its other operands. */
+  readonly loadLatency?: number;
+  readonly units: readonly string[];
+  /** Group → indices of `units` that can do its work. */
+  readonly groups: Readonly<Record<string, readonly number[]>>;
+  readonly costs: readonly Cost[];
+  /** Class key → index of `costs`. `mnemonic shape` goes before `mnemonic`; `?` is for what no class fits. */
+  readonly classes: Readonly<Record<string, number>>;
+}
+
+export async function readCycleTable(linuxArch: string, file: string): Promise<CycleTable> {
+  return JSON.parse(await fs.readFile(packageFile(`arch/${linuxArch}/${file}`), 'utf8')) as CycleTable;
+}

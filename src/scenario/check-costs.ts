@@ -1,0 +1,169 @@
+/** What a built-in guest's own check costs, verdict by verdict: seen at its first instruction and where it returns. */
+import { type Attachment, attach } from '../attach.js';
+import type { CheckCosts, PathCost } from '../cycles/check-costs.js';
+import { blockPricer, openCycleModel } from '../cycles/open.js';
+import type { BlockPricer, Hook } from '../engine/engine.js';
+import { entryPointOf } from '../entry-point.js';
+import { callSite } from '../frames.js';
+import type { Guest } from '../guest/guest.js';
+import { withMemory } from '../guest/parameters.js';
+import { chooseOwnProfile, loadOwnKernel, ownCases, startOwnGuest } from './own.js';
+import type { TwinCase } from './twins.js';
+
+/** The paths that people ask about, by the built-in guests' case that takes each. */
+export const CHECK_PATHS: Readonly<Record<string, string>> = {
+  'n=0': 'empty',
+  null: 'null',
+  stack: 'frame: a local',
+  'stack bad': 'frame: a dead local',
+  'slab good': 'slab: whole object',
+  'slab bad': 'slab: one byte too many',
+  page: 'compound page: whole',
+  vmalloc: 'vmalloc: whole',
+  text: 'text: its start',
+};
+
+export interface Overhead {
+  readonly variant: string;
+  readonly profile: string;
+  readonly core: string;
+  /** One call of `__check_object_size`, to its return or to BUG(). */
+  readonly paths: Readonly<Record<string, PathCost>>;
+}
+
+interface Measured {
+  readonly name: string;
+  /** As `verdictKey` writes it; null when nothing was judged. */
+  readonly verdict: string | null;
+  /** The check alone. */
+  readonly check: PathCost;
+  /** The whole call that made the copy. */
+  readonly total: PathCost;
+}
+
+/**
+ * What the guest's own check costs on each path, in instructions and in cycles of the variant's core.
+ * @param profile One that the built-in guests know (`OWN_PROFILES`).
+ */
+export async function measureOverhead(variant: string, profile = '6.1'): Promise<Overhead> {
+  const { core, rows } = await measureChecks(variant, profile);
+  const paths: Record<string, PathCost> = {};
+  for (const [path, name] of Object.entries(CHECK_PATHS)) {
+    const row = rows.find((candidate) => candidate.name === name);
+    if (row !== undefined) paths[path] = row.check;
+  }
+  return { variant, profile, core, paths };
+}
+
+/** Costs by verdict, for `arch/<arch>/check-costs.json`. */
+export async function learnCheckCosts(variant: string, profile = '6.1'): Promise<CheckCosts> {
+  const { core, rows } = await measureChecks(variant, profile);
+  const sums = new Map<string, { count: number; instructions: number; cycles: number }>();
+  for (const { verdict, check } of rows) {
+    if (verdict === null) continue;
+    const sum = sums.get(verdict) ?? { count: 0, instructions: 0, cycles: 0 };
+    sums.set(verdict, {
+      count: sum.count + 1,
+      instructions: sum.instructions + check.instructions,
+      cycles: sum.cycles + check.cycles,
+    });
+  }
+  const verdicts: Record<string, PathCost> = {};
+  for (const [key, { count, instructions, cycles }] of [...sums].sort(([a], [b]) => (a < b ? -1 : 1)))
+    verdicts[key] = { instructions: Math.round(instructions / count), cycles: Math.round(cycles / count) };
+
+  const good = new Map(rows.filter(({ verdict }) => verdict?.startsWith('good')).map((row) => [row.name, row]));
+  const bare = await runCases(variant, 'nocheck', profile, (name) => good.has(name));
+  const added = bare.rows.map(({ name, total }) => {
+    const built = good.get(name)!;
+    return between(total, between(built.check, built.total));
+  });
+  const mean = (of: (cost: PathCost) => number) =>
+    Math.round(added.reduce((sum, cost) => sum + of(cost), 0) / Math.max(1, added.length));
+  const callSite = { instructions: mean(({ instructions }) => instructions), cycles: mean(({ cycles }) => cycles) };
+  return { core, verdicts, callSite };
+}
+
+const measureChecks = (variant: string, profile: string) => runCases(variant, 'check', profile, () => true);
+
+async function runCases(
+  variant: string,
+  build: 'check' | 'nocheck',
+  profile: string,
+  wanted: (name: string) => boolean,
+): Promise<{ core: string; rows: Measured[] }> {
+  const guest = await startOwnGuest(await loadOwnKernel(variant, build));
+  const model = await openCycleModel(guest.variant);
+  try {
+    if (build === 'check') chooseOwnProfile(guest, profile);
+    const { cases, declarations } = await ownCases(guest);
+    const attachment = await attach(guest.engine, guest.kernel, {
+      ...{ onViolation: 'record', memory: guest.check, profile, declarations },
+    });
+    const before = guest.memory.snapshot();
+    const rows: Measured[] = [];
+    try {
+      for (const twin of cases.filter(({ name }) => wanted(name))) {
+        guest.memory.restore(before);
+        rows.push(await measure(guest, attachment, twin, blockPricer(model)));
+      }
+    } finally {
+      attachment.detach();
+    }
+    return { core: model.table.core, rows };
+  } finally {
+    model.close();
+    guest.close();
+  }
+}
+
+async function measure(guest: Guest, attachment: Attachment, twin: TwinCase, cycles: BlockPricer): Promise<Measured> {
+  const { engine, kernel, variant } = guest;
+  const now = (): PathCost => ({ instructions: engine.instructionCount ?? 0, cycles: engine.cycleCount ?? 0 });
+  let start: PathCost | null = null;
+  let end: PathCost | null = null;
+  const hooks: Hook[] = [];
+  const check = entryPointOf(kernel, variant, '__check_object_size');
+  if (check !== undefined) {
+    const enter = () => {
+      if (start !== null) return;
+      start = now();
+      const { returnAddress } = callSite(
+        (name) => engine.readRegister(name),
+        withMemory(kernel, (at, size) => engine.read(at, size)),
+        variant,
+      );
+      if (returnAddress === undefined) return;
+      const back = returnAddress + BigInt(variant.call.returnOffset ?? 0);
+      hooks.push(
+        engine.hookAddress(back, () => {
+          end ??= now();
+        }),
+      );
+    };
+    hooks.push(engine.hookAddress(check, enter));
+  }
+  const before = verdictCounts(attachment);
+  try {
+    const outcome = await guest.call(twin.call!.symbol, twin.call!.arguments, { countInstructions: true, cycles });
+    const total: PathCost = { instructions: outcome.instructions ?? 0, cycles: outcome.cycles ?? 0 };
+    const verdict = [...verdictCounts(attachment)].find(([key, count]) => count > (before.get(key) ?? 0))?.[0] ?? null;
+    return { name: twin.name, verdict, check: between(start ?? total, end ?? total), total };
+  } finally {
+    for (const hook of hooks) hook.remove();
+  }
+}
+
+const between = (from: PathCost, to: PathCost): PathCost => ({
+  instructions: to.instructions - from.instructions,
+  cycles: Math.round(to.cycles - from.cycles),
+});
+
+function verdictCounts(attachment: Attachment): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { outcome, by, count } of attachment.statistics().reasons) {
+    const key = `${outcome}: ${by}`;
+    counts.set(key, (counts.get(key) ?? 0) + count);
+  }
+  return counts;
+}

@@ -1,0 +1,28 @@
+/** Prices against llvm-mca, on the blocks of the built-in guests. */
+import { describe, expect, test } from 'vitest';
+import { variants } from '../../arch/index.js';
+import { compare } from '../../bench/cycles/compare.js';
+import { blocksOf } from '../../bench/cycles/corpus.js';
+import { llvmVersion } from '../../bench/cycles/llvm.js';
+import { openCycleModel } from '../../src/cycles/open.js';
+import { loadOwnKernel } from '../../src/scenario/own.js';
+
+const version = llvmVersion();
+const judged = variants.filter(({ cycles }) => cycles?.llvm);
+
+describe.skipIf(version === null)(`llvm-mca ${version ?? '(not installed: apt-get install llvm)'}`, () => {
+  test.each(judged.map(({ name }) => name))(
+    '%s: blocks cost what llvm-mca says, to a fifth, in the same order',
+    async (name) => {
+      const variant = variants.find((candidate) => candidate.name === name)!;
+      const blocks = await blocksOf(await loadOwnKernel(name), variant.cycles!);
+      const model = await openCycleModel(variant);
+      const { halves } = compare(variant, 'own', blocks, model, 150);
+      model.close();
+      const half = halves.find((candidate) => candidate.name === 'held out')!;
+      expect(half.blocks).toBeGreaterThan(40);
+      expect(half.mape).toBeLessThan(0.2);
+      expect(half.tau).toBeGreaterThan(0.85);
+    },
+  );
+});

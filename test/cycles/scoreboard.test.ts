@@ -1,0 +1,120 @@
+/** Blocks worked out by hand from the cores' manuals, and the scoreboard's own rules. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { variants } from '../../arch/index.js';
+import { Disassembler } from '../../src/cycles/disassembler.js';
+import { openCycleModel } from '../../src/cycles/open.js';
+import { CycleModel } from '../../src/cycles/price.js';
+import type { Timing } from '../../src/cycles/scoreboard.js';
+
+const models = new Map<string, CycleModel>();
+const open = async (name: string) => openCycleModel(variants.find((variant) => variant.name === name)!);
+
+beforeAll(async () => {
+  for (const name of ['x86_64', 'arm64', 'arm', 'sparc', 'sparc64', 's390x']) models.set(name, await open(name));
+});
+afterAll(() => {
+  for (const model of models.values()) model.close();
+});
+
+/** Cycle at which each instruction issues, from words in the order in which a manual prints them. */
+function issues(variant: string, ...words: readonly string[]): number[] {
+  const timings: Timing[] = [];
+  models.get(variant)!.price(Buffer.from(words.join('').replaceAll(' ', ''), 'hex'), 0x1000n, { timings });
+  return timings.map(({ issued }) => issued);
+}
+const apart = (cycles: readonly number[]) => cycles.slice(1).map((cycle, index) => cycle - cycles[index]!);
+
+describe('Cortex-A53: two instructions a cycle, in order', () => {
+  const mul = (to: number, from: number) => hex32(0x9b007c00 | (1 << 16) | (from << 5) | to);
+  const add = (to: number, from: number) => hex32(0x8b020000 | (from << 5) | to);
+  test('a chain of additions takes one cycle a link', () => {
+    expect(apart(issues('arm64', add(0, 0), add(0, 0), add(0, 0)))).toEqual([1, 1]);
+  });
+  test('two additions that do not depend on each other go together', () => {
+    expect(apart(issues('arm64', add(0, 3), add(4, 5)))).toEqual([0]);
+  });
+  test('multiplications have one unit: independent ones go one a cycle', () => {
+    expect(apart(issues('arm64', mul(0, 3), mul(4, 5), mul(6, 7)))).toEqual([1, 1]);
+  });
+  test('an addition waits longer for a multiplication than for an addition, a load longer still', () => {
+    const [afterMul] = apart(issues('arm64', mul(0, 3), add(4, 0)));
+    const [afterLoad] = apart(issues('arm64', hex32(0xf9400060), add(4, 0)));
+    expect(afterMul).toBeGreaterThan(1);
+    expect(afterLoad).toBeGreaterThan(afterMul!);
+  });
+});
+
+describe('Skylake: out of order', () => {
+  test('a dependent multiplication comes three cycles later (Intel optimization manual: latency 3)', () => {
+    expect(apart(issues('x86_64', '480fafc0', '480fafc0', '480fafc0'))).toEqual([3, 3]);
+  });
+  test('the address of a load is waited for five cycles after a load (pointer chasing)', () => {
+    expect(apart(issues('x86_64', '488b00', '488b00'))).toEqual([5]);
+  });
+  test('xor of a register with itself needs nothing and breaks the chain', () => {
+    const [, zeroed, next] = issues('x86_64', '480fafc0', '31c0', '4883c001');
+    expect(zeroed).toBe(0);
+    expect(next).toBeLessThan(3);
+  });
+  test('four additions a cycle, the fifth waits: four units', () => {
+    const cycles = issues('x86_64', '4883c001', '4883c301', '4883c101', '4883c201', '4883c601');
+    expect(apart(cycles)).toEqual([0, 0, 0, 1]);
+  });
+});
+
+describe('Cortex-A9 (ARM DDI 0388I)', () => {
+  test('a load of eight registers takes the load unit four cycles (table B-3)', () => {
+    // pop {r4-r11}; ldr r0, [r1]: the load waits for the unit.
+    expect(apart(issues('arm', 'f00fbde8', '000091e5'))).toEqual([4]);
+  });
+});
+
+describe('SPARC: one instruction a cycle, in order', () => {
+  const load = 'd0024000'; // ld [%o1], %o0
+  const use = '92020008'; // add %o0, %o0, %o1
+  const other = '9402a001'; // add %o2, 1, %o2
+  test('LEON4: the word after a load costs one cycle more when it uses it at once', () => {
+    expect(apart(issues('sparc', load, use))).toEqual([2]);
+    expect(apart(issues('sparc', load, other))).toEqual([1]);
+  });
+  test('UltraSPARC T2: load to use is three cycles', () => {
+    expect(apart(issues('sparc64', load, use))).toEqual([3]);
+  });
+  test('%g0 is no dependency', () => {
+    // smul %o0, %o0, %g0; add %g0, 1, %o1
+    expect(apart(issues('sparc', '805a0008', '92002001'))).toEqual([1]);
+  });
+});
+
+describe('a table against what it cannot know', () => {
+  test('an unknown class is priced, and counted by its key', async () => {
+    const { traits, table } = models.get('x86_64')!;
+    const bare = new CycleModel(traits, { ...table, classes: { '?': 0 } }, await Disassembler.open(traits));
+    expect(bare.price(Buffer.from('4801d8', 'hex'), 0n)).toBeGreaterThan(0);
+    expect([...bare.unknown]).toEqual([['add r64,r64', 1]]);
+    bare.close();
+  });
+  test('bytes that are no instruction cost something and do not throw', () => {
+    for (const model of models.values()) expect(model.price(new Uint8Array(16).fill(0xff), 0n)).toBeGreaterThan(0);
+  });
+  test('an empty block costs nothing', () => {
+    for (const model of models.values()) expect(model.price(new Uint8Array(0), 0n)).toBe(0);
+  });
+  test('a longer block is never cheaper than its start', () => {
+    const model = models.get('x86_64')!;
+    const code = Buffer.from('554889e54889fb488b07480fafc04801c3e8000000005bc3', 'hex');
+    let last = 0;
+    for (const length of [1, 4, 7, 10, 14, 17, 22, 23, 24]) {
+      const cycles = model.price(code.subarray(0, length), 0n);
+      expect(cycles).toBeGreaterThanOrEqual(last);
+      last = cycles;
+    }
+  });
+});
+
+/** A little-endian word as hexadecimal digits. */
+function hex32(word: number): string {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(word >>> 0);
+  return bytes.toString('hex');
+}

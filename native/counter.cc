@@ -32,7 +32,7 @@ Block* Counter::Find(uint64_t address, uint32_t size) {
   const size_t mask = blocks_.size() - 1;
   for (size_t slot = Slot(address);; slot = (slot + 1) & mask) {
     Block& block = blocks_[slot];
-    if (block.size == 0) return nullptr;
+    if (block.size == Block::kEmptySlot) return nullptr;
     if (block.address == address && block.size == size) return &block;
   }
 }
@@ -42,7 +42,7 @@ Block& Counter::Insert(uint64_t address, uint32_t size) {
   ++used_;
   const size_t mask = blocks_.size() - 1;
   size_t slot = Slot(address);
-  while (blocks_[slot].size != 0) slot = (slot + 1) & mask;
+  while (blocks_[slot].size != Block::kEmptySlot) slot = (slot + 1) & mask;
   Block& block = blocks_[slot];
   block.address = address;
   block.size = size;
@@ -59,9 +59,9 @@ void Counter::Grow() {
   const Block* const current = current_;
   const Block* const wound = wound_block_;
   for (Block& block : old) {
-    if (block.size == 0) continue;
+    if (block.size == Block::kEmptySlot) continue;
     size_t slot = Slot(block.address);
-    while (blocks_[slot].size != 0) slot = (slot + 1) & mask;
+    while (blocks_[slot].size != Block::kEmptySlot) slot = (slot + 1) & mask;
     blocks_[slot] = std::move(block);
     if (&block == current) current_ = &blocks_[slot];
     if (&block == wound) wound_block_ = &blocks_[slot];
@@ -87,7 +87,7 @@ Block& Counter::Learn(uint64_t address, uint32_t size, std::optional<uint16_t> i
   } else {
     detail.lengths = SplitInstructions(kind, big_endian, code.data(), code.size());
   }
-  block.instructions = instructions.value_or(static_cast<uint16_t>(detail.lengths.size()));
+  block.instructions = instructions.value_or(static_cast<uint16_t>(std::max<size_t>(detail.lengths.size(), 1)));
   if (detail.lengths.size() != block.instructions) detail.lengths.clear();
   if (kind >= CodeKind::kX86_16 && block.instructions == 1) block.special |= kSingle;
   return block;
@@ -105,7 +105,7 @@ void Counter::Start(uint64_t instruction_limit, double cycle_limit, bool priced)
 
 void Counter::ForgetPrices() {
   for (Block& block : blocks_) {
-    if (block.size != 0) block.special |= kUnpriced;
+    if (block.size != Block::kEmptySlot) block.special |= kUnpriced;
   }
 }
 
@@ -114,15 +114,6 @@ void Counter::EnterWhole(Block& block) {
   cycles_ += block.price;
   current_ = &block;
   passed_ = block.address;
-}
-
-std::optional<uint64_t> Counter::LimitInside(const Block& block) const {
-  const auto& lengths = block.detail->lengths;
-  const uint64_t room = instruction_limit_ - instructions_;
-  if (room >= lengths.size()) return std::nullopt;
-  uint64_t address = block.address;
-  for (uint64_t i = 0; i < room; ++i) address += lengths[i];
-  return address;
 }
 
 void Counter::KeepFirst(uint32_t executed) {

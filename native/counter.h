@@ -15,8 +15,10 @@
 #include "instruction_lengths.h"
 
 struct Block {
+  static constexpr uint32_t kEmptySlot = UINT32_MAX;
   uint64_t address = 0;
-  uint32_t size = 0;  // in bytes; 0: an empty slot
+  // In bytes. An undefined instruction may have none.
+  uint32_t size = kEmptySlot;
   uint16_t instructions = 0;
   // Why entering it takes more than two additions (Counter::Why).
   uint16_t special = 0;
@@ -69,9 +71,8 @@ class Counter {
   void EnterWhole(Block& block);
   bool SpentInstructions() const { return instructions_ >= instruction_limit_; }
   bool SpentCycles() const { return cycles_ >= cycle_limit_; }
-  bool Exceeds(const Block& block) const { return instructions_ + block.instructions > instruction_limit_; }
-  // Where the limit would be reached inside a block that is about to be entered; nothing when that is not known.
-  std::optional<uint64_t> LimitInside(const Block& block) const;
+  // Instructions left up to the limit.
+  uint64_t room() const { return SpentInstructions() ? 0 : instruction_limit_ - instructions_; }
 
   // For callbacks in the middle of the block that was entered last: back to before the instruction at `address`, or into
   // an instruction that accesses memory, one of those from where it was wound to last up to `end`; and forward again when

@@ -55,29 +55,57 @@ bool Engine::Spent(uint64_t address, uint32_t size) {
   return reached_instruction_limit_ || reached_cycle_limit_;
 }
 
-bool Engine::CountBlock(uint64_t address, uint32_t size) {
-  if (Spent(address, size)) {
-    Leave(address, true);
-    return false;
-  }
+void Engine::CountBlock(uint64_t address, uint32_t size) {
   Block& block = Known(address, size);
   if (pricing_ && (block.special & Counter::kUnpriced) != 0 && !Price(block)) {
-    Leave(address, true);
-    return false;
+    Leave(address);
+    return;
   }
-  if (counter_.Exceeds(block)) {
-    const std::optional<uint64_t> inside = counter_.LimitInside(block);
-    if (!inside || limit_at_ != inside) {
-      limit_wanted_ = inside;
-      reached_instruction_limit_ = !inside;
-      // All hooks for this arrival have fired.
-      resume_ = Resume{true, address, true, next_hook_ - 1, next_hook_ - 1};
-      Leave(address, true);
-      return false;
-    }
+  const std::optional<Limit> limit = LimitFor(block);
+  if (limit && (limit->address == address || limit_ != limit)) {
+    reached_instruction_limit_ = limit->address == address;
+    if (!reached_instruction_limit_) limit_wanted_ = limit;
+    // All hooks for this arrival have fired.
+    resume_ = Resume{true, address, true, next_hook_ - 1, next_hook_ - 1};
+    Leave(address);
+    return;
   }
   counter_.EnterWhole(block);
-  return true;
+}
+
+// Where in a block that is about to be entered the run must end; nothing when all of it may be executed.
+std::optional<Engine::Limit> Engine::LimitFor(const Block& block) {
+  const auto& lengths = block.detail->lengths;
+  const uint64_t room = counter_.room();
+  if (room > block.instructions || (room == block.instructions && arch_ != UC_ARCH_SPARC)) return std::nullopt;
+  const uint64_t count = counter_.instructions();
+  // 2.0.1: in the middle of a block of s390x the condition code is not where it can be saved.
+  if (lengths.empty() || arch_ == UC_ARCH_S390X) return Limit{block.address, count};
+  uint64_t address = block.address;
+  for (uint64_t i = 0; i < room; ++i) address += lengths[i];
+  if (arch_ == UC_ARCH_SPARC && HasDelaySlot(address - 4)) return Limit{address - 4, count + room - 1};
+  if (room == block.instructions) return std::nullopt;
+  return Limit{address, count + room};
+}
+
+// 2.0.1 keeps the next pc of SPARC to itself: a stop between a branch and its delay slot would forget the branch.
+bool Engine::HasDelaySlot(uint64_t address) {
+  uint8_t code[4] = {};
+  if (uc_mem_read(uc_, address, code, sizeof code) != UC_ERR_OK) return false;
+  // The SPARC Architecture Manual, version 9, appendix E: op, op2 and op3 of calls, branches, JMPL and RETURN.
+  const int op = code[0] >> 6;
+  const int op2 = code[1] >> 6 | (code[0] & 1) << 2;
+  const int op3 = (code[0] & 1) << 5 | code[1] >> 3;
+  return op == 1 || (op == 0 && op2 != 0 && op2 != 4) || (op == 2 && (op3 == 0x38 || op3 == 0x39));
+}
+
+// Whether the run may end at the start of a block: on SPARC not in the delay slot of an annulled branch. Where the block
+// before is not known it says no, and knows at the next one.
+bool Engine::MayLeaveAt(uint64_t address, uint32_t size) {
+  if (arch_ != UC_ARCH_SPARC || failed_) return true;
+  const std::optional<uint64_t> before = watched_end_;
+  watched_end_ = address + size;
+  return before && !(*before == address && HasDelaySlot(address - 4));
 }
 
 bool Engine::Price(Block& block) {
@@ -111,17 +139,16 @@ bool Engine::Price(Block& block) {
 void Engine::PlaceLimit() {
   if (!limit_wanted_) return;
   DropLimit();
-  const uint64_t address = *limit_wanted_;
+  limit_ = limit_wanted_;
   limit_wanted_.reset();
-  RecordAt(Env(), address).limit = true;
-  limit_at_ = address;
-  to_upgrade_.push_back(address);
+  RecordAt(Env(), limit_->address).limit = true;
+  to_upgrade_.push_back(limit_->address);
 }
 
 void Engine::DropLimit() {
-  if (!limit_at_) return;
-  const uint64_t old = *limit_at_;
-  limit_at_.reset();
+  if (!limit_) return;
+  const uint64_t old = limit_->address;
+  limit_.reset();
   const auto found = records_.find(old);
   if (found == records_.end()) return;
   found->second->limit = false;

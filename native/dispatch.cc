@@ -36,20 +36,15 @@ void Engine::OnRecord(uc_engine*, uint64_t, uint32_t, void* data) {
   Engine* engine = record->engine;
   // The hook on every instruction, while it is there, comes to the record itself, so that the order is ours.
   if (!record->in_block && engine->instruction_hook_ != 0) return;
-  if (engine->settling_) {
-    uc_emu_stop(engine->uc_);
-    return;
-  }
   if (!engine->leaving_) engine->Arrive(*record, record->in_block);
 }
 
 void Engine::OnBlock(uc_engine*, uint64_t address, uint32_t size, void* data) {
   auto* engine = static_cast<Engine*>(data);
   // Most blocks of a run in slices end here: every nanosecond counts.
-  if (engine->watches_blocks_ || engine->leaving_ || engine->Interrupted() || engine->block_records_.MayHold(address)) {
+  if (engine->watches_blocks_ || engine->leaving_ || engine->Interrupted() ||
+      engine->block_records_.MayHold(address) || (engine->counting_ && !engine->counter_.Enter(address, size))) {
     engine->EnterBlock(address, size);
-  } else if (engine->counting_ && !engine->counter_.Enter(address, size)) {
-    engine->CountBlock(address, size);
   }
 }
 
@@ -77,10 +72,6 @@ void Engine::TellOfInstruction(uint64_t address, uint32_t size) {
 }
 
 void Engine::EnterBlock(uint64_t address, uint32_t size) {
-  if (settling_) {
-    uc_emu_stop(uc_);
-    return;
-  }
   if (leaving_) return;
   const bool spent = counting_ && Spent(address, size);
   AddressRecord* record = nullptr;
@@ -90,11 +81,11 @@ void Engine::EnterBlock(uint64_t address, uint32_t size) {
   }
   if (record != nullptr && record->until) {
     reached_until_ = true;
-    Leave(address, true);
+    Leave(address);
     return;
   }
-  if (spent || Interrupted()) {
-    Leave(address, true);
+  if ((spent || Interrupted()) && MayLeaveAt(address, size)) {
+    Leave(address);
     return;
   }
   Resume done = resume_.valid && resume_.address == address ? resume_ : Resume{};
@@ -102,7 +93,7 @@ void Engine::EnterBlock(uint64_t address, uint32_t size) {
     if (blocks_left_) {
       if (*blocks_left_ == 0) {
         reached_block_limit_ = true;
-        Leave(address, true);
+        Leave(address);
         return;
       }
       --*blocks_left_;
@@ -119,7 +110,7 @@ void Engine::EnterBlock(uint64_t address, uint32_t size) {
       }
       done.address = address;
       done.block_done = true;
-      if (!FinishArrival(true, done)) return;
+      if (!FinishArrival(done)) return;
     }
   }
   if (record != nullptr) {
@@ -135,16 +126,16 @@ bool Engine::Arrive(AddressRecord& record, bool at_block) {
   if (!at_block) counter_.WindBackTo(address);
   if (record.until) {
     reached_until_ = true;
-    Leave(address, at_block);
+    Leave(address);
     return false;
   }
-  if (record.limit && counter_.SpentInstructions()) {
+  if (record.limit && limit_ && counter_.instructions() >= limit_->instructions) {
     reached_instruction_limit_ = true;
-    Leave(address, at_block);
+    Leave(address);
     return false;
   }
   if (Interrupted()) {
-    Leave(address, at_block);
+    Leave(address);
     return false;
   }
   const Resume before = resume_.valid && resume_.address == address ? resume_ : Resume{};
@@ -162,18 +153,18 @@ bool Engine::Arrive(AddressRecord& record, bool at_block) {
     if (!go_on || failed_ || stop_requested_ || wanted_pc_) break;
   }
   if (done.fired > done.judged) done.judged = done.fired;
-  if (!FinishArrival(at_block, done)) return false;
+  if (!FinishArrival(done)) return false;
   if (!at_block) counter_.WindForward();
   return true;
 }
 
 // After the callbacks of one arrival: on, elsewhere, or out of the emulation.
-bool Engine::FinishArrival(bool at_block, const Resume& done) {
+bool Engine::FinishArrival(const Resume& done) {
   callback_pc_.reset();
   if (Interrupted()) {
     resume_ = done;
     resume_.valid = !failed_ && !wanted_pc_;
-    Leave(done.address, at_block);
+    Leave(done.address);
     return false;
   }
   if (wanted_pc_) {
@@ -319,17 +310,11 @@ void Engine::Fail(napi_value error) {
   failure_ = Napi::Persistent(holder);
 }
 
-// Ends the emulation before the instruction at `address`, with the pc right.
-void Engine::Leave(uint64_t address, bool at_block) {
+// Ends the emulation before the instruction at `address`.
+void Engine::Leave(uint64_t address) {
   leaving_ = true;
-  if (at_block && code_hooks_present_) {
-    // 2.0.1: with any UC_HOOK_CODE, a stop at the start of a block leaves the pc of an earlier block. Writing the pc
-    // enters the block once more, with the pc right; its hook stops there.
-    settling_ = true;
-    SetProgramCounter(address);
-  } else {
-    uc_emu_stop(uc_);
-  }
+  left_at_ = address;
+  uc_emu_stop(uc_);
 }
 
 bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, int64_t, void* data) {

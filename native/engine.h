@@ -90,6 +90,16 @@ class Engine : public Napi::ObjectWrap<Engine> {
     uint64_t judged = 0;
   };
 
+  // The run ends before the instruction at the address when so many have been executed there.
+  struct Limit {
+    uint64_t address;
+    uint64_t instructions;
+    bool operator==(const Limit& other) const {
+      return address == other.address && instructions == other.instructions;
+    }
+    bool operator!=(const Limit& other) const { return !(*this == other); }
+  };
+
   struct SharedRegion {
     uint64_t address;
     uint64_t size;
@@ -160,8 +170,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool AskHowToGoOn(napi_value function, napi_value argument);
   bool Call(napi_value function, size_t count, const napi_value* arguments, napi_value* result);
   void Fail(napi_value error);
-  void Leave(uint64_t address, bool at_block);
-  bool FinishArrival(bool at_block, const Resume& done);
+  void Leave(uint64_t address);
+  bool FinishArrival(const Resume& done);
   bool FindRequest(CopyRequest& request);
 
   // ring.cc
@@ -178,10 +188,13 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Block& LearnBlock(uint64_t address, uint32_t size, std::optional<uint16_t> instructions);
   std::vector<uint8_t> ReadCode(uint64_t address, uint32_t size);
   Block& Known(uint64_t address, uint32_t size);
-  // False when the run leaves before the block.
-  bool CountBlock(uint64_t address, uint32_t size);
+  // Counts a block that is about to be executed, or leaves before it.
+  void CountBlock(uint64_t address, uint32_t size);
   bool Price(Block& block);
-  // Before a block: where the one before it was left, and whether the limits are reached.
+  std::optional<Limit> LimitFor(const Block& block);
+  bool HasDelaySlot(uint64_t address);
+  bool MayLeaveAt(uint64_t address, uint32_t size);
+  // Before a block, when it is known how the one before it was left: whether a limit is reached.
   bool Spent(uint64_t address, uint32_t size);
   void PlaceLimit();
   void DropLimit();
@@ -214,8 +227,6 @@ class Engine : public Napi::ObjectWrap<Engine> {
   size_t code_records_ = 0;
   // libunicorn unlinks a removed hook only at the end of a run.
   bool code_hook_lingers_ = false;
-  // Some UC_HOOK_CODE is in libunicorn's list during this emulation.
-  bool code_hooks_present_ = false;
   EventList blocks_;
   EventList faults_;
   EventList interrupts_;
@@ -242,8 +253,13 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool counting_ = false;
   bool pricing_ = false;
   // Inside a block: where the hook for the instruction limit is, and where it must be put.
-  std::optional<uint64_t> limit_at_;
-  std::optional<uint64_t> limit_wanted_;
+  std::optional<Limit> limit_;
+  std::optional<Limit> limit_wanted_;
+  // Where the emulation was left. 2.0.1: the pc is that of an earlier block when any UC_HOOK_CODE exists, and on s390x
+  // that of the block when it was left in its middle.
+  std::optional<uint64_t> left_at_;
+  // The end of the block before, while the run looks for a place to end at.
+  std::optional<uint64_t> watched_end_;
   std::optional<uint64_t> blocks_left_;
   bool timed_ = false;
   // Every block is counted or told to a callback.
@@ -253,7 +269,6 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool reached_instruction_limit_ = false;
   bool reached_cycle_limit_ = false;
   bool leaving_ = false;
-  bool settling_ = false;
   bool flush_wanted_ = false;
   bool failed_ = false;
   // Grows whenever JavaScript may have run: a WebAssembly.Memory may have grown then.

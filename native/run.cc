@@ -91,14 +91,15 @@ int Engine::Run(Napi::Env env, uint64_t start) {
     // The end of a slice is seen by a hook on every block. Stopping libunicorn from another thread is not exact: in
     // 2.0.1 a block may be left after any load or store, with the pc of its first instruction, which is executed again.
     SetBlockHook(watches_blocks_ || counting_ || timed_ || code_hooks);
-    code_hooks_present_ = code_hooks;
     if (flush_wanted_) {
       flush_wanted_ = false;
       if (translated_) DropAll();
     }
     reached_until_ = reached_block_limit_ = reached_instruction_limit_ = reached_cycle_limit_ = false;
-    leaving_ = settling_ = false;
+    leaving_ = false;
     wanted_pc_.reset();
+    left_at_.reset();
+    watched_end_.reset();
     in_emulation_ = true;
     translated_ = true;
     uc_err code = primed_ ? UC_ERR_OK : Prime(entry);
@@ -110,6 +111,8 @@ int Engine::Run(Napi::Env env, uint64_t start) {
     if (elsewhere) {
       WriteRaw(pc_, *wanted_pc_);
       wanted_pc_.reset();
+    } else if (left_at_) {
+      SetProgramCounter(*left_at_);
     }
     if (failed_) return kError;
     if (reached_until_) {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Attachment, type AttachOptions, attach } from '../src/attach.js';
 import { executors } from '../src/check.js';
-import type { Guest } from '../src/guest/guest.js';
+import type { CallOptions, Guest } from '../src/guest/guest.js';
 import { loadOwnKernel, startOwnGuest } from '../src/scenario/own.js';
 
 const available = executors()
@@ -57,6 +57,17 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
       message: "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 65)!",
       kernelJudges: false,
     });
+  });
+
+  it('says at which instruction and cycle a bad copy happened, when they are counted', async () => {
+    const { guest, attachment, object, copy } = await start('nocheck', { onViolation: 'record' });
+    const call = (options: CallOptions) => guest.call('do_copy', [guest.user.address, object, 80n, 1n], options);
+    expect((await call({ cycles: (block) => 2 * block.instructions })).kind).toBe('returned');
+    const { instructions, cycles, pc } = attachment.violations[0]!;
+    expect(cycles).toBe(2 * instructions!);
+    expect(await call({ instructionLimit: instructions! })).toMatchObject({ kind: 'limited', instructions, pc });
+    await copy(80n);
+    expect(attachment.violations.at(-1)).toMatchObject({ instructions: null, cycles: null });
   });
 
   it('goes on from a stop without judging the same copy again', async () => {

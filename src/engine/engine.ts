@@ -132,7 +132,11 @@ export interface RunOptions {
    * exact but after a memory fault (`RunResult.instructionsRange`).
    */
   readonly countInstructions?: boolean;
-  /** The run ends when so many instructions have been executed, also in the middle of a block. Counts them too. */
+  /**
+   * The run ends when so many instructions have been executed, also in the middle of a block. Counts them too. It may
+   * end a little earlier where Unicorn 2.0.1 cannot be stopped without harm: on SPARC before the branch instead of in its
+   * delay slot, on s390x before the block.
+   */
   readonly instructionLimit?: number;
   /**
    * Adds up the prices of the blocks entered. A block that is left before its end costs the part of its price that its

@@ -5,7 +5,7 @@
 import type { BootVariable, FrameLayout, MemoryLayout, Variant } from '../../arch/driver.js';
 import { variants } from '../../arch/index.js';
 import { Check } from '../check.js';
-import type { BlockPricer, Engine, RunResult } from '../engine/engine.js';
+import type { Engine, RunOptions, RunResult } from '../engine/engine.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
 import { currentOffsetOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
@@ -33,40 +33,24 @@ export interface GuestOptions {
   readonly regions?: readonly { readonly address: bigint; readonly size: bigint }[];
 }
 
-/** How a called function ended. */
-export type CallOutcome =
-  | {
-      readonly kind: 'returned';
-      readonly value: bigint;
-      readonly instructions: number | null;
-      readonly cycles: number | null;
-    }
-  /** BUG() was hit; `pc` is its instruction. */
-  | {
-      readonly kind: 'bug';
-      readonly pc: bigint;
-      readonly symbol: string;
-      readonly instructions: number | null;
-      readonly cycles: number | null;
-    }
-  /** A hook (an attachment, usually) stopped the guest. */
-  | {
-      readonly kind: 'stopped';
-      readonly pc: bigint;
-      readonly instructions: number | null;
-      readonly cycles: number | null;
-    };
+/** How a called function ended, with the counts of `RunResult`. */
+export type CallOutcome = Pick<RunResult, 'instructions' | 'cycles'> &
+  (
+    | { readonly kind: 'returned'; readonly value: bigint }
+    /** BUG() was hit; `pc` is its instruction. */
+    | { readonly kind: 'bug'; readonly pc: bigint; readonly symbol: string }
+    /** A hook (an attachment, usually) stopped the guest. */
+    | { readonly kind: 'stopped'; readonly pc: bigint }
+    /** The limit of instructions or cycles was reached. */
+    | { readonly kind: 'limited'; readonly pc: bigint }
+  );
 
-export interface CallOptions {
+export interface CallOptions
+  extends Pick<RunOptions, 'countInstructions' | 'instructionLimit' | 'cycles' | 'cycleLimit'> {
   /** Stack pointer at the function's first instruction, before anything is pushed; default: near the stack's end. */
   readonly stackPointer?: bigint;
   /** Milliseconds; default 10 000. */
   readonly timeLimit?: number;
-  readonly countInstructions?: boolean;
-  /** Estimates cycles (`openCycleModel`, `blockPricer`). */
-  readonly cycles?: BlockPricer;
-  /** With `cycles`: more of them are an error. */
-  readonly cycleLimit?: number;
 }
 
 export class Guest {
@@ -256,9 +240,8 @@ export class Guest {
    */
   async call(target: string | bigint, args: readonly bigint[], options: CallOptions = {}): Promise<CallOutcome> {
     const address = typeof target === 'string' ? this.symbol(target) : target;
-    const timeLimit = options.timeLimit ?? DEFAULT_TIME_LIMIT;
     this.#setUpCall(address, args, options.stackPointer ?? this.stackPointer);
-    return this.#run(address, address, timeLimit, options);
+    return this.#run(address, options);
   }
 
   /** Like `call`, in one go, for short functions called very often; no instruction count. `timeLimit` in milliseconds. */
@@ -276,7 +259,7 @@ export class Guest {
   /** Runs on from where a hook stopped the guest. */
   async resume(options: CallOptions = {}): Promise<CallOutcome> {
     const pc = this.engine.readRegister(this.variant.registers.pc);
-    return this.#run(pc, pc, options.timeLimit ?? DEFAULT_TIME_LIMIT, options);
+    return this.#run(pc, options);
   }
 
   /** Calls a function and gives its value. @throws UsercopyError `guest` when it does not return. */
@@ -375,56 +358,54 @@ export class Guest {
     return pushesReturnAddress ? aligned - BigInt(this.variant.bits / 8) : aligned;
   }
 
-  async #run(start: bigint, described: bigint, timeLimit: number, options: CallOptions): Promise<CallOutcome> {
+  async #run(start: bigint, { stackPointer: _, ...options }: CallOptions): Promise<CallOutcome> {
     this.#interrupt = null;
     this.#fault = null;
-    const { countInstructions = false, cycles, cycleLimit } = options;
-    const result = await this.engine.run({
-      ...{ start, until: this.#stopAddress, timeLimit, countInstructions },
-      ...(cycles === undefined ? {} : { cycles }),
-      ...(cycleLimit === undefined ? {} : { cycleLimit }),
-    });
-    return this.#outcome(result, described, timeLimit);
+    const timeLimit = options.timeLimit ?? DEFAULT_TIME_LIMIT;
+    const result = await this.engine.run({ ...options, start, until: this.#stopAddress, timeLimit });
+    return this.#outcome(result, start, timeLimit);
   }
 
   #outcome(result: RunResult, described: bigint, timeLimit: number): CallOutcome {
-    const { pc, instructions, cycles } = result;
+    const { pc } = result;
+    const counts = { instructions: result.instructions, cycles: result.cycles };
     // Some emulated CPUs decode the instruction at `until` before they stop: the empty page there raises an exception.
     if (this.#interrupt !== null && pc === this.#stopAddress) {
       const value = this.engine.readRegister(this.variant.registers.returnValue);
-      return { kind: 'returned', value, instructions, cycles };
+      return { kind: 'returned', value, ...counts };
     }
     if (this.#interrupt !== null) {
       const { bug } = this.variant;
       if (bug.kind === 'interrupt' && bug.number === this.#interrupt) {
         const at = pc - BigInt(bug.pcOffset ?? 0);
-        if (!bug.encodings || this.#isBug(at, bug.encodings)) return this.#bug(at, result);
+        if (!bug.encodings || this.#isBug(at, bug.encodings)) return this.#bug(at, counts);
       }
       throw this.#error(described, `raised exception ${this.#interrupt} at ${this.#describe(pc)}`);
     }
     switch (result.reason) {
       case 'until': {
         const value = this.engine.readRegister(this.variant.registers.returnValue);
-        return { kind: 'returned', value, instructions, cycles };
+        return { kind: 'returned', value, ...counts };
       }
       case 'stopped':
-        return { kind: 'stopped', pc, instructions, cycles };
-      case 'time limit':
-      case 'block limit':
+        return { kind: 'stopped', pc, ...counts };
       case 'instruction limit':
       case 'cycle limit':
+        return { kind: 'limited', pc, ...counts };
+      case 'time limit':
+      case 'block limit':
         throw this.#error(described, `did not return within ${timeLimit} ms; it was at ${this.#describe(pc)}`);
       case 'error': {
         const { bug } = this.variant;
-        if (bug.kind === 'invalid instruction' && this.#isBug(pc, bug.encodings)) return this.#bug(pc, result);
+        if (bug.kind === 'invalid instruction' && this.#isBug(pc, bug.encodings)) return this.#bug(pc, counts);
         const why = this.#fault ?? result.error?.text ?? 'an unknown error';
         throw this.#error(described, `ended at ${this.#describe(pc)}: ${why}`);
       }
     }
   }
 
-  #bug(pc: bigint, { instructions, cycles }: RunResult): CallOutcome {
-    return { kind: 'bug', pc, symbol: this.#describe(pc), instructions, cycles };
+  #bug(pc: bigint, counts: Pick<RunResult, 'instructions' | 'cycles'>): CallOutcome {
+    return { kind: 'bug', pc, symbol: this.#describe(pc), ...counts };
   }
 
   #isBug(pc: bigint, encodings: readonly Uint8Array[]): boolean {

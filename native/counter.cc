@@ -1,6 +1,7 @@
 #include "counter.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace {
 
@@ -76,7 +77,7 @@ Block& Counter::Learn(uint64_t address, uint32_t size, std::optional<uint16_t> i
   Block& block = found != nullptr ? *found : Insert(address, size);
   Block::Detail& detail = *block.detail;
   if (found != nullptr && detail.code_hash != hash) {
-    block.special = kUnpriced;
+    block.special = static_cast<uint16_t>(kUnpriced | (block.special & kHooked));
   } else if (found != nullptr && detail.thumb != thumb) {
     block.special |= kTwofold | kUnpriced;
   }
@@ -93,14 +94,28 @@ Block& Counter::Learn(uint64_t address, uint32_t size, std::optional<uint16_t> i
   return block;
 }
 
-void Counter::Start(uint64_t instruction_limit, double cycle_limit, bool priced) {
+void Counter::Start(uint64_t instruction_limit, bool careful, double cycle_limit, bool priced) {
   instructions_ = 0;
   cycles_ = 0;
   slack_ = 0;
   instruction_limit_ = instruction_limit;
-  cycle_limit_ = cycle_limit;
-  heeded_ = static_cast<uint16_t>(kSingle | kTwofold | (priced ? kUnpriced : 0));
+  quick_limit_ = instruction_limit - (careful && instruction_limit > 0 ? 1 : 0);
+  cycle_limit_ = Parts(cycle_limit);
+  heeded_ = static_cast<uint16_t>(kSingle | kTwofold | kHooked | (priced ? kUnpriced : 0));
   current_ = wound_block_ = nullptr;
+  passed_block_ = 0;
+}
+
+void Counter::MarkHooked(uint64_t address) {
+  const size_t mask = blocks_.size() - 1;
+  for (size_t slot = Slot(address); blocks_[slot].size != Block::kEmptySlot; slot = (slot + 1) & mask) {
+    if (blocks_[slot].address == address) blocks_[slot].special |= kHooked;
+  }
+}
+
+uint64_t Counter::Parts(double cycles) {
+  constexpr double kMost = 0x1p62;
+  return cycles * kPartsOfCycle < kMost ? static_cast<uint64_t>(std::llround(cycles * kPartsOfCycle)) : 1ull << 62;
 }
 
 void Counter::ForgetPrices() {
@@ -113,14 +128,13 @@ void Counter::EnterWhole(Block& block) {
   instructions_ += block.instructions;
   cycles_ += block.price;
   current_ = &block;
-  passed_ = block.address;
 }
 
 void Counter::KeepFirst(uint32_t executed) {
   const uint32_t all = current_->instructions;
   const uint32_t kept = std::min(executed, all);
   wound_instructions_ = all - kept;
-  wound_cycles_ = current_->price * wound_instructions_ / all;
+  wound_cycles_ = current_->price / all * wound_instructions_ + current_->price % all * wound_instructions_ / all;
   wound_slack_ = 0;
   instructions_ -= wound_instructions_;
   cycles_ -= wound_cycles_;
@@ -137,6 +151,7 @@ void Counter::KeepBetween(uint32_t least, uint32_t most) {
 void Counter::WindBackTo(uint64_t address) {
   if (current_ == nullptr) return;
   passed_ = address;
+  passed_block_ = instructions_;
   if (const auto index = IndexAt(*current_, address)) {
     KeepFirst(*index);
   } else {
@@ -146,7 +161,7 @@ void Counter::WindBackTo(uint64_t address) {
 
 void Counter::WindBackToAccess(uint64_t end) {
   if (current_ == nullptr) return;
-  const uint32_t first = IndexAt(*current_, passed_).value_or(0);
+  const uint32_t first = IndexAt(*current_, passed()).value_or(0);
   KeepBetween(first + 1, IndexAt(*current_, end).value_or(current_->instructions));
 }
 

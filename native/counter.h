@@ -22,7 +22,8 @@ struct Block {
   uint16_t instructions = 0;
   // Why entering it takes more than two additions (Counter::Why).
   uint16_t special = 0;
-  double price = 0;
+  // In parts of a cycle (Counter::kPartsOfCycle).
+  uint64_t price = 0;
   struct Detail {
     uint64_t code_hash = 0;
     bool thumb = false;
@@ -40,7 +41,11 @@ class Counter {
     kSingle = 2,
     // The same bytes have run as ARM and as Thumb code.
     kTwofold = 4,
+    // Some address hook may be at its start.
+    kHooked = 8,
   };
+  // Cycles are added up as integers, which takes half the time of doubles.
+  static constexpr double kPartsOfCycle = 1 << 20;
 
   Counter();
 
@@ -49,7 +54,10 @@ class Counter {
                const std::vector<uint8_t>& code);
   Block* Find(uint64_t address, uint32_t size);
 
-  void Start(uint64_t instruction_limit, double cycle_limit, bool priced);
+  // `careful`: a block that ends exactly at the limit is not passed quickly either.
+  void Start(uint64_t instruction_limit, bool careful, double cycle_limit, bool priced);
+  // Blocks that begin at an address are not passed quickly any more.
+  void MarkHooked(uint64_t address);
   // Prices of blocks are another pricer's.
   void ForgetPrices();
 
@@ -61,11 +69,10 @@ class Counter {
       if (block == nullptr) return false;
     }
     const uint64_t after = instructions_ + block->instructions;
-    if ((block->special & heeded_) != 0 || after > instruction_limit_ || cycles_ >= cycle_limit_) return false;
+    if ((block->special & heeded_) != 0 || after > quick_limit_ || cycles_ >= cycle_limit_) return false;
     instructions_ = after;
     cycles_ += block->price;
     current_ = block;
-    passed_ = address;
     return true;
   }
   void EnterWhole(Block& block);
@@ -83,14 +90,16 @@ class Counter {
   // The instruction at `address` was the last one executed of the block that was entered last, if it is one of it.
   void EndAfter(uint64_t address);
 
-  void Charge(double cycles) { cycles_ += cycles; }
+  void Charge(double cycles) { cycles_ += Parts(cycles); }
+  // Of a finite number of cycles, 0 or more.
+  static uint64_t Parts(double cycles);
   uint64_t instructions() const { return instructions_; }
   // As many more may have been executed.
   uint64_t slack() const { return slack_; }
-  double cycles() const { return cycles_; }
+  double cycles() const { return static_cast<double>(cycles_) / kPartsOfCycle; }
   const Block* current() const { return current_; }
-  // Where the block that was entered last was wound back to last.
-  uint64_t passed() const { return passed_; }
+  // Where the block that was entered last was wound back to last, else its start.
+  uint64_t passed() const { return passed_block_ == instructions_ ? passed_ : current_->address; }
 
  private:
   size_t Slot(uint64_t address) const { return (address * 0x9e3779b97f4a7c15u) >> shift_; }
@@ -107,16 +116,19 @@ class Counter {
   int shift_ = 0;
 
   uint64_t instructions_ = 0;
-  double cycles_ = 0;
+  uint64_t cycles_ = 0;
   uint64_t slack_ = 0;
   uint64_t instruction_limit_ = std::numeric_limits<uint64_t>::max();
-  double cycle_limit_ = std::numeric_limits<double>::infinity();
-  uint16_t heeded_ = kSingle | kTwofold;
+  uint64_t quick_limit_ = std::numeric_limits<uint64_t>::max();
+  uint64_t cycle_limit_ = std::numeric_limits<uint64_t>::max();
+  uint16_t heeded_ = kSingle | kTwofold | kHooked;
   Block* current_ = nullptr;
   // What WindForward() gives back.
   Block* wound_block_ = nullptr;
   uint32_t wound_instructions_ = 0;
-  double wound_cycles_ = 0;
+  uint64_t wound_cycles_ = 0;
   uint32_t wound_slack_ = 0;
+  // With the count of all instructions up to the end of the block that was meant.
   uint64_t passed_ = 0;
+  uint64_t passed_block_ = 0;
 };

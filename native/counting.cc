@@ -15,7 +15,7 @@ void Engine::StartCounting(const Napi::Object& options) {
   pricing_ = pricer.IsFunction();
   const double instructions = limit("instructionLimit", -1);
   counting_ = pricing_ || instructions >= 0 || options.Get("countInstructions").ToBoolean().Value();
-  counter_.Start(instructions < 0 ? UINT64_MAX : static_cast<uint64_t>(instructions),
+  counter_.Start(instructions < 0 ? UINT64_MAX : static_cast<uint64_t>(instructions), arch_ == UC_ARCH_SPARC,
                  limit("cycleLimit", std::numeric_limits<double>::infinity()), pricing_);
   if (pricing_ && (pricer_.IsEmpty() || !pricer_.Value().StrictEquals(pricer))) {
     pricer_ = Napi::Persistent(pricer.As<Napi::Function>());
@@ -29,8 +29,11 @@ void Engine::Learn(const uc_tb& block) { LearnBlock(block.pc, block.size, block.
 
 Block& Engine::LearnBlock(uint64_t address, uint32_t size, std::optional<uint16_t> instructions) {
   std::vector<uint8_t> code = ReadCode(address, size);
-  return counter_.Learn(address, size, instructions, CodeKindOf(arch_, mode_, InThumbState()),
-                        (mode_ & UC_MODE_BIG_ENDIAN) != 0, code);
+  Block& block = counter_.Learn(address, size, instructions, CodeKindOf(arch_, mode_, InThumbState()),
+                                (mode_ & UC_MODE_BIG_ENDIAN) != 0, code);
+  const bool hooked = block_records_.MayHold(address);
+  block.special = static_cast<uint16_t>((block.special & ~Counter::kHooked) | (hooked ? Counter::kHooked : 0));
+  return block;
 }
 
 // Empty where it cannot be read: with paging on, libunicorn takes the address for a physical one.
@@ -85,7 +88,25 @@ std::optional<Engine::Limit> Engine::LimitFor(const Block& block) {
   for (uint64_t i = 0; i < room; ++i) address += lengths[i];
   if (arch_ == UC_ARCH_SPARC && HasDelaySlot(address - 4)) return Limit{address - 4, count + room - 1};
   if (room == block.instructions) return std::nullopt;
+  if (block.detail->thumb) return BeforeItBlock(block, Limit{address, count + room});
   return Limit{address, count + room};
+}
+
+// 2.0.1 cannot be stopped between an IT instruction and those that it makes conditional.
+Engine::Limit Engine::BeforeItBlock(const Block& block, Limit limit) {
+  const std::vector<uint8_t> code = ReadCode(block.address, block.size);
+  uint64_t at = block.address;
+  uint64_t count = counter_.instructions();
+  for (size_t i = 0; at < limit.address; at += block.detail->lengths[i++], ++count) {
+    const size_t offset = at - block.address;
+    const uint8_t low = code[offset + (mode_ & UC_MODE_BIG_ENDIAN ? 1 : 0)];
+    const uint8_t high = code[offset + (mode_ & UC_MODE_BIG_ENDIAN ? 0 : 1)];
+    // Arm ARM (DDI 0406C) A8.8.55: the lowest bit of the mask that is set says for how many.
+    if (high != 0xbf || (low & 0xf) == 0) continue;
+    const uint64_t conditional = low & 1 ? 4 : low & 2 ? 3 : low & 4 ? 2 : 1;
+    if (limit.instructions - count <= conditional) return Limit{at, count};
+  }
+  return limit;
 }
 
 // 2.0.1 keeps the next pc of SPARC to itself: a stop between a branch and its delay slot would forget the branch.
@@ -102,7 +123,7 @@ bool Engine::HasDelaySlot(uint64_t address) {
 // Whether the run may end at the start of a block: on SPARC not in the delay slot of an annulled branch. Where the block
 // before is not known it says no, and knows at the next one.
 bool Engine::MayLeaveAt(uint64_t address, uint32_t size) {
-  if (arch_ != UC_ARCH_SPARC || failed_) return true;
+  if (arch_ != UC_ARCH_SPARC || attention_.failed) return true;
   const std::optional<uint64_t> before = watched_end_;
   watched_end_ = address + size;
   return before && !(*before == address && HasDelaySlot(address - 4));
@@ -130,7 +151,7 @@ bool Engine::Price(Block& block) {
              .Value());
     return false;
   }
-  block.price = price;
+  block.price = Counter::Parts(price);
   block.special &= static_cast<uint16_t>(~Counter::kUnpriced);
   return true;
 }

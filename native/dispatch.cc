@@ -36,21 +36,20 @@ void Engine::OnRecord(uc_engine*, uint64_t, uint32_t, void* data) {
   Engine* engine = record->engine;
   // The hook on every instruction, while it is there, comes to the record itself, so that the order is ours.
   if (!record->in_block && engine->instruction_hook_ != 0) return;
-  if (!engine->leaving_) engine->Arrive(*record, record->in_block);
+  if (!engine->attention_.leaving) engine->Arrive(*record, record->in_block);
 }
 
 void Engine::OnBlock(uc_engine*, uint64_t address, uint32_t size, void* data) {
   auto* engine = static_cast<Engine*>(data);
   // Most blocks of a run in slices end here: every nanosecond counts.
-  if (engine->watches_blocks_ || engine->leaving_ || engine->Interrupted() ||
-      engine->block_records_.MayHold(address) || (engine->counting_ && !engine->counter_.Enter(address, size))) {
-    engine->EnterBlock(address, size);
-  }
+  const bool passes = !engine->attention_.Any() && (engine->counting_ ? engine->counter_.Enter(address, size)
+                                                                      : !engine->block_records_.MayHold(address));
+  if (!passes) engine->EnterBlock(address, size);
 }
 
 void Engine::OnInstruction(uc_engine*, uint64_t address, uint32_t size, void* data) {
   auto* engine = static_cast<Engine*>(data);
-  if (engine->leaving_) return;
+  if (engine->attention_.leaving) return;
   if (engine->code_records_ != 0) {
     const auto found = engine->records_.find(address);
     if (found != engine->records_.end() && !found->second->in_block && !engine->Arrive(*found->second, false)) return;
@@ -64,7 +63,7 @@ void Engine::TellOfInstruction(uint64_t address, uint32_t size) {
   counter_.WindBackTo(address);
   const napi_value arguments[] = {BigInt(env, address), Number(env, size)};
   const size_t count = instructions_.hooks.size();
-  for (size_t i = 0; i < count && !failed_; ++i) {
+  for (size_t i = 0; i < count && !attention_.failed; ++i) {
     EventHook& hook = *instructions_.hooks[i];
     if (!hook.removed) Call(hook.callback.Value(), 2, arguments, nullptr);
   }
@@ -72,7 +71,7 @@ void Engine::TellOfInstruction(uint64_t address, uint32_t size) {
 }
 
 void Engine::EnterBlock(uint64_t address, uint32_t size) {
-  if (leaving_) return;
+  if (attention_.leaving) return;
   const bool spent = counting_ && Spent(address, size);
   AddressRecord* record = nullptr;
   if (block_records_.MayHold(address)) {
@@ -104,7 +103,7 @@ void Engine::EnterBlock(uint64_t address, uint32_t size) {
       callback_pc_ = address;
       const napi_value arguments[] = {BigInt(env, address), Number(env, size)};
       const size_t count = blocks_.hooks.size();
-      for (size_t i = 0; i < count && !failed_ && !stop_requested_ && !wanted_pc_; ++i) {
+      for (size_t i = 0; i < count && !attention_.failed && !attention_.stop && !wanted_pc_; ++i) {
         EventHook& hook = *blocks_.hooks[i];
         if (!hook.removed) Call(hook.callback.Value(), 2, arguments, nullptr);
       }
@@ -150,7 +149,7 @@ bool Engine::Arrive(AddressRecord& record, bool at_block) {
     if (hook.removed || hook.id <= before.fired || (hook.copy && hook.id <= before.judged)) continue;
     const bool go_on = Fire(record, hook);
     done.fired = hook.id;
-    if (!go_on || failed_ || stop_requested_ || wanted_pc_) break;
+    if (!go_on || attention_.failed || attention_.stop || wanted_pc_) break;
   }
   if (done.fired > done.judged) done.judged = done.fired;
   if (!FinishArrival(done)) return false;
@@ -163,7 +162,7 @@ bool Engine::FinishArrival(const Resume& done) {
   callback_pc_.reset();
   if (Interrupted()) {
     resume_ = done;
-    resume_.valid = !failed_ && !wanted_pc_;
+    resume_.valid = !attention_.failed && !wanted_pc_;
     Leave(done.address);
     return false;
   }
@@ -171,7 +170,7 @@ bool Engine::FinishArrival(const Resume& done) {
     resume_.valid = false;
     if (arch_ == UC_ARCH_SPARC) {
       // 2.0.1: a 64-bit SPARC executes the rest of the block whatever its pc says; the run goes on there instead.
-      leaving_ = true;
+      attention_.leaving = true;
       uc_emu_stop(uc_);
       return false;
     }
@@ -273,7 +272,7 @@ bool Engine::AskHowToGoOn(napi_value function, napi_value argument) {
   if (napi_get_value_string_utf8(env, decision, text, sizeof text, &length) == napi_ok) {
     if (std::string(text, length) == "continue") return true;
     if (std::string(text, length) == "stop") {
-      stop_requested_ = true;
+      attention_.stop = true;
       return true;
     }
   }
@@ -301,8 +300,8 @@ bool Engine::Call(napi_value function, size_t count, const napi_value* arguments
 }
 
 void Engine::Fail(napi_value error) {
-  if (failed_) return;
-  failed_ = true;
+  if (attention_.failed) return;
+  attention_.failed = true;
   // Anything can be thrown; only objects can be referred to.
   Napi::Env env = Env();
   Napi::Object holder = Napi::Object::New(env);
@@ -312,14 +311,14 @@ void Engine::Fail(napi_value error) {
 
 // Ends the emulation before the instruction at `address`.
 void Engine::Leave(uint64_t address) {
-  leaving_ = true;
+  attention_.leaving = true;
   left_at_ = address;
   uc_emu_stop(uc_);
 }
 
 bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, int64_t, void* data) {
   auto* engine = static_cast<Engine*>(data);
-  if (engine->failed_) return false;
+  if (engine->attention_.failed) return false;
   const bool fetch = type == UC_MEM_FETCH_UNMAPPED || type == UC_MEM_FETCH_PROT;
   if (fetch && engine->until_ && *engine->until_ == address) {
     engine->reached_until_ = true;
@@ -336,13 +335,13 @@ bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, i
   const napi_value arguments[] = {Number(env, kind), is_protection, BigInt(env, address), Number(env, size)};
   bool mapped = false;
   const size_t count = engine->faults_.hooks.size();
-  for (size_t i = 0; i < count && !mapped && !engine->failed_; ++i) {
+  for (size_t i = 0; i < count && !mapped && !engine->attention_.failed; ++i) {
     EventHook& hook = *engine->faults_.hooks[i];
     napi_value answer = nullptr;
     if (hook.removed || !engine->Call(hook.callback.Value(), 4, arguments, &answer)) continue;
     napi_get_value_bool(env, answer, &mapped);
   }
-  if (engine->failed_) return false;
+  if (engine->attention_.failed) return false;
   if (mapped && engine->wanted_pc_) {
     const uint64_t pc = *engine->wanted_pc_;
     engine->wanted_pc_.reset();
@@ -352,25 +351,25 @@ bool Engine::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, i
   }
   if (mapped && fetch) engine->orphans_ = true;
   // Without a hook on every block nothing else would look at the request. Unicorn leaves right after the access then.
-  if (mapped && engine->stop_requested_ && engine->block_hook_ == 0) uc_emu_stop(engine->uc_);
+  if (mapped && engine->attention_.stop && engine->block_hook_ == 0) uc_emu_stop(engine->uc_);
   return mapped;
 }
 
 void Engine::OnInterrupt(uc_engine*, uint32_t number, void* data) {
   auto* engine = static_cast<Engine*>(data);
-  if (engine->failed_ || engine->leaving_) return;
+  if (engine->attention_.failed || engine->attention_.leaving) return;
   engine->CountException(UC_ERR_EXCEPTION);
   Napi::Env env = engine->Env();
   const CallbackScope scope(env);
   const napi_value argument = Number(env, number);
   const size_t count = engine->interrupts_.hooks.size();
-  for (size_t i = 0; i < count && !engine->failed_; ++i) {
+  for (size_t i = 0; i < count && !engine->attention_.failed; ++i) {
     EventHook& hook = *engine->interrupts_.hooks[i];
     if (!hook.removed) engine->Call(hook.callback.Value(), 1, &argument, nullptr);
   }
   if (engine->Interrupted()) {
     // Between two blocks: the pc is right here.
-    engine->leaving_ = true;
+    engine->attention_.leaving = true;
     uc_emu_stop(engine->uc_);
   } else if (engine->wanted_pc_) {
     const uint64_t pc = *engine->wanted_pc_;
@@ -381,18 +380,18 @@ void Engine::OnInterrupt(uc_engine*, uint32_t number, void* data) {
 
 void Engine::OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int64_t, void* data) {
   auto* engine = static_cast<Engine*>(data);
-  if (engine->failed_ || engine->leaving_) return;
+  if (engine->attention_.failed || engine->attention_.leaving) return;
   Napi::Env env = engine->Env();
   const CallbackScope scope(env);
   engine->WindBackToAccess();
   const napi_value arguments[] = {BigInt(env, address), Number(env, size)};
   const size_t count = engine->reads_.hooks.size();
-  for (size_t i = 0; i < count && !engine->failed_; ++i) {
+  for (size_t i = 0; i < count && !engine->attention_.failed; ++i) {
     EventHook& hook = *engine->reads_.hooks[i];
     if (!hook.removed) engine->Call(hook.callback.Value(), 2, arguments, nullptr);
   }
   engine->counter_.WindForward();
-  if ((engine->failed_ || engine->stop_requested_) && engine->block_hook_ == 0) uc_emu_stop(engine->uc_);
+  if ((engine->attention_.failed || engine->attention_.stop) && engine->block_hook_ == 0) uc_emu_stop(engine->uc_);
 }
 
 // A block that runs across a hooked address has been translated, but not executed yet.
@@ -407,8 +406,8 @@ void Engine::OnTranslated(uc_engine*, uc_tb* current, uc_tb*, void* data) {
     engine->to_upgrade_.push_back(found->first);
     any = true;
   }
-  if (any && !engine->leaving_) {
-    engine->leaving_ = true;
+  if (any && !engine->attention_.leaving) {
+    engine->attention_.leaving = true;
     uc_emu_stop(engine->uc_);
   }
 }

@@ -124,6 +124,6 @@ Napi::Value Engine::Close(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Engine::Stop(const Napi::CallbackInfo& info) {
-  stop_requested_ = true;
+  attention_.stop = true;
   return info.Env().Undefined();
 }

@@ -5,6 +5,7 @@
 #include <unicorn/unicorn.h>
 
 #include <atomic>
+#include <cstring>
 #include <map>
 #include <set>
 #include <memory>
@@ -100,6 +101,28 @@ class Engine : public Napi::ObjectWrap<Engine> {
     bool operator!=(const Limit& other) const { return !(*this == other); }
   };
 
+  // What a block must not be passed over quickly for, in one word.
+  struct alignas(8) Attention {
+    // The slice is over; set by the timer's thread.
+    std::atomic<bool> due{false};
+    bool stop = false;
+    bool failed = false;
+    // Translated code is wrong.
+    bool flush = false;
+    // The emulation has been told to end.
+    bool leaving = false;
+    // Every block is told to a callback, or limited.
+    bool all_blocks = false;
+    bool unused[2] = {};
+
+    bool Any() const {
+      uint64_t word;
+      static_assert(sizeof word == sizeof *this);
+      std::memcpy(&word, static_cast<const void*>(this), sizeof word);
+      return word != 0;
+    }
+  };
+
   struct SharedRegion {
     uint64_t address;
     uint64_t size;
@@ -127,6 +150,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   void SetProgramCounter(uint64_t address);
   uint64_t StartAddress(uint64_t address);
   bool InThumbState();
+  uint64_t WithoutThumbBit(uint64_t address) const;
 
   // memory.cc
   void DropRange(uint64_t address, uint64_t length);
@@ -192,6 +216,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   void CountBlock(uint64_t address, uint32_t size);
   bool Price(Block& block);
   std::optional<Limit> LimitFor(const Block& block);
+  Limit BeforeItBlock(const Block& block, Limit limit);
   bool HasDelaySlot(uint64_t address);
   bool MayLeaveAt(uint64_t address, uint32_t size);
   // Before a block, when it is known how the one before it was left: whether a limit is reached.
@@ -262,15 +287,10 @@ class Engine : public Napi::ObjectWrap<Engine> {
   std::optional<uint64_t> watched_end_;
   std::optional<uint64_t> blocks_left_;
   bool timed_ = false;
-  // Every block is counted or told to a callback.
-  bool watches_blocks_ = false;
   bool reached_until_ = false;
   bool reached_block_limit_ = false;
   bool reached_instruction_limit_ = false;
   bool reached_cycle_limit_ = false;
-  bool leaving_ = false;
-  bool flush_wanted_ = false;
-  bool failed_ = false;
   // Grows whenever JavaScript may have run: a WebAssembly.Memory may have grown then.
   uint64_t javascript_turns_ = 1;
   Napi::ObjectReference failure_;
@@ -278,10 +298,9 @@ class Engine : public Napi::ObjectWrap<Engine> {
   std::optional<uint64_t> callback_pc_;
   std::optional<uint64_t> wanted_pc_;
 
-  std::atomic<bool> due_{false};
-  bool stop_requested_ = false;
+  Attention attention_;
   bool Interrupted() const {
-    return due_.load(std::memory_order_relaxed) || stop_requested_ || failed_ || flush_wanted_;
+    return attention_.due.load(std::memory_order_relaxed) || attention_.stop || attention_.failed || attention_.flush;
   }
   std::unique_ptr<SliceTimer> timer_;
 };

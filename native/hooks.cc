@@ -16,6 +16,7 @@ AddressRecord& Engine::RecordAt(Napi::Env env, uint64_t address) {
   Check(env, "uc_hook_add at " + Hex(address), AttachToBlock(*record));
   records_.emplace(address, std::move(record));
   block_records_.Add(address);
+  counter_.MarkHooked(address);
   DropRange(address, 1);
   return result;
 }
@@ -111,7 +112,7 @@ void Engine::SetBlockHook(bool on) {
     record->handle = 0;
     AttachToBlock(*record);
   }
-  flush_wanted_ = true;
+  attention_.flush = true;
 }
 
 void Engine::SetInstructionHook(bool on) {
@@ -123,7 +124,7 @@ void Engine::SetInstructionHook(bool on) {
     instruction_hook_ = 0;
     code_hook_lingers_ = true;
   }
-  flush_wanted_ = true;
+  attention_.flush = true;
 }
 
 Napi::Value Engine::AddAddressHook(const Napi::CallbackInfo& info) {
@@ -230,7 +231,7 @@ Napi::Value Engine::AddEvent(const Napi::CallbackInfo& info, EventList& list, in
 Napi::Value Engine::AddBlockHook(const Napi::CallbackInfo& info) {
   // The hook of Unicorn's is added when the emulator next starts; a run that is under way is interrupted for it.
   const Napi::Value id = AddEvent(info, blocks_, UC_HOOK_BLOCK, nullptr);
-  if (in_emulation_ && block_hook_ == 0) flush_wanted_ = true;
+  if (in_emulation_ && block_hook_ == 0) attention_.flush = true;
   return id;
 }
 
@@ -242,13 +243,13 @@ Napi::Value Engine::AddInterruptHook(const Napi::CallbackInfo& info) {
 
 Napi::Value Engine::AddReadHook(const Napi::CallbackInfo& info) {
   // Loads are only seen in code that is translated while the hook is there.
-  flush_wanted_ = true;
+  attention_.flush = true;
   return AddEvent(info, reads_, UC_HOOK_MEM_READ, reinterpret_cast<void*>(OnRead));
 }
 
 Napi::Value Engine::AddInstructionHook(const Napi::CallbackInfo& info) {
   const Napi::Value id = AddEvent(info, instructions_, UC_HOOK_CODE, nullptr);
-  if (in_emulation_ && instruction_hook_ == 0) flush_wanted_ = true;
+  if (in_emulation_ && instruction_hook_ == 0) attention_.flush = true;
   return id;
 }
 
@@ -267,7 +268,7 @@ Napi::Value Engine::RemoveEventHook(const Napi::CallbackInfo& info) {
     if (!any && list->handle != 0 && list != &faults_) {
       uc_hook_del(uc_, list->handle);
       list->handle = 0;
-      if (list == &reads_) flush_wanted_ = true;
+      if (list == &reads_) attention_.flush = true;
     }
   }
   if (!in_emulation_) SweepHooks();

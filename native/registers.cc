@@ -34,6 +34,10 @@ bool Engine::InThumbState() {
 
 uint64_t Engine::StartAddress(uint64_t address) { return address | (InThumbState() ? 1 : 0); }
 
+uint64_t Engine::WithoutThumbBit(uint64_t address) const {
+  return arch_ == UC_ARCH_ARM ? address & ~uint64_t{1} : address;
+}
+
 void Engine::SetProgramCounter(uint64_t address) { WriteRaw(pc_, StartAddress(address)); }
 
 Napi::Value Engine::ReadRegister(const Napi::CallbackInfo& info) {

@@ -12,14 +12,15 @@ enum Outcome { kUntil, kStopped, kDue, kBlockLimit, kInstructionLimit, kCycleLim
 // first instruction.
 uc_err Engine::Prime(uint64_t start) {
   uc_hook handle = 0;
+  const uint64_t pc = WithoutThumbBit(start);
   const uc_err added =
-      uc_hook_add(uc_, &handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnPrime), this, start, start);
+      uc_hook_add(uc_, &handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnPrime), this, pc, pc);
   if (added != UC_ERR_OK) return added;
-  leaving_ = true;
-  const uc_err code = uc_emu_start(uc_, StartAddress(start), 0, 0, 0);
-  leaving_ = false;
+  attention_.leaving = true;
+  const uc_err code = uc_emu_start(uc_, start, 0, 0, 0);
+  attention_.leaving = false;
   uc_hook_del(uc_, handle);
-  NoteCode(start, 1);
+  NoteCode(pc, 1);
   DropAll();
   primed_ = code == UC_ERR_OK;
   return code;
@@ -39,17 +40,17 @@ Napi::Value Engine::Slice(const Napi::CallbackInfo& info) {
     blocks_left_.reset();
     if (limit.IsNumber()) blocks_left_ = static_cast<uint64_t>(limit.As<Napi::Number>().Int64Value());
     StartCounting(options);
-    stop_requested_ = false;
+    attention_.stop = false;
     // What has fired for this arrival fires again for a run that a person starts; what was judged is not judged again.
     resume_.fired = 0;
     resume_.block_done = false;
   }
   VerifySharedMemory(env);
   SetUntil(env, until);
-  due_.store(false);
+  attention_.due.store(false);
   timed_ = milliseconds > 0;
   if (timed_) {
-    if (!timer_) timer_ = std::make_unique<SliceTimer>(due_);
+    if (!timer_) timer_ = std::make_unique<SliceTimer>(attention_.due);
     timer_->Arm(std::chrono::duration_cast<SliceTimer::Clock::duration>(
         std::chrono::duration<double, std::milli>(milliseconds < 1e9 ? milliseconds : 1e9)));
   }
@@ -57,17 +58,17 @@ Napi::Value Engine::Slice(const Napi::CallbackInfo& info) {
   ++javascript_turns_;
   int outcome = Run(env, start);
   // A judge that finds something may stop a run that would go on.
-  if (!failed_ && JudgeRings() && outcome == kDue && stop_requested_) outcome = kStopped;
+  if (!attention_.failed && JudgeRings() && outcome == kDue && attention_.stop) outcome = kStopped;
   running_ = false;
   if (timed_) timer_->Disarm();
   status_[0] = ProgramCounter();
   PublishCounts();
-  if (failed_) return ThrowFailure(env);
+  if (attention_.failed) return ThrowFailure(env);
   return Napi::Number::New(env, outcome);
 }
 
 Napi::Value Engine::ThrowFailure(Napi::Env env) {
-  failed_ = false;
+  attention_.failed = false;
   const Napi::Value error = failure_.Value().Get("error");
   failure_.Reset();
   napi_throw(env, error);
@@ -75,11 +76,12 @@ Napi::Value Engine::ThrowFailure(Napi::Env env) {
 }
 
 int Engine::Run(Napi::Env env, uint64_t start) {
-  uint64_t pc = start;
-  uint64_t entry = start;  // may carry the Thumb bit
+  // An odd start on ARM is Thumb code; a run that goes on where the CPU is keeps its state.
+  uint64_t pc = WithoutThumbBit(start);
+  uint64_t entry = start == ProgramCounter() ? StartAddress(start) : start;
   for (;;) {
     if (resume_.address != pc) resume_.valid = false;
-    if (stop_requested_) {
+    if (attention_.stop) {
       SetProgramCounter(pc);
       return kStopped;
     }
@@ -87,16 +89,16 @@ int Engine::Run(Napi::Env env, uint64_t start) {
     UpgradeRecords();
     SetInstructionHook(!instructions_.hooks.empty());
     const bool code_hooks = code_records_ != 0 || instruction_hook_ != 0 || code_hook_lingers_;
-    watches_blocks_ = blocks_left_ || !blocks_.hooks.empty();
+    attention_.all_blocks = blocks_left_ || !blocks_.hooks.empty();
     // The end of a slice is seen by a hook on every block. Stopping libunicorn from another thread is not exact: in
     // 2.0.1 a block may be left after any load or store, with the pc of its first instruction, which is executed again.
-    SetBlockHook(watches_blocks_ || counting_ || timed_ || code_hooks);
-    if (flush_wanted_) {
-      flush_wanted_ = false;
+    SetBlockHook(attention_.all_blocks || counting_ || timed_ || code_hooks);
+    if (attention_.flush) {
+      attention_.flush = false;
       if (translated_) DropAll();
     }
     reached_until_ = reached_block_limit_ = reached_instruction_limit_ = reached_cycle_limit_ = false;
-    leaving_ = false;
+    attention_.leaving = false;
     wanted_pc_.reset();
     left_at_.reset();
     watched_end_.reset();
@@ -114,7 +116,7 @@ int Engine::Run(Napi::Env env, uint64_t start) {
     } else if (left_at_) {
       SetProgramCounter(*left_at_);
     }
-    if (failed_) return kError;
+    if (attention_.failed) return kError;
     if (reached_until_) {
       SetProgramCounter(*until_);
       return kUntil;
@@ -124,12 +126,12 @@ int Engine::Run(Napi::Env env, uint64_t start) {
       status_[1] = static_cast<uint64_t>(code);
       return kError;
     }
-    if (stop_requested_) return kStopped;
+    if (attention_.stop) return kStopped;
     if (reached_block_limit_) return kBlockLimit;
     if (reached_instruction_limit_) return kInstructionLimit;
     if (reached_cycle_limit_) return kCycleLimit;
-    if (due_.load()) return kDue;
-    if (!flush_wanted_ && to_upgrade_.empty() && !limit_wanted_ && !elsewhere) return kHalted;
+    if (attention_.due.load()) return kDue;
+    if (!attention_.flush && to_upgrade_.empty() && !limit_wanted_ && !elsewhere) return kHalted;
     pc = ProgramCounter();
     entry = StartAddress(pc);
   }

@@ -117,6 +117,7 @@ export interface NativeJudge {
 }
 
 export interface RunOptions {
+  /** On 32-bit ARM with bit 0 set for Thumb code; where the CPU already is, it goes on in its state. */
   readonly start: bigint;
   /** The run ends before the instruction at this address. */
   readonly until: bigint;
@@ -129,13 +130,14 @@ export interface RunOptions {
   readonly blockLimit?: number;
   /**
    * Count guest instructions, one per UC_HOOK_CODE firing: what is executed, or raises an exception. Counted by block;
-   * exact but after a memory fault (`RunResult.instructionsRange`).
+   * exact but after a memory fault (`RunResult.instructionsRange`). Instructions of Thumb's IT blocks whose condition fails
+   * count as ARM's conditional ones do, although Unicorn 2.0.1 fires only for the latter.
    */
   readonly countInstructions?: boolean;
   /**
    * The run ends when so many instructions have been executed, also in the middle of a block. Counts them too. It may
    * end a little earlier where Unicorn 2.0.1 cannot be stopped without harm: on SPARC before the branch instead of in its
-   * delay slot, on s390x before the block.
+   * delay slot, before the IT instruction instead of in what it makes conditional, on s390x before the block.
    */
   readonly instructionLimit?: number;
   /**

@@ -283,4 +283,91 @@ export function countingContract(name: string, open: (spec: EngineSpec) => Engin
       expect(limited).toMatchObject({ reason: 'instruction limit', instructions: half });
     });
   });
+
+  /** Code of other machines that a count by block could get wrong, with the firings worked out by hand. */
+  interface Nasty {
+    readonly spec: EngineSpec;
+    readonly bytes: string;
+    readonly end: number;
+    readonly instructions: number;
+    /** What the code changes: the same at the end wherever a limit stopped it in between. */
+    readonly changed: readonly string[];
+    readonly registers?: Readonly<Record<string, bigint>>;
+    readonly thumb?: boolean;
+    /** Instructions by which a limit may come early. */
+    readonly coarse: number;
+  }
+  const nasty: Readonly<Record<string, Nasty>> = {
+    // movs r0,4; 1: cmp r0,2; ite gt; addgt r1,1; addle r1,2; add.w r2,r2,1; itt ne; addne.w r3,r3,1; addne r4,1; subs r0,1; bne 1b
+    'Thumb with IT blocks': {
+      spec: { arch: 'ARM', mode: ['THUMB'] },
+      bytes: '0420 0228 ccbf 0131 0231 02f10102 1cbf 03f10103 0134 0138 f3d1 00bf',
+      end: 0x1a,
+      instructions: 1 + 4 * 10,
+      changed: ['r0', 'r1', 'r2', 'r3', 'r4'],
+      thumb: true,
+      coarse: 2,
+    },
+    // lghi r1,3; lghi r5,7; 1: ahi r2,1; ex r5,(r6); exrl r5,2f; aghi r2,1; brctg r1,1b; nopr; j 3f; 2: mvc (1,r3),(r4); 3:
+    's390x with EX and EXRL': {
+      spec: { arch: 'S390X', mode: ['BIG_ENDIAN'] },
+      bytes: 'a7190003 a7590007 a72a0001 44506000 c6500000000a a72b0001 a717fff7 0700 a7f40005 d20030004000 0700',
+      end: 0x2a,
+      instructions: 2 + 3 * 5 + 2,
+      changed: ['r1', 'r2'],
+      registers: { pswm: 0x1_8000_0000n, r6: code + 0x24n, r3: data, r4: data + 0x100n },
+      coarse: 4,
+    },
+    // li 3,3; mtctr 3; 1: addi 4,4,1; twgti 4,2; addi 5,5,1; bdnz 1b: the trap is taken in the third turn
+    'powerpc with a trap in the middle of a block': {
+      spec: { arch: 'PPC', mode: ['PPC32', 'BIG_ENDIAN'] },
+      bytes: '38600003 7c6903a6 38840001 0d040002 38a50001 4200fff4 60000000',
+      end: 0x18,
+      instructions: 2 + 3 * 4,
+      changed: ['3', '4', '5'],
+      coarse: 0,
+    },
+    // mov 3,g2; 1: subcc g2,1,g2; bne,a 1b; add g3,1,g3; be 2f; add g4,1,g4; nop; 2: call 3f; add g5,1,g5; 3: ba,a 4f; nop; 4:
+    'SPARC with delay slots, annulled and not': {
+      spec: { arch: 'SPARC', mode: ['SPARC32', 'BIG_ENDIAN'] },
+      bytes:
+        '84102003 84a0a001 32bfffff 8600e001 02800003 88012001 01000000 40000002 8a016001 30800002 01000000 01000000',
+      end: 0x2c,
+      instructions: 1 + 2 * 3 + 2 + 5,
+      changed: ['g2', 'g3', 'g4', 'g5'],
+      coarse: 1,
+    },
+  };
+  test.each(Object.entries(nasty))(`${name}: %s is counted, and stopped anywhere without harm`, (_, machine) => {
+    const { spec, end, instructions, changed, coarse } = machine;
+    const until = code + BigInt(end);
+    const start = machine.thumb ? code + 1n : code;
+    const ready = (): Engine => {
+      const engine = open(spec);
+      engines.push(engine);
+      engine.map(code, 0x4000n, 'rwx');
+      engine.map(data, 0x4000n, 'rw');
+      engine.write(code, Uint8Array.from(Buffer.from(machine.bytes.replaceAll(' ', ''), 'hex')));
+      engine.writeRegisters(machine.registers ?? {});
+      engine.hookInterrupt(() => {});
+      return engine;
+    };
+    const whole = ready();
+    expect(whole.runSync({ start, until, countInstructions: true })).toMatchObject({ reason: 'until', instructions });
+    for (let limit = 0; limit < instructions; limit += 1) {
+      const engine = ready();
+      const first = engine.runSync({ start, until, instructionLimit: limit });
+      expect(first.reason).toBe('instruction limit');
+      expect(first.instructions).toBeLessThanOrEqual(limit);
+      expect(first.instructions).toBeGreaterThanOrEqual(limit - coarse);
+      const rest = engine.runSync({
+        start: first.instructions === 0 ? start : first.pc,
+        until,
+        countInstructions: true,
+      });
+      expect(rest.instructions).toBe(instructions - first.instructions!);
+      expect(engine.readRegisters(changed)).toEqual(whole.readRegisters(changed));
+      engine.close();
+    }
+  });
 }

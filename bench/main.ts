@@ -3,13 +3,15 @@ import { cpus } from 'node:os';
 import { UsercopyError } from '../src/errors.js';
 import { checksGroup } from './checks.js';
 import { copiesGroup } from './copies.js';
+import { countingGroup } from './counting.js';
 import { declaredGuest, introspectedGuest } from './guest.js';
 import { noisy, toText } from './report.js';
 import { variantsGroup } from './variants.js';
 
 const USAGE = `Usage: npm run bench -- [--json]
 
-Measures check.wasm against a C twin and the BigInt oracle, and what one checked copy costs a guest, on every variant.`;
+Measures check.wasm against a C twin and the BigInt oracle, what one checked copy costs a guest, on every variant, and
+what counting does.`;
 
 async function main(parameters: readonly string[]): Promise<void> {
   if (parameters.includes('--help')) {
@@ -25,6 +27,7 @@ async function main(parameters: readonly string[]): Promise<void> {
     () => checksGroup('Batch of 65 536 copies, declared memory', 'declared', declaredGuest()),
     () => copiesGroup(),
     () => variantsGroup(),
+    () => countingGroup(),
   ];
   for (const [i, step] of steps.entries()) {
     if (process.stderr.isTTY) process.stderr.write(`measuring ${i + 1} of ${steps.length} …\r`);

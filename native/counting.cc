@@ -83,7 +83,7 @@ std::optional<Engine::Limit> Engine::LimitFor(const Block& block) {
   if (room > block.instructions || (room == block.instructions && arch_ != UC_ARCH_SPARC)) return std::nullopt;
   const uint64_t count = counter_.instructions();
   // 2.0.1: in the middle of a block of s390x the condition code is not where it can be saved.
-  if (lengths.empty() || arch_ == UC_ARCH_S390X) return Limit{block.address, count};
+  if (room == 0 || lengths.empty() || arch_ == UC_ARCH_S390X) return Limit{block.address, count};
   uint64_t address = block.address;
   for (uint64_t i = 0; i < room; ++i) address += lengths[i];
   if (arch_ == UC_ARCH_SPARC && HasDelaySlot(address - 4)) return Limit{address - 4, count + room - 1};
@@ -97,6 +97,7 @@ Engine::Limit Engine::BeforeItBlock(const Block& block, Limit limit) {
   const std::vector<uint8_t> code = ReadCode(block.address, block.size);
   uint64_t at = block.address;
   uint64_t count = counter_.instructions();
+  if (code.empty()) return Limit{at, count};
   for (size_t i = 0; at < limit.address; at += block.detail->lengths[i++], ++count) {
     const size_t offset = at - block.address;
     const uint8_t low = code[offset + (mode_ & UC_MODE_BIG_ENDIAN ? 1 : 0)];

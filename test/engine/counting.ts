@@ -345,7 +345,7 @@ export function countingContract(name: string, open: (spec: EngineSpec) => Engin
     const ready = (): Engine => {
       const engine = open(spec);
       engines.push(engine);
-      engine.map(code, 0x4000n, 'rwx');
+      engine.map(code - 0x4000n, 0x8000n, 'rwx');
       engine.map(data, 0x4000n, 'rw');
       engine.write(code, Uint8Array.from(Buffer.from(machine.bytes.replaceAll(' ', ''), 'hex')));
       engine.writeRegisters(machine.registers ?? {});
@@ -353,6 +353,8 @@ export function countingContract(name: string, open: (spec: EngineSpec) => Engin
       return engine;
     };
     const whole = ready();
+    whole.write(code - 4n, Uint8Array.of(0x40, 0, 0, 2)); // call, on SPARC
+    expect(whole.runSync({ start, until, instructionLimit: 0 })).toMatchObject({ instructions: 0, pc: code });
     expect(whole.runSync({ start, until, countInstructions: true })).toMatchObject({ reason: 'until', instructions });
     for (let limit = 0; limit < instructions; limit += 1) {
       const engine = ready();

@@ -65,10 +65,14 @@ bool Engine::FindRing(RequestRing& ring) {
   if (ring.native != nullptr) ring.native->Memory(&length);
   napi_get_arraybuffer_info(env, ring.buffer.Value(), &base, &length);
   if (length == 0) {
-    const Napi::Value buffer = ring.memory.Value().Get("buffer");
-    if (!buffer.IsArrayBuffer()) return false;
-    napi_get_arraybuffer_info(env, buffer, &base, &length);
-    ring.buffer = Napi::Persistent(buffer.As<Napi::Object>());
+    napi_value buffer = nullptr;
+    bool is_buffer = false;
+    if (napi_get_named_property(env, ring.memory.Value(), "buffer", &buffer) != napi_ok ||
+        napi_is_arraybuffer(env, buffer, &is_buffer) != napi_ok || !is_buffer ||
+        napi_get_arraybuffer_info(env, buffer, &base, &length) != napi_ok) {
+      return false;
+    }
+    ring.buffer = Napi::Persistent(Napi::Object(env, buffer));
   }
   const uint64_t end = ring.first_offset + uint64_t{ring.capacity} * ring.request_bytes;
   if (base == nullptr || end > length || uint64_t{ring.count_offset} + 4 > length) return false;

@@ -62,9 +62,8 @@ export async function openDump(path: string, options: DumpOptions = {}): Promise
 async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
   const core = readElfCore(file);
   const physical = new PhysicalMemory(file, core.segments);
-  const { evidence, located } = locateAny(file.path, core, physical, options);
+  const { evidence, located, kernel } = await findKernel(file.path, core, physical, options);
   const { variant } = evidence;
-  const kernel = await kernelOf(evidence, located, options);
   located.memory.show(evidence.convention.hiddenMappings?.(kernel, located.memory.tables) ?? []);
   const entries = checkEntries(kernel, variant);
   const { pc } = variant.registers;
@@ -100,12 +99,12 @@ async function kernelOf(evidence: Evidence, located: Located, options: DumpOptio
 }
 
 /** The first machine that the file may be of whose kernel is found in it; without an image several may be possible. */
-function locateAny(
+async function findKernel(
   path: string,
   core: ElfCore,
   physical: PhysicalMemory,
   options: DumpOptions,
-): { evidence: Evidence; located: Located } {
+): Promise<{ evidence: Evidence; located: Located; kernel: Kernel }> {
   const image = options.image ?? null;
   const note = core.notes.find(({ owner }) => owner === 'VMCOREINFO');
   const vmcoreinfo = note ? new Vmcoreinfo(note.data) : null;
@@ -118,7 +117,8 @@ function locateAny(
         convention,
       );
       const evidence: Evidence = { path, variant, convention, physical, registers, vmcoreinfo, image };
-      return { evidence, located: locateKernel(evidence) };
+      const located = locateKernel(evidence);
+      return { evidence, located, kernel: await kernelOf(evidence, located, options) };
     } catch (error) {
       if (!(error instanceof UsercopyError)) throw error;
       failure ??= error;

@@ -96,6 +96,8 @@ export interface RegisterPattern {
 export interface DumpConvention {
   /** ELF e_machine of its dumps beside the variant's own: QEMU goes by the emulator's and the CPU's abilities. */
   readonly elfMachines?: readonly number[];
+  /** What `uname -m` says; the variant's name when absent. */
+  readonly utsMachine?: RegExp;
   readonly translate: Translate;
   /** Tables that registers point to, the likeliest first; none when they do not say. */
   fromRegisters(registers: RegisterValues): readonly PageTables[];

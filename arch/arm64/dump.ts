@@ -63,6 +63,7 @@ function granuleConfig(pageShift: number): KernelConfig {
 }
 
 export const arm64Dump: DumpConvention = {
+  utsMachine: /^aarch64$/,
   translate,
   /** TTBR1_EL1's low bit is CnP, the upper 16 an ASID; TCR_EL1 has T1SZ in bits 16 to 21 and the granule in 30 and 31. */
   fromRegisters(registers: RegisterValues) {

@@ -141,8 +141,16 @@ export function imageSegment(
     const run = memory.run(address, bytes.length - at);
     const length = run?.length ?? PAGE;
     const piece = bytes.subarray(at, at + length);
-    if (run && !memory.readInto(address, piece)) piece.fill(0);
+    if (run && !memory.readInto(address, piece)) readPages(memory, address, piece);
     at += length;
   }
   return { address: start, physical: word(start - imageOffset), bytes, size: BigInt(bytes.length) };
+}
+
+/** Page by page, those that the dump lacks as zeroes. */
+function readPages(memory: VirtualMemory, address: bigint, target: Uint8Array): void {
+  for (let at = 0; at < target.length; at += PAGE) {
+    const page = target.subarray(at, at + PAGE);
+    if (!memory.readInto(address + BigInt(at), page)) page.fill(0);
+  }
 }

@@ -3,7 +3,7 @@
  * the file need not be the guest's: QEMU picks the class by the size of physical memory.
  */
 import { badInput } from '../errors.js';
-import type { FileReader } from './file.js';
+import type { ByteSource } from './file.js';
 
 const ET_CORE = 4;
 const PT_LOAD = 1;
@@ -48,7 +48,7 @@ interface ProgramHeader extends CoreSegment {
 }
 
 /** Reads headers and notes of a core file; the memory itself is not touched. */
-export function readElfCore(file: FileReader): ElfCore {
+export function readElfCore(file: ByteSource): ElfCore {
   const { path } = file;
   const ident = file.read(0, 16);
   if (ident?.[0] !== 0x7f || ident[1] !== 0x45 || ident[2] !== 0x4c || ident[3] !== 0x46) {
@@ -92,21 +92,18 @@ export function readElfCore(file: FileReader): ElfCore {
   return { machine: header.getUint16(18, littleEndian), bits, littleEndian, segments, notes, warnings };
 }
 
-function describeMagic(file: FileReader, ident: Uint8Array | undefined): string {
+function describeMagic(file: ByteSource, ident: Uint8Array | undefined): string {
   if (!ident) return `a file of ${file.size} bytes`;
-  const text = String.fromCharCode(...ident.subarray(0, 8));
-  if (text === 'KDUMP   ') return 'a kdump-compressed dump, which is not read yet (makedumpfile -E makes an ELF one)';
-  if (text.startsWith('makedump')) return 'a flattened dump (makedumpfile -R makes a plain one)';
   return `bytes ${Buffer.from(ident.subarray(0, 4)).toString('hex')}`;
 }
 
-function viewOf(file: FileReader, offset: bigint, length: number): DataView | undefined {
+function viewOf(file: ByteSource, offset: bigint, length: number): DataView | undefined {
   if (offset > BigInt(file.size)) return undefined;
   const bytes = file.read(Number(offset), length);
   return bytes && new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function segmentCount(file: FileReader, header: DataView, wide: boolean, little: boolean): number {
+function segmentCount(file: ByteSource, header: DataView, wide: boolean, little: boolean): number {
   const where = `${file.path}: e_phnum`;
   let count = header.getUint16(wide ? 56 : 44, little);
   if (count === PN_XNUM) {
@@ -129,7 +126,7 @@ function programHeader(table: DataView, at: number, wide: boolean, little: boole
     : { type, offset: word(4), virtual: word(8), physical: word(12), fileSize: word(16), size: word(20) };
 }
 
-function checkedSegment(entry: ProgramHeader, index: number, file: FileReader, warnings: string[]): CoreSegment {
+function checkedSegment(entry: ProgramHeader, index: number, file: ByteSource, warnings: string[]): CoreSegment {
   const { physical, virtual, offset, fileSize, size } = entry;
   const where = `${file.path}: segment ${index}`;
   for (const extent of [size, fileSize]) {
@@ -144,7 +141,7 @@ function checkedSegment(entry: ProgramHeader, index: number, file: FileReader, w
 }
 
 /** Adds the notes of one PT_NOTE. What does not fit into the file or the segment ends the reading with a warning. */
-function readNotes(file: FileReader, entry: CoreSegment, little: boolean, notes: CoreNote[], warnings: string[]): void {
+function readNotes(file: ByteSource, entry: CoreSegment, little: boolean, notes: CoreNote[], warnings: string[]): void {
   if (entry.fileSize > BigInt(MAXIMUM_NOTES_SIZE)) {
     throw badInput(`${file.path}: notes`, `at most ${MAXIMUM_NOTES_SIZE} bytes`, String(entry.fileSize));
   }
@@ -154,8 +151,12 @@ function readNotes(file: FileReader, entry: CoreSegment, little: boolean, notes:
     return;
   }
   // The reader's cache block is given back: notes outlive it.
-  const bytes = new Uint8Array(shared.buffer, shared.byteOffset, shared.byteLength).slice();
-  const view = new DataView(bytes.buffer);
+  parseNotes(new Uint8Array(shared.buffer, shared.byteOffset, shared.byteLength).slice(), little, notes, warnings);
+}
+
+/** Adds the notes in `bytes`, which must stay as they are; what makes no sense ends the reading with a warning. */
+export function parseNotes(bytes: Uint8Array, little: boolean, notes: CoreNote[], warnings: string[]): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at + 12 <= bytes.length; ) {
     const nameSize = view.getUint32(at, little);
     const dataSize = view.getUint32(at + 4, little);

@@ -10,7 +10,20 @@ const BLOCK_SIZE = 1 << BLOCK_SHIFT;
 /** 4 MiB in all. */
 const CACHED_BLOCKS = 64;
 
-export class FileReader {
+/** Bytes at offsets: a file, or what a container of one holds. */
+export interface ByteSource {
+  /** Names it in errors. */
+  readonly path: string;
+  /** Bytes, when it was opened. */
+  readonly size: number;
+  /** `length` bytes at `offset`; undefined when they are not all there. The result must not be written to. */
+  read(offset: number, length: number): Uint8Array | undefined;
+  /** Fills `target` from `offset`; false when not all of it is there. */
+  readInto(offset: number, target: Uint8Array): boolean;
+  close(): void;
+}
+
+export class FileReader implements ByteSource {
   readonly path: string;
   /** Bytes, when it was opened. */
   readonly size: number;

@@ -142,6 +142,7 @@ export class DumpJudge {
 
   #warnings(verdict: Verdict): string[] {
     const warnings = [...this.dump.warnings];
+    if (verdict.outcome === 'unreadable') warnings.push(...whyUnreadable(this.dump, verdict.address));
     if (!this.#current) {
       warnings.push('the current task is not known (no registers that lead to it): process stacks are not checked');
     } else if (this.#needsDepth(verdict)) {
@@ -159,6 +160,15 @@ export class DumpJudge {
     }
     return warnings;
   }
+}
+
+/** What a dump knows of bytes that it does not have. */
+function whyUnreadable({ located, physical }: Dump, address: bigint): string[] {
+  const found = located.memory.translate(address);
+  if (!found) return [`0x${address.toString(16)} is not mapped, or its page table is not in the dump`];
+  return physical.absence(found.physical) === 'left out'
+    ? [`the page of 0x${address.toString(16)} was left out by the dumper (makedumpfile -d)`]
+    : [];
 }
 
 /** The variant with the layout of the running kernel. */

@@ -5,11 +5,11 @@ import { variants } from '../../arch/index.js';
 import { entryPointOf } from '../entry-point.js';
 import { badInput, UsercopyError } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { type DumpFile, readDumpFile } from './dump-file.js';
 import { kernelInDump } from './dump-kernel.js';
-import { type ElfCore, readElfCore } from './elf-core.js';
 import { FileReader } from './file.js';
 import { type Evidence, type Located, locateKernel } from './locate.js';
-import { PhysicalMemory } from './physical.js';
+import type { PhysicalMemory } from './physical.js';
 import { parseRegisterText, registersFromNotes } from './registers.js';
 import { Vmcoreinfo } from './vmcoreinfo.js';
 
@@ -45,7 +45,7 @@ export interface Dump {
 }
 
 /**
- * Opens an ELF vmcore; its memory is read only where it is needed.
+ * Opens an ELF or kdump-compressed vmcore, flattened or not; its memory is read only where it is needed.
  * @throws UsercopyError `bad-input` for a file that is no such dump or not of this kernel, `unsupported` for an
  *   architecture whose dumps are not read.
  */
@@ -60,8 +60,8 @@ export async function openDump(path: string, options: DumpOptions = {}): Promise
 }
 
 async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
-  const core = readElfCore(file);
-  const physical = new PhysicalMemory(file, core.segments);
+  const core = await readDumpFile(file);
+  const physical = core.memory;
   const { evidence, located, kernel } = await findKernel(file.path, core, physical, options);
   const { variant } = evidence;
   located.memory.show(evidence.convention.hiddenMappings?.(kernel, located.memory.tables) ?? []);
@@ -101,7 +101,7 @@ async function kernelOf(evidence: Evidence, located: Located, options: DumpOptio
 /** The first machine that the file may be of whose kernel is found in it; without an image several may be possible. */
 async function findKernel(
   path: string,
-  core: ElfCore,
+  core: DumpFile,
   physical: PhysicalMemory,
   options: DumpOptions,
 ): Promise<{ evidence: Evidence; located: Located; kernel: Kernel }> {
@@ -133,7 +133,7 @@ interface Machine {
 }
 
 /** The image's variant; without an image every one that such files are made of, the likeliest first. */
-function machinesOf(path: string, core: ElfCore, image: Kernel | null): Machine[] {
+function machinesOf(path: string, core: DumpFile, image: Kernel | null): Machine[] {
   const likeness = ({ elfMachine, bits, endian }: Variant): number =>
     (elfMachine === core.machine ? 4 : 0) +
     ((endian === 'little') === core.littleEndian ? 2 : 0) +

@@ -1,12 +1,32 @@
-/** Physical memory of a dump: its segments in address order, read piece by piece. */
+/** Physical memory of a dump, read piece by piece; of an ELF core its segments in address order. */
 import { badInput } from '../errors.js';
 import type { CoreSegment } from './elf-core.js';
-import type { FileReader } from './file.js';
+import type { ByteSource } from './file.js';
 
-/** A run of physical memory that the file holds; `offset` in the file. */
-export interface PhysicalRange {
+/** A run of physical memory that the file holds; the end is the first byte after it. */
+export interface MemoryRange {
   readonly start: bigint;
   readonly end: bigint;
+}
+
+/** Why the file does not have an address: the dumper passed the page over, or the machine has no memory there. */
+export type Absence = 'left out' | 'no memory';
+
+export interface PhysicalMemory {
+  /** Disjoint and in address order. */
+  readonly ranges: readonly MemoryRange[];
+  /** Bytes that two parts of the file claim. */
+  readonly overlapping: bigint;
+  /** `length` bytes at a physical address; undefined unless the file holds them all. The result must not be written to. */
+  read(address: bigint, length: number): Uint8Array | undefined;
+  /** Fills `target` from a physical address; false unless the file holds all of it. */
+  readInto(address: bigint, target: Uint8Array): boolean;
+  /** null when the file should have the address. */
+  absence(address: bigint): Absence | null;
+}
+
+/** `offset` in the file. */
+export interface PhysicalRange extends MemoryRange {
   readonly offset: number;
 }
 
@@ -16,16 +36,18 @@ const MAXIMUM_OVERLAPPING_SEGMENTS = 4096;
 /** No one read may ask for more; what is larger is a corrupt size. */
 const MAXIMUM_READ = 256 << 20;
 
-export class PhysicalMemory {
+export class SegmentMemory implements PhysicalMemory {
   /** Disjoint and in address order. */
   readonly ranges: readonly PhysicalRange[];
   /** Bytes that two segments claim; the one that comes first in the file's table wins. */
   readonly overlapping: bigint;
-  readonly #file: FileReader;
+  readonly #file: ByteSource;
+  readonly #segments: readonly CoreSegment[];
   #last: PhysicalRange | null = null;
 
-  constructor(file: FileReader, segments: readonly CoreSegment[]) {
+  constructor(file: ByteSource, segments: readonly CoreSegment[]) {
     this.#file = file;
+    this.#segments = segments;
     const layout = disjointRanges(segments, file);
     this.ranges = layout.ranges;
     this.overlapping = layout.overlapping;
@@ -36,7 +58,6 @@ export class PhysicalMemory {
     return this.ranges.reduce((sum, range) => sum + (range.end - range.start), 0n);
   }
 
-  /** `length` bytes at a physical address; undefined unless the file holds them all. The result must not be written to. */
   read(address: bigint, length: number): Uint8Array | undefined {
     if (length < 0 || length > MAXIMUM_READ) return undefined;
     const range = this.#find(address);
@@ -48,7 +69,6 @@ export class PhysicalMemory {
     return this.#gather(address, bytes) ? bytes : undefined;
   }
 
-  /** Fills `target` from a physical address; false unless the file holds all of it. */
   readInto(address: bigint, target: Uint8Array): boolean {
     return target.length <= MAXIMUM_READ && this.#gather(address, target);
   }
@@ -59,6 +79,14 @@ export class PhysicalMemory {
     if (!range) return 0;
     const rest = range.end - address;
     return rest > BigInt(limit) ? limit : Number(rest);
+  }
+
+  /** A segment that is larger in memory than in the file says what was left out. */
+  absence(address: bigint): Absence | null {
+    if (this.#find(address)) return null;
+    return this.#segments.some(({ physical, size }) => address >= physical && address < physical + size)
+      ? 'left out'
+      : 'no memory';
   }
 
   #gather(address: bigint, target: Uint8Array): boolean {
@@ -92,7 +120,7 @@ export class PhysicalMemory {
 /** Cuts segments at the file's end and where an earlier one already has the address. */
 function disjointRanges(
   segments: readonly CoreSegment[],
-  file: FileReader,
+  file: ByteSource,
 ): { ranges: PhysicalRange[]; overlapping: bigint } {
   const fileSize = BigInt(file.size);
   const claims = segments

@@ -3,7 +3,7 @@ import { truncateSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readElfCore } from '../../src/dump/elf-core.js';
 import { FileReader } from '../../src/dump/file.js';
-import { PhysicalMemory } from '../../src/dump/physical.js';
+import { SegmentMemory } from '../../src/dump/physical.js';
 import { UsercopyError } from '../../src/errors.js';
 import { buildCore, type CoreOptions, type CorePiece, randomNumbers, Scratch } from './core-builder.js';
 
@@ -17,7 +17,7 @@ function open(pieces: readonly CorePiece[], options: CoreOptions = {}) {
 function openBytes(bytes: Uint8Array) {
   const file = FileReader.open(scratch.write(bytes));
   const core = readElfCore(file);
-  return { file, core, memory: new PhysicalMemory(file, core.segments) };
+  return { file, core, memory: new SegmentMemory(file, core.segments) };
 }
 
 const pattern = (length: number, start: number) => Uint8Array.from({ length }, (_, index) => (start + index) & 0xff);
@@ -85,7 +85,7 @@ describe('an ELF core file', () => {
     const bytes = buildCore([{ physical: 0n, bytes: new Uint8Array(1 << 20) }]);
     const path = scratch.write(bytes);
     const file = FileReader.open(path);
-    const memory = new PhysicalMemory(file, readElfCore(file).segments);
+    const memory = new SegmentMemory(file, readElfCore(file).segments);
     truncateSync(path, 4096);
     expect(memory.read(0x80000n, 16)).toBeUndefined();
     expect(memory.readInto(0x80000n, new Uint8Array(1 << 18))).toBe(false);
@@ -100,7 +100,6 @@ describe('an ELF core file', () => {
   for (const [what, bytes, message] of [
     ['an empty file', new Uint8Array(0), /expected an ELF core file \(a vmcore\), found a file of 0 bytes/],
     ['a text', Buffer.from('Linux version 6.1 is here'), /expected an ELF core file/],
-    ['a kdump-compressed dump', Buffer.from('KDUMP   and more of it'), /kdump-compressed/],
     ['a header cut short', good.slice(0, 40), /expected an ELF header, found a file of 40 bytes/],
     ['an executable', patched(16, 2), /type CORE \(4\), found type 2/],
     ['class 3', patched(4, 3), /ELF class 1 or 2/],

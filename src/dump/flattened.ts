@@ -1,0 +1,159 @@
+/**
+ * A dump as `makedumpfile -F` writes it to a pipe: pieces with their places in the real file, big endian
+ * (`struct makedumpfile_header` and `makedumpfile_data_header` of makedumpfile.h). A later piece overwrites an earlier one.
+ */
+import { badInput } from '../errors.js';
+import type { ByteSource } from './file.js';
+
+const SIGNATURE = 'makedumpfile';
+const HEADER_SIZE = 4096;
+const RECORD_SIZE = 16;
+const TYPE_FLATTENED = 1n;
+/** Pieces are some hundred KiB each; a TiB has this many. Each takes 24 bytes here. */
+const MAXIMUM_PIECES = 1 << 22;
+/** Pieces that overlap in one place: headers are written twice, nothing more often. */
+const MAXIMUM_OVERLAPPING = 1024;
+const LARGEST_SIZE = BigInt(Number.MAX_SAFE_INTEGER);
+
+interface Piece {
+  /** In the real file; first byte and first byte after. */
+  readonly start: number;
+  readonly end: number;
+  /** Where its bytes are in this file. */
+  readonly at: number;
+  readonly order: number;
+}
+
+export function isFlattened(magic: Uint8Array): boolean {
+  return Buffer.from(magic.subarray(0, SIGNATURE.length)).toString('latin1') === SIGNATURE;
+}
+
+/** The real file behind a flattened one. Only the places of its pieces are read. */
+export class FlattenedFile implements ByteSource {
+  readonly path: string;
+  readonly size: number;
+  readonly #file: ByteSource;
+  /** Disjoint, in order. */
+  readonly #pieces: readonly Piece[];
+
+  private constructor(file: ByteSource, pieces: readonly Piece[]) {
+    this.#file = file;
+    this.path = file.path;
+    this.#pieces = pieces;
+    this.size = pieces.at(-1)?.end ?? 0;
+  }
+
+  /** @throws UsercopyError `bad-input` when the pieces do not make sense. */
+  static open(file: ByteSource): FlattenedFile {
+    const header = file.read(0, 32);
+    const type = header && new DataView(header.buffer, header.byteOffset, 32).getBigInt64(16, false);
+    if (type !== TYPE_FLATTENED) throw badInput(file.path, 'a flattened dump of type 1', `type ${type ?? 'unknown'}`);
+    return new FlattenedFile(file, disjoint(readPieces(file), file.path));
+  }
+
+  read(offset: number, length: number): Uint8Array | undefined {
+    if (!Number.isSafeInteger(offset) || offset < 0 || length < 0 || offset + length > this.size) return undefined;
+    const first = this.#pieces[this.#indexOf(offset)];
+    if (first && offset >= first.start && offset + length <= first.end) {
+      return this.#file.read(first.at + (offset - first.start), length);
+    }
+    const bytes = new Uint8Array(length);
+    return this.readInto(offset, bytes) ? bytes : undefined;
+  }
+
+  readInto(offset: number, target: Uint8Array): boolean {
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset + target.length > this.size) return false;
+    let index = this.#indexOf(offset);
+    for (let done = 0; done < target.length; ) {
+      const piece = this.#pieces[index];
+      const at = offset + done;
+      if (!piece || piece.start >= offset + target.length) {
+        target.fill(0, done);
+        return true;
+      }
+      // Places that nobody wrote read as zero, as in a sparse file.
+      if (at < piece.start) {
+        const hole = piece.start - at;
+        target.fill(0, done, done + hole);
+        done += hole;
+        continue;
+      }
+      const count = Math.min(target.length - done, piece.end - at);
+      if (!this.#file.readInto(piece.at + (at - piece.start), target.subarray(done, done + count))) return false;
+      done += count;
+      index++;
+    }
+    return true;
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+
+  /** The first piece that ends after `offset`. */
+  #indexOf(offset: number): number {
+    let low = 0;
+    let high = this.#pieces.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#pieces[middle]!.end <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function readPieces(file: ByteSource): Piece[] {
+  const pieces: Piece[] = [];
+  for (let at = HEADER_SIZE; ; ) {
+    const record = file.read(at, RECORD_SIZE);
+    // A stream that broke off has no end mark: what came is used.
+    if (!record) return pieces;
+    const view = new DataView(record.buffer, record.byteOffset, RECORD_SIZE);
+    const offset = view.getBigInt64(0, false);
+    const size = view.getBigInt64(8, false);
+    if (offset === -1n && size === -1n) return pieces;
+    if (offset < 0n || size <= 0n || offset + size > LARGEST_SIZE) {
+      throw badInput(`${file.path}: piece at byte ${at}`, 'an offset and a size', `${offset} and ${size}`);
+    }
+    if (pieces.length === MAXIMUM_PIECES) throw badInput(file.path, `at most ${MAXIMUM_PIECES} pieces`, 'more');
+    at += RECORD_SIZE;
+    const present = Math.min(Number(size), Math.max(file.size - at, 0));
+    if (present > 0) {
+      pieces.push({ start: Number(offset), end: Number(offset) + present, at, order: pieces.length });
+    }
+    at += Number(size);
+  }
+}
+
+function disjoint(pieces: Piece[], path: string): Piece[] {
+  pieces.sort((a, b) => a.start - b.start || a.order - b.order);
+  const result: Piece[] = [];
+  for (let index = 0; index < pieces.length; ) {
+    // A run of pieces that overlap one another.
+    let end = pieces[index]!.end;
+    let next = index + 1;
+    while (next < pieces.length && pieces[next]!.start < end) end = Math.max(end, pieces[next++]!.end);
+    if (next === index + 1) result.push(pieces[index]!);
+    else result.push(...cut(pieces.slice(index, next), path));
+    index = next;
+  }
+  return result;
+}
+
+/** Overlapping pieces, cut so that each byte belongs to the one that was written last. */
+function cut(pieces: readonly Piece[], path: string): Piece[] {
+  if (pieces.length > MAXIMUM_OVERLAPPING) {
+    throw badInput(path, `at most ${MAXIMUM_OVERLAPPING} pieces on top of each other`, `${pieces.length}`);
+  }
+  const points = [...new Set(pieces.flatMap(({ start, end }) => [start, end]))].sort((a, b) => a - b);
+  const result: Piece[] = [];
+  for (let index = 0; index + 1 < points.length; index++) {
+    const start = points[index]!;
+    const end = points[index + 1]!;
+    const owners = pieces.filter((piece) => piece.start <= start && piece.end >= end);
+    const owner = owners.reduce<Piece | null>((last, piece) => (last && last.order > piece.order ? last : piece), null);
+    if (owner) result.push({ start, end, at: owner.at + (start - owner.start), order: owner.order });
+  }
+  return result;
+}

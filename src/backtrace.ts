@@ -38,7 +38,7 @@ const PAGE = 4096;
  * followed where this kernel keeps one and it holds; after it, words on the stack that point into the text are given as
  * unreliable entries. `kernel.read` must show the guest's memory.
  */
-export function backtraceOf(engine: Engine, kernel: Kernel, variant: Variant): Backtrace {
+export function backtraceOf(engine: Pick<Engine, 'readRegister'>, kernel: Kernel, variant: Variant): Backtrace {
   const textStart = kernel.symbols.address('_stext');
   const textEnd = kernel.symbols.address('_etext');
   const inText = (address: bigint): boolean =>
@@ -73,7 +73,12 @@ export function backtraceMethod(kernel: Kernel, variant: Variant): BacktraceMeth
 }
 
 /** Whose frame a stack address lies in, in words, as far as this kernel links its frames. `kernel.read` must show the guest's memory. */
-export function describeStackAddress(engine: Engine, kernel: Kernel, variant: Variant, address: bigint): string {
+export function describeStackAddress(
+  engine: Pick<Engine, 'readRegister'>,
+  kernel: Kernel,
+  variant: Variant,
+  address: bigint,
+): string {
   const register = (name: string): bigint => engine.readRegister(name);
   const { stackPointer } = callSite(register, kernel, variant);
   if (address < stackPointer)

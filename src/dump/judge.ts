@@ -70,6 +70,16 @@ export class DumpJudge {
     return new DumpJudge(dump, profile, check, options);
   }
 
+  /** Where this kernel keeps what it knows of memory. */
+  get parameters(): CheckParameters {
+    return this.#parameters;
+  }
+
+  /** The task that the CPU was running; null when nothing leads to it. */
+  get current(): CurrentTaskFound | null {
+    return this.#current;
+  }
+
   /** The copy that the CPU's argument registers describe, at the first instruction of `__check_object_size`. */
   copyFromRegisters(): Copy {
     const { variant, registers, atCheck, path } = this.dump;

@@ -9,6 +9,7 @@ import { UsercopyError } from '../errors.js';
 import { loadKernel } from '../kernel/load.js';
 import type { UsercopyReport } from '../report/report.js';
 import type { Copy } from '../verdict.js';
+import { explainDump } from './explain-dump.js';
 import type { Outcome, ReplayFinding, Reproduction } from './outcome.js';
 import { type Replay, replayCopy } from './replay.js';
 
@@ -62,7 +63,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
     });
     const from = question.copy === null ? 'dump registers' : 'given';
     const judgement = await judge.judge(question.copy ?? judge.copyFromRegisters());
-    const { verdict, message, explanation, warnings, copy } = judgement;
+    const { message, copy } = judgement;
     const checked: Reproduction = {
       outcome: outcomeOf(judgement, null, report),
       variant: dump.variant.name,
@@ -72,13 +73,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       report,
       check: { message, judged: 'dump' },
       replay: null,
-      explanation: {
-        region: verdict.outcome === 'unreadable' ? null : verdict.by,
-        object: null,
-        field: null,
-        lines: [...explanation, ...warnings.map(note)],
-        causes: [],
-      },
+      explanation: explainDump(judge, judgement),
     };
     await options.beforeEmulation?.(checked);
     try {

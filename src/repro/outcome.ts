@@ -76,6 +76,37 @@ export interface ExplainedObject {
   readonly window: { readonly start: bigint; readonly end: bigint } | null;
 }
 
+/** What only a dump tells about the place. Keys that do not fit the region are null. */
+export interface ExplainedSurroundings {
+  /** Objects of the slab before and after this one. */
+  readonly neighbours: readonly {
+    readonly start: bigint;
+    readonly end: bigint;
+    readonly index: number;
+    readonly state: 'allocated' | 'free' | null;
+  }[];
+  /** Bytes of red zone before each object; 0 without. */
+  readonly redZone: bigint | null;
+  /** Bytes of the copy that lie before and behind what it may touch. */
+  readonly outside: { readonly before: bigint; readonly after: bigint } | null;
+  /** Order of a page, as the page allocator counts: 2^order pages. */
+  readonly order: number | null;
+  /** A vmalloc area with its guard page, and where it was asked for: `symbol+0x1c`. */
+  readonly area: { readonly start: bigint; readonly end: bigint; readonly caller: string | null } | null;
+  /** Whose stack, and in which frame. */
+  readonly stack: {
+    readonly comm: string | null;
+    readonly pid: number | null;
+    readonly start: bigint;
+    readonly end: bigint;
+    readonly frame: string | null;
+  } | null;
+  /** Symbol of the kernel that the copy begins in. */
+  readonly symbol: string | null;
+  /** Who called the check, innermost first; `?` before what merely lies on the stack. */
+  readonly calls: readonly string[];
+}
+
 /** Members of a structure in which a copy starts and ends. */
 export interface ExplainedField {
   readonly struct: string;
@@ -95,6 +126,8 @@ export interface Explanation {
   readonly region: string | null;
   readonly object: ExplainedObject | null;
   readonly field: ExplainedField | null;
+  /** null without a dump. */
+  readonly surroundings?: ExplainedSurroundings | null;
   /** A few sentences for a person. */
   readonly lines: readonly string[];
   readonly causes: readonly LikelyCause[];

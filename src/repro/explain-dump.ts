@@ -1,0 +1,210 @@
+/** What a dump tells about a judged copy beyond the verdict: its object, the members that it touches, who asked for it. */
+import { backtraceOf, describeStackAddress, placeOf } from '../backtrace.js';
+import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
+import type { Dump } from '../dump/open-dump.js';
+import type { CheckedObject } from '../verdict.js';
+import { MemoryReader } from './memory-reader.js';
+import type { ExplainedField, ExplainedObject, ExplainedSurroundings, Explanation } from './outcome.js';
+import { type SlabFacts, slabFactsOf } from './slab-facts.js';
+import { memberAt, structOfCache } from './struct-fields.js';
+import { vmapFactsOf } from './vmap-facts.js';
+
+/** Names in a call chain at most. */
+const MOST_CALLS = 24;
+const COMM_LENGTH = 16;
+
+type Surroundings = { -readonly [Key in keyof ExplainedSurroundings]: ExplainedSurroundings[Key] };
+
+/** Reads only; what the dump lacks is null. Warnings of the judgement are among the lines. */
+export function explainDump(judge: DumpJudge, judgement: DumpJudgement): Explanation {
+  const { verdict, copy, explanation, warnings } = judgement;
+  const { dump } = judge;
+  const lines = [...explanation];
+  const surroundings: Surroundings = {
+    neighbours: [],
+    redZone: null,
+    outside: null,
+    order: null,
+    area: null,
+    stack: null,
+    symbol: null,
+    calls: dump.atCheck ? callsOf(dump) : [],
+  };
+  let object: ExplainedObject | null = null;
+  let field: ExplainedField | null = null;
+  if (verdict.outcome !== 'unreadable') {
+    const read = new MemoryReader(dump.kernel);
+    const checked = verdict.object;
+    if (checked) {
+      object = objectOf(checked);
+      surroundings.outside = outsideOf(judgement, checked);
+    }
+    switch (verdict.by) {
+      case 'slab object':
+      case 'slab object by fallback':
+      case 'slab object in left red zone': {
+        const slab = checked && slabOf(judge, read, checked.start);
+        if (!checked || !slab) break;
+        object = { ...object!, index: slab.object.index, state: slab.object.state };
+        surroundings.neighbours = slab.neighbours;
+        surroundings.redZone = slab.redZone;
+        field = fieldOf(dump, checked, slab, judgement, lines);
+        lines.push(...slabLines(slab));
+        break;
+      }
+      case 'page alloc':
+        if (!checked) break;
+        surroundings.order = Math.round(Math.log2(Number(checked.end - checked.start))) - judge.parameters.pageShift;
+        lines.push(`pages of order ${surroundings.order}`);
+        break;
+      case 'vmalloc':
+        vmallocArea(judge, read, judgement, surroundings, lines);
+        break;
+      case 'process stack':
+      case 'stack':
+      case 'stack frame':
+        stackOf(judge, read, judgement, surroundings, lines);
+        break;
+      case 'kernel text':
+      case 'linear kernel text':
+      case 'rodata':
+      case 'data':
+        surroundings.symbol = symbolOf(judge, copy.pointer);
+        if (surroundings.symbol !== null) lines.push(`the copy begins at ${surroundings.symbol}`);
+        break;
+      default:
+    }
+  }
+  if (surroundings.calls.length > 0) lines.push(`called from: ${surroundings.calls.join(' < ')}`);
+  lines.push(...warnings.map((warning) => `note: ${warning}`));
+  return {
+    region: verdict.outcome === 'unreadable' ? null : verdict.by,
+    object,
+    field,
+    surroundings,
+    lines,
+    causes: [],
+  };
+}
+
+function objectOf({ start, end, windowStart, windowEnd, cache }: CheckedObject): ExplainedObject {
+  return {
+    start,
+    end,
+    size: end - start,
+    cache,
+    index: null,
+    state: null,
+    window: { start: windowStart, end: windowEnd },
+  };
+}
+
+/** How far the copy sticks out of what it may touch. */
+function outsideOf({ copy, verdict }: DumpJudgement, object: CheckedObject): { before: bigint; after: bigint } | null {
+  if (verdict.outcome !== 'bad') return null;
+  const end = copy.pointer + copy.size;
+  const least = (value: bigint): bigint => (value > copy.size ? copy.size : value > 0n ? value : 0n);
+  return { before: least(object.windowStart - copy.pointer), after: least(end - object.windowEnd) };
+}
+
+function slabOf(judge: DumpJudge, read: MemoryReader, start: bigint): SlabFacts | null {
+  const { kernel, located } = judge.dump;
+  const { introspection, pageShift } = judge.parameters;
+  if (!introspection) return null;
+  const pages = { pageShift, physical: (address: bigint) => located.memory.translate(address)?.physical ?? null };
+  return slabFactsOf(kernel, read, introspection, pages, start);
+}
+
+function slabLines(slab: SlabFacts): string[] {
+  const state = ({ state }: { state: string | null }): string =>
+    state ?? 'in use or free, which the dump does not tell';
+  const lines = [`object ${slab.object.index} of ${slab.slab.objects} in its slab, ${state(slab.object)}`];
+  if (slab.redZone > 0n) lines.push(`${slab.redZone} bytes of red zone before each object`);
+  for (const other of slab.neighbours) {
+    const where = other.index < slab.object.index ? 'before' : 'after';
+    lines.push(`the object ${where} it, at 0x${other.start.toString(16)}: ${state(other)}`);
+  }
+  return lines;
+}
+
+/** Members of the structure that the cache's name and object size both tell. */
+function fieldOf(
+  { kernel }: Dump,
+  object: CheckedObject,
+  slab: SlabFacts,
+  { copy }: DumpJudgement,
+  lines: string[],
+): ExplainedField | null {
+  const { types } = kernel;
+  if (object.cache === null || types?.source !== 'btf') return null;
+  const struct = structOfCache(types, object.cache, Number(object.end - object.start));
+  if (!struct) return null;
+  if (slab.shared) {
+    lines.push(
+      `cache ${object.cache} is shared by several users of the same size: which structure this is, is not told`,
+    );
+    return null;
+  }
+  const at = (address: bigint): string | null => memberAt(types, struct, Number(address - object.start));
+  const first = at(copy.pointer);
+  const last = copy.size === 0n ? first : at(copy.pointer + copy.size - 1n);
+  const name = (member: string | null): string => member ?? 'outside the structure';
+  lines.push(`in struct ${struct.name} the copy goes from ${name(first)} to ${name(last)}`);
+  return { struct: struct.name, first, last };
+}
+
+function vmallocArea(
+  judge: DumpJudge,
+  read: MemoryReader,
+  { copy }: DumpJudgement,
+  surroundings: Surroundings,
+  lines: string[],
+): void {
+  const { introspection } = judge.parameters;
+  const area = introspection && vmapFactsOf(judge.dump.kernel, read, introspection, copy.pointer);
+  if (!area) return;
+  const caller = area.caller === null || area.caller === 0n ? null : symbolOf(judge, area.caller);
+  surroundings.area = { start: area.start, end: area.end, caller };
+  const size = area.size === null ? '' : `, ${area.size} bytes with its guard page`;
+  lines.push(`vmalloc area [0x${area.start.toString(16)}, 0x${area.end.toString(16)})${size}`);
+  if (caller !== null) lines.push(`it was asked for by ${caller}`);
+}
+
+function stackOf(
+  judge: DumpJudge,
+  read: MemoryReader,
+  { copy }: DumpJudgement,
+  surroundings: Surroundings,
+  lines: string[],
+): void {
+  const { dump, current } = judge;
+  const { kernel, variant } = dump;
+  if (!current || !kernel.types) return;
+  const type = kernel.types.struct('task_struct');
+  const comm = type.has('comm') ? read.text(current.task + BigInt(type.offset('comm')), COMM_LENGTH) : null;
+  const pid = read.member(current.task, type, 'pid');
+  const end = current.stack + variant.threadSize(kernel);
+  const frame = dump.atCheck ? describeStackAddress(registersOf(dump), kernel, variant, copy.pointer) : null;
+  surroundings.stack = { comm, pid: pid === null ? null : Number(pid), start: current.stack, end, frame };
+  const owner = comm === null ? '' : ` of ${comm}${pid === null ? '' : ` (pid ${pid})`}`;
+  lines.push(`the stack${owner}: [0x${current.stack.toString(16)}, 0x${end.toString(16)})`);
+  if (frame !== null) lines.push(frame);
+}
+
+/** `symbol+0x1c` for an address of the kernel or of its text's linear alias. */
+function symbolOf({ dump, parameters }: DumpJudge, address: bigint): string | null {
+  const { text, linearText } = parameters;
+  const inAlias = text && linearText && address >= linearText.start && address < linearText.end;
+  const { symbol, offset } = placeOf(dump.kernel, inAlias ? address - linearText.start + text.start : address);
+  return symbol === null ? null : `${symbol}+0x${offset.toString(16)}`;
+}
+
+const registersOf = ({ registers }: Dump) => ({ readRegister: (name: string): bigint => registers.get(name) ?? 0n });
+
+function callsOf(dump: Dump): string[] {
+  const trace = backtraceOf(registersOf(dump), dump.kernel, dump.variant);
+  return trace.slice(0, MOST_CALLS).map(({ symbol, offset, address, reliable }) => {
+    const name = symbol === null ? `0x${address.toString(16)}` : `${symbol}+0x${offset.toString(16)}`;
+    return reliable ? name : `? ${name}`;
+  });
+}

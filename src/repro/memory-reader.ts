@@ -1,0 +1,55 @@
+/** Numbers and texts in a dumped kernel's memory; what cannot be read is null, and nothing throws. */
+import type { Kernel, StructType } from '../kernel/kernel.js';
+import type { Slot } from '../parameters.js';
+
+export class MemoryReader {
+  readonly #kernel: Kernel;
+  readonly #little: boolean;
+  readonly wordBytes: number;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#little = kernel.endian === 'little';
+    this.wordBytes = kernel.bits / 8;
+  }
+
+  bytes(address: bigint, length: number): Uint8Array | null {
+    return this.#kernel.read(BigInt.asUintN(this.#kernel.bits, address), length) ?? null;
+  }
+
+  word(address: bigint): bigint | null {
+    return this.unsigned(address, this.wordBytes);
+  }
+
+  /** An unsigned number of 1, 2, 4 or 8 bytes. */
+  unsigned(address: bigint, size: number): bigint | null {
+    const bytes = this.bytes(address, size);
+    if (!bytes) return null;
+    const ordered = this.#little ? [...bytes].reverse() : [...bytes];
+    return ordered.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  }
+
+  slot(structure: bigint, { offset, size }: Slot): bigint | null {
+    return this.unsigned(structure + BigInt(offset), size);
+  }
+
+  /** A member by its path, of a bitfield the bits themselves; null when the structure has none of this name. */
+  member(structure: bigint, type: StructType, path: string): bigint | null {
+    const field = type.field(path);
+    if (!field) return null;
+    const value = this.unsigned(structure + BigInt(field.offset), field.size);
+    if (value === null || field.bits === null) return value;
+    const { offset, size } = field.bits;
+    // Bits are counted from the end that comes first in memory.
+    const shift = this.#little ? offset : field.size * 8 - offset - size;
+    return (value >> BigInt(shift)) & ((1n << BigInt(size)) - 1n);
+  }
+
+  /** A C string of at most `limit` bytes. */
+  text(address: bigint, limit = 64): string | null {
+    const bytes = this.bytes(address, limit) ?? this.bytes(address, 16);
+    if (!bytes) return null;
+    const end = bytes.indexOf(0);
+    return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString('latin1');
+  }
+}

@@ -1,0 +1,251 @@
+/** A slab object's surroundings: which one of its slab it is, whether it is in use, what lies beside it. */
+import type { Kernel, StructType } from '../kernel/kernel.js';
+import type { Introspection } from '../parameters.js';
+import type { MemoryReader } from './memory-reader.js';
+
+export interface SlabObject {
+  /** The bytes that belong to the owner, without red zones and padding. */
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly index: number;
+  /** null: not decidable from the dump. */
+  readonly state: 'allocated' | 'free' | null;
+}
+
+export interface SlabFacts {
+  readonly cache: string | null;
+  readonly object: SlabObject;
+  /** The objects before and after it in the same slab. */
+  readonly neighbours: readonly SlabObject[];
+  /** First byte, first byte after it, and objects. */
+  readonly slab: { readonly start: bigint; readonly end: bigint; readonly objects: number };
+  /** Bytes from one object to the next. */
+  readonly stride: bigint;
+  /** Bytes of red zone before each object; 0 without. */
+  readonly redZone: bigint;
+  /** Caches of the same shape share one: its name then tells no structure. */
+  readonly shared: boolean;
+}
+
+/** Where a page of the dump lies: the struct page of a virtual address, and back. */
+export interface PageFinder {
+  /** Physical address; null when it is not mapped. */
+  physical(address: bigint): bigint | null;
+  readonly pageShift: number;
+}
+
+/** More objects than the smallest ones in the largest slab. */
+const MOST_OBJECTS = 1 << 16;
+const MOST_CPUS = 1024;
+
+/** `start` is the object's first byte, as the check found it. null where struct pages cannot be found. */
+export function slabFactsOf(
+  kernel: Kernel,
+  read: MemoryReader,
+  introspection: Introspection,
+  pages: PageFinder,
+  start: bigint,
+): SlabFacts | null {
+  const { page, slab, pageArray } = introspection;
+  const { types } = kernel;
+  const physical = pages.physical(start);
+  if (!types || physical === null) return null;
+  const base =
+    pageArray.kind === 'vmemmap'
+      ? pageArray.address
+      : pageArray.kind === 'mem_map'
+        ? read.word(pageArray.pointer)
+        : null;
+  if (base === null) return null;
+  // A mem_map counts from the first frame that there is, which only FLATMEM's own variable tells.
+  const first = pageArray.kind === 'mem_map' ? firstFrame(kernel, introspection, pages) : 0n;
+  const own = BigInt.asUintN(kernel.bits, base + ((physical >> BigInt(pages.pageShift)) - first) * BigInt(page.size));
+  const compound = read.slot(own, page.compoundHead);
+  if (compound === null) return null;
+  const head = (compound & 1n) === 1n ? compound - 1n : own;
+  const frames = (own - head) / BigInt(page.size);
+  const within = start & ((1n << BigInt(pages.pageShift)) - 1n);
+  const slabStart = BigInt.asUintN(kernel.bits, start - within - (frames << BigInt(pages.pageShift)));
+  const cache = read.slot(head, page.slabCache);
+  const type = types.struct('kmem_cache');
+  const stride = cache === null ? null : read.slot(cache, slab.size);
+  const objectSize = cache === null ? null : read.slot(cache, slab.objectSize);
+  if (cache === null || stride === null || objectSize === null || stride === 0n) return null;
+
+  const slabType =
+    types.hasStruct('slab') && types.struct('slab').has('slab_cache') ? types.struct('slab') : types.struct('page');
+  const flags = read.slot(cache, slab.flags) ?? 0n;
+  const redZone = slab.redLeftPad && (flags & slab.redZone) !== 0n ? (read.slot(cache, slab.redLeftPad) ?? 0n) : 0n;
+  const firstObject = slab.allocator === 'SLAB' ? read.member(head, slabType, 's_mem') : slabStart;
+  const count = Number(
+    (slab.allocator === 'SLAB' ? slab.num && read.slot(cache, slab.num) : read.member(head, slabType, 'objects')) ?? 0n,
+  );
+  if (firstObject === null || count === 0 || count > MOST_OBJECTS) return null;
+  const lead = redZone + ((slab.objOffset && read.slot(cache, slab.objOffset)) ?? 0n);
+  const free =
+    slab.allocator === 'SLAB'
+      ? freeOfSlab(read, head, slabType, count, pages.pageShift)
+      : freeOfSlub(kernel, read, {
+          head,
+          cache,
+          slabType,
+          cacheType: type,
+          start: slabStart,
+          stride,
+          count,
+          lead: redZone,
+        });
+  const object = (index: number): SlabObject => {
+    const at = firstObject + BigInt(index) * stride + lead;
+    return {
+      start: at,
+      end: at + objectSize,
+      index,
+      state: free === null ? null : free.has(index) ? 'free' : 'allocated',
+    };
+  };
+  const index = Number((start - lead - firstObject) / stride);
+  if (index < 0 || index >= count) return null;
+  const name = read.slot(cache, slab.name);
+  const references = read.member(cache, type, 'refcount');
+  return {
+    cache: name === null ? null : read.text(name),
+    object: object(index),
+    neighbours: [index - 1, index + 1].filter((other) => other >= 0 && other < count).map(object),
+    slab: { start: firstObject, end: firstObject + BigInt(count) * stride, objects: count },
+    stride,
+    redZone,
+    shared: references !== null && references > 1n,
+  };
+}
+
+function firstFrame(kernel: Kernel, { linearMaps }: Introspection, pages: PageFinder): bigint {
+  const first = kernel.symbols.address('__pv_phys_pfn_offset');
+  const bytes = first === undefined ? undefined : kernel.read(first, 4);
+  if (bytes) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, 4);
+    return BigInt(view.getUint32(0, kernel.endian === 'little'));
+  }
+  return (linearMaps[0]?.physical ?? 0n) >> BigInt(pages.pageShift);
+}
+
+/** SLAB: a list of indices, of which the first `active` are in use; bytes while a page holds few enough objects. */
+function freeOfSlab(
+  read: MemoryReader,
+  head: bigint,
+  type: StructType,
+  count: number,
+  pageShift: number,
+): Set<number> | null {
+  const list = read.member(head, type, 'freelist');
+  const active = read.member(head, type, 'active');
+  if (list === null || list === 0n || active === null || active > BigInt(count)) return null;
+  // FREELIST_BYTE_INDEX of mm/slab.c: PAGE_SIZE >> 8 at most the smallest object.
+  const size = (1 << pageShift) >> 8 <= 32 ? 1 : 2;
+  const free = new Set<number>();
+  for (let position = Number(active); position < count; position++) {
+    const index = read.unsigned(list + BigInt(position * size), size);
+    if (index === null || index >= BigInt(count)) return null;
+    free.add(Number(index));
+  }
+  return free;
+}
+
+interface SlubSlab {
+  readonly head: bigint;
+  readonly cache: bigint;
+  readonly slabType: StructType;
+  readonly cacheType: StructType;
+  readonly start: bigint;
+  readonly stride: bigint;
+  readonly count: number;
+  readonly lead: bigint;
+}
+
+/** SLUB: the slab's own chain of free objects and, where a CPU allocates from this slab, that CPU's. */
+function freeOfSlub(kernel: Kernel, read: MemoryReader, slab: SlubSlab): Set<number> | null {
+  const heads = [read.member(slab.head, slab.slabType, 'freelist')];
+  const cpus = cpuFreelists(kernel, read, slab);
+  if (heads[0] === null || cpus === null) return null;
+  heads.push(...cpus);
+  for (const decode of decoders(kernel, read, slab)) {
+    const free = new Set<number>();
+    if (heads.every((head) => follow(read, slab, head!, decode, free))) return free;
+  }
+  return null;
+}
+
+type Decode = (stored: bigint, at: bigint) => bigint;
+
+/**
+ * CONFIG_SLAB_FREELIST_HARDENED: next pointers are stored xored with a number of the cache and their own address, whose
+ * bytes are swapped in later kernels. Which it is tells the chain itself: only one of them stays in the slab.
+ */
+function decoders(kernel: Kernel, read: MemoryReader, { cache, cacheType }: SlubSlab): Decode[] {
+  const plain: Decode = (stored) => stored;
+  const random = read.member(cache, cacheType, 'random');
+  if (random === null) return [plain];
+  const swap = (address: bigint): bigint => {
+    let value = 0n;
+    for (let index = 0; index < read.wordBytes; index++)
+      value = (value << 8n) | ((address >> BigInt(8 * index)) & 0xffn);
+    return value;
+  };
+  const word = (value: bigint): bigint => BigInt.asUintN(kernel.bits, value);
+  return [(stored, at) => word(stored ^ random ^ swap(at)), (stored, at) => word(stored ^ random ^ at), plain];
+}
+
+/** Adds the objects of a chain; false when it leaves the slab or does not end. */
+function follow(read: MemoryReader, slab: SlubSlab, head: bigint, decode: Decode, free: Set<number>): boolean {
+  const pointerOffset = read.member(slab.cache, slab.cacheType, 'offset');
+  if (pointerOffset === null) return false;
+  for (let object = head; object !== 0n; ) {
+    const distance = object - slab.start - slab.lead;
+    const index = Number(distance / slab.stride);
+    if (distance < 0n || distance % slab.stride !== 0n || index >= slab.count || free.has(index)) return false;
+    free.add(index);
+    const at = object + pointerOffset;
+    const stored = read.word(at);
+    if (stored === null) return false;
+    object = decode(stored, at);
+  }
+  return true;
+}
+
+/** Free objects that CPUs have taken over from this slab; null when the CPUs' own data is not found. */
+function cpuFreelists(kernel: Kernel, read: MemoryReader, slab: SlubSlab): bigint[] | null {
+  const { types, symbols } = kernel;
+  const perCpu = read.member(slab.cache, slab.cacheType, 'cpu_slab');
+  if (perCpu === null || !types?.hasStruct('kmem_cache_cpu')) return null;
+  const type = types.struct('kmem_cache_cpu');
+  const page = type.has('slab') ? 'slab' : 'page';
+  const lists: bigint[] = [];
+  const found = cpuOffsets(symbols.address('__per_cpu_offset'), symbols.address('nr_cpu_ids'), read);
+  if (found === null) return frozen(read, slab) ? null : [];
+  for (const offset of found) {
+    const cpu = BigInt.asUintN(kernel.bits, perCpu + offset);
+    const current = read.member(cpu, type, page);
+    if (current !== slab.head) continue;
+    const list = read.member(cpu, type, 'freelist');
+    if (list === null) return null;
+    lists.push(list);
+  }
+  return lists;
+}
+
+function cpuOffsets(table: bigint | undefined, count: bigint | undefined, read: MemoryReader): bigint[] | null {
+  if (table === undefined) return null;
+  const cpus = count === undefined ? MOST_CPUS : Math.min(Number(read.unsigned(count, 4) ?? 0n), MOST_CPUS);
+  const offsets: bigint[] = [];
+  for (let cpu = 0; cpu < cpus; cpu++) {
+    const offset = read.word(table + BigInt(cpu * read.wordBytes));
+    if (offset === null) break;
+    if (offset !== 0n || cpu === 0) offsets.push(offset);
+  }
+  return offsets;
+}
+
+/** A slab that some CPU has for itself. */
+function frozen(read: MemoryReader, { head, slabType }: SlubSlab): boolean {
+  return read.member(head, slabType, 'frozen') !== 0n;
+}

@@ -9,8 +9,10 @@ import { type DumpFile, readDumpFile } from './dump-file.js';
 import { kernelInDump } from './dump-kernel.js';
 import { FileReader } from './file.js';
 import { type Evidence, type Located, locateKernel } from './locate.js';
+import { openShrunk } from './open-shrunk.js';
 import type { PhysicalMemory } from './physical.js';
 import { parseRegisterText, registersFromNotes } from './registers.js';
+import { shrunkNoteOf } from './shrunk-note.js';
 import { Vmcoreinfo } from './vmcoreinfo.js';
 
 export interface RegisterText {
@@ -35,6 +37,8 @@ export interface Dump {
   readonly kernel: Kernel;
   readonly located: Located;
   readonly physical: PhysicalMemory;
+  /** What the file says of itself. */
+  readonly file: DumpFile;
   /** Of the CPU that stands at `__check_object_size`, or of the first. */
   readonly registers: RegisterValues;
   /** The CPU stands at the first instruction of `__check_object_size`. */
@@ -61,6 +65,8 @@ export async function openDump(path: string, options: DumpOptions = {}): Promise
 
 async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
   const core = await readDumpFile(file);
+  const shrunk = shrunkNoteOf(core.notes, file.path);
+  if (shrunk) return { ...openShrunk(file.path, core, shrunk, options), close: () => file.close() };
   const physical = core.memory;
   const { evidence, located, kernel } = await findKernel(file.path, core, physical, options);
   const { variant } = evidence;
@@ -79,6 +85,7 @@ async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
     kernel,
     located,
     physical,
+    file: core,
     registers,
     atCheck: standing !== undefined,
     warnings,

@@ -39,6 +39,11 @@ export class VirtualMemory {
     this.#pages.clear();
   }
 
+  /** Mappings that were added. */
+  get hidden(): readonly LinearMap[] {
+    return this.#hidden;
+  }
+
   /** Where a virtual address lies in physical memory, and the size of its page in bytes; null when it is not mapped. */
   translate(address: bigint): Translation | null {
     const page = address >> PAGE_SHIFT;

@@ -12,6 +12,8 @@ import type { Copy } from '../verdict.js';
 import { explainDump } from './explain-dump.js';
 import type { Outcome, ReplayFinding, Reproduction } from './outcome.js';
 import { type Replay, replayCopy } from './replay.js';
+import { writeShrunkDump } from './shrink.js';
+import { RecordedDump } from './touched-memory.js';
 
 export interface DumpInput {
   /** Path of the vmcore. */
@@ -23,6 +25,10 @@ export interface DumpInput {
   /** Text of QEMU's `info registers`, and where it came from. */
   readonly registers: { readonly text: string; readonly path: string } | null;
   readonly profile?: string;
+  /** Where to write the dump reduced to what was needed; with `redact` without what nobody read. */
+  readonly shrink?: { readonly path: string; readonly redact: boolean };
+  /** Where to write a page that draws the memory around the copy. */
+  readonly html?: string;
 }
 
 /** What is asked about a dump. */
@@ -48,12 +54,14 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
     ...(input.config === undefined ? {} : { config: input.config }),
   };
   const image = input.kernel === undefined ? null : await loadKernel({ path: input.kernel }, { drivers, ...files });
-  const dump = await openDump(input.dump, {
+  const opened = await openDump(input.dump, {
     image,
     registers: input.registers,
     kernelFromDump: (located, variant) => kernelFromDump(input.dump, located, variant, files),
   });
   try {
+    const recorded = input.shrink ? new RecordedDump(opened) : null;
+    const dump = recorded?.dump ?? opened;
     const judge = await DumpJudge.create(dump, {
       stackDepth: async (of, current) => {
         await options.beforeEmulation?.(null);
@@ -76,19 +84,24 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       explanation: explainDump(judge, judgement),
     };
     await options.beforeEmulation?.(checked);
+    const replayOptions = recorded && input.shrink?.redact ? { onLoad: recorded.noteLoad.bind(recorded) } : {};
+    let result: Reproduction;
     try {
-      const replay = await withEngine(dump, options, (engine) => replayCopy(engine, dump, copy));
-      return {
+      const replay = await withEngine(dump, options, (engine) => replayCopy(engine, dump, copy, replayOptions));
+      recorded?.keepImage(replay.pages);
+      result = {
         ...withNotes(checked, replay.warnings),
         replay: findingOf(replay, dump),
         outcome: outcomeOf(judgement, replay, report),
       };
     } catch (error) {
       if (!(error instanceof UsercopyError)) throw error;
-      return withNotes(checked, [`no replay: ${error.message}`]);
+      result = withNotes(checked, [`no replay: ${error.message}`]);
     }
+    if (recorded && input.shrink) writeShrunkDump(input.shrink.path, recorded, opened, input.shrink.redact);
+    return result;
   } finally {
-    dump.close();
+    opened.close();
   }
 }
 

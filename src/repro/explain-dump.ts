@@ -163,7 +163,7 @@ function vmallocArea(
   const { introspection } = judge.parameters;
   const area = introspection && vmapFactsOf(judge.dump.kernel, read, introspection, copy.pointer);
   if (!area) return;
-  const caller = area.caller === null || area.caller === 0n ? null : symbolOf(judge, area.caller);
+  const caller = area.caller ? (symbolOf(judge, area.caller) ?? `0x${area.caller.toString(16)}`) : null;
   surroundings.area = { start: area.start, end: area.end, caller };
   const size = area.size === null ? '' : `, ${area.size} bytes with its guard page`;
   lines.push(`vmalloc area [0x${area.start.toString(16)}, 0x${area.end.toString(16)})${size}`);

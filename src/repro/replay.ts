@@ -24,6 +24,8 @@ export interface Replay {
 }
 
 export interface ReplayOptions {
+  /** Called for every load, by virtual address; slow. */
+  readonly onLoad?: (address: bigint, size: number) => void;
   /** Milliseconds for one run; default 10 000. */
   readonly timeLimit?: number;
 }
@@ -67,6 +69,7 @@ class Replayer {
   readonly #engine: Engine;
   readonly #dump: Dump;
   readonly #pages: EmulatedPages;
+  readonly #options: ReplayOptions;
   readonly #timeLimit: number;
   readonly #wordBytes: number;
   readonly #warnings: string[] = [];
@@ -80,6 +83,7 @@ class Replayer {
     this.#engine = engine;
     this.#dump = dump;
     this.#pages = new EmulatedPages(engine, dump, { limit: MAXIMUM_PAGES });
+    this.#options = options;
     this.#timeLimit = options.timeLimit ?? DEFAULT_TIME_LIMIT;
     this.#wordBytes = dump.variant.bits / 8;
     this.#vsnprintf = dump.kernel.symbols.address('vsnprintf');
@@ -107,6 +111,7 @@ class Replayer {
         this.#interrupt = number;
         this.#engine.stop();
       }),
+      ...(this.#options.onLoad ? [this.#engine.hookMemoryRead(this.#options.onLoad)] : []),
       ...printk.map(({ address, asmlinkage }) =>
         this.#engine.hookAddress(address, () => {
           this.#atPrintk = { asmlinkage };

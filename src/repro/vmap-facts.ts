@@ -61,11 +61,11 @@ function find(read: MemoryReader, slots: VmapAreaSlots, root: bigint, address: b
 function factsOf(kernel: Kernel, read: MemoryReader, slots: VmapAreaSlots, area: bigint): VmapFacts {
   const vm = read.slot(area, slots.vm);
   const type = kernel.types?.hasStruct('vm_struct') ? kernel.types.struct('vm_struct') : null;
-  const known = vm !== null && vm !== 0n && type?.has('caller');
+  const member = (path: string): bigint | null => (vm && type?.has(path) ? read.member(vm, type, path) : null);
   return {
     start: read.slot(area, slots.vaStart)!,
     end: read.slot(area, slots.vaEnd)!,
-    size: known ? read.slot(vm, slots.vmSize) : null,
-    caller: known ? read.member(vm, type, 'caller') : null,
+    size: member('size'),
+    caller: member('caller'),
   };
 }

@@ -1,6 +1,15 @@
 /** kdump-compressed and flattened files: built by hand, and made by the real makedumpfile of a real dump. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { drivers } from '../../arch/index.js';
@@ -214,6 +223,7 @@ describe.skipIf(missing !== null)(`makedumpfile's own${missing ? ` (skipped: ${m
     execFileSync('zstd', ['-q', '-d', '-f', '--long=27', join(machine, 'base.vmcore.zst'), '-o', base]);
     const patch = join(machine, CASE, 'vmcore-pre.zpatch');
     execFileSync('zstd', ['-q', '-d', '-f', '--long=29', '--memory=2048MB', `--patch-from=${base}`, patch, '-o', path]);
+    rmSync(base);
     execFileSync('chmod', ['u+w', path]);
     const head = readFileSync(path).subarray(0, 4096);
     const table = head.subarray(Number(head.readBigUInt64LE(32)));
@@ -248,6 +258,7 @@ describe.skipIf(missing !== null)(`makedumpfile's own${missing ? ` (skipped: ${m
       const { message } = await judge.judge(judge.copyFromRegisters());
       expect(message, way).toBe(JSON.parse(readFileSync(join(machine, CASE, 'case.json'), 'utf8')).message);
       dump.close();
+      rmSync(path);
     }
   });
 });

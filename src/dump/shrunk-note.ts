@@ -1,0 +1,101 @@
+/** What a shrunk dump carries beside its pages: where the kernel was found, the registers, and a record of the kernel. */
+import type { LinearMap } from '../../arch/driver.js';
+import type { PageTables, RegisterValues } from '../../arch/dump.js';
+import { badInput, UsercopyError } from '../errors.js';
+import type { CoreNote } from './elf-core.js';
+import type { KernelRecord } from './kernel-record.js';
+
+export const NOTE_OWNER = 'USERCOPY';
+export const NOTE_TYPE = 1;
+const VERSION = 1;
+const LARGEST_NOTE = 8 << 20;
+
+export interface ShrunkNote {
+  readonly tables: PageTables;
+  /** Mappings that the tables do not show. */
+  readonly hidden: readonly LinearMap[];
+  readonly slide: bigint;
+  readonly imageOffset: bigint;
+  readonly inside: bigint;
+  readonly registers: RegisterValues;
+  readonly atCheck: boolean;
+  readonly kernel: KernelRecord;
+}
+
+const hex = (value: bigint): string => `0x${value.toString(16)}`;
+
+export function encodeShrunkNote({
+  tables,
+  hidden,
+  registers,
+  slide,
+  imageOffset,
+  inside,
+  ...rest
+}: ShrunkNote): Uint8Array {
+  const text = JSON.stringify({
+    version: VERSION,
+    tables: { ...tables, root: hex(tables.root) },
+    hidden: hidden.map(({ virtual, size, physical }) => [virtual, size, physical].map(hex)),
+    slide: hex(slide),
+    imageOffset: hex(imageOffset),
+    inside: hex(inside),
+    registers: Object.fromEntries([...registers].map(([name, value]) => [name, hex(value)])),
+    ...rest,
+  });
+  return Buffer.from(text);
+}
+
+/** null when the dump has no such note. @throws UsercopyError `bad-input` for one that makes no sense. */
+export function shrunkNoteOf(notes: readonly CoreNote[], path: string): ShrunkNote | null {
+  const note = notes.find(({ owner, type }) => owner === NOTE_OWNER && type === NOTE_TYPE);
+  if (!note) return null;
+  const wrong = (what: string): UsercopyError =>
+    badInput(`${path}: the note of a shrunk dump`, `JSON of version ${VERSION}`, what);
+  if (note.data.length > LARGEST_NOTE) throw wrong(`${note.data.length} bytes`);
+  try {
+    const value = JSON.parse(Buffer.from(note.data).toString('utf8'));
+    if (value.version !== VERSION) throw wrong(`version ${value.version}`);
+    checkRecord(value.kernel);
+    const { pageShift, addressBits, format } = value.tables;
+    if (![pageShift, addressBits].every((bits) => Number.isInteger(bits) && bits > 0 && bits <= 64)) {
+      throw wrong('page tables of no known shape');
+    }
+    return {
+      tables: { root: BigInt(value.tables.root), pageShift, addressBits, ...(format === undefined ? {} : { format }) },
+      hidden: (value.hidden ?? []).map(([virtual, size, physical]: string[]) => ({
+        virtual: BigInt(virtual!),
+        size: BigInt(size!),
+        physical: BigInt(physical!),
+      })),
+      slide: BigInt(value.slide),
+      imageOffset: BigInt(value.imageOffset),
+      inside: BigInt(value.inside),
+      registers: new Map(Object.entries(value.registers).map(([name, word]) => [name, BigInt(word as string)])),
+      atCheck: value.atCheck === true,
+      kernel: value.kernel,
+    };
+  } catch (error) {
+    if (error instanceof UsercopyError) throw error;
+    throw wrong('something else');
+  }
+}
+
+/** Enough that later questions meet numbers and texts where they expect them. */
+function checkRecord(record: KernelRecord): void {
+  const all = [
+    typeof record.variant === 'string',
+    record.bits === 32 || record.bits === 64,
+    record.endian === 'little' || record.endian === 'big',
+    typeof record.version.release === 'string',
+    Object.values(record.symbols).every((address) => BigInt(address) >= 0n),
+    Object.values(record.places).every(([, start, , size]) => BigInt(start) >= 0n && BigInt(size) >= 0n),
+    Object.values(record.enumerators).every((value) => BigInt(value) >= -(1n << 63n)),
+    Object.values(record.structs).every(
+      ({ size, fields }) =>
+        Number.isSafeInteger(size) &&
+        fields.every((field) => Number.isSafeInteger(field.offset) && Number.isSafeInteger(field.size)),
+    ),
+  ];
+  if (!all.every(Boolean)) throw new RangeError('kernel record');
+}

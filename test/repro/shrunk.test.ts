@@ -1,0 +1,94 @@
+/**
+ * Real dumps, shrunk (test/fixtures/dumps/README.md). The judge is the line that each kernel wrote to its own log, and what
+ * the module that made the copy said about it.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, describe, expect, it } from 'vitest';
+import { packageFile } from '../../src/paths.js';
+import { examineDump } from '../../src/repro/examine-dump.js';
+import { randomNumbers } from '../dump/core-builder.js';
+
+const FIXTURES = packageFile('test/fixtures/dumps');
+const MESSAGES: Record<string, { message: string | null }> = JSON.parse(
+  readFileSync(join(FIXTURES, 'messages.json'), 'utf8'),
+);
+const scratch = mkdtempSync(join(tmpdir(), 'usercopy-shrunk-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const unpack = (name: string): Buffer => gunzipSync(readFileSync(join(FIXTURES, name)));
+
+function write(bytes: Uint8Array, name = 'dump'): string {
+  const path = join(scratch, name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+const examine = (dump: string, shrink?: { path: string; redact: boolean }) =>
+  examineDump(
+    { input: { dump, registers: null, ...(shrink ? { shrink } : {}) }, copy: null, report: null },
+    { withoutEmulator: null },
+  );
+
+describe('a shrunk dump', () => {
+  it('is there for every message', () => {
+    const files = readdirSync(FIXTURES).filter((file) => file.endsWith('.gz'));
+    expect(files.sort()).toEqual(Object.keys(MESSAGES).sort());
+  });
+
+  for (const [name, { message }] of Object.entries(MESSAGES)) {
+    it(`${name} gives the kernel's own message, checked and replayed, without its image`, async () => {
+      const found = await examine(write(unpack(name)));
+      expect(found.outcome).toBe(message === null ? 'clean' : 'identical');
+      expect(found.check?.message).toBe(message);
+      expect(found.replay?.message).toBe(message);
+      expect(found.explanation.lines.filter((line) => line.startsWith('note:'))).toEqual([]);
+    });
+  }
+
+  it('shrinks to itself: the same findings again, and no more pages', async () => {
+    const whole = unpack('x86_64-6.1.UCX_TASK.vmcore.gz');
+    const path = write(whole, 'whole');
+    const smaller = join(scratch, 'smaller');
+    const first = await examine(path, { path: smaller, redact: true });
+    expect(await examine(smaller)).toEqual(first);
+    expect(readFileSync(smaller).length).toBeLessThanOrEqual(whole.length);
+  });
+
+  it('tells the members that a copy of a task name covers: the module copied task_struct.comm', async () => {
+    const { explanation } = await examine(write(unpack('x86_64-6.1.UCX_TASK.vmcore.gz')));
+    expect(explanation.field).toEqual({ struct: 'task_struct', first: 'comm[0]', last: 'comm[15]' });
+    expect(explanation.object).toMatchObject({ cache: 'task_struct', state: 'allocated' });
+  });
+
+  it('tells a freed object: the module copied from one after kfree()', async () => {
+    const { explanation } = await examine(write(unpack('x86_64-6.1.UCX_FREED.vmcore.gz')));
+    expect(explanation.object).toMatchObject({ cache: 'kmalloc-512', size: 512n, state: 'free' });
+    expect(explanation.surroundings?.outside).toEqual({ before: 0n, after: 8n });
+  });
+
+  it('tells whose stack a copy ran over', async () => {
+    const { explanation } = await examine(write(unpack('x86_64-6.1.UCX_STACK_OVER.vmcore.gz')));
+    expect(explanation.surroundings?.stack).toMatchObject({ comm: 'init', pid: 1 });
+  });
+
+  it('and is damaged is judged or refused, and never anything else', async () => {
+    const random = randomNumbers(7);
+    const whole = unpack('x86_64-6.1.UCX_GOOD.vmcore.gz');
+    for (let round = 0; round < 60; round++) {
+      const bytes = Buffer.from(whole);
+      for (let count = 1 + (random() % 6); count > 0; count--) {
+        bytes[random() % (random() % 2 === 0 ? 16_384 : bytes.length)] = random() & 0xff;
+      }
+      const path = write(bytes.subarray(0, random() % 6 === 0 ? random() % bytes.length : bytes.length));
+      const question = { input: { dump: path, registers: null }, copy: null, report: null };
+      try {
+        await examineDump(question, { withoutEmulator: 'not asked for here' });
+      } catch (error) {
+        expect((error as Error).name, `round ${round}: ${(error as Error).stack}`).toBe('UsercopyError');
+      }
+    }
+  });
+});

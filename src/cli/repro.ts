@@ -72,9 +72,7 @@ Exit status: 0 when the copy is good, 1 when it is refused or said to have been,
 }
 
 async function runRepro(options: ReproOptions): Promise<number> {
-  for (const option of ['shrink', 'redact', 'html'] as const) {
-    if (options[option] !== undefined) throw new UsercopyError('unsupported', `repro: --${option} is not built yet`);
-  }
+  if (options.redact && options.shrink === undefined) throw badInput('repro', '--shrink FILE beside --redact', 'none');
   const given = copyOf(options, 'repro');
   const reports = options.report === undefined ? null : await readReports(options.report);
   const chosen = reports === null ? null : chooseReport(reports);
@@ -151,7 +149,8 @@ function writeText(path: string, text: string): void {
   }
 }
 
-function dumpInput(dump: string, { regs, kernel, btf, config, profile }: ReproOptions): DumpInput {
+function dumpInput(dump: string, options: ReproOptions): DumpInput {
+  const { regs, kernel, btf, config, profile, shrink, redact, html } = options;
   return {
     dump,
     registers: regs === undefined ? null : { text: readText(regs, MAXIMUM_REGISTER_TEXT), path: regs },
@@ -159,6 +158,8 @@ function dumpInput(dump: string, { regs, kernel, btf, config, profile }: ReproOp
     ...(btf === undefined ? {} : { btf }),
     ...(config === undefined ? {} : { config }),
     ...(profile === undefined ? {} : { profile }),
+    ...(shrink === undefined ? {} : { shrink: { path: shrink, redact: redact ?? false } }),
+    ...(html === undefined ? {} : { html }),
   };
 }
 

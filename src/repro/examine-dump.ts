@@ -10,6 +10,7 @@ import { loadKernel } from '../kernel/load.js';
 import type { UsercopyReport } from '../report/report.js';
 import type { Copy } from '../verdict.js';
 import { explainDump } from './explain-dump.js';
+import { writeMemoryPage } from './html.js';
 import type { Outcome, ReplayFinding, Reproduction } from './outcome.js';
 import { type Replay, replayCopy } from './replay.js';
 import { writeShrunkDump } from './shrink.js';
@@ -99,6 +100,9 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       result = withNotes(checked, [`no replay: ${error.message}`]);
     }
     if (recorded && input.shrink) writeShrunkDump(input.shrink.path, recorded, opened, input.shrink.redact);
+    if (input.html !== undefined) {
+      writeMemoryPage(input.html, result, (address, length) => opened.kernel.read(address, length));
+    }
     return result;
   } finally {
     opened.close();

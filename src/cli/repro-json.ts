@@ -49,7 +49,7 @@ export function reportJson(report: UsercopyReport): Record<string, unknown> {
 
 export function reproductionJson(reproduction: Reproduction): Record<string, unknown> {
   const { outcome, variant, profile, kernel, copy, report, check, replay, explanation } = reproduction;
-  const { object, field } = explanation;
+  const { object, field, surroundings } = explanation;
   return {
     outcome,
     variant,
@@ -80,6 +80,16 @@ export function reproductionJson(reproduction: Reproduction): Record<string, unk
                   : { start: addressJson(object.window.start), end: addressJson(object.window.end) },
             },
       field,
+      surroundings: surroundings
+        ? {
+            ...surroundings,
+            redZone: bytesJson(surroundings.redZone),
+            outside: surroundings.outside && {
+              before: count(surroundings.outside.before),
+              after: count(surroundings.outside.after),
+            },
+          }
+        : null,
     },
   };
 }

@@ -21,8 +21,10 @@ export {
 } from './attach.js';
 export type { Backtrace, BacktraceEntry, BacktraceMethod, CodePlace } from './backtrace.js';
 export type { Judge, JudgeBatch } from './check/executors.js';
+export type { Reason } from './check/verdicts.js';
 export {
   Check,
+  type CheckImage,
   type CheckOptions,
   type CheckStatistics,
   type Executor,
@@ -33,6 +35,7 @@ export {
   type MappedRegion,
   type ReasonCount,
   type RequestPreset,
+  type Ring,
 } from './check.js';
 export { type CheckCosts, type PathCost, readCheckCosts } from './cycles/check-costs.js';
 export type { Disassembler, Instruction } from './cycles/disassembler.js';
@@ -61,7 +64,9 @@ export { explainVerdict } from './report/explain.js';
 export { formatMessage, type MessageStyle } from './report/format.js';
 export { chooseReport, parseReports } from './report/parse.js';
 export type * from './report/report.js';
+export type { WholeMessage } from './repro/follows.js';
 export { judgeReport, type ReportJudgement } from './repro/from-report.js';
+export type { Machine } from './repro/machine.js';
 export type * from './repro/outcome.js';
 export { type PlayedReport, playReport } from './repro/play-report.js';
 export type * from './scenario/format.js';

@@ -38,7 +38,15 @@ Exit status: 0, or 2 for bad input.`,
       const file = readScenario(scenario);
       const prepared =
         options.symbol === undefined ? await ofGuest(file) : await ofAddresses(file, parseSymbols(options.symbol));
-      writeFileSync(options.output, `${JSON.stringify(prepared)}\n`);
+      try {
+        writeFileSync(options.output, `${JSON.stringify(prepared)}\n`);
+      } catch (error) {
+        throw badInput(
+          options.output,
+          'a file that can be written',
+          (error as NodeJS.ErrnoException).code ?? `${error}`,
+        );
+      }
       const entries = prepared.entries.map(({ symbol, address }) => `${symbol} at ${address}`).join(', ');
       print(`${options.output}: ${prepared.variant}, profile ${prepared.profile}; hooks ${entries}`);
     });

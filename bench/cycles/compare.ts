@@ -20,7 +20,7 @@ export interface Half {
   readonly tau: number;
   /** Part of the blocks on which both agree to the cycle. */
   readonly exact: number;
-  /** Host time to price one block, mean. */
+  /** Host processor time to price one block, mean. */
   readonly microseconds: number;
 }
 
@@ -51,15 +51,14 @@ export function compare(
   const halves = (['tuning', 'held out'] as const).map((name): Half => {
     const wanted = blocks.filter((block) => isForTuning(block) === (name === 'tuning'));
     const { judged, refused } = judgeBlocks(wanted, traits, count);
-    let microseconds = 0;
+    const before = process.cpuUsage();
     const pairs = judged.map((entry) => {
       const timings: Timing[] = [];
-      const start = process.hrtime.bigint();
       const ours = model.price(entry.code, entry.block.address, { timings });
-      microseconds += Number(process.hrtime.bigint() - start) / 1000;
       whole.push({ block: entry.block, timings, judged: entry });
       return { ours, theirs: entry.judgement.cycles };
     });
+    const { user, system } = process.cpuUsage(before);
     const mean = (of: (pair: { ours: number; theirs: number }) => number) =>
       pairs.reduce((sum, pair) => sum + of(pair), 0) / Math.max(1, pairs.length);
     return {
@@ -71,7 +70,7 @@ export function compare(
       bias: mean(({ ours, theirs }) => (ours - theirs) / theirs),
       tau: kendall(pairs),
       exact: mean(({ ours, theirs }) => (ours === theirs ? 1 : 0)),
-      microseconds: microseconds / Math.max(1, pairs.length),
+      microseconds: (user + system) / Math.max(1, pairs.length),
     };
   });
   return { variant: variant.name, kernel, core: model.table.core, halves, worst: partings(whole) };

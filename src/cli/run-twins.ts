@@ -1,4 +1,5 @@
 /** `usercopy run own` and `usercopy run lkdtm`: built-in sets of copies, the guest's own check held against ours. */
+import { IGNORED } from '../cycles/open.js';
 import { UsercopyError } from '../errors.js';
 import { runAllIsolated, runIsolated } from '../scenario/guest-process.js';
 import { OWN_PROFILES, ownVariants } from '../scenario/own.js';
@@ -11,6 +12,7 @@ export interface OwnOptions {
   readonly profile?: string;
   readonly frames?: boolean;
   readonly details?: boolean;
+  readonly cycles?: boolean;
   readonly json?: boolean;
 }
 
@@ -30,7 +32,10 @@ const SUMMARY_CASES = ['slab: whole object', 'null'] as const;
 export async function runOwn(options: OwnOptions): Promise<number> {
   const profiles = options.profile === undefined ? Object.keys(OWN_PROFILES) : [options.profile];
   const tasks = (options.variant ?? ownVariants()).map(
-    (variant): OwnTask => ({ kind: 'own', variant, profiles, frames: options.frames ?? false }),
+    (variant): OwnTask => ({
+      ...{ kind: 'own', variant, profiles },
+      ...{ frames: options.frames ?? false, cycles: options.cycles ?? false },
+    }),
   );
   const runs: TwinRun[][] = tasks.map(() => []);
   const outcomes = await runAllIsolated(tasks, (index) => ({
@@ -86,6 +91,7 @@ function describeRow(row: TwinRow): string[] {
     row.ours === row.guest ? 'the same' : shorten(row.ours),
     row.identical ? 'yes' : colours.red('NO'),
     String(row.guestInstructions),
+    ...(row.guestCycles === undefined ? [] : [String(row.guestCycles)]),
   ];
 }
 
@@ -95,20 +101,19 @@ function detailed(runs: readonly TwinRun[], all: boolean): readonly TwinRun[] {
   return all || first.length === runs.length ? runs : first.slice(-1);
 }
 
-/** Instructions of one case as a person compares them between variants. */
-const instructionsOf = (run: TwinRun, name: string): string =>
-  String(run.rows.find((row) => row.case === name)?.guestInstructions ?? '');
+/** What one case costs, as a person compares it between variants. */
+const costOf = (run: TwinRun, name: string, what: 'guestInstructions' | 'guestCycles'): string =>
+  String(run.rows.find((row) => row.case === name)?.[what] ?? '');
 
 function describe(runs: readonly TwinRun[], details: boolean): string {
+  const hasCycles = runs.some((run) => run.rows.some(({ guestCycles }) => guestCycles !== undefined));
   const texts = detailed(runs, details).flatMap((run) => [
     `${run.variant}, kernel ${run.kernel}, profile ${run.profile}`,
-    table(['case', "guest's own check", 'ours', 'identical', 'instructions'], run.rows.map(describeRow), [
-      34,
-      62,
-      30,
-      null,
-      null,
-    ]),
+    table(
+      ['case', "guest's own check", 'ours', 'identical', 'instructions', ...(hasCycles ? ['cycles'] : [])],
+      run.rows.map(describeRow),
+      [34, 62, 30, null, null, ...(hasCycles ? [null] : [])],
+    ),
   ]);
   const shown = SUMMARY_CASES.filter((name) => runs.some((run) => run.rows.some((row) => row.case === name)));
   const summary = runs.map((run) => {
@@ -119,14 +124,20 @@ function describe(runs: readonly TwinRun[], details: boolean): string {
       run.profile,
       String(run.rows.length),
       identical === run.rows.length ? colours.green(String(identical)) : colours.red(String(identical)),
-      ...shown.map((name) => instructionsOf(run, name)),
+      ...shown.map((name) => costOf(run, name, 'guestInstructions')),
+      ...(hasCycles ? shown.map((name) => costOf(run, name, 'guestCycles')) : []),
     ];
   });
   return [
     ...texts,
     table(
-      ['variant', 'kernel', 'profile', 'copies', 'identical', ...shown.map((name) => `${name}, instructions`)],
+      [
+        ...['variant', 'kernel', 'profile', 'copies', 'identical'],
+        ...shown.map((name) => `${name}, instructions`),
+        ...(hasCycles ? shown.map((name) => `${name}, cycles`) : []),
+      ],
       summary,
     ),
+    ...(hasCycles ? [`cycles are estimates for one core a variant (docs/cycles.md): ${IGNORED}`] : []),
   ].join('\n');
 }

@@ -44,6 +44,7 @@ export function runCommand(): Command {
     )
     .option('--copies <number>', 'random: how many copies', String(DEFAULT_COPIES))
     .option('--seed <number>', 'random: seed of the generator; default: from the clock, and printed')
+    .option('--cycles', 'own: estimate guest cycles too')
     .option('--details', "own: every guest's table of cases")
     .option('--json', 'print JSON; of scenarios and calls one line each')
     .addHelpText(

@@ -26,6 +26,7 @@ export interface OwnTask {
   readonly variant: string;
   readonly profiles: readonly string[];
   readonly frames: boolean;
+  readonly cycles: boolean;
 }
 
 /** LKDTM's copies on a real kernel. */
@@ -95,13 +96,13 @@ export async function runTask<Task extends GuestTask>(
 /** Frames are looked at when that is asked for, else as the kernel does. */
 const asked = (frames: boolean | undefined): { readonly frames?: true } => (frames ? { frames: true } : {});
 
-async function runOwnTask({ variant, frames }: OwnTask, profile: string): Promise<TwinRun> {
+async function runOwnTask({ variant, frames, cycles }: OwnTask, profile: string): Promise<TwinRun> {
   const guest = await startOwnGuest(await loadOwnKernel(variant), { ramBytes: OWN_RAM });
   try {
     chooseOwnProfile(guest, profile);
     if (frames) checkOwnFrames(guest);
     const { cases, declarations } = await ownCases(guest);
-    return await runTwins(guest, cases, { profile, declarations, ...asked(frames) });
+    return await runTwins(guest, cases, { profile, declarations, cycles, ...asked(frames) });
   } finally {
     guest.close();
   }

@@ -25,6 +25,8 @@ export interface TwinRow {
   readonly identical: boolean;
   /** Guest instructions of the whole call, up to BUG() for a bad copy. */
   readonly guestInstructions: number;
+  /** Estimated cycles of the same, where they were asked for. */
+  readonly guestCycles?: number;
 }
 
 export interface TwinRun {
@@ -39,6 +41,8 @@ export interface TwinOptions {
   readonly declarations?: readonly Declaration[];
   /** Whether ours checks stack frames; default: as the kernel does. */
   readonly frames?: boolean;
+  /** Estimates cycles too. */
+  readonly cycles?: boolean;
 }
 
 /**
@@ -55,6 +59,7 @@ export async function runTwins(guest: Guest, cases: readonly TwinCase[], options
     profile: options.profile ?? 'auto',
     declarations: options.declarations ?? [],
     ...(options.frames === undefined ? {} : { frames: options.frames }),
+    ...(options.cycles ? { cycles: 'estimate' as const } : {}),
     ...(depth === null ? {} : { stackDepth: depth }),
   });
   try {
@@ -78,7 +83,10 @@ async function runTwin(guest: Guest, attachment: Attachment, twin: TwinCase): Pr
   };
   const seen = attachment.statistics().checks;
   const known = attachment.violations.length;
-  const outcome = await guest.call(call.symbol, call.arguments, { countInstructions: true });
+  const outcome = await guest.call(call.symbol, call.arguments, {
+    countInstructions: true,
+    ...(attachment.pricer === null ? {} : { cycles: attachment.pricer }),
+  });
   const judged = attachment.statistics().checks > seen;
   const violation = attachment.violations.length > known ? attachment.violations.at(-1) : undefined;
   const guestLine = usercopyLine(guest);
@@ -93,5 +101,6 @@ async function runTwin(guest: Guest, attachment: Attachment, twin: TwinCase): Pr
     // Both said the same, about a copy that both were asked about, and the guest ended as its words say.
     identical: judged && guestLine === ours && (outcome.kind === 'bug') === (violation !== undefined),
     guestInstructions: outcome.instructions ?? 0,
+    ...(outcome.cycles === null ? {} : { guestCycles: Math.round(outcome.cycles) }),
   };
 }

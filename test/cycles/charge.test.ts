@@ -25,6 +25,7 @@ async function copies(guest: Guest): Promise<Copies> {
     [pages + 64n, 16n, 'from_user'],
     [area + 32n, 64n, 'to_user'],
     [small, 0n, 'to_user'],
+    // Last: it writes over the guest's own variables.
     [guest.symbol('_edata') - 32n, 32n, 'from_user'],
   ];
 }

@@ -1,0 +1,53 @@
+/** The clock of a run: what events carry, what ends a run, what an audit cannot do. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { attach } from '../../src/attach.js';
+import type { Guest } from '../../src/guest/guest.js';
+import { loadOwnKernel, startOwnGuest } from '../../src/scenario/own.js';
+
+let guest: Guest;
+let object: bigint;
+const copy = (size: bigint) => [guest.user.address, object, size, 1n];
+
+beforeAll(async () => {
+  guest = await startOwnGuest(await loadOwnKernel('x86_64'));
+  object = await guest.callForValue('kmalloc', [64n]);
+});
+afterAll(() => guest.close());
+
+test('an event carries the instructions and cycles before the copy; without a pricer it carries none', async () => {
+  const attachment = await attach(guest.engine, guest.kernel, { memory: guest.check, cycles: 'estimate' });
+  const outcome = await guest.call('do_copy', copy(65n), { countInstructions: true, cycles: attachment.pricer! });
+  const [priced] = attachment.violations;
+  expect(priced!.cycles).toBeGreaterThan(0);
+  expect(priced!.cycles).toBe(outcome.cycles);
+  expect(priced!.instructions).toBe(outcome.instructions);
+  await guest.call('do_copy', copy(65n));
+  expect(attachment.violations[1]).toMatchObject({ cycles: null, instructions: null });
+  expect(attachment.notes.join()).toContain('Skylake');
+  attachment.detach();
+});
+
+test('the same call takes the same cycles, a longer copy takes more', async () => {
+  const attachment = await attach(guest.engine, guest.kernel, { memory: guest.check, cycles: 'estimate' });
+  const cyclesOf = async (size: bigint) =>
+    (await guest.call('do_copy', copy(size), { cycles: attachment.pricer! })).cycles!;
+  const first = await cyclesOf(64n);
+  expect(await cyclesOf(64n)).toBe(first);
+  expect(await cyclesOf(0n)).toBeLessThan(first);
+  attachment.detach();
+});
+
+test('a call ends at its cycle budget, before the next block', async () => {
+  const attachment = await attach(guest.engine, guest.kernel, { memory: guest.check, cycles: 'estimate' });
+  const whole = await guest.call('do_copy', copy(64n), { cycles: attachment.pricer! });
+  const cut = await guest.call('do_copy', copy(64n), { cycles: attachment.pricer!, cycleLimit: 20 });
+  expect(cut.kind).toBe('limited');
+  expect(cut.cycles).toBeGreaterThanOrEqual(20);
+  expect(cut.cycles).toBeLessThan(whole.cycles! / 2);
+  attachment.detach();
+});
+
+test('an audit cannot charge: it judges after the fact', async () => {
+  const audit = attach(guest.engine, guest.kernel, { memory: guest.check, mode: 'audit', charge: true });
+  await expect(audit).rejects.toThrow(/charge with mode 'enforce'/);
+});

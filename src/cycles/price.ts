@@ -98,7 +98,6 @@ export class CycleModel {
     this.pipeline = {
       order: table.order,
       width: table.width,
-      buffer: table.buffer ?? Number.POSITIVE_INFINITY,
       units: table.units.length,
     };
     this.#loadLatency = table.loadLatency ?? 0;

@@ -35,7 +35,6 @@ export interface Operation {
 export interface Pipeline {
   readonly order: 'out' | 'in';
   readonly width: number;
-  readonly buffer: number;
   readonly units: number;
 }
 
@@ -68,12 +67,13 @@ class Units {
     let turn = this.#turns.get(group);
     let unit = turn === undefined ? undefined : this.#highest(turn, cycle);
     if (unit === undefined) {
-      unit = this.#highest(group, cycle)!;
+      // None is free when another kind of work of the same instruction has just taken it: the first that will be.
+      unit = this.#highest(group, cycle) ?? group.reduce((a, b) => (this.#freeAt[b]! < this.#freeAt[a]! ? b : a));
       turn = [...group];
       this.#turns.set(group, turn);
     }
     turn!.splice(turn!.indexOf(unit), 1);
-    this.#freeAt[unit] = cycle + cycles;
+    this.#freeAt[unit] = Math.max(this.#freeAt[unit]!, cycle) + cycles;
   }
 
   #highest(group: UnitGroup, cycle: number): number | undefined {

@@ -27,7 +27,7 @@ export interface CycleTable {
   readonly order: 'out' | 'in';
   /** Micro-ops that enter the core in a cycle. */
   readonly width: number;
-  /** Micro-ops that are in flight at once; in-order cores have none. */
+  /** Micro-ops that are in flight at once, for readers: blocks never fill it. In-order cores have none. */
   readonly buffer?: number;
   /** Cycles after issue at which an instruction that loads and computes needs its other operands. */
   readonly loadLatency?: number;

@@ -54,7 +54,7 @@ export class EmulatedPages {
     return [...this.#mapped.keys()];
   }
 
-  /** Physical pages behind them. */
+  /** Physical pages behind them, by slot. */
   get physicalPages(): readonly bigint[] {
     return [...this.#slots.keys()];
   }
@@ -106,6 +106,14 @@ export class EmulatedPages {
     return null;
   }
 
+  /** Physical address behind a virtual one that was brought in; null for any other. */
+  physicalOf(address: bigint): bigint | null {
+    const word = this.#word(address);
+    const slot = this.#mapped.get(this.#page(word));
+    const physical = slot === undefined ? undefined : this.physicalPages[slot];
+    return physical === undefined ? null : physical + (word % this.pageSize);
+  }
+
   /** All pages as the dump has them; what code wrote is gone. */
   reset(): void {
     for (const { slot, original } of this.#slots.values()) this.#bytes.set(original, slot * Number(this.pageSize));
@@ -144,8 +152,8 @@ export class EmulatedPages {
   }
 
   /**
-   * Physical address of a virtual page, and its whole virtual one. A CPU that runs without translation may drop bits of addresses; what they were is
-   * told by where the kernel keeps things.
+   * Physical address of a virtual page, and its whole virtual one. A CPU that runs without translation may drop bits of
+   * addresses; what they were is told by where the kernel keeps things.
    */
   #translate(page: bigint): { readonly physical: bigint; readonly address: bigint } | null {
     const { memory } = this.#dump.located;

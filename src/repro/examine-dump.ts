@@ -66,7 +66,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
     const judge = await DumpJudge.create(dump, {
       stackDepth: async (of, current) => {
         await options.beforeEmulation?.(null);
-        return withEngine(of, options, (engine) => stackDepthOfDump(engine, of, current));
+        return withEngine(of, options, (engine) => stackDepthOfDump(engine, recorded?.emulated ?? of, current));
       },
       ...(input.profile === undefined ? {} : { profile: input.profile }),
     });
@@ -86,9 +86,10 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
     };
     await options.beforeEmulation?.(checked);
     const replayOptions = recorded && input.shrink?.redact ? { onLoad: recorded.noteLoad.bind(recorded) } : {};
+    const emulated = recorded?.emulated ?? dump;
     let result: Reproduction;
     try {
-      const replay = await withEngine(dump, options, (engine) => replayCopy(engine, dump, copy, replayOptions));
+      const replay = await withEngine(dump, options, (engine) => replayCopy(engine, emulated, copy, replayOptions));
       recorded?.keepImage(replay.pages);
       result = {
         ...withNotes(checked, replay.warnings),

@@ -5,7 +5,7 @@
 import { type CurrentTaskFound, currentTask } from '../dump/current.js';
 import { EmulatedPages, type MissingPage } from '../dump/emulated-pages.js';
 import type { Dump } from '../dump/open-dump.js';
-import type { Engine, MemoryFault, RunResult } from '../engine/engine.js';
+import type { Engine, Hook, MemoryFault, RunResult } from '../engine/engine.js';
 import { entryPointOf } from '../entry-point.js';
 import { badInput, UsercopyError } from '../errors.js';
 import type { Copy } from '../verdict.js';
@@ -24,8 +24,8 @@ export interface Replay {
 }
 
 export interface ReplayOptions {
-  /** Called for every load, by virtual address; slow. */
-  readonly onLoad?: (address: bigint, size: number) => void;
+  /** Called for every load, by physical address; slow. */
+  readonly onLoad?: (physical: bigint, size: number) => void;
   /** Milliseconds for one run; default 10 000. */
   readonly timeLimit?: number;
 }
@@ -111,7 +111,7 @@ class Replayer {
         this.#interrupt = number;
         this.#engine.stop();
       }),
-      ...(this.#options.onLoad ? [this.#engine.hookMemoryRead(this.#options.onLoad)] : []),
+      ...this.#loadHook(),
       ...printk.map(({ address, asmlinkage }) =>
         this.#engine.hookAddress(address, () => {
           this.#atPrintk = { asmlinkage };
@@ -133,6 +133,18 @@ class Replayer {
     } finally {
       for (const hook of hooks) hook.remove();
     }
+  }
+
+  #loadHook(): Hook[] {
+    const { onLoad } = this.#options;
+    if (!onLoad) return [];
+    const loaded = (address: bigint, size: number): void => {
+      for (let done = 0; done < size; done++) {
+        const physical = this.#pages.physicalOf(address + BigInt(done));
+        if (physical !== null) onLoad(physical, 1);
+      }
+    };
+    return [this.#engine.hookMemoryRead(loaded)];
   }
 
   /** The CPU as it was, or as a call of the check would find it; gives the address that the check returns to. */

@@ -8,13 +8,32 @@ export const PAGE = 4096;
 /** Read-only data behind the text, where no symbol says its end. */
 const RODATA_AT_MOST = 16n << 20n;
 
+/** Page number → a byte for each of its bytes: 1 where it was read. */
+class TouchedPages extends Map<bigint, Uint8Array> {
+  /** `bytes` false: the pages are needed, which of their bytes is told otherwise. */
+  note(address: bigint, length: number, bytes: boolean): void {
+    for (let at = address; at < address + BigInt(length); ) {
+      const page = at / BigInt(PAGE);
+      const within = Number(at % BigInt(PAGE));
+      const count = Math.min(PAGE - within, Number(address + BigInt(length) - at));
+      let used = this.get(page);
+      if (!used) {
+        used = new Uint8Array(PAGE);
+        this.set(page, used);
+      }
+      if (bytes) used.fill(1, within, within + count);
+      at += BigInt(count);
+    }
+  }
+}
+
 class TouchedMemory implements PhysicalMemory {
   readonly #memory: PhysicalMemory;
-  /** Page number → a byte for each of its bytes: 1 where it was read. */
-  readonly pages = new Map<bigint, Uint8Array>();
+  readonly #note: (address: bigint, length: number) => void;
 
-  constructor(memory: PhysicalMemory) {
+  constructor(memory: PhysicalMemory, note: (address: bigint, length: number) => void) {
     this.#memory = memory;
+    this.#note = note;
   }
 
   get ranges(): readonly MemoryRange[] {
@@ -27,67 +46,58 @@ class TouchedMemory implements PhysicalMemory {
 
   read(address: bigint, length: number): Uint8Array | undefined {
     const bytes = this.#memory.read(address, length);
-    if (bytes) this.note(address, length);
+    if (bytes) this.#note(address, length);
     return bytes;
   }
 
   readInto(address: bigint, target: Uint8Array): boolean {
     const has = this.#memory.readInto(address, target);
-    if (has) this.note(address, target.length);
+    if (has) this.#note(address, target.length);
     return has;
   }
 
   absence(address: bigint): Absence | null {
     return this.#memory.absence(address);
   }
-
-  /** Whole pages are read by emulators, which say themselves what they used of them. */
-  note(address: bigint, length: number): void {
-    for (let at = address; at < address + BigInt(length); ) {
-      const page = at / BigInt(PAGE);
-      const within = Number(at % BigInt(PAGE));
-      const count = Math.min(PAGE - within, Number(address + BigInt(length) - at));
-      let used = this.pages.get(page);
-      if (!used) {
-        used = new Uint8Array(PAGE);
-        this.pages.set(page, used);
-      }
-      if (count < PAGE) used.fill(1, within, within + count);
-      at += BigInt(count);
-    }
-  }
 }
 
 /** A dump, seen through a recorder that begins with nothing. */
 export class RecordedDump {
+  /** For those who read what they need. */
   readonly dump: Dump;
-  readonly #memory: TouchedMemory;
+  /** For emulators, which take whole pages; what they use of them is told to `noteLoad`. */
+  readonly emulated: Dump;
+  readonly #touched = new TouchedPages();
   readonly #kernel: RecordingKernel;
 
   constructor(dump: Dump) {
-    this.#memory = new TouchedMemory(dump.physical);
+    this.#kernel = new RecordingKernel(dump.kernel);
+    this.dump = this.#view(dump, true);
+    this.emulated = this.#view(dump, false);
+  }
+
+  #view(dump: Dump, bytes: boolean): Dump {
     const { located, registers, variant } = dump;
-    const memory = new VirtualMemory(this.#memory, variant.dump!, located.memory.tables, registers);
+    const physical = new TouchedMemory(dump.physical, (address, length) => this.#touched.note(address, length, bytes));
+    const memory = new VirtualMemory(physical, variant.dump!, located.memory.tables, registers);
     memory.show(located.memory.hidden);
-    this.#kernel = new RecordingKernel({ ...dump.kernel, read: (address, length) => memory.read(address, length) });
-    this.dump = { ...dump, kernel: this.#kernel.kernel, physical: this.#memory, located: { ...located, memory } };
+    const read = (address: bigint, length: number): Uint8Array | undefined => memory.read(address, length);
+    const kernel = Object.freeze({ ...this.#kernel.kernel, read });
+    return { ...dump, kernel, physical, located: { ...located, memory } };
   }
 
   /** Page number (4 KiB) → its bytes: 1 where one was read. */
   get pages(): ReadonlyMap<bigint, Uint8Array> {
-    return this.#memory.pages;
+    return this.#touched;
   }
 
   get kernel(): KernelRecord {
     return this.#kernel.record;
   }
 
-  /** A load by code in an emulator, by virtual address. */
-  noteLoad(address: bigint, length: number): void {
-    for (let done = 0; done < length; done++) {
-      const found = this.dump.located.memory.translate(address + BigInt(done));
-      if (found) this.#memory.note(found.physical, 1);
-    }
+  /** A load by code in an emulator. */
+  noteLoad(physical: bigint, length: number): void {
+    this.#touched.note(physical, length, true);
   }
 
   /**
@@ -102,7 +112,7 @@ export class RecordedDump {
       (kernel.symbols.address('_etext') ?? start ?? 0n) + (start === undefined ? 0n : RODATA_AT_MOST);
     for (const page of pages) {
       const found = start !== undefined && page + BigInt(PAGE) > start && page < end && located.memory.translate(page);
-      if (found) this.#memory.pages.get(found.physical / BigInt(PAGE))?.fill(1);
+      if (found) this.#touched.get(found.physical / BigInt(PAGE))?.fill(1);
     }
   }
 }

@@ -74,6 +74,19 @@ describe('a shrunk dump', () => {
     expect(explanation.surroundings?.stack).toMatchObject({ comm: 'init', pid: 1 });
   });
 
+  it('is drawn as one page that asks for nothing from elsewhere', async () => {
+    const dump = write(unpack('x86_64-6.1.UCX_FREED.vmcore.gz'));
+    const html = join(scratch, 'page.html');
+    await examineDump({ input: { dump, registers: null, html }, copy: null, report: null }, { withoutEmulator: null });
+    const page = readFileSync(html, 'utf8');
+    expect(page).toContain('SLUB object &#39;kmalloc-512&#39; (offset 8, size 512)!');
+    expect(page).toContain('<svg');
+    expect(page).not.toMatch(/<script|https?:|src=|@import|url\(/i);
+    // The copy is 512 bytes from offset 8: 8 of them, in the row of the next object, are not allowed.
+    const row = page.split('\n').find((line) => line.startsWith('ff114b8382928400'))!;
+    expect(row.match(/class="out">[0-9a-f]{2}</g)).toHaveLength(8);
+  });
+
   it('and is damaged is judged or refused, and never anything else', async () => {
     const random = randomNumbers(7);
     const whole = unpack('x86_64-6.1.UCX_GOOD.vmcore.gz');

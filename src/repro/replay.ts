@@ -11,7 +11,7 @@ import { badInput, UsercopyError } from '../errors.js';
 import type { Copy } from '../verdict.js';
 
 export interface Replay {
-  /** The line that its printk was given, formatted by its own vsnprintf(), without the log level; null when there is none. */
+  /** The line that its printk was given, formatted by its own vsnprintf(), without the log level; null when there is none or the copy passed. */
   readonly message: string | null;
   /** `returned`: it let the copy pass. `bug`: it stopped at BUG(). */
   readonly end: 'returned' | 'bug';
@@ -223,7 +223,11 @@ class Replayer {
         pc = after;
         continue;
       }
-      if (this.#returned(result, returnTo)) return { message: line, end: 'returned', instructions };
+      if (this.#returned(result, returnTo)) {
+        // Where the kernel goes on, what it printed was no refusal.
+        if (line !== null) this.#warnings.push(`replay: the kernel let the copy pass and printed: ${line}`);
+        return { message: null, end: 'returned', instructions };
+      }
       const bug = this.#bugAt(result);
       if (bug !== null) {
         const after = this.#afterWarning(bug);

@@ -88,9 +88,10 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
     const replayOptions = recorded && input.shrink?.redact ? { onLoad: recorded.noteLoad.bind(recorded) } : {};
     const emulated = recorded?.emulated ?? dump;
     let result: Reproduction;
+    let emulatedPages: readonly bigint[] = [];
     try {
       const replay = await withEngine(dump, options, (engine) => replayCopy(engine, emulated, copy, replayOptions));
-      recorded?.keepImage(replay.pages);
+      emulatedPages = replay.pages;
       result = {
         ...withNotes(checked, replay.warnings),
         replay: findingOf(replay, dump),
@@ -100,6 +101,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       if (!(error instanceof UsercopyError)) throw error;
       result = withNotes(checked, [`no replay: ${error.message}`]);
     }
+    recorded?.keepImage(emulatedPages);
     if (recorded && input.shrink) writeShrunkDump(input.shrink.path, recorded, opened, input.shrink.redact);
     if (input.html !== undefined) {
       writeMemoryPage(input.html, result, (address, length) => opened.kernel.read(address, length));

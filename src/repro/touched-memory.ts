@@ -68,6 +68,8 @@ export class RecordedDump {
   /** For emulators, which take whole pages; what they use of them is told to `noteLoad`. */
   readonly emulated: Dump;
   readonly #touched = new TouchedPages();
+  /** Virtual pages that emulators had. */
+  readonly #emulatedPages = new Set<bigint>();
   readonly #kernel: RecordingKernel;
 
   constructor(dump: Dump) {
@@ -81,7 +83,10 @@ export class RecordedDump {
     const physical = new TouchedMemory(dump.physical, (address, length) => this.#touched.note(address, length, bytes));
     const memory = new VirtualMemory(physical, variant.dump!, located.memory.tables, registers);
     memory.show(located.memory.hidden);
-    const read = (address: bigint, length: number): Uint8Array | undefined => memory.read(address, length);
+    const read = (address: bigint, length: number): Uint8Array | undefined => {
+      if (!bytes) this.#emulatedPages.add(address - (address % BigInt(PAGE)));
+      return memory.read(address, length);
+    };
     const kernel = Object.freeze({ ...this.#kernel.kernel, read });
     return { ...dump, kernel, physical, located: { ...located, memory } };
   }
@@ -101,7 +106,7 @@ export class RecordedDump {
   }
 
   /**
-   * Of the virtual pages that an emulator had, those of the kernel image count whole: they are the same on every machine,
+   * Of the virtual pages that emulators had (`pages`, and what they read), those of the kernel image count whole: they are the same on every machine,
    * and not every instruction shows what it executes or searches through.
    */
   keepImage(pages: readonly bigint[]): void {
@@ -110,7 +115,7 @@ export class RecordedDump {
     const end =
       kernel.symbols.address('__end_rodata') ??
       (kernel.symbols.address('_etext') ?? start ?? 0n) + (start === undefined ? 0n : RODATA_AT_MOST);
-    for (const page of pages) {
+    for (const page of new Set([...pages, ...this.#emulatedPages])) {
       const found = start !== undefined && page + BigInt(PAGE) > start && page < end && located.memory.translate(page);
       if (found) this.#touched.get(found.physical / BigInt(PAGE))?.fill(1);
     }

@@ -6,7 +6,7 @@ import { install } from '../test/differential.js';
 import { oracle } from '../test/oracle.js';
 import { readerOf } from '../test/worlds/world.js';
 import { BATCH, type BenchGuest, type BenchRequest } from './guest.js';
-import { measure, type Task } from './measure.js';
+import { type Effort, measure, QUICK, type Task } from './measure.js';
 import type { Group, Line, Measurement } from './report.js';
 import { runTwin, type TwinVerdict } from './twin.js';
 
@@ -17,14 +17,18 @@ const AIM_UNDER_ORACLE = 10;
 /** The oracle judges so many copies a sample: it is slow. */
 const ORACLE_SAMPLE = 4096;
 const TWIN_ROUNDS = 400;
+const QUICK_TWIN_ROUNDS = 3;
+/** Names of the lines that are no executor's. */
+export const TWIN = 'C twin, -O2';
+export const ORACLE = 'oracle';
 
 /** Measures one guest on every executor. All must first give the oracle's verdicts: a wrong answer has no speed. */
-export async function checksGroup(title: string, name: string, guest: BenchGuest): Promise<Group> {
+export async function checksGroup(title: string, guest: BenchGuest, effort: Effort): Promise<Group> {
   const read = readerOf(guest);
   const judge = ({ copy, registers }: BenchRequest) =>
     oracle(guest.parameters, read, guest.declarations, copy, registers);
   const expected = guest.requests.map(judge);
-  const twin = tryTwin(guest, name);
+  const twin = tryTwin(guest, effort === QUICK ? QUICK_TWIN_ROUNDS : TWIN_ROUNDS);
   expected.forEach((verdict, i) => {
     if (twin.run !== null) agree('the C twin', i, verdict, twin.run.verdicts[i]);
   });
@@ -54,7 +58,7 @@ export async function checksGroup(title: string, name: string, guest: BenchGuest
     tasks.push({ name: `check, ${executor}`, executor, unit: 'check', units: BATCH, run });
   }
   tasks.push({
-    name: 'oracle',
+    name: ORACLE,
     unit: 'check',
     units: ORACLE_SAMPLE,
     run: () => {
@@ -66,15 +70,15 @@ export async function checksGroup(title: string, name: string, guest: BenchGuest
     const { rounds } = twin.run;
     let round = 0;
     tasks.push({
-      name: 'C twin, -O2',
+      name: TWIN,
       unit: 'check',
       units: BATCH,
       run: () => rounds[round++ % rounds.length] as number,
     });
   }
-  const measured = await measure(tasks);
-  const slow = measured.find((one) => one.name === 'oracle') as Measurement;
-  const fast = measured.find((one) => one.name === 'C twin, -O2');
+  const measured = await measure(tasks, effort);
+  const slow = measured.find((one) => one.name === ORACLE) as Measurement;
+  const fast = measured.find((one) => one.name === TWIN);
   const lines = measured.map((one): Line => {
     if (one.executor !== null && fast !== undefined) {
       const value = one.nanoseconds / fast.nanoseconds;
@@ -92,7 +96,7 @@ export async function checksGroup(title: string, name: string, guest: BenchGuest
 }
 
 /** Writes the requests into the check's memory, as hooks would; gives the offset of the first. */
-function fill(check: Check, requests: readonly BenchRequest[]): number {
+export function fill(check: Check, requests: readonly BenchRequest[]): number {
   const first = check.createRequests({ direction: 'register' }, requests.length);
   requests.forEach(({ copy, registers }, i) => {
     const fields = new BigUint64Array(check.memory.buffer, first + i * check.requestBytes, check.requestFields.length);
@@ -109,9 +113,9 @@ function fill(check: Check, requests: readonly BenchRequest[]): number {
   return first;
 }
 
-function tryTwin(guest: BenchGuest, name: string) {
+function tryTwin(guest: BenchGuest, rounds: number) {
   try {
-    return { run: runTwin(guest, name, TWIN_ROUNDS), note: null };
+    return { run: runTwin(guest, rounds), note: null };
   } catch (error) {
     if (error instanceof UsercopyError) return { run: null, note: `no C twin: ${error.message}` };
     throw error;

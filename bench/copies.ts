@@ -8,7 +8,7 @@ import { openUnicorn } from '../src/engine/unicorn-native.js';
 import { UsercopyError } from '../src/errors.js';
 import { install } from '../test/differential.js';
 import { introspectedGuest } from './guest.js';
-import { measure, type Task } from './measure.js';
+import { type Effort, measure, type Task } from './measure.js';
 import type { Group, Line, Measurement } from './report.js';
 
 /** Above the loop without a hook, in nanoseconds. */
@@ -51,7 +51,7 @@ type Judge = (context: number, request: number) => number;
 /** Registers in the order of a request's fields, as the x86-64 driver reads them for `__check_object_size()`. */
 const REGISTERS = ['rdi', 'rsi', null, 'rdx', 'rsp', null, 'gs_base', null];
 
-export async function copiesGroup(): Promise<Group> {
+export async function copiesGroup(effort: Effort): Promise<Group> {
   const title = 'One copy of a guest under Unicorn (x86-64 loop; the time of the loop itself is in each)';
   const engines: Engine[] = [];
   try {
@@ -167,15 +167,18 @@ export async function copiesGroup(): Promise<Group> {
       units: ROUNDS,
       run: () => arrive(engine, OTHER_CODE, OTHER_END, ROUNDS),
     });
-    const measured = await measure([
-      inLoop('no hook', bare),
-      inLoop('hook, no-op in JavaScript', noop),
-      inLoop('copy hook: registers and an empty judge in WASM', crossing),
-      inLoop('after detaching', detached),
-      beside('code elsewhere, no hook', bare),
-      beside('code elsewhere, attached', elsewhere),
-      ...attached.map(({ name, executor, engine }) => ({ ...inLoop(name, engine), executor })),
-    ]);
+    const measured = await measure(
+      [
+        inLoop('no hook', bare),
+        inLoop('hook, no-op in JavaScript', noop),
+        inLoop('copy hook: registers and an empty judge in WASM', crossing),
+        inLoop('after detaching', detached),
+        beside('code elsewhere, no hook', bare),
+        beside('code elsewhere, attached', elsewhere),
+        ...attached.map(({ name, executor, engine }) => ({ ...inLoop(name, engine), executor })),
+      ],
+      effort,
+    );
     return { title, lines: judgeLines(measured, attached), notes: [], skipped: null };
   } catch (error) {
     if (error instanceof UsercopyError && error.kind === 'missing-dependency') {

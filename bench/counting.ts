@@ -9,7 +9,7 @@ import { Guest } from '../src/guest/guest.js';
 import { fetchKernel } from '../src/kernel/fetch.js';
 import { loadKernel } from '../src/kernel/load.js';
 import { loadOwnKernel, startOwnGuest } from '../src/scenario/own.js';
-import { measure, type Task } from './measure.js';
+import { type Effort, measure, type Task } from './measure.js';
 import type { Group, Line } from './report.js';
 
 const AIM_INSTRUCTIONS = 1.5;
@@ -41,7 +41,7 @@ const modes: readonly (readonly [string, Omit<RunOptions, 'start' | 'until'>])[]
   ['instructions and cycles', { cycles: price }],
 ];
 
-export async function countingGroup(): Promise<Group> {
+export async function countingGroup(effort: Effort): Promise<Group> {
   const title = 'Counting, on kernel code (x86-64)';
   let guest: Guest | undefined;
   try {
@@ -50,7 +50,7 @@ export async function countingGroup(): Promise<Group> {
     const code = guest.memory.allocate(0x1000n);
     guest.engine.write(code, LOOP);
     const lines: Line[] = [];
-    for (const call of calls) lines.push(...(await measureCall(guest, code, call)));
+    for (const call of calls) lines.push(...(await measureCall(guest, code, call, effort)));
     return { title, lines, notes: [`kernel ${guest.kernel.version.release}`], skipped: null };
   } catch (error) {
     if (error instanceof UsercopyError && error.kind === 'missing-dependency') {
@@ -95,7 +95,7 @@ async function prepare(): Promise<{ guest: Guest; calls: Call[] }> {
   };
 }
 
-async function measureCall(guest: Guest, code: bigint, call: Call): Promise<Line[]> {
+async function measureCall(guest: Guest, code: bigint, call: Call, effort: Effort): Promise<Line[]> {
   const { engine } = guest;
   const address = guest.symbol(call.symbol);
   const [r12, r13, r14, r15] = call.arguments;
@@ -120,7 +120,7 @@ async function measureCall(guest: Guest, code: bigint, call: Call): Promise<Line
         return (user + system) / 1000;
       },
     };
-    const [line] = await measure([task]);
+    const [line] = await measure([task], effort);
     const value = line!.nanoseconds / (lines[0] ?? line!).nanoseconds;
     const aim = 'cycles' in options ? AIM_CYCLES : AIM_INSTRUCTIONS;
     lines.push({

@@ -22,6 +22,11 @@ export interface BenchGuest {
   readonly requests: readonly BenchRequest[];
 }
 
+export interface IntrospectedGuest extends BenchGuest {
+  /** First bytes of the vmalloc areas. */
+  readonly areas: readonly bigint[];
+}
+
 export const BATCH = 65_536;
 
 const PAGE = 4096n;
@@ -60,10 +65,13 @@ const MIX: readonly (readonly [Kind, number])[] = [
   ['bogus', 2],
 ];
 
+const AREAS = 64;
+
 /** The guest with kernel structures; every eighth copy reaches beyond its object. */
-export function introspectedGuest(): BenchGuest {
+export function introspectedGuest(options: { readonly areas?: number } = {}): IntrospectedGuest {
+  const areas = options.areas ?? AREAS;
   const random = new Random(20160715);
-  const kernel = new GuestBuilder(STRUCTURES, 1 << 17, 8, false);
+  const kernel = new GuestBuilder(STRUCTURES, (1 << 17) + areas * 64, 8, false);
   const pages = new GuestBuilder(VMEMMAP + FIRST_FRAME * 64n, PAGES * STRUCT_PAGE, 8, false);
   const targets = new Map<Kind, Target[]>(MIX.map(([kind]) => [kind, []]));
   const aim = (kind: Kind, pointer: bigint, size: bigint) => targets.get(kind)?.push({ pointer, size });
@@ -113,7 +121,7 @@ export function introspectedGuest(): BenchGuest {
     index += 1 << order;
   }
 
-  const vmapRoot = plantAreas(kernel, random, (start, size) => aim('vmalloc', start, size));
+  const vmapRoot = plantAreas(kernel, random, areas, (start, size) => aim('vmalloc', start, size));
   const memSection = sections(kernel);
   const stack = VMALLOC + 0x10_0000n;
   const task = kernel.allocate(4096, 64);
@@ -224,6 +232,7 @@ export function introspectedGuest(): BenchGuest {
     declarations: [],
     regions: [kernel, pages].map(({ address, bytes }) => ({ address, bytes })),
     requests: mix(random, targets, { stackPointer, framePointer: 0n, currentBase: task }),
+    areas: Array.from({ length: areas }, (_, index) => areaStart(index)),
   };
 }
 
@@ -297,10 +306,17 @@ function debugKey(kernel: GuestBuilder): bigint {
   return key;
 }
 
-/** A balanced tree of 64 vmalloc areas of three pages and a guard page each; returns the address of its root. */
-function plantAreas(kernel: GuestBuilder, random: Random, found: (start: bigint, size: bigint) => void): bigint {
-  const areas = Array.from({ length: 64 }, (_, i) => {
-    const start = VMALLOC + 0x20_0000n + BigInt(i) * 8n * PAGE;
+const areaStart = (index: number): bigint => VMALLOC + 0x20_0000n + BigInt(index) * 8n * PAGE;
+
+/** A balanced tree of vmalloc areas of three pages and a guard page each; returns the address of its root. */
+function plantAreas(
+  kernel: GuestBuilder,
+  random: Random,
+  count: number,
+  found: (start: bigint, size: bigint) => void,
+): bigint {
+  const areas = Array.from({ length: count }, (_, i) => {
+    const start = areaStart(i);
     const address = kernel.allocate(64, 64);
     kernel.store(address, 8, start);
     kernel.store(address + 8n, 8, start + 4n * PAGE);

@@ -13,18 +13,25 @@ export interface Task {
   readonly run: () => undefined | number;
 }
 
-/** Milliseconds that each task may take, warm-up apart. */
-const TIME = 2_000;
-const WARM_UP = 700;
-/** tinybench must not stop before this many samples. */
-const ITERATIONS = 12;
+/** How long each task is measured: milliseconds, and samples at least. */
+export interface Effort {
+  readonly time: number;
+  readonly warmUp: number;
+  readonly iterations: number;
+}
+
+/** A smoke run measures nothing that could be quoted. */
+export const QUICK: Effort = { time: 5, warmUp: 0, iterations: 3 };
+export const LONG: Effort = { time: 2_000, warmUp: 700, iterations: 12 };
+export const SHORT: Effort = { time: 250, warmUp: 50, iterations: 12 };
 
 /** Measures tasks one after the other; a task that throws ends the benchmark with its error. */
-export async function measure(tasks: readonly Task[]): Promise<Measurement[]> {
+export async function measure(tasks: readonly Task[], effort: Effort): Promise<Measurement[]> {
   const bench = new Bench({
-    time: TIME,
-    iterations: ITERATIONS,
-    warmupTime: WARM_UP,
+    time: effort.time,
+    iterations: effort.iterations,
+    warmup: effort.warmUp > 0,
+    warmupTime: effort.warmUp,
     warmupIterations: 2,
     throws: true,
   });
@@ -42,7 +49,11 @@ export async function measure(tasks: readonly Task[]): Promise<Measurement[]> {
   return tasks.map(({ name, executor = null, unit, units }) => {
     const result = bench.getTask(name)?.result;
     if (result === undefined || result.state !== 'completed') throw new Error(`${name} was not measured`);
-    const { p50, rme, samplesCount } = result.latency;
-    return { name, executor, unit, nanoseconds: (p50 * 1e6) / units, margin: rme, samples: samplesCount };
+    const { p50, p99, rme, samplesCount } = result.latency;
+    const nanoseconds = (milliseconds: number) => (milliseconds * 1e6) / units;
+    return {
+      ...{ name, executor, unit, margin: rme, samples: samplesCount },
+      ...{ nanoseconds: nanoseconds(p50), p99: nanoseconds(p99) },
+    };
   });
 }

@@ -1,7 +1,6 @@
 /** What the benchmark says: one line a measurement, with the aim beside it. */
-import Table from 'cli-table3';
-import pc from 'picocolors';
 import type { ExecutorName } from '../src/check.js';
+import { colours, table } from '../src/cli/output.js';
 
 /** One measured thing. */
 export interface Measurement {
@@ -10,6 +9,8 @@ export interface Measurement {
   readonly executor: ExecutorName | null;
   /** Median, in nanoseconds for one `unit`. */
   readonly nanoseconds: number;
+  /** The slowest hundredth of the samples begins here. */
+  readonly p99: number;
   /** Half the 95 % confidence interval of the mean, in percent of it. */
   readonly margin: number;
   readonly samples: number;
@@ -33,55 +34,26 @@ export interface Group {
   readonly skipped: string | null;
 }
 
-/** Margins above this many percent mean that the machine had other things to do. */
-const NOISY_MARGIN = 5;
+/** The line of a group, by its name. */
+export const lineOf = (group: Group, name: string): Line | undefined => group.lines.find((line) => line.name === name);
 
-/** Names of measurements that are too noisy to be quoted. */
-export function noisy(groups: readonly Group[]): string[] {
-  const names = groups
-    .flatMap(({ lines }) => lines.filter(({ margin }) => margin > NOISY_MARGIN))
-    .map(({ name }) => name);
-  return [...new Set(names)];
-}
-
-export function toText(groups: readonly Group[]): string {
-  const parts: string[] = [];
-  for (const { title, lines, notes, skipped } of groups) {
-    parts.push(pc.bold(title));
-    if (skipped !== null) {
-      parts.push(`  not measured: ${skipped}`, '');
-      continue;
-    }
-    const table = new Table({
-      head: ['', 'median', 'margin', 'ratio', 'aim', ''],
-      style: { head: [], border: [] },
-      colAligns: ['left', 'right', 'right', 'left', 'left', 'left'],
-    });
-    for (const { name, nanoseconds, unit, margin, ratio, aim } of lines) {
-      table.push([
-        name,
-        `${figure(nanoseconds)} ns/${unit}`,
-        `± ${margin.toFixed(1)} %`,
-        ratio === null ? '' : `${figure(ratio.value)} × ${ratio.to}`,
-        aim?.text ?? '',
-        aim === null ? '' : aim.met ? pc.green('met') : pc.red('missed'),
-      ]);
-    }
-    parts.push(table.toString(), ...notes.map((note) => `  ${note}`), '');
-  }
-  const restless = noisy(groups);
-  if (restless.length > 0) {
-    parts.push(
-      pc.yellow(
-        `The machine is busy: margins above ${NOISY_MARGIN} % (${restless.join(', ')}). Ratios hold better than times; run again when it is quiet.`,
-      ),
-    );
-  }
-  return parts.join('\n');
+export function groupText({ title, lines, notes, skipped }: Group): string {
+  if (skipped !== null) return `${colours.bold(title)}\n  not measured: ${skipped}\n`;
+  const rows = lines.map(({ name, nanoseconds, p99, unit, margin, ratio, aim }) => [
+    name,
+    `${figure(nanoseconds)} ns/${unit}`,
+    figure(p99),
+    `± ${margin.toFixed(1)} %`,
+    ratio === null ? '' : `${figure(ratio.value)} × ${ratio.to}`,
+    aim?.text ?? '',
+    aim === null ? '' : aim.met ? colours.green('met') : colours.red('missed'),
+  ]);
+  const grid = table(['', 'median', 'p99', 'margin', 'ratio', 'aim', ''], rows);
+  return [colours.bold(title), grid, ...notes.map((note) => `  ${note}`), ''].join('\n');
 }
 
 /** Three significant digits, without an exponent. */
-function figure(value: number): string {
+export function figure(value: number): string {
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }

@@ -1,6 +1,8 @@
 /** Builds and runs `twin.c`, the C twin of the check's batch, over the same guest and the same requests. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { UsercopyError } from '../src/errors.js';
 import type { Declaration } from '../src/parameters.js';
 import { packageFile } from '../src/paths.js';
@@ -19,12 +21,19 @@ export interface TwinRun {
 }
 
 /** Runs `rounds` rounds of the batch at -O2. Throws `missing-dependency` when the system has no C compiler. */
-export function runTwin(guest: BenchGuest, name: string, rounds: number): TwinRun {
-  const directory = packageFile('build/bench');
-  mkdirSync(directory, { recursive: true });
-  const program = `${directory}/twin`;
+export function runTwin(guest: BenchGuest, rounds: number): TwinRun {
+  const directory = mkdtempSync(join(tmpdir(), 'usercopy-bench-'));
+  try {
+    return runIn(directory, guest, rounds);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function runIn(directory: string, guest: BenchGuest, rounds: number): TwinRun {
+  const program = join(directory, 'twin');
   compile(packageFile('bench/twin.c'), program);
-  const file = (suffix: string) => `${directory}/${name}.${suffix}`;
+  const file = (name: string) => join(directory, name);
   const { text, memory } = describe(guest);
   writeFileSync(file('parameters'), text);
   writeFileSync(file('memory'), memory);
@@ -54,8 +63,6 @@ export function runTwin(guest: BenchGuest, name: string, rounds: number): TwinRu
 }
 
 function compile(source: string, program: string): void {
-  const built = statSync(program, { throwIfNoEntry: false });
-  if (built !== undefined && built.mtimeMs > statSync(source).mtimeMs) return;
   execute('cc', ['-O2', '-o', program, source], 'the C twin of the check');
 }
 

@@ -6,6 +6,7 @@ import { drivers } from '../../arch/index.js';
 import { UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
 import { archCommand } from './arch.js';
+import { benchCommand } from './bench.js';
 import { checkCommand } from './check.js';
 import { completionCommand } from './completion.js';
 import { doctorCommand } from './doctor.js';
@@ -44,6 +45,7 @@ Exit status: 0 when all is as it should be, 1 when a copy was refused or a check
     .addCommand(prepareCommand())
     .addCommand(kernelCommand())
     .addCommand(archCommand(drivers))
+    .addCommand(benchCommand())
     .addCommand(profilesCommand())
     .addCommand(newCommand())
     .addCommand(doctorCommand())

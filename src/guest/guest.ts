@@ -244,13 +244,13 @@ export class Guest {
     return this.#run(address, options);
   }
 
-  /** Like `call`, in one go, for short functions called very often; no instruction count. `timeLimit` in milliseconds. */
-  callOnce(address: bigint, args: readonly bigint[], timeLimit: number): CallOutcome {
+  /** Like `call`, in one go, for short functions called very often. `timeLimit` in milliseconds. */
+  callOnce(address: bigint, args: readonly bigint[], timeLimit: number, countInstructions = false): CallOutcome {
     this.#setUpCall(address, args, this.stackPointer);
     this.#interrupt = null;
     this.#fault = null;
     return this.#outcome(
-      this.engine.runSync({ start: address, until: this.#stopAddress, timeLimit }),
+      this.engine.runSync({ start: address, until: this.#stopAddress, timeLimit, countInstructions }),
       address,
       timeLimit,
     );

@@ -1,0 +1,119 @@
+/** What the check costs on each path: the guest's own in instructions and cycles, ours in nanoseconds. */
+import { attach } from '../src/attach.js';
+import { type ExecutorName, executors } from '../src/check.js';
+import { blockPricer, openCycleModel } from '../src/cycles/open.js';
+import { UsercopyError } from '../src/errors.js';
+import type { Guest } from '../src/guest/guest.js';
+import { requestRegisters } from '../src/request-registers.js';
+import { type Effort, measure, type Task } from './measure.js';
+import type { Measurement } from './report.js';
+import { PATHS, type PathCopy, type PathName } from './world.js';
+
+export interface GuestCost {
+  /** From the first instruction of `__check_object_size` to its return, or to BUG(). */
+  readonly instructions: number;
+  /** Estimated for a named core; null for an architecture without a table. */
+  readonly cycles: number | null;
+}
+
+type Paths = Readonly<Record<PathName, PathCopy>>;
+
+export interface GuestCheck {
+  readonly costs: Record<PathName, GuestCost>;
+  /** The core that the cycles are of. */
+  readonly core: string | null;
+}
+
+/** Runs the guest's own check once on each path. @throws UsercopyError `guest` where its answer is not the expected one. */
+export async function countGuestCheck(guest: Guest, paths: Paths): Promise<GuestCheck> {
+  const model = guest.variant.cycles === undefined ? null : await openCycleModel(guest.variant);
+  const before = guest.memory.snapshot();
+  const costs: Partial<Record<PathName, GuestCost>> = {};
+  try {
+    for (const path of PATHS) {
+      guest.memory.restore(before);
+      const { pointer, size, outcome } = paths[path];
+      const call = await guest.call('__check_object_size', [pointer, size, 1n], {
+        countInstructions: true,
+        ...(model === null ? {} : { cycles: blockPricer(model) }),
+      });
+      if ((call.kind === 'bug') !== (outcome === 'bad')) {
+        throw new UsercopyError(
+          'guest',
+          `${guest.variant.name}, path ${path}: expected ${outcome}, found ${call.kind}`,
+        );
+      }
+      costs[path] = {
+        instructions: call.instructions ?? 0,
+        cycles: call.cycles === null ? null : Math.round(call.cycles),
+      };
+    }
+    guest.memory.restore(before);
+    return { costs: costs as Record<PathName, GuestCost>, core: model?.table.core ?? null };
+  } finally {
+    model?.close();
+  }
+}
+
+/** Verdicts in a sample. */
+const BATCH = 256;
+
+/** Measures our check on each path by every executor; null for one that is not there. All must give the expected verdict. */
+export async function timeCheck(
+  guest: Guest,
+  paths: Paths,
+  profile: string | undefined,
+  effort: Effort,
+): Promise<Record<ExecutorName, Record<PathName, Measurement> | null>> {
+  const attachment = await attach(guest.engine, guest.kernel, {
+    memory: guest.check,
+    ...(profile === undefined ? {} : { profile }),
+  });
+  attachment.detach();
+  const { check } = attachment;
+  const entry = guest.variant.uaccess.find(({ role }) => role === 'judge')!;
+  const names = requestRegisters(entry, guest.variant, {
+    ...{ parameters: check.parameters, nested: false, caller: false },
+  });
+  const atEntry = names.map((name) => (name === null ? 0n : guest.engine.readRegister(name)));
+  const requests = check.createRequests({ direction: 'to_user' }, BATCH);
+  const fill = ({ pointer, size }: PathCopy): void => {
+    const values = check.requestFields.map((field, index) =>
+      field === 'pointer' ? pointer : field === 'size' ? size : (atEntry[index] ?? 0n),
+    );
+    for (let index = 0; index < BATCH; index++) {
+      new BigUint64Array(check.memory.buffer, requests + index * check.requestBytes, values.length).set(values);
+    }
+  };
+
+  const times: Partial<Record<ExecutorName, Record<PathName, Measurement> | null>> = {};
+  for (const { name: executor, available } of executors()) {
+    times[executor] = null;
+    if (!available) continue;
+    const { checkBatch } = await check.executorFor(executor);
+    const measured: Partial<Record<PathName, Measurement>> = {};
+    for (const path of PATHS) {
+      fill(paths[path]);
+      const run = (): undefined => void checkBatch(check.contextOffset, requests, BATCH);
+      run();
+      const { outcome } = check.verdictOf(requests);
+      if (outcome !== paths[path].outcome) {
+        throw new UsercopyError(
+          'bad-input',
+          `${guest.variant.name}, path ${path}, ${executor}: expected ${paths[path].outcome}, found ${outcome}`,
+        );
+      }
+      const task: Task = {
+        name: `${guest.variant.name}: ${path}, ${executor}`,
+        executor,
+        unit: 'check',
+        units: BATCH,
+        run,
+      };
+      const [one] = await measure([task], effort);
+      measured[path] = one!;
+    }
+    times[executor] = measured as Record<PathName, Measurement>;
+  }
+  return times as Record<ExecutorName, Record<PathName, Measurement> | null>;
+}

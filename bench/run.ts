@@ -1,0 +1,183 @@
+/** The whole benchmark: what `usercopy bench` prints. */
+import { cpus } from 'node:os';
+import { type ExecutorName, executors } from '../src/check.js';
+import { openUnicorn } from '../src/engine/unicorn-native.js';
+import { UsercopyError } from '../src/errors.js';
+import { checksGroup, ORACLE, TWIN } from './checks.js';
+import { copiesGroup } from './copies.js';
+import { countingGroup } from './counting.js';
+import { type Growth, growthOf } from './growth.js';
+import { declaredGuest, introspectedGuest } from './guest.js';
+import { countGuestCheck, type GuestCost, timeCheck } from './guest-check.js';
+import { LONG, QUICK, SHORT } from './measure.js';
+import { type Group, lineOf, type Measurement } from './report.js';
+import { type CopyTimes, timeCopies } from './workload.js';
+import { objectsOf, type PathName, pathCopies, type Source, startGuest } from './world.js';
+
+export interface BenchOptions {
+  readonly sources: readonly Source[];
+  /** A smoke run: seconds, and figures that nobody should quote. */
+  readonly quick: boolean;
+  /** `full`: ten million copies, 100 000 areas and 3.5 GiB; `scaled`: as far as seconds go. */
+  readonly growth: 'scaled' | 'full';
+  readonly onProgress: (text: string) => void;
+}
+
+/** Beside a median: half the 95 % confidence interval of the mean in percent, and where the slowest hundredth begins. */
+export interface Spread {
+  readonly p99: number;
+  readonly margin: number;
+}
+
+/** All times are medians in nanoseconds for one check or copy. */
+export interface VariantResult {
+  readonly variant: string;
+  /** Release of the kernel that was measured. */
+  readonly kernel: string;
+  readonly profile: string | null;
+  /** The core that the cycles are estimated for; null without a table. */
+  readonly core: string | null;
+  readonly guestCheck: Readonly<Record<PathName, GuestCost>>;
+  readonly check: Readonly<Record<ExecutorName, Readonly<Record<PathName, number>> | null>>;
+  readonly copy: {
+    readonly detached: number | null;
+    readonly bareHook: number | null;
+    readonly enforce: Readonly<Record<ExecutorName, number | null>>;
+    readonly audit: number | null;
+    readonly counting: number | null;
+    readonly inGuest: number | null;
+  };
+  /** By the names of `copy`, those of `enforce` as `enforce.native`. */
+  readonly copySpread: Readonly<Record<string, Spread>>;
+  /** Why there are no copies; else null. */
+  readonly copyNote: string | null;
+}
+
+export interface BenchResult {
+  readonly machine: {
+    readonly node: string;
+    readonly cpu: string;
+    readonly cores: number;
+    readonly unicorn: string | null;
+    readonly date: string;
+    readonly quick: boolean;
+    /** Figures that the machine was too busy for. */
+    readonly noisy: readonly string[];
+  };
+  readonly variants: readonly VariantResult[];
+  readonly batch: {
+    /** null without a C compiler. */
+    readonly c: number | null;
+    readonly native: number | null;
+    readonly v8: number | null;
+    readonly js: number | null;
+    readonly oracle: number;
+  };
+  readonly growth: Growth;
+  /** Batches and single hooks, line by line with their aims. */
+  readonly groups: readonly Group[];
+}
+
+/** Margins above this many percent mean that the machine had other things to do. */
+export const NOISY_MARGIN = 5;
+
+/** @throws UsercopyError `missing-dependency` without libunicorn; `guest` where a guest does not do what it should. */
+export async function runBench({ sources, quick, growth, onProgress }: BenchOptions): Promise<BenchResult> {
+  const [short, long] = quick ? [QUICK, QUICK] : [SHORT, LONG];
+  const noisy: string[] = [];
+  const watch = (measured: Measurement): number => {
+    if (measured.margin > NOISY_MARGIN) noisy.push(measured.name);
+    return measured.nanoseconds;
+  };
+
+  const variants: VariantResult[] = [];
+  for (const source of sources) {
+    const name = source.kind === 'own' ? source.variant : source.path;
+    onProgress(`${name}: the check`);
+    const guest = await startGuest(source, 'check');
+    try {
+      const paths = pathCopies(guest, objectsOf(guest, source));
+      const { costs, core } = await countGuestCheck(guest, paths);
+      const times = await timeCheck(guest, paths, source.profile, short);
+      onProgress(`${name}: copies`);
+      const copies = await timeCopies(source, quick ? QUICK : { ...short, time: 4 * short.time }).catch((error) => {
+        if (error instanceof UsercopyError && error.kind === 'guest' && source.kind === 'kernel') return error.message;
+        throw error;
+      });
+      const { copy, copySpread, copyNote } = copyResult(copies, watch);
+      variants.push({
+        ...{ variant: guest.variant.name, kernel: guest.kernel.version.release, profile: source.profile ?? null, core },
+        guestCheck: costs,
+        check: mapRecord(times, (byPath) => byPath && mapRecord(byPath, watch)),
+        ...{ copy, copySpread, copyNote },
+      });
+    } finally {
+      guest.close();
+    }
+  }
+
+  onProgress('batches');
+  const groups = [await checksGroup("Batch of 65 536 copies, a kernel's structures", introspectedGuest(), long)];
+  if (!quick) groups.push(await checksGroup('Batch of 65 536 copies, declared memory', declaredGuest(), long));
+  onProgress('a single hook');
+  groups.push(await copiesGroup(long));
+  onProgress('counting');
+  if (!quick) groups.push(await countingGroup(long));
+  for (const line of groups.flatMap(({ lines }) => lines)) watch(line);
+  const median = (line: string): number | null => lineOf(groups[0]!, line)?.nanoseconds ?? null;
+  const executorMedian = (executor: ExecutorName) => median(`check, ${executor}`);
+  return {
+    machine: {
+      ...{ node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, unicorn: unicornVersion() },
+      ...{ date: new Date().toISOString(), quick, noisy: [...new Set(noisy)] },
+    },
+    variants,
+    batch: {
+      ...{ c: median(TWIN), native: executorMedian('native'), v8: executorMedian('v8'), js: executorMedian('js') },
+      oracle: median(ORACLE)!,
+    },
+    growth: await growthOf({ size: quick ? 'smoke' : growth, effort: short, onProgress }),
+    groups,
+  };
+}
+
+/** Whether the executors that are missing here, and why, for people. */
+export const missingExecutors = (): string[] =>
+  executors().flatMap(({ name, why }) => (why === null ? [] : [`no ${name}: ${why}`]));
+
+function copyResult(copies: CopyTimes | string, watch: (measured: Measurement) => number) {
+  if (typeof copies === 'string') {
+    const enforce = { native: null, v8: null, js: null };
+    const copy = { detached: null, bareHook: null, enforce, audit: null, counting: null, inGuest: null };
+    return { copy, copySpread: {}, copyNote: copies };
+  }
+  const { enforce, ...ways } = copies;
+  const spreads = [
+    ...Object.entries(ways),
+    ...Object.entries(enforce).map(([name, measured]) => [`enforce.${name}`, measured] as const),
+  ].flatMap(([name, measured]) =>
+    measured === null ? [] : [[name, { p99: measured.p99, margin: measured.margin }] as const],
+  );
+  return {
+    copy: { ...mapRecord(ways, watch), enforce: mapRecord(enforce, (one) => one && watch(one)) },
+    copySpread: Object.fromEntries(spreads),
+    copyNote: null,
+  };
+}
+
+function mapRecord<Key extends string, From, To>(
+  record: Readonly<Record<Key, From>>,
+  change: (from: From) => To,
+): Record<Key, To> {
+  const entries = Object.entries<From>(record).map(([key, value]) => [key, change(value)]);
+  return Object.fromEntries(entries) as Record<Key, To>;
+}
+
+function unicornVersion(): string {
+  const engine = openUnicorn({ arch: 'X86', mode: ['64'] });
+  try {
+    return engine.version;
+  } finally {
+    engine.close();
+  }
+}

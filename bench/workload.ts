@@ -1,0 +1,137 @@
+/** What a guest pays for its copies: nothing attached, a bare hook, the check attached in every way, its own check. */
+import { type AttachOptions, attach, entriesFor } from '../src/attach.js';
+import { type ExecutorName, executors } from '../src/check.js';
+import { entryPointOf } from '../src/entry-point.js';
+import { UsercopyError } from '../src/errors.js';
+import type { Guest } from '../src/guest/guest.js';
+import { type Effort, measure } from './measure.js';
+import type { Measurement } from './report.js';
+import { type MixedCopy, mixedCopies, objectsOf, type Source, startGuest } from './world.js';
+
+const TIME_LIMIT = 60_000;
+
+/** Measured ways of copying; null where a way does not exist here. */
+export interface CopyTimes {
+  readonly detached: Measurement;
+  /** A hook that does nothing, in JavaScript, at every entry point that an attachment hooks. */
+  readonly bareHook: Measurement;
+  readonly enforce: Record<ExecutorName, Measurement | null>;
+  readonly audit: Measurement;
+  /** Nothing attached, instructions counted. */
+  readonly counting: Measurement;
+  readonly inGuest: Measurement;
+}
+
+/** One round of the workload, in a guest. */
+type Round = (countInstructions: boolean) => void;
+
+/**
+ * Measures the workload in a guest. The built-in one copies in a loop of its own; of a real kernel its copy routine is
+ * called, so that starting and ending the emulator is in every figure.
+ * @throws UsercopyError `guest` when the copies cannot be made.
+ */
+export async function timeCopies(source: Source, effort: Effort): Promise<CopyTimes> {
+  const guest = await startGuest(source, 'nocheck');
+  const checked = source.kind === 'own' ? await startGuest(source, 'check') : guest;
+  try {
+    const copies = mixedCopies(guest, objectsOf(guest, source));
+    const perRound = copies.reduce((sum, { count }) => sum + count, 0);
+    const round = source.kind === 'own' ? loopRound(guest, copies) : callRound(guest, copies, false);
+    const inGuest =
+      source.kind === 'own'
+        ? loopRound(checked, mixedCopies(checked, objectsOf(checked, source)))
+        : callRound(guest, copies, true);
+    const time = async (way: string, run: Round, counting = false): Promise<Measurement> => {
+      const task = { name: `${guest.variant.name}: ${way}`, unit: 'copy', units: perRound };
+      const [measured] = await measure([{ ...task, run: (): undefined => run(counting) as undefined }], effort);
+      return measured!;
+    };
+    const attached = async (way: string, options: AttachOptions): Promise<Measurement> => {
+      const attachment = await attach(guest.engine, guest.kernel, {
+        ...{ judge: 'all', memory: guest.check, ...options },
+        ...(source.profile === undefined ? {} : { profile: source.profile }),
+      });
+      try {
+        attachment.check.resetStatistics();
+        round(false);
+        attachment.flush();
+        const { checks } = attachment.statistics();
+        if (checks !== perRound) {
+          throw new UsercopyError('guest', `${guest.variant.name}: expected ${perRound} judgements, found ${checks}`);
+        }
+        return await time(way, round);
+      } finally {
+        attachment.detach();
+      }
+    };
+
+    const detached = await time('detached', round);
+    const addresses = new Set(
+      entriesFor(guest.kernel, guest.variant, 'all').map(({ symbol }) =>
+        entryPointOf(guest.kernel, guest.variant, symbol),
+      ),
+    );
+    const hooks = [...addresses].map((address) => guest.engine.hookAddress(address!, () => {}));
+    const bareHook = await time('bare hook', round);
+    for (const hook of hooks) hook.remove();
+    const enforce: Partial<Record<ExecutorName, Measurement | null>> = {};
+    for (const { name: executor, available } of executors()) {
+      enforce[executor] = available ? await attached(`enforce, ${executor}`, { executor }) : null;
+    }
+    return {
+      detached,
+      bareHook,
+      enforce: enforce as CopyTimes['enforce'],
+      audit: await attached('audit', { mode: 'audit' }),
+      counting: await time('counting', round, true),
+      inGuest: await time('in the guest', inGuest),
+    };
+  } finally {
+    guest.close();
+    checked.close();
+  }
+}
+
+function loopRound(guest: Guest, copies: readonly MixedCopy[]): Round {
+  const address = guest.symbol('copy_many');
+  return (counting) => {
+    for (const { pointer, size, count } of copies) {
+      call(guest, address, [guest.user.address, pointer, size, BigInt(count)], counting);
+    }
+  };
+}
+
+function callRound(guest: Guest, copies: readonly MixedCopy[], checkFirst: boolean): Round {
+  const { kernel, variant } = guest;
+  const routine = entriesFor(kernel, variant, 'all').find(
+    ({ direction, userPointer }) =>
+      userPointer !== undefined && (direction === 'to_user' || direction === 'by address'),
+  );
+  if (routine === undefined) {
+    throw new UsercopyError(
+      'guest',
+      `kernel ${kernel.version.release}: expected a routine that copies to the user, found none`,
+    );
+  }
+  const address = guest.symbol(routine.symbol);
+  const check = guest.symbol('__check_object_size');
+  return (counting) => {
+    for (const { pointer, size, count } of copies) {
+      const args: bigint[] = [0n, 0n, 0n];
+      args[routine.kernelPointer] = pointer;
+      args[routine.userPointer!] = guest.user.address;
+      args[routine.size] = size;
+      for (let index = 0; index < count; index++) {
+        if (checkFirst) guest.callOnce(check, [pointer, size, 1n], TIME_LIMIT);
+        call(guest, address, args, counting);
+      }
+    }
+  };
+}
+
+function call(guest: Guest, address: bigint, args: readonly bigint[], counting: boolean): void {
+  const outcome = guest.callOnce(address, args, TIME_LIMIT, counting);
+  if (outcome.kind === 'returned' && outcome.value === 0n) return;
+  const found = outcome.kind === 'returned' ? `${outcome.value} bytes left` : outcome.kind;
+  throw new UsercopyError('guest', `${guest.variant.name}: expected a copy to be made whole, found ${found}`);
+}

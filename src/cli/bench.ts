@@ -1,0 +1,109 @@
+/** `usercopy bench`: what the check costs, the kernel's own and ours. */
+import { writeFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { compareResults, comparisonText } from '../../bench/compare.js';
+import { toHtml } from '../../bench/page.js';
+import { runBench } from '../../bench/run.js';
+import { resultText } from '../../bench/text.js';
+import type { Source } from '../../bench/world.js';
+import { badInput } from '../errors.js';
+import { NEWEST_OWN_PROFILE, OWN_PROFILES, ownVariants } from '../scenario/own.js';
+import { readText } from './arguments.js';
+import { CLEAN, print, progress, toJson, VIOLATION } from './output.js';
+
+interface BenchCommandOptions {
+  readonly variant?: string[];
+  readonly kernel?: string;
+  readonly profile?: string[];
+  readonly growth: 'scaled' | 'full';
+  readonly quick?: boolean;
+  readonly json?: boolean;
+  readonly html?: string;
+  readonly compare?: string;
+}
+
+const RESULT_LIMIT = 16 * 2 ** 20;
+
+export function benchCommand(): Command {
+  return new Command('bench')
+    .description("what the check costs: the kernel's own in instructions and cycles, ours in nanoseconds")
+    .argument('[new]', '--compare: the later result')
+    .addOption(new Option('--variant <name...>', 'built-in guests to measure; default: all').choices(ownVariants()))
+    .option('--kernel <image>', 'a real kernel, measured beside the built-in guests of --variant (none by default)')
+    .option(
+      '--profile <name...>',
+      `rules of the check, one result each; built-in guests: ${Object.keys(OWN_PROFILES).join(', ')}; default: ${NEWEST_OWN_PROFILE}, a kernel's own`,
+    )
+    .addOption(
+      new Option('--growth <how>', 'how far the growth of costs is followed')
+        .choices(['scaled', 'full'])
+        .default('scaled'),
+    )
+    .option('--quick', 'a smoke run of seconds: its figures say nothing')
+    .option('--json', 'print JSON')
+    .option('--html <file>', 'also write one page with charts')
+    .option('--compare <old>', 'measure nothing: compare two results of --json, OLD and NEW')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ usercopy bench --variant x86_64 arm64
+  $ usercopy bench --json > new.json && usercopy bench --compare old.json new.json
+  $ usercopy bench --kernel vmlinuz --html bench.html
+  $ usercopy bench --growth full --json
+
+Exit status: 0 when it was measured, 1 when --compare found something slower beyond the noise, 2 for bad input.`,
+    )
+    .action(async (later: string | undefined, options: BenchCommandOptions) => {
+      process.exitCode = await bench(later, options);
+    });
+}
+
+async function bench(later: string | undefined, options: BenchCommandOptions): Promise<number> {
+  if (options.compare !== undefined) {
+    if (later === undefined) throw badInput('bench --compare', 'two files, OLD and NEW', 'one');
+    const comparison = compareResults(readResult(options.compare), readResult(later));
+    print(options.json ? toJson(comparison) : comparisonText(comparison));
+    return comparison.slower > 0 ? VIOLATION : CLEAN;
+  }
+  if (later !== undefined) throw badInput('bench', 'a file only with --compare', `'${later}'`);
+  const result = await runBench({
+    ...{ sources: sourcesOf(options), quick: options.quick ?? false, growth: options.growth },
+    onProgress: (text) => progress.show(`measuring ${text} …`),
+  });
+  progress.clear();
+  if (options.html !== undefined) writePage(options.html, await toHtml(result));
+  print(options.json ? toJson(result) : resultText(result));
+  return CLEAN;
+}
+
+function sourcesOf({ kernel, variant, profile }: BenchCommandOptions): Source[] {
+  const variants = variant ?? (kernel === undefined ? ownVariants() : []);
+  const own = variants.flatMap((name) =>
+    (profile ?? [NEWEST_OWN_PROFILE]).map((rules): Source => {
+      if (OWN_PROFILES[rules] === undefined)
+        throw badInput('--profile', `one of ${Object.keys(OWN_PROFILES).join(', ')} for a built-in guest`, rules);
+      return { kind: 'own', variant: name, profile: rules };
+    }),
+  );
+  if (kernel === undefined) return own;
+  const profiles: readonly (string | undefined)[] = profile ?? [undefined];
+  return [...own, ...profiles.map((rules): Source => ({ kind: 'kernel', path: kernel, profile: rules }))];
+}
+
+function readResult(path: string): unknown {
+  const text = readText(path, RESULT_LIMIT, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badInput(path, 'JSON as usercopy bench --json prints it', 'no JSON');
+  }
+}
+
+function writePage(path: string, page: string): void {
+  try {
+    writeFileSync(path, page);
+  } catch (error) {
+    throw badInput('--html', 'a file that can be written', (error as NodeJS.ErrnoException).code ?? String(error));
+  }
+}

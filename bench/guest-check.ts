@@ -2,6 +2,7 @@
 import { attach } from '../src/attach.js';
 import { type ExecutorName, executors } from '../src/check.js';
 import { blockPricer, openCycleModel } from '../src/cycles/open.js';
+import { entryPointOf } from '../src/entry-point.js';
 import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
 import { requestRegisters } from '../src/request-registers.js';
@@ -75,7 +76,13 @@ export async function timeCheck(
   const names = requestRegisters(entry, guest.variant, {
     ...{ parameters: check.parameters, nested: false, caller: false },
   });
-  const atEntry = names.map((name) => (name === null ? 0n : guest.engine.readRegister(name)));
+  const address = entryPointOf(guest.kernel, guest.variant, entry.symbol)!;
+  let atEntry: readonly bigint[] = [];
+  const hook = guest.engine.hookAddress(address, () => {
+    atEntry = names.map((name) => (name === null ? 0n : guest.engine.readRegister(name)));
+  });
+  await guest.call(entry.symbol, [paths['n=0'].pointer, 0n, 1n]);
+  hook.remove();
   const requests = check.createRequests({ direction: 'to_user' }, BATCH);
   const fill = ({ pointer, size }: PathCopy): void => {
     const values = check.requestFields.map((field, index) =>

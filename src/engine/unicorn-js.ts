@@ -552,7 +552,7 @@ class UnicornJs implements Engine {
     this.#emulating = true;
     let code = 0;
     try {
-      code = this.#machine.start(pc);
+      code = this.#machine.start(pc, this.#until ?? pc);
     } catch (error) {
       // An abort, or WASM that trapped: nothing in the module can be relied on any more.
       this.#failure ??= {
@@ -566,6 +566,10 @@ class UnicornJs implements Engine {
     this.#emulating = false;
     this.#callbackPc = null;
     this.#sweep();
+    // The emulator itself ends there too, where a block begins.
+    if (code === 0 && this.#leftAt === null && !this.#interrupted && this.#machine.pc === this.#until) {
+      this.#reached = 'until';
+    }
     const at = this.#placeOfPc();
     if (at !== null) this.#machine.pc = at;
     return code;

@@ -17,6 +17,8 @@ const CTL_WRITE = 1 << 30;
 const REGION_BYTES = 24;
 /** `struct uc_context` on wasm32 (2.1): seven words before the data; the first is the data's size. */
 const CONTEXT_HEADER = 28;
+/** An address that no code has. */
+const NOWHERE = -1n;
 /** CPSR.T of 32-bit ARM. */
 const THUMB = 1n << 5n;
 
@@ -63,8 +65,6 @@ export class Machine {
     this.#engine = this.#open(`uc_open(${described})`, arch, mode);
     try {
       if (cpu !== null) this.#control(`uc_ctl_set_cpu_model(${described}, ${spec.cpu})`, 'CTL_CPU_MODEL', cpu);
-      // Where a run ends is a hook of our own, as in native/: `until` leaves translated blocks behind that halt.
-      this.#control('uc_ctl_exits_enable', 'CTL_UC_USE_EXITS', 1);
       // A CPU model that cannot be set up shows at the first call that needs it.
       this.require(`uc_reg_read(${this.pcName})`, module._uc_reg_read(this.#engine, this.#pc, this.#scratch));
     } catch (error) {
@@ -129,9 +129,15 @@ export class Machine {
     }
   }
 
-  /** Runs from an address until something stops it; gives its `uc_err`. */
-  start(pc: bigint): number {
-    return this.#module._uc_emu_start(this.#engine, BigInt.asIntN(64, this.#startAddress(pc)), 0n, 0n, 0);
+  /**
+   * Runs from an address until something stops it; gives its `uc_err`. Where a run ends is a hook of the engine's. On x86
+   * `until` ends the translation there besides: 2.1.4 fails when it translates hundreds of instructions as one block, as
+   * in the zeroes behind a piece of code. 64-bit SPARC does not come back from an `until`.
+   */
+  start(pc: bigint, until: bigint): number {
+    const from = BigInt.asIntN(64, this.#startAddress(pc));
+    const to = this.#spec.arch === 'X86' ? BigInt.asIntN(64, until) : NOWHERE;
+    return this.#module._uc_emu_start(this.#engine, from, to, 0n, 0);
   }
 
   stop(): void {

@@ -109,7 +109,8 @@ async function timeBatch(guest: BenchGuest, declarations: number, effort: Effort
 
 const OBJECT = 64n;
 const RANGE = 4096n;
-const RANGES_START = 0xffff_8880_0000_0000n;
+/** Above the linear alias of the kernel text. */
+const RANGES_START = 0xffff_8881_0000_0000n;
 
 /** Requests evenly over `count` targets, in an order that no cache foresees: a stride that shares no factor with it. */
 function spread(count: number, target: (index: number) => bigint, { registers }: BenchRequest): BenchRequest[] {

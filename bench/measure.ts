@@ -23,6 +23,8 @@ export interface Effort {
 /** A smoke run measures nothing that could be quoted. */
 export const QUICK: Effort = { time: 5, warmUp: 0, iterations: 3 };
 export const LONG: Effort = { time: 2_000, warmUp: 700, iterations: 12 };
+/** Each size of a series has been run once before it is measured; ten million copies are their own average. */
+export const GROWTH: Effort = { time: 200, warmUp: 0, iterations: 3 };
 export const SHORT: Effort = { time: 250, warmUp: 50, iterations: 12 };
 
 /** Measures tasks one after the other; a task that throws ends the benchmark with its error. */

@@ -9,7 +9,7 @@ import { countingGroup } from './counting.js';
 import { type Growth, growthOf } from './growth.js';
 import { declaredGuest, introspectedGuest } from './guest.js';
 import { countGuestCheck, type GuestCost, timeCheck } from './guest-check.js';
-import { LONG, QUICK, SHORT } from './measure.js';
+import { GROWTH, LONG, QUICK, SHORT } from './measure.js';
 import { type Group, lineOf, type Measurement } from './report.js';
 import { type CopyTimes, timeCopies } from './workload.js';
 import { objectsOf, type PathName, pathCopies, type Source, startGuest } from './world.js';
@@ -136,7 +136,7 @@ export async function runBench({ sources, quick, growth, onProgress }: BenchOpti
       ...{ c: median(TWIN), native: executorMedian('native'), v8: executorMedian('v8'), js: executorMedian('js') },
       oracle: median(ORACLE)!,
     },
-    growth: await growthOf({ size: quick ? 'smoke' : growth, effort: short, onProgress }),
+    growth: await growthOf({ size: quick ? 'smoke' : growth, effort: quick ? QUICK : GROWTH, onProgress }),
     groups,
   };
 }

@@ -18,7 +18,7 @@ export interface BenchOptions {
   readonly sources: readonly Source[];
   /** A smoke run: seconds, and figures that nobody should quote. */
   readonly quick: boolean;
-  /** `full`: ten million copies, 100 000 areas and 3.5 GiB; `scaled`: as far as seconds go. */
+  /** `full`: ten million copies, 100 000 areas and all the RAM that a guest can have; `scaled`: as far as seconds go. */
   readonly growth: 'scaled' | 'full';
   readonly onProgress: (text: string) => void;
 }

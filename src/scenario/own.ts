@@ -13,6 +13,8 @@ import type { TwinCase } from './twins.js';
 
 const MIB = 1n << 20n;
 const OWN_RAM = 64n * MIB;
+/** guest_init() takes no more; RAM above it belongs to nobody. */
+const MOST_KNOWN_RAM = 1024n * MIB;
 const SLAB_RED_ZONE = 0x400n;
 /** Kinds of `guest_memory_map` in guests/memory_map.c that are memory of their own: what vmalloc() gives, slots of kmap(). */
 const OWN_MEMORY: readonly bigint[] = [2n, 3n];
@@ -78,9 +80,11 @@ export async function startOwnGuest(kernel: Kernel, options: { readonly ramBytes
   });
   try {
     const free = guest.memory.endOfFree - guest.memory.ram.physicalBase;
-    const task = await guest.callForValue('guest_init', [free - (free % MIB)]);
+    const whole = free - (free % MIB);
+    const known = whole < MOST_KNOWN_RAM ? whole : MOST_KNOWN_RAM;
+    const task = await guest.callForValue('guest_init', [known]);
     // What lies above has no page frame: nobody shall make objects there.
-    guest.memory.allocate(free % MIB);
+    guest.memory.allocate(free - known);
     guest.enterTask(task);
     return guest;
   } catch (error) {

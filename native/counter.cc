@@ -175,7 +175,7 @@ void Counter::WindForward() {
 }
 
 void Counter::EndAfter(uint64_t address) {
-  if (current_ == nullptr || address - current_->address >= current_->size) return;
+  if (!InCurrent(address)) return;
   if (const auto index = IndexAt(*current_, address)) {
     KeepFirst(*index + 1);
   } else {

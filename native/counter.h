@@ -69,7 +69,10 @@ class Counter {
       if (block == nullptr) return false;
     }
     const uint64_t after = instructions_ + block->instructions;
-    if ((block->special & heeded_) != 0 || after > quick_limit_ || cycles_ >= cycle_limit_) return false;
+    const uint16_t reasons = block->special & heeded_;
+    // A kernel has many blocks of one instruction: calls of __fentry__, return thunks. Few lie in the block before.
+    if (reasons != 0 && (reasons != kSingle || InCurrent(address))) return false;
+    if (after > quick_limit_ || cycles_ >= cycle_limit_) return false;
     instructions_ = after;
     cycles_ += block->price;
     current_ = block;
@@ -102,6 +105,10 @@ class Counter {
   uint64_t passed() const { return passed_block_ == instructions_ ? passed_ : current_->address; }
 
  private:
+  // Whether an address lies in the block that was entered last.
+  bool InCurrent(uint64_t address) const {
+    return current_ != nullptr && address - current_->address < current_->size;
+  }
   size_t Slot(uint64_t address) const { return (address * 0x9e3779b97f4a7c15u) >> shift_; }
   void Grow();
   Block& Insert(uint64_t address, uint32_t size);

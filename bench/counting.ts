@@ -106,9 +106,8 @@ async function measureCall(guest: Guest, code: bigint, call: Call, effort: Effor
     return result.instructions;
   };
   const turns = Math.max(1, Math.round(SAMPLE / run(1, { countInstructions: true })!));
-  const lines: Line[] = [];
-  for (const [name, options] of modes) {
-    const task: Task = {
+  const tasks = modes.map(
+    ([name, options]): Task => ({
       name: `${call.name}: ${name}`,
       unit: 'call',
       units: turns,
@@ -119,15 +118,17 @@ async function measureCall(guest: Guest, code: bigint, call: Call, effort: Effor
         const { user, system } = process.cpuUsage(before);
         return (user + system) / 1000;
       },
+    }),
+  );
+  const measured = await measure(tasks, effort);
+  return measured.map((line, index): Line => {
+    const value = line.nanoseconds / measured[0]!.nanoseconds;
+    if (index === 0) return { ...line, ratio: null, aim: null };
+    const aim = 'cycles' in modes[index]![1] ? AIM_CYCLES : AIM_INSTRUCTIONS;
+    return {
+      ...line,
+      ratio: { to: 'not counted', value },
+      aim: call.worst ? null : { text: `≤ ${aim} ×`, met: value <= aim },
     };
-    const [line] = await measure([task], effort);
-    const value = line!.nanoseconds / (lines[0] ?? line!).nanoseconds;
-    const aim = 'cycles' in options ? AIM_CYCLES : AIM_INSTRUCTIONS;
-    lines.push({
-      ...line!,
-      ratio: lines.length === 0 ? null : { to: 'not counted', value },
-      aim: lines.length === 0 || call.worst ? null : { text: `≤ ${aim} ×`, met: value <= aim },
-    });
-  }
-  return lines;
+  });
 }

@@ -93,34 +93,35 @@ export async function timeCheck(
     }
   };
 
-  const times: Partial<Record<ExecutorName, Record<PathName, Measurement> | null>> = {};
+  const tasks: Task[] = [];
   for (const { name: executor, available } of executors()) {
-    times[executor] = null;
     if (!available) continue;
     const { checkBatch } = await check.executorFor(executor);
-    const measured: Partial<Record<PathName, Measurement>> = {};
+    const run = (): undefined => void checkBatch(check.contextOffset, requests, BATCH);
     for (const path of PATHS) {
-      fill(paths[path]);
-      const run = (): undefined => void checkBatch(check.contextOffset, requests, BATCH);
-      run();
-      const { outcome } = check.verdictOf(requests);
-      if (outcome !== paths[path].outcome) {
+      const enter = () => {
+        fill(paths[path]);
+        run();
+        const { outcome } = check.verdictOf(requests);
+        if (outcome === paths[path].outcome) return () => {};
         throw new UsercopyError(
           'bad-input',
           `${guest.variant.name}, path ${path}, ${executor}: expected ${paths[path].outcome}, found ${outcome}`,
         );
-      }
-      const task: Task = {
-        name: `${guest.variant.name}: ${path}, ${executor}`,
-        executor,
-        unit: 'check',
-        units: BATCH,
-        run,
       };
-      const [one] = await measure([task], effort);
-      measured[path] = one!;
+      tasks.push({
+        ...{ name: `${guest.variant.name}: ${path}, ${executor}`, executor, unit: 'check', units: BATCH },
+        ...{ run, enter },
+      });
     }
-    times[executor] = measured as Record<PathName, Measurement>;
   }
-  return times as Record<ExecutorName, Record<PathName, Measurement> | null>;
+  const measured = await measure(tasks, effort);
+  const timesOf = (executor: ExecutorName) => {
+    const mine = measured.filter((one) => one.executor === executor);
+    return mine.length === 0 ? null : Object.fromEntries(PATHS.map((path, index) => [path, mine[index]!]));
+  };
+  return Object.fromEntries(executors().map(({ name }) => [name, timesOf(name)])) as Record<
+    ExecutorName,
+    Record<PathName, Measurement> | null
+  >;
 }

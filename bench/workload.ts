@@ -4,7 +4,7 @@ import { type ExecutorName, executors } from '../src/check.js';
 import { entryPointOf } from '../src/entry-point.js';
 import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
-import { type Effort, measure } from './measure.js';
+import { type Effort, measure, type Task } from './measure.js';
 import type { Measurement } from './report.js';
 import { type MixedCopy, mixedCopies, objectsOf, type Source, startGuest } from './world.js';
 
@@ -41,12 +41,12 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
       source.kind === 'own'
         ? loopRound(checked, mixedCopies(checked, objectsOf(checked, source)))
         : callRound(guest, copies, true);
-    const time = async (way: string, run: Round, counting = false): Promise<Measurement> => {
-      const task = { name: `${guest.variant.name}: ${way}`, unit: 'copy', units: perRound };
-      const [measured] = await measure([{ ...task, run: (): undefined => run(counting) as undefined }], effort);
-      return measured!;
-    };
-    const attached = async (way: string, options: AttachOptions): Promise<Measurement> => {
+    const task = (way: string, run: Round, enter?: Task['enter'], counting = false): Task => ({
+      ...{ name: `${guest.variant.name}: ${way}`, unit: 'copy', units: perRound },
+      run: () => run(counting) as undefined,
+      ...(enter === undefined ? {} : { enter }),
+    });
+    const attached = (options: AttachOptions) => async () => {
       const attachment = await attach(guest.engine, guest.kernel, {
         ...{ judge: 'all', memory: guest.check, ...options },
         ...(source.profile === undefined ? {} : { profile: source.profile }),
@@ -59,33 +59,40 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
         if (checks !== perRound) {
           throw new UsercopyError('guest', `${guest.variant.name}: expected ${perRound} judgements, found ${checks}`);
         }
-        return await time(way, round);
-      } finally {
+      } catch (error) {
         attachment.detach();
+        throw error;
       }
+      return () => attachment.detach();
     };
-
-    const detached = await time('detached', round);
     const addresses = new Set(
       entriesFor(guest.kernel, guest.variant, 'all').map(({ symbol }) =>
         entryPointOf(guest.kernel, guest.variant, symbol),
       ),
     );
-    const hooks = [...addresses].map((address) => guest.engine.hookAddress(address!, () => {}));
-    const bareHook = await time('bare hook', round);
-    for (const hook of hooks) hook.remove();
-    const enforce: Partial<Record<ExecutorName, Measurement | null>> = {};
-    for (const { name: executor, available } of executors()) {
-      enforce[executor] = available ? await attached(`enforce, ${executor}`, { executor }) : null;
-    }
-    return {
-      detached,
-      bareHook,
-      enforce: enforce as CopyTimes['enforce'],
-      audit: await attached('audit', { mode: 'audit' }),
-      counting: await time('counting', round, true),
-      inGuest: await time('in the guest', inGuest),
+    const hookBare = () => {
+      const hooks = [...addresses].map((address) => guest.engine.hookAddress(address!, () => {}));
+      return () => {
+        for (const hook of hooks) hook.remove();
+      };
     };
+
+    const present = executors().filter(({ available }) => available);
+    const [detached, bareHook, audit, counting, own, ...enforced] = await measure(
+      [
+        task('detached', round),
+        task('bare hook', round, hookBare),
+        task('audit', round, attached({ mode: 'audit' })),
+        task('counting', round, undefined, true),
+        task('in the guest', inGuest),
+        ...present.map(({ name: executor }) => task(`enforce, ${executor}`, round, attached({ executor }))),
+      ],
+      effort,
+    );
+    const enforce = Object.fromEntries(
+      executors().map(({ name }) => [name, enforced[present.findIndex((one) => one.name === name)] ?? null]),
+    ) as CopyTimes['enforce'];
+    return { detached: detached!, bareHook: bareHook!, enforce, audit: audit!, counting: counting!, inGuest: own! };
   } finally {
     guest.close();
     checked.close();

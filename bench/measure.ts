@@ -28,10 +28,10 @@ export interface Effort {
 
 /** A smoke run measures nothing that could be quoted. */
 export const QUICK: Effort = { time: 5, warmUp: 0, iterations: 3, rounds: 1 };
-export const LONG: Effort = { time: 2_100, warmUp: 700, iterations: 12, rounds: 3 };
+export const LONG: Effort = { time: 2_100, warmUp: 700, iterations: 14, rounds: 7 };
 /** Each size of a series has been run once before it is measured; ten million copies are their own average. */
 export const GROWTH: Effort = { time: 200, warmUp: 0, iterations: 3, rounds: 1 };
-export const SHORT: Effort = { time: 300, warmUp: 60, iterations: 12, rounds: 3 };
+export const SHORT: Effort = { time: 300, warmUp: 60, iterations: 15, rounds: 5 };
 
 /** One round of one task: milliseconds a call, and half the 95 % confidence interval of the mean in percent. */
 interface Round {

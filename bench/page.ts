@@ -4,7 +4,7 @@ import { EXECUTORS } from '../src/check/executors.js';
 import { IGNORED } from '../src/cycles/open.js';
 import { UsercopyError } from '../src/errors.js';
 import type { GrowthPoint } from './growth.js';
-import { figure } from './report.js';
+import { figure, noisyText } from './report.js';
 import type { BenchResult, VariantResult } from './run.js';
 import { copyWays, nameOf } from './text.js';
 import { PATHS } from './world.js';
@@ -38,7 +38,7 @@ export async function toHtml(result: BenchResult): Promise<string> {
   const noise = machine.quick
     ? 'A smoke run: these figures say nothing.'
     : machine.noisy.length > 0
-      ? `The machine was busy for: ${machine.noisy.join('; ')}.`
+      ? `The machine was busy for: ${noisyText(machine.noisy)}.`
       : '';
   return `<!doctype html>
 <html lang="en">

@@ -57,3 +57,12 @@ export function figure(value: number): string {
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
+
+/** How many figures are named that a machine was too busy for. */
+const NAMED = 8;
+
+/** The figures that a machine was too busy for: the first ones by name, the rest by number. */
+export function noisyText(noisy: readonly string[]): string {
+  const more = noisy.length - NAMED;
+  return `${noisy.slice(0, NAMED).join('; ')}${more > 0 ? ` and ${more} more` : ''}`;
+}

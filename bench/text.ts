@@ -1,7 +1,7 @@
 /** A result for people: tables, and what to think of them. */
 import { EXECUTORS } from '../src/check/executors.js';
 import { colours, table } from '../src/cli/output.js';
-import { figure, groupText } from './report.js';
+import { figure, groupText, noisyText } from './report.js';
 import { type BenchResult, missingExecutors, NOISY_MARGIN, type VariantResult } from './run.js';
 import { PATHS } from './world.js';
 
@@ -85,7 +85,7 @@ export function resultText(result: BenchResult): string {
   else if (machine.noisy.length > 0) {
     parts.push(
       colours.yellow(
-        `The machine is busy: margins above ${NOISY_MARGIN} % (${machine.noisy.join('; ')}). Ratios hold better than times; run again when it is quiet.`,
+        `The machine is busy: margins above ${NOISY_MARGIN} % (${noisyText(machine.noisy)}). Ratios hold better than times; run again when it is quiet.`,
       ),
     );
   }

@@ -1,5 +1,5 @@
 /**
- * Numbers of the verdicts. A name here is the name in `src/verdict.ts`, in capitals; TypeScript reads the numbers from the
+ * Numbers of the verdicts. A name here is the name in `src/check/verdict.ts`, in capitals; TypeScript reads the numbers from the
  * module's exports.
  */
 

@@ -1,10 +1,10 @@
 /** What the check itself costs: a batch of mixed copies by every executor, in C and by the oracle. */
-import { Check, type ExecutorName, executors } from '../src/check.js';
+import { Check, type ExecutorName, executors } from '../src/check/check.js';
+import type { Verdict } from '../src/check/verdict.js';
 import { UsercopyError } from '../src/errors.js';
-import type { Verdict } from '../src/verdict.js';
-import { install } from '../test/differential.js';
-import { oracle } from '../test/oracle.js';
-import { readerOf } from '../test/worlds/world.js';
+import { install } from './baseline/differential.js';
+import { oracle } from './baseline/oracle.js';
+import { readerOf } from './baseline/worlds/world.js';
 import { BATCH, type BenchGuest, type BenchRequest } from './guest.js';
 import { type Effort, measure, QUICK, type Task } from './measure.js';
 import type { Group, Line, Measurement } from './report.js';

@@ -2,11 +2,11 @@
  * What an attached check costs a guest: a loop of three x86-64 instructions, its first one hooked in several ways, and
  * a loop beside it that nobody hooks.
  */
-import { Check, type Executor, type ExecutorName, executors } from '../src/check.js';
+import { Check, type Executor, type ExecutorName, executors } from '../src/check/check.js';
 import type { Engine, RequestRing } from '../src/engine/engine.js';
 import { openUnicorn } from '../src/engine/unicorn-native.js';
 import { UsercopyError } from '../src/errors.js';
-import { install } from '../test/differential.js';
+import { install } from './baseline/differential.js';
 import { introspectedGuest } from './guest.js';
 import { type Effort, measure, type Task } from './measure.js';
 import type { Group, Line, Measurement } from './report.js';

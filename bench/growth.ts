@@ -1,10 +1,10 @@
 /** How the cost of one copy grows with the number of copies, of declared ranges, of vmalloc areas, and with the guest's RAM. */
-import { attach } from '../src/attach.js';
-import { Check } from '../src/check.js';
+import { attach } from '../src/attach/attach.js';
+import { Check } from '../src/check/check.js';
+import type { Declaration } from '../src/check/parameters.js';
 import { UsercopyError } from '../src/errors.js';
-import type { Declaration } from '../src/parameters.js';
 import { loadOwnKernel, startOwnGuest } from '../src/scenario/own.js';
-import { install } from '../test/differential.js';
+import { install } from './baseline/differential.js';
 import { fill } from './checks.js';
 import { BATCH, type BenchGuest, type BenchRequest, introspectedGuest } from './guest.js';
 import { type Effort, measure } from './measure.js';

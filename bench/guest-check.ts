@@ -1,11 +1,11 @@
 /** What the check costs on each path: the guest's own in instructions and cycles, ours in nanoseconds. */
-import { attach } from '../src/attach.js';
-import { type ExecutorName, executors } from '../src/check.js';
+import { attach } from '../src/attach/attach.js';
+import { requestRegisters } from '../src/attach/request-registers.js';
+import { type ExecutorName, executors } from '../src/check/check.js';
 import { blockPricer, openCycleModel } from '../src/cycles/open.js';
-import { entryPointOf } from '../src/entry-point.js';
 import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
-import { requestRegisters } from '../src/request-registers.js';
+import { entryPointOf } from '../src/stack/entry-point.js';
 import { type Effort, measure, type Task } from './measure.js';
 import type { Measurement } from './report.js';
 import { PATHS, type PathCopy, type PathName } from './world.js';

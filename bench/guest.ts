@@ -2,13 +2,13 @@
  * The guest of the benchmark: an x86-64 kernel's memory with structures shaped as in 6.1 (16 MiB of slabs, folios and
  * plain pages, 64 vmalloc areas, one task), and 65 536 copies of the kinds that a kernel makes, good and bad.
  */
-import type { CheckParameters, Declaration, Introspection, Slot } from '../src/parameters.js';
-import type { Copy } from '../src/verdict.js';
-import type { CopyRegisters } from '../test/oracle.js';
-import { GuestBuilder } from '../test/worlds/builder.js';
-import { ERAS } from '../test/worlds/eras.js';
-import { Random } from '../test/worlds/random.js';
-import type { Region } from '../test/worlds/world.js';
+import type { CheckParameters, Declaration, Introspection, Slot } from '../src/check/parameters.js';
+import type { Copy } from '../src/check/verdict.js';
+import type { CopyRegisters } from './baseline/oracle.js';
+import { GuestBuilder } from './baseline/worlds/builder.js';
+import { ERAS } from './baseline/worlds/eras.js';
+import { Random } from './baseline/worlds/random.js';
+import type { Region } from './baseline/worlds/world.js';
 
 export interface BenchRequest {
   readonly copy: Copy;

@@ -1,6 +1,6 @@
 /** Runs tasks under tinybench and reads off what the report needs. */
 import { Bench } from 'tinybench';
-import type { ExecutorName } from '../src/check.js';
+import type { ExecutorName } from '../src/check/check.js';
 import type { Measurement } from './report.js';
 
 export interface Task {

@@ -1,5 +1,5 @@
 /** What the benchmark says: one line a measurement, with the aim beside it. */
-import type { ExecutorName } from '../src/check.js';
+import type { ExecutorName } from '../src/check/check.js';
 import { colours, table } from '../src/cli/output.js';
 
 /** One measured thing. */

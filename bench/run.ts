@@ -1,6 +1,6 @@
 /** The whole benchmark: what `usercopy bench` prints. */
 import { cpus } from 'node:os';
-import { type ExecutorName, executors } from '../src/check.js';
+import { type ExecutorName, executors } from '../src/check/check.js';
 import { openUnicorn } from '../src/engine/unicorn-native.js';
 import { UsercopyError } from '../src/errors.js';
 import { checksGroup, ORACLE, TWIN } from './checks.js';

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Declaration } from '../src/check/parameters.js';
 import { UsercopyError } from '../src/errors.js';
-import type { Declaration } from '../src/parameters.js';
 import { packageFile } from '../src/paths.js';
 import type { BenchGuest } from './guest.js';
 

@@ -1,9 +1,9 @@
 /** What a guest pays for its copies: nothing attached, a bare hook, the check attached in every way, its own check. */
-import { type AttachOptions, attach, entriesFor } from '../src/attach.js';
-import { type ExecutorName, executors } from '../src/check.js';
-import { entryPointOf } from '../src/entry-point.js';
+import { type AttachOptions, attach, entriesFor } from '../src/attach/attach.js';
+import { type ExecutorName, executors } from '../src/check/check.js';
 import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
+import { entryPointOf } from '../src/stack/entry-point.js';
 import { type Effort, measure, type Task } from './measure.js';
 import type { Measurement } from './report.js';
 import { type MixedCopy, mixedCopies, objectsOf, type Source, startGuest } from './world.js';

@@ -2,7 +2,7 @@
 import { drivers } from '../arch/index.js';
 import { Guest } from '../src/guest/guest.js';
 import { KernelObjects } from '../src/guest/objects.js';
-import { loadKernel } from '../src/kernel/load.js';
+import { loadKernel } from '../src/image/load.js';
 import { chooseOwnProfile, loadOwnKernel, startOwnGuest } from '../src/scenario/own.js';
 
 /** Where a guest comes from. */

@@ -14,7 +14,7 @@ import { drivers } from '../build/js/arch/index.js';
 import { CORES } from '../build/js/bench/cycles/cores.js';
 import { blocksOf } from '../build/js/bench/cycles/corpus.js';
 import { makeTable } from '../build/js/bench/cycles/make-table.js';
-import { loadKernel } from '../build/js/src/kernel/load.js';
+import { loadKernel } from '../build/js/src/image/load.js';
 
 /** Functions looked at in a large kernel: one of so many. */
 const STRIDE = 16;

@@ -11,9 +11,9 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { drivers } from '../build/js/arch/index.js';
+import { loadKernel } from '../build/js/src/image/load.js';
+import { makeOffsetTable } from '../build/js/src/image/offset-tables.js';
 import { readBtf } from '../build/js/src/kernel/btf.js';
-import { loadKernel } from '../build/js/src/kernel/load.js';
-import { makeOffsetTable } from '../build/js/src/kernel/offset-tables.js';
 
 const USAGE = `usage: make-offset-table.mjs <variant> <release> <BTF file> [release…]
        make-offset-table.mjs --compare <variant> <BTF or image> <BTF or image>`;

@@ -18,10 +18,14 @@ export {
   type Violation,
   type ViolationHandler,
   type ViolationStatistics,
-} from './attach.js';
-export type { Backtrace, BacktraceEntry, BacktraceMethod, CodePlace } from './backtrace.js';
-export type { Judge, JudgeBatch } from './check/executors.js';
-export type { Reason } from './check/verdicts.js';
+} from './attach/attach.js';
+export { type HarnessFile, type HarnessOptions, prepareHarness } from './attach/harness.js';
+export {
+  parseSuppressions,
+  type Suppression,
+  type SuppressionCount,
+  type SuppressionFacts,
+} from './attach/suppression.js';
 export {
   Check,
   type CheckImage,
@@ -36,7 +40,12 @@ export {
   type ReasonCount,
   type RequestPreset,
   type Ring,
-} from './check.js';
+} from './check/check.js';
+export type { Judge, JudgeBatch } from './check/executors.js';
+export type * from './check/parameters.js';
+export { type Profile, parseProfile, profileForVersion } from './check/profiles.js';
+export type * from './check/verdict.js';
+export type { Reason } from './check/verdicts.js';
 export { type CheckCosts, type PathCost, readCheckCosts } from './cycles/check-costs.js';
 export type { Disassembler, Instruction } from './cycles/disassembler.js';
 export { blockPricer, openCycleModel } from './cycles/open.js';
@@ -52,14 +61,18 @@ export { type ErrorKind, UsercopyError } from './errors.js';
 export { type CallOptions, type CallOutcome, Guest, type GuestOptions } from './guest/guest.js';
 export type { GuestMemory, RamBlock } from './guest/memory.js';
 export { KernelObjects, type SlabObjects, type SlabSpec } from './guest/objects.js';
-export { checkParametersOf, type ParameterOptions } from './guest/parameters.js';
+export {
+  applySnapshot,
+  readSnapshot,
+  type Snapshot,
+  type SnapshotSegment,
+  writeSnapshot,
+} from './guest/snapshot.js';
 export { measureStackDepth, type StackDepth } from './guest/stack-depth.js';
-export { type HarnessFile, type HarnessOptions, prepareHarness } from './harness.js';
-export { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel } from './kernel/fetch.js';
+export { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel } from './image/fetch.js';
+export { type KernelSource, type LoadKernelOptions, loadKernel } from './image/load.js';
+export { checkParametersOf, type ParameterOptions } from './introspect/parameters.js';
 export type * from './kernel/kernel.js';
-export { type KernelSource, type LoadKernelOptions, loadKernel } from './kernel/load.js';
-export type * from './parameters.js';
-export { type Profile, parseProfile, profileForVersion } from './profiles.js';
 export { explainVerdict } from './report/explain.js';
 export { formatMessage, type MessageStyle } from './report/format.js';
 export { chooseReport, parseReports } from './report/parse.js';
@@ -74,17 +87,4 @@ export { playScenario, type ScenarioRow, type ScenarioRun } from './scenario/pla
 export type { Path, Position, Positions } from './scenario/positions.js';
 export { parseScenario, readScenario, type ScenarioFile, scenarioInMemory, schemaPath } from './scenario/read.js';
 export { writeScenario } from './scenario/write.js';
-export {
-  applySnapshot,
-  readSnapshot,
-  type Snapshot,
-  type SnapshotSegment,
-  writeSnapshot,
-} from './snapshot.js';
-export {
-  parseSuppressions,
-  type Suppression,
-  type SuppressionCount,
-  type SuppressionFacts,
-} from './suppression.js';
-export type * from './verdict.js';
+export type { Backtrace, BacktraceEntry, BacktraceMethod, CodePlace } from './stack/backtrace.js';

@@ -6,7 +6,7 @@ import type { Variant } from '../../arch/driver.js';
 import { drivers, variants } from '../../arch/index.js';
 import { IGNORED, openCycleModel } from '../../src/cycles/open.js';
 import { UsercopyError } from '../../src/errors.js';
-import { loadKernel } from '../../src/kernel/load.js';
+import { loadKernel } from '../../src/image/load.js';
 import { packageFile } from '../../src/paths.js';
 import { type Comparison, compare } from './compare.js';
 import { blocksOf } from './corpus.js';

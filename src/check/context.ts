@@ -1,5 +1,7 @@
 /** Writes `CheckParameters` into the module's context. */
 import { badInput } from '../errors.js';
+import { type ControlArea, KMAP_RANGE_CAPACITY, LINEAR_MAP_CAPACITY } from './control.js';
+import { constantName, type Layout, Structure } from './layout.js';
 import type {
   AddressRange,
   CheckParameters,
@@ -9,9 +11,7 @@ import type {
   Slot,
   StackParameters,
   VmapAreaSlots,
-} from '../parameters.js';
-import { type ControlArea, KMAP_RANGE_CAPACITY, LINEAR_MAP_CAPACITY } from './control.js';
-import { constantName, type Layout, Structure } from './layout.js';
+} from './parameters.js';
 
 const WORD_MAX = (1n << 64n) - 1n;
 

@@ -1,8 +1,8 @@
 /** Declared memory: the sorted tables that the module searches. */
 import { badInput } from '../errors.js';
-import type { AddressRange, Declaration } from '../parameters.js';
 import { type ControlArea, DECLARED_TABLES } from './control.js';
 import { type Layout, Structure } from './layout.js';
+import type { AddressRange, Declaration } from './parameters.js';
 
 /** The context's fields for each table, and which declarations stand in it. */
 const TABLES = [

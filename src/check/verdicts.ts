@@ -1,6 +1,7 @@
 /** The module's verdict numbers and our words for them. */
-import type { Acceptance, Direction, Refusal } from '../verdict.js';
+
 import { constantName, type Layout } from './layout.js';
+import type { Acceptance, Direction, Refusal } from './verdict.js';
 
 const ACCEPTANCES: Readonly<Record<Acceptance, true>> = {
   'empty copy': true,

@@ -1,8 +1,8 @@
 /** Options that several verbs read the same way. */
 import { readFileSync, statSync } from 'node:fs';
+import type { Copy } from '../check/verdict.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { wordOf } from '../scenario/expression.js';
-import type { Copy } from '../verdict.js';
 
 export interface CopyOptions {
   readonly at?: string;

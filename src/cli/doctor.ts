@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { type ExecutorName, executors } from '../check/executors.js';
 import { loadAddon } from '../engine/unicorn-addon.js';
 import { UsercopyError } from '../errors.js';
-import { cachedKernels, defaultCacheDirectory } from '../kernel/fetch.js';
+import { cachedKernels, defaultCacheDirectory } from '../image/fetch.js';
 import { packageFile } from '../paths.js';
 import { ownVariants } from '../scenario/own.js';
 import { BAD_INPUT, CLEAN, colours, print, table, toJson } from './output.js';

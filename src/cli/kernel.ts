@@ -1,6 +1,6 @@
 /** `usercopy kernel`: real kernels to run. */
 import { Command } from 'commander';
-import { cachedKernels, fetchKernel } from '../kernel/fetch.js';
+import { cachedKernels, fetchKernel } from '../image/fetch.js';
 import { print, progress, table, toJson } from './output.js';
 
 export function kernelCommand(): Command {

@@ -1,11 +1,11 @@
 /** `usercopy prepare`: works an attachment out for harnesses in C or Python (native/harness.h). */
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { variantOf } from '../attach.js';
+import { variantOf } from '../attach/attach.js';
+import { type HarnessFile, prepareHarness } from '../attach/harness.js';
 import { badInput } from '../errors.js';
 import { measureStackDepth } from '../guest/stack-depth.js';
-import { type HarnessFile, prepareHarness } from '../harness.js';
-import { bareKernel } from '../kernel/bare.js';
+import { bareKernel } from '../image/bare.js';
 import { wordOf } from '../scenario/expression.js';
 import { readScenario, type ScenarioFile } from '../scenario/read.js';
 import { buildWorld } from '../scenario/world.js';

@@ -1,6 +1,6 @@
 /** `usercopy profiles`: the rules that copies can be judged by. */
 import { Command } from 'commander';
-import { profileList, switchList } from '../profiles.js';
+import { profileList, switchList } from '../check/profiles.js';
 import { print, table, toJson } from './output.js';
 
 export function profilesCommand(): Command {

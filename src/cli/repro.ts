@@ -1,6 +1,7 @@
 /** `usercopy repro`: reproduces a reported BUG(), from a log, from a memory dump, or from both. */
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
+import type { Copy } from '../check/verdict.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { chooseReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
@@ -9,7 +10,6 @@ import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
 import { judgeReport, type ReportJudgement } from '../repro/from-report.js';
 import type { Reproduction } from '../repro/outcome.js';
 import { writeScenario } from '../scenario/write.js';
-import type { Copy } from '../verdict.js';
 import { type CopyOptions, copyOf, readStandardInput, readText } from './arguments.js';
 import { CLEAN, print, toJson, toJsonLine, VIOLATION } from './output.js';
 import { reproductionJson } from './repro-json.js';

@@ -5,9 +5,9 @@
 import * as fs from 'node:fs/promises';
 import type { Variant } from '../../arch/driver.js';
 import { drivers } from '../../arch/index.js';
+import type { Verdict } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
-import type { Verdict } from '../verdict.js';
 
 export interface PathCost {
   readonly instructions: number;

@@ -4,8 +4,8 @@
  */
 import type { Variant } from '../../arch/driver.js';
 import type { RegisterValues } from '../../arch/dump.js';
-import { currentOffsetOf } from '../entry-point.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { currentOffsetOf } from '../stack/entry-point.js';
 
 /** PID_MAX_LIMIT of a 64-bit kernel is 4 Mi; a dump with more tasks than this has a corrupt list. */
 const MAXIMUM_TASKS = 1 << 18;

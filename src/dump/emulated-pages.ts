@@ -3,8 +3,8 @@
  * is never written. A physical page is one copy, however many virtual addresses show it.
  */
 import type { Engine, MemoryFault } from '../engine/engine.js';
-import { currentOffsetOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
+import { currentOffsetOf } from '../stack/entry-point.js';
 import type { CurrentTaskFound } from './current.js';
 import type { Dump } from './open-dump.js';
 

@@ -1,14 +1,14 @@
 /** Judges copies against the structures that lie in a dump. */
 import type { Variant } from '../../arch/driver.js';
-import { Check } from '../check.js';
+import { Check } from '../check/check.js';
+import type { CheckParameters } from '../check/parameters.js';
+import { type Profile, parseProfile, profileForVersion } from '../check/profiles.js';
+import type { Copy, Verdict } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
-import { checkParametersOf } from '../guest/parameters.js';
 import type { StackDepth } from '../guest/stack-depth.js';
-import type { CheckParameters } from '../parameters.js';
-import { type Profile, parseProfile, profileForVersion } from '../profiles.js';
+import { checkParametersOf } from '../introspect/parameters.js';
 import { explainVerdict } from '../report/explain.js';
 import { formatMessage } from '../report/format.js';
-import type { Copy, Verdict } from '../verdict.js';
 import { type CurrentTaskFound, currentTask } from './current.js';
 import type { Dump } from './open-dump.js';
 

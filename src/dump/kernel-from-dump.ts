@@ -1,11 +1,11 @@
 /** Makes a `Kernel` of what a dump's own memory holds, when there is no image: kallsyms, BTF, banner and configuration. */
 import type { Variant } from '../../arch/driver.js';
 import { badInput } from '../errors.js';
+import { readFile } from '../image/load.js';
 import { findBtf, parseBtf, readBtf } from '../kernel/btf.js';
 import { findConfig, readConfig } from '../kernel/config.js';
 import { findKallsyms, readKallsyms } from '../kernel/kallsyms.js';
 import type { Kernel, KernelConfig, TypeTable } from '../kernel/kernel.js';
-import { readFile } from '../kernel/load.js';
 import { findBanner, NO_VERSION } from '../kernel/version.js';
 import { imageSegment } from './dump-kernel.js';
 import type { Located } from './locate.js';

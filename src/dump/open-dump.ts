@@ -2,9 +2,9 @@
 import type { Variant } from '../../arch/driver.js';
 import type { DumpConvention, RegisterValues } from '../../arch/dump.js';
 import { variants } from '../../arch/index.js';
-import { entryPointOf } from '../entry-point.js';
 import { badInput, UsercopyError } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { entryPointOf } from '../stack/entry-point.js';
 import { type DumpFile, readDumpFile } from './dump-file.js';
 import { kernelInDump } from './dump-kernel.js';
 import { FileReader } from './file.js';

@@ -3,9 +3,9 @@
  * pages, which are brought in as they are touched. The dump is not changed.
  */
 import type { Engine, MemoryFault } from '../engine/engine.js';
-import { currentOffsetOf, entryPointOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
 import type { StackDepth } from '../guest/stack-depth.js';
+import { currentOffsetOf, entryPointOf } from '../stack/entry-point.js';
 import type { CurrentTaskFound } from './current.js';
 import type { Dump } from './open-dump.js';
 

@@ -4,17 +4,17 @@
  */
 import type { BootVariable, FrameLayout, MemoryLayout, Variant } from '../../arch/driver.js';
 import { variants } from '../../arch/index.js';
-import { Check } from '../check.js';
+import { Check } from '../check/check.js';
 import type { Engine, RunOptions, RunResult } from '../engine/engine.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
-import { currentOffsetOf } from '../entry-point.js';
 import { UsercopyError } from '../errors.js';
+import { withMemory } from '../introspect/parameters.js';
 import { exportedVariables, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
+import { currentOffsetOf } from '../stack/entry-point.js';
 import { callObserver } from './call-observer.js';
 import { hidesVariables, withHiddenVariables } from './hidden-variables.js';
 import { GuestMemory } from './memory.js';
-import { withMemory } from './parameters.js';
 
 const PAGE = 4096n;
 const MIB = 1n << 20n;

@@ -3,7 +3,7 @@
  * seen at one or more virtual addresses; a few regions are few and large, since mapping many is slow.
  */
 import type { Variant } from '../../arch/driver.js';
-import type { Check } from '../check.js';
+import type { Check } from '../check/check.js';
 import type { Engine } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';

@@ -3,9 +3,16 @@
  * and plain pages, vmalloc areas. The kernel's own check reads them as it reads real ones; so does ours. Nothing here is
  * an allocator: memory is taken and never given back. `docs/guests.md` lists what is faked.
  */
+
+import type {
+  Introspection,
+  PageValidityParameters,
+  Slot,
+  SparsememParameters,
+  VmapAreaSlots,
+} from '../check/parameters.js';
 import { UsercopyError } from '../errors.js';
-import { introspectionOf } from '../kernel/structures.js';
-import type { Introspection, PageValidityParameters, Slot, SparsememParameters, VmapAreaSlots } from '../parameters.js';
+import { introspectionOf } from '../introspect/structures.js';
 import type { Guest } from './guest.js';
 import { enableStaticKey } from './static-key.js';
 

@@ -3,8 +3,9 @@
  * pointer inside check_stack_object() and prints the one inside __check_object_size(); at the entry point it is higher.
  * Both differences are learnt by asking the kernel's own code about bytes of the stack.
  */
-import { entryPointOf } from '../entry-point.js';
-import { noTypes } from '../kernel/offset-tables.js';
+
+import { noTypes } from '../image/offset-tables.js';
+import { entryPointOf } from '../stack/entry-point.js';
 import type { Guest } from './guest.js';
 
 export interface StackDepth {

@@ -1,6 +1,7 @@
 /** A verdict in the kernel's own words. Addresses and numbers are formatted as printk does. */
+
+import type { Copy, Refusal, Verdict } from '../check/verdict.js';
 import type { Bits } from '../kernel/kernel.js';
-import type { Copy, Refusal, Verdict } from '../verdict.js';
 
 /** What the wording depends on, besides the verdict. */
 export interface MessageStyle {

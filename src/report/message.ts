@@ -1,5 +1,5 @@
 /** The usercopy line itself, in every wording from PaX to today, out of lines that may have been wrapped. */
-import type { Direction, Refusal } from '../verdict.js';
+import type { Direction, Refusal } from '../check/verdict.js';
 import type { LogLine } from './log-lines.js';
 import type { MessageFormat, UsercopyMessage } from './report.js';
 

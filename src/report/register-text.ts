@@ -1,5 +1,5 @@
 /** Pieces of the message in registers: formatting and copying the line leaves words of it there. */
-import type { Direction } from '../verdict.js';
+import type { Direction } from '../check/verdict.js';
 import type { RegisterText } from './report.js';
 
 const SHORTEST = 5;

@@ -1,5 +1,5 @@
 /** A kernel's usercopy report, as read from a log. What the log does not say is null, and nothing is guessed. */
-import type { Direction, Refusal } from '../verdict.js';
+import type { Direction, Refusal } from '../check/verdict.js';
 
 /** How the message is worded. */
 export type MessageFormat =

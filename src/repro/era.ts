@@ -1,7 +1,8 @@
 /** Which rules a reported kernel followed: by its release, and where the release leaves it open, by the message. */
+
+import { type Profile, type ProfileName, parseProfile, profileForVersion, profileNames } from '../check/profiles.js';
 import type { KernelVersion } from '../kernel/kernel.js';
 import { parseBanner } from '../kernel/version.js';
-import { type Profile, type ProfileName, parseProfile, profileForVersion, profileNames } from '../profiles.js';
 import type { UsercopyMessage } from '../report/report.js';
 
 export interface Candidate {

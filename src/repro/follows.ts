@@ -1,8 +1,8 @@
 /**
  * Does a message follow from its own numbers under one set of rules? It does when there is a state of memory in which these
- * rules print exactly this line; what that state must be like is said. Sources: the rules of `src/profiles.ts`.
+ * rules print exactly this line; what that state must be like is said. Sources: the rules of `src/check/profiles.ts`.
  */
-import type { ProfileSwitches } from '../parameters.js';
+import type { ProfileSwitches } from '../check/parameters.js';
 import type { RegisterObject, UsercopyMessage } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
 import { LARGEST_STACK, type Machine } from './machine.js';

@@ -3,10 +3,10 @@
  * What was found before that is kept.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import type { Copy } from '../check/verdict.js';
 import { type ErrorKind, UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
 import type { UsercopyReport } from '../report/report.js';
-import type { Copy } from '../verdict.js';
 import { type DumpInput, type DumpQuestion, withNotes } from './examine-dump.js';
 import type { Reproduction } from './outcome.js';
 

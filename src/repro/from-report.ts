@@ -1,10 +1,10 @@
 /** A report without a dump: what its copy was, and whether its message follows from its own numbers. */
 import type { Variant } from '../../arch/driver.js';
 import { variants } from '../../arch/index.js';
-import { type Profile, parseProfile, profileForVersion } from '../profiles.js';
+import { type Profile, parseProfile, profileForVersion } from '../check/profiles.js';
+import type { Copy } from '../check/verdict.js';
 import type { UsercopyReport } from '../report/report.js';
 import { blamesNextFunction, callerOf } from '../report/trace.js';
-import type { Copy } from '../verdict.js';
 import { cacheFacts } from './cache-name.js';
 import { likelyCauses } from './causes.js';
 import { type Candidate, candidatesFor, ruledOut, versionOf } from './era.js';

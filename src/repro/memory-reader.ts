@@ -1,6 +1,7 @@
 /** Numbers and texts in a dumped kernel's memory; what cannot be read is null, and nothing throws. */
+
+import type { Slot } from '../check/parameters.js';
 import type { Kernel, StructType } from '../kernel/kernel.js';
-import type { Slot } from '../parameters.js';
 
 export class MemoryReader {
   readonly #kernel: Kernel;

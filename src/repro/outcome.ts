@@ -2,8 +2,9 @@
  * What `usercopy repro` finds about one copy, whether it was told by a report, by a dump or by both. The JSON of
  * `reproductionJson()` is a contract: every key is always there, what is not known is null.
  */
+
+import type { Direction } from '../check/verdict.js';
 import type { UsercopyReport } from '../report/report.js';
-import type { Direction } from '../verdict.js';
 
 export type Outcome =
   /** Check and replay agree with each other, and with the report where there is one; the copy is refused. */

@@ -1,6 +1,7 @@
 /** The copy that a report is about: printed, found in its registers, or known only as far as the message bounds it. */
+
+import type { Direction } from '../check/verdict.js';
 import type { UsercopyReport } from '../report/report.js';
-import type { Direction } from '../verdict.js';
 import { cacheFacts } from './cache-name.js';
 import { versionOf } from './era.js';
 import { isPageMultiple, type Machine } from './machine.js';

@@ -2,13 +2,14 @@
  * The dumped kernel's own `__check_object_size`, run in an emulator on the dump's memory with the dump's registers: what it
  * says of a copy, in its own words.
  */
+
+import type { Copy } from '../check/verdict.js';
 import { type CurrentTaskFound, currentTask } from '../dump/current.js';
 import { EmulatedPages, type MissingPage } from '../dump/emulated-pages.js';
 import type { Dump } from '../dump/open-dump.js';
 import type { Engine, Hook, MemoryFault, RunResult } from '../engine/engine.js';
-import { entryPointOf } from '../entry-point.js';
 import { badInput, UsercopyError } from '../errors.js';
-import type { Copy } from '../verdict.js';
+import { entryPointOf } from '../stack/entry-point.js';
 
 export interface Replay {
   /** The line that its printk was given, formatted by its own vsnprintf(), without the log level; null when there is none or the copy passed. */

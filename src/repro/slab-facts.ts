@@ -1,6 +1,7 @@
 /** A slab object's surroundings: which one of its slab it is, whether it is in use, what lies beside it. */
+
+import type { Introspection } from '../check/parameters.js';
 import type { Kernel, StructType } from '../kernel/kernel.js';
-import type { Introspection } from '../parameters.js';
 import type { MemoryReader } from './memory-reader.js';
 
 export interface SlabObject {

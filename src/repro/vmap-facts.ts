@@ -1,6 +1,7 @@
 /** The vmalloc area that an address lies in, and who asked for it. */
+
+import type { Introspection, VmapAreaSlots } from '../check/parameters.js';
 import type { Kernel } from '../kernel/kernel.js';
-import type { Introspection, VmapAreaSlots } from '../parameters.js';
 import type { MemoryReader } from './memory-reader.js';
 
 export interface VmapFacts {

@@ -1,12 +1,12 @@
 /** What a built-in guest's own check costs, verdict by verdict: seen at its first instruction and where it returns. */
-import { type Attachment, attach } from '../attach.js';
+import { type Attachment, attach } from '../attach/attach.js';
 import type { CheckCosts, PathCost } from '../cycles/check-costs.js';
 import { blockPricer, openCycleModel } from '../cycles/open.js';
 import type { BlockPricer, Hook } from '../engine/engine.js';
-import { entryPointOf } from '../entry-point.js';
-import { callSite } from '../frames.js';
 import type { Guest } from '../guest/guest.js';
-import { withMemory } from '../guest/parameters.js';
+import { withMemory } from '../introspect/parameters.js';
+import { entryPointOf } from '../stack/entry-point.js';
+import { callSite } from '../stack/frames.js';
 import { chooseOwnProfile, loadOwnKernel, ownCases, startOwnGuest } from './own.js';
 import type { TwinCase } from './twins.js';
 

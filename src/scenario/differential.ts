@@ -2,14 +2,14 @@
  * Random copies, most of them near a boundary, put to a guest's own `__check_object_size` and to ours: the run stops where
  * the guest begins to say what is wrong, and its arguments are compared with our verdict.
  */
-import { attach } from '../attach.js';
-import { entryPointOf } from '../entry-point.js';
+import { attach } from '../attach/attach.js';
+import type { Declaration } from '../check/parameters.js';
+import type { Copy } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
 import type { Guest } from '../guest/guest.js';
 import type { KernelObjects } from '../guest/objects.js';
 import { measureStackDepth } from '../guest/stack-depth.js';
-import type { Declaration } from '../parameters.js';
-import type { Copy } from '../verdict.js';
+import { entryPointOf } from '../stack/entry-point.js';
 import type { SeededRandom } from './random.js';
 
 /** Pointers of this share lie within `NEAR` bytes of a boundary. */

@@ -3,7 +3,7 @@
  * YAML or JSON holds; `schema/scenario.schema.json` says the same to editors and to `readScenario()`. Plain data, so
  * that a scenario can also be put together in a program and written with `writeScenario()`.
  */
-import type { Acceptance, Direction, Refusal } from '../verdict.js';
+import type { Acceptance, Direction, Refusal } from '../check/verdict.js';
 
 /** An unsigned number of at most 64 bits: a number, or a string of hexadecimal (`0x…`) or decimal digits. */
 export type Word = number | bigint | string;

@@ -2,9 +2,10 @@
  * Copies that every real kernel judges by itself: the crash types of LKDTM (drivers/misc/lkdtm/usercopy.c) and their
  * neighbours, each with a good twin, put to the kernel's own `__check_object_size`.
  */
+
+import type { Direction } from '../check/verdict.js';
 import type { Guest } from '../guest/guest.js';
 import type { KernelObjects } from '../guest/objects.js';
-import type { Direction } from '../verdict.js';
 import type { TwinCase } from './twins.js';
 
 /** LKDTM copies 32 bytes of stack. */

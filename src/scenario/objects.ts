@@ -1,8 +1,9 @@
 /** Makes a scenario's memory objects and knows what names stand for. */
+
+import type { Declaration } from '../check/parameters.js';
 import { UsercopyError } from '../errors.js';
 import type { Guest } from '../guest/guest.js';
 import { KernelObjects } from '../guest/objects.js';
-import type { Declaration } from '../parameters.js';
 import { buildRandomWorld } from './differential.js';
 import { evaluate, type Names, parseCall, parseExpression, wordOf } from './expression.js';
 import type { DeclaredObject, ScenarioObject, SlabObject } from './format.js';

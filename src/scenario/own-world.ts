@@ -1,6 +1,7 @@
 /** Random objects that a built-in guest's own allocators make, for random copies. */
+
+import type { Declaration } from '../check/parameters.js';
 import type { Guest } from '../guest/guest.js';
-import type { Declaration } from '../parameters.js';
 import { type Boundaries, WorldBuilder } from './differential.js';
 import type { SeededRandom } from './random.js';
 

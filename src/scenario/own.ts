@@ -2,13 +2,13 @@
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { drivers } from '../../arch/index.js';
+import type { Declaration } from '../check/parameters.js';
+import type { Direction } from '../check/verdict.js';
 import { badInput } from '../errors.js';
 import { Guest } from '../guest/guest.js';
+import { loadKernel } from '../image/load.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { loadKernel } from '../kernel/load.js';
-import type { Declaration } from '../parameters.js';
 import { packageFile } from '../paths.js';
-import type { Direction } from '../verdict.js';
 import type { TwinCase } from './twins.js';
 
 const MIB = 1n << 20n;

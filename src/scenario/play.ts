@@ -1,10 +1,10 @@
 /** Plays a scenario: every step from the same memory, judged by us and, where it can, by the guest's own check. */
-import { type Attachment, attach, entriesFor } from '../attach.js';
+import { type Attachment, attach, entriesFor } from '../attach/attach.js';
+import type { Acceptance, Copy, Direction, Refusal } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
 import type { CallOutcome, Guest } from '../guest/guest.js';
 import { usercopyLine } from '../guest/log.js';
 import { measureStackDepth } from '../guest/stack-depth.js';
-import type { Acceptance, Copy, Direction, Refusal } from '../verdict.js';
 import { evaluate, parseCall, parseExpression, wordOf } from './expression.js';
 import type { Expectation, Scenario, ScenarioCopy, ScenarioStep } from './format.js';
 import { located, type Positions } from './positions.js';

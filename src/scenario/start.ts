@@ -1,12 +1,12 @@
 /** A scenario's guest, out of a kernel image or built in, started by the rules that it asks for. */
 import { resolve } from 'node:path';
 import { drivers } from '../../arch/index.js';
+import { parseProfile } from '../check/profiles.js';
 import { Guest } from '../guest/guest.js';
 import { measureStackDepth, type StackDepth } from '../guest/stack-depth.js';
-import { fetchKernel } from '../kernel/fetch.js';
+import { fetchKernel } from '../image/fetch.js';
+import { loadKernel } from '../image/load.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { loadKernel } from '../kernel/load.js';
-import { parseProfile } from '../profiles.js';
 import { wordOf } from './expression.js';
 import type { ScenarioGuest } from './format.js';
 import { chooseOwnProfile, loadOwnKernel, OWN_PROFILES, ownVariants, startOwnGuest } from './own.js';

@@ -1,9 +1,9 @@
 /** What runs guests, as plain data: so that it can be done in this process or in one of its own. */
 import { drivers } from '../../arch/index.js';
+import type { Declaration } from '../check/parameters.js';
 import { Guest } from '../guest/guest.js';
 import { KernelObjects } from '../guest/objects.js';
-import { loadKernel } from '../kernel/load.js';
-import type { Declaration } from '../parameters.js';
+import { loadKernel } from '../image/load.js';
 import { type Boundaries, buildRandomWorld, type DifferentialResult, runDifferential } from './differential.js';
 import type { Scenario, ScenarioGuest } from './format.js';
 import { lkdtmCases } from './lkdtm.js';

@@ -1,10 +1,10 @@
 /** Twins: the same copy judged by the guest's own check and by ours, side by side. */
-import { type Attachment, attach } from '../attach.js';
+import { type Attachment, attach } from '../attach/attach.js';
+import type { Declaration } from '../check/parameters.js';
+import type { Copy, Direction } from '../check/verdict.js';
 import type { Guest } from '../guest/guest.js';
 import { usercopyLine } from '../guest/log.js';
 import { measureStackDepth } from '../guest/stack-depth.js';
-import type { Declaration } from '../parameters.js';
-import type { Copy, Direction } from '../verdict.js';
 
 /** A copy to be judged twice. */
 export interface TwinCase {

@@ -1,8 +1,9 @@
 /** What a scenario's steps stand on: its guest, started, with the memory objects made and named. */
+
+import type { Declaration } from '../check/parameters.js';
 import type { Guest } from '../guest/guest.js';
 import type { StackDepth } from '../guest/stack-depth.js';
 import type { Kernel } from '../kernel/kernel.js';
-import type { Declaration } from '../parameters.js';
 import type { Names } from './expression.js';
 import { ObjectMaker } from './objects.js';
 import { located } from './positions.js';

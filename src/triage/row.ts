@@ -1,9 +1,9 @@
 /** What triage keeps of one report: enough to group it and to find it again. */
 
+import type { Direction } from '../check/verdict.js';
 import { callerOf } from '../report/trace.js';
 import { cacheFacts } from '../repro/cache-name.js';
 import type { Outcome, Reproduction } from '../repro/outcome.js';
-import type { Direction } from '../verdict.js';
 
 export interface TriageRow {
   readonly file: string;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { drivers, variants } from '../../arch/index.js';
 import { Guest } from '../../src/guest/guest.js';
+import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { loadKernel } from '../../src/kernel/load.js';
 
 const ia64 = variants.find(({ name }) => name === 'ia64')!;
 

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { drivers, variants } from '../../arch/index.js';
-import { attach } from '../../src/attach.js';
+import { attach } from '../../src/attach/attach.js';
 import { UsercopyError } from '../../src/errors.js';
 import { Guest } from '../../src/guest/guest.js';
 import { KernelObjects } from '../../src/guest/objects.js';
-import { fetchKernel } from '../../src/kernel/fetch.js';
+import { fetchKernel } from '../../src/image/fetch.js';
+import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { loadKernel } from '../../src/kernel/load.js';
 import { buildRandomWorld, runDifferential } from '../../src/scenario/differential.js';
 import { lkdtmCases } from '../../src/scenario/lkdtm.js';
 import { SeededRandom } from '../../src/scenario/random.js';

@@ -1,6 +1,6 @@
 /** The wrapper: requests of hooks, regions, memory that is brought in, counters. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Check } from '../../src/check.js';
+import { Check } from '../../src/check/check.js';
 import { UsercopyError } from '../../src/errors.js';
 import { Guest, line } from './guest.js';
 

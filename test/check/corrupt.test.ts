@@ -1,6 +1,6 @@
 /** Guest structures that make no sense: the check ends with an answer, in bounded time, and reads nothing outside. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Introspection } from '../../src/parameters.js';
+import type { Introspection } from '../../src/check/parameters.js';
 import { FLAG, Guest, line, PG_SLAB, SHAPES } from './guest.js';
 
 /** xorshift32: the same numbers in every run. */

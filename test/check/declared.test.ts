@@ -1,7 +1,7 @@
 /** Memory that was declared, for code without Linux around it. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Declaration } from '../../src/check/parameters.js';
 import { UsercopyError } from '../../src/errors.js';
-import type { Declaration } from '../../src/parameters.js';
 import { Guest, line } from './guest.js';
 
 describe('declared memory', () => {

@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
+import { Check, executors } from '../../src/check/check.js';
 import { builtModule } from '../../src/check/executors.js';
-import { Check, executors } from '../../src/check.js';
 import { UsercopyError } from '../../src/errors.js';
 import { packageFile } from '../../src/paths.js';
 import { Guest, line } from './guest.js';
@@ -15,7 +15,7 @@ const available = executors()
 
 /** For programs in other threads and processes: a check that knows of no memory. */
 const NOTHING_KNOWN = `
-  const at = ${JSON.stringify(packageFile('build/js/src/'))};
+  const at = ${JSON.stringify(packageFile('build/js/src/check/'))};
   const { Check, executors } = await import(at + 'check.js');
   const { parseProfile } = await import(at + 'profiles.js');
   const make = async (executor) => {

@@ -8,10 +8,15 @@
  *   PAGES          struct page of frame 0, 64 bytes each
  *   DATA           everything else: caches, names, trees, tasks
  */
-import { Check, type ExecutorName } from '../../src/check.js';
-import type { CheckParameters, Introspection, PageValidityParameters, ProfileSwitches } from '../../src/parameters.js';
-import { parseProfile } from '../../src/profiles.js';
-import type { Direction, Verdict } from '../../src/verdict.js';
+import { Check, type ExecutorName } from '../../src/check/check.js';
+import type {
+  CheckParameters,
+  Introspection,
+  PageValidityParameters,
+  ProfileSwitches,
+} from '../../src/check/parameters.js';
+import { parseProfile } from '../../src/check/profiles.js';
+import type { Direction, Verdict } from '../../src/check/verdict.js';
 
 export const PG_RESERVED = 1n << 10n;
 export const PG_SLAB = 1n << 9n;

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import binaryen from 'binaryen';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Check } from '../../src/check.js';
+import { Check } from '../../src/check/check.js';
 
 /** Sections of a module by id, with their bytes: id, LEB128 size, payload (WebAssembly core specification, 5.5). */
 function sections(bytes: Uint8Array): Map<number, Uint8Array> {

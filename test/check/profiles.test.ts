@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import {
+  parseProfile,
+  profileForVersion,
+  profileNames,
+  profileSwitches,
+  switchNames,
+} from '../../src/check/profiles.js';
 import { UsercopyError } from '../../src/errors.js';
 import type { KernelConfig, KernelVersion } from '../../src/kernel/kernel.js';
-import { parseProfile, profileForVersion, profileNames, profileSwitches, switchNames } from '../../src/profiles.js';
 
 function version(text: string): KernelVersion {
   const [major = 0, minor = 0, patch = 0] = text.split('.').map(Number);

@@ -1,11 +1,11 @@
 /** A guest without the check, charged for it, against the same guest with the check built in. */
 import { describe, expect, test } from 'vitest';
-import { attach } from '../../src/attach.js';
+import { attach } from '../../src/attach/attach.js';
+import type { Direction } from '../../src/check/verdict.js';
 import { blockPricer, openCycleModel } from '../../src/cycles/open.js';
 import type { CycleModel } from '../../src/cycles/price.js';
 import type { Guest } from '../../src/guest/guest.js';
 import { loadOwnKernel, ownVariants, startOwnGuest } from '../../src/scenario/own.js';
-import type { Direction } from '../../src/verdict.js';
 
 type Copies = readonly (readonly [pointer: bigint, size: bigint, direction: Direction])[];
 

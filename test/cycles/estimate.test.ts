@@ -1,6 +1,6 @@
 /** The clock of a run: what events carry, what ends a run, what an audit cannot do. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { attach } from '../../src/attach.js';
+import { attach } from '../../src/attach/attach.js';
 import type { Guest } from '../../src/guest/guest.js';
 import { loadOwnKernel, startOwnGuest } from '../../src/scenario/own.js';
 

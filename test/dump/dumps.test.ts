@@ -8,15 +8,15 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { drivers } from '../../arch/index.js';
+import type { Copy } from '../../src/check/verdict.js';
 import { DumpJudge, type JudgeOptions } from '../../src/dump/judge.js';
 import { kernelFromDump } from '../../src/dump/kernel-from-dump.js';
 import { type Dump, openDump } from '../../src/dump/open-dump.js';
 import { stackDepthOfDump } from '../../src/dump/stack-depth.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
+import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { loadKernel } from '../../src/kernel/load.js';
 import { replayCopy } from '../../src/repro/replay.js';
-import type { Copy } from '../../src/verdict.js';
 
 const SHARED = resolve('../shared/dumps');
 const MACHINES = [

@@ -17,7 +17,7 @@ import { readDumpFile } from '../../src/dump/dump-file.js';
 import { FileReader } from '../../src/dump/file.js';
 import { DumpJudge } from '../../src/dump/judge.js';
 import { openDump } from '../../src/dump/open-dump.js';
-import { loadKernel } from '../../src/kernel/load.js';
+import { loadKernel } from '../../src/image/load.js';
 import { randomNumbers, Scratch } from './core-builder.js';
 import { buildFlattened, buildKdump, type KdumpOptions, type KdumpPage } from './kdump-builder.js';
 

@@ -1,9 +1,9 @@
 /** Requests that hooks append to a ring: judged once each, in order, when the ring is full, at the end of a run and on demand. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { Check, type CheckOptions, executors } from '../../src/check.js';
+import { Check, type CheckOptions, executors } from '../../src/check/check.js';
+import { parseProfile } from '../../src/check/profiles.js';
 import type { Engine, RequestRing } from '../../src/engine/engine.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
-import { parseProfile } from '../../src/profiles.js';
 
 const CODE = 0x10_0000n;
 /** nop; inc rdi; dec ecx; jnz to the nop; nop */

@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fetchKernel } from '../../src/kernel/fetch.js';
+import { fetchKernel } from '../../src/image/fetch.js';
 
 let cacheDirectory = '';
 

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { drivers } from '../../arch/index.js';
 import { UsercopyError } from '../../src/errors.js';
+import { loadKernel } from '../../src/image/load.js';
 import { parseBtf } from '../../src/kernel/btf.js';
 import { findKallsyms, readKallsyms } from '../../src/kernel/kallsyms.js';
-import { loadKernel } from '../../src/kernel/load.js';
 import { decompress } from '../../src/kernel/payload/decompress.js';
 import { BtfWriter, sampleSymbols, writeElf, writeKallsyms } from './images.js';
 

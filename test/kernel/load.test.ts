@@ -8,8 +8,8 @@ import { describe, expect, test } from 'vitest';
 import type { ArchDriver, UnpackedImage, Variant } from '../../arch/driver.js';
 import { drivers } from '../../arch/index.js';
 import { unpackS390Image } from '../../arch/s390/image.js';
+import { loadKernel } from '../../src/image/load.js';
 import type { Bits, Endian } from '../../src/kernel/kernel.js';
-import { loadKernel } from '../../src/kernel/load.js';
 import { type SampleSection, sampleSymbols, Writer, writeElf, writeKallsyms } from './images.js';
 
 const BASE = 0xffffffff81000000n;

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import type { ArchDriver, Variant } from '../../arch/driver.js';
 import { drivers } from '../../arch/index.js';
 import { unpackS390Image } from '../../arch/s390/image.js';
-import { loadKernel } from '../../src/kernel/load.js';
+import { loadKernel } from '../../src/image/load.js';
 
 const DUMPS = join(import.meta.dirname, '../../../shared/dumps');
 

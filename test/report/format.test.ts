@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { CheckedObject, Copy, Verdict } from '../../src/check/verdict.js';
 import { explainVerdict } from '../../src/report/explain.js';
 import { formatMessage } from '../../src/report/format.js';
-import type { CheckedObject, Copy, Verdict } from '../../src/verdict.js';
 
 const object = (cache: string | null): CheckedObject => ({
   start: 0x1000n,

@@ -1,5 +1,5 @@
 /** Logs written for the tests after the shapes that kernels print: one for each wording and each architecture's oops. */
-import type { Direction } from '../../src/verdict.js';
+import type { Direction } from '../../src/check/verdict.js';
 
 export interface SampleLog {
   readonly name: string;

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { Random } from '../../bench/baseline/worlds/random.js';
 import { UsercopyError } from '../../src/errors.js';
 import type { Scenario } from '../../src/scenario/format.js';
 import { parseScenario, readScenario } from '../../src/scenario/read.js';
 import { writeScenario } from '../../src/scenario/write.js';
-import { Random } from '../worlds/random.js';
 
 /** Every field that there is. */
 const FULL: Scenario = {

@@ -1,6 +1,5 @@
 /** Payloads of boot images and side files, told apart by their magic. */
 import { crc32, inflateRawSync, type ZlibOptions } from 'node:zlib';
-import type { ImageTools } from '../../../arch/driver.js';
 import { badInput, UsercopyError } from '../../errors.js';
 import { decompressBzip2, isBzip2 } from './bzip2.js';
 import { decompressLz4, isLz4 } from './lz4.js';
@@ -12,7 +11,7 @@ import { decompressZstd, isZstd } from './zstd.js';
 /** Largest kernel that is believed, unpacked; bytes. */
 export const UNPACKED_LIMIT = 512 << 20;
 
-/** Unpacks the payload at `offset`; see `ImageTools.decompress`. */
+/** Unpacks the payload at `offset`; null where no known format begins there. */
 export async function decompress(
   bytes: Uint8Array,
   offset: number,
@@ -30,9 +29,6 @@ export async function decompress(
   if (isLzma(bytes, offset)) return { bytes: await decompressLzma(packed, limit), format: 'lzma' };
   return null;
 }
-
-/** What boot wrappers get. */
-export const imageTools: ImageTools = { decompress };
 
 /** The first member. Node's own gunzip would take what follows a payload inside a boot image for the next member. */
 function decompressGzip(bytes: Uint8Array, limit: number): Uint8Array {

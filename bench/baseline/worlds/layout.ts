@@ -1,0 +1,40 @@
+import type { Slot } from '../../../src/check/parameters.js';
+import type { Random } from './random.js';
+
+/** A structure whose fields lie at random, naturally aligned places. */
+export interface RandomLayout<Name extends string> {
+  /** Bytes. */
+  readonly size: number;
+  readonly slots: Readonly<Record<Name, Slot>>;
+}
+
+/**
+ * Lays out fields of the given sizes (bytes) in random order with up to `gaps` words of padding in all; `sizes` restricts
+ * the size of the whole.
+ */
+export function layOut<Name extends string>(
+  random: Random,
+  fields: Readonly<Record<Name, number>>,
+  gaps: number,
+  sizes?: readonly number[],
+): RandomLayout<Name> {
+  const names = Object.keys(fields) as Name[];
+  for (let i = names.length - 1; i > 0; i--) {
+    const other = random.below(i + 1);
+    [names[i], names[other]] = [names[other] as Name, names[i] as Name];
+  }
+  const slots = {} as Record<Name, Slot>;
+  let offset = 0;
+  let padding = random.below(gaps + 1);
+  for (const name of names) {
+    const size = fields[name];
+    const skipped = sizes === undefined ? random.below(Math.min(padding, 3) + 1) : 0;
+    padding -= skipped;
+    const alignment = Math.min(size, 8);
+    offset = Math.ceil((offset + skipped * 8) / alignment) * alignment;
+    slots[name] = { offset, size };
+    offset += size;
+  }
+  const size = Math.ceil(offset / 8) * 8;
+  return { size: sizes?.find((allowed) => allowed >= size) ?? size, slots };
+}

@@ -1,0 +1,198 @@
+/**
+ * An attachment written down for harnesses that are not written in JavaScript: everything that `usercopy_attach()` of
+ * libusercopy (native/harness.h) needs to hook a guest's entry points and judge its copies, worked out beforehand.
+ */
+import type { Variant } from '../../arch/driver.js';
+import { Check, type CheckImage } from '../check/check.js';
+import type { CheckParameters, Declaration } from '../check/parameters.js';
+import { parseProfile, profileForVersion } from '../check/profiles.js';
+import type { CheckedObject, Direction, Verdict } from '../check/verdict.js';
+import { badInput } from '../errors.js';
+import { checkParametersOf } from '../introspect/parameters.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { formatMessage, type MessageStyle } from '../report/format.js';
+import { entryPointOf } from '../stack/entry-point.js';
+import { chooseJudge, entriesFor, variantOf } from './attach.js';
+import { requestRegisters } from './request-registers.js';
+
+/** Version of the file; native/harness.cc knows the same one. */
+const FORMAT = 1;
+/** Pieces of memory that are zero are left out. */
+const PIECE = 4096;
+
+export interface HarnessOptions {
+  readonly judge?: 'kernel' | 'all';
+  /** A profile's name, or `auto` (default): by the kernel's version and config. */
+  readonly profile?: string;
+  readonly declarations?: readonly Declaration[];
+  /** Check stack frames although this kernel does not. */
+  readonly frames?: boolean;
+  /** Bytes of stack that the kernel's own check uses (`measureStackDepth`). */
+  readonly stackDepth?: { readonly check: bigint; readonly print: bigint };
+}
+
+/** The JSON that `usercopy_attach()` takes. */
+export interface HarnessFile {
+  readonly usercopyHarness: number;
+  readonly variant: string;
+  readonly kernel: string;
+  readonly profile: string;
+  readonly judge: 'kernel' | 'all';
+  readonly bits: 32 | 64;
+  readonly endian: 'little' | 'big';
+  /** Name of the program counter's register. */
+  readonly pc: string;
+  /** SHA-256 of the check.wasm that this was made with. */
+  readonly digest: string;
+  readonly layout: Pick<CheckImage, 'context' | 'statistics' | 'requestFieldsEnd' | 'request' | 'described'>;
+  readonly memory: {
+    readonly bytes: number;
+    readonly pieces: readonly { readonly offset: number; readonly base64: string }[];
+  };
+  readonly entries: readonly {
+    readonly symbol: string;
+    /** 0x… */
+    readonly address: string;
+    /** Offset of its request. */
+    readonly request: number;
+    /** In the order of the request's fields; null leaves one untouched. */
+    readonly registers: readonly (string | null)[];
+  }[];
+  /** By the verdict's number. In messages {pointer}, {bytes}, {cache}, {offset} and {size} are left open. */
+  readonly verdicts: Readonly<
+    Record<
+      string,
+      {
+        readonly outcome: 'good' | 'bad' | 'unreadable';
+        readonly by: string;
+        readonly messages: Readonly<Record<Direction, string | null>>;
+      }
+    >
+  >;
+  readonly declaredCaches: Readonly<Record<string, string>>;
+  /** The member of kmem_cache that points to its name. */
+  readonly cacheName: { readonly offset: number; readonly size: number } | null;
+}
+
+/**
+ * Works an attachment out. `kernel.read` must show the memory of the guest as it is when the harness attaches: some of
+ * the layout is kept in variables.
+ * @throws UsercopyError as `attach` does.
+ */
+export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {}): Promise<HarnessFile> {
+  const variant = variantOf(kernel.variant);
+  const judge = chooseJudge(kernel, variant, options.judge);
+  const wanted = options.profile ?? 'auto';
+  const profile = wanted === 'auto' ? profileForVersion(kernel.version, kernel.config) : parseProfile(wanted);
+  const parameters = checkParametersOf(kernel, variant, {
+    switches: profile.switches,
+    declaredOnly: kernel.types === null && (options.declarations?.length ?? 0) > 0,
+    ...(options.frames === undefined ? {} : { frames: options.frames }),
+    depthOfCheck: options.stackDepth?.check ?? 0n,
+    depthOfPrint: options.stackDepth?.print ?? 0n,
+  });
+  const check = await Check.create({ guestBytes: 0, requestCapacity: 64 });
+  check.configure(parameters);
+  // All guest memory is read through the harness.
+  check.foreignReader = () => undefined;
+  for (const declaration of options.declarations ?? []) check.declare(declaration);
+  const entries = hookedEntries(kernel, variant, judge, check, parameters);
+  const image = check.image();
+  const style = {
+    format: profile.switches.format,
+    bits: kernel.bits,
+    allocator: profile.switches.allocator ?? parameters.introspection?.slab.allocator ?? 'SLUB',
+  } as const;
+  const name = parameters.introspection?.slab.name ?? null;
+  return {
+    usercopyHarness: FORMAT,
+    variant: variant.name,
+    kernel: kernel.version.release,
+    profile: profile.name,
+    judge,
+    bits: kernel.bits,
+    endian: kernel.endian,
+    pc: variant.registers.pc,
+    digest: image.digest,
+    layout: {
+      context: image.context,
+      statistics: image.statistics,
+      requestFieldsEnd: image.requestFieldsEnd,
+      request: image.request,
+      described: image.described,
+    },
+    memory: { bytes: image.bytes.length, pieces: piecesOf(image.bytes) },
+    entries,
+    verdicts: verdictsOf(image, style),
+    declaredCaches: Object.fromEntries(image.declaredCaches),
+    cacheName: name && { offset: name.offset, size: name.size },
+  };
+}
+
+function hookedEntries(
+  kernel: Kernel,
+  variant: Variant,
+  judge: 'kernel' | 'all',
+  check: Check,
+  parameters: CheckParameters,
+): HarnessFile['entries'] {
+  const byAddress = new Map<bigint, HarnessFile['entries'][number]>();
+  for (const entry of entriesFor(kernel, variant, judge)) {
+    const address = entryPointOf(kernel, variant, entry.symbol);
+    if (address === undefined || byAddress.has(address)) continue;
+    const request = check.createRequest({
+      direction: typeof entry.direction === 'object' ? 'register' : entry.direction,
+      ...(entry.sizeBits === undefined ? {} : { sizeBits: entry.sizeBits }),
+    });
+    const registers = requestRegisters(entry, variant, { parameters, nested: judge === 'all', caller: false });
+    byAddress.set(address, { symbol: entry.symbol, address: `0x${address.toString(16)}`, request, registers });
+  }
+  if (byAddress.size > 0) return [...byAddress.values()];
+  const expected = variant.uaccess.map(({ symbol }) => symbol).join(', ');
+  throw badInput(`kernel ${kernel.version.release}`, `a symbol among ${expected}`, 'none to hook');
+}
+
+function piecesOf(bytes: Uint8Array): HarnessFile['memory']['pieces'] {
+  const pieces: { offset: number; base64: string }[] = [];
+  for (let offset = 0; offset < bytes.length; offset += PIECE) {
+    const piece = bytes.subarray(offset, offset + PIECE);
+    if (piece.some((byte) => byte !== 0)) pieces.push({ offset, base64: Buffer.from(piece).toString('base64') });
+  }
+  return pieces;
+}
+
+/** Numbers that no line holds by itself; in a formatted line they stand where the real ones go. */
+const OPEN = { offset: 7_777_777_001n, size: 7_777_777_002n, bytes: 7_777_777_003n, pointer: 0x7777_7777_7777_0004n };
+const OPEN_CACHE = '{cache}';
+
+function verdictsOf(image: CheckImage, style: MessageStyle): HarnessFile['verdicts'] {
+  const object: CheckedObject = { start: 0n, end: 0n, windowStart: 0n, windowEnd: 0n, cache: OPEN_CACHE };
+  const line = (verdict: Verdict, direction: Direction): string | null => {
+    const copy = { pointer: OPEN.pointer, size: OPEN.bytes, direction };
+    const text = formatMessage(verdict, copy, { ...style, bits: 64 });
+    return (
+      text
+        ?.replace(String(OPEN.offset), '{offset}')
+        .replace(String(OPEN.size), '{size}')
+        .replace(String(OPEN.bytes), '{bytes}')
+        .replace(OPEN.pointer.toString(16), '{pointer}') ?? null
+    );
+  };
+  return Object.fromEntries(
+    [...image.verdicts].map(([code, reason]) => {
+      const messages =
+        reason.outcome === 'bad'
+          ? (direction: Direction) =>
+              line({ outcome: 'bad', by: reason.by, offset: OPEN.offset, size: OPEN.size, object }, direction)
+          : () => null;
+      return [
+        code,
+        {
+          outcome: reason.outcome,
+          by: reason.outcome === 'unreadable' ? 'unreadable' : reason.by,
+          messages: { to_user: messages('to_user'), from_user: messages('from_user') },
+        },
+      ];
+    }),
+  );
+}

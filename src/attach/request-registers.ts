@@ -1,0 +1,30 @@
+/** Which registers a hook reads: those that the check will look at and no others, since each costs nanoseconds. */
+import type { UaccessEntry, Variant } from '../../arch/driver.js';
+import { Check } from '../check/check.js';
+import type { CheckParameters } from '../check/parameters.js';
+
+export interface RequestNeeds {
+  readonly parameters: CheckParameters;
+  /** Copies inside copies are told by both addresses. */
+  readonly nested: boolean;
+  /** Where the caller goes on is kept, where a register holds it. */
+  readonly caller: boolean;
+}
+
+/** Registers of an entry point in the order of the request's fields; null for those that nobody asks for. */
+export function requestRegisters(entry: UaccessEntry, variant: Variant, needs: RequestNeeds): (string | null)[] {
+  const argument = (index: number | undefined): string | null =>
+    index === undefined ? null : (variant.registers.arguments[index] ?? null);
+  const { current, registers } = variant;
+  const byField: Record<(typeof Check.requestFields)[number], string | null> = {
+    pointer: argument(entry.kernelPointer),
+    size: argument(entry.size),
+    other: needs.nested || entry.direction === 'by address' ? argument(entry.userPointer) : null,
+    direction: typeof entry.direction === 'object' ? argument(entry.direction.argument) : null,
+    stackPointer: registers.sp,
+    framePointer: needs.parameters.stack.frames === null ? null : registers.fp,
+    currentBase: current.kind === 'register' ? current.register : current.kind === 'memory' ? current.base : null,
+    returnAddress: needs.caller ? registers.link : null,
+  };
+  return Check.requestFields.map((field) => byField[field]);
+}

@@ -1,0 +1,103 @@
+/**
+ * Suppression lists: violations that are known and shall not be reported again. What a rule silences is counted, so that
+ * nothing disappears unseen.
+ */
+import { badInput } from '../errors.js';
+
+/** What a rule looks at. */
+export interface SuppressionFacts {
+  /** Symbol of the function that the copy returns to; null where no symbol covers it. */
+  readonly caller: string | null;
+  /** Slab cache; null for anything else. */
+  readonly cache: string | null;
+  /** Verdict: `slab object`, `process stack`, `vmalloc, no area`, …; `unreadable` where the copy could not be judged. */
+  readonly region: string;
+  readonly direction: string;
+  /** The hooked entry point. */
+  readonly entry: string;
+}
+
+/** Silences violations that match every part it names; `*` stands for any characters. At least one part. */
+export type Suppression = { readonly [Part in keyof SuppressionFacts]?: string };
+
+const PARTS: readonly (keyof SuppressionFacts)[] = ['caller', 'cache', 'region', 'direction', 'entry'];
+
+/** A suppression list's rule, and how many violations it has silenced. */
+export interface SuppressionCount {
+  readonly rule: Suppression;
+  readonly count: number;
+}
+
+function globToPattern(glob: string): RegExp {
+  const literal = glob.split(/\*+/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${literal.join('.*')}$`, 's');
+}
+
+interface CompiledRule {
+  readonly rule: Suppression;
+  readonly patterns: readonly (readonly [keyof SuppressionFacts, RegExp])[];
+  count: number;
+}
+
+function compile(rule: Suppression): CompiledRule {
+  const named = Object.keys(rule);
+  const unknown = named.find((part) => !PARTS.includes(part as keyof SuppressionFacts));
+  if (unknown !== undefined || named.length === 0) {
+    throw badInput('suppression', `parts among ${PARTS.join(', ')}`, unknown ?? 'none');
+  }
+  const patterns = PARTS.flatMap((part) => {
+    const glob = rule[part];
+    return glob === undefined ? [] : [[part, globToPattern(glob)] as const];
+  });
+  return { rule, patterns, count: 0 };
+}
+
+/** Rules in order; the first that matches counts. */
+export class SuppressionList {
+  readonly #rules: readonly CompiledRule[];
+
+  /** @throws UsercopyError `bad-input` for a rule without parts or with an unknown one. */
+  constructor(rules: readonly Suppression[]) {
+    this.#rules = rules.map(compile);
+  }
+
+  /** Whether a rule silences this violation; it is counted then. */
+  silences(facts: SuppressionFacts): boolean {
+    const match = this.#rules.find(({ patterns }) =>
+      patterns.every(([part, pattern]) => pattern.test(facts[part] ?? '')),
+    );
+    if (match) match.count++;
+    return match !== undefined;
+  }
+
+  counts(): SuppressionCount[] {
+    return this.#rules.map(({ rule, count }) => ({ rule, count }));
+  }
+}
+
+/**
+ * Reads a suppression list: one rule a line, `part=value` in any order, `#` begins a comment.
+ *
+ *     caller=proc_* cache=task_struct
+ *     region="process stack" direction=to_user   # known
+ *
+ * @throws UsercopyError `bad-input` with file and line.
+ */
+export function parseSuppressions(text: string, path: string): Suppression[] {
+  return text.split('\n').flatMap((line, index) => {
+    const rule = line.replace(/(^|\s)#.*$/, '').trim();
+    if (rule === '') return [];
+    const parts: Record<string, string> = {};
+    // Double quotes keep blanks together.
+    const word = /([a-z]+)=(?:"([^"]*)"|([^\s"]+))(?:\s+|$)/y;
+    while (word.lastIndex < rule.length) {
+      const match = word.exec(rule);
+      const name = match?.[1];
+      if (!match || !PARTS.includes(name as keyof SuppressionFacts)) {
+        throw badInput(`${path}:${index + 1}`, `words like caller=NAME, of ${PARTS.join(', ')}`, rule.slice(0, 80));
+      }
+      parts[name!] = match[2] ?? match[3] ?? '';
+    }
+    return [parts as Suppression];
+  });
+}

@@ -1,0 +1,545 @@
+/**
+ * The check, for TypeScript: the WASM module of `assembly/` with its linear memory. Control area first, guest memory
+ * after it; the memory never grows. Hooks call `judgeExport` themselves; everything else goes through here.
+ */
+import { createHash } from 'node:crypto';
+import type { Engine } from '../engine/engine.js';
+import { badInput } from '../errors.js';
+import { ContextWriter } from './context.js';
+import { type ControlArea, layOutControlArea, RING_HEAD } from './control.js';
+import { DeclarationTables } from './declarations.js';
+import {
+  allocateMemory,
+  builtModule,
+  type Executor,
+  type ExecutorName,
+  exportedNumbers,
+  type HostRead,
+  type Judge,
+  type JudgeBatch,
+  makeExecutor,
+} from './executors.js';
+import { Layout, Structure } from './layout.js';
+import type { CheckParameters, Declaration, Slot } from './parameters.js';
+import { type MappedRegion, RegionTable } from './regions.js';
+import type { CheckedObject, Copy, Direction, Verdict } from './verdict.js';
+import { type CheckStatistics, type Reason, reasonsByCode, StatisticsTable } from './verdicts.js';
+
+export { type Executor, type ExecutorName, type ExecutorState, executors } from './executors.js';
+export type { MappedRegion } from './regions.js';
+export type { CheckStatistics, ReasonCount } from './verdicts.js';
+
+export interface CheckOptions {
+  /** Bytes of guest memory inside linear memory; 0 for foreign memory. */
+  readonly guestBytes: number;
+  /** Declarations of one kind; 4096 when absent. */
+  readonly declaredCapacity?: number;
+  /** Mapped regions; 1024 when absent. */
+  readonly regionCapacity?: number;
+  /** Request slots; 4096 when absent. */
+  readonly requestCapacity?: number;
+  /** Requests that wait to be judged in an audit; 1024 when absent. */
+  readonly ringCapacity?: number;
+  /** Who runs the check; `auto` (default) is the fastest that is available, see `executors()`. */
+  readonly executor?: 'auto' | ExecutorName;
+  /** The module; the built one when absent. */
+  readonly wasm?: Uint8Array;
+}
+
+/** Requests in linear memory that wait to be judged, in the order in which they were made. */
+export interface Ring {
+  /** Offset of a u32: how many wait. */
+  readonly countOffset: number;
+  /** Offset of the first request; they are `requestBytes` apart. */
+  readonly firstOffset: number;
+  readonly capacity: number;
+  /** Bytes at a request's start that are set when it is made: its registers, and what is known before. */
+  readonly headBytes: number;
+}
+
+/** What a hook knows of a copy before a register is read. */
+export interface RequestPreset {
+  /** `register`: the request's `direction` is a bool, true is to_user. `by address`: `pointer` is the destination, `other` the source. */
+  readonly direction: Direction | 'register' | 'by address';
+  /** Only the low half of `size` counts. */
+  readonly sizeBits?: 32;
+}
+
+/** The registers that the check asks for, beside the copy itself. */
+export interface JudgedAt {
+  readonly stackPointer: bigint;
+  readonly framePointer: bigint;
+  /** What `StackParameters.current` starts from. */
+  readonly currentBase: bigint;
+}
+
+const REQUEST_FIELDS = [
+  'pointer',
+  'size',
+  'other',
+  'direction',
+  'stackPointer',
+  'framePointer',
+  'currentBase',
+  'returnAddress',
+] as const;
+
+const DIRECTION_KINDS = {
+  to_user: 'TO_USER',
+  from_user: 'FROM_USER',
+  register: 'REGISTER',
+  'by address': 'BY_ADDRESS',
+} as const;
+
+/** Fields of a request that `Check.image()` tells the places of. */
+const IMAGE_FIELDS = [
+  'code',
+  'toUser',
+  'described',
+  'judgedPointer',
+  'offset',
+  'size',
+  'printedSize',
+  'objectStart',
+  'objectEnd',
+  'cache',
+] as const;
+
+/** See `Check.image()`. Offsets in bytes of the control area, or of a request. */
+export interface CheckImage {
+  /** SHA-256 of the module, in lower-case hexadecimal. */
+  readonly digest: string;
+  readonly bytes: Uint8Array;
+  readonly context: number;
+  /** A u64 for each verdict and direction, from_user first. */
+  readonly statistics: number;
+  /** Where the u64 that a hook writes end in a request. */
+  readonly requestFieldsEnd: number;
+  readonly request: Readonly<Record<string, number>>;
+  /** Values of a request's `described`. */
+  readonly described: Readonly<Record<string, number>>;
+  readonly verdicts: ReadonlyMap<number, Reason>;
+  /** Caches of declared slabs, by the number in a request's `cache`. */
+  readonly declaredCaches: ReadonlyMap<number, string>;
+}
+
+/** A judgement is repeated at most so often while memory is brought in. */
+const RETRY_LIMIT = 64;
+const MOST_ENTRIES = 255;
+/** Cache names are read to their NUL, or this far. */
+const NAME_LIMIT = 256;
+
+export class Check {
+  /** Order of the request's u64 fields, for hooks. */
+  static readonly requestFields = REQUEST_FIELDS;
+  readonly requestFields = REQUEST_FIELDS;
+
+  readonly memory: WebAssembly.Memory;
+  /** Where guest memory starts in linear memory; a multiple of 64 KiB. */
+  readonly guestOffset: number;
+  readonly guestBytes: number;
+  /** First argument of `judgeExport`. */
+  readonly contextOffset: number;
+  /** The request that `judge()` uses. */
+  readonly requestOffset: number;
+  /** Bytes from one request to the next of `createRequests()`. */
+  readonly requestBytes: number;
+  /** Who runs the check. */
+  readonly executor: ExecutorName;
+  /** The module's export: 0 when the guest may go on, else ask `verdictOf(request)`. */
+  readonly judgeExport: Judge;
+  /** The same for hooks on functions that call each other: copies inside a copy are passed over. */
+  readonly judgeOutermostExport: Judge;
+  /** The module's export: judges consecutive requests, gives how many deserve a look. */
+  readonly judgeBatchExport: JudgeBatch;
+
+  /** Reads guest memory that no region covers: exactly `length` bytes, or undefined where they cannot be had. */
+  #foreignReader: ((address: bigint, length: number) => Uint8Array | undefined) | null = null;
+  /** Brings in the bytes at an address (and maps them); whether it could. */
+  missing: ((address: bigint) => boolean) | null = null;
+
+  readonly #layout: Layout;
+  readonly #area: ControlArea;
+  readonly #regions: RegionTable;
+  readonly #declarations: DeclarationTables;
+  readonly #reasons: ReadonlyMap<number, Reason>;
+  readonly #statistics: StatisticsTable;
+  readonly #context: Structure;
+  readonly #firstNoteworthy: number;
+  readonly #module: Uint8Array;
+  readonly #hostRead: HostRead;
+  readonly #executors = new Map<ExecutorName, Executor>();
+  #foreignEngine: Engine | null = null;
+  #parameters: CheckParameters | null = null;
+  #nextRequest: number;
+  #entries = 0;
+  readonly #ring: Ring;
+  #ringTaken = false;
+
+  private constructor(
+    module: Uint8Array,
+    memory: WebAssembly.Memory,
+    executor: Executor,
+    hostRead: HostRead,
+    layout: Layout,
+    area: ControlArea,
+    options: CheckOptions,
+  ) {
+    this.memory = memory;
+    this.#module = module;
+    this.#hostRead = hostRead;
+    this.#executors.set(executor.name, executor);
+    this.executor = executor.name;
+    this.#layout = layout;
+    this.#area = area;
+    this.guestOffset = area.guest;
+    this.guestBytes = options.guestBytes;
+    this.contextOffset = area.context;
+    this.requestBytes = layout.get('RequestLayout', 'BYTES');
+    this.judgeExport = executor.check;
+    this.judgeOutermostExport = executor.checkOutermost;
+    this.judgeBatchExport = executor.checkBatch;
+    this.#regions = new RegionTable(memory, layout, area, options.regionCapacity ?? 1024);
+    this.#declarations = new DeclarationTables(memory, layout, area, options.declaredCapacity ?? 4096);
+    this.#reasons = reasonsByCode(layout);
+    this.#statistics = new StatisticsTable(memory, layout, area.context, this.#reasons);
+    this.#context = new Structure(memory, layout, 'ContextLayout', area.context);
+    this.#firstNoteworthy = layout.get('VerdictRange', 'FIRST_NOTEWORTHY');
+    this.#nextRequest = area.requests;
+    this.#ring = {
+      countOffset: area.ring,
+      firstOffset: area.ring + RING_HEAD,
+      capacity: options.ringCapacity ?? 1024,
+      headBytes: layout.get('RequestLayout', 'HEAD_BYTES'),
+    };
+    this.requestOffset = this.createRequest({ direction: 'to_user' });
+    this.#request(this.requestOffset).setU8('explain', true);
+  }
+
+  /**
+   * Makes the linear memory and an executor on it. Call `configure()` next.
+   * @throws UsercopyError `missing-dependency` when the executor asked for is not available.
+   */
+  static async create(options: CheckOptions): Promise<Check> {
+    const module = options.wasm ?? builtModule();
+    const layout = new Layout(await exportedNumbers(module));
+    const area = layOutControlArea(layout, {
+      guestBytes: options.guestBytes,
+      declared: options.declaredCapacity ?? 4096,
+      regions: options.regionCapacity ?? 1024,
+      requests: (options.requestCapacity ?? 4096) + 1,
+      ring: options.ringCapacity ?? 1024,
+    });
+    const memory = allocateMemory(area.pages);
+    let check: Check | null = null;
+    const read: HostRead = (low, high, length, destination) =>
+      check ? check.#readForeign(low, high, length, destination) : 0;
+    const executor = await makeExecutor(options.executor ?? 'auto', module, memory, read);
+    check = new Check(module, memory, executor, read, layout, area, options);
+    return check;
+  }
+
+  /** An executor on this check's memory, for hooks; made when it is first asked for. `auto` is the check's own. */
+  async executorFor(wanted: 'auto' | ExecutorName): Promise<Executor> {
+    const name = wanted === 'auto' ? this.executor : wanted;
+    const known = this.#executors.get(name);
+    if (known) return known;
+    const made = await makeExecutor(name, this.#module, this.memory, this.#hostRead);
+    this.#executors.set(name, made);
+    made.native?.readFrom(this.#foreignEngine?.nativeHandle ?? undefined);
+    return made;
+  }
+
+  /** Says what kind of guest this is; may be called again. */
+  configure(parameters: CheckParameters): void {
+    new ContextWriter(this.memory, this.#layout, this.#area).write(parameters);
+    this.#parameters = parameters;
+  }
+
+  get parameters(): CheckParameters {
+    if (!this.#parameters) throw badInput('check', 'configure() before its parameters are used', 'none');
+    return this.#parameters;
+  }
+
+  get foreignReader(): ((address: bigint, length: number) => Uint8Array | undefined) | null {
+    return this.#foreignReader;
+  }
+
+  set foreignReader(reader: ((address: bigint, length: number) => Uint8Array | undefined) | null) {
+    this.#readForeignFrom(reader, null);
+  }
+
+  /** Reads guest memory that no region covers from this emulator. */
+  readFromEngine(engine: Engine): void {
+    this.#readForeignFrom((address, length) => {
+      try {
+        return engine.read(address, length);
+      } catch {
+        return undefined;
+      }
+    }, engine);
+  }
+
+  #readForeignFrom(reader: typeof this.foreignReader, engine: Engine | null): void {
+    this.#foreignReader = reader;
+    this.#foreignEngine = engine;
+    this.#context.setU8('hostReads', reader !== null);
+    this.#executors.get('native')?.native?.readFrom(engine?.nativeHandle ?? undefined);
+  }
+
+  #readForeign(low: number, high: number, length: number, destination: number): number {
+    const address = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+    const bytes = this.#foreignReader?.(address, length);
+    if (!bytes || bytes.length < length) return 0;
+    new Uint8Array(this.memory.buffer, destination >>> 0, length).set(bytes.subarray(0, length));
+    return 1;
+  }
+
+  /** Mapped regions in address order. */
+  get regions(): readonly MappedRegion[] {
+    return this.#regions.list;
+  }
+
+  /** Guest addresses [address, address + size) lie at `offset` of linear memory. Overlap is an error; two addresses of the same bytes are fine. */
+  mapRegion(address: bigint, size: bigint, offset: number): void {
+    this.#regions.map(address, size, offset);
+  }
+
+  unmapRegion(address: bigint): void {
+    this.#regions.unmap(address);
+  }
+
+  declare(declaration: Declaration): void {
+    this.#declarations.add(declaration);
+  }
+
+  /** Takes back what was declared at this first address. */
+  undeclare(start: bigint): void {
+    this.#declarations.remove(start);
+  }
+
+  clearDeclarations(): void {
+    this.#declarations.clear();
+  }
+
+  /** A fresh request slot for one entry point; gives its offset. Slots live as long as the check. */
+  createRequest(preset: RequestPreset): number {
+    return this.createRequests(preset, 1);
+  }
+
+  /** Consecutive request slots of one entry point, `requestBytes` apart, for `judgeBatchExport`; gives the first one's offset. */
+  createRequests(preset: RequestPreset, count: number): number {
+    if (!Number.isInteger(count) || count < 1) throw badInput('check: requests', 'one or more', String(count));
+    const first = this.#nextRequest;
+    const end = first + count * this.requestBytes;
+    if (end > this.#area.requestsEnd) {
+      const free = Math.floor((this.#area.requestsEnd - first) / this.requestBytes);
+      throw badInput('check: requests', `at most ${free} more (requestCapacity)`, String(count));
+    }
+    this.#nextRequest = end;
+    // 0 is no entry point. Two that share a number are judged both where one calls the other: nothing is missed.
+    this.#entries = (this.#entries % MOST_ENTRIES) + 1;
+    for (let offset = first; offset < end; offset += this.requestBytes) {
+      this.#preset(this.#request(offset), preset.direction, preset.sizeBits ?? 64);
+      this.#request(offset).setU8('entry', this.#entries);
+    }
+    return first;
+  }
+
+  #preset(request: Structure, direction: RequestPreset['direction'], sizeBits: number): void {
+    request.setU8('directionKind', this.#layout.get('DirectionKind', DIRECTION_KINDS[direction]));
+    request.setU8('sizeBits', sizeBits);
+  }
+
+  #request(offset: number): Structure {
+    return new Structure(this.memory, this.#layout, 'RequestLayout', offset);
+  }
+
+  /** Judges one copy; brings memory in where `missing` can. */
+  judge(copy: Copy, at: JudgedAt): Verdict {
+    if (!this.#parameters) throw badInput('check', 'configure() before judge()', 'none');
+    const request = this.#request(this.requestOffset);
+    this.#preset(request, copy.direction, 64);
+    request.setU64('pointer', copy.pointer);
+    request.setU64('size', copy.size);
+    request.setU64('stackPointer', at.stackPointer);
+    request.setU64('framePointer', at.framePointer);
+    request.setU64('currentBase', at.currentBase);
+    this.judgeExport(this.contextOffset, this.requestOffset);
+    return this.verdictOf(this.requestOffset);
+  }
+
+  /** Judges a request again as long as bytes are missing and can be brought in. */
+  #settle(offset: number): void {
+    const request = this.#request(offset);
+    let last = -1n;
+    for (let attempt = 0; attempt < RETRY_LIMIT && this.missing; attempt++) {
+      const code = request.u16('code');
+      const reason = this.#reasons.get(code);
+      if (reason?.outcome !== 'unreadable' || !reason.missing) return;
+      const address = request.u64('offset');
+      if (address === last || !this.missing(address)) return;
+      last = address;
+      this.#statistics.takeBack(code, this.#directionOf(request));
+      this.judgeExport(this.contextOffset, offset);
+    }
+  }
+
+  /** The number of the entry point that a request was made at. */
+  entryOf(requestOffset: number): number {
+    return this.#request(requestOffset).u8('entry');
+  }
+
+  /** Where the caller of a request's entry point goes on, as far as it was recorded. */
+  returnAddressOf(requestOffset: number): bigint {
+    return this.#request(requestOffset).u64('returnAddress');
+  }
+
+  /** The empty ring, for one audit at a time. */
+  takeRing(): Ring {
+    if (this.#ringTaken) throw badInput('audit', 'one at a time on one check', 'another that is attached');
+    this.#ringTaken = true;
+    new DataView(this.memory.buffer).setUint32(this.#ring.countOffset, 0, true);
+    return this.#ring;
+  }
+
+  releaseRing(): void {
+    this.#ringTaken = false;
+  }
+
+  /** Offsets of those of the ring's first `count` requests whose verdict deserves a look. */
+  noteworthyOfRing(count: number): number[] {
+    const offsets = Array.from({ length: count }, (_, index) => this.#ring.firstOffset + index * this.requestBytes);
+    return offsets.filter((offset) => this.#request(offset).u16('code') >= this.#firstNoteworthy);
+  }
+
+  #directionOf(request: Structure): Direction {
+    return request.u8('toUser') ? 'to_user' : 'from_user';
+  }
+
+  /**
+   * What the export last wrote into a request. Where it lacked bytes that `missing` can bring in, it is asked again. A
+   * plain pass is known by name only, unless `judge()` asked.
+   */
+  verdictOf(requestOffset: number): Verdict {
+    this.#settle(requestOffset);
+    const request = this.#request(requestOffset);
+    const reason = this.#reasons.get(request.u16('code'));
+    if (!reason) throw badInput(`check: request at ${requestOffset}`, 'one that was judged', 'none');
+    if (reason.outcome === 'unreadable') return { outcome: 'unreadable', address: request.u64('offset') };
+    const plain = request.u16('code') < this.#firstNoteworthy && !request.u8('explain');
+    const object = plain ? null : this.#objectOf(request);
+    if (reason.outcome === 'good') return { outcome: 'good', by: reason.by, object };
+    return {
+      outcome: 'bad',
+      by: reason.by,
+      offset: request.u64('offset'),
+      size: request.u64('printedSize'),
+      object,
+    };
+  }
+
+  #objectOf(request: Structure): CheckedObject | null {
+    const described = request.u8('described');
+    const is = (name: string): boolean => described === this.#layout.get('Described', name);
+    if (is('NOTHING')) return null;
+    const cache = is('SLAB_OBJECT') || is('CACHE') ? this.#cacheName(request.u64('cache')) : null;
+    if (is('CACHE')) {
+      const pointer = request.u64('judgedPointer');
+      return { start: pointer, end: pointer, windowStart: pointer, windowEnd: pointer, cache };
+    }
+    const declaration = is('DECLARED_OBJECT') ? this.#declarations.get(Number(request.u64('cache'))) : undefined;
+    return {
+      start: request.u64('objectStart'),
+      end: request.u64('objectEnd'),
+      windowStart: request.u64('windowStart'),
+      windowEnd: request.u64('windowEnd'),
+      cache: declaration?.kind === 'slab' ? declaration.cache : cache,
+    };
+  }
+
+  /** The copy that a request was judged as: masked, and the kernel's side picked. Known after a verdict that is no plain pass. */
+  copyOf(requestOffset: number): Copy {
+    const request = this.#request(requestOffset);
+    return {
+      pointer: request.u64('judgedPointer'),
+      size: request.u64('size'),
+      direction: this.#directionOf(request),
+    };
+  }
+
+  /** Guest bytes from regions, the foreign reader or `missing`; undefined where they cannot all be had. */
+  read(address: bigint, length: number): Uint8Array | undefined {
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const at = this.#mask(address + BigInt(done));
+      const part = this.#readPart(at, length - done);
+      if (!part?.length) return undefined;
+      bytes.set(part, done);
+      done += part.length;
+    }
+    return bytes;
+  }
+
+  #readPart(address: bigint, length: number): Uint8Array | undefined {
+    const here = this.#regions.read(address, length);
+    if (here) return here;
+    const foreign = this.#foreignReader?.(address, length) ?? this.#foreignReader?.(address, 1);
+    if (foreign) return foreign.subarray(0, length);
+    return this.missing?.(address) ? this.#regions.read(address, length) : undefined;
+  }
+
+  #mask(address: bigint): bigint {
+    return BigInt.asUintN(this.#parameters?.bits ?? 64, address);
+  }
+
+  #readWord(address: bigint, slot: Slot): bigint | undefined {
+    const bytes = this.read(address + BigInt(slot.offset), slot.size);
+    if (!bytes) return undefined;
+    if (this.parameters.endian === 'little') bytes.reverse();
+    return bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  }
+
+  /** The C string that `kmem_cache.name` points to, as Latin-1; null where it cannot be read. */
+  #cacheName(cache: bigint): string | null {
+    const slot = this.parameters.introspection?.slab.name;
+    const address = slot && this.#readWord(cache, slot);
+    if (!address) return null;
+    let name = '';
+    for (let i = 0; i < NAME_LIMIT; i++) {
+      const byte = this.read(address + BigInt(i), 1)?.[0];
+      if (byte === undefined) return null;
+      if (byte === 0) break;
+      name += String.fromCharCode(byte);
+    }
+    return name;
+  }
+
+  /** The control area as it is now, and where things lie in it: all that another runner of the same module needs. */
+  image(): CheckImage {
+    const field = (name: string): number => this.#layout.get('RequestLayout', name);
+    const described = (name: string): number => this.#layout.get('Described', name);
+    return {
+      digest: createHash('sha256').update(this.#module).digest('hex'),
+      bytes: new Uint8Array(this.memory.buffer.slice(0, this.#area.guest)),
+      context: this.#area.context,
+      statistics: this.#area.context + this.#layout.get('ContextLayout', 'BYTES'),
+      requestFieldsEnd: REQUEST_FIELDS.length * 8,
+      request: Object.fromEntries(IMAGE_FIELDS.map((name) => [name, field(name)])),
+      described: Object.fromEntries(
+        ['NOTHING', 'CACHE', 'SLAB_OBJECT', 'DECLARED_OBJECT'].map((name) => [name, described(name)]),
+      ),
+      verdicts: this.#reasons,
+      declaredCaches: this.#declarations.slabCaches(),
+    };
+  }
+
+  /** What was judged since the last reset, by every caller of this check. */
+  statistics(): CheckStatistics {
+    return this.#statistics.read();
+  }
+
+  resetStatistics(): void {
+    this.#statistics.reset();
+  }
+}

@@ -1,0 +1,312 @@
+/**
+ * Named sets of switches: the check of one era of kernels each. Sources: mm/usercopy.c and mm/{slub,slab}.c of the trees
+ * between 4.8 and 6.12, and the mails of the July 2016 series. A version that is marked "as remembered" was not read.
+ */
+import { badInput } from '../errors.js';
+import type { KernelConfig, KernelVersion } from '../kernel/kernel.js';
+import type { ProfileSwitches } from './parameters.js';
+
+const V3: ProfileSwitches = {
+  format: 'old',
+  stackFirst: false,
+  wrapCountsEnd: true,
+  textTouchCounts: true,
+  linearText: false,
+  skipVmalloc: 'no',
+  pageSpan: 'v3',
+  whitelist: false,
+  fallback: false,
+  kmap: 'off',
+  highmem: false,
+  vmalloc: 'off',
+  folio: false,
+  depth: false,
+  kfence: false,
+  bypass: false,
+};
+
+const V4_8: ProfileSwitches = {
+  ...V3,
+  textTouchCounts: false,
+  linearText: true,
+  // Until 517e1fbeb65f (4.12, as remembered).
+  skipVmalloc: 'vmalloc or module',
+  // HARDENED_USERCOPY_PAGESPAN is off by default since 8e1f74ea02cf (4.8-rc6, as remembered).
+  pageSpan: 'off',
+};
+
+const V4_16: ProfileSwitches = {
+  ...V4_8,
+  // usercopy_abort() with offset and size: b394d468e7d7 (4.16, as remembered).
+  format: 'new',
+  skipVmalloc: 'unless virt_addr_valid',
+  // useroffset and usersize: 8eb8284b4129 (4.16, as remembered).
+  whitelist: true,
+};
+
+const V5_0: ProfileSwitches = {
+  ...V4_16,
+  // The stack is asked about first: 7bff3c069973 (5.0, as remembered).
+  stackFirst: true,
+  // 951531691c4b (5.3, backported to the stable trees).
+  wrapCountsEnd: false,
+  // 314eed30ede0 (5.4, backported to the stable trees).
+  highmem: true,
+  // 2b8305260fb3 (5.12, as remembered); kernels without a pool are not touched by it.
+  kfence: true,
+};
+
+const V5_18: ProfileSwitches = {
+  ...V5_0,
+  highmem: false,
+  // 4e140f59d285, 0aef499f3172 and ab502103ae3c (5.18, as remembered); the page-span rules went in 1109a5d90701.
+  kmap: 'pkmap',
+  vmalloc: 'vm_struct',
+  folio: true,
+  // 2792d84e6da5 (5.18, as remembered).
+  depth: true,
+};
+
+const V6_1: ProfileSwitches = {
+  ...V5_18,
+  // 35fb9ae4aa2e (5.19-rc, as remembered), then d319f344561d (6.4 and 6.1.y; 6.1.192 has it, 6.1.25 does not).
+  vmalloc: 'vmap_area, page faults enabled',
+};
+
+const PROFILES = {
+  v3: { kernels: 'the patch series of July 2016', switches: V3 },
+  'v3-cma': {
+    kernels: 'the same, Reserved or CMA pages decided by the first page',
+    switches: { ...V3, pageSpan: 'v3-cma' },
+  },
+  '4.8': { kernels: '4.8 to 4.15', switches: V4_8 },
+  '4.16': { kernels: '4.16 to 4.20', switches: V4_16 },
+  '5.0': { kernels: '5.0 to 5.17', switches: V5_0 },
+  '5.18': { kernels: '5.18 and the first candidates of 5.19', switches: V5_18 },
+  '6.1': { kernels: '5.19 to 6.12 at least', switches: V6_1 },
+} as const satisfies Record<string, { readonly kernels: string; readonly switches: ProfileSwitches }>;
+
+export type ProfileName = keyof typeof PROFILES;
+
+export const profileNames = Object.keys(PROFILES) as readonly ProfileName[];
+
+/** The profiles with the kernels that each stands for. */
+export const profileList: readonly { readonly name: string; readonly kernels: string }[] = Object.entries(PROFILES).map(
+  ([name, { kernels }]) => ({ name, kernels }),
+);
+
+const MAINLINE: readonly ProfileName[] = ['4.8', '4.16', '5.0', '5.18', '6.1'];
+const BEFORE_5_18: readonly ProfileName[] = ['4.8', '4.16', '5.0'];
+const WHITELISTS: readonly ProfileName[] = ['4.16', '5.0', '5.18', '6.1'];
+const SINCE_5_18: readonly ProfileName[] = ['5.18', '6.1'];
+
+/** A change to a profile's switches. */
+interface Switch {
+  readonly about: string;
+  readonly switches: Partial<ProfileSwitches>;
+  /** The profiles that it makes sense for. */
+  readonly profiles: readonly ProfileName[];
+}
+
+const SWITCHES: Readonly<Record<string, Switch>> = {
+  pagespan: {
+    about: 'HARDENED_USERCOPY_PAGESPAN: rodata, data, bss and page-span rules',
+    switches: { pageSpan: '4.8' },
+    profiles: BEFORE_5_18,
+  },
+  'no-pagespan': { about: 'without it', switches: { pageSpan: 'off' }, profiles: BEFORE_5_18 },
+  fallback: {
+    about: 'HARDENED_USERCOPY_FALLBACK: inside the object, outside its whitelist: warn once and pass',
+    switches: { fallback: true },
+    profiles: ['4.16', '5.0'],
+  },
+  'no-fallback': { about: 'without it', switches: { fallback: false }, profiles: ['4.16', '5.0'] },
+  bypass: { about: 'hardened_usercopy=off', switches: { bypass: true }, profiles: WHITELISTS },
+  'no-bypass': { about: 'without it', switches: { bypass: false }, profiles: WHITELISTS },
+  frames: {
+    about: 'stack frames are walked, whether the kernel has FRAME_POINTER or not',
+    switches: { frames: true },
+    profiles: profileNames,
+  },
+  'no-frames': { about: 'stack frames are not walked', switches: { frames: false }, profiles: profileNames },
+  'wrap-counts-end': {
+    about: 'wrapped when ptr + n < ptr: before 951531691c4b (5.3)',
+    switches: { wrapCountsEnd: true },
+    profiles: BEFORE_5_18,
+  },
+  'wrap-last-byte': {
+    about: 'wrapped when ptr + (n - 1) < ptr: after it',
+    switches: { wrapCountsEnd: false },
+    profiles: MAINLINE,
+  },
+  'skip-vmalloc-or-module': {
+    about: 'vmalloc and module addresses are not looked at: before 517e1fbeb65f (4.12)',
+    switches: { skipVmalloc: 'vmalloc or module' },
+    profiles: ['4.8'],
+  },
+  'unless-virt-addr-valid': {
+    about: 'only addresses of the linear map are looked at: after it',
+    switches: { skipVmalloc: 'unless virt_addr_valid' },
+    profiles: ['4.8'],
+  },
+  highmem: {
+    about: 'the page of a kmapped address is looked at: after 314eed30ede0 (5.4)',
+    switches: { highmem: true },
+    profiles: BEFORE_5_18,
+  },
+  'no-highmem': { about: 'before it', switches: { highmem: false }, profiles: BEFORE_5_18 },
+  'vmalloc-vm-struct': {
+    about: 'vmalloc rule of 5.18: vm_struct, the guard page excluded',
+    switches: { vmalloc: 'vm_struct' },
+    profiles: SINCE_5_18,
+  },
+  'vmalloc-vmap-area': {
+    about: 'vmalloc rule of 5.19: vmap_area, the guard page passes',
+    switches: { vmalloc: 'vmap_area' },
+    profiles: SINCE_5_18,
+  },
+  'vmalloc-page-faults-enabled': {
+    about: 'the same, not while page faults are disabled: d319f344561d (6.4, and 6.1.y)',
+    switches: { vmalloc: 'vmap_area, page faults enabled' },
+    profiles: SINCE_5_18,
+  },
+  'no-vmalloc': { about: 'no vmalloc rule', switches: { vmalloc: 'off' }, profiles: SINCE_5_18 },
+  'kmap-fixmap': {
+    about: 'is_kmap_addr() with the fixmap slots, as 6.12 has it',
+    switches: { kmap: 'fixmap' },
+    profiles: SINCE_5_18,
+  },
+  'kmap-pkmap': { about: 'is_kmap_addr() with PKMAP only', switches: { kmap: 'pkmap' }, profiles: SINCE_5_18 },
+  'no-kmap': { about: 'no kmap rule', switches: { kmap: 'off' }, profiles: SINCE_5_18 },
+  folio: { about: 'large folios are objects', switches: { folio: true }, profiles: SINCE_5_18 },
+  'no-folio': { about: 'they are not', switches: { folio: false }, profiles: SINCE_5_18 },
+  depth: {
+    about: 'below the stack pointer is bad; stack offsets are printed',
+    switches: { depth: true },
+    profiles: SINCE_5_18,
+  },
+  'no-depth': {
+    about: 'architectures without ARCH_HAS_CURRENT_STACK_POINTER',
+    switches: { depth: false },
+    profiles: SINCE_5_18,
+  },
+  kfence: { about: 'objects of the kfence pool are known', switches: { kfence: true }, profiles: MAINLINE },
+  'no-kfence': { about: 'they are not', switches: { kfence: false }, profiles: profileNames },
+  slab: {
+    about: "messages say 'SLAB object', where the guest's structures do not say which allocator it has",
+    switches: { allocator: 'SLAB' },
+    profiles: profileNames,
+  },
+  slub: { about: "messages say 'SLUB object'", switches: { allocator: 'SLUB' }, profiles: profileNames },
+};
+
+/** Names of the switches that may follow a profile's name. */
+export const switchNames: readonly string[] = Object.keys(SWITCHES);
+
+/** The switches with the profiles that each goes with. */
+export const switchList: readonly {
+  readonly name: string;
+  readonly profiles: readonly string[];
+  readonly about: string;
+}[] = Object.entries(SWITCHES).map(([name, { profiles, about }]) => ({ name, profiles, about }));
+
+export interface Profile {
+  /** As `parseProfile()` reads it: `5.0,fallback`. */
+  readonly name: string;
+  readonly switches: ProfileSwitches;
+}
+
+/** The switches of a named profile; an error that lists the names. */
+export function profileSwitches(name: string): ProfileSwitches {
+  if (!Object.hasOwn(PROFILES, name)) {
+    throw badInput('profile', `one of ${profileNames.join(', ')}`, `'${name}'`);
+  }
+  return PROFILES[name as ProfileName].switches;
+}
+
+/** Reads `4.16,pagespan,fallback`: a profile and switches, applied in order. */
+export function parseProfile(text: string): Profile {
+  const [first = '', ...changes] = text.split(',').map((part) => part.trim());
+  let switches = profileSwitches(first);
+  for (const change of changes) {
+    const found = Object.hasOwn(SWITCHES, change) ? SWITCHES[change] : undefined;
+    if (!found?.profiles.includes(first as ProfileName)) {
+      const usable = switchNames.filter((name) => SWITCHES[name]!.profiles.includes(first as ProfileName));
+      throw badInput(`profile ${first}`, `switches out of ${usable.join(', ')}`, `'${change}'`);
+    }
+    switches = { ...switches, ...found.switches };
+  }
+  return { name: [first, ...changes].join(','), switches };
+}
+
+/** Whether a version is `major.minor` or later. */
+function isAtLeast(version: KernelVersion, major: number, minor: number): boolean {
+  return version.major > major || (version.major === major && version.minor >= minor);
+}
+
+/** Stable releases that took a fix, as remembered; Debian and others may have taken it on their own. */
+const WRAP_FIX_STABLE: Readonly<Record<string, number>> = { '4.9': 190, '4.14': 139, '4.19': 67, '5.2': 9 };
+const HIGHMEM_FIX_STABLE: Readonly<Record<string, number>> = {
+  '4.9': 195,
+  '4.14': 147,
+  '4.19': 77,
+  '5.2': 19,
+  '5.3': 2,
+};
+/** Between 6.1.25, which lacks it, and 6.1.192, which has it. */
+const PAGE_FAULT_FIX_STABLE: Readonly<Record<string, number>> = { '6.1': 26, '6.2': 13 };
+
+function hasFix(
+  version: KernelVersion,
+  major: number,
+  minor: number,
+  stable: Readonly<Record<string, number>>,
+): boolean {
+  if (isAtLeast(version, major, minor)) return true;
+  const since = stable[`${version.major}.${version.minor}`];
+  return since !== undefined && version.patch >= since;
+}
+
+function isEnabled(config: KernelConfig | null, name: string, otherwise: boolean): boolean {
+  return config ? config.enabled(name) : otherwise;
+}
+
+function baseProfile(version: KernelVersion): ProfileName {
+  if (isAtLeast(version, 5, 19)) return '6.1';
+  if (isAtLeast(version, 5, 18)) return '5.18';
+  if (isAtLeast(version, 5, 0)) return '5.0';
+  if (isAtLeast(version, 4, 16)) return '4.16';
+  return '4.8';
+}
+
+function vmallocChange(version: KernelVersion): string | null {
+  if (!isAtLeast(version, 5, 19)) return null;
+  return hasFix(version, 6, 4, PAGE_FAULT_FIX_STABLE) ? null : 'vmalloc-vmap-area';
+}
+
+/**
+ * The profile of a kernel (`auto`), by its version and, where there is one, its config. Whether the
+ * stack pointer is compared at all is the architecture's affair (`Variant.hasCurrentStackPointer`). Kernels older than 4.8
+ * get the oldest mainline profile.
+ */
+export function profileForVersion(version: KernelVersion, config: KernelConfig | null = null): Profile {
+  const base = baseProfile(version);
+  const changes: (string | null)[] = [];
+  if (!isAtLeast(version, 5, 18)) {
+    const wrapFixed = hasFix(version, 5, 3, WRAP_FIX_STABLE);
+    const wrapsAtEnd = profileSwitches(base).wrapCountsEnd;
+    if (wrapFixed === wrapsAtEnd) changes.push(wrapFixed ? 'wrap-last-byte' : 'wrap-counts-end');
+    const highmemFixed = hasFix(version, 5, 4, HIGHMEM_FIX_STABLE);
+    if (highmemFixed !== profileSwitches(base).highmem) changes.push(highmemFixed ? 'highmem' : 'no-highmem');
+    if (base === '4.8' && isAtLeast(version, 4, 12)) changes.push('unless-virt-addr-valid');
+    if (isEnabled(config, 'HARDENED_USERCOPY_PAGESPAN', false)) changes.push('pagespan');
+    if (base !== '4.8' && !isAtLeast(version, 5, 16) && isEnabled(config, 'HARDENED_USERCOPY_FALLBACK', false)) {
+      changes.push('fallback');
+    }
+  } else {
+    changes.push(vmallocChange(version));
+    if (isAtLeast(version, 6, 12)) changes.push('kmap-fixmap');
+    if (!isEnabled(config, 'ARCH_HAS_CURRENT_STACK_POINTER', true)) changes.push('no-depth');
+  }
+  return parseProfile([base, ...changes.filter((change) => change !== null)].join(','));
+}

@@ -1,0 +1,162 @@
+/**
+ * Snapshots of a machine as Unicorn's dumpers write them (`unicorn_dumper_*.py` of AFL++, for gdb, IDA and others): a
+ * folder with `_index.json`, which holds registers and segments, and a zlib file for the bytes of each segment. So a run
+ * can start where a debugger stopped.
+ *
+ *     { "arch": { "arch": "x64" },
+ *       "regs": { "rip": 18446744071578845184, … },
+ *       "segments": [ { "start": …, "end": …, "name": "…", "permissions": { "r": true, "w": true, "x": false },
+ *                       "content_file": "….bin" } ] }
+ *
+ * Numbers may also be strings of 0x…: JSON's own end at 2^53. An empty `content_file` is memory that was not dumped: it is
+ * mapped and zero.
+ */
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { deflateSync, inflateSync } from 'node:zlib';
+import { parse } from 'yaml';
+import type { Variant } from '../../arch/driver.js';
+import type { Engine } from '../engine/engine.js';
+import { badInput, UsercopyError } from '../errors.js';
+
+export const INDEX_NAME = '_index.json';
+const PAGE = 4096n;
+const LARGEST_INDEX = 16 << 20;
+/** Regions are dear in Unicorn: a thousand take two seconds. */
+const MOST_SEGMENTS = 4096;
+/** Of one segment, bytes. */
+const LARGEST_SEGMENT = 1 << 30;
+
+export interface SnapshotSegment {
+  readonly start: bigint;
+  /** First byte after; start and end are multiples of 4096. */
+  readonly end: bigint;
+  readonly permissions: string;
+  /** null: not dumped. */
+  readonly bytes: Uint8Array | null;
+}
+
+export interface Snapshot {
+  /** What the dumper called the architecture: `x64`, `arm64le`, …; null when it did not say. */
+  readonly arch: string | null;
+  /** By the names of the dumper, lower case. */
+  readonly registers: ReadonlyMap<string, bigint>;
+  readonly segments: readonly SnapshotSegment[];
+}
+
+/** Reads a snapshot's folder, or its `_index.json`. @throws UsercopyError `bad-input` that names the field. */
+export function readSnapshot(path: string): Snapshot {
+  const index = statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, INDEX_NAME) : path;
+  const content = readIndex(index);
+  const segments = content['segments'];
+  if (!Array.isArray(segments)) throw badInput(index, 'a list of segments', typeof segments);
+  if (segments.length > MOST_SEGMENTS) throw badInput(index, `at most ${MOST_SEGMENTS} segments`, `${segments.length}`);
+  const registers = new Map<string, bigint>();
+  for (const [name, value] of Object.entries(recordOf(content['regs'] ?? {}, `${index}: regs`))) {
+    registers.set(name.toLowerCase(), wordOf(value, `${index}: regs.${name}`));
+  }
+  const arch = recordOf(content['arch'] ?? {}, `${index}: arch`)['arch'];
+  return {
+    arch: typeof arch === 'string' ? arch : null,
+    registers,
+    segments: segments.map((segment, at) => readSegment(segment, dirname(index), `${index}: segments[${at}]`)),
+  };
+}
+
+function readIndex(path: string): Record<string, unknown> {
+  try {
+    const { size } = statSync(path);
+    if (size > LARGEST_INDEX) throw badInput(path, `at most ${LARGEST_INDEX} bytes`, String(size));
+    // JSON is YAML; this reader keeps integers beyond 2^53.
+    return recordOf(parse(readFileSync(path, 'utf8'), { intAsBigInt: true, maxAliasCount: 0 }), path);
+  } catch (error) {
+    if (error instanceof UsercopyError) throw error;
+    throw badInput(path, 'the index of a snapshot (JSON)', (error as Error).message.split('\n')[0] ?? '');
+  }
+}
+
+function recordOf(value: unknown, where: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw badInput(where, 'an object', Array.isArray(value) ? 'a list' : String(value).slice(0, 40));
+}
+
+function wordOf(value: unknown, where: string): bigint {
+  const word = typeof value === 'string' && /^(0x[0-9a-fA-F]{1,16}|\d{1,20})$/.test(value) ? BigInt(value) : value;
+  if (typeof word === 'bigint') return BigInt.asUintN(64, word);
+  throw badInput(where, 'a number of 64 bits', String(value).slice(0, 40));
+}
+
+function readSegment(value: unknown, folder: string, where: string): SnapshotSegment {
+  const segment = recordOf(value, where);
+  const start = wordOf(segment['start'], `${where}.start`);
+  const end = wordOf(segment['end'], `${where}.end`);
+  if (end <= start || start % PAGE !== 0n || end % PAGE !== 0n) {
+    throw badInput(where, 'whole pages from start to end', `0x${start.toString(16)} to 0x${end.toString(16)}`);
+  }
+  const size = end - start;
+  if (size > BigInt(LARGEST_SEGMENT)) throw badInput(where, `at most ${LARGEST_SEGMENT} bytes`, String(size));
+  const granted = recordOf(segment['permissions'] ?? {}, `${where}.permissions`);
+  const permissions = ['r', 'w', 'x'].filter((letter) => granted[letter] === true).join('');
+  const file = segment['content_file'] ?? '';
+  if (typeof file !== 'string') throw badInput(`${where}.content_file`, 'a file name', typeof file);
+  return { start, end, permissions, bytes: file === '' ? null : inflate(join(folder, file), Number(size)) };
+}
+
+function inflate(path: string, size: number): Uint8Array {
+  try {
+    const bytes = inflateSync(readFileSync(path), { maxOutputLength: size });
+    if (bytes.length === size) return bytes;
+    throw badInput(path, `${size} bytes, as the segment has`, String(bytes.length));
+  } catch (error) {
+    if (error instanceof UsercopyError) throw error;
+    throw badInput(path, `${size} bytes in zlib's format`, (error as Error).message);
+  }
+}
+
+/**
+ * Maps a snapshot's memory into a fresh emulator and sets the registers that it knows; gives those that it does not.
+ * Segments that touch and have the same permissions become one region.
+ */
+export function applySnapshot(engine: Engine, snapshot: Snapshot): { readonly unknownRegisters: readonly string[] } {
+  const sorted = [...snapshot.segments].sort((a, b) => (a.start < b.start ? -1 : 1));
+  for (let at = 0; at < sorted.length; ) {
+    const { start, permissions } = sorted[at]!;
+    let { end } = sorted[at]!;
+    for (at++; at < sorted.length && sorted[at]!.start === end && sorted[at]!.permissions === permissions; at++) {
+      end = sorted[at]!.end;
+    }
+    engine.map(start, end - start, permissions);
+  }
+  for (const { start, bytes } of sorted) if (bytes) engine.write(start, bytes);
+  const unknownRegisters: string[] = [];
+  for (const [name, value] of snapshot.registers) {
+    try {
+      engine.writeRegister(name, value);
+    } catch (error) {
+      if (!(error instanceof UsercopyError)) throw error;
+      unknownRegisters.push(name);
+    }
+  }
+  return { unknownRegisters };
+}
+
+/** Writes what an emulator holds as a snapshot into `folder`, with the registers that a person wants to see. */
+export function writeSnapshot(engine: Engine, variant: Variant, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const segments = engine.regions().map(({ start, end, permissions }) => {
+    const file = `${start.toString(16)}.bin`;
+    writeFileSync(join(folder, file), deflateSync(engine.read(start, Number(end - start)), { level: 1 }));
+    const granted = Object.fromEntries(['r', 'w', 'x'].map((letter) => [letter, permissions.includes(letter)]));
+    return { start: hex(start), end: hex(end), name: '', permissions: granted, content_file: file };
+  });
+  const { registers } = variant;
+  const names = new Set([registers.pc, registers.sp, registers.fp, ...registers.arguments, ...registers.all]);
+  const { current } = variant;
+  if (current.kind === 'register') names.add(current.register);
+  if (current.kind === 'memory' && current.base !== null) names.add(current.base);
+  const regs = Object.fromEntries([...names].map((name) => [name, hex(engine.readRegister(name))]));
+  const index = { arch: { arch: variant.name }, regs, segments };
+  writeFileSync(join(folder, INDEX_NAME), `${JSON.stringify(index, null, 1)}\n`);
+}
+
+const hex = (value: bigint): string => `0x${value.toString(16)}`;

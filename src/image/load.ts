@@ -1,0 +1,253 @@
+/** A kernel image of any kind → `Kernel`: which architecture, unpacked, relocated, with symbols, types, version and config. */
+import * as fs from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { ArchDriver, UnpackedImage, Variant } from '../../arch/driver.js';
+import { badInput, UsercopyError } from '../errors.js';
+import { findBtf, parseBtf, readBtf } from '../kernel/btf.js';
+import { findConfig, readConfig } from '../kernel/config.js';
+import { type ElfFile, isElf, parseElf, sectionBytes, symbolsFromElf } from '../kernel/elf.js';
+import { findKallsyms } from '../kernel/kallsyms.js';
+import { readKallsyms } from '../kernel/kallsyms-decode.js';
+import type { Kernel, KernelConfig, Segment, SymbolTable, TypeTable } from '../kernel/kernel.js';
+import { decompress, UNPACKED_LIMIT } from '../kernel/payload/decompress.js';
+import { applyRela } from '../kernel/relocate.js';
+import { noSymbols } from '../kernel/symbols.js';
+import { findBanner, NO_VERSION } from '../kernel/version.js';
+import { type FlatPayload, loadFlatImage } from './flat.js';
+import { findOffsetTable } from './offset-tables.js';
+
+/** Largest file that is read, bytes. */
+const FILE_LIMIT = 1 << 30;
+/** Containers inside containers: vmlinuz.zst, Image.gz. */
+const OUTER_LAYERS = 2;
+const SHT_RELA = 4;
+const SHT_DYNSYM = 11;
+
+export type KernelSource = { readonly path: string } | { readonly bytes: Uint8Array; readonly name: string };
+
+export interface LoadKernelOptions {
+  readonly drivers: readonly ArchDriver[];
+  /** Types of a kernel whose image has none: raw BTF, compressed BTF, or an ELF file with a .BTF section. */
+  readonly btf?: string | Uint8Array;
+  /** A `.config`, plain or compressed; wins over one inside the image. */
+  readonly config?: string | Uint8Array;
+}
+
+/**
+ * Loads a kernel image: ELF, x86 bzImage, arm64 Image, arm zImage, s390 bzImage, each plain or compressed once more.
+ * Errors: `bad-input` naming the file and what is wrong with it.
+ */
+export async function loadKernel(source: KernelSource, options: LoadKernelOptions): Promise<Kernel> {
+  const where = 'path' in source ? source.path : source.name;
+  const file = 'path' in source ? await readFile(source.path) : source.bytes;
+  try {
+    const image = await unpack(file, where, options.drivers);
+    const types = options.btf === undefined ? undefined : await readBtf(...(await sideFile(options.btf, 'BTF')));
+    const config =
+      options.config === undefined ? undefined : await readConfig((await sideFile(options.config, 'config'))[0]);
+    const kernel =
+      image.payload.kind === 'elf'
+        ? await fromElf(image.payload.bytes, where, options.drivers, types, config)
+        : await fromFlat(image.payload, image.variant!, where, types, config);
+    const typed = kernel.types === null ? await withOffsetTable(kernel, options.drivers) : kernel;
+    return 'path' in source ? await withNeighbouringConfig(typed, source.path) : typed;
+  } catch (error) {
+    if (error instanceof UsercopyError) {
+      if (error.message.includes(where)) throw error;
+      throw new UsercopyError(error.kind, `${where}: ${error.message}`, { cause: error });
+    }
+    if (error instanceof RangeError)
+      throw badInput(where, 'a well-formed kernel image', `a damaged one (${error.message})`);
+    throw error;
+  }
+}
+
+/** Distributions put `config-<release>` beside the image, as in /boot: it is taken when the image holds none. */
+async function withNeighbouringConfig(kernel: Kernel, imagePath: string): Promise<Kernel> {
+  if (kernel.config !== null || kernel.version.release === '') return kernel;
+  const path = join(dirname(imagePath), `config-${basename(kernel.version.release)}`);
+  const bytes = await fs.readFile(path).catch(() => null);
+  return bytes === null ? kernel : { ...kernel, config: await readConfig(bytes) };
+}
+
+/** An image without types gets those of its release, where a table has them. */
+async function withOffsetTable(kernel: Kernel, drivers: readonly ArchDriver[]): Promise<Kernel> {
+  const driver = drivers.find(({ variants }) => variants.some(({ name }) => name === kernel.variant));
+  if (driver === undefined || kernel.version.release === '') return kernel;
+  const types = await findOffsetTable(driver.linuxArch, kernel.variant, kernel.version.release);
+  return types === null ? kernel : { ...kernel, types };
+}
+
+async function unpack(
+  file: Uint8Array,
+  where: string,
+  drivers: readonly ArchDriver[],
+): Promise<UnpackedImage & { readonly variant: Variant | null }> {
+  let bytes = file;
+  for (let layer = 0; layer <= OUTER_LAYERS; layer++) {
+    if (isElf(bytes)) return { format: 'ELF', payload: { kind: 'elf', bytes }, variant: null };
+    for (const driver of drivers) {
+      for (const variant of driver.variants) {
+        const image = await variant.unpackImage(bytes, { decompress });
+        if (image !== null) return { ...image, variant };
+      }
+    }
+    const inner = layer < OUTER_LAYERS ? await decompress(bytes, 0, UNPACKED_LIMIT) : null;
+    if (inner === null) break;
+    bytes = inner.bytes;
+  }
+  const magic = Buffer.from(file.subarray(0, 8)).toString('hex') || 'an empty file';
+  throw badInput(where, 'a kernel image (ELF vmlinux, bzImage, Image or zImage, plain or compressed)', magic);
+}
+
+async function fromElf(
+  bytes: Uint8Array,
+  where: string,
+  drivers: readonly ArchDriver[],
+  types: TypeTable | undefined,
+  config: KernelConfig | undefined,
+): Promise<Kernel> {
+  const elf = parseElf(bytes, where);
+  const variant = variantOf(elf, where, drivers);
+  if (elf.segments.length === 0)
+    throw badInput(where, 'an ELF file with loadable segments (a linked vmlinux)', 'one without (an object file?)');
+  const segments = relocated(elf, variant);
+  const btf = sectionBytes(elf, '.BTF');
+  return kernelOf(
+    variant,
+    segments,
+    symbolsFromElf(elf, where) ?? kallsymsIn(segments, elf) ?? noSymbols(),
+    types ?? (btf === undefined ? typesIn(segments, variant) : parseBtf(btf, '.BTF', elf.endian)),
+    config,
+  );
+}
+
+async function fromFlat(
+  payload: FlatPayload,
+  variant: Variant,
+  where: string,
+  types: TypeTable | undefined,
+  config: KernelConfig | undefined,
+): Promise<Kernel> {
+  const { segment, symbols } = loadFlatImage(payload, variant, where);
+  return kernelOf(variant, [segment], symbols, types ?? typesIn([segment], variant), config);
+}
+
+async function kernelOf(
+  variant: Variant,
+  segments: readonly Segment[],
+  symbols: SymbolTable,
+  types: TypeTable | null,
+  config: KernelConfig | undefined,
+): Promise<Kernel> {
+  const version = first(segments, (segment) => findBanner(segment.bytes)) ?? NO_VERSION;
+  let found: KernelConfig | null = config ?? null;
+  for (const segment of config === undefined ? segments : []) found ??= await findConfig(segment.bytes);
+  return {
+    variant: variant.name,
+    bits: variant.bits,
+    endian: variant.endian,
+    segments,
+    symbols,
+    types,
+    version,
+    config: found,
+    read: (address, length) => readSegments(segments, address, length),
+  };
+}
+
+/** Bytes of an image at an address; bss reads as zero. A view of the image where one segment's contents hold them all. */
+export function readSegments(segments: readonly Segment[], address: bigint, length: number): Uint8Array | undefined {
+  const start = segmentAt(segments, address);
+  if (start === undefined) return undefined;
+  const offset = Number(address - start.address);
+  if (offset + length <= start.bytes.length) return start.bytes.subarray(offset, offset + length);
+  const result: Uint8Array[] = [];
+  let left = length;
+  for (let at = address; left > 0; ) {
+    const segment = segmentAt(segments, at);
+    if (segment === undefined) return undefined;
+    const from = Number(at - segment.address);
+    const inFile = from < segment.bytes.length;
+    const take = Math.min(left, inFile ? segment.bytes.length - from : Number(segment.size) - from);
+    result.push(inFile ? segment.bytes.subarray(from, from + take) : new Uint8Array(take));
+    at += BigInt(take);
+    left -= take;
+  }
+  return Buffer.concat(result);
+}
+
+function segmentAt(segments: readonly Segment[], address: bigint): Segment | undefined {
+  return segments.find((segment) => address >= segment.address && address < segment.address + segment.size);
+}
+
+function variantOf(elf: ElfFile, where: string, drivers: readonly ArchDriver[]): Variant {
+  const variants = drivers.flatMap((driver) => driver.variants);
+  const variant = variants.find(
+    (candidate) =>
+      candidate.elfMachine === elf.machine && candidate.bits === elf.bits && candidate.endian === elf.endian,
+  );
+  if (variant !== undefined) return variant;
+  throw badInput(
+    where,
+    `a kernel of ${variants.map((candidate) => candidate.name).join(', ')}`,
+    `ELF machine ${elf.machine}, ${elf.bits} bit, ${elf.endian} endian`,
+  );
+}
+
+/** The segments, with the relocations applied that the file's own RELA section holds. */
+function relocated(elf: ElfFile, variant: Variant): readonly Segment[] {
+  const section = elf.sections.find(({ type, name }) => type === SHT_RELA && name === '.rela.dyn');
+  if (section === undefined) return elf.segments;
+  const symbols = elf.sections[section.link];
+  const table = {
+    at: section.offset,
+    count: Math.floor(section.size / ((elf.bits / 8) * 3)),
+    ...(symbols?.type === SHT_DYNSYM ? { symbols: symbols.offset } : {}),
+  };
+  return elf.segments.map((segment) => {
+    const bytes = new Uint8Array(segment.bytes);
+    applyRela(elf.bytes, table, variant, bytes, segment.address, elf.bits, elf.endian);
+    return { ...segment, bytes };
+  });
+}
+
+function kallsymsIn(segments: readonly Segment[], { bits, endian }: ElfFile): SymbolTable | null {
+  return first(segments, ({ bytes }) => {
+    const layout = findKallsyms(bytes, bits, endian);
+    return layout && readKallsyms(bytes, layout, bits, endian);
+  });
+}
+
+function typesIn(segments: readonly Segment[], variant: Variant): TypeTable | null {
+  return first(segments, ({ bytes }) => {
+    const btf = findBtf(bytes, variant.endian);
+    return btf && parseBtf(btf, 'BTF in the image', variant.endian);
+  });
+}
+
+function first<Result>(segments: readonly Segment[], find: (segment: Segment) => Result | null): Result | null {
+  for (const segment of segments) {
+    const result = find(segment);
+    if (result !== null) return result;
+  }
+  return null;
+}
+
+async function sideFile(file: string | Uint8Array, what: string): Promise<[Uint8Array, string]> {
+  return typeof file === 'string' ? [await readFile(file), file] : [file, what];
+}
+
+/** Reads a regular file of a believable size. */
+export async function readFile(path: string): Promise<Uint8Array> {
+  try {
+    const stat = await fs.stat(path);
+    if (!stat.isFile()) throw badInput(path, 'a regular file', stat.isDirectory() ? 'a directory' : 'a special file');
+    if (stat.size > FILE_LIMIT) throw badInput(path, `at most ${FILE_LIMIT} bytes`, `${stat.size}`);
+    return await fs.readFile(path);
+  } catch (error) {
+    if (error instanceof UsercopyError) throw error;
+    const code = (error as NodeJS.ErrnoException).code;
+    throw badInput(path, 'a readable file', code === 'ENOENT' ? 'no such file' : (error as Error).message);
+  }
+}

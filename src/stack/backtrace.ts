@@ -1,0 +1,124 @@
+/** Who called whom, from a stopped guest's stack. */
+import type { FrameLayout, Variant } from '../../arch/driver.js';
+import type { Engine } from '../engine/engine.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { callSite, linkedFrames } from './frames.js';
+
+/** A place in the kernel's code, as its oops would print it: `symbol+0x1c`. */
+export interface CodePlace {
+  readonly address: bigint;
+  /** null where no symbol covers the address. */
+  readonly symbol: string | null;
+  /** Bytes from the symbol's start. */
+  readonly offset: bigint;
+}
+
+export function placeOf(kernel: Kernel, address: bigint): CodePlace {
+  const found = kernel.symbols.find(address);
+  return { address, symbol: found?.symbol.name ?? null, offset: found?.offset ?? 0n };
+}
+
+export interface BacktraceEntry extends CodePlace {
+  /** False for a word that merely lies on the stack and looks like a return address: what an oops marks with "?". */
+  readonly reliable: boolean;
+}
+
+export type Backtrace = readonly BacktraceEntry[];
+
+/** How the reliable entries behind the first were found; with `stack scan` there are none. */
+export type BacktraceMethod = FrameLayout['kind'] | 'stack scan';
+
+/** Entries given, and bytes of stack looked through, at most. */
+const MOST_ENTRIES = 64;
+const MOST_STACK_BYTES = 16_384;
+const PAGE = 4096;
+
+/**
+ * Frames from the innermost outwards, of a guest that stands at a function's first instruction. The chain of frames is
+ * followed where this kernel keeps one and it holds; after it, words on the stack that point into the text are given as
+ * unreliable entries. `kernel.read` must show the guest's memory.
+ */
+export function backtraceOf(engine: Pick<Engine, 'readRegister'>, kernel: Kernel, variant: Variant): Backtrace {
+  const textStart = kernel.symbols.address('_stext');
+  const textEnd = kernel.symbols.address('_etext');
+  const inText = (address: bigint): boolean =>
+    textStart !== undefined && textEnd !== undefined && address >= textStart && address < textEnd;
+  const entry = (address: bigint, reliable: boolean): BacktraceEntry => ({ ...placeOf(kernel, address), reliable });
+  const register = (name: string): bigint => engine.readRegister(name);
+
+  const entries: BacktraceEntry[] = [];
+  const { stackPointer, returnAddress } = callSite(register, kernel, variant);
+  if (returnAddress !== undefined && inText(returnAddress)) entries.push(entry(returnAddress, true));
+  let scanFrom = stackPointer;
+  let outer = false;
+  for (const { place, record } of linkedFrames(register, kernel, variant)) {
+    // The innermost one is where the call came from, chain or not.
+    if (outer) {
+      if (!inText(place)) break;
+      entries.push(entry(place, true));
+    }
+    outer = true;
+    scanFrom = record.end;
+  }
+  for (const value of textAddresses(kernel, scanFrom, textStart, textEnd)) {
+    if (entries.length >= MOST_ENTRIES) break;
+    entries.push(entry(value, false));
+  }
+  return entries;
+}
+
+/** By what the reliable entries of a kernel's backtraces are found. */
+export function backtraceMethod(kernel: Kernel, variant: Variant): BacktraceMethod {
+  return variant.frames.layout(kernel)?.kind ?? 'stack scan';
+}
+
+/** Whose frame a stack address lies in, in words, as far as this kernel links its frames. `kernel.read` must show the guest's memory. */
+export function describeStackAddress(
+  engine: Pick<Engine, 'readRegister'>,
+  kernel: Kernel,
+  variant: Variant,
+  address: bigint,
+): string {
+  const register = (name: string): bigint => engine.readRegister(name);
+  const { stackPointer } = callSite(register, kernel, variant);
+  if (address < stackPointer)
+    return `${stackPointer - address} bytes below the stack pointer: in no frame, or in one that is gone`;
+  for (const { place, start, end, record } of linkedFrames(register, kernel, variant)) {
+    if (end === null) break;
+    if (address >= end) continue;
+    const { symbol, offset } = placeOf(kernel, place);
+    const name = symbol === null ? `0x${place.toString(16)}` : `${symbol}+0x${offset.toString(16)}`;
+    if (address >= record.start && address < record.end) return `in the frame of ${name}, where it saves its registers`;
+    return `in the frame of ${name}, ${address - start} bytes above its lower end`;
+  }
+  return `${address - stackPointer} bytes above the stack pointer, in a frame that is not known`;
+}
+
+/** Words of the stack from `start` on that lie in the text: pages are read whole, halves compared as numbers. */
+function* textAddresses(
+  kernel: Kernel,
+  start: bigint,
+  textStart: bigint | undefined,
+  textEnd: bigint | undefined,
+): Iterable<bigint> {
+  if (textStart === undefined || textEnd === undefined) return;
+  const size = kernel.bits / 8;
+  const little = kernel.endian === 'little';
+  const highFirst = Number(textStart >> 32n);
+  const highLast = Number(textEnd >> 32n);
+  let address = start;
+  for (let left = MOST_STACK_BYTES; left > 0; ) {
+    const length = Math.min(left, PAGE - Number(address % BigInt(PAGE)));
+    const bytes = kernel.read(address, length);
+    if (!bytes) return;
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    for (let at = 0; at + size <= length; at += size) {
+      const high = size === 8 ? view.getUint32(at + (little ? 4 : 0), little) : 0;
+      if (high < highFirst || high > highLast) continue;
+      const value = size === 8 ? view.getBigUint64(at, little) : BigInt(view.getUint32(at, little));
+      if (value >= textStart && value < textEnd) yield value;
+    }
+    address += BigInt(length);
+    left -= length;
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * check.wasm, run by every executor that is here, against the oracle: random copies over random guests, 350 000 for each
+ * executor (`USERCOPY_COPIES` in the environment asks for more or less). A mismatch prints the seed of its world and the
+ * number of the copy; `USERCOPY_SEED` moves all seeds.
+ */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { compare, type Plan } from '../../bench/baseline/differential.js';
+import { declaredWorld } from '../../bench/baseline/worlds/declared.js';
+import { introspectedWorld } from '../../bench/baseline/worlds/introspected.js';
+import { Check, executors } from '../../src/check/check.js';
+import type { Acceptance, Refusal } from '../../src/check/verdict.js';
+
+const { USERCOPY_SEED = '1', USERCOPY_COPIES = '350000' } = process.env;
+const SEED = Number(USERCOPY_SEED);
+const WORLDS = 2500;
+const COPIES_PER_WORLD = Math.round(Number(USERCOPY_COPIES) / WORLDS);
+/** Milliseconds; on a busy machine a third of the copies takes minutes. */
+const PATIENCE = 600_000;
+
+/** Every name of a verdict, so that a new one that no world reaches is noticed. */
+const REFUSALS: Readonly<Record<Refusal, true>> = {
+  'wrapped address': true,
+  'null address': true,
+  'process stack': true,
+  kmap: true,
+  vmalloc: true,
+  'vmalloc, no area': true,
+  'slab object': true,
+  'slab object in left red zone': true,
+  'slab object not in slab page': true,
+  'slab object index out of range': true,
+  'page alloc': true,
+  rodata: true,
+  'spans multiple pages': true,
+  'spans Reserved and non-Reserved pages': true,
+  'spans CMA and non-CMA pages': true,
+  'kernel text': true,
+  'linear kernel text': true,
+};
+const ACCEPTANCES: Readonly<Record<Acceptance, true>> = {
+  'empty copy': true,
+  bypassed: true,
+  stack: true,
+  'stack frame': true,
+  kmap: true,
+  vmalloc: true,
+  'slab object': true,
+  'slab object by fallback': true,
+  'page alloc': true,
+  rodata: true,
+  data: true,
+  'one page': true,
+  'Reserved or CMA pages': true,
+  'nothing objects': true,
+};
+
+describe('check.wasm and the oracle', () => {
+  const checks: Check[] = [];
+  const seen = new Map<string, number>();
+
+  beforeAll(async () => {
+    for (const { name, available } of executors()) {
+      if (available) checks.push(await Check.create({ guestBytes: 1 << 20, executor: name }));
+    }
+  });
+
+  const agree = (plan: Omit<Plan, 'seed' | 'copiesPerWorld'>) => {
+    const { mismatches, counts } = compare(checks, { ...plan, seed: SEED, copiesPerWorld: COPIES_PER_WORLD });
+    for (const [name, count] of counts) seen.set(name, (seen.get(name) ?? 0) + count);
+    expect(mismatches).toEqual([]);
+  };
+
+  it('agree on declared memory', { timeout: PATIENCE }, () =>
+    agree({ worlds: 1000, make: declaredWorld, addresses: true }),
+  );
+
+  it("agree on a kernel's structures, with and without declarations", { timeout: PATIENCE }, () =>
+    agree({ worlds: 1000, make: (random) => introspectedWorld(random), addresses: true }),
+  );
+
+  it('agree on structures full of garbage, and come back from all of them', { timeout: PATIENCE }, () =>
+    agree({ worlds: 500, make: (random) => introspectedWorld(random, true), addresses: false }),
+  );
+
+  it('have met every verdict there is', () => {
+    const names = [
+      ...Object.keys(REFUSALS).map((by) => `bad: ${by}`),
+      ...Object.keys(ACCEPTANCES).map((by) => `good: ${by}`),
+      'unreadable',
+    ];
+    expect(names.filter((name) => !seen.has(name))).toEqual([]);
+    expect([...seen.values()].reduce((sum, count) => sum + count)).toBe(WORLDS * COPIES_PER_WORLD);
+  });
+
+  it('are told apart when the check is told a page size or a switch that is not the guest’s', () => {
+    const differ = (disguise: Plan['disguise'] & object) =>
+      compare(checks, {
+        seed: SEED,
+        worlds: 40,
+        copiesPerWorld: 100,
+        make: (random) => introspectedWorld(random),
+        addresses: true,
+        disguise,
+      }).mismatches.length;
+    expect(
+      differ((parameters) => ({ ...parameters, pageShift: parameters.pageShift === 12 ? 13 : 12 })),
+    ).toBeGreaterThan(0);
+    expect(
+      differ((parameters) => ({
+        ...parameters,
+        switches: { ...parameters.switches, stackFirst: !parameters.switches.stackFirst },
+      })),
+    ).toBeGreaterThan(0);
+    expect(
+      differ((parameters) => ({
+        ...parameters,
+        switches: { ...parameters.switches, whitelist: !parameters.switches.whitelist },
+      })),
+    ).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,100 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
+import { afterEach, describe, expect, it } from 'vitest';
+import { attach, variantOf } from '../../src/attach/attach.js';
+import type { Engine } from '../../src/engine/engine.js';
+import { openUnicorn } from '../../src/engine/unicorn-native.js';
+import { UsercopyError } from '../../src/errors.js';
+import { applySnapshot, readSnapshot, writeSnapshot } from '../../src/guest/snapshot.js';
+import { loadOwnKernel, startOwnGuest } from '../../src/scenario/own.js';
+
+const opened: { close(): void }[] = [];
+const folders: string[] = [];
+const folder = (): string => {
+  const made = mkdtempSync(join(tmpdir(), 'snapshot-'));
+  folders.push(made);
+  return made;
+};
+const open = (variant: string): Engine => {
+  const { engine } = variantOf(variant);
+  if ('unsupported' in engine) throw new Error(engine.unsupported);
+  const emulator = openUnicorn(engine);
+  opened.push(emulator);
+  return emulator;
+};
+afterEach(() => {
+  for (const thing of opened.splice(0)) thing.close();
+  for (const path of folders.splice(0)) rmSync(path, { recursive: true });
+});
+
+describe.each(['x86_64', 'arm64', 'arm'])('a snapshot of a %s guest that was stopped before a bad copy', (variant) => {
+  it('goes on in another emulator, whose memory is foreign to the check, into the same refusal', async () => {
+    const guest = await startOwnGuest(await loadOwnKernel(variant, 'nocheck'));
+    opened.push(guest);
+    const object = await guest.callForValue('kmalloc', [64n]);
+    const first = await attach(guest.engine, guest.kernel, { profile: '6.1', memory: guest.check });
+    const outcome = await guest.call('do_copy', [guest.user.address, object, 65n, 1n]);
+    expect(outcome.kind).toBe('stopped');
+    const path = folder();
+    writeSnapshot(guest.engine, guest.variant, path);
+
+    const engine = open(variant);
+    const snapshot = readSnapshot(path);
+    expect(applySnapshot(engine, snapshot).unknownRegisters).toEqual([]);
+    const second = await attach(engine, guest.kernel, { profile: '6.1' });
+    const pc = engine.readRegister(guest.variant.registers.pc);
+    const result = engine.runSync({ start: pc, until: 0n, timeLimit: 5000 });
+    expect(result).toMatchObject({ reason: 'stopped', pc });
+    const told = ({ message, copy }: (typeof first.violations)[number]) => ({ message, copy });
+    expect(second.violations.map(told)).toEqual(first.violations.map(told));
+    expect(second.violations[0]?.message).toContain("'kmalloc-64' (offset 0, size 65)");
+  });
+});
+
+describe('a snapshot as debuggers write it', () => {
+  const page = new Uint8Array(4096).fill(0x90);
+  const write = (index: string): string => {
+    const path = folder();
+    writeFileSync(join(path, '_index.json'), index);
+    writeFileSync(join(path, 'code.bin'), deflateSync(page));
+    writeFileSync(join(path, 'short.bin'), deflateSync(page.subarray(1)));
+    writeFileSync(join(path, 'bomb.bin'), deflateSync(new Uint8Array(1 << 20)));
+    return path;
+  };
+  const segment = (file: string): string =>
+    `{"start": 18446744071578845184, "end": 18446744071578849280, "name": "text",
+      "permissions": {"r": true, "w": false, "x": true}, "content_file": "${file}"}`;
+
+  it('keeps integers beyond 2^53, maps what was not dumped, and tells registers that the emulator lacks', () => {
+    const path =
+      write(`{"arch": {"arch": "x64"}, "regs": {"rip": 18446744071578845200, "RAX": "0x10", "cr8": 1, "eflags_nt": 0},
+      "segments": [${segment('code.bin')},
+        {"start": 4096, "end": 8192, "name": "", "permissions": {"r": true, "w": true, "x": false}, "content_file": ""}]}`);
+    const snapshot = readSnapshot(path);
+    expect(snapshot.arch).toBe('x64');
+    const engine = open('x86_64');
+    expect(applySnapshot(engine, snapshot).unknownRegisters).toEqual(['eflags_nt']);
+    expect(engine.readRegisters(['rip', 'rax'])).toEqual([0xffffffff81000010n, 0x10n]);
+    expect([...engine.read(0xffffffff81000000n, 2)]).toEqual([0x90, 0x90]);
+    expect(engine.regions().map(({ permissions }) => permissions)).toEqual(['rw', 'rx']);
+  });
+
+  it.each([
+    ['no JSON at all', '{', /_index\.json: expected the index of a snapshot/],
+    ['a list', '[]', /expected an object, found a list/],
+    ['no segments', '{"regs": {}}', /expected a list of segments, found undefined/],
+    ['a register that is text', '{"regs": {"rip": "here"}, "segments": []}', /regs\.rip: expected a number of 64 bits/],
+    ['half a page', '{"segments": [{"start": 0, "end": 100}]}', /segments\[0\]: expected whole pages/],
+    ['a segment without end', '{"segments": [{"start": 0}]}', /segments\[0\]\.end/],
+    ['an enormous segment', '{"segments": [{"start": 0, "end": 9007199254740992}]}', /at most 1073741824 bytes/],
+    ['a file that is not there', `{"segments": [${segment('none.bin')}]}`, /none\.bin: expected 4096 bytes in zlib/],
+    ['a file that is too short', `{"segments": [${segment('short.bin')}]}`, /short\.bin: expected 4096 bytes, as/],
+    ['a file that unpacks to more', `{"segments": [${segment('bomb.bin')}]}`, /bomb\.bin: expected 4096 bytes in zlib/],
+  ])('is refused in one sentence: %s', (_what, index, message) => {
+    const path = write(index);
+    expect(() => readSnapshot(path)).toThrow(UsercopyError);
+    expect(() => readSnapshot(path)).toThrow(message);
+  });
+});

@@ -242,6 +242,10 @@ export class Context {
 
   linearMaps: u32;
   linearMapCount: u32;
+  /** The image's own mapping, where only virt_to_page() follows it. */
+  imageStart: u64;
+  imageSize: u64;
+  imagePhysical: u64;
   kmapRanges: u32;
   kmapRangeCount: u32;
   vmallocStart: u64;

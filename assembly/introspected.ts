@@ -22,6 +22,17 @@ export function frameOf(c: Context, address: u64): u64 {
   return NO_FRAME;
 }
 
+/**
+ * The frame that virt_to_page() leads to: it translates an address of the image, which on some architectures
+ * (arm64 from f9040773b7bb, 4.6) is not of the linear map and so not virt_addr_valid().
+ */
+export function frameOfPage(c: Context, address: u64): u64 {
+  const frame = frameOf(c, address);
+  if (frame != NO_FRAME) return frame;
+  const delta = address - c.imageStart;
+  return delta < c.imageSize ? (c.imagePhysical + delta) >> c.pageShift : NO_FRAME;
+}
+
 /** page_to_virt(): always in the first linear map, whichever alias the pointer came from. */
 function frameAddress(c: Context, frame: u64): u64 {
   const map = changetype<LinearMap>(<usize>c.linearMaps);

@@ -4,7 +4,7 @@
  */
 import { Context, DeclaredKind, PageSpan, Request } from './context';
 import { declaredObject } from './declared';
-import { frameOf, headOf, NO_FRAME, pageOf } from './introspected';
+import { frameOfPage, headOf, NO_FRAME, pageOf } from './introspected';
 import { fault, readSlot } from './memory';
 import { noteObject, refuse } from './outcome';
 import { Acceptance, Refusal, Unreadable } from './verdict';
@@ -29,7 +29,7 @@ function lookUpPage(c: Context, address: u64): void {
     c.pageCma = declared.kind == DeclaredKind.CMA_PAGES ? 1 : 0;
     return;
   }
-  const frame = c.introspected ? frameOf(c, address) : NO_FRAME;
+  const frame = c.introspected ? frameOfPage(c, address) : NO_FRAME;
   if (frame == NO_FRAME) {
     c.pageOrigin = UNKNOWN;
     c.pageHead = address & ~(c.pageSize - 1);

@@ -293,7 +293,7 @@ class Oracle {
     }
     const guest = this.parameters.introspection;
     if (guest === null) return null;
-    const physical = this.memory.physical(guest, address);
+    const physical = this.memory.physical(guest, address) ?? (asksWhetherValid ? undefined : imagePage(guest, address));
     if (physical === undefined) return null;
     if (asksWhetherValid && !this.memory.frameHasPage(guest, physical)) return null;
     if (highmem && asksWhetherValid && guest.kmap.some((range) => contains(range, address))) {
@@ -595,6 +595,13 @@ interface SlabFacts {
   readonly useroffset: () => bigint;
   readonly usersize: () => bigint;
   readonly cache: string | null;
+}
+
+/** Physical address behind one of the image, which `virt_to_page()` follows although `virt_addr_valid()` says no. */
+function imagePage({ imageMap }: Introspection, address: bigint): bigint | undefined {
+  if (imageMap === undefined || address < imageMap.virtual || address >= imageMap.virtual + imageMap.size)
+    return undefined;
+  return address - imageMap.virtual + imageMap.physical;
 }
 
 function contains(range: { start: bigint; end: bigint }, address: bigint): boolean {

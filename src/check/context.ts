@@ -145,6 +145,9 @@ export class ContextWriter {
     c.setU32('pagefaultDisabled', packSlot('pagefault_disabled', facts?.pagefaultDisabled ?? null));
     c.setU64('kfencePool', facts?.kfence?.pool ?? 0n);
     this.#writeLinearMaps(facts?.linearMaps ?? []);
+    c.setU64('imageStart', facts?.imageMap?.virtual ?? 0n);
+    c.setU64('imageSize', facts?.imageMap?.size ?? 0n);
+    c.setU64('imagePhysical', facts?.imageMap?.physical ?? 0n);
     c.setU32('vmapKind', this.#constant('VmapKind', facts?.vmap.kind ?? 'none'));
     if (!facts) return;
     if (!facts.linearMaps.length) throw badInput('check: linearMaps', 'at least the linear map', 'none');

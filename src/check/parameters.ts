@@ -142,6 +142,11 @@ export type PageValidityParameters =
 export interface Introspection {
   /** First match wins; `virt_addr_valid` also asks `pageValidity`. */
   readonly linearMaps: readonly LinearMap[];
+  /**
+   * The image's own mapping, where it lies outside the linear maps and virt_to_page() goes by its physical address: such
+   * an address is not virt_addr_valid(), but has a struct page. Absent: none.
+   */
+  readonly imageMap?: LinearMap;
   readonly vmalloc: AddressRange;
   readonly modules: AddressRange;
   /** `is_kmap_addr()`: PKMAP first, fixmap slots (6.12) after. */

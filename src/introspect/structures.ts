@@ -2,7 +2,7 @@
  * A kernel's structures as the check reads them: one small function per structure that moved, newest shape first. Each
  * names the commit and version that moved it. Offsets come from the kernel's own types; nothing here is a table.
  */
-import type { MemoryLayout, PageValidity } from '../../arch/driver.js';
+import type { LinearMap, MemoryLayout, PageValidity } from '../../arch/driver.js';
 import type {
   Introspection,
   PageValidityParameters,
@@ -258,6 +258,25 @@ function pageArray(kernel: Kernel, layout: MemoryLayout): Introspection['pageArr
     : { kind: 'mem_map', pointer, firstFrame: layout.firstFrame ?? 0n };
 }
 
+/**
+ * The image where no linear map shows it. A vmemmap makes virt_to_page() arithmetic on the linear map (9f2875912dac on
+ * arm64, 4.6): what it gives for an address of the image is not a struct page.
+ */
+function imageMap(kernel: Kernel, layout: MemoryLayout): { readonly imageMap?: LinearMap } {
+  const start = kernel.symbols.address('_text');
+  const end = kernel.symbols.address('_end');
+  if (start === undefined || end === undefined || end <= start || layout.vmemmap !== null) return {};
+  const covers = (map: LinearMap): boolean => start >= map.virtual && start - map.virtual < map.size;
+  if (layout.linearMaps.some(covers)) return {};
+  return {
+    imageMap: {
+      virtual: start,
+      size: end - start,
+      physical: BigInt.asUintN(kernel.bits, start - layout.imageOffset),
+    },
+  };
+}
+
 function kfenceFacts(kernel: Kernel, types: Types, layout: MemoryLayout): Introspection['kfence'] {
   const pool = kernel.symbols.address('__kfence_pool');
   const metadata = kernel.symbols.address('kfence_metadata');
@@ -288,6 +307,7 @@ export function introspectionOf(kernel: Kernel, layout: MemoryLayout): Introspec
   const task = types.struct('task_struct');
   return {
     linearMaps: layout.linearMaps,
+    ...imageMap(kernel, layout),
     vmalloc: { start: layout.vmallocStart, end: layout.vmallocEnd },
     modules: { start: layout.modulesStart, end: layout.modulesEnd },
     kmap: layout.kmap,

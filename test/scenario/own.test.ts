@@ -83,6 +83,29 @@ describe.each(ownVariants())("the built-in %s guest's own check and ours", (vari
   });
 });
 
+describe.each(ownVariants())('a copy on %s that begins in the linear map and ends in the image', (variant) => {
+  it.each(['v3', 'v3-cma'])('has the struct page of the image behind its last byte (%s)', async (profile) => {
+    const guest = await startOwnGuest(await loadOwnKernel(variant));
+    try {
+      chooseOwnProfile(guest, profile);
+      const { bits } = guest.kernel;
+      const text = guest.symbol('_stext');
+      const alias = BigInt.asUintN(bits, text - guest.layout.imageOffset + guest.layout.pageOffset);
+      const cases = [0n, 8n, 0xff8n, 0x1000n].flatMap((skip) =>
+        (['to_user', 'from_user'] as const).map((direction) => {
+          const copy = { pointer: alias + 0x20n, size: BigInt.asUintN(bits, text + skip - alias), direction };
+          const args = [guest.user.address, copy.pointer, copy.size, direction === 'to_user' ? 1n : 0n];
+          return { name: `${skip} ${direction}`, copy, call: { symbol: 'do_copy', arguments: args } };
+        }),
+      );
+      const { rows } = await runTwins(guest, cases, { profile });
+      expect(rows.filter((row) => !row.identical)).toEqual([]);
+    } finally {
+      guest.close();
+    }
+  });
+});
+
 describe('frames that a kernel does not check', () => {
   it('are refused by ours alone once they are asked for', async () => {
     const guest = await startOwnGuest(await loadOwnKernel('arm64'));

@@ -278,7 +278,10 @@ export function introspectedWorld(random: Random, corrupt = false): World {
   const imageBase = layout.image ?? ram;
   const imageSize = 8n * pageSize;
   const linearMaps = [{ virtual: layout.linear, size: layout.linearSize, physical: linearPhysical }];
-  if (layout.image !== null) linearMaps.push({ virtual: layout.image, size: imageSize, physical: ramPhysical });
+  /* x86 has the image in a linear map of its own; arm64's only virt_to_page() knows. */
+  const image = layout.image === null ? null : { virtual: layout.image, size: imageSize, physical: ramPhysical };
+  const imageIsLinear = random.chance(0.5);
+  if (image !== null && imageIsLinear) linearMaps.push(image);
   const text = {
     start: imageBase + BigInt(random.below(100)),
     end: imageBase + 2n * pageSize + BigInt(random.below(100)),
@@ -306,6 +309,7 @@ export function introspectedWorld(random: Random, corrupt = false): World {
 
   const introspection: Introspection = {
     linearMaps,
+    ...(image === null || imageIsLinear ? {} : { imageMap: image }),
     vmalloc: { start: layout.vmalloc, end: layout.vmalloc + layout.vmallocSize },
     modules: layout.modules,
     kmap,

@@ -1,0 +1,151 @@
+/** `struct page`: its members, where the array of them lies, and which frames have one. */
+import type { LinearMap, MemoryLayout, PageValidity } from '../../arch/driver.js';
+import type { Introspection, PageValidityParameters, Slot, SparsememParameters } from '../check/parameters.js';
+import { UsercopyError } from '../errors.js';
+import type { Kernel, TypeTable } from '../kernel/kernel.js';
+import { requireFlag, shifted, slot, slotIfAny } from './fields.js';
+import { slabMark } from './slab.js';
+
+/** SECTION_HAS_MEM_MAP and SECTION_IS_EARLY of section_mem_map; the map itself starts above the last flag. */
+const SECTION_HAS_MEM_MAP = 1n << 1n;
+const SECTION_IS_EARLY = 1n << 3n;
+const SECTION_FLAG_BITS = 6n;
+const MEMBLOCK_NOMAP = 4n;
+
+/** Where a compound page keeps its order, counted from the head's struct page. */
+function compoundOrder(types: TypeTable): { order: Slot; orderMask: bigint } {
+  if (types.hasStruct('folio')) {
+    const folio = types.struct('folio');
+    // Up to 6.5: a byte of struct folio, which got its first tail page's members around 6.0.
+    if (folio.has('_folio_order')) return { order: slot(folio, '_folio_order'), orderMask: 0xffn };
+    // 6.6 on: the low byte of the first tail page's flags.
+    if (folio.has('_flags_1')) return { order: slot(folio, '_flags_1'), orderMask: 0xffn };
+  }
+  const page = types.struct('page');
+  return { order: shifted(slot(page, 'compound_order'), page.size), orderMask: 0xffn };
+}
+
+export function pageFacts(kernel: Kernel, types: TypeTable): Introspection['page'] {
+  const page = types.struct('page');
+  // d122019bf061 (5.17) split struct slab from struct page.
+  const slab = types.hasStruct('slab') && types.struct('slab').has('slab_cache') ? types.struct('slab') : page;
+  return {
+    size: page.size,
+    flags: slot(page, 'flags'),
+    compoundHead: slot(page, 'compound_head'),
+    headMask: requireFlag(types, 'PG_head'),
+    reservedMask: requireFlag(types, 'PG_reserved'),
+    slab: slabMark(kernel, types),
+    ...compoundOrder(types),
+    slabCache: slot(slab, 'slab_cache'),
+    sMem: slotIfAny(slab, 's_mem'),
+  };
+}
+
+function sparsemem(
+  kernel: Kernel,
+  types: TypeTable,
+  bits: { readonly sectionSizeBits: number; readonly physicalAddressBits: number },
+): SparsememParameters {
+  const memSection = kernel.symbols.address('mem_section');
+  if (memSection === undefined) {
+    throw new UsercopyError(
+      'bad-input',
+      'kernel symbols: expected mem_section, found none (an image without KALLSYMS_ALL?)',
+    );
+  }
+  const section = types.struct('mem_section');
+  // f1eca35a0dc7 (5.3) made valid sections of 2 MiB pieces, told by a bitmap in `usage`.
+  const usage = section.has('usage')
+    ? { pointer: slot(section, 'usage'), bitmap: types.struct('mem_section_usage').offset('subsection_map') }
+    : null;
+  return {
+    kind: 'sparsemem',
+    memSection,
+    extreme: kernel.config ? kernel.config.enabled('SPARSEMEM_EXTREME') : kernel.bits === 64,
+    sectionSize: section.size,
+    sectionMap: slot(section, 'section_mem_map'),
+    usage,
+    sectionSizeBits: bits.sectionSizeBits,
+    physicalAddressBits: bits.physicalAddressBits,
+    hasMemMap: SECTION_HAS_MEM_MAP,
+    isEarly: SECTION_IS_EARLY,
+    mapMask: (1n << SECTION_FLAG_BITS) - 1n,
+  };
+}
+
+function memblock(
+  kernel: Kernel,
+  types: TypeTable,
+  kind: Extract<PageValidity, { kind: 'memblock' }>,
+): PageValidityParameters {
+  const address = kernel.symbols.address('memblock');
+  if (address === undefined) {
+    throw new UsercopyError(
+      'bad-input',
+      'kernel symbols: expected memblock, found none (an image without KALLSYMS_ALL?)',
+    );
+  }
+  const block = types.struct('memblock');
+  const list = types.struct('memblock_type');
+  const region = types.struct('memblock_region');
+  return {
+    kind: 'memblock',
+    memory: address + BigInt(block.offset('memory')),
+    count: slot(list, 'cnt'),
+    regions: slot(list, 'regions'),
+    region: {
+      size: region.size,
+      base: slot(region, 'base'),
+      length: slot(region, 'size'),
+      flags: slot(region, 'flags'),
+    },
+    noMap: types.enumerator('MEMBLOCK_NOMAP') ?? MEMBLOCK_NOMAP,
+    ...(kind.blockSize === undefined ? {} : { blockSize: kind.blockSize }),
+    ...(kind.sections ? { sections: sparsemem(kernel, types, kind.sections) } : {}),
+  };
+}
+
+export function pageValidity(kernel: Kernel, types: TypeTable, layout: MemoryLayout): PageValidityParameters {
+  const kind = layout.pageValidity;
+  switch (kind.kind) {
+    case 'sparsemem':
+      return sparsemem(kernel, types, kind);
+    case 'memblock':
+      return memblock(kernel, types, kind);
+    case 'flatmem': {
+      const maxMapnr = kernel.symbols.address('max_mapnr');
+      if (maxMapnr === undefined) {
+        throw new UsercopyError('bad-input', 'kernel symbols: expected max_mapnr, found none');
+      }
+      return { kind: 'flatmem', maxMapnr, firstFrame: layout.firstFrame ?? 0n };
+    }
+  }
+}
+
+export function pageArray(kernel: Kernel, layout: MemoryLayout): Introspection['pageArray'] {
+  if (layout.vmemmap !== null) return { kind: 'vmemmap', address: layout.vmemmap };
+  const pointer = kernel.symbols.address('mem_map');
+  return pointer === undefined
+    ? { kind: 'section map' }
+    : { kind: 'mem_map', pointer, firstFrame: layout.firstFrame ?? 0n };
+}
+
+/**
+ * The image where no linear map shows it. A vmemmap makes virt_to_page() arithmetic on the linear map (9f2875912dac on
+ * arm64, 4.6): what it gives for an address of the image is not a struct page.
+ */
+export function imageMap(kernel: Kernel, layout: MemoryLayout): { readonly imageMap?: LinearMap } {
+  const start = kernel.symbols.address('_text');
+  const end = kernel.symbols.address('_end');
+  if (start === undefined || end === undefined || end <= start || layout.vmemmap !== null) return {};
+  const covers = (map: LinearMap): boolean => start >= map.virtual && start - map.virtual < map.size;
+  if (layout.linearMaps.some(covers)) return {};
+  return {
+    imageMap: {
+      virtual: start,
+      size: end - start,
+      physical: BigInt.asUintN(kernel.bits, start - layout.imageOffset),
+    },
+  };
+}

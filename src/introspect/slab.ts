@@ -1,0 +1,81 @@
+/** Slab pages, `kmem_cache` and the objects of kfence. */
+import type { MemoryLayout } from '../../arch/driver.js';
+import type { Introspection } from '../check/parameters.js';
+import type { Kernel, TypeTable } from '../kernel/kernel.js';
+import { flagOf, requireFlag, slot, slotIfAny } from './fields.js';
+
+/** SLAB_* bits of kmem_cache.flags before they became an enum (6.9). */
+const SLAB_FLAGS = {
+  RED_ZONE: 0x400n,
+  POISON: 0x800n,
+  STORE_USER: 0x10000n,
+  TYPESAFE_BY_RCU: 0x80000n,
+} as const;
+/** KFENCE_NUM_OBJECTS where the config is not known: the default of lib/Kconfig.kfence. */
+const KFENCE_DEFAULT_OBJECTS = 255;
+
+/** How a slab page is told from others. */
+export function slabMark(kernel: Kernel, types: TypeTable): Introspection['page']['slab'] {
+  const page = types.struct('page');
+  // 4ffca5a96678 (6.12): the top byte of page_type is the type.
+  const type = types.enumerator('PGTY_slab');
+  if (type !== undefined) {
+    return { kind: 'type', field: slot(page, 'page_type'), mask: 0xff000000n, value: type << 24n };
+  }
+  // 46df8e73a4a3 (6.10): a page type; a type is set when its bit is clear, under a base that 6.11 changed.
+  const { major, minor } = kernel.version;
+  if (major === 6 && (minor === 10 || minor === 11)) {
+    const base = minor === 10 ? 0xf0000000n : 0x80000000n;
+    const bit = types.enumerator('PG_slab') ?? (minor === 10 ? 0x1000n : 0x02000000n);
+    return { kind: 'type', field: slot(page, 'page_type'), mask: base | bit, value: base };
+  }
+  return { kind: 'flag', mask: requireFlag(types, 'PG_slab') };
+}
+
+export function slabFacts(kernel: Kernel, types: TypeTable): Introspection['slab'] {
+  const cache = types.struct('kmem_cache');
+  const flag = (name: keyof typeof SLAB_FLAGS): bigint => flagOf(types, `_SLAB_${name}`) ?? SLAB_FLAGS[name];
+  // SLAB alone counts a slab's objects in the cache; it went away in 6.8 (16a1d968358a).
+  const allocator = cache.has('num') && !cache.has('cpu_slab') ? 'SLAB' : 'SLUB';
+  const reciprocal = cache.field('reciprocal_buffer_size');
+  return {
+    allocator,
+    name: slot(cache, 'name'),
+    size: slot(cache, 'size'),
+    objectSize: slot(cache, 'object_size'),
+    // 8eb8284b4129 (4.16); only under HARDENED_USERCOPY from 346907ceb9d1 (6.2).
+    useroffset: slotIfAny(cache, 'useroffset'),
+    usersize: slotIfAny(cache, 'usersize'),
+    flags: slot(cache, 'flags'),
+    redLeftPad: slotIfAny(cache, 'red_left_pad'),
+    inuse: slotIfAny(cache, 'inuse'),
+    redZone: flag('RED_ZONE'),
+    poison: flag('POISON'),
+    storeUser: flag('STORE_USER'),
+    typesafeByRcu: flag('TYPESAFE_BY_RCU'),
+    // ca0cab65ea2b (5.9)
+    debugEnabled: kernel.symbols.address('slub_debug_enabled') ?? null,
+    num: slotIfAny(cache, 'num'),
+    reciprocal: reciprocal ? { offset: reciprocal.offset } : null,
+    objOffset: slotIfAny(cache, 'obj_offset'),
+  };
+}
+
+export function kfenceFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayout): Introspection['kfence'] {
+  const pool = kernel.symbols.address('__kfence_pool');
+  const metadata = kernel.symbols.address('kfence_metadata');
+  if (pool === undefined || metadata === undefined || !types.hasStruct('kfence_metadata')) return null;
+  const objects = Number(kernel.config?.get('KFENCE_NUM_OBJECTS') ?? KFENCE_DEFAULT_OBJECTS);
+  const record = types.struct('kfence_metadata');
+  const { major, minor } = kernel.version;
+  return {
+    pool,
+    // KFENCE_POOL_SIZE: a page and a guard page for each object, and one more pair.
+    poolSize: BigInt(objects + 1) * 2n * (1n << BigInt(layout.pageShift)),
+    metadata,
+    // 6.5 on: allocated at boot instead of an array in bss.
+    indirect: major > 6 || (major === 6 && minor >= 5),
+    metadataSize: record.size,
+    objectAddress: slot(record, 'addr'),
+  };
+}

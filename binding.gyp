@@ -2,6 +2,7 @@
   'variables': {
     'unicorn_include%': '/usr/include',
     'unicorn_lib%': '/usr/lib',
+    'unicorn_library%': '/usr/lib/libunicorn.so',
     'node_addon_api%': 'node_modules/node-addon-api',
     'node_api_headers%': 'node_modules/node-api-headers/include',
     'wasm_rt_include%': '/usr/include',
@@ -42,7 +43,7 @@
       'cflags_c': ['-O3', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
       'cflags_cc!': ['-fno-exceptions', '-fno-rtti'],
       'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Wno-unused-parameter', '-fvisibility=hidden'],
-      'libraries': ['-L<(unicorn_lib)', '-lunicorn', '-Wl,-rpath,<(unicorn_lib)', '-lpthread'],
+      'libraries': ['<(unicorn_library)', '-Wl,-rpath,<(unicorn_lib)', '-lpthread'],
     },
   ],
   'conditions': [
@@ -66,7 +67,7 @@
             'cflags_c': ['-O3', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
             'cflags_cc!': ['-fno-exceptions', '-fno-rtti'],
             'cflags_cc': ['-std=c++17', '-O2', '-fexceptions', '-Wall', '-Wextra', '-fvisibility=hidden'],
-            'libraries': ['-L<(unicorn_lib)', '-lunicorn', '-Wl,-rpath,<(unicorn_lib)'],
+            'libraries': ['<(unicorn_library)', '-Wl,-rpath,<(unicorn_lib)'],
           },
         ],
       },

@@ -1,16 +1,19 @@
 /**
- * Everything that `npm start` and `npm test` need, made when its inputs have changed: npm's packages, libunicorn, the
- * addon, check.wasm, the compiled TypeScript. A failure is one sentence and exit code 2.
+ * Everything that `npm start` and `npm test` (`--test`) need, made when its inputs have changed: npm's packages, libunicorn,
+ * the addon, check.wasm, the compiled TypeScript. A failure is one sentence and exit code 2.
  *
  * It is also the install script of the package, which carries all of it but the addon; without that everything still
  * works that emulates nothing, so a failure is told and no failure of `npm install`.
  */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { closeSuites } from './lib/debian-packages.mjs';
 import { findJson } from './lib/find-json.mjs';
-import { findUnicorn } from './lib/find-unicorn.mjs';
+import { allBuilds, chooseUnicorn, unicornFacts } from './lib/find-unicorn.mjs';
 import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
 import { translateCheck, wabtPlaces, writeConfig } from './lib/native-check.mjs';
+import { readPlaces, writePlaces } from './lib/places.mjs';
+import { completeBinding, findPython } from './lib/python-bindings.mjs';
 import {
   fingerprint,
   hasProgram,
@@ -21,6 +24,7 @@ import {
   runLogged,
   SetupError,
   setStamp,
+  sha256Of,
   withLock,
 } from './lib/step.mjs';
 import { writeUnicornNames } from './lib/unicorn-names.mjs';
@@ -47,8 +51,49 @@ function packages() {
   };
 }
 
+/** Which libunicorn is used. The choice is made again when what is installed has changed, not at every start. */
+function unicorn() {
+  const facts = unicornFacts();
+  const print = fingerprint(['scripts/lib/find-unicorn.mjs', 'scripts/lib/unicorn-builds.mjs'], facts, root);
+  const before = readPlaces().unicorn;
+  const isThere = before && existsSync(before.library) && sha256Of(before.library) === before.sha256;
+  if (isThere && isFresh('unicorn', print, ['build/places.json'])) return null;
+  return () => {
+    const { version, source, include, lib, library, glibc, passedOver } = chooseUnicorn(facts);
+    const sha256 = sha256Of(library);
+    writePlaces({ unicorn: { version, source, include, lib, library, glibc, sha256, passedOver } });
+    setStamp('unicorn', print);
+  };
+}
+
+/** What only tests need: Debian's builds side by side, and a Python to run their bindings with. */
+function testPlaces() {
+  const places = (fetch) => ({
+    unicorns: allBuilds(fetch).map((build) => {
+      if (build.absence) return build;
+      completeBinding(build);
+      const { version, source, include, lib, library, glibc, sha256, python } = build;
+      return { version, source, include, lib, library, glibc, sha256, python, absence: null };
+    }),
+    python: findPython(),
+  });
+  if (!process.argv.includes('--test')) return null;
+  const here = places(false);
+  if (here.unicorns.every(({ absence }) => absence === null)) {
+    writePlaces(here);
+    return null;
+  }
+  return () => {
+    const fetched = places(true);
+    for (const { version, absence } of fetched.unicorns) {
+      if (absence) console.log(`setup: tests will not run on libunicorn ${version}: ${absence}`);
+    }
+    writePlaces(fetched);
+  };
+}
+
 function addon() {
-  const unicorn = findUnicorn();
+  const { unicorn } = readPlaces();
   const inputs = [
     'native',
     'binding.gyp',
@@ -58,7 +103,8 @@ function addon() {
     'scripts/lib/find-json.mjs',
     join(packageFolder('node-addon-api'), 'package.json'),
   ];
-  const print = () => fingerprint(inputs, unicorn, wabtPlaces(), process.arch, root);
+  const facts = [unicorn.version, unicorn.include, unicorn.library];
+  const print = () => fingerprint(inputs, facts, wabtPlaces(), process.arch, root);
   if (isFresh('addon', print(), ['build/Release/unicorn_engine.node'])) return null;
   return () => {
     const compiler = process.env.CXX || hasProgram('g++') || hasProgram('c++');
@@ -75,6 +121,7 @@ function addon() {
     const places = [
       `-Dunicorn_include=${unicorn.include}`,
       `-Dunicorn_lib=${unicorn.lib}`,
+      `-Dunicorn_library=${unicorn.library}`,
       `-Dnode_addon_api=${packageFolder('node-addon-api')}`,
       `-Dnode_api_headers=${join(packageFolder('node-api-headers'), 'include')}`,
     ];
@@ -82,18 +129,21 @@ function addon() {
       [...gyp, 'configure', headers, '--', ...places, ...more],
       [...gyp, 'build', headers, '--jobs', 'max'],
     ];
-    const what = `building the emulator addon (libunicorn ${unicorn.version.join('.')} in ${unicorn.lib})`;
+    const what = `building the emulator addon (libunicorn ${unicorn.version} in ${unicorn.lib})`;
     const native = translateCheck();
     writeConfig(native.absence);
     if (native.absence === null) {
       console.log(`setup: ${what}, the check compiled into it`);
       const json = findJson();
-      if (json === null) console.log('setup: libusercopy is not built: nlohmann-json was not found');
+      const { include, runtime: source } = native;
+      writePlaces({ wabt: { include, source }, json: json.include ? json : null });
+      if (json.reason) console.log(`setup: libusercopy is not built: ${json.reason}`);
       const runtime = [`-Dwasm_rt_include=${native.include}`, `-Dwasm_rt_source=${native.runtime}`];
-      if (json !== null) runtime.push(`-Djson_include=${json}`);
+      if (json.include) runtime.push(`-Djson_include=${json.include}`);
       if (runLogged('addon-native-check', build(runtime))) return setStamp('addon', print());
       writeConfig('its C code could not be compiled: see .cache/setup/addon-native-check.log');
     } else {
+      writePlaces({ wabt: null, json: null });
       console.log(`setup: the check runs in V8, not as native code: ${native.absence}`);
     }
     mustRun('addon', what, build([]));
@@ -134,9 +184,9 @@ function javascript() {
 
 const isInstalled = !existsSync(join(root, 'tsconfig.json'));
 // `npm install` among the sources must not set off another one.
-const everything = process.argv.includes('--install') ? [] : [packages, check, addon, javascript];
+const everything = process.argv.includes('--install') ? [] : [packages, unicorn, testPlaces, check, addon, javascript];
 try {
-  for (const step of isInstalled ? [addon] : everything) {
+  for (const step of isInstalled ? [unicorn, addon] : everything) {
     // Looked at again under the lock: another set-up may have done it meanwhile.
     if (step()) withLock(() => step()?.());
   }
@@ -144,4 +194,6 @@ try {
   console.error(`setup: ${error instanceof SetupError ? error.message : `unexpected: ${error?.message ?? error}`}`);
   if (isInstalled) console.error("setup: no emulator yet; 'npx usercopy doctor' says what is missing");
   else process.exitCode = 2;
+} finally {
+  closeSuites();
 }

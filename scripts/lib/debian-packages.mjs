@@ -1,34 +1,144 @@
-/** Debian's packages without root: downloaded with apt and unpacked into the project's cache; nothing is installed. */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { cache, hasProgram, runLogged } from './step.mjs';
+/**
+ * Debian's packages without root: downloaded from a suite of Debian's archive with an apt state of our own, checked
+ * against Debian's keys, and unpacked into the project's cache. Nothing is installed, no setting of the machine changes.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { cache, hasProgram, runLogged, sha256Of } from './step.mjs';
+
+const MIRROR = 'http://deb.debian.org/debian';
+const KEYRINGS = ['debian-archive-keyring.pgp', 'debian-archive-keyring.gpg'];
+
+/** Lists that this run of the set-up has fetched: suite to apt's options, or to the reason why there are none. */
+const opened = new Map();
+
+const asRoot = process.getuid?.() === 0 ? ['-oAPT::Sandbox::User=root'] : [];
+const patience = ['-oAcquire::Retries=2', '-oAcquire::http::Timeout=20', '-oAcquire::Languages=none'];
+
+function output(program, args) {
+  const { stdout } = spawnSync(program, args, {
+    encoding: 'utf8',
+    timeout: 60_000,
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+  return stdout ?? '';
+}
+
+/** The mirror that the machine uses, where it is a Debian; else Debian's own. */
+function mirror() {
+  const sites = output('apt-get', ['indextargets', '--format', '$(SITE)', 'Created-By: Packages']).split('\n');
+  return (
+    sites.map((site) => site.trim().replace(/\/$/, '')).find((site) => /^https?:\/\/.*\/debian$/.test(site)) ?? MIRROR
+  );
+}
+
+const keyringIn = (folder) => KEYRINGS.map((name) => join(folder, name)).find(existsSync);
+
+/** Debian's keys: the machine's, or those that its own archive vouches for (Ubuntu has the package, but not installed). */
+function keyring() {
+  const folder = join(cache, 'apt', 'keyring');
+  const found = keyringIn('/usr/share/keyrings') ?? keyringIn(join(folder, 'usr/share/keyrings'));
+  if (found) return found;
+  mkdirSync(folder, { recursive: true });
+  const download = ['apt-get', ...asRoot, ...patience, 'download', 'debian-archive-keyring'];
+  if (!runLogged('debian-keyring', [download], { cwd: folder, minutes: 2 })) return undefined;
+  const file = readdirSync(folder).find((name) => name.endsWith('.deb'));
+  if (!file || !runLogged('debian-keyring', [['dpkg-deb', '-x', join(folder, file), folder]])) return undefined;
+  return keyringIn(join(folder, 'usr/share/keyrings'));
+}
+
+/** apt's options for a suite, its lists fetched once a run; a text where that cannot be had: why. */
+function openSuite(suite) {
+  const before = opened.get(suite);
+  if (before !== undefined) return before;
+  const answer = fetchLists(suite);
+  opened.set(suite, answer);
+  return answer;
+}
+
+function fetchLists(suite) {
+  const missing = ['apt-get', 'apt-cache', 'dpkg-deb'].filter((name) => !hasProgram(name));
+  if (missing.length > 0) return `this machine has no ${missing.join(', ')} to fetch Debian's packages with`;
+  const keys = keyring();
+  if (!keys) return "Debian's archive keys are not here (Ubuntu: apt-get install debian-archive-keyring)";
+  const folder = join(cache, 'apt', suite);
+  for (const name of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(folder, name), { recursive: true });
+  const sources = join(folder, 'sources.list');
+  const site = mirror();
+  writeFileSync(sources, `deb [signed-by=${keys}] ${site} ${suite} main\n`);
+  writeFileSync(join(folder, 'status'), '');
+  const options = [
+    ...asRoot,
+    ...patience,
+    `-oDir::Etc::sourcelist=${sources}`,
+    '-oDir::Etc::sourceparts=/dev/null',
+    `-oDir::State::Lists=${join(folder, 'lists')}`,
+    `-oDir::State::status=${join(folder, 'status')}`,
+    `-oDir::Cache=${join(folder, 'cache')}`,
+  ];
+  // `update` may complain and still work: what counts is whether the suite's packages are known.
+  runLogged(`apt-${suite}`, [['apt-get', ...options, 'update']], { minutes: 5 });
+  return readdirSync(join(folder, 'lists')).some((name) => name.includes('_Packages'))
+    ? options
+    : `the package list of Debian's ${suite} could not be fetched from ${site}: see .cache/setup/apt-${suite}.log`;
+}
+
+/** Forgets the lists: the next run of the set-up fetches them anew. */
+export function closeSuites() {
+  for (const suite of opened.keys()) rmSync(join(cache, 'apt', suite), { recursive: true, force: true });
+  opened.clear();
+}
+
+/** The newest version of a package that begins with `prefix`; undefined when the suite has none. */
+function versionOf(options, name, prefix) {
+  const versions = output('apt-cache', [...options, 'madison', name])
+    .split('\n')
+    .map((line) => line.split('|').map((part) => part.trim()))
+    .filter(([found]) => found === name)
+    .map(([, version]) => version);
+  return versions.find(
+    (version) => prefix === '' || (version.startsWith(prefix) && !/^\d/.test(version.slice(prefix.length))),
+  );
+}
 
 /**
- * Unpacks `packages` (names, `name=version` where a version is meant) into `.cache/<name>/root` and answers its `usr`;
- * null where apt has none of them, or there is no apt.
+ * Unpacks packages of one suite into `folder` (its `usr` and so on), which appears whole or not at all.
+ * `packages`: `{ names, version }` each: the first of the names that the suite has in a version that begins so
+ * (a number that begins so is another version: 2.1.1 is not 2.1.11).
+ * Answers `{ packages: [{ name, version, sha256 }] }`, or `{ reason }` where they cannot be had.
  */
-export function unpackDebianPackages(name, packages) {
-  if (!hasProgram('apt-get') || !hasProgram('dpkg-deb')) return null;
-  console.log(`setup: downloading ${name} (Debian packages, unpacked into .cache, nothing is installed)`);
-  const folder = join(cache, name);
-  const archives = join(folder, 'packages');
-  const state = join(folder, 'apt');
-  for (const path of [archives, join(state, 'lists', 'partial'), join(state, 'cache', 'archives', 'partial')]) {
-    mkdirSync(path, { recursive: true });
+export function unpackDebianPackages(suite, packages, folder) {
+  const options = openSuite(suite);
+  if (typeof options === 'string') return { reason: options };
+  const found = [];
+  for (const { names, version = '' } of packages) {
+    const name = names.find((candidate) => versionOf(options, candidate, version));
+    if (!name) return { reason: `Debian's ${suite} has no ${names.join(' or ')} ${version}`.trim() };
+    found.push({ name, version: versionOf(options, name, version) });
   }
-  const plain = ['apt-get', '-oAPT::Sandbox::User=root'];
-  const own = [...plain, `-oDir::State::Lists=${join(state, 'lists')}`, `-oDir::Cache=${join(state, 'cache')}`];
-  const download = (command) => runLogged(name, [[...command, 'download', ...packages]], { cwd: archives, minutes: 5 });
-  if (!download(plain)) {
-    // The machine's package lists are empty or not readable: fetch lists of our own. `update` may complain and still work.
-    runLogged(`${name}-lists`, [[...own, 'update']], { minutes: 5 });
-    if (!download(own)) return null;
+  mkdirSync(dirname(folder), { recursive: true });
+  const workspace = mkdtempSync(join(dirname(folder), '.unpack-'));
+  try {
+    const log = `debian-${found[0].name}-${suite}`;
+    const wanted = found.map(({ name, version }) => `${name}=${version}`);
+    if (!runLogged(log, [['apt-get', ...options, 'download', ...wanted]], { cwd: workspace, minutes: 5 }))
+      return {
+        reason: `${wanted.join(', ')} of Debian's ${suite} could not be downloaded: see .cache/setup/${log}.log`,
+      };
+    const archives = readdirSync(workspace).filter((name) => name.endsWith('.deb'));
+    const root = join(workspace, 'root');
+    const commands = archives.map((name) => ['dpkg-deb', '-x', join(workspace, name), root]);
+    if (!runLogged(`${log}-unpack`, commands))
+      return { reason: `dpkg-deb could not unpack ${wanted.join(', ')}: see .cache/setup/${log}-unpack.log` };
+    const hashed = found.map(({ name, version }) => {
+      const archive = archives.find((file) => file.startsWith(`${name}_`));
+      return { name, version, sha256: sha256Of(join(workspace, archive)) };
+    });
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(root, folder);
+    return { packages: hashed };
+  } finally {
+    rmSync(workspace, { recursive: true, force: true });
   }
-  const files = readdirSync(archives).filter((file) => file.endsWith('.deb'));
-  const unpacked = runLogged(
-    `${name}-unpack`,
-    files.map((file) => ['dpkg-deb', '-x', join(archives, file), join(folder, 'root')]),
-  );
-  rmSync(state, { recursive: true, force: true });
-  return unpacked ? join(folder, 'root', 'usr') : null;
 }

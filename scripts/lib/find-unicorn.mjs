@@ -1,87 +1,110 @@
-/** Where libunicorn and its headers are: given, installed, or fetched from Debian's archive into the project's cache. */
+/** Which libunicorn is used: the one that was asked for, else the best that the machine or Debian's archive has. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { unpackDebianPackages } from './debian-packages.mjs';
-import { cache, hasProgram, SetupError } from './step.mjs';
+import { statSync } from 'node:fs';
+import { lookAt, lookIn, OLDEST } from './find-library.mjs';
+import { compareVersions } from './shared-library.mjs';
+import { hasProgram, SetupError } from './step.mjs';
+import { DEBIAN_BUILDS, fetchBuild, unpackedBuild } from './unicorn-builds.mjs';
 
-const oldest = [2, 0, 1];
+/**
+ * The version that is taken although newer ones could be had; null: the newest. UNICORN_PREFIX goes before it.
+ * The addon does not run every guest on 2.1 yet.
+ */
+const HELD_AT = '2.0.1';
 
-function versionOf(header) {
-  const text = readFileSync(header, 'utf8');
-  const part = (name) => Number(new RegExp(`#define UC_API_${name} (\\d+)`).exec(text)?.[1] ?? 0);
-  return [part('MAJOR'), part('MINOR'), part('PATCH')];
-}
+/** From here on a libunicorn of the system goes before one that would have to be fetched. */
+const RECENT = '2.1';
 
-function isRecent(version) {
-  const first = oldest.findIndex((part, i) => version[i] !== part);
-  return first < 0 || version[first] > oldest[first];
-}
+const PREFIXES = [
+  '/usr',
+  '/usr/local',
+  process.env.HOMEBREW_PREFIX,
+  '/opt/homebrew',
+  '/home/linuxbrew/.linuxbrew',
+  '/opt/local',
+];
 
-/** Looks below one prefix; null when header or library is missing. */
-function lookIn(prefix) {
-  const include = join(prefix, 'include');
-  const header = join(include, 'unicorn', 'unicorn.h');
-  if (!existsSync(header)) return null;
-  const folders = ['lib', 'lib64'].map((name) => join(prefix, name)).filter(existsSync);
-  for (const folder of [...folders]) {
-    for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      if (entry.isDirectory() && entry.name.includes('-linux-')) folders.push(join(folder, entry.name));
-    }
-  }
-  const lib = folders.find((folder) =>
-    ['libunicorn.so', 'libunicorn.dylib'].some((name) => existsSync(join(folder, name))),
-  );
-  return lib ? { include, lib, version: versionOf(header) } : null;
-}
+const HOW_TO_GET = [
+  'Debian and Ubuntu: apt-get install libunicorn-dev',
+  'macOS: brew install unicorn or port install unicorn',
+  "anywhere: pip download unicorn, unzip the wheel and set UNICORN_PREFIX to its folder 'unicorn'",
+].join('; ');
 
 function fromPkgConfig() {
   if (!hasProgram('pkg-config')) return null;
   try {
     const variable = (name) =>
       execFileSync('pkg-config', [`--variable=${name}`, 'unicorn'], { encoding: 'utf8', stdio: 'pipe' }).trim();
-    const [include, lib] = [variable('includedir'), variable('libdir')];
-    const header = join(include, 'unicorn', 'unicorn.h');
-    return existsSync(header) && existsSync(lib) ? { include, lib, version: versionOf(header) } : null;
+    return lookAt(variable('includedir'), variable('libdir'));
   } catch {
     return null;
   }
 }
 
-function fromDebian() {
-  const found = lookIn(join(cache, 'libunicorn', 'root', 'usr'));
-  if (found) return found;
-  const prefix = unpackDebianPackages('libunicorn', ['libunicorn2', 'libunicorn-dev']);
-  return prefix && lookIn(prefix);
+/** What the machine has installed, newest first, what cannot be used last. */
+function installed() {
+  const found = [fromPkgConfig(), ...PREFIXES.filter(Boolean).map(lookIn)].filter(Boolean);
+  const places = new Map(found.map((entry) => [entry.library, { ...entry, source: 'installed on this machine' }]));
+  return [...places.values()].sort((one, other) => compareVersions(other.version, one.version));
 }
 
-/** Answers { include, lib, version }. Nothing usable: a SetupError that says what to install. */
-export function findUnicorn() {
-  const given = process.env.UNICORN_PREFIX;
-  if (given) {
-    const found = lookIn(given);
-    if (!found)
-      throw new SetupError(
-        `UNICORN_PREFIX=${given}: expected include/unicorn/unicorn.h and lib/libunicorn.so below it`,
-      );
-    if (!isRecent(found.version)) {
-      throw new SetupError(
-        `UNICORN_PREFIX=${given}: expected libunicorn ${oldest.join('.')} or later, found ${found.version.join('.')}`,
-      );
-    }
-    return found;
+function given(prefix) {
+  const asked = `UNICORN_PREFIX=${prefix}`;
+
+  if (!statSync(prefix, { throwIfNoEntry: false })?.isDirectory())
+    throw new SetupError(`${asked}: expected a folder, found none of this name`);
+  const found = lookIn(prefix);
+  if (!found) {
+    throw new SetupError(
+      `${asked}: expected include/unicorn/unicorn.h and lib/libunicorn.so.2 (macOS: libunicorn.2.dylib) below it, as a prefix or the folder of a pip wheel has them`,
+    );
   }
-  for (const look of [
-    fromPkgConfig,
-    () => lookIn('/usr'),
-    () => lookIn('/usr/local'),
-    () => lookIn('/opt/homebrew'),
-    fromDebian,
-  ]) {
-    const found = look();
-    if (found && isRecent(found.version)) return found;
-  }
-  throw new SetupError(
-    `libunicorn ${oldest.join('.')} or later is needed: install it with its headers (Debian, Ubuntu: apt-get install libunicorn-dev), or set UNICORN_PREFIX to where it is`,
+  if (found.problem) throw new SetupError(`${asked}: ${found.library}: ${found.problem}`);
+  return { ...found, source: 'UNICORN_PREFIX' };
+}
+
+/** Everything that the choice follows from, but Debian's archive: when it changes the choice is made again. */
+export function unicornFacts() {
+  const prefix = process.env.UNICORN_PREFIX;
+  return { heldAt: HELD_AT, given: prefix ? given(prefix) : null, installed: prefix ? [] : installed() };
+}
+
+/**
+ * Chooses, and fetches where it must. Answers
+ * `{ version, source, include, lib, library, glibc, passedOver: [{ version, source, reason }] }`;
+ * a SetupError where there is none to be had.
+ */
+export function chooseUnicorn(facts) {
+  if (facts.given) return { ...facts.given, passedOver: [] };
+  const passedOver = [];
+  const pass = ({ version, source = 'Debian' }, reason) => void passedOver.push({ version, source, reason });
+  const chosen = (found) => ({ ...found, passedOver });
+  const usable = facts.installed.filter((entry) => {
+    if (entry.problem) pass(entry, `${entry.library}: ${entry.problem}`);
+    return !entry.problem;
+  });
+  const isHeld = ({ version }) => facts.heldAt === null || version === facts.heldAt;
+  const good = usable.find(
+    (entry) => isHeld(entry) && (facts.heldAt !== null || compareVersions(entry.version, RECENT) >= 0),
   );
+  if (good) return chosen(good);
+  const builds = [...DEBIAN_BUILDS].reverse();
+  for (const build of [...builds.filter(isHeld), ...builds.filter((entry) => !isHeld(entry))]) {
+    const found = fetchBuild(build);
+    if (!found.absence && !found.problem) return chosen(found);
+    pass(found, found.absence ?? found.problem);
+  }
+  if (usable.length > 0) return chosen(usable[0]);
+  const reasons = [...new Set(passedOver.map(({ reason }) => reason))];
+  throw new SetupError(`libunicorn ${OLDEST} or later is needed (${HOW_TO_GET}); found: ${reasons.join('; ')}`);
+}
+
+/** Debian's three: fetched where `fetch` asks for it, else those that are here. */
+export function allBuilds(fetch) {
+  return DEBIAN_BUILDS.map((build) => {
+    const found = fetch ? fetchBuild(build) : unpackedBuild(build.version);
+    if (found === null)
+      return { version: build.version, absence: 'it was not fetched: npm run setup -- --test does that' };
+    return found.problem ? { version: build.version, absence: found.problem } : found;
+  });
 }

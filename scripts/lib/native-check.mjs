@@ -22,16 +22,19 @@ function lookIn(prefix) {
   return status === 0 && stdout.trim() === VERSION ? tools : null;
 }
 
+const folder = join(cache, 'wabt');
+
 /** Installed, or unpacked before. */
-const prefixes = ['/usr', join(cache, 'wabt', 'root', 'usr')];
+const prefixes = ['/usr', join(folder, 'usr')];
 
 function findWabt() {
   for (const prefix of prefixes) {
     const found = lookIn(prefix);
     if (found) return found;
   }
-  const prefix = unpackDebianPackages('wabt', [`wabt=${VERSION}*`]);
-  return prefix && lookIn(prefix);
+  console.log('setup: downloading wabt (a Debian package, unpacked into .cache, nothing is installed)');
+  const { reason } = unpackDebianPackages('bookworm', [{ names: ['wabt'], version: VERSION }], folder);
+  return reason ? { reason } : (lookIn(join(folder, 'usr')) ?? { reason: 'what was unpacked does not run here' });
 }
 
 /** Where a wasm2c is, of whatever version: when this changes the addon is built again. */
@@ -58,9 +61,7 @@ export function writeConfig(absence) {
 export function translateCheck() {
   if (endianness() !== 'LE') return { absence: 'this machine is big-endian: wasm2c and V8 lay memory out differently' };
   const tools = findWabt();
-  if (!tools) {
-    return { absence: `wasm2c ${VERSION} was not found (Debian 12: apt-get install wabt, then npm run setup)` };
-  }
+  if (tools.reason) return { absence: `wasm2c ${VERSION} was not found: ${tools.reason}` };
   mkdirSync(generated, { recursive: true });
   const output = join(generated, 'check_module.c');
   const translated = runLogged('native-check', [

@@ -50,6 +50,10 @@ export function fingerprint(paths, ...facts) {
   return hash.digest('hex');
 }
 
+export function sha256Of(path) {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
 const stampOf = (name) => join(stampFolder, `${name}.stamp`);
 
 export function isFresh(name, print, outputs) {

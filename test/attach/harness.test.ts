@@ -8,6 +8,7 @@ import { prepareHarness } from '../../src/attach/harness.js';
 import { writeSnapshot } from '../../src/guest/snapshot.js';
 import { packageFile } from '../../src/paths.js';
 import { loadOwnKernel, startOwnGuest } from '../../src/scenario/own.js';
+import { python, unicornBuild, unicornEnvironment, unicornInUse } from '../places.js';
 
 const library = packageFile('build/Release/libusercopy.so');
 const folder = mkdtempSync(join(tmpdir(), 'harness-'));
@@ -17,15 +18,11 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const run = (program: string, args: readonly string[]) =>
   spawnSync(program, args, { encoding: 'utf8', timeout: 60_000 });
 
-/** A Python whose Unicorn is the libunicorn that libusercopy is linked with, or null. */
-function pythonWithUnicorn(): string | null {
-  const found = ['/usr/bin/python3', 'python3'].find((python) => run(python, ['-c', 'import unicorn']).status === 0);
-  return found ?? null;
-}
-
-const unicornInclude = ['/usr/include', packageFile('.cache/libunicorn/root/usr/include')].find((path) =>
-  existsSync(join(path, 'unicorn/unicorn.h')),
-);
+/** The libunicorn that libusercopy is linked with, its binding and a Python to run it. */
+const unicorn = unicornInUse();
+const environment = unicornEnvironment(unicornBuild(unicorn.version));
+const runPython = (script: string, args: readonly string[]) =>
+  spawnSync(python(), [packageFile(script), ...args], { encoding: 'utf8', timeout: 60_000, env: environment });
 
 /** From the message's own definition: an object of 64 bytes, 65 of them asked for. */
 const REFUSAL =
@@ -42,14 +39,13 @@ describe.skipIf(!existsSync(library))('a harness outside Node (libusercopy)', ()
     expect(status).toBe(0);
   });
 
-  it('in C stops before the bad copy, judges it once, and goes on', (context) => {
-    if (unicornInclude === undefined) return context.skip('the headers of libunicorn are not here');
+  it('in C stops before the bad copy, judges it once, and goes on', () => {
     const program = join(folder, 'harness');
     const built = run('cc', [
-      ...['-Wall', '-Wextra', '-Werror', '-I', packageFile('native'), '-I', unicornInclude],
+      ...['-Wall', '-Wextra', '-Werror', '-I', packageFile('native'), '-I', unicorn.include],
       packageFile('examples/harness/harness.c'),
       ...['-o', program, library, `-Wl,-rpath,${packageFile('build/Release')}`],
-      ...[`-L${join(unicornInclude, '../lib/x86_64-linux-gnu')}`, '-lunicorn'],
+      ...[unicorn.library, `-Wl,-rpath,${unicorn.lib}`],
     ]);
     expect(built.stderr).toBe('');
     const { stdout, status } = run(program, [prepared]);
@@ -64,17 +60,13 @@ describe.skipIf(!existsSync(library))('a harness outside Node (libusercopy)', ()
     expect(status).toBe(0);
   });
 
-  it('in Python says the same', (context) => {
-    const python = pythonWithUnicorn();
-    if (python === null) return context.skip('no Python with unicorn (Debian: python3-unicorn)');
-    const { stdout, stderr } = run(python, [packageFile('examples/harness/harness.py'), library, prepared]);
+  it('in Python says the same', () => {
+    const { stdout, stderr } = runPython('examples/harness/harness.py', [library, prepared]);
     expect(stderr).toBe('');
     expect(stdout.trim().split('\n')).toEqual(['64 bytes: ended at 0x100ff0', REFUSAL, '65 bytes: ended at 0x100000']);
   });
 
-  it("judges a kernel's own structures, and names the cache that it finds there", async (context) => {
-    const python = pythonWithUnicorn();
-    if (python === null) return context.skip('no Python with unicorn (Debian: python3-unicorn)');
+  it("judges a kernel's own structures, and names the cache that it finds there", async () => {
     const guest = await startOwnGuest(await loadOwnKernel('x86_64', 'nocheck'));
     try {
       const object = await guest.callForValue('kmalloc', [64n]);
@@ -84,7 +76,7 @@ describe.skipIf(!existsSync(library))('a harness outside Node (libusercopy)', ()
       writeSnapshot(guest.engine, guest.variant, folder);
       const kernel = join(folder, 'kernel.json');
       writeFileSync(kernel, JSON.stringify(await prepareHarness(guest.kernel, { profile: '6.1' })));
-      const { stdout, stderr } = run(python, [packageFile('examples/harness/snapshot.py'), library, kernel, folder]);
+      const { stdout, stderr } = runPython('examples/harness/snapshot.py', [library, kernel, folder]);
       expect(stderr).toBe('');
       expect(stdout.trim()).toBe(
         "usercopy: Kernel memory overwrite attempt detected to SLUB object 'kmalloc-64' (offset 8, size 57)!",
@@ -95,13 +87,11 @@ describe.skipIf(!existsSync(library))('a harness outside Node (libusercopy)', ()
     }
   });
 
-  it('refuses a text that was not prepared for it, in one sentence', (context) => {
-    const python = pythonWithUnicorn();
-    if (python === null) return context.skip('no Python with unicorn (Debian: python3-unicorn)');
+  it('refuses a text that was not prepared for it, in one sentence', () => {
     const refuse = (name: string, text: string): string => {
       const path = join(folder, name);
       writeFileSync(path, text);
-      const { stderr, stdout, status } = run(python, [packageFile('examples/harness/harness.py'), library, path]);
+      const { stderr, stdout, status } = runPython('examples/harness/harness.py', [library, path]);
       expect([stdout, status]).toEqual(['', 1]);
       return stderr.trim();
     };

@@ -1,0 +1,11 @@
+export interface FoundLibrary {
+  readonly version: string;
+  readonly include: string;
+  readonly lib: string;
+  readonly library: string;
+  readonly glibc: string | null;
+  readonly problem: string | null;
+}
+export const OLDEST: string;
+export function lookIn(prefix: string): FoundLibrary | null;
+export function lookAt(include: string, lib: string): FoundLibrary | null;

@@ -1,0 +1,68 @@
+/** A libunicorn and its headers below a prefix: of a distribution, Homebrew, MacPorts, or the folder of a pip wheel. */
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { compareVersions, examineUnicorn } from './shared-library.mjs';
+
+/** The oldest libunicorn that the project runs on. */
+export const OLDEST = '2.0.1';
+
+const LIBRARIES = ['libunicorn.so.2', 'libunicorn.so', 'libunicorn.2.dylib', 'libunicorn.dylib'];
+
+/** The version that a `unicorn.h` is of: `2.1.4`. */
+function versionOf(header) {
+  const text = readFileSync(header, 'utf8');
+  return ['MAJOR', 'MINOR', 'PATCH']
+    .map((part) => Number(new RegExp(`#define UC_API_${part} (\\d+)`).exec(text)?.[1] ?? 0))
+    .join('.');
+}
+
+/** `lib`, `lib64` and the folders per processor that Debian and Fedora have below them. */
+function libraryFolders(prefix) {
+  const folders = ['lib', 'lib64'].map((name) => join(prefix, name)).filter(existsSync);
+  const inside = folders.flatMap((folder) =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && entry.name.includes('-linux-'))
+      .map((entry) => join(folder, entry.name)),
+  );
+  return [...folders, ...inside];
+}
+
+function examine(include, lib, library) {
+  const version = versionOf(join(include, 'unicorn', 'unicorn.h'));
+  const { problem, glibc } = examineUnicorn(library);
+  const isOld = compareVersions(version, OLDEST) < 0;
+  return {
+    version,
+    include,
+    lib,
+    library,
+    glibc,
+    problem: problem ?? (isOld ? `expected libunicorn ${OLDEST} or later, found ${version}` : null),
+  };
+}
+
+/**
+ * Looks below one prefix; null when headers or library are missing.
+ * `{ version, include, lib, library, glibc, problem }`: of several libraries the first that loads here; where none does
+ * `problem` says why, as the end of a sentence.
+ */
+export function lookIn(prefix) {
+  const include = join(prefix, 'include');
+  if (!existsSync(join(include, 'unicorn', 'unicorn.h'))) {
+    // A wheel's folder is `site-packages/unicorn`: its parent is what pip calls the place.
+    const wheel = join(prefix, 'unicorn');
+    return existsSync(join(wheel, 'include', 'unicorn', 'unicorn.h')) ? lookIn(wheel) : null;
+  }
+  const found = libraryFolders(prefix).flatMap((lib) => {
+    const library = LIBRARIES.map((name) => join(lib, name)).find(existsSync);
+    return library ? [examine(include, lib, realpathSync(library))] : [];
+  });
+  return found.find(({ problem }) => problem === null) ?? found[0] ?? null;
+}
+
+/** As `lookIn()`, where a header folder and a library folder are known: pkg-config tells them apart. */
+export function lookAt(include, lib) {
+  if (!existsSync(join(include, 'unicorn', 'unicorn.h'))) return null;
+  const library = LIBRARIES.map((name) => join(lib, name)).find(existsSync);
+  return library ? examine(include, lib, realpathSync(library)) : null;
+}

@@ -1,0 +1,62 @@
+/** Debian's builds of libunicorn, side by side in `.cache/unicorn/<version>`: whichever of them can be had and loads here. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { unpackDebianPackages } from './debian-packages.mjs';
+import { lookIn } from './find-library.mjs';
+import { cache, sha256Of } from './step.mjs';
+
+/** Oldest first; of several suites the first that still has the version. */
+export const DEBIAN_BUILDS = [
+  { version: '2.0.1', suites: ['bookworm'] },
+  { version: '2.1.1', suites: ['trixie'] },
+  { version: '2.1.4', suites: ['forky', 'sid'] },
+];
+
+/** The library's package took another name when Debian moved to 64-bit times. */
+const LIBRARY_NAMES = ['libunicorn2t64', 'libunicorn2'];
+
+const folderOf = (version) => join(cache, 'unicorn', version);
+const originOf = (version) => join(folderOf(version), 'origin.json');
+
+/**
+ * A build that was unpacked before and is as it was then; null when it is not here.
+ * `{ version, source, prefix, include, lib, library, sha256, glibc, problem, python, packages }`; see places.mjs.
+ */
+export function unpackedBuild(version) {
+  if (!existsSync(originOf(version))) return null;
+  const { source, sha256, packages } = JSON.parse(readFileSync(originOf(version), 'utf8'));
+  const prefix = join(folderOf(version), 'usr');
+  const found = lookIn(prefix);
+  if (!found || sha256Of(found.library) !== sha256) return null;
+  return { ...found, version, source, prefix, sha256, packages, python: join(prefix, 'lib/python3/dist-packages') };
+}
+
+/** Fetches and unpacks a build, unless it is here. Answers it as above, or `{ version, absence }`: why it cannot be had. */
+export function fetchBuild({ version, suites }) {
+  const before = unpackedBuild(version);
+  if (before) return before;
+  console.log(`setup: downloading libunicorn ${version} (Debian packages, unpacked into .cache, nothing is installed)`);
+  const reasons = [];
+  for (const suite of suites) {
+    const packages = [LIBRARY_NAMES, ['libunicorn-dev'], ['python3-unicorn']].map((names) => ({ names, version }));
+    const unpacked = unpackDebianPackages(suite, packages, folderOf(version));
+    if (unpacked.reason) {
+      reasons.push(unpacked.reason);
+      continue;
+    }
+    const found = lookIn(join(folderOf(version), 'usr'));
+    if (!found) {
+      reasons.push(`the packages of Debian's ${suite} hold no libunicorn`);
+      continue;
+    }
+    const [library] = unpacked.packages;
+    const origin = {
+      source: `Debian ${suite}, ${library.name} ${library.version}`,
+      sha256: sha256Of(found.library),
+      packages: unpacked.packages,
+    };
+    writeFileSync(originOf(version), `${JSON.stringify(origin, null, 2)}\n`);
+    return unpackedBuild(version);
+  }
+  return { version, absence: reasons.join('; ') };
+}

@@ -1,0 +1,49 @@
+/** Where the set-up found libunicorn: `build/places.json`, whose shape `scripts/lib/places.mjs` describes. */
+import { readFileSync } from 'node:fs';
+import { packageFile } from '../paths.js';
+
+/** A libunicorn that can be loaded here. */
+export interface UnicornPlace {
+  /** Of its headers: `2.1.4`. */
+  readonly version: string;
+  /** In words: `Debian trixie, libunicorn2t64 2.1.1-2+b2`, `UNICORN_PREFIX`, `installed on this machine`. */
+  readonly source: string;
+  /** The folder with `unicorn/unicorn.h`. */
+  readonly include: string;
+  /** The folder of `library`, for LD_LIBRARY_PATH. */
+  readonly lib: string;
+  /** The library's file. */
+  readonly library: string;
+  /** The GNU C library that it needs at least; null when it needs none. */
+  readonly glibc: string | null;
+  readonly sha256: string;
+}
+
+/** One that goes unused, and why. */
+export interface PassedOver {
+  readonly version: string;
+  readonly source: string;
+  readonly reason: string;
+}
+
+/** One of Debian's builds, which tests run on side by side. `absence`: why it is not here; null when it is. */
+export type UnicornBuild =
+  | (UnicornPlace & { readonly python: string; readonly absence: null })
+  | { readonly version: string; readonly absence: string };
+
+export interface Places {
+  readonly unicorn?: UnicornPlace & { readonly passedOver: readonly PassedOver[] };
+  readonly unicorns?: readonly UnicornBuild[];
+  readonly python?: { readonly program: string; readonly version: string } | null;
+  readonly json?: { readonly include: string } | null;
+  readonly wabt?: { readonly include: string; readonly source: string } | null;
+}
+
+/** What the last set-up wrote; an empty object where none has run. */
+export function places(): Places {
+  try {
+    return JSON.parse(readFileSync(packageFile('build/places.json'), 'utf8')) as Places;
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,39 @@
+/** What the set-up brought for tests: Debian's builds of Unicorn with their Python bindings, and headers. */
+import { places, type UnicornBuild, type UnicornPlace } from '../src/engine/unicorn-places.js';
+
+/** A build that is here. */
+export type HereBuild = UnicornPlace & { readonly python: string };
+
+/** Every build that tests run on, oldest first; one that is not here has the reason for its skip in `absence`. */
+export const unicornBuilds: readonly UnicornBuild[] = places().unicorns ?? [];
+
+/** The builds that are here. */
+export const unicornsHere: readonly HereBuild[] = unicornBuilds.flatMap((build) =>
+  build.absence === null ? [build] : [],
+);
+
+/** The libunicorn that the addon and libusercopy were built with. */
+export function unicornInUse(): UnicornPlace {
+  const { unicorn } = places();
+  if (unicorn === undefined) throw new Error('build/places.json names no libunicorn: run npm run setup -- --test');
+  return unicorn;
+}
+
+/** The Python that runs the bindings. */
+export function python(): string {
+  const found = places().python;
+  if (!found) throw new Error('there is no python3: the set-up needs one to build the addon');
+  return found.program;
+}
+
+/** The environment in which a program loads this libunicorn, and Python its binding. */
+export function unicornEnvironment({ lib, python: bindings }: HereBuild): NodeJS.ProcessEnv {
+  return { ...process.env, LD_LIBRARY_PATH: lib, PYTHONPATH: bindings };
+}
+
+/** The build of a version. An error where it is not here: ask `unicornBuilds` first. */
+export function unicornBuild(version: string): HereBuild {
+  const found = unicornsHere.find((build) => build.version === version);
+  if (found === undefined) throw new Error(`libunicorn ${version} is not here`);
+  return found;
+}

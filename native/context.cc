@@ -2,7 +2,7 @@
 #include <cstring>
 #include <set>
 
-#include "engine.h"
+#include "registers.h"
 
 namespace {
 
@@ -37,13 +37,13 @@ std::set<int> RegisterIds(const RegisterNames& names) {
 
 }  // namespace
 
-Napi::Value Engine::Save(const Napi::CallbackInfo& info) {
+Napi::Value Registers::Save(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  Live(env);
-  const std::optional<uint64_t> pc = wanted_pc_ ? wanted_pc_ : callback_pc_;
-  Context context(env, uc_);
+  uc_engine* uc = emulator_.Live(env);
+  const std::optional<uint64_t> pc = SeenProgramCounter();
+  Context context(env, uc);
   if (context.size() == 0) {
-    const std::set<int> ids = RegisterIds(*registers_);
+    const std::set<int> ids = RegisterIds(names_);
     Napi::Uint8Array bytes = Napi::Uint8Array::New(env, 8 * ids.size());
     size_t at = 0;
     for (const int id : ids) {
@@ -61,13 +61,13 @@ Napi::Value Engine::Save(const Napi::CallbackInfo& info) {
   return bytes;
 }
 
-Napi::Value Engine::Restore(const Napi::CallbackInfo& info) {
+Napi::Value Registers::Restore(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  Live(env);
+  uc_engine* uc = emulator_.Live(env);
   if (!info[0].IsTypedArray()) throw MakeError(env, ErrorKind::BadInput, "restoreContext: expected a saved context");
   const Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
-  Context context(env, uc_);
-  const std::set<int> ids = context.size() == 0 ? RegisterIds(*registers_) : std::set<int>{};
+  Context context(env, uc);
+  const std::set<int> ids = context.size() == 0 ? RegisterIds(names_) : std::set<int>{};
   const size_t expected = context.size() == 0 ? 8 * ids.size() : context.size();
   if (bytes.ByteLength() != expected) {
     throw MakeError(env, ErrorKind::BadInput,
@@ -79,7 +79,7 @@ Napi::Value Engine::Restore(const Napi::CallbackInfo& info) {
     for (const int id : ids) {
       uint64_t value = 0;
       std::memcpy(&value, bytes.Data() + 8 * at++, 8);
-      if (id == pc_ && in_emulation_) {
+      if (id == pc_ && emulator_.executing()) {
         wanted_pc_ = value;
       } else {
         WriteRaw(id, value);
@@ -87,9 +87,9 @@ Napi::Value Engine::Restore(const Napi::CallbackInfo& info) {
     }
   } else {
     std::memcpy(context.data(), bytes.Data(), expected);
-    Check(env, "uc_context_restore", uc_context_restore(uc_, context.get()));
-    if (in_emulation_) wanted_pc_ = StartAddress(ProgramCounter());
+    Check(env, "uc_context_restore", uc_context_restore(uc, context.get()));
+    if (emulator_.executing()) wanted_pc_ = StartAddress(ProgramCounter());
   }
-  resume_.valid = false;
+  ++changes_;
   return env.Undefined();
 }

@@ -1,12 +1,10 @@
-// The engine's side of the counter: learning blocks, pricing them, limits. Nothing that runs in a callback of libunicorn
-// throws.
+#include "counting.h"
+
 #include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "engine.h"
-
-void Engine::StartCounting(const Napi::Object& options) {
+void Counting::Start(const Napi::Object& options) {
   const auto limit = [&](const char* name, double none) {
     const Napi::Value value = options.Get(name);
     return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : none;
@@ -14,94 +12,88 @@ void Engine::StartCounting(const Napi::Object& options) {
   const Napi::Value pricer = options.Get("cycles");
   pricing_ = pricer.IsFunction();
   const double instructions = limit("instructionLimit", -1);
-  counting_ = pricing_ || instructions >= 0 || options.Get("countInstructions").ToBoolean().Value();
-  counter_.Start(instructions < 0 ? UINT64_MAX : static_cast<uint64_t>(instructions), arch_ == UC_ARCH_SPARC,
-                 limit("cycleLimit", std::numeric_limits<double>::infinity()), pricing_);
+  gate_.counting = pricing_ || instructions >= 0 || options.Get("countInstructions").ToBoolean().Value();
+  const bool careful = emulator_.arch() == UC_ARCH_SPARC;
+  gate_.counter.Start(instructions < 0 ? UINT64_MAX : static_cast<uint64_t>(instructions), careful,
+                      limit("cycleLimit", std::numeric_limits<double>::infinity()), pricing_);
   if (pricing_ && (pricer_.IsEmpty() || !pricer_.Value().StrictEquals(pricer))) {
     pricer_ = Napi::Persistent(pricer.As<Napi::Function>());
-    counter_.ForgetPrices();
+    gate_.counter.ForgetPrices();
   }
   limit_wanted_.reset();
   DropLimit();
 }
 
-void Engine::Learn(const uc_tb& block) { LearnBlock(block.pc, block.size, block.icount); }
-
-Block& Engine::LearnBlock(uint64_t address, uint32_t size, std::optional<uint16_t> instructions) {
+Block& Counting::Learn(uint64_t address, uint32_t size, std::optional<uint16_t> instructions) {
   std::vector<uint8_t> code = ReadCode(address, size);
-  Block& block = counter_.Learn(address, size, instructions, CodeKindOf(arch_, mode_, InThumbState()),
-                                (mode_ & UC_MODE_BIG_ENDIAN) != 0, code);
-  const bool hooked = block_records_.MayHold(address);
+  const CodeKind kind = CodeKindOf(emulator_.arch(), emulator_.mode(), registers_.InThumbState());
+  Block& block = gate_.counter.Learn(address, size, instructions, kind, emulator_.big_endian(), code);
+  const bool hooked = hooks_.MayHoldBlock(address);
   block.special = static_cast<uint16_t>((block.special & ~Counter::kHooked) | (hooked ? Counter::kHooked : 0));
   return block;
 }
 
 // Empty where it cannot be read: with paging on, libunicorn takes the address for a physical one.
-std::vector<uint8_t> Engine::ReadCode(uint64_t address, uint32_t size) {
+std::vector<uint8_t> Counting::ReadCode(uint64_t address, uint32_t size) {
   std::vector<uint8_t> code(size);
-  if (uc_mem_read(uc_, address, code.data(), size) != UC_ERR_OK) code.clear();
+  if (uc_mem_read(emulator_.uc(), address, code.data(), size) != UC_ERR_OK) code.clear();
   return code;
 }
 
-Block& Engine::Known(uint64_t address, uint32_t size) {
-  Block* block = counter_.Find(address, size);
+Block& Counting::Known(uint64_t address, uint32_t size) {
+  Block* block = gate_.counter.Find(address, size);
   const bool known = block != nullptr &&
-                     ((block->special & Counter::kTwofold) == 0 || block->detail->thumb == InThumbState());
-  return known ? *block : LearnBlock(address, size, std::nullopt);
+                     ((block->special & Counter::kTwofold) == 0 || block->detail->thumb == registers_.InThumbState());
+  return known ? *block : Learn(address, size, std::nullopt);
 }
 
-bool Engine::Spent(uint64_t address, uint32_t size) {
+Counting::Spent Counting::SpentBefore(uint64_t address, uint32_t size) {
   const Block& block = Known(address, size);
-  if ((block.special & Counter::kSingle) != 0) counter_.EndAfter(address);
-  reached_instruction_limit_ = counter_.SpentInstructions();
-  reached_cycle_limit_ = !reached_instruction_limit_ && counter_.SpentCycles();
-  return reached_instruction_limit_ || reached_cycle_limit_;
+  if ((block.special & Counter::kSingle) != 0) gate_.counter.EndAfter(address);
+  if (gate_.counter.SpentInstructions()) return Spent::kInstructions;
+  return gate_.counter.SpentCycles() ? Spent::kCycles : Spent::kNothing;
 }
 
-void Engine::CountBlock(uint64_t address, uint32_t size) {
+Counting::Entry Counting::Enter(uint64_t address, uint32_t size) {
   Block& block = Known(address, size);
-  if (pricing_ && (block.special & Counter::kUnpriced) != 0 && !Price(block)) {
-    Leave(address);
-    return;
-  }
+  if (pricing_ && (block.special & Counter::kUnpriced) != 0 && !Price(block)) return Entry::kFailed;
   const std::optional<Limit> limit = LimitFor(block);
-  if (limit && (limit->address == address || limit_ != limit)) {
-    reached_instruction_limit_ = limit->address == address;
-    if (!reached_instruction_limit_) limit_wanted_ = limit;
-    // All hooks for this arrival have fired.
-    resume_ = Resume{true, address, true, next_hook_ - 1, next_hook_ - 1};
-    Leave(address);
-    return;
+  if (limit && limit->address == address) return Entry::kLimit;
+  if (limit && limit_ != limit) {
+    limit_wanted_ = limit;
+    return Entry::kPlaceLimit;
   }
-  counter_.EnterWhole(block);
+  gate_.counter.EnterWhole(block);
+  return Entry::kEntered;
 }
 
 // Where in a block that is about to be entered the run must end; nothing when all of it may be executed.
-std::optional<Engine::Limit> Engine::LimitFor(const Block& block) {
+std::optional<Counting::Limit> Counting::LimitFor(const Block& block) {
   const auto& lengths = block.detail->lengths;
-  const uint64_t room = counter_.room();
-  if (room > block.instructions || (room == block.instructions && arch_ != UC_ARCH_SPARC)) return std::nullopt;
-  const uint64_t count = counter_.instructions();
+  const uint64_t room = gate_.counter.room();
+  const bool sparc = emulator_.arch() == UC_ARCH_SPARC;
+  if (room > block.instructions || (room == block.instructions && !sparc)) return std::nullopt;
+  const uint64_t count = gate_.counter.instructions();
   // 2.0.1: in the middle of a block of s390x the condition code is not where it can be saved.
-  if (room == 0 || lengths.empty() || arch_ == UC_ARCH_S390X) return Limit{block.address, count};
+  if (room == 0 || lengths.empty() || emulator_.arch() == UC_ARCH_S390X) return Limit{block.address, count};
   uint64_t address = block.address;
   for (uint64_t i = 0; i < room; ++i) address += lengths[i];
-  if (arch_ == UC_ARCH_SPARC && HasDelaySlot(address - 4)) return Limit{address - 4, count + room - 1};
+  if (sparc && HasDelaySlot(address - 4)) return Limit{address - 4, count + room - 1};
   if (room == block.instructions) return std::nullopt;
   if (block.detail->thumb) return BeforeItBlock(block, Limit{address, count + room});
   return Limit{address, count + room};
 }
 
 // 2.0.1 cannot be stopped between an IT instruction and those that it makes conditional.
-Engine::Limit Engine::BeforeItBlock(const Block& block, Limit limit) {
+Counting::Limit Counting::BeforeItBlock(const Block& block, Limit limit) {
   const std::vector<uint8_t> code = ReadCode(block.address, block.size);
   uint64_t at = block.address;
-  uint64_t count = counter_.instructions();
+  uint64_t count = gate_.counter.instructions();
   if (code.empty()) return Limit{at, count};
   for (size_t i = 0; at < limit.address; at += block.detail->lengths[i++], ++count) {
     const size_t offset = at - block.address;
-    const uint8_t low = code[offset + (mode_ & UC_MODE_BIG_ENDIAN ? 1 : 0)];
-    const uint8_t high = code[offset + (mode_ & UC_MODE_BIG_ENDIAN ? 0 : 1)];
+    const uint8_t low = code[offset + (emulator_.big_endian() ? 1 : 0)];
+    const uint8_t high = code[offset + (emulator_.big_endian() ? 0 : 1)];
     // Arm ARM (DDI 0406C) A8.8.55: the lowest bit of the mask that is set says for how many.
     if (high != 0xbf || (low & 0xf) == 0) continue;
     const uint64_t conditional = low & 1 ? 4 : low & 2 ? 3 : low & 4 ? 2 : 1;
@@ -111,9 +103,9 @@ Engine::Limit Engine::BeforeItBlock(const Block& block, Limit limit) {
 }
 
 // 2.0.1 keeps the next pc of SPARC to itself: a stop between a branch and its delay slot would forget the branch.
-bool Engine::HasDelaySlot(uint64_t address) {
+bool Counting::HasDelaySlot(uint64_t address) {
   uint8_t code[4] = {};
-  if (uc_mem_read(uc_, address, code, sizeof code) != UC_ERR_OK) return false;
+  if (uc_mem_read(emulator_.uc(), address, code, sizeof code) != UC_ERR_OK) return false;
   // The SPARC Architecture Manual, version 9, appendix E: op, op2 and op3 of calls, branches, JMPL and RETURN.
   const int op = code[0] >> 6;
   const int op2 = code[1] >> 6 | (code[0] & 1) << 2;
@@ -121,17 +113,8 @@ bool Engine::HasDelaySlot(uint64_t address) {
   return op == 1 || (op == 0 && op2 != 0 && op2 != 4) || (op == 2 && (op3 == 0x38 || op3 == 0x39));
 }
 
-// Whether the run may end at the start of a block: on SPARC not in the delay slot of an annulled branch. Where the block
-// before is not known it says no, and knows at the next one.
-bool Engine::MayLeaveAt(uint64_t address, uint32_t size) {
-  if (arch_ != UC_ARCH_SPARC || attention_.failed) return true;
-  const std::optional<uint64_t> before = watched_end_;
-  watched_end_ = address + size;
-  return before && !(*before == address && HasDelaySlot(address - 4));
-}
-
-bool Engine::Price(Block& block) {
-  Napi::Env env = Env();
+bool Counting::Price(Block& block) {
+  Napi::Env env = javascript_.env();
   const Napi::HandleScope scope(env);
   const std::vector<uint8_t> code = ReadCode(block.address, block.size);
   void* bytes = nullptr;
@@ -144,12 +127,11 @@ bool Engine::Price(Block& block) {
   napi_create_uint32(env, block.instructions, &arguments[2]);
   napi_get_boolean(env, block.detail->thumb, &arguments[3]);
   napi_value answer = nullptr;
-  if (!Call(pricer_.Value(), 4, arguments, &answer)) return false;
+  if (!javascript_.Call(pricer_.Value(), 4, arguments, &answer)) return false;
   double price = -1;
   if (napi_get_value_double(env, answer, &price) != napi_ok || !std::isfinite(price) || price < 0) {
-    Fail(MakeError(env, ErrorKind::BadInput,
-                   "cycles: expected the price of the block at " + Hex(block.address) + " as a number of 0 or more")
-             .Value());
+    javascript_.Fail(ErrorKind::BadInput, "cycles: expected the price of the block at " + Hex(block.address) +
+                                              " as a number of 0 or more");
     return false;
   }
   block.price = Counter::Parts(price);
@@ -157,61 +139,53 @@ bool Engine::Price(Block& block) {
   return true;
 }
 
-// Between two emulations: the instruction at which the limit will be reached gets a hook.
-void Engine::PlaceLimit() {
+void Counting::PlaceLimit(Napi::Env env) {
   if (!limit_wanted_) return;
   DropLimit();
   limit_ = limit_wanted_;
   limit_wanted_.reset();
-  RecordAt(Env(), limit_->address).limit = true;
-  to_upgrade_.push_back(limit_->address);
+  hooks_.SetLimit(env, limit_->address);
 }
 
-void Engine::DropLimit() {
+void Counting::DropLimit() {
   if (!limit_) return;
   const uint64_t old = limit_->address;
   limit_.reset();
-  const auto found = records_.find(old);
-  if (found == records_.end()) return;
-  found->second->limit = false;
-  ReleaseRecordIfEmpty(old);
+  hooks_.DropLimit(old);
 }
 
-void Engine::WindBackToAccess() {
-  const Block* block = counter_.current();
+void Counting::WindBackToAccess() {
+  const Block* block = gate_.counter.current();
   if (block == nullptr) return;
   // Instructions with a hook on them that has not fired in this block have not been reached.
-  auto next = records_.upper_bound(counter_.passed());
-  while (next != records_.end() && next->second->in_block) ++next;
-  counter_.WindBackToAccess(next == records_.end() ? block->address + block->size : next->first);
+  gate_.counter.WindBackToAccess(hooks_.NextInstruction(gate_.counter.passed()).value_or(block->address + block->size));
 }
 
-// The guest raised an exception, or the emulator gave up at an instruction, with the pc right.
-void Engine::CountException(uc_err code) {
-  if (!counting_ || (code != UC_ERR_EXCEPTION && code != UC_ERR_INSN_INVALID)) return;
+void Counting::CountException(uc_err code) {
+  if (!on() || (code != UC_ERR_EXCEPTION && code != UC_ERR_INSN_INVALID)) return;
   // 2.0.1 adds 4 to the pc of a PowerPC before it tells of an exception.
-  const uint64_t behind = arch_ == UC_ARCH_PPC && code == UC_ERR_EXCEPTION ? 4 : 0;
-  counter_.EndAfter(ProgramCounter() - behind);
+  const uint64_t behind = emulator_.arch() == UC_ARCH_PPC && code == UC_ERR_EXCEPTION ? 4 : 0;
+  gate_.counter.EndAfter(registers_.ProgramCounter() - behind);
 }
 
-void Engine::PublishCounts() {
-  status_[2] = counter_.instructions();
-  status_[3] = counter_.slack();
-  const double cycles = counter_.cycles();
-  std::memcpy(&status_[4], &cycles, sizeof cycles);
+void Counting::Publish(uint64_t* status) const {
+  status[0] = gate_.counter.instructions();
+  status[1] = gate_.counter.slack();
+  const double cycles = gate_.counter.cycles();
+  std::memcpy(&status[2], &cycles, sizeof cycles);
 }
 
-Napi::Value Engine::InstructionCount(const Napi::CallbackInfo& info) {
-  if (!counting_) return info.Env().Null();
-  return Napi::Number::New(info.Env(), static_cast<double>(counter_.instructions()));
+Napi::Value Counting::InstructionCount(const Napi::CallbackInfo& info) {
+  if (!on()) return info.Env().Null();
+  return Napi::Number::New(info.Env(), static_cast<double>(gate_.counter.instructions()));
 }
 
-Napi::Value Engine::CycleCount(const Napi::CallbackInfo& info) {
+Napi::Value Counting::CycleCount(const Napi::CallbackInfo& info) {
   if (!pricing_) return info.Env().Null();
-  return Napi::Number::New(info.Env(), counter_.cycles());
+  return Napi::Number::New(info.Env(), gate_.counter.cycles());
 }
 
-Napi::Value Engine::ChargeCycles(const Napi::CallbackInfo& info) {
-  if (pricing_) counter_.Charge(info[0].As<Napi::Number>().DoubleValue());
+Napi::Value Counting::ChargeCycles(const Napi::CallbackInfo& info) {
+  if (pricing_) gate_.counter.Charge(info[0].As<Napi::Number>().DoubleValue());
   return info.Env().Undefined();
 }

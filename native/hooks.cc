@@ -1,207 +1,239 @@
-// Adding and removing hooks. Code that was translated before is dropped, so that a new hook fires and a removed one
-// costs nothing.
+#include "hooks.h"
+
 #include <algorithm>
 
-#include "engine.h"
-#include "native_check_object.h"
+#include "dispatch.h"
 
-AddressRecord& Engine::RecordAt(Napi::Env env, uint64_t address) {
+namespace {
+
+constexpr int kFaults = UC_HOOK_MEM_READ_INVALID | UC_HOOK_MEM_WRITE_INVALID | UC_HOOK_MEM_FETCH_INVALID;
+
+// Of one address.
+uc_err AddAt(uc_engine* uc, uc_hook* handle, int type, AddressRecord& record) {
+  return uc_hook_add(uc, handle, type, reinterpret_cast<void*>(Dispatcher::OnRecord), &record, record.address,
+                     record.address);
+}
+
+// Of every address.
+template <typename Callback, typename Data>
+uc_err AddEverywhere(uc_engine* uc, uc_hook* handle, int type, Callback* callback, Data& data) {
+  return uc_hook_add(uc, handle, type, reinterpret_cast<void*>(callback), &data, 1, 0);
+}
+
+}  // namespace
+
+Hooks::Hooks(Napi::Env env, Emulator& emulator, TranslatedCode& code, Gate& gate, Copies& copies,
+             Dispatcher& dispatcher)
+    : emulator_(emulator), code_(code), gate_(gate), copies_(copies), dispatcher_(dispatcher) {
+  gate_.dispatcher = &dispatcher_;
+  uc_engine* uc = emulator_.uc();
+  Check(env, "uc_hook_add", AddEverywhere(uc, &faults_.handle, kFaults, Dispatcher::OnFault, dispatcher_));
+  Check(env, "uc_hook_add",
+        AddEverywhere(uc, &translation_hook_, UC_HOOK_EDGE_GENERATED, Dispatcher::OnTranslated, dispatcher_));
+}
+
+AddressRecord* Hooks::At(uint64_t address) {
+  const auto found = records_.find(address);
+  return found == records_.end() ? nullptr : found->second.get();
+}
+
+AddressRecord* Hooks::AtBlock(uint64_t address) {
+  if (!gate_.hooked.MayHold(address)) return nullptr;
+  AddressRecord* record = At(address);
+  return record != nullptr && record->in_block ? record : nullptr;
+}
+
+AddressRecord* Hooks::AtInstruction(uint64_t address) {
+  if (on_instructions_ == 0) return nullptr;
+  AddressRecord* record = At(address);
+  return record != nullptr && !record->in_block ? record : nullptr;
+}
+
+std::optional<uint64_t> Hooks::NextInstruction(uint64_t address) const {
+  auto next = records_.upper_bound(address);
+  while (next != records_.end() && next->second->in_block) ++next;
+  return next == records_.end() ? std::nullopt : std::optional<uint64_t>(next->first);
+}
+
+bool Hooks::FindCrossed(uint64_t address, uint64_t size) {
+  bool any = false;
+  for (auto found = records_.upper_bound(address); found != records_.end() && found->first - address < size; ++found) {
+    if (!found->second->in_block) continue;
+    to_upgrade_.push_back(found->first);
+    any = true;
+  }
+  return any;
+}
+
+AddressRecord& Hooks::RecordAt(Napi::Env env, uint64_t address) {
   const auto found = records_.find(address);
   if (found != records_.end()) return *found->second;
   auto record = std::make_unique<AddressRecord>();
-  record->engine = this;
+  record->dispatcher = &dispatcher_;
   record->address = address;
   AddressRecord& result = *record;
   record->in_block = true;
   Check(env, "uc_hook_add at " + Hex(address), AttachToBlock(*record));
   records_.emplace(address, std::move(record));
-  block_records_.Add(address);
-  counter_.MarkHooked(address);
-  DropRange(address, 1);
+  gate_.hooked.Add(address);
+  gate_.counter.MarkHooked(address);
+  code_.Drop(address, 1);
   return result;
 }
 
 // The hook on every block, while it is there, stands in for those on single blocks: libunicorn calls a hook that is the
 // only one of its kind without a detour.
-uc_err Engine::AttachToBlock(AddressRecord& record) {
+uc_err Hooks::AttachToBlock(AddressRecord& record) {
   if (block_hook_ != 0) return UC_ERR_OK;
-  return uc_hook_add(uc_, &record.handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnRecord), &record, record.address,
-                     record.address);
+  return AddAt(emulator_.uc(), &record.handle, UC_HOOK_BLOCK, record);
 }
 
-void Engine::UninstallRecord(AddressRecord& record) {
-  if (record.handle != 0) uc_hook_del(uc_, record.handle);
+void Hooks::Uninstall(AddressRecord& record) {
+  if (record.handle != 0) uc_hook_del(emulator_.uc(), record.handle);
   if (!record.in_block) {
-    --code_records_;
-    code_hook_lingers_ = true;
+    --on_instructions_;
+    instruction_lingers_ = true;
   }
-  DropRange(record.address, 1);
+  code_.Drop(record.address, 1);
 }
 
-void Engine::ReleaseRecordIfEmpty(uint64_t address) {
+void Hooks::ReleaseIfEmpty(uint64_t address) {
   const auto found = records_.find(address);
   if (found == records_.end() || found->second->until || found->second->limit) return;
   const auto& hooks = found->second->hooks;
   if (std::any_of(hooks.begin(), hooks.end(), [](const auto& hook) { return !hook->removed; })) return;
-  UninstallRecord(*found->second);
+  Uninstall(*found->second);
   retired_.push_back(std::move(found->second));
   records_.erase(found);
-  if (!in_emulation_) SweepHooks();
+  if (!emulator_.executing()) Sweep();
 }
 
 // Frees what was removed; never while the emulator may still call it.
-void Engine::SweepHooks() {
+void Hooks::Sweep() {
   retired_.clear();
-  block_records_.Clear();
+  gate_.hooked.Clear();
   const auto removed = [](const auto& hook) { return hook->removed; };
   for (auto& [address, record] : records_) {
-    if (record->in_block) block_records_.Add(address);
+    if (record->in_block) gate_.hooked.Add(address);
     auto& hooks = record->hooks;
     hooks.erase(std::remove_if(hooks.begin(), hooks.end(), removed), hooks.end());
   }
-  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_, &instructions_}) {
+  for (EventList* list : lists()) {
     auto& hooks = list->hooks;
     hooks.erase(std::remove_if(hooks.begin(), hooks.end(), removed), hooks.end());
   }
 }
 
 // Between two emulations: addresses that a block runs across get a hook on the instruction.
-void Engine::UpgradeRecords() {
+void Hooks::Upgrade() {
   for (const uint64_t address : to_upgrade_) {
     const auto found = records_.find(address);
     if (found == records_.end() || !found->second->in_block) continue;
     AddressRecord& record = *found->second;
     uc_hook handle = 0;
-    if (uc_hook_add(uc_, &handle, UC_HOOK_CODE, reinterpret_cast<void*>(OnRecord), &record, address, address) !=
-        UC_ERR_OK) {
-      continue;
-    }
-    if (record.handle != 0) uc_hook_del(uc_, record.handle);
+    if (AddAt(emulator_.uc(), &handle, UC_HOOK_CODE, record) != UC_ERR_OK) continue;
+    if (record.handle != 0) uc_hook_del(emulator_.uc(), record.handle);
     record.handle = handle;
     record.in_block = false;
-    ++code_records_;
-    DropRange(address, 1);
+    ++on_instructions_;
+    code_.Drop(address, 1);
   }
   to_upgrade_.clear();
 }
 
-void Engine::SetUntil(Napi::Env env, uint64_t address) {
+void Hooks::SetUntil(Napi::Env env, uint64_t address) {
   if (until_ && *until_ == address) return;
   if (until_) {
     const uint64_t old = *until_;
     until_.reset();
     const auto found = records_.find(old);
     if (found != records_.end()) found->second->until = false;
-    ReleaseRecordIfEmpty(old);
+    ReleaseIfEmpty(old);
   }
   RecordAt(env, address).until = true;
   until_ = address;
 }
 
-void Engine::SetBlockHook(bool on) {
+void Hooks::SetLimit(Napi::Env env, uint64_t address) {
+  RecordAt(env, address).limit = true;
+  to_upgrade_.push_back(address);
+}
+
+void Hooks::DropLimit(uint64_t address) {
+  const auto found = records_.find(address);
+  if (found == records_.end()) return;
+  found->second->limit = false;
+  ReleaseIfEmpty(address);
+}
+
+void Hooks::EndExecution() {
+  instruction_lingers_ = false;
+  Sweep();
+}
+
+void Hooks::Release() {
+  records_.clear();
+  retired_.clear();
+  for (EventList* list : lists()) list->hooks.clear();
+}
+
+void Hooks::SetOnEveryBlock(bool on) {
   if (on == (block_hook_ != 0)) return;
   if (on) {
-    uc_hook_add(uc_, &block_hook_, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnBlock), this, 1, 0);
+    AddEverywhere(emulator_.uc(), &block_hook_, UC_HOOK_BLOCK, Dispatcher::OnBlock, gate_);
   } else {
-    uc_hook_del(uc_, block_hook_);
+    uc_hook_del(emulator_.uc(), block_hook_);
     block_hook_ = 0;
   }
   for (auto& [address, record] : records_) {
     if (!record->in_block) continue;
-    if (record->handle != 0) uc_hook_del(uc_, record->handle);
+    if (record->handle != 0) uc_hook_del(emulator_.uc(), record->handle);
     record->handle = 0;
     AttachToBlock(*record);
   }
-  attention_.flush = true;
+  gate_.attention.flush = true;
 }
 
-void Engine::SetInstructionHook(bool on) {
+void Hooks::SetOnEveryInstruction(bool on) {
   if (on == (instruction_hook_ != 0)) return;
   if (on) {
-    uc_hook_add(uc_, &instruction_hook_, UC_HOOK_CODE, reinterpret_cast<void*>(OnInstruction), this, 1, 0);
+    AddEverywhere(emulator_.uc(), &instruction_hook_, UC_HOOK_CODE, Dispatcher::OnInstruction, dispatcher_);
   } else {
-    uc_hook_del(uc_, instruction_hook_);
+    uc_hook_del(emulator_.uc(), instruction_hook_);
     instruction_hook_ = 0;
-    code_hook_lingers_ = true;
+    instruction_lingers_ = true;
   }
-  attention_.flush = true;
+  gate_.attention.flush = true;
 }
 
-Napi::Value Engine::AddAddressHook(const Napi::CallbackInfo& info) {
+Napi::Value Hooks::AddAddress(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  Live(env);
+  emulator_.Live(env);
   const uint64_t address = ReadAddress(info[0], "address");
   auto hook = std::make_unique<AddressHook>();
   hook->callback = Napi::Persistent(ReadFunction(info[1], "callback"));
-  hook->id = next_hook_++;
+  hook->id = next_++;
   const double id = static_cast<double>(hook->id);
   RecordAt(env, address).hooks.push_back(std::move(hook));
   return Napi::Number::New(env, id);
 }
 
-Napi::Value Engine::AddCopyHook(const Napi::CallbackInfo& info) {
-  constexpr uint32_t kMostRegisters = 16;
+Napi::Value Hooks::AddCopy(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  Live(env);
+  emulator_.Live(env);
   const uint64_t address = ReadAddress(info[0], "address");
-  auto request = std::make_unique<CopyRequest>();
-  const Napi::Value buffer = info[1].IsObject() ? info[1].As<Napi::Object>().Get("buffer") : env.Undefined();
-  if (!buffer.IsArrayBuffer()) {
-    throw MakeError(env, ErrorKind::BadInput,
-                    "copy hook: expected a WebAssembly.Memory that is not shared between threads");
-  }
-  request->memory = Napi::Persistent(info[1].As<Napi::Object>());
-  request->buffer = Napi::Persistent(buffer.As<Napi::Object>());
-  request->request_offset = ReadIndex(info[2], "requestOffset");
-  request->context_offset = ReadIndex(info[3], "contextOffset");
-  if (!info[4].IsArray() || info[4].As<Napi::Array>().Length() > kMostRegisters) {
-    throw MakeError(env, ErrorKind::BadInput, "copy hook: expected an array of at most 16 register names");
-  }
-  const Napi::Array names = info[4].As<Napi::Array>();
-  for (uint32_t i = 0; i < names.Length(); ++i) {
-    const Napi::Value name = names.Get(i);
-    if (name.IsNull()) continue;
-    const int id = FindWordRegister(env, ReadString(name, "register"));
-    if (id == pc_) request->pc_index = static_cast<int>(request->register_ids.size());
-    request->register_ids.push_back(id);
-    request->slots.push_back(i);
-    request->request_bytes = 8 * (i + 1);
-  }
-  if (request->request_offset % 8 != 0 ||
-      uint64_t{request->request_offset} + request->request_bytes > buffer.As<Napi::ArrayBuffer>().ByteLength()) {
-    throw MakeError(env, ErrorKind::BadInput,
-                    "copy hook: expected a request of " + std::to_string(request->request_bytes) +
-                        " bytes inside the memory at an offset that is a multiple of 8, found " +
-                        Hex(request->request_offset));
-  }
-  request->judge = Napi::Persistent(ReadFunction(info[5], "judge"));
-  request->on_verdict = Napi::Persistent(ReadFunction(info[6], "onVerdict"));
-  if (!info[7].IsUndefined()) {
-    request->native = NativeCheckObject::From(info[7]);
-    if (request->native == nullptr) throw MakeError(env, ErrorKind::BadInput, "copy hook: expected a NativeCheck");
-    request->native_reference = Napi::Persistent(info[7].As<Napi::Object>());
-    request->outermost = info[8].As<Napi::Boolean>().Value();
-  }
-  if (!info[9].IsUndefined()) {
-    const auto found = rings_.find(static_cast<uint64_t>(info[9].As<Napi::Number>().Int64Value()));
-    if (found == rings_.end()) throw MakeError(env, ErrorKind::BadInput, "copy hook: expected an open ring");
-    request->ring = found->second;
-    if (request->request_bytes > request->ring->head_bytes ||
-        uint64_t{request->request_offset} + request->ring->head_bytes > buffer.As<Napi::ArrayBuffer>().ByteLength()) {
-      throw MakeError(env, ErrorKind::BadInput, "copy hook: expected a request whose head fits the ring's");
-    }
-  }
+  std::unique_ptr<CopyRequest> request = copies_.ReadSpec(info);
   auto hook = std::make_unique<AddressHook>();
   hook->copy = std::move(request);
-  hook->id = next_hook_++;
+  hook->id = next_++;
   const double id = static_cast<double>(hook->id);
   RecordAt(env, address).hooks.push_back(std::move(hook));
   return Napi::Number::New(env, id);
 }
 
-Napi::Value Engine::RemoveAddressHook(const Napi::CallbackInfo& info) {
+Napi::Value Hooks::RemoveAddress(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  if (uc_ == nullptr) return env.Undefined();
+  if (emulator_.closed()) return env.Undefined();
   const uint64_t address = ReadAddress(info[0], "address");
   const auto id = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
   const auto found = records_.find(address);
@@ -209,55 +241,55 @@ Napi::Value Engine::RemoveAddressHook(const Napi::CallbackInfo& info) {
   for (const auto& hook : found->second->hooks) {
     if (hook->id == id) hook->removed = true;
   }
-  ReleaseRecordIfEmpty(address);
-  if (!in_emulation_) SweepHooks();
+  ReleaseIfEmpty(address);
+  if (!emulator_.executing()) Sweep();
   return env.Undefined();
 }
 
-Napi::Value Engine::AddEvent(const Napi::CallbackInfo& info, EventList& list, int type, void* callback) {
+Napi::Value Hooks::AddEvent(const Napi::CallbackInfo& info, EventList& list, int type, void* callback) {
   Napi::Env env = info.Env();
-  Live(env);
+  emulator_.Live(env);
   auto hook = std::make_unique<EventHook>();
   hook->callback = Napi::Persistent(ReadFunction(info[0], "callback"));
-  hook->id = next_hook_++;
+  hook->id = next_++;
   const double id = static_cast<double>(hook->id);
   if (callback != nullptr && list.handle == 0) {
-    Check(env, "uc_hook_add", uc_hook_add(uc_, &list.handle, type, callback, this, 1, 0));
+    Check(env, "uc_hook_add", uc_hook_add(emulator_.uc(), &list.handle, type, callback, &dispatcher_, 1, 0));
   }
   list.hooks.push_back(std::move(hook));
   return Napi::Number::New(env, id);
 }
 
-Napi::Value Engine::AddBlockHook(const Napi::CallbackInfo& info) {
+Napi::Value Hooks::AddBlock(const Napi::CallbackInfo& info) {
   // The hook of Unicorn's is added when the emulator next starts; a run that is under way is interrupted for it.
   const Napi::Value id = AddEvent(info, blocks_, UC_HOOK_BLOCK, nullptr);
-  if (in_emulation_ && block_hook_ == 0) attention_.flush = true;
+  if (emulator_.executing() && block_hook_ == 0) gate_.attention.flush = true;
   return id;
 }
 
-Napi::Value Engine::AddFaultHook(const Napi::CallbackInfo& info) { return AddEvent(info, faults_, 0, nullptr); }
+Napi::Value Hooks::AddFault(const Napi::CallbackInfo& info) { return AddEvent(info, faults_, 0, nullptr); }
 
-Napi::Value Engine::AddInterruptHook(const Napi::CallbackInfo& info) {
-  return AddEvent(info, interrupts_, UC_HOOK_INTR, reinterpret_cast<void*>(OnInterrupt));
+Napi::Value Hooks::AddInterrupt(const Napi::CallbackInfo& info) {
+  return AddEvent(info, interrupts_, UC_HOOK_INTR, reinterpret_cast<void*>(Dispatcher::OnInterrupt));
 }
 
-Napi::Value Engine::AddReadHook(const Napi::CallbackInfo& info) {
+Napi::Value Hooks::AddRead(const Napi::CallbackInfo& info) {
   // Loads are only seen in code that is translated while the hook is there.
-  attention_.flush = true;
-  return AddEvent(info, reads_, UC_HOOK_MEM_READ, reinterpret_cast<void*>(OnRead));
+  gate_.attention.flush = true;
+  return AddEvent(info, reads_, UC_HOOK_MEM_READ, reinterpret_cast<void*>(Dispatcher::OnRead));
 }
 
-Napi::Value Engine::AddInstructionHook(const Napi::CallbackInfo& info) {
+Napi::Value Hooks::AddInstruction(const Napi::CallbackInfo& info) {
   const Napi::Value id = AddEvent(info, instructions_, UC_HOOK_CODE, nullptr);
-  if (in_emulation_ && instruction_hook_ == 0) attention_.flush = true;
+  if (emulator_.executing() && instruction_hook_ == 0) gate_.attention.flush = true;
   return id;
 }
 
-Napi::Value Engine::RemoveEventHook(const Napi::CallbackInfo& info) {
+Napi::Value Hooks::RemoveEvent(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  if (uc_ == nullptr) return env.Undefined();
+  if (emulator_.closed()) return env.Undefined();
   const auto id = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
-  for (EventList* list : {&blocks_, &faults_, &interrupts_, &reads_, &instructions_}) {
+  for (EventList* list : lists()) {
     bool any = false;
     for (const auto& hook : list->hooks) {
       if (hook->id == id) hook->removed = true;
@@ -266,11 +298,11 @@ Napi::Value Engine::RemoveEventHook(const Napi::CallbackInfo& info) {
     // An interrupt that nobody hooks must end the run, which it does not while the hook is there. The hook on faults
     // stays: it also sees the end of a run where nothing is mapped.
     if (!any && list->handle != 0 && list != &faults_) {
-      uc_hook_del(uc_, list->handle);
+      uc_hook_del(emulator_.uc(), list->handle);
       list->handle = 0;
-      if (list == &reads_) attention_.flush = true;
+      if (list == &reads_) gate_.attention.flush = true;
     }
   }
-  if (!in_emulation_) SweepHooks();
+  if (!emulator_.executing()) Sweep();
   return env.Undefined();
 }

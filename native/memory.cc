@@ -1,8 +1,7 @@
-// Guest memory: mapped, read, written, and the code that was translated from it.
 #include <algorithm>
 #include <climits>
 
-#include "engine.h"
+#include "memory.h"
 
 namespace {
 
@@ -58,9 +57,9 @@ class RegionList {
 
 }  // namespace
 
-Napi::Value Engine::Map(const Napi::CallbackInfo& info) {
+Napi::Value GuestMemory::Map(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  uc_engine* uc = Live(env);
+  uc_engine* uc = emulator_.Live(env);
   const uint64_t address = ReadAddress(info[0], "address");
   const uint64_t size = ReadAddress(info[1], "size");
   const uint32_t permissions = ReadPermissions(info[2]);
@@ -69,9 +68,9 @@ Napi::Value Engine::Map(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-Napi::Value Engine::MapShared(const Napi::CallbackInfo& info) {
+Napi::Value GuestMemory::MapShared(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  uc_engine* uc = Live(env);
+  uc_engine* uc = emulator_.Live(env);
   SharedRegion region;
   region.address = ReadAddress(info[0], "address");
   region.size = ReadAddress(info[1], "size");
@@ -100,7 +99,7 @@ Napi::Value Engine::MapShared(const Napi::CallbackInfo& info) {
 
 // A WebAssembly.Memory that grows keeps its place on 64-bit hosts; were it ever moved, the emulator would write into
 // freed memory. Seen by its buffer, which is replaced by every growth.
-void Engine::VerifySharedMemory(Napi::Env env) {
+void GuestMemory::VerifyShared(Napi::Env env) {
   for (SharedRegion& region : shared_) {
     void* data = nullptr;
     size_t length = 0;
@@ -117,15 +116,15 @@ void Engine::VerifySharedMemory(Napi::Env env) {
   }
 }
 
-Napi::Value Engine::Unmap(const Napi::CallbackInfo& info) {
+Napi::Value GuestMemory::Unmap(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  uc_engine* uc = Live(env);
+  uc_engine* uc = emulator_.Live(env);
   const uint64_t address = ReadAddress(info[0], "address");
   const uint64_t size = ReadAddress(info[1], "size");
   CheckPages(env, uc, "unmap", address, size);
-  DropRange(address, size);
+  code_.Drop(address, size);
   Check(env, "uc_mem_unmap" + Span(address, size), uc_mem_unmap(uc, address, size));
-  code_pages_.erase(code_pages_.lower_bound(address / kPage), code_pages_.upper_bound((address + (size - 1)) / kPage));
+  code_.Forget(address, size);
   RegionList regions(env, uc);
   for (size_t i = shared_.size(); i-- > 0;) {
     const SharedRegion& region = shared_[i];
@@ -137,9 +136,9 @@ Napi::Value Engine::Unmap(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-Napi::Value Engine::Regions(const Napi::CallbackInfo& info) {
+Napi::Value GuestMemory::Regions(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  RegionList regions(env, Live(env));
+  RegionList regions(env, emulator_.Live(env));
   regions.Sort();
   Napi::Array list = Napi::Array::New(env);
   uint32_t index = 0;
@@ -159,8 +158,8 @@ Napi::Value Engine::Regions(const Napi::CallbackInfo& info) {
   return list;
 }
 
-bool Engine::IsMapped(uint64_t address, uint64_t length) {
-  RegionList regions(Env(), uc_);
+bool GuestMemory::IsMapped(Napi::Env env, uint64_t address, uint64_t length) {
+  RegionList regions(env, emulator_.uc());
   regions.Sort();
   uint64_t next = address;
   const uint64_t last = address + (length - 1);
@@ -172,18 +171,18 @@ bool Engine::IsMapped(uint64_t address, uint64_t length) {
   return false;
 }
 
-bool Engine::ReadMemory(uint64_t address, uint32_t length, uint8_t* to) {
-  return uc_ != nullptr && uc_mem_read(uc_, address, to, length) == UC_ERR_OK;
+bool GuestMemory::ReadBytes(uint64_t address, uint32_t length, uint8_t* to) {
+  return !emulator_.closed() && uc_mem_read(emulator_.uc(), address, to, length) == UC_ERR_OK;
 }
 
-Napi::Value Engine::Read(const Napi::CallbackInfo& info) {
+Napi::Value GuestMemory::Read(const Napi::CallbackInfo& info) {
   constexpr uint32_t kSmall = 1 << 16;
   Napi::Env env = info.Env();
-  uc_engine* uc = Live(env);
+  uc_engine* uc = emulator_.Live(env);
   const uint64_t address = ReadAddress(info[0], "address");
   const uint32_t length = ReadIndex(info[1], "length");
   // Memory is only set aside for what is there.
-  if (length > INT_MAX || (length > kSmall && !IsMapped(address, length))) {
+  if (length > INT_MAX || (length > kSmall && !IsMapped(env, address, length))) {
     ThrowUnicorn(env, "uc_mem_read" + Span(address, length), length > INT_MAX ? UC_ERR_ARG : UC_ERR_READ_UNMAPPED);
   }
   Napi::Uint8Array bytes = Napi::Uint8Array::New(env, length);
@@ -191,9 +190,9 @@ Napi::Value Engine::Read(const Napi::CallbackInfo& info) {
   return bytes;
 }
 
-Napi::Value Engine::Write(const Napi::CallbackInfo& info) {
+Napi::Value GuestMemory::Write(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  uc_engine* uc = Live(env);
+  uc_engine* uc = emulator_.Live(env);
   const uint64_t address = ReadAddress(info[0], "address");
   if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
     throw MakeError(env, ErrorKind::BadInput, "write: expected the bytes as a Uint8Array");
@@ -202,56 +201,12 @@ Napi::Value Engine::Write(const Napi::CallbackInfo& info) {
   const size_t length = bytes.ByteLength();
   if (length == 0) return env.Undefined();
   Check(env, "uc_mem_write" + Span(address, length), uc_mem_write(uc, address, bytes.Data(), length));
-  DropRange(address, length);
+  code_.Drop(address, length);
   return env.Undefined();
 }
 
-Napi::Value Engine::DropCode(const Napi::CallbackInfo& info) {
-  Live(info.Env());
-  DropRange(ReadAddress(info[0], "address"), ReadIndex(info[1], "length"));
+Napi::Value GuestMemory::DropCode(const Napi::CallbackInfo& info) {
+  emulator_.Live(info.Env());
+  code_.Drop(ReadAddress(info[0], "address"), ReadIndex(info[1], "length"));
   return info.Env().Undefined();
-}
-
-// Translated blocks are kept by physical address; only the first byte of a range is translated by
-// uc_ctl_remove_cache(), so that a range is dropped page by page: those pages that hold translated code.
-void Engine::DropRange(uint64_t address, uint64_t length) {
-  if (length == 0 || !translated_) return;
-  DropOrphans();
-  const uint64_t last = address + (length - 1) < address ? UINT64_MAX : address + (length - 1);
-  const uint64_t last_page = last / kPage;
-  for (auto page = code_pages_.lower_bound(address / kPage); page != code_pages_.end() && *page <= last_page; ++page) {
-    const uint64_t page_start = *page * kPage;
-    const uint64_t start = page_start > address ? page_start : address;
-    const uint64_t page_last = page_start | (kPage - 1);
-    const uint64_t end = page_last < last ? page_last : last;
-    uc_ctl_remove_cache(uc_, start, end == UINT64_MAX ? end : end + 1);
-  }
-}
-
-// 2.0.1: uc_ctl_flush_tlb() writes zeroes over the whole translation buffer: a gigabyte that was never touched before.
-void Engine::DropAll() {
-  DropOrphans();
-  for (const uint64_t page : code_pages_) uc_ctl_remove_cache(uc_, page * kPage, page * kPage + (kPage - 1));
-  code_pages_.clear();
-}
-
-// A block whose page was mapped by the callback for its fetch is kept in the CPU's jump cache alone (2.0.1: tb_gen_code()
-// took its physical address before). That cache is emptied whenever memory is mapped: map a page for a moment.
-void Engine::DropOrphans() {
-  constexpr uint64_t kScratch = 8192;
-  constexpr int kAttempts = 64;
-  if (!orphans_) return;
-  orphans_ = false;
-  uint64_t address = 0xffff0000;
-  for (int i = 0; i < kAttempts; ++i, address -= kScratch) {
-    if (uc_mem_map(uc_, address, kScratch, UC_PROT_NONE) != UC_ERR_OK) continue;
-    uc_mem_unmap(uc_, address, kScratch);
-    return;
-  }
-}
-
-void Engine::NoteCode(uint64_t address, uint64_t size) {
-  for (uint64_t page = address / kPage; page <= (address + (size == 0 ? 0 : size - 1)) / kPage; ++page) {
-    code_pages_.insert(page);
-  }
 }

@@ -63,7 +63,7 @@ uint8_t* NativeCheckObject::Memory(size_t* size) {
 NativeRead NativeCheckObject::Read(void* data, uint64_t address, uint32_t length, uint8_t* to) {
   auto* object = static_cast<NativeCheckObject*>(data);
   if (object->engine_ != nullptr) {
-    return object->engine_->ReadMemory(address, length, to) ? NATIVE_READ_DONE : NATIVE_READ_MISSING;
+    return object->engine_->memory().ReadBytes(address, length, to) ? NATIVE_READ_DONE : NATIVE_READ_MISSING;
   }
   Napi::Env env = object->Env();
   const Napi::HandleScope scope(env);

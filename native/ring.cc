@@ -1,17 +1,16 @@
-// An audit: hooks append requests to a ring; it is judged when it is full, at the end of a slice, and on demand.
 #include "ring.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "engine.h"
+#include "copies.h"
 #include "native_check_object.h"
 
 // Arguments: memory, [count offset, first offset, request bytes, head bytes, capacity, context offset], judge,
 // onVerdicts, NativeCheck or undefined, outermost.
-Napi::Value Engine::OpenRing(const Napi::CallbackInfo& info) {
+Napi::Value Rings::Open(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  Live(env);
+  emulator_.Live(env);
   auto ring = std::make_shared<RequestRing>();
   const Napi::Value buffer = info[0].IsObject() ? info[0].As<Napi::Object>().Get("buffer") : env.Undefined();
   if (!buffer.IsArrayBuffer() || !info[1].IsArray()) {
@@ -35,31 +34,34 @@ Napi::Value Engine::OpenRing(const Napi::CallbackInfo& info) {
     ring->native_reference = Napi::Persistent(info[4].As<Napi::Object>());
     ring->outermost = info[5].As<Napi::Boolean>().Value();
   }
-  if (!FindRing(*ring)) throw MakeError(env, ErrorKind::BadInput, "ring: expected places inside the memory");
-  ring->id = next_hook_++;
+  if (!Locate(*ring)) throw MakeError(env, ErrorKind::BadInput, "ring: expected places inside the memory");
+  ring->id = next_++;
   rings_.emplace(ring->id, ring);
   return Napi::Number::New(env, static_cast<double>(ring->id));
 }
 
-// What waits is forgotten; hooks that append to it must be gone.
-Napi::Value Engine::CloseRing(const Napi::CallbackInfo& info) {
+Napi::Value Rings::Close(const Napi::CallbackInfo& info) {
   rings_.erase(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
   return info.Env().Undefined();
 }
 
-Napi::Value Engine::FlushRing(const Napi::CallbackInfo& info) {
+Napi::Value Rings::Flush(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  Live(env);
-  const auto found = rings_.find(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
-  if (found == rings_.end()) return env.Undefined();
-  const std::shared_ptr<RequestRing> ring = found->second;
-  if (!JudgeRing(*ring) && !running_) return ThrowFailure(env);
+  emulator_.Live(env);
+  const std::shared_ptr<RequestRing> ring = Find(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+  if (!ring) return env.Undefined();
+  // A run that is under way throws what failed itself.
+  if (!Judge(*ring) && !emulator_.running()) return javascript_.ThrowFailure();
   return env.Undefined();
 }
 
-// False when the memory no longer holds the ring.
-bool Engine::FindRing(RequestRing& ring) {
-  Napi::Env env = Env();
+std::shared_ptr<RequestRing> Rings::Find(uint64_t id) const {
+  const auto found = rings_.find(id);
+  return found == rings_.end() ? nullptr : found->second;
+}
+
+bool Rings::Locate(RequestRing& ring) {
+  Napi::Env env = javascript_.env();
   void* base = nullptr;
   size_t length = 0;
   if (ring.native != nullptr) ring.native->Memory(&length);
@@ -77,16 +79,15 @@ bool Engine::FindRing(RequestRing& ring) {
   const uint64_t end = ring.first_offset + uint64_t{ring.capacity} * ring.request_bytes;
   if (base == nullptr || end > length || uint64_t{ring.count_offset} + 4 > length) return false;
   ring.base = static_cast<uint8_t*>(base);
-  ring.turn = javascript_turns_;
+  ring.turn = javascript_.turns();
   return true;
 }
 
-// The guest goes on; whether the copy was good is seen later.
-bool Engine::Append(CopyRequest& request) {
+bool Rings::Append(CopyRequest& request, uint64_t pc) {
   RequestRing& ring = *request.ring;
-  if (ring.turn != javascript_turns_) {
-    const Napi::HandleScope scope(Env());
-    if (!FindRing(ring)) return LoseRing();
+  if (ring.turn != javascript_.turns()) {
+    const Napi::HandleScope scope(javascript_.env());
+    if (!Locate(ring)) return Lose();
   }
   uint32_t count = 0;
   std::memcpy(&count, ring.base + ring.count_offset, sizeof count);
@@ -96,23 +97,23 @@ bool Engine::Append(CopyRequest& request) {
   void* values[16];
   const size_t registers = request.register_ids.size();
   for (size_t i = 0; i < registers; ++i) values[i] = slot + 8 * request.slots[i];
-  uc_reg_read_batch(uc_, request.register_ids.data(), values, static_cast<int>(registers));
-  if (request.pc_index >= 0) std::memcpy(values[request.pc_index], &*callback_pc_, sizeof *callback_pc_);
+  uc_reg_read_batch(emulator_.uc(), request.register_ids.data(), values, static_cast<int>(registers));
+  if (request.pc_index >= 0) std::memcpy(values[request.pc_index], &pc, sizeof pc);
   ++count;
   std::memcpy(ring.base + ring.count_offset, &count, sizeof count);
-  return count < ring.capacity || JudgeRing(ring);
+  return count < ring.capacity || Judge(ring);
 }
 
-bool Engine::LoseRing() {
-  Fail(MakeError(Env(), ErrorKind::Engine, "audit: the WebAssembly.Memory no longer holds the ring").Value());
+bool Rings::Lose() {
+  javascript_.Fail(ErrorKind::Engine, "audit: the WebAssembly.Memory no longer holds the ring");
   return false;
 }
 
 // Judges what waits. A judge that fails leaves it waiting.
-bool Engine::JudgeRing(RequestRing& ring) {
-  Napi::Env env = Env();
+bool Rings::Judge(RequestRing& ring) {
+  Napi::Env env = javascript_.env();
   const Napi::HandleScope scope(env);
-  if (ring.turn != javascript_turns_ && !FindRing(ring)) return LoseRing();
+  if (ring.turn != javascript_.turns() && !Locate(ring)) return Lose();
   uint32_t count = 0;
   std::memcpy(&count, ring.base + ring.count_offset, sizeof count);
   count = std::min(count, ring.capacity);
@@ -124,7 +125,7 @@ bool Engine::JudgeRing(RequestRing& ring) {
                      ? native_check_judge_outermost_batch(check, ring.context_offset, ring.first_offset, count)
                      : native_check_judge_batch(check, ring.context_offset, ring.first_offset, count);
     if (noteworthy == NATIVE_CHECK_TRAPPED) {
-      Fail(ring.native->TakeError());
+      javascript_.Fail(ring.native->TakeError());
       return false;
     }
   } else {
@@ -132,23 +133,22 @@ bool Engine::JudgeRing(RequestRing& ring) {
     const uint32_t numbers[] = {ring.context_offset, ring.first_offset, count};
     for (size_t i = 0; i < 3; ++i) napi_create_uint32(env, numbers[i], &arguments[i]);
     napi_value answer = nullptr;
-    if (!Call(ring.judge.Value(), 3, arguments, &answer)) return false;
+    if (!javascript_.Call(ring.judge.Value(), 3, arguments, &answer)) return false;
     napi_get_value_uint32(env, answer, &noteworthy);
   }
   // Emptied first: the callback may ask for a judgement too.
-  if (ring.turn != javascript_turns_ && !FindRing(ring)) return LoseRing();
+  if (ring.turn != javascript_.turns() && !Locate(ring)) return Lose();
   std::memset(ring.base + ring.count_offset, 0, sizeof count);
   if (noteworthy == 0) return true;
   napi_value argument = nullptr;
   napi_create_uint32(env, count, &argument);
-  return AskHowToGoOn(ring.on_verdicts.Value(), argument);
+  return javascript_.AskHowToGoOn(ring.on_verdicts.Value(), argument);
 }
 
-// At the end of a slice. False when a judge or a callback failed.
-bool Engine::JudgeRings() {
+bool Rings::JudgeAll() {
   for (auto at = rings_.begin(); at != rings_.end();) {
     const std::shared_ptr<RequestRing> ring = (at++)->second;
-    if (!JudgeRing(*ring)) return false;
+    if (!Judge(*ring)) return false;
   }
   return true;
 }

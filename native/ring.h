@@ -1,10 +1,17 @@
-// Requests that wait in WASM memory, made by copy hooks and judged many at once.
+// An audit: requests wait in WASM memory, made by copy hooks, and are judged many at once: when a ring is full, at the end
+// of a slice, and on demand.
 #pragma once
 #include <napi.h>
 
 #include <cstdint>
+#include <map>
+#include <memory>
+
+#include "javascript.h"
+#include "registers.h"
 
 class NativeCheckObject;
+struct CopyRequest;
 
 struct RequestRing {
   uint64_t id = 0;
@@ -27,7 +34,36 @@ struct RequestRing {
   Napi::FunctionReference judge;
   // (count) → 'stop' or 'continue', when some do.
   Napi::FunctionReference on_verdicts;
-  // Where the memory is as of `turn` (`Engine::javascript_turns_`).
+  // Where the memory is as of `turn` (`JavaScript::turns()`).
   uint64_t turn = 0;
   uint8_t* base = nullptr;
+};
+
+class Rings {
+ public:
+  Rings(Emulator& emulator, JavaScript& javascript) : emulator_(emulator), javascript_(javascript) {}
+
+  // For JavaScript. What waits in a ring that is closed is forgotten; hooks that append to it must be gone.
+  Napi::Value Open(const Napi::CallbackInfo& info);
+  Napi::Value Close(const Napi::CallbackInfo& info);
+  Napi::Value Flush(const Napi::CallbackInfo& info);
+
+  // Null when there is none.
+  std::shared_ptr<RequestRing> Find(uint64_t id) const;
+  // The guest goes on; whether the copy was good is seen later. False when a judge or a callback failed.
+  bool Append(CopyRequest& request, uint64_t pc);
+  // At the end of a slice, of a run that is under way. False when a judge or a callback failed.
+  bool JudgeAll();
+  void Release() { rings_.clear(); }
+
+ private:
+  bool Judge(RequestRing& ring);
+  // False when the memory no longer holds the ring.
+  bool Locate(RequestRing& ring);
+  bool Lose();
+
+  Emulator& emulator_;
+  JavaScript& javascript_;
+  uint64_t next_ = 1;
+  std::map<uint64_t, std::shared_ptr<RequestRing>> rings_;
 };

@@ -1,0 +1,65 @@
+// Copies that hooks see: the request that they make of them, and who judges it.
+#pragma once
+#include <napi.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "javascript.h"
+#include "registers.h"
+#include "ring.h"
+
+class NativeCheckObject;
+
+// Registers that a copy hook stores into WASM memory, and what judges them.
+struct CopyRequest {
+  Napi::ObjectReference memory;
+  // The memory's current ArrayBuffer: detached when the memory grows, then it is fetched anew.
+  Napi::ObjectReference buffer;
+  // Where the request's registers lie, as of `turn` (`JavaScript::turns()`).
+  uint64_t turn = 0;
+  std::array<void*, 16> values{};
+  uint32_t request_offset = 0;
+  uint32_t context_offset = 0;
+  std::vector<int> register_ids;
+  // Index of each register's u64 in the request.
+  std::vector<uint32_t> slots;
+  uint32_t request_bytes = 0;
+  // An audit: requests are appended here instead of judged.
+  std::shared_ptr<RequestRing> ring;
+  // Index of the pc among the registers, -1: Unicorn's own may be stale in a hook.
+  int pc_index = -1;
+  // The native check, where it judges: then `judge` is not called.
+  NativeCheckObject* native = nullptr;
+  bool outermost = false;
+  Napi::ObjectReference native_reference;
+  Napi::FunctionReference judge;
+  Napi::FunctionReference on_verdict;
+};
+
+class Copies {
+ public:
+  Copies(Emulator& emulator, Registers& registers, JavaScript& javascript, Rings& rings)
+      : emulator_(emulator), registers_(registers), javascript_(javascript), rings_(rings) {}
+
+  // The arguments of `addCopyHook`. Throws a typed error.
+  std::unique_ptr<CopyRequest> ReadSpec(const Napi::CallbackInfo& info);
+  // A copy that is about to happen at `pc`. Whether the guest goes on in this arrival. A good copy never leaves C++
+  // where native code judges, and nothing is made on its way.
+  bool Judge(CopyRequest& request, uint64_t pc);
+
+ private:
+  bool JudgeNatively(CopyRequest& request, uint64_t pc);
+  bool JudgeInJavaScript(CopyRequest& request, uint64_t pc);
+  // Where the registers go. JavaScript may have made the memory grow since the last time: false, and a failed run, when
+  // the request is no longer inside.
+  bool Find(CopyRequest& request);
+  void ReadRegisters(CopyRequest& request, uint64_t pc);
+
+  Emulator& emulator_;
+  Registers& registers_;
+  JavaScript& javascript_;
+  Rings& rings_;
+};

@@ -1,0 +1,97 @@
+// The callbacks of libunicorn, and in which order hooks of JavaScript's are told. Nothing here throws; nothing makes an
+// object on the way of a good copy.
+#pragma once
+#include <unicorn/unicorn.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "code.h"
+#include "copies.h"
+#include "counting.h"
+#include "gate.h"
+#include "hooks.h"
+#include "javascript.h"
+#include "registers.h"
+
+// Why an execution was left, where it is an end of the run.
+enum class End { kNone, kUntil, kBlockLimit, kInstructionLimit, kCycleLimit };
+
+class Dispatcher {
+ public:
+  Dispatcher(Emulator& emulator, Registers& registers, TranslatedCode& code, Hooks& hooks, Counting& counting,
+             Copies& copies, Gate& gate, JavaScript& javascript)
+      : emulator_(emulator),
+        registers_(registers),
+        code_(code),
+        hooks_(hooks),
+        counting_(counting),
+        copies_(copies),
+        gate_(gate),
+        javascript_(javascript) {}
+
+  static void OnRecord(uc_engine*, uint64_t address, uint32_t size, void* record);
+  static void OnBlock(uc_engine*, uint64_t address, uint32_t size, void* gate);
+  static void OnInstruction(uc_engine*, uint64_t address, uint32_t size, void* dispatcher);
+  static bool OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, int64_t value, void* dispatcher);
+  static void OnInterrupt(uc_engine*, uint32_t number, void* dispatcher);
+  static void OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int64_t, void* dispatcher);
+  static void OnTranslated(uc_engine*, uc_tb* current, uc_tb* previous, void* dispatcher);
+
+  // A run begins; with the blocks that it may enter.
+  void StartRun(std::optional<uint64_t> block_limit);
+  // It goes on from `pc`: what was done for the arrival there counts only there.
+  void StartAt(uint64_t pc);
+  void StartExecution();
+  bool limits_blocks() const { return blocks_left_.has_value(); }
+  // Why the last execution was left, …
+  End end() const { return end_; }
+  // … and before which instruction, when a callback left it. 2.0.1: the pc is that of an earlier block when any
+  // UC_HOOK_CODE exists, and on s390x that of the block when it was left in its middle.
+  std::optional<uint64_t> left_at() const { return left_at_; }
+
+ private:
+  // What has been done already for the arrival at the address where a run goes on.
+  struct Resume {
+    bool valid = false;
+    uint64_t address = 0;
+    // The block that starts here has been counted and its callbacks called.
+    bool block_done = false;
+    // Hooks up to this id have fired (the engine itself interrupted the run), …
+    uint64_t fired = 0;
+    // … and copy hooks up to this one have judged (also when a person stopped it).
+    uint64_t judged = 0;
+    // Registers as they were (`Registers::changes()`).
+    uint64_t changes = 0;
+  };
+
+  void EnterBlock(uint64_t address, uint32_t size);
+  // False when the run leaves this place: the instruction at the address will not be executed now.
+  bool TellOfBlock(uint64_t address, uint32_t size, Resume& done);
+  void TellOfInstruction(uint64_t address, uint32_t size);
+  // The same.
+  bool Arrive(AddressRecord& record, bool at_block);
+  bool Fire(AddressRecord& record, AddressHook& hook);
+  bool FinishArrival(const Resume& done);
+  void Leave(uint64_t address);
+  void Leave(uint64_t address, End end);
+  bool MayLeaveAt(uint64_t address, uint32_t size);
+  Resume ResumeAt(uint64_t address) const;
+  void SetResume(const Resume& done);
+
+  Emulator& emulator_;
+  Registers& registers_;
+  TranslatedCode& code_;
+  Hooks& hooks_;
+  Counting& counting_;
+  Copies& copies_;
+  Gate& gate_;
+  JavaScript& javascript_;
+
+  Resume resume_;
+  End end_ = End::kNone;
+  std::optional<uint64_t> left_at_;
+  std::optional<uint64_t> blocks_left_;
+  // The end of the block before, while the run looks for a place to end at.
+  std::optional<uint64_t> watched_end_;
+};

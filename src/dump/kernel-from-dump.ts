@@ -45,7 +45,7 @@ export async function kernelFromDump(
     bits: variant.bits,
     endian: variant.endian,
     segments: [segment],
-    symbols: readKallsyms(bytes, layout, variant.bits, variant.endian),
+    symbols: readKallsyms(bytes, layout, variant.bits, variant.endian, segment.address),
     types: await typesOf(bytes, variant, files.btf),
     version: findBanner(bytes) ?? NO_VERSION,
     config: await configOf(bytes, files.config),

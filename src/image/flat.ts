@@ -1,14 +1,16 @@
 /**
  * Kernels without headers (arm64 Image, what zImage and s390's bzImage unpack to): memory as boot code would find it. The
- * address it was linked for is told by the kernel's own symbol table, since such an image begins with `_text`.
+ * address it was linked for is told by the kernel's own symbol table, since such an image begins with `_text`; where that
+ * table counts from its own place (7.0 on), by the pointers to symbols that the image is full of (`link-address.ts`).
  */
 import type { UnpackedImage, Variant } from '../../arch/driver.js';
 import { badInput } from '../errors.js';
 import { findKallsyms, type KallsymsLayout } from '../kernel/kallsyms.js';
-import { noKallsyms, readKallsyms } from '../kernel/kallsyms-decode.js';
+import { noKallsyms, readKallsyms, readKallsymsAddresses } from '../kernel/kallsyms-decode.js';
 import type { Bits, Endian, Segment, SymbolTable } from '../kernel/kernel.js';
 import { applyRela, findRelaTable, forEachRela, type RelaTable } from '../kernel/relocate.js';
 import { noSymbols } from '../kernel/symbols.js';
+import { findLinkAddress } from './link-address.js';
 
 /** Every architecture links its image at a multiple of this; bytes. */
 const IMAGE_ALIGNMENT = 0x10000n;
@@ -41,7 +43,7 @@ export function loadFlatImage(
   const size = payload.memorySize ?? BigInt(bytes.length);
   const segment = { address, physical: null, bytes, size: size > BigInt(bytes.length) ? size : BigInt(bytes.length) };
   // By now the relocated word holds the base.
-  const symbols = layout === null ? noSymbols() : readKallsyms(bytes, layout, bits, endian);
+  const symbols = layout === null ? noSymbols() : readKallsyms(bytes, layout, bits, endian, address);
   return { segment, symbols };
 }
 
@@ -74,8 +76,12 @@ function place(
   { bits, endian }: Variant,
 ): { address: bigint | null; lowest: bigint | null } {
   if (layout.addresses.kind === 'absolute') {
-    const symbols = readKallsyms(bytes, layout, bits, endian);
+    const symbols = readKallsyms(bytes, layout, bits, endian, 0n);
     return { address: symbols.address('_text') ?? null, lowest: symbols.address('_stext') ?? null };
+  }
+  if (layout.addresses.kind === 'place-relative') {
+    const places = readKallsymsAddresses(bytes, layout, bits, endian, 0n);
+    return { address: findLinkAddress(bytes, places, table, bits, endian), lowest: null };
   }
   const slot = layout.addresses.relativeBase;
   if (table !== null) {
@@ -86,7 +92,7 @@ function place(
   const lowest =
     bits === 64 ? view.getBigUint64(slot, endian === 'little') : BigInt(view.getUint32(slot, endian === 'little'));
   if (lowest === 0n) return { address: null, lowest: null };
-  return { address: readKallsyms(bytes, layout, bits, endian).address('_text') ?? null, lowest };
+  return { address: readKallsyms(bytes, layout, bits, endian, 0n).address('_text') ?? null, lowest };
 }
 
 /**

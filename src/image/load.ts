@@ -213,9 +213,9 @@ function relocated(elf: ElfFile, variant: Variant): readonly Segment[] {
 }
 
 function kallsymsIn(segments: readonly Segment[], { bits, endian }: ElfFile): SymbolTable | null {
-  return first(segments, ({ bytes }) => {
+  return first(segments, ({ bytes, address }) => {
     const layout = findKallsyms(bytes, bits, endian);
-    return layout && readKallsyms(bytes, layout, bits, endian);
+    return layout && readKallsyms(bytes, layout, bits, endian, address);
   });
 }
 

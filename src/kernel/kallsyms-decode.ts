@@ -13,21 +13,32 @@ const MOST_NAMES = 256 << 20;
 
 /**
  * Decodes the table.
- * @param relativeBase the base that the image should hold, when the word in it is only set by a relocation
+ * @param origin address of the image's first byte: distances from their own places count from it
  */
 export function readKallsyms(
   bytes: Uint8Array,
   layout: KallsymsLayout,
   bits: Bits,
   endian: Endian,
-  relativeBase?: bigint,
+  origin: bigint,
 ): SymbolTable {
   const image = new TableReader(bytes, bits, endian);
   const decoded = decodeNames(image, layout);
   return new CompactSymbolTable(
     'kallsyms',
-    inAddressOrder({ ...decoded, addresses: decodeAddresses(image, layout, relativeBase), sizes: null }),
+    inAddressOrder({ ...decoded, addresses: decodeAddresses(image, layout, origin), sizes: null }),
   );
+}
+
+/** Addresses of the symbols in the table's order, without their names. */
+export function readKallsymsAddresses(
+  bytes: Uint8Array,
+  layout: KallsymsLayout,
+  bits: Bits,
+  endian: Endian,
+  origin: bigint,
+): BigUint64Array {
+  return decodeAddresses(new TableReader(bytes, bits, endian), layout, origin);
 }
 
 interface Arrays {
@@ -38,14 +49,15 @@ interface Arrays {
   readonly nameStarts: Uint32Array;
 }
 
-function decodeAddresses(image: TableReader, layout: KallsymsLayout, given: bigint | undefined): BigUint64Array {
+function decodeAddresses(image: TableReader, layout: KallsymsLayout, origin: bigint): BigUint64Array {
   const addresses = new BigUint64Array(layout.count);
   const table = layout.addresses;
   if (table.kind === 'absolute') {
     for (let i = 0; i < layout.count; i++) addresses[i] = image.word(table.at + i * (image.bits / 8));
     return addresses;
   }
-  const base = given ?? image.word(table.relativeBase);
+  const isPlaced = table.kind === 'place-relative';
+  const base = isPlaced ? origin : image.word(table.relativeBase);
   const mask = (1n << BigInt(image.bits)) - 1n;
   // High and low half apart: a BigInt for every symbol would take most of the time.
   const baseHigh = Number(base >> 32n);
@@ -55,7 +67,11 @@ function decodeAddresses(image: TableReader, layout: KallsymsLayout, given: bigi
     const offset = image.uint32(table.offsets + i * 4);
     let low: number;
     let high: number;
-    if (table.absolutePerCpu && offset < 0x80000000) {
+    if (isPlaced) {
+      const sum = baseLow + table.offsets + i * 4 + (offset | 0);
+      low = sum;
+      high = baseHigh + Math.floor(sum / 2 ** 32);
+    } else if (table.absolutePerCpu && offset < 0x80000000) {
       low = offset;
       high = 0;
     } else {

@@ -4,8 +4,10 @@
  *     up to 6.3   addresses | offsets, relative_base; num_syms; names; markers; [seqs_of_names]; token_table; token_index
  *     from 6.4    num_syms; names; markers; token_table; token_index; offsets, relative_base; seqs_of_names
  *                 (404bad70fcf7 "kallsyms: change the output order")
+ *     from 7.0    the same without relative_base (a081b5789255): places of 64-bit and relocatable kernels, else addresses
  *
- * Absolute addresses up to 4.5 and where no relative base was configured; relative ones from 4.6 (2213e9a66bb8).
+ * Absolute addresses up to 4.5 and where no relative base was configured; relative ones from 4.6 (2213e9a66bb8); from 7.0
+ * an offset counts from its own place in memory, so that the table alone does not say where the image was linked.
  * Markers are words up to 4.19 and 32 bits later (80ffbaa5b1bd). Names longer than 127 have a two-byte length from 6.1
  * (73bbb94466fd). The anchor is the token table: its 256 strings hold every character that names use, so the digits stand
  * in a row, and the index behind it proves the find.
@@ -24,6 +26,8 @@ const LONGEST_NAME = 1024;
 const ATTEMPTS = 32;
 /** No symbol is this far from the base, bytes; and no 32-bit kernel is linked below this address. */
 const FARTHEST = 0x40000000;
+/** No symbol is this far from the first byte of what holds the table, bytes; words of a 32-bit kernel look farther. */
+const FARTHEST_PLACE = 0x20000000;
 const DIGITS = Buffer.from('0\u00001\u00002\u00003\u00004\u00005\u00006\u00007\u00008\u00009\u0000', 'latin1');
 
 /** Where the parts of the table stand in the image; byte offsets. */
@@ -40,7 +44,9 @@ export interface KallsymsLayout {
         readonly relativeBase: number;
         /** Non-negative offsets are absolute (per-cpu) values, negative ones count from the base (x86_64 with SMP). */
         readonly absolutePerCpu: boolean;
-      };
+      }
+    /** Signed 32-bit distances, each from where it stands itself. */
+    | { readonly kind: 'place-relative'; readonly offsets: number };
 }
 
 /** Looks for the table in raw memory; null when there is none. */
@@ -171,8 +177,13 @@ function findAddresses(
     for (const absolutePerCpu of [false, true])
       candidates.push({ kind: 'relative', offsets, relativeBase, absolutePerCpu });
   }
-  const absolute = (countAt & ~(word - 1)) - count * word;
-  if (absolute >= 0) candidates.push({ kind: 'absolute', at: absolute });
+  const behindTokens = [...new Set([alignUp(tokensEnd, 4), alignUp(tokensEnd, word)])];
+  for (const offsets of behindTokens) {
+    if (offsets + count * 4 <= image.bytes.length) candidates.push({ kind: 'place-relative', offsets });
+  }
+  for (const at of [(countAt & ~(word - 1)) - count * word, ...behindTokens]) {
+    if (at >= 0 && at + count * word <= image.bytes.length) candidates.push({ kind: 'absolute', at });
+  }
   let best: KallsymsLayout['addresses'] | null = null;
   // Symbols are written in address order; a few strays are allowed, a wrong guess has tens of thousands.
   let fewest = count / 100;
@@ -186,7 +197,10 @@ function findAddresses(
   return best;
 }
 
-/** How often an address is below the one before it or not where kernels are; relative to a base of 0. */
+/**
+ * How often an address is below the one before it or not where kernels are; relative to a base of 0, or to the image's
+ * first byte. Distances from a base are in order as distances from their places too, but then lie behind the table.
+ */
 function countDisorder(
   image: TableReader,
   addresses: KallsymsLayout['addresses'],
@@ -202,6 +216,10 @@ function countDisorder(
     if (addresses.kind === 'absolute') {
       value = image.wordAsNumber(addresses.at + symbol * (image.bits / 8));
       isFar = image.bits === 32 && value < FARTHEST;
+    } else if (addresses.kind === 'place-relative') {
+      const at = addresses.offsets + symbol * 4;
+      value = at + (image.uint32(at) | 0);
+      isFar = value < -FARTHEST_PLACE || value >= FARTHEST_PLACE;
     } else {
       value = image.uint32(addresses.offsets + symbol * 4);
       if (addresses.absolutePerCpu && value >= 0x80000000) value = 2 ** 33 - value;

@@ -88,7 +88,7 @@ test('damaged kallsyms', () => {
   return fuzz(table, 1500, (bytes) => {
     const layout = findKallsyms(bytes, 64, 'little');
     if (layout === null) return;
-    const symbols = readKallsyms(bytes, layout, 64, 'little');
+    const symbols = readKallsyms(bytes, layout, 64, 'little', 0n);
     symbols.address('no such symbol');
     symbols.find(BASE + 0x1000n);
   });

@@ -47,7 +47,7 @@ export class Writer {
 }
 
 /** Layouts of kallsyms, by the kernel that brought them. */
-export type KallsymsEra = '4.0' | '4.6' | '4.20' | '6.2' | '6.4';
+export type KallsymsEra = '4.0' | '4.6' | '4.20' | '6.2' | '6.4' | '7.0' | '7.0, not relocatable';
 
 export const TOKENS = ['sys_', 'init', '__x64', 'copy', 'user', 'check', 'slab', 'folio', 'page', 'object', 'table'];
 
@@ -64,7 +64,10 @@ export function sampleSymbols(base: bigint): SampleSymbol[] {
   return symbols;
 }
 
-/** What scripts/kallsyms.c would have written; `perCpu` symbols come first and are absolute. */
+/**
+ * What scripts/kallsyms.c would have written; `perCpu` symbols come first and are absolute. `tableAddress` is where the
+ * table's first byte is linked.
+ */
 export function writeKallsyms(
   bits: Bits,
   endian: Endian,
@@ -72,13 +75,16 @@ export function writeKallsyms(
   symbols: readonly SampleSymbol[],
   base: bigint,
   absolutePerCpu: boolean,
+  tableAddress = base,
 ): Uint8Array {
   const out = new Writer(bits, endian);
   const word = bits / 8;
-  const relative = era !== '4.0';
+  const relative = era !== '4.0' && era !== '7.0, not relocatable';
+  const isBehindTokens = era === '6.4' || era.startsWith('7.0');
   const addresses = () => {
     out.align(word);
-    if (!relative) for (const { address } of symbols) out.word(address);
+    if (era === '7.0') for (const { address } of symbols) out.uint(address - tableAddress - BigInt(out.length), 4);
+    else if (!relative) for (const { address } of symbols) out.word(address);
     else {
       for (const { address } of symbols)
         out.uint(
@@ -104,7 +110,7 @@ export function writeKallsyms(
   });
   const codes = new Map(tokens.map((token, code) => [token, code]));
 
-  if (era !== '6.4') addresses();
+  if (!isBehindTokens) addresses();
   out.align(word);
   if (era === '4.0' || era === '4.6') out.word(symbols.length);
   else out.uint(symbols.length, 4).align(word);
@@ -136,7 +142,7 @@ export function writeKallsyms(
   });
   out.align(word);
   for (const start of starts) out.uint(start, 2);
-  if (era === '6.4') {
+  if (isBehindTokens) {
     addresses();
     sequences();
   }

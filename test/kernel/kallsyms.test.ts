@@ -3,7 +3,10 @@ import { findKallsyms, readKallsyms } from '../../src/kernel/kallsyms.js';
 import type { Bits, Endian } from '../../src/kernel/kernel.js';
 import { type KallsymsEra, type SampleSymbol, sampleSymbols, writeKallsyms } from './images.js';
 
-const ERAS: readonly KallsymsEra[] = ['4.0', '4.6', '4.20', '6.2', '6.4'];
+const ERAS: readonly KallsymsEra[] = ['4.0', '4.6', '4.20', '6.2', '6.4', '7.0', '7.0, not relocatable'];
+/** Where the table stands in the image, bytes, and how far behind the text its rodata begins. */
+const TABLE = 2048;
+const RODATA = 0x10_0000n;
 const SHAPES: readonly (readonly [Bits, Endian, bigint])[] = [
   [64, 'little', 0xffffffff81000000n],
   [64, 'big', 0x100000n],
@@ -15,21 +18,23 @@ const SHAPES: readonly (readonly [Bits, Endian, bigint])[] = [
 function inImage(table: Uint8Array): Uint8Array {
   const image = new Uint8Array(table.length + 5000);
   for (let i = 0; i < image.length; i++) image[i] = (i * 37) & 0xff;
-  image.set(table, 2048);
+  image.set(table, TABLE);
   return image;
 }
 
-function read(image: Uint8Array, bits: Bits, endian: Endian) {
+function read(image: Uint8Array, bits: Bits, endian: Endian, origin = 0n) {
   const layout = findKallsyms(image, bits, endian);
   expect(layout).not.toBeNull();
-  return readKallsyms(image, layout!, bits, endian);
+  return readKallsyms(image, layout!, bits, endian, origin);
 }
 
 const cases = ERAS.flatMap((era) => SHAPES.map(([bits, endian, base]) => ({ era, bits, endian, base })));
 
 describe.each(cases)('kallsyms as $era wrote it, $bits bit, $endian endian', ({ era, bits, endian, base }) => {
   const symbols = sampleSymbols(base);
-  const table = read(inImage(writeKallsyms(bits, endian, era, symbols, base, false)), bits, endian);
+  const origin = base + RODATA;
+  const written = writeKallsyms(bits, endian, era, symbols, base, false, origin + BigInt(TABLE));
+  const table = read(inImage(written), bits, endian, origin);
 
   test('gives every name, letter and address', () => {
     expect(table.source).toBe('kallsyms');

@@ -1,6 +1,6 @@
 /** What the check costs on each path: the guest's own in instructions and cycles, ours in nanoseconds. */
 import { attach } from '../src/attach/attach.js';
-import { requestRegisters } from '../src/attach/request-registers.js';
+import { requestRegisters } from '../src/attach/requests.js';
 import { type ExecutorName, executors } from '../src/check/check.js';
 import { blockPricer, openCycleModel } from '../src/cycles/open.js';
 import { UsercopyError } from '../src/errors.js';

@@ -11,14 +11,7 @@ export type * from '../arch/cycles.js';
 export type * from '../arch/driver.js';
 export type * from '../arch/dump.js';
 export { drivers, variants } from '../arch/index.js';
-export {
-  type Attachment,
-  type AttachOptions,
-  attach,
-  type Violation,
-  type ViolationHandler,
-  type ViolationStatistics,
-} from './attach/attach.js';
+export { type Attachment, type AttachOptions, attach } from './attach/attach.js';
 export { type HarnessFile, type HarnessOptions, prepareHarness } from './attach/harness.js';
 export {
   parseSuppressions,
@@ -26,6 +19,7 @@ export {
   type SuppressionCount,
   type SuppressionFacts,
 } from './attach/suppression.js';
+export type { Violation, ViolationHandler, ViolationStatistics } from './attach/violation.js';
 export {
   Check,
   type CheckImage,

@@ -2,33 +2,22 @@
  * An attachment written down for harnesses that are not written in JavaScript: everything that `usercopy_attach()` of
  * libusercopy (native/harness.h) needs to hook a guest's entry points and judge its copies, worked out beforehand.
  */
-import type { Variant } from '../../arch/driver.js';
 import { Check, type CheckImage } from '../check/check.js';
-import type { CheckParameters, Declaration } from '../check/parameters.js';
-import { parseProfile, profileForVersion } from '../check/profiles.js';
+import type { Declaration } from '../check/parameters.js';
 import type { CheckedObject, Direction, Verdict } from '../check/verdict.js';
-import { badInput } from '../errors.js';
-import { checkParametersOf } from '../introspect/parameters.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
-import { entryPointOf } from '../stack/entry-point.js';
-import { chooseJudge, entriesFor, variantOf } from './attach.js';
-import { requestRegisters } from './request-registers.js';
+import { type Plan, type PlanOptions, planOf } from './plan.js';
+import { requestPresetOf, requestRegisters } from './requests.js';
 
 /** Version of the file; native/harness.cc knows the same one. */
 const FORMAT = 1;
 /** Pieces of memory that are zero are left out. */
 const PIECE = 4096;
 
-export interface HarnessOptions {
-  readonly judge?: 'kernel' | 'all';
-  /** A profile's name, or `auto` (default): by the kernel's version and config. */
-  readonly profile?: string;
-  readonly declarations?: readonly Declaration[];
-  /** Check stack frames although this kernel does not. */
-  readonly frames?: boolean;
-  /** Bytes of stack that the kernel's own check uses (`measureStackDepth`). */
-  readonly stackDepth?: { readonly check: bigint; readonly print: bigint };
+export interface HarnessOptions extends Omit<PlanOptions, 'declares' | 'read'> {
+  /** Memory that no kernel structure describes. */
+  readonly declarations?: readonly Declaration[] | undefined;
 }
 
 /** The JSON that `usercopy_attach()` takes. */
@@ -80,36 +69,23 @@ export interface HarnessFile {
  * @throws UsercopyError as `attach` does.
  */
 export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {}): Promise<HarnessFile> {
-  const variant = variantOf(kernel.variant);
-  const judge = chooseJudge(kernel, variant, options.judge);
-  const wanted = options.profile ?? 'auto';
-  const profile = wanted === 'auto' ? profileForVersion(kernel.version, kernel.config) : parseProfile(wanted);
-  const parameters = checkParametersOf(kernel, variant, {
-    switches: profile.switches,
-    declaredOnly: kernel.types === null && (options.declarations?.length ?? 0) > 0,
-    ...(options.frames === undefined ? {} : { frames: options.frames }),
-    depthOfCheck: options.stackDepth?.check ?? 0n,
-    depthOfPrint: options.stackDepth?.print ?? 0n,
-  });
+  const declarations = options.declarations ?? [];
+  const plan = planOf(kernel, { ...options, declares: declarations.length > 0 });
+  const { variant, parameters, style } = plan;
   const check = await Check.create({ guestBytes: 0, requestCapacity: 64 });
   check.configure(parameters);
   // All guest memory is read through the harness.
   check.foreignReader = () => undefined;
-  for (const declaration of options.declarations ?? []) check.declare(declaration);
-  const entries = hookedEntries(kernel, variant, judge, check, parameters);
+  for (const declaration of declarations) check.declare(declaration);
+  const entries = hookedEntries(plan, check);
   const image = check.image();
-  const style = {
-    format: profile.switches.format,
-    bits: kernel.bits,
-    allocator: profile.switches.allocator ?? parameters.introspection?.slab.allocator ?? 'SLUB',
-  } as const;
   const name = parameters.introspection?.slab.name ?? null;
   return {
     usercopyHarness: FORMAT,
     variant: variant.name,
     kernel: kernel.version.release,
-    profile: profile.name,
-    judge,
+    profile: plan.profile.name,
+    judge: plan.judge,
     bits: kernel.bits,
     endian: kernel.endian,
     pc: variant.registers.pc,
@@ -129,27 +105,13 @@ export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {
   };
 }
 
-function hookedEntries(
-  kernel: Kernel,
-  variant: Variant,
-  judge: 'kernel' | 'all',
-  check: Check,
-  parameters: CheckParameters,
-): HarnessFile['entries'] {
-  const byAddress = new Map<bigint, HarnessFile['entries'][number]>();
-  for (const entry of entriesFor(kernel, variant, judge)) {
-    const address = entryPointOf(kernel, variant, entry.symbol);
-    if (address === undefined || byAddress.has(address)) continue;
-    const request = check.createRequest({
-      direction: typeof entry.direction === 'object' ? 'register' : entry.direction,
-      ...(entry.sizeBits === undefined ? {} : { sizeBits: entry.sizeBits }),
-    });
-    const registers = requestRegisters(entry, variant, { parameters, nested: judge === 'all', caller: false });
-    byAddress.set(address, { symbol: entry.symbol, address: `0x${address.toString(16)}`, request, registers });
-  }
-  if (byAddress.size > 0) return [...byAddress.values()];
-  const expected = variant.uaccess.map(({ symbol }) => symbol).join(', ');
-  throw badInput(`kernel ${kernel.version.release}`, `a symbol among ${expected}`, 'none to hook');
+function hookedEntries({ entries, variant, parameters, judge }: Plan, check: Check): HarnessFile['entries'] {
+  return entries.map(({ entry, address }) => ({
+    symbol: entry.symbol,
+    address: `0x${address.toString(16)}`,
+    request: check.createRequest(requestPresetOf(entry)),
+    registers: requestRegisters(entry, variant, { parameters, nested: judge === 'all', caller: false }),
+  }));
 }
 
 function piecesOf(bytes: Uint8Array): HarnessFile['memory']['pieces'] {

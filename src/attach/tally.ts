@@ -14,7 +14,13 @@ export class Tally {
   }
 
   /** The most frequent first. */
-  read(): { readonly name: string; readonly count: number }[] {
+  read(): TallyCount[] {
     return [...this.#counts].map(([name, count]) => ({ name, count })).sort((a, b) => b.count - a.count);
   }
+}
+
+/** A name, and how often it was seen. */
+export interface TallyCount {
+  readonly name: string;
+  readonly count: number;
 }

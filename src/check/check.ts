@@ -62,7 +62,7 @@ export interface RequestPreset {
   /** `register`: the request's `direction` is a bool, true is to_user. `by address`: `pointer` is the destination, `other` the source. */
   readonly direction: Direction | 'register' | 'by address';
   /** Only the low half of `size` counts. */
-  readonly sizeBits?: 32;
+  readonly sizeBits?: 32 | undefined;
 }
 
 /** The registers that the check asks for, beside the copy itself. */

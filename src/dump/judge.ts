@@ -1,22 +1,22 @@
 /** Judges copies against the structures that lie in a dump. */
 import type { Variant } from '../../arch/driver.js';
+import { type Rules, rulesOf } from '../attach/plan.js';
 import { Check } from '../check/check.js';
 import type { CheckParameters } from '../check/parameters.js';
-import { type Profile, parseProfile, profileForVersion } from '../check/profiles.js';
+import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
 import type { StackDepth } from '../guest/stack-depth.js';
-import { checkParametersOf } from '../introspect/parameters.js';
 import { explainVerdict } from '../report/explain.js';
-import { formatMessage } from '../report/format.js';
+import { formatMessage, type MessageStyle } from '../report/format.js';
 import { type CurrentTaskFound, currentTask } from './current.js';
 import type { Dump } from './open-dump.js';
 
 export interface JudgeOptions {
   /** A profile's name, or `auto` (default): by the kernel's version and config. */
-  readonly profile?: string;
+  readonly profile?: string | undefined;
   /** Check stack frames although the dump's kernel does not. An error where it does not link them. */
-  readonly frames?: boolean;
+  readonly frames?: boolean | undefined;
   /** Learns how much stack the kernel's check uses; asked only when a verdict depends on it. null: it has no such rule. */
   readonly stackDepth?: (dump: Dump, current: CurrentTaskFound) => Promise<StackDepth | null>;
 }
@@ -36,38 +36,31 @@ export class DumpJudge {
   readonly profile: Profile;
   readonly #check: Check;
   readonly #parameters: CheckParameters;
+  readonly #style: MessageStyle;
   readonly #current: CurrentTaskFound | null;
   readonly #options: JudgeOptions;
   /** undefined: not asked for yet. */
   #depth: StackDepth | null | undefined;
   #depthFailure: string | null = null;
 
-  private constructor(dump: Dump, profile: Profile, check: Check, options: JudgeOptions) {
+  private constructor(dump: Dump, rules: Rules, check: Check, options: JudgeOptions) {
     this.dump = dump;
-    this.profile = profile;
+    this.profile = rules.profile;
+    this.#style = rules.style;
     this.#check = check;
     this.#options = options;
     this.#current = currentTask(dump.kernel, dump.variant, dump.registers);
-    this.#parameters = withCurrent(
-      checkParametersOf(dump.kernel, runningVariant(dump), {
-        switches: profile.switches,
-        ...(options.frames === undefined ? {} : { frames: options.frames }),
-      }),
-      dump,
-      this.#current,
-    );
+    this.#parameters = withCurrent(rules.parameters, dump, this.#current);
     check.configure(this.#parameters);
     check.foreignReader = (address, length) => dump.kernel.read(address, length);
   }
 
   /** @throws UsercopyError `bad-input` when the kernel lacks the types or symbols that the check reads. */
   static async create(dump: Dump, options: JudgeOptions = {}): Promise<DumpJudge> {
-    const { kernel } = dump;
-    const wanted = options.profile ?? 'auto';
-    const profile = wanted === 'auto' ? profileForVersion(kernel.version, kernel.config) : parseProfile(wanted);
+    const rules = rulesOf(dump.kernel, runningVariant(dump), { profile: options.profile, frames: options.frames });
     // All guest memory is read through `foreignReader`.
     const check = await Check.create({ guestBytes: 0 });
-    return new DumpJudge(dump, profile, check, options);
+    return new DumpJudge(dump, rules, check, options);
   }
 
   /** Where this kernel keeps what it knows of memory. */
@@ -116,11 +109,7 @@ export class DumpJudge {
         verdict = this.#ask(copy);
       }
     }
-    const message = formatMessage(verdict, copy, {
-      format: this.profile.switches.format,
-      bits: this.dump.kernel.bits,
-      allocator: this.profile.switches.allocator ?? this.#parameters.introspection?.slab.allocator ?? 'SLUB',
-    });
+    const message = formatMessage(verdict, copy, this.#style);
     return { copy, verdict, message, explanation: explainVerdict(verdict, copy), warnings: this.#warnings(verdict) };
   }
 

@@ -1,5 +1,6 @@
 /** Plays a scenario: every step from the same memory, judged by us and, where it can, by the guest's own check. */
-import { type Attachment, attach, entriesFor } from '../attach/attach.js';
+import { type Attachment, attach } from '../attach/attach.js';
+import { entriesFor } from '../attach/plan.js';
 import type { Acceptance, Copy, Direction, Refusal } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
 import type { CallOutcome, Guest } from '../guest/guest.js';

@@ -1,6 +1,6 @@
-/** Which registers a hook reads: those that the check will look at and no others, since each costs nanoseconds. */
+/** How an entry point's copies become requests. Hooks read the registers that the check will look at and no others, since each costs nanoseconds. */
 import type { UaccessEntry, Variant } from '../../arch/driver.js';
-import { Check } from '../check/check.js';
+import { Check, type RequestPreset } from '../check/check.js';
 import type { CheckParameters } from '../check/parameters.js';
 
 export interface RequestNeeds {
@@ -27,4 +27,9 @@ export function requestRegisters(entry: UaccessEntry, variant: Variant, needs: R
     returnAddress: needs.caller ? registers.link : null,
   };
   return Check.requestFields.map((field) => byField[field]);
+}
+
+/** What is known of an entry point's copies before a register is read. */
+export function requestPresetOf({ direction, sizeBits }: UaccessEntry): RequestPreset {
+  return { direction: typeof direction === 'object' ? 'register' : direction, sizeBits };
 }

@@ -66,29 +66,30 @@ function unicorn() {
   };
 }
 
-/** What only tests need: Debian's builds side by side, and a Python to run their bindings with. */
+/** What only tests need: Debian's builds side by side, and a Python for their bindings. Only `--test` fetches them. */
 function testPlaces() {
-  const places = (fetch) => ({
-    unicorns: allBuilds(fetch).map((build) => {
+  const isTest = process.argv.includes('--test');
+  const write = (builds) => {
+    const unicorns = builds.map((build) => {
       if (build.absence) return build;
-      completeBinding(build);
+      if (isTest) completeBinding(build);
       const { version, source, include, lib, library, glibc, sha256, python } = build;
       return { version, source, include, lib, library, glibc, sha256, python, absence: null };
-    }),
-    python: findPython(),
-  });
-  if (!process.argv.includes('--test')) return null;
-  const here = places(false);
-  if (here.unicorns.every(({ absence }) => absence === null)) {
-    writePlaces(here);
+    });
+    const { python } = readPlaces();
+    writePlaces({ unicorns, python: isTest || !python ? findPython() : python });
+  };
+  const here = allBuilds(false);
+  if (!isTest || here.every(({ absence }) => !absence)) {
+    write(here);
     return null;
   }
   return () => {
-    const fetched = places(true);
-    for (const { version, absence } of fetched.unicorns) {
+    const builds = allBuilds(true);
+    for (const { version, absence } of builds) {
       if (absence) console.log(`setup: tests will not run on libunicorn ${version}: ${absence}`);
     }
-    writePlaces(fetched);
+    write(builds);
   };
 }
 

@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* Written by the set-up: NATIVE_CHECK_BUILT, NATIVE_CHECK_ABSENCE, NATIVE_CHECK_DIGEST. */
+/* Written by the set-up: NATIVE_CHECK_BUILT, NATIVE_CHECK_ABSENCE, NATIVE_CHECK_DIGEST, and the names that wasm2c gave
+ * to what is used here, for they change from release to release: the types NATIVE_CHECK_INSTANCE, _ENV, _HOST,
+ * the instance's field _HOST_FIELD, the functions _MEMORY, _READ (imports) and _EXPORT_name. */
 #include "native_check_config.h"
 
 #if NATIVE_CHECK_BUILT
@@ -13,43 +15,47 @@
 #error "wasm2c keeps linear memory backwards on big-endian machines, V8 does not: they cannot share it"
 #endif
 
-/* SIGSEGV is V8's: every access is compared with the memory's size. */
+/* SIGSEGV is V8's: every access is compared with the memory's size. Releases after 1.0.32 have other names for this, take
+ * this one too, and warn of it. */
 #define WASM_RT_MEMCHECK_SIGNAL_HANDLER 0
 #define WASM_RT_USE_STACK_DEPTH_COUNT 1
 #define WASM_RT_MAX_CALL_STACK_DEPTH 64
 #define WASM_RT_TRAP_HANDLER GiveUp
 
-static _Noreturn void GiveUp(int trap);
-
 #pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcpp"
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-variable"
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Wunused-value"
+#include <wasm-rt.h>
+
+static _Noreturn void GiveUp(wasm_rt_trap_t trap);
+
 #include <wasm-rt-impl.c>
 
-struct Z_env_instance_t {
+struct NATIVE_CHECK_ENV {
   wasm_rt_memory_t memory;
 };
 
 /* What the functions of the module reach beside their memory. The depth is counted here, not in the runtime's global:
  * threads of Node judge at the same time. */
-struct Z_host_instance_t {
+struct NATIVE_CHECK_HOST {
   uint32_t depth;
   NativeReader reader;
   void* data;
   wasm_rt_memory_t* memory;
 };
 
-#define wasm_rt_call_stack_depth (instance->Z_host_instance->depth)
+#define wasm_rt_call_stack_depth (instance->NATIVE_CHECK_HOST_FIELD->depth)
 #include "check_module.c"
 #undef wasm_rt_call_stack_depth
 #pragma GCC diagnostic pop
 
 struct NativeCheck {
-  Z_check_instance_t instance;
-  struct Z_env_instance_t env;
-  struct Z_host_instance_t host;
+  NATIVE_CHECK_INSTANCE instance;
+  struct NATIVE_CHECK_ENV env;
+  struct NATIVE_CHECK_HOST host;
   /* Where a trap leaves to: __builtin_setjmp() needs five words. */
   void** exit;
   const char* trap;
@@ -62,16 +68,16 @@ __attribute__((tls_model("initial-exec")))
 #endif
 static _Thread_local NativeCheck* running;
 
-enum { kReaderFailed = -1 };
-
-static _Noreturn void GiveUp(int trap) {
-  running->trap = trap == kReaderFailed ? "the reader failed" : wasm_rt_strerror((wasm_rt_trap_t)trap);
+static _Noreturn void Leave(const char* why) {
+  running->trap = why;
   __builtin_longjmp(running->exit, 1);
 }
 
-wasm_rt_memory_t* Z_envZ_memory(struct Z_env_instance_t* env) { return &env->memory; }
+static _Noreturn void GiveUp(wasm_rt_trap_t trap) { Leave(wasm_rt_strerror(trap)); }
 
-u32 Z_hostZ_read(struct Z_host_instance_t* host, u32 low, u32 high, u32 length, u32 destination) {
+wasm_rt_memory_t* NATIVE_CHECK_MEMORY(struct NATIVE_CHECK_ENV* env) { return &env->memory; }
+
+u32 NATIVE_CHECK_READ(struct NATIVE_CHECK_HOST* host, u32 low, u32 high, u32 length, u32 destination) {
   const wasm_rt_memory_t* memory = host->memory;
   if ((uint64_t)destination + length > memory->size) GiveUp(WASM_RT_TRAP_OOB);
   if (host->reader == NULL) return 0;
@@ -79,7 +85,7 @@ u32 Z_hostZ_read(struct Z_host_instance_t* host, u32 low, u32 high, u32 length, 
   const NativeRead answer =
       host->reader(host->data, (uint64_t)high << 32 | low, length, memory->data + destination);
   running = mine;
-  if (answer == NATIVE_READ_FAILED) GiveUp(kReaderFailed);
+  if (answer == NATIVE_READ_FAILED) Leave("the reader failed");
   return answer == NATIVE_READ_DONE;
 }
 
@@ -129,19 +135,19 @@ void native_check_set_memory(NativeCheck* check, uint8_t* bytes, uint32_t size) 
   } while (0)
 
 uint32_t native_check_judge(NativeCheck* check, uint32_t context, uint32_t request) {
-  GUARDED(check, w2c_check(&check->instance, context, request));
+  GUARDED(check, NATIVE_CHECK_EXPORT_check(&check->instance, context, request));
 }
 
 uint32_t native_check_judge_outermost(NativeCheck* check, uint32_t context, uint32_t request) {
-  GUARDED(check, w2c_checkOutermost(&check->instance, context, request));
+  GUARDED(check, NATIVE_CHECK_EXPORT_checkOutermost(&check->instance, context, request));
 }
 
 uint32_t native_check_judge_batch(NativeCheck* check, uint32_t context, uint32_t requests, uint32_t count) {
-  GUARDED(check, w2c_checkBatch(&check->instance, context, requests, count));
+  GUARDED(check, NATIVE_CHECK_EXPORT_checkBatch(&check->instance, context, requests, count));
 }
 
 uint32_t native_check_judge_outermost_batch(NativeCheck* check, uint32_t context, uint32_t requests, uint32_t count) {
-  GUARDED(check, w2c_checkOutermostBatch(&check->instance, context, requests, count));
+  GUARDED(check, NATIVE_CHECK_EXPORT_checkOutermostBatch(&check->instance, context, requests, count));
 }
 
 const char* native_check_trap(const NativeCheck* check) { return check->trap; }

@@ -132,9 +132,9 @@ function addon() {
     ];
     const what = `building the emulator addon (libunicorn ${unicorn.version} in ${unicorn.lib})`;
     const native = translateCheck();
-    writeConfig(native.absence);
+    writeConfig(native);
     if (native.absence === null) {
-      console.log(`setup: ${what}, the check compiled into it`);
+      console.log(`setup: ${what}, the check compiled into it by way of wasm2c ${native.version}`);
       const json = findJson();
       const { include, runtime: source } = native;
       writePlaces({ wabt: { include, source }, json: json.include ? json : null });
@@ -142,7 +142,7 @@ function addon() {
       const runtime = [`-Dwasm_rt_include=${native.include}`, `-Dwasm_rt_source=${native.runtime}`];
       if (json.include) runtime.push(`-Djson_include=${json.include}`);
       if (runLogged('addon-native-check', build(runtime))) return setStamp('addon', print());
-      writeConfig('its C code could not be compiled: see .cache/setup/addon-native-check.log');
+      writeConfig({ absence: 'its C code could not be compiled: see .cache/setup/addon-native-check.log' });
     } else {
       writePlaces({ wabt: null, json: null });
       console.log(`setup: the check runs in V8, not as native code: ${native.absence}`);

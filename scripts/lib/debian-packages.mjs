@@ -3,7 +3,16 @@
  * against Debian's keys, and unpacked into the project's cache. Nothing is installed, no setting of the machine changes.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cache, hasProgram, runLogged, sha256Of } from './step.mjs';
 
@@ -46,6 +55,13 @@ function keyring() {
   const file = readdirSync(folder).find((name) => name.endsWith('.deb'));
   if (!file || !runLogged('debian-keyring', [['dpkg-deb', '-x', join(folder, file), folder]])) return undefined;
   return keyringIn(join(folder, 'usr/share/keyrings'));
+}
+
+/** The suite of Debian that this machine runs, `trixie`; undefined on other machines. */
+export function ownSuite() {
+  const file = '/etc/os-release';
+  const release = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  return /^ID=debian$/m.test(release) ? /^VERSION_CODENAME=(\w+)$/m.exec(release)?.[1] : undefined;
 }
 
 /** apt's options for a suite, its lists fetched once a run; a text where that cannot be had: why. */

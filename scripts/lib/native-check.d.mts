@@ -1,0 +1,1 @@
+export function namesIn(header: string): Readonly<Record<string, string>> | null;

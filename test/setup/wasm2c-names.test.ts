@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { namesIn } from '../../scripts/lib/native-check.mjs';
+
+/** The lines of a header that matter here, as the releases of wasm2c write them. */
+const HEADERS: Readonly<Record<string, string>> = {
+  '1.0.32': `
+struct Z_env_instance_t;
+struct Z_host_instance_t;
+extern wasm_rt_memory_t* Z_envZ_memory(struct Z_env_instance_t*);
+
+typedef struct Z_check_instance_t {
+  struct Z_host_instance_t* Z_host_instance;
+  /* import: 'env' 'memory' */
+  wasm_rt_memory_t *Z_envZ_memory;
+} Z_check_instance_t;
+/* import: 'host' 'read' */
+u32 Z_hostZ_read(struct Z_host_instance_t*, u32, u32, u32, u32);
+
+/* export: 'check' */
+u32 Z_checkZ_check(Z_check_instance_t*, u32, u32);
+
+/* export: 'checkOutermost' */
+u32 Z_checkZ_checkOutermost(Z_check_instance_t*, u32, u32);
+
+/* export: 'checkBatch' */
+u32 Z_checkZ_checkBatch(Z_check_instance_t*, u32, u32, u32);
+
+/* export: 'checkOutermostBatch' */
+u32 Z_checkZ_checkOutermostBatch(Z_check_instance_t*, u32, u32, u32);
+`,
+  '1.0.36 and 1.0.42': `
+struct w2c_env;
+struct w2c_host;
+extern wasm_rt_memory_t* w2c_env_memory(struct w2c_env*);
+
+typedef struct w2c_check {
+  struct w2c_host* w2c_host_instance;
+  /* import: 'env' 'memory' */
+  wasm_rt_memory_t *w2c_env_memory;
+} w2c_check;
+
+/* import: 'host' 'read' */
+u32 w2c_host_read(struct w2c_host*, u32, u32, u32, u32);
+
+/* export: 'check' */
+u32 w2c_check_check(w2c_check*, u32, u32);
+
+/* export: 'checkOutermost' */
+u32 w2c_check_checkOutermost(w2c_check*, u32, u32);
+
+/* export: 'checkBatch' */
+u32 w2c_check_checkBatch(w2c_check*, u32, u32, u32);
+
+/* export: 'checkOutermostBatch' */
+u32 w2c_check_checkOutermostBatch(w2c_check*, u32, u32, u32);
+`,
+};
+
+describe('the names that wasm2c gives', () => {
+  it('are found in what 1.0.32 writes', () => {
+    expect(namesIn(HEADERS['1.0.32']!)).toMatchObject({
+      INSTANCE: 'Z_check_instance_t',
+      ENV: 'Z_env_instance_t',
+      HOST: 'Z_host_instance_t',
+      HOST_FIELD: 'Z_host_instance',
+      MEMORY: 'Z_envZ_memory',
+      READ: 'Z_hostZ_read',
+      EXPORT_checkBatch: 'Z_checkZ_checkBatch',
+    });
+  });
+
+  it('are found in what later ones write', () => {
+    expect(namesIn(HEADERS['1.0.36 and 1.0.42']!)).toMatchObject({
+      INSTANCE: 'w2c_check',
+      ENV: 'w2c_env',
+      HOST: 'w2c_host',
+      HOST_FIELD: 'w2c_host_instance',
+      MEMORY: 'w2c_env_memory',
+      READ: 'w2c_host_read',
+      EXPORT_checkOutermost: 'w2c_check_checkOutermost',
+    });
+  });
+
+  it('are not guessed where something is missing', () => {
+    for (const header of Object.values(HEADERS))
+      for (const gone of ['typedef struct', 'wasm_rt_memory_t*', "export: 'checkBatch'", 'u32, u32, u32, u32'])
+        expect(namesIn(header.replaceAll(gone, ''))).toBeNull();
+  });
+});

@@ -1,6 +1,7 @@
 /** What the check itself costs: a batch of mixed copies by every executor, in C and by the oracle. */
 import { Check, type ExecutorName, executors } from '../src/check/check.js';
 import type { Verdict } from '../src/check/verdict.js';
+import { builtCheck } from '../src/engine/built-check.js';
 import { UsercopyError } from '../src/errors.js';
 import { install } from './baseline/differential.js';
 import { oracle } from './baseline/oracle.js';
@@ -35,12 +36,13 @@ export async function checksGroup(title: string, guest: BenchGuest, effort: Effo
 
   const tasks: Task[] = [];
   const notes = twin.note === null ? [] : [twin.note];
-  for (const { name: executor, available, why } of executors()) {
+  for (const { name: executor, available, why } of executors(builtCheck)) {
     if (!available) {
       notes.push(`no ${executor}: ${why}`);
       continue;
     }
     const check = await Check.create({
+      source: builtCheck,
       guestBytes: guest.regions.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / 65_536) * 65_536, 65_536),
       requestCapacity: BATCH,
       executor,

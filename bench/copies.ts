@@ -3,6 +3,7 @@
  * a loop beside it that nobody hooks.
  */
 import { Check, type Executor, type ExecutorName, executors } from '../src/check/check.js';
+import { builtCheck } from '../src/engine/built-check.js';
 import type { Engine, RequestRing } from '../src/engine/engine.js';
 import { openUnicorn } from '../src/engine/unicorn-native.js';
 import { UsercopyError } from '../src/errors.js';
@@ -58,7 +59,7 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
     const guest = introspectedGuest();
     const good = guest.requests.find(({ copy }) => copy.size === 96n && copy.pointer < 0xffff_c000_0000_0000n);
     if (good === undefined) throw new UsercopyError('bad-input', 'the benchmark has no slab copy to make');
-    const check = await Check.create({ guestBytes: 1 << 20 });
+    const check = await Check.create({ source: builtCheck, guestBytes: 1 << 20 });
     install(check, guest);
     const { judge } = new WebAssembly.Instance(new WebAssembly.Module(EMPTY_JUDGE)).exports;
     const empty = judge as Judge;
@@ -116,7 +117,7 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
     };
     const attached: Attached[] = [];
     let ring = check.takeRing();
-    for (const { name: executor, available } of executors()) {
+    for (const { name: executor, available } of executors(builtCheck)) {
       if (!available) continue;
       const { check: judge, checkBatch, native } = await check.executorFor(executor);
       for (const pointer of ['stack', 'slab object by struct page'] as const) {

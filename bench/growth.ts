@@ -2,6 +2,7 @@
 import { attach } from '../src/attach/attach.js';
 import { Check } from '../src/check/check.js';
 import type { Declaration } from '../src/check/parameters.js';
+import { builtCheck } from '../src/engine/built-check.js';
 import { UsercopyError } from '../src/errors.js';
 import { loadOwnKernel, startOwnGuest } from '../src/scenario/own.js';
 import { install } from './baseline/differential.js';
@@ -92,6 +93,7 @@ async function timeAttached(ramBytes: number, counts: readonly number[], effort:
 
 async function timeBatch(guest: BenchGuest, declarations: number, effort: Effort): Promise<number> {
   const check = await Check.create({
+    source: builtCheck,
     guestBytes: guest.regions.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / 65_536) * 65_536, 65_536),
     ...{ requestCapacity: BATCH, declaredCapacity: declarations },
   });

@@ -3,6 +3,7 @@ import { attach } from '../src/attach/attach.js';
 import { requestRegisters } from '../src/attach/requests.js';
 import { type ExecutorName, executors } from '../src/check/check.js';
 import { blockPricer, openCycleModel } from '../src/cycles/open.js';
+import { builtCheck } from '../src/engine/built-check.js';
 import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
 import { entryPointOf } from '../src/stack/entry-point.js';
@@ -96,7 +97,7 @@ export async function timeCheck(
   const tasks: Task[] = [];
   // The executors of one path follow each other: they are what is compared.
   for (const path of PATHS) {
-    for (const { name: executor, available } of executors()) {
+    for (const { name: executor, available } of executors(builtCheck)) {
       if (!available) continue;
       const { checkBatch } = await check.executorFor(executor);
       const run = (): undefined => void checkBatch(check.contextOffset, requests, BATCH);
@@ -121,7 +122,7 @@ export async function timeCheck(
     const mine = measured.filter((one) => one.executor === executor);
     return mine.length === 0 ? null : Object.fromEntries(PATHS.map((path, index) => [path, mine[index]!]));
   };
-  return Object.fromEntries(executors().map(({ name }) => [name, timesOf(name)])) as Record<
+  return Object.fromEntries(executors(builtCheck).map(({ name }) => [name, timesOf(name)])) as Record<
     ExecutorName,
     Record<PathName, Measurement> | null
   >;

@@ -1,6 +1,7 @@
 /** The whole benchmark: what `usercopy bench` prints. */
 import { cpus } from 'node:os';
 import { type ExecutorName, executors } from '../src/check/check.js';
+import { builtCheck } from '../src/engine/built-check.js';
 import { openUnicorn } from '../src/engine/unicorn-native.js';
 import { UsercopyError } from '../src/errors.js';
 import { checksGroup, ORACLE, TWIN } from './checks.js';
@@ -143,7 +144,7 @@ export async function runBench({ sources, quick, growth, onProgress }: BenchOpti
 
 /** Whether the executors that are missing here, and why, for people. */
 export const missingExecutors = (): string[] =>
-  executors().flatMap(({ name, why }) => (why === null ? [] : [`no ${name}: ${why}`]));
+  executors(builtCheck).flatMap(({ name, why }) => (why === null ? [] : [`no ${name}: ${why}`]));
 
 function copyResult(copies: CopyTimes | string, watch: (measured: Measurement) => number) {
   if (typeof copies === 'string') {

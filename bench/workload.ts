@@ -2,6 +2,7 @@
 import { type AttachOptions, attach } from '../src/attach/attach.js';
 import { entriesFor } from '../src/attach/plan.js';
 import { type ExecutorName, executors } from '../src/check/check.js';
+import { builtCheck } from '../src/engine/built-check.js';
 import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
 import { entryPointOf } from '../src/stack/entry-point.js';
@@ -78,7 +79,7 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
       };
     };
 
-    const present = executors().filter(({ available }) => available);
+    const present = executors(builtCheck).filter(({ available }) => available);
     const [detached, bareHook, audit, counting, own, ...enforced] = await measure(
       [
         task('detached', round),
@@ -91,7 +92,7 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
       effort,
     );
     const enforce = Object.fromEntries(
-      executors().map(({ name }) => [name, enforced[present.findIndex((one) => one.name === name)] ?? null]),
+      executors(builtCheck).map(({ name }) => [name, enforced[present.findIndex((one) => one.name === name)] ?? null]),
     ) as CopyTimes['enforce'];
     return { detached: detached!, bareHook: bareHook!, enforce, audit: audit!, counting: counting!, inGuest: own! };
   } finally {

@@ -24,6 +24,7 @@ export {
   Check,
   type CheckImage,
   type CheckOptions,
+  type CheckSource,
   type CheckStatistics,
   type Executor,
   type ExecutorName,
@@ -35,7 +36,7 @@ export {
   type RequestPreset,
   type Ring,
 } from './check/check.js';
-export type { Judge, JudgeBatch } from './check/executors.js';
+export type { JavaScriptModule, Judge, JudgeBatch, ModuleExports } from './check/executors.js';
 export type * from './check/parameters.js';
 export { type Profile, parseProfile, profileForVersion } from './check/profiles.js';
 export type * from './check/verdict.js';
@@ -46,6 +47,7 @@ export { blockPricer, openCycleModel } from './cycles/open.js';
 export type * from './cycles/price.js';
 export type * from './cycles/scoreboard.js';
 export type { Cost, CycleTable } from './cycles/table.js';
+export { builtCheck } from './engine/built-check.js';
 export type * from './engine/engine.js';
 export type { NativeCheck } from './engine/unicorn-addon.js';
 export type { UnicornJsFactory, UnicornJsModule } from './engine/unicorn-js/module.js';

@@ -5,6 +5,7 @@ import { Check, type ExecutorName } from '../check/check.js';
 import type { Declaration } from '../check/parameters.js';
 import { readCheckCosts } from '../cycles/check-costs.js';
 import { blockPricer, IGNORED, openCycleModel } from '../cycles/open.js';
+import { builtCheck } from '../engine/built-check.js';
 import type { BlockPricer, Engine } from '../engine/engine.js';
 import { badInput } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
@@ -102,7 +103,8 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
 
   const shared = options.memory instanceof Check ? options.memory : null;
   const wanted = options.executor ?? 'auto';
-  const check = shared ?? (await Check.create({ guestBytes: FOREIGN_GUEST_BYTES, executor: wanted }));
+  const check =
+    shared ?? (await Check.create({ source: builtCheck, guestBytes: FOREIGN_GUEST_BYTES, executor: wanted }));
   const executor = await check.executorFor(wanted);
   const model = options.cycles === 'estimate' || options.charge ? await openCycleModel(variant) : null;
   const costs = options.charge ? await readCheckCosts(variant) : null;

@@ -2,9 +2,12 @@
  * An attachment written down for harnesses that are not written in JavaScript: everything that `usercopy_attach()` of
  * libusercopy (native/harness.h) needs to hook a guest's entry points and judge its copies, worked out beforehand.
  */
+
+import { createHash } from 'node:crypto';
 import { Check, type CheckImage } from '../check/check.js';
 import type { Declaration } from '../check/parameters.js';
 import type { CheckedObject, Direction, Verdict } from '../check/verdict.js';
+import { builtCheck } from '../engine/built-check.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
 import { type Plan, type PlanOptions, planOf } from './plan.js';
@@ -72,7 +75,7 @@ export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {
   const declarations = options.declarations ?? [];
   const plan = planOf(kernel, { ...options, declares: declarations.length > 0 });
   const { variant, parameters, style } = plan;
-  const check = await Check.create({ guestBytes: 0, requestCapacity: 64 });
+  const check = await Check.create({ source: builtCheck, guestBytes: 0, requestCapacity: 64 });
   check.configure(parameters);
   // All guest memory is read through the harness.
   check.foreignReader = () => undefined;
@@ -89,7 +92,7 @@ export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {
     bits: kernel.bits,
     endian: kernel.endian,
     pc: variant.registers.pc,
-    digest: image.digest,
+    digest: createHash('sha256').update(image.module).digest('hex'),
     layout: {
       context: image.context,
       statistics: image.statistics,

@@ -2,7 +2,6 @@
  * The check, for TypeScript: the WASM module of `assembly/` with its linear memory. Control area first, guest memory
  * after it; the memory never grows. Hooks call `judgeExport` themselves; everything else goes through here.
  */
-import { createHash } from 'node:crypto';
 import type { Engine } from '../engine/engine.js';
 import { badInput } from '../errors.js';
 import { ContextWriter } from './context.js';
@@ -10,7 +9,7 @@ import { type ControlArea, layOutControlArea, RING_HEAD } from './control.js';
 import { DeclarationTables } from './declarations.js';
 import {
   allocateMemory,
-  builtModule,
+  type CheckSource,
   type Executor,
   type ExecutorName,
   exportedNumbers,
@@ -25,11 +24,13 @@ import { type MappedRegion, RegionTable } from './regions.js';
 import type { CheckedObject, Copy, Direction, Verdict } from './verdict.js';
 import { type CheckStatistics, type Reason, reasonsByCode, StatisticsTable } from './verdicts.js';
 
-export { type Executor, type ExecutorName, type ExecutorState, executors } from './executors.js';
+export { type CheckSource, type Executor, type ExecutorName, type ExecutorState, executors } from './executors.js';
 export type { MappedRegion } from './regions.js';
 export type { CheckStatistics, ReasonCount } from './verdicts.js';
 
 export interface CheckOptions {
+  /** What runs the check: `builtCheck` in Node.js. */
+  readonly source: CheckSource;
   /** Bytes of guest memory inside linear memory; 0 for foreign memory. */
   readonly guestBytes: number;
   /** Declarations of one kind; 4096 when absent. */
@@ -42,7 +43,7 @@ export interface CheckOptions {
   readonly ringCapacity?: number;
   /** Who runs the check; `auto` (default) is the fastest that is available, see `executors()`. */
   readonly executor?: 'auto' | ExecutorName;
-  /** The module; the built one when absent. */
+  /** The module; the source's own when absent. */
   readonly wasm?: Uint8Array;
 }
 
@@ -107,8 +108,8 @@ const IMAGE_FIELDS = [
 
 /** See `Check.image()`. Offsets in bytes of the control area, or of a request. */
 export interface CheckImage {
-  /** SHA-256 of the module, in lower-case hexadecimal. */
-  readonly digest: string;
+  /** check.wasm itself. */
+  readonly module: Uint8Array;
   readonly bytes: Uint8Array;
   readonly context: number;
   /** A u64 for each verdict and direction, from_user first. */
@@ -166,6 +167,7 @@ export class Check {
   readonly #statistics: StatisticsTable;
   readonly #context: Structure;
   readonly #firstNoteworthy: number;
+  readonly #source: CheckSource;
   readonly #module: Uint8Array;
   readonly #hostRead: HostRead;
   readonly #executors = new Map<ExecutorName, Executor>();
@@ -186,6 +188,7 @@ export class Check {
     options: CheckOptions,
   ) {
     this.memory = memory;
+    this.#source = options.source;
     this.#module = module;
     this.#hostRead = hostRead;
     this.#executors.set(executor.name, executor);
@@ -221,8 +224,9 @@ export class Check {
    * @throws UsercopyError `missing-dependency` when the executor asked for is not available.
    */
   static async create(options: CheckOptions): Promise<Check> {
-    const module = options.wasm ?? builtModule();
-    const layout = new Layout(await exportedNumbers(module));
+    if (!options.source) throw badInput('check: source', 'where check.wasm comes from (builtCheck in Node.js)', 'none');
+    const module = options.wasm ?? options.source.module();
+    const layout = new Layout(await exportedNumbers(options.source, module));
     const area = layOutControlArea(layout, {
       guestBytes: options.guestBytes,
       declared: options.declaredCapacity ?? 4096,
@@ -234,7 +238,7 @@ export class Check {
     let check: Check | null = null;
     const read: HostRead = (low, high, length, destination) =>
       check ? check.#readForeign(low, high, length, destination) : 0;
-    const executor = await makeExecutor(options.executor ?? 'auto', module, memory, read);
+    const executor = await makeExecutor(options.executor ?? 'auto', options.source, module, memory, read);
     check = new Check(module, memory, executor, read, layout, area, options);
     return check;
   }
@@ -244,7 +248,7 @@ export class Check {
     const name = wanted === 'auto' ? this.executor : wanted;
     const known = this.#executors.get(name);
     if (known) return known;
-    const made = await makeExecutor(name, this.#module, this.memory, this.#hostRead);
+    const made = await makeExecutor(name, this.#source, this.#module, this.memory, this.#hostRead);
     this.#executors.set(name, made);
     made.native?.readFrom(this.#foreignEngine?.nativeHandle ?? undefined);
     return made;
@@ -520,7 +524,7 @@ export class Check {
     const field = (name: string): number => this.#layout.get('RequestLayout', name);
     const described = (name: string): number => this.#layout.get('Described', name);
     return {
-      digest: createHash('sha256').update(this.#module).digest('hex'),
+      module: this.#module,
       bytes: new Uint8Array(this.memory.buffer.slice(0, this.#area.guest)),
       context: this.#area.context,
       statistics: this.#area.context + this.#layout.get('ContextLayout', 'BYTES'),

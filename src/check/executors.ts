@@ -2,11 +2,8 @@
  * Who runs the check: native code inside the addon, V8, or plain JavaScript. All state of the check lies in linear memory,
  * so executors of one memory can take turns.
  */
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { instantiate } from '@assemblyscript/loader';
-import { loadAddon, type NativeAddon, type NativeCheck } from '../engine/unicorn-addon.js';
+import type { NativeCheck } from '../engine/unicorn-addon.js';
 import { badInput, UsercopyError } from '../errors.js';
 
 /** `native`: check.wasm compiled into the addon; `v8`: WebAssembly; `js`: check.wasm as JavaScript, for places without WebAssembly. */
@@ -42,42 +39,46 @@ export interface Executor {
 /** The largest memory of the JavaScript executor, bytes: its indices are signed 32-bit numbers. */
 const JS_MEMORY_LIMIT = 2 ** 31;
 
-/** A built file of the project, from the sources and from build/js/src/check. */
-function builtFile(name: string): string {
-  const places = [`../../build/${name}`, `../../../${name}`].map((path) =>
-    fileURLToPath(new URL(path, import.meta.url)),
-  );
-  const found = places.find((path) => existsSync(path));
-  if (found) return found;
-  throw new UsercopyError('missing-dependency', `${name}: expected it at ${places[0]}; build it with npm run setup`);
+/**
+ * Where check.wasm comes from, and other ways to run it: `builtCheck` in Node.js. In a browser the bytes alone do. Each
+ * function throws `missing-dependency`, with what to do, for what it should have and has not.
+ */
+export interface CheckSource {
+  /** The bytes of check.wasm. */
+  module(): Uint8Array;
+  /** Native code of this very module. */
+  native?(module: Uint8Array): (memory: WebAssembly.Memory, read: HostRead) => NativeCheck;
+  /** The module as JavaScript, loaded by the function that comes back. */
+  javascript?(): () => Promise<JavaScriptModule>;
 }
 
-/** The bytes of build/check.wasm; `missing-dependency` when it was not built. */
-export function builtModule(): Uint8Array {
-  return readFileSync(builtFile('check.wasm'));
+/** What wasm2js makes of check.wasm. */
+export interface JavaScriptModule {
+  default(imports: { env: { memory: { buffer: ArrayBuffer } }; host: { read: HostRead } }): ModuleExports;
 }
 
 const hasWebAssembly = (): boolean => typeof WebAssembly === 'object';
 
-function nativeAddon(module: Uint8Array): NativeAddon {
-  const addon = loadAddon();
-  const { absence, digest } = addon.nativeCheckState();
-  if (absence !== null) throw new UsercopyError('missing-dependency', `no native check: ${absence}`);
-  if (createHash('sha256').update(module).digest('hex') !== digest) {
-    throw new UsercopyError(
-      'missing-dependency',
-      'no native check: it was compiled from another check.wasm; run npm run setup',
-    );
-  }
-  return addon;
+function absent(what: string): UsercopyError {
+  return new UsercopyError('missing-dependency', `${what}: the source of the check that was handed in has none`);
+}
+
+function nativeOf(source: CheckSource, module: Uint8Array): ReturnType<NonNullable<CheckSource['native']>> {
+  if (!source.native) throw absent('no native check');
+  return source.native(module);
+}
+
+function javascriptOf(source: CheckSource): ReturnType<NonNullable<CheckSource['javascript']>> {
+  if (!source.javascript) throw absent('no JavaScript of the check');
+  return source.javascript();
 }
 
 /** Why an executor cannot run `module` here; null when it can. */
-function obstacle(name: ExecutorName, module: Uint8Array): string | null {
+function obstacle(name: ExecutorName, source: CheckSource, module: Uint8Array): string | null {
   try {
-    if (name === 'native') nativeAddon(module);
+    if (name === 'native') nativeOf(source, module);
     if (name === 'v8' && !hasWebAssembly()) return 'this JavaScript engine has no WebAssembly';
-    if (name === 'js') builtFile('check.mjs');
+    if (name === 'js') javascriptOf(source);
     return null;
   } catch (error) {
     if (error instanceof UsercopyError) return error.message;
@@ -86,16 +87,16 @@ function obstacle(name: ExecutorName, module: Uint8Array): string | null {
 }
 
 /** What can run the check here, fastest first. */
-export function executors(): ExecutorState[] {
+export function executors(source: CheckSource): ExecutorState[] {
   let module: Uint8Array;
   try {
-    module = builtModule();
+    module = source.module();
   } catch (error) {
     if (!(error instanceof UsercopyError)) throw error;
     return EXECUTORS.map((name) => ({ name, available: false, why: error.message }));
   }
   return EXECUTORS.map((name) => {
-    const why = obstacle(name, module);
+    const why = obstacle(name, source, module);
     return { name, available: why === null, why };
   });
 }
@@ -104,14 +105,14 @@ export function executors(): ExecutorState[] {
  * The executor to use for `module`: the one asked for, or the fastest there is.
  * @throws UsercopyError `bad-input` for an unknown name, `missing-dependency` when it is not available.
  */
-export function chooseExecutor(wanted: 'auto' | ExecutorName, module: Uint8Array): ExecutorName {
+export function chooseExecutor(wanted: 'auto' | ExecutorName, source: CheckSource, module: Uint8Array): ExecutorName {
   if (wanted !== 'auto') {
     if (!EXECUTORS.includes(wanted)) throw badInput('executor', `auto, ${EXECUTORS.join(', ')}`, String(wanted));
-    const why = obstacle(wanted, module);
+    const why = obstacle(wanted, source, module);
     if (why === null) return wanted;
     throw new UsercopyError('missing-dependency', `executor ${wanted}: ${why}`);
   }
-  const found = EXECUTORS.find((name) => obstacle(name, module) === null);
+  const found = EXECUTORS.find((name) => obstacle(name, source, module) === null);
   if (found) return found;
   throw new UsercopyError('missing-dependency', 'nothing here can run check.wasm: run npm run setup');
 }
@@ -124,34 +125,35 @@ async function compile(module: Uint8Array): Promise<WebAssembly.Module> {
   }
 }
 
-async function exportsInV8(module: Uint8Array, memory: WebAssembly.Memory, read: HostRead): Promise<Exports> {
+async function exportsInV8(module: Uint8Array, memory: WebAssembly.Memory, read: HostRead): Promise<ModuleExports> {
   const compiled = await compile(module);
   try {
-    return (await instantiate(compiled, { env: { memory }, host: { read } })).instance.exports as unknown as Exports;
+    return (await instantiate(compiled, { env: { memory }, host: { read } })).instance
+      .exports as unknown as ModuleExports;
   } catch (error) {
     throw badInput('check.wasm', "this version's module, importing env.memory and host.read", (error as Error).message);
   }
 }
 
-interface Exports {
+export interface ModuleExports {
   readonly check: Judge;
   readonly checkOutermost: Judge;
   readonly checkBatch: JudgeBatch;
   readonly checkOutermostBatch: JudgeBatch;
 }
 
-interface JavaScriptModule {
-  default(imports: { env: { memory: { buffer: ArrayBuffer } }; host: { read: HostRead } }): Exports;
-}
-
-async function exportsInJavaScript(memory: WebAssembly.Memory, read: HostRead): Promise<Exports> {
+async function exportsInJavaScript(
+  source: CheckSource,
+  memory: WebAssembly.Memory,
+  read: HostRead,
+): Promise<ModuleExports> {
   if (memory.buffer.byteLength > JS_MEMORY_LIMIT) {
     throw new UsercopyError(
       'unsupported',
       `executor js: expected a memory of at most ${JS_MEMORY_LIMIT} bytes, found ${memory.buffer.byteLength}`,
     );
   }
-  const { default: make } = (await import(pathToFileURL(builtFile('check.mjs')).href)) as JavaScriptModule;
+  const { default: make } = await javascriptOf(source)();
   // A memory of its own: wasm2js hangs a function on it.
   return make({ env: { memory: { buffer: memory.buffer } }, host: { read } });
 }
@@ -159,13 +161,14 @@ async function exportsInJavaScript(memory: WebAssembly.Memory, read: HostRead): 
 /** Makes an executor on `memory`; `read` is what the module imports. Throws as `chooseExecutor` does. */
 export async function makeExecutor(
   wanted: 'auto' | ExecutorName,
+  source: CheckSource,
   module: Uint8Array,
   memory: WebAssembly.Memory,
   read: HostRead,
 ): Promise<Executor> {
-  const name = chooseExecutor(wanted, module);
+  const name = chooseExecutor(wanted, source, module);
   if (name === 'native') {
-    const native = new (nativeAddon(module).NativeCheck)(memory, read);
+    const native = nativeOf(source, module)(memory, read);
     return {
       name,
       check: (context, request) => native.check(context, request),
@@ -176,12 +179,12 @@ export async function makeExecutor(
     };
   }
   const { check, checkOutermost, checkBatch, checkOutermostBatch } =
-    name === 'v8' ? await exportsInV8(module, memory, read) : await exportsInJavaScript(memory, read);
+    name === 'v8' ? await exportsInV8(module, memory, read) : await exportsInJavaScript(source, memory, read);
   return { name, check, checkOutermost, checkBatch, checkOutermostBatch, native: null };
 }
 
 /** The numbers that the module exports by name (`Enumeration.member`), before there is a memory to work on. */
-export async function exportedNumbers(module: Uint8Array): Promise<Map<string, number>> {
+export async function exportedNumbers(source: CheckSource, module: Uint8Array): Promise<Map<string, number>> {
   const numbers = new Map<string, number>();
   if (hasWebAssembly()) {
     const exports = await exportsInV8(module, new WebAssembly.Memory({ initial: 1, maximum: 1 }), () => 0);
@@ -190,7 +193,7 @@ export async function exportedNumbers(module: Uint8Array): Promise<Map<string, n
     }
     return numbers;
   }
-  const exports = await exportsInJavaScript({ buffer: new ArrayBuffer(65_536) } as WebAssembly.Memory, () => 0);
+  const exports = await exportsInJavaScript(source, { buffer: new ArrayBuffer(65_536) } as WebAssembly.Memory, () => 0);
   for (const [name, value] of Object.entries(exports)) {
     // wasm2js writes an underscore for the dot.
     if (typeof value === 'object') numbers.set(name.replace('_', '.'), value.value);

@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { Command } from 'commander';
 import { type ExecutorName, executors } from '../check/executors.js';
+import { builtCheck } from '../engine/built-check.js';
 import { loadAddon } from '../engine/unicorn-addon.js';
 import { UsercopyError } from '../errors.js';
 import { cachedKernels, defaultCacheDirectory } from '../image/fetch.js';
@@ -87,7 +88,7 @@ function check(): Finding[] {
   const module = packageFile('build/check.wasm');
   return [
     finding('check.wasm', true, existsSync(module) ? module : null, SET_UP),
-    ...executors().map(({ name, available, why }) =>
+    ...executors(builtCheck).map(({ name, available, why }) =>
       finding(`executor ${name}`, false, available ? EXECUTOR_USES[name] : null, why ?? SET_UP),
     ),
   ];

@@ -5,6 +5,7 @@ import { Check } from '../check/check.js';
 import type { CheckParameters } from '../check/parameters.js';
 import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
+import { builtCheck } from '../engine/built-check.js';
 import { UsercopyError } from '../errors.js';
 import type { StackDepth } from '../guest/stack-depth.js';
 import { explainVerdict } from '../report/explain.js';
@@ -59,7 +60,7 @@ export class DumpJudge {
   static async create(dump: Dump, options: JudgeOptions = {}): Promise<DumpJudge> {
     const rules = rulesOf(dump.kernel, runningVariant(dump), { profile: options.profile, frames: options.frames });
     // All guest memory is read through `foreignReader`.
-    const check = await Check.create({ guestBytes: 0 });
+    const check = await Check.create({ source: builtCheck, guestBytes: 0 });
     return new DumpJudge(dump, rules, check, options);
   }
 

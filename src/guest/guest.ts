@@ -5,6 +5,7 @@
 import type { BootVariable, FrameLayout, MemoryLayout, Variant } from '../../arch/driver.js';
 import { variants } from '../../arch/index.js';
 import { Check } from '../check/check.js';
+import { builtCheck } from '../engine/built-check.js';
 import type { Engine, RunOptions, RunResult } from '../engine/engine.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
 import { UsercopyError } from '../errors.js';
@@ -143,7 +144,7 @@ export class Guest {
 
     const regions = options.regions ?? [];
     const extra = regions.reduce((sum, region) => sum + roundUp(region.size, PAGE), USER_BYTES);
-    const check = await Check.create({ guestBytes: Number(ramBytes + extra) });
+    const check = await Check.create({ source: builtCheck, guestBytes: Number(ramBytes + extra) });
     const engine = openUnicorn(variant.engine);
     try {
       const memory = new GuestMemory(engine, check, kernel, variant, {

@@ -4,7 +4,7 @@
  * Both differences are learnt by asking the kernel's own code about bytes of the stack.
  */
 
-import { noTypes } from '../image/offset-tables.js';
+import { requireTypes } from '../kernel/require-types.js';
 import { entryPointOf } from '../stack/entry-point.js';
 import type { Guest } from './guest.js';
 
@@ -29,7 +29,7 @@ export async function measureStackDepth(guest: Guest): Promise<StackDepth | null
   const { symbols } = guest.kernel;
   const abort = entryPointOf(guest.kernel, guest.variant, 'usercopy_abort');
   if (abort === undefined || symbols.address('__check_object_size') === undefined) return null;
-  if (guest.kernel.types === null) throw noTypes('depth of the stack', guest.kernel.version.release);
+  requireTypes(guest.kernel, 'depth of the stack');
   const { bits } = guest.variant;
   let printed = 0n;
   const hook = guest.engine.hookAddress(abort, () => {

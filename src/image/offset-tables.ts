@@ -8,7 +8,7 @@
  */
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
-import { badInput, UsercopyError } from '../errors.js';
+import { UsercopyError } from '../errors.js';
 import type { Field, StructType, TypeTable } from '../kernel/kernel.js';
 import { packageFile } from '../paths.js';
 
@@ -123,15 +123,6 @@ export async function findOffsetTable(linuxArch: string, variant: string, releas
   for (const { table, name } of await readTables(linuxArch))
     if (table.variant === variant && table.releases.includes(release)) return typesFromTable(table, name);
   return null;
-}
-
-/** For a kernel whose types are needed and not known: what to do about it. */
-export function noTypes(what: string, release: string): UsercopyError {
-  return badInput(
-    what,
-    'a kernel whose types are known (BTF in the image, --btf FILE, or a table of its release)',
-    `none for release ${release || 'unknown'}; with BTF of it at hand, 'node scripts/make-offset-table.mjs <variant> ${release || '<release>'} <BTF file>' makes a table`,
-  );
 }
 
 async function readTables(linuxArch: string): Promise<{ table: OffsetTable; name: string }[]> {

@@ -2,19 +2,17 @@
 import type { FrameLayout, Variant } from '../../arch/driver.js';
 import type { Slot, StackParameters } from '../check/parameters.js';
 import { UsercopyError } from '../errors.js';
-import { noTypes } from '../image/offset-tables.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { requireTypes } from '../kernel/require-types.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
 import type { ParameterOptions } from './parameters.js';
 
 export function stackParameters(kernel: Kernel, variant: Variant, options: ParameterOptions): StackParameters {
   const word = kernel.bits / 8;
-  const taskStack = (): Slot => {
-    if (kernel.types === null) {
-      throw noTypes('task_struct.stack', kernel.version.release);
-    }
-    return { offset: kernel.types.struct('task_struct').offset('stack'), size: word };
-  };
+  const taskStack = (): Slot => ({
+    offset: requireTypes(kernel, 'task_struct.stack').struct('task_struct').offset('stack'),
+    size: word,
+  });
   const wanted = options.frames ?? options.switches.frames ?? variant.frames.checkedByKernel(kernel);
   return {
     threadSize: variant.threadSize(kernel),

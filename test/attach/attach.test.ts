@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Attachment, type AttachOptions, attach } from '../../src/attach/attach.js';
 import { executors } from '../../src/check/check.js';
+import { builtCheck } from '../../src/engine/built-check.js';
 import type { CallOptions, Guest } from '../../src/guest/guest.js';
 import { loadOwnKernel, startOwnGuest } from '../../src/scenario/own.js';
 
-const available = executors()
+const available = executors(builtCheck)
   .filter((executor) => executor.available)
   .map(({ name }) => name);
 

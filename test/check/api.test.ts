@@ -1,6 +1,7 @@
 /** The wrapper: requests of hooks, regions, memory that is brought in, counters. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Check } from '../../src/check/check.js';
+import { builtCheck } from '../../src/engine/built-check.js';
 import { UsercopyError } from '../../src/errors.js';
 import { Guest, line } from './guest.js';
 
@@ -124,7 +125,7 @@ describe('requests of hooks', () => {
   });
 
   it('has no more slots than were asked for', async () => {
-    const check = await Check.create({ guestBytes: 0, requestCapacity: 2 });
+    const check = await Check.create({ source: builtCheck, guestBytes: 0, requestCapacity: 2 });
     check.createRequests({ direction: 'to_user' }, 2);
     expect(() => check.createRequest({ direction: 'to_user' })).toThrow(/at most 0 more/);
   });
@@ -208,7 +209,7 @@ describe('memory that is not there yet', () => {
 
 describe('regions', () => {
   it('may show the same bytes at two addresses, but not two at one', async () => {
-    const check = await Check.create({ guestBytes: 0x10000, regionCapacity: 2 });
+    const check = await Check.create({ source: builtCheck, guestBytes: 0x10000, regionCapacity: 2 });
     check.mapRegion(0x1000n, 0x1000n, check.guestOffset);
     expect(() => check.mapRegion(0x1fffn, 1n, check.guestOffset)).toThrow(UsercopyError);
     expect(() => check.mapRegion(0x0n, 0x1001n, check.guestOffset)).toThrow(/not mapped yet/);
@@ -220,7 +221,7 @@ describe('regions', () => {
   });
 
   it('must lie in guest memory, and below 2^64', async () => {
-    const check = await Check.create({ guestBytes: 0x10000 });
+    const check = await Check.create({ source: builtCheck, guestBytes: 0x10000 });
     expect(() => check.mapRegion(0n, 0x10001n, check.guestOffset)).toThrow(/inside guest memory/);
     expect(() => check.mapRegion(0n, 1n, check.contextOffset)).toThrow(/inside guest memory/);
     expect(() => check.mapRegion(-1n, 1n, check.guestOffset)).toThrow(/below 2\^64/);

@@ -9,6 +9,7 @@ import { declaredWorld } from '../../bench/baseline/worlds/declared.js';
 import { introspectedWorld } from '../../bench/baseline/worlds/introspected.js';
 import { Check, executors } from '../../src/check/check.js';
 import type { Acceptance, Refusal } from '../../src/check/verdict.js';
+import { builtCheck } from '../../src/engine/built-check.js';
 
 const { USERCOPY_SEED = '1', USERCOPY_COPIES = '350000' } = process.env;
 const SEED = Number(USERCOPY_SEED);
@@ -59,8 +60,8 @@ describe('check.wasm and the oracle', () => {
   const seen = new Map<string, number>();
 
   beforeAll(async () => {
-    for (const { name, available } of executors()) {
-      if (available) checks.push(await Check.create({ guestBytes: 1 << 20, executor: name }));
+    for (const { name, available } of executors(builtCheck)) {
+      if (available) checks.push(await Check.create({ source: builtCheck, guestBytes: 1 << 20, executor: name }));
     }
   });
 

@@ -3,23 +3,24 @@ import { spawnSync } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { Check, executors } from '../../src/check/check.js';
-import { builtModule } from '../../src/check/executors.js';
+import { builtCheck } from '../../src/engine/built-check.js';
 import { UsercopyError } from '../../src/errors.js';
 import { packageFile } from '../../src/paths.js';
 import { Guest, line } from './guest.js';
 
 const SHAPE = { bits: 64, endian: 'little', pageShift: 12 } as const;
-const available = executors()
+const available = executors(builtCheck)
   .filter((executor) => executor.available)
   .map(({ name }) => name);
 
 /** For programs in other threads and processes: a check that knows of no memory. */
 const NOTHING_KNOWN = `
-  const at = ${JSON.stringify(packageFile('build/js/src/check/'))};
-  const { Check, executors } = await import(at + 'check.js');
-  const { parseProfile } = await import(at + 'profiles.js');
+  const at = ${JSON.stringify(packageFile('build/js/src/'))};
+  const { Check, executors } = await import(at + 'check/check.js');
+  const { builtCheck } = await import(at + 'engine/built-check.js');
+  const { parseProfile } = await import(at + 'check/profiles.js');
   const make = async (executor) => {
-    const check = await Check.create({ guestBytes: 1 << 16, executor });
+    const check = await Check.create({ source: builtCheck, guestBytes: 1 << 16, executor });
     check.configure({
       bits: 64, endian: 'little', pageShift: 12, switches: parseProfile('6.1').switches, taskSize: 1n << 47n,
       text: null, linearText: null, rodata: null, data: null, bss: null, introspection: null,
@@ -30,8 +31,8 @@ const NOTHING_KNOWN = `
 
 describe('executors', () => {
   it('are three, and one that is not available says why', () => {
-    expect(executors().map(({ name }) => name)).toEqual(['native', 'v8', 'js']);
-    for (const executor of executors()) {
+    expect(executors(builtCheck).map(({ name }) => name)).toEqual(['native', 'v8', 'js']);
+    for (const executor of executors(builtCheck)) {
       if (executor.available) expect(executor.why).toBeNull();
       else expect(executor.why).toMatch(/npm run setup|built|found/);
     }
@@ -39,27 +40,29 @@ describe('executors', () => {
   });
 
   it('are the fastest there is when nobody asks for one, and the one that was asked for', async () => {
-    expect((await Check.create({ guestBytes: 0 })).executor).toBe(available[0]);
+    expect((await Check.create({ source: builtCheck, guestBytes: 0 })).executor).toBe(available[0]);
     for (const executor of available) {
-      expect((await Check.create({ guestBytes: 0, executor })).executor).toBe(executor);
+      expect((await Check.create({ source: builtCheck, guestBytes: 0, executor })).executor).toBe(executor);
     }
-    await expect(Check.create({ guestBytes: 0, executor: 'jit' as 'js' })).rejects.toThrow(
+    await expect(Check.create({ source: builtCheck, guestBytes: 0, executor: 'jit' as 'js' })).rejects.toThrow(
       /executor: expected auto, native, v8, js, found jit/,
     );
   });
 
   it('are native code only for the very module that was compiled', async () => {
-    const built = builtModule();
+    const built = builtCheck.module();
     // The same module with an empty custom section named "x" (WebAssembly core specification, 5.5.3).
     const other = new Uint8Array([...built, 0, 2, 1, 0x78]);
-    expect((await Check.create({ guestBytes: 0, wasm: other })).executor).toBe('v8');
-    await expect(Check.create({ guestBytes: 0, wasm: other, executor: 'native' })).rejects.toThrow(
+    expect((await Check.create({ source: builtCheck, guestBytes: 0, wasm: other })).executor).toBe('v8');
+    await expect(Check.create({ source: builtCheck, guestBytes: 0, wasm: other, executor: 'native' })).rejects.toThrow(
       /executor native: no native check/,
     );
   });
 
   it('refuse a memory that JavaScript could not index', async () => {
-    await expect(Check.create({ guestBytes: 2 ** 31, executor: 'js' })).rejects.toThrow(/at most 2147483648 bytes/);
+    await expect(Check.create({ source: builtCheck, guestBytes: 2 ** 31, executor: 'js' })).rejects.toThrow(
+      /at most 2147483648 bytes/,
+    );
   });
 });
 
@@ -167,7 +170,7 @@ describe.runIf(available.includes('native'))('native code', () => {
   });
 
   it('refuses arguments that are no offsets', async () => {
-    const check = await Check.create({ guestBytes: 0, executor: 'native' });
+    const check = await Check.create({ source: builtCheck, guestBytes: 0, executor: 'native' });
     expect(() => check.judgeExport(-1, 0)).toThrow(UsercopyError);
     expect(() => check.judgeExport('x' as unknown as number, 0)).toThrow(UsercopyError);
   });
@@ -207,7 +210,7 @@ it('runs where there is no WebAssembly at all', () => {
     new BigUint64Array(check.memory.buffer, first, 2).set([8n, 1n]);
     const code = check.judgeExport(check.contextOffset, first);
     const { by, offset, size } = check.verdictOf(first);
-    console.log(typeof WebAssembly, executors().find(({ name }) => name === 'v8').why, by, offset, size, code > 0);`;
+    console.log(typeof WebAssembly, executors(builtCheck).find(({ name }) => name === 'v8').why, by, offset, size, code > 0);`;
   const { stdout, status } = spawnSync(process.execPath, ['--jitless', '--input-type=module', '-e', program], {
     encoding: 'utf8',
   });

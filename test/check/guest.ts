@@ -17,6 +17,7 @@ import type {
 } from '../../src/check/parameters.js';
 import { parseProfile } from '../../src/check/profiles.js';
 import type { Direction, Verdict } from '../../src/check/verdict.js';
+import { builtCheck } from '../../src/engine/built-check.js';
 
 export const PG_RESERVED = 1n << 10n;
 export const PG_SLAB = 1n << 9n;
@@ -97,7 +98,7 @@ export class Guest {
   }
 
   static async create(shape: GuestShape, executor: 'auto' | ExecutorName = 'auto'): Promise<Guest> {
-    return new Guest(await Check.create({ guestBytes: 0x60_0000, executor }), shape);
+    return new Guest(await Check.create({ source: builtCheck, guestBytes: 0x60_0000, executor }), shape);
   }
 
   get wordBytes(): number {

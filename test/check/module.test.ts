@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import binaryen from 'binaryen';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Check } from '../../src/check/check.js';
+import { builtCheck } from '../../src/engine/built-check.js';
 
 /** Sections of a module by id, with their bytes: id, LEB128 size, payload (WebAssembly core specification, 5.5). */
 function sections(bytes: Uint8Array): Map<number, Uint8Array> {
@@ -76,20 +77,22 @@ describe('check.wasm can be compiled ahead of time', () => {
   });
 
   it('refuses what is no module, or another one, with one sentence', async () => {
-    await expect(Check.create({ guestBytes: 0, wasm: new Uint8Array([1, 2, 3]) })).rejects.toThrow(
+    await expect(Check.create({ source: builtCheck, guestBytes: 0, wasm: new Uint8Array([1, 2, 3]) })).rejects.toThrow(
       /check\.wasm: expected a WebAssembly module/,
     );
     const empty = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
-    await expect(Check.create({ guestBytes: 0, wasm: empty })).rejects.toThrow(/expected the export/);
+    await expect(Check.create({ source: builtCheck, guestBytes: 0, wasm: empty })).rejects.toThrow(
+      /expected the export/,
+    );
   });
 
   it('refuses more guest memory than linear memory holds', async () => {
-    await expect(Check.create({ guestBytes: 3.5 * 2 ** 30 })).rejects.toThrow(/at most \d+ bytes/);
-    await expect(Check.create({ guestBytes: -1 })).rejects.toThrow(/whole number/);
+    await expect(Check.create({ source: builtCheck, guestBytes: 3.5 * 2 ** 30 })).rejects.toThrow(/at most \d+ bytes/);
+    await expect(Check.create({ source: builtCheck, guestBytes: -1 })).rejects.toThrow(/whole number/);
   });
 
   it('lays guest memory at a multiple of 64 KiB in a memory that cannot grow', async () => {
-    const check = await Check.create({ guestBytes: 100_000 });
+    const check = await Check.create({ source: builtCheck, guestBytes: 100_000 });
     expect(check.guestOffset % 65536).toBe(0);
     expect(check.memory.buffer.byteLength).toBe(check.guestOffset + 131072);
     expect(() => check.memory.grow(1)).toThrow();

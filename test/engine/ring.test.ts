@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Check, type CheckOptions, executors } from '../../src/check/check.js';
 import { parseProfile } from '../../src/check/profiles.js';
+import { builtCheck } from '../../src/engine/built-check.js';
 import type { Engine, RequestRing } from '../../src/engine/engine.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
 
@@ -12,7 +13,7 @@ const END = CODE + 8n;
 const OBJECT = 0xffff_8880_0000_1000n;
 const CAPACITY = 4;
 
-const available = executors()
+const available = executors(builtCheck)
   .filter((executor) => executor.available)
   .map(({ name }) => name);
 
@@ -23,8 +24,17 @@ describe.each(available)('a ring that %s judges', (executor) => {
   });
 
   /** The guest asks about 64 bytes from OBJECT on, then from OBJECT + 1, … of a slab of objects of 64 bytes. */
-  async function start(answer: (pointers: bigint[]) => 'stop' | 'continue', options: Partial<CheckOptions> = {}) {
-    const check = await Check.create({ guestBytes: 0, ringCapacity: CAPACITY, executor, ...options });
+  async function start(
+    answer: (pointers: bigint[]) => 'stop' | 'continue',
+    options: Partial<Omit<CheckOptions, 'source'>> = {},
+  ) {
+    const check = await Check.create({
+      source: builtCheck,
+      guestBytes: 0,
+      ringCapacity: CAPACITY,
+      executor,
+      ...options,
+    });
     const none = { text: null, linearText: null, rodata: null, data: null, bss: null, introspection: null };
     check.configure({
       ...{ bits: 64, endian: 'little', pageShift: 12, switches: parseProfile('6.1').switches, taskSize: 1n << 47n },

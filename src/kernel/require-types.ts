@@ -1,0 +1,16 @@
+import { badInput } from '../errors.js';
+import type { Kernel, TypeTable } from './kernel.js';
+
+/**
+ * The types of a kernel, for something that cannot do without.
+ * @param what names it in the error
+ * @throws UsercopyError `bad-input` when they are not known: what to do about it.
+ */
+export function requireTypes({ types, version: { release } }: Kernel, what: string): TypeTable {
+  if (types !== null) return types;
+  throw badInput(
+    what,
+    'a kernel whose types are known (BTF in the image, --btf FILE, or a table of its release)',
+    `none for release ${release || 'unknown'}; with BTF of it at hand, 'node scripts/make-offset-table.mjs <variant> ${release || '<release>'} <BTF file>' makes a table`,
+  );
+}

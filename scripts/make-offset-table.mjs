@@ -12,6 +12,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { drivers } from '../build/js/arch/index.js';
 import { loadKernel } from '../build/js/src/image/load.js';
+import { nativeZlib } from '../build/js/src/image/native-zlib.js';
 import { makeOffsetTable } from '../build/js/src/image/offset-tables.js';
 import { readBtf } from '../build/js/src/kernel/btf.js';
 
@@ -26,7 +27,7 @@ function fail(message) {
 /** Types of a BTF file, or of a kernel image that has them. */
 async function typesOf(path) {
   try {
-    return await readBtf(await readFile(path), path);
+    return await readBtf(await readFile(path), path, nativeZlib);
   } catch (error) {
     const kernel = await loadKernel({ path }, { drivers }).catch(() => null);
     if (kernel?.types) return kernel.types;

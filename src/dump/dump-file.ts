@@ -1,6 +1,7 @@
 /** The formats of memory dumps, told by their first bytes. */
 import { variants } from '../../arch/index.js';
 import { UsercopyError } from '../errors.js';
+import type { Zlib } from '../kernel/payload/zlib.js';
 import { type CoreNote, readElfCore } from './elf-core.js';
 import type { ByteSource } from './file.js';
 import { FlattenedFile, isFlattened } from './flattened.js';
@@ -24,19 +25,19 @@ export interface DumpFile {
  * Reads headers, notes and page tables of contents; the memory itself only where it is asked for.
  * @throws UsercopyError `bad-input` for a file that is no dump, `unsupported` for a machine whose dumps are not read.
  */
-export async function readDumpFile(file: ByteSource): Promise<DumpFile> {
+export async function readDumpFile(file: ByteSource, zlib: Zlib): Promise<DumpFile> {
   const magic = file.read(0, 16);
-  if (magic && isFlattened(magic)) return readPlain(FlattenedFile.open(file));
-  return readPlain(file);
+  if (magic && isFlattened(magic)) return readPlain(FlattenedFile.open(file), zlib);
+  return readPlain(file, zlib);
 }
 
-async function readPlain(file: ByteSource): Promise<DumpFile> {
+async function readPlain(file: ByteSource, zlib: Zlib): Promise<DumpFile> {
   const magic = file.read(0, 16);
   if (!magic || !isKdump(magic)) {
     const core = readElfCore(file);
     return { ...core, memory: new SegmentMemory(file, core.segments) };
   }
-  const { machine: name, ...kdump } = readKdump(file, await openPageCodec());
+  const { machine: name, ...kdump } = readKdump(file, await openPageCodec(zlib));
   const variant = variants.find((candidate) => candidate.dump?.utsMachine?.test(name) ?? candidate.name === name);
   if (!variant) throw new UsercopyError('unsupported', `${file.path}: dumps of ${JSON.stringify(name)} are not read`);
   return { ...kdump, machine: variant.elfMachine };

@@ -2,6 +2,7 @@
 import type { Variant } from '../../arch/driver.js';
 import { badInput } from '../errors.js';
 import { readFile } from '../image/load.js';
+import { nativeZlib } from '../image/native-zlib.js';
 import { findBtf, parseBtf, readBtf } from '../kernel/btf.js';
 import { findConfig, readConfig } from '../kernel/config.js';
 import { findKallsyms, readKallsyms } from '../kernel/kallsyms.js';
@@ -54,11 +55,11 @@ export async function kernelFromDump(
 }
 
 async function typesOf(bytes: Uint8Array, variant: Variant, file: string | undefined): Promise<TypeTable | null> {
-  if (file !== undefined) return readBtf(await readFile(file), file);
+  if (file !== undefined) return readBtf(await readFile(file), file, nativeZlib);
   const btf = findBtf(bytes, variant.endian);
   return btf && parseBtf(btf, "BTF in the dump's memory", variant.endian);
 }
 
 async function configOf(bytes: Uint8Array, file: string | undefined): Promise<KernelConfig | null> {
-  return file === undefined ? findConfig(bytes) : readConfig(await readFile(file));
+  return file === undefined ? findConfig(bytes, nativeZlib) : readConfig(await readFile(file), nativeZlib);
 }

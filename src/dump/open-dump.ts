@@ -3,6 +3,7 @@ import type { Variant } from '../../arch/driver.js';
 import type { DumpConvention, RegisterValues } from '../../arch/dump.js';
 import { variants } from '../../arch/index.js';
 import { badInput, UsercopyError } from '../errors.js';
+import { nativeZlib } from '../image/native-zlib.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { entryPointOf } from '../stack/entry-point.js';
 import { type DumpFile, readDumpFile } from './dump-file.js';
@@ -64,7 +65,7 @@ export async function openDump(path: string, options: DumpOptions = {}): Promise
 }
 
 async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
-  const core = await readDumpFile(file);
+  const core = await readDumpFile(file, nativeZlib);
   const shrunk = shrunkNoteOf(core.notes, file.path);
   if (shrunk) return { ...openShrunk(file.path, core, shrunk, options), close: () => file.close() };
   const physical = core.memory;

@@ -1,8 +1,8 @@
 /** How makedumpfile packs a page (`page_desc.flags`): each page on its own, into exactly one block. */
-import { inflateSync } from 'node:zlib';
 import { ZSTDDecoder } from 'zstddec';
 import { badInput, UsercopyError } from '../errors.js';
 import { decodeBlock } from '../kernel/payload/lzo.js';
+import type { Zlib } from '../kernel/payload/zlib.js';
 
 /** DUMP_DH_COMPRESSED_* of makedumpfile's diskdump_mod.h. */
 const ZLIB = 0x1;
@@ -11,29 +11,24 @@ const SNAPPY = 0x4;
 const ZSTD = 0x20;
 const PACKED = ZLIB | LZO | SNAPPY | ZSTD;
 
-/** The part of `snappyjs` that is used; it comes without types. */
-interface Snappy {
-  uncompress(packed: Uint8Array, limit: number): Uint8Array;
-}
-
 /** Unpacks one page of `size` bytes; `where` names it in errors. */
 export type PageCodec = (packed: Uint8Array, flags: number, size: number, where: string) => Uint8Array;
 
 /** The codec of a dump; zstd's decoder has to be set up first. */
-export async function openPageCodec(): Promise<PageCodec> {
+export async function openPageCodec(zlib: Zlib): Promise<PageCodec> {
   const zstd = new ZSTDDecoder();
   await zstd.init();
-  const name = 'snappyjs';
-  const snappy = ((await import(name)) as { default: Snappy }).default;
+  const { default: snappy } = await import('snappyjs');
   return (packed, flags, size, where) => {
-    const page = unpack(packed, flags & PACKED, size, where, { snappy, zstd });
+    const page = unpack(packed, flags & PACKED, size, where, { snappy, zlib, zstd });
     if (page.length !== size) throw badInput(where, `a page of ${size} bytes`, `${page.length}`);
     return page;
   };
 }
 
 interface Libraries {
-  readonly snappy: Snappy;
+  readonly snappy: typeof import('snappyjs').default;
+  readonly zlib: Zlib;
   readonly zstd: ZSTDDecoder;
 }
 
@@ -42,14 +37,17 @@ function unpack(
   kind: number,
   size: number,
   where: string,
-  { snappy, zstd }: Libraries,
+  { snappy, zlib, zstd }: Libraries,
 ): Uint8Array {
   try {
     switch (kind) {
       case 0:
         return packed;
-      case ZLIB:
-        return inflateSync(packed, { maxOutputLength: size });
+      case ZLIB: {
+        const page = zlib.inflate(packed, size);
+        if (page === null) throw new Error('more than that');
+        return page;
+      }
       case LZO: {
         const page = new Uint8Array(size);
         decodeBlock(packed, page);

@@ -14,6 +14,7 @@ import { applyRela } from '../kernel/relocate.js';
 import { noSymbols } from '../kernel/symbols.js';
 import { findBanner, NO_VERSION } from '../kernel/version.js';
 import { type FlatPayload, loadFlatImage } from './flat.js';
+import { nativeZlib } from './native-zlib.js';
 import { findOffsetTable } from './offset-tables.js';
 
 /** Largest file that is read, bytes. */
@@ -42,9 +43,12 @@ export async function loadKernel(source: KernelSource, options: LoadKernelOption
   const file = 'path' in source ? await readFile(source.path) : source.bytes;
   try {
     const image = await unpack(file, where, options.drivers);
-    const types = options.btf === undefined ? undefined : await readBtf(...(await sideFile(options.btf, 'BTF')));
+    const types =
+      options.btf === undefined ? undefined : await readBtf(...(await sideFile(options.btf, 'BTF')), nativeZlib);
     const config =
-      options.config === undefined ? undefined : await readConfig((await sideFile(options.config, 'config'))[0]);
+      options.config === undefined
+        ? undefined
+        : await readConfig((await sideFile(options.config, 'config'))[0], nativeZlib);
     const kernel =
       image.payload.kind === 'elf'
         ? await fromElf(image.payload.bytes, where, options.drivers, types, config)
@@ -67,7 +71,7 @@ async function withNeighbouringConfig(kernel: Kernel, imagePath: string): Promis
   if (kernel.config !== null || kernel.version.release === '') return kernel;
   const path = join(dirname(imagePath), `config-${basename(kernel.version.release)}`);
   const bytes = await fs.readFile(path).catch(() => null);
-  return bytes === null ? kernel : { ...kernel, config: await readConfig(bytes) };
+  return bytes === null ? kernel : { ...kernel, config: await readConfig(bytes, nativeZlib) };
 }
 
 /** An image without types gets those of its release, where a table has them. */
@@ -77,6 +81,9 @@ async function withOffsetTable(kernel: Kernel, drivers: readonly ArchDriver[]): 
   const types = await findOffsetTable(driver.linuxArch, kernel.variant, kernel.version.release);
   return types === null ? kernel : { ...kernel, types };
 }
+
+const unpackPayload = (bytes: Uint8Array, offset: number, limit: number): ReturnType<typeof decompress> =>
+  decompress(bytes, offset, limit, nativeZlib);
 
 async function unpack(
   file: Uint8Array,
@@ -88,11 +95,11 @@ async function unpack(
     if (isElf(bytes)) return { format: 'ELF', payload: { kind: 'elf', bytes }, variant: null };
     for (const driver of drivers) {
       for (const variant of driver.variants) {
-        const image = await variant.unpackImage(bytes, { decompress });
+        const image = await variant.unpackImage(bytes, { decompress: unpackPayload });
         if (image !== null) return { ...image, variant };
       }
     }
-    const inner = layer < OUTER_LAYERS ? await decompress(bytes, 0, UNPACKED_LIMIT) : null;
+    const inner = layer < OUTER_LAYERS ? await unpackPayload(bytes, 0, UNPACKED_LIMIT) : null;
     if (inner === null) break;
     bytes = inner.bytes;
   }
@@ -142,7 +149,7 @@ async function kernelOf(
 ): Promise<Kernel> {
   const version = first(segments, (segment) => findBanner(segment.bytes)) ?? NO_VERSION;
   let found: KernelConfig | null = config ?? null;
-  for (const segment of config === undefined ? segments : []) found ??= await findConfig(segment.bytes);
+  for (const segment of config === undefined ? segments : []) found ??= await findConfig(segment.bytes, nativeZlib);
   return {
     variant: variant.name,
     bits: variant.bits,

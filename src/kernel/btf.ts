@@ -8,6 +8,7 @@ import { BtfTypes } from './btf-types.js';
 import { isElf, parseElf, sectionBytes } from './elf.js';
 import type { Endian, TypeTable } from './kernel.js';
 import { decompress } from './payload/decompress.js';
+import type { Zlib } from './payload/zlib.js';
 
 const MAGIC = 0xeb9f;
 const HEADER_SIZE = 24;
@@ -32,8 +33,8 @@ export function findBtf(bytes: Uint8Array, endian: Endian): Uint8Array | null {
 }
 
 /** Reads a side file: raw BTF, compressed BTF, or an ELF file with a .BTF section. */
-export async function readBtf(file: Uint8Array, where: string): Promise<TypeTable> {
-  const bytes = (await decompress(file, 0, LIMIT))?.bytes ?? file;
+export async function readBtf(file: Uint8Array, where: string, zlib: Zlib): Promise<TypeTable> {
+  const bytes = (await decompress(file, 0, LIMIT, zlib))?.bytes ?? file;
   if (!isElf(bytes)) return parseBtf(bytes, where);
   const elf = parseElf(bytes, where);
   const section = sectionBytes(elf, '.BTF');

@@ -18,13 +18,14 @@ import { FileReader } from '../../src/dump/file.js';
 import { DumpJudge } from '../../src/dump/judge.js';
 import { openDump } from '../../src/dump/open-dump.js';
 import { loadKernel } from '../../src/image/load.js';
+import { nativeZlib } from '../../src/image/native-zlib.js';
 import { randomNumbers, Scratch } from './core-builder.js';
 import { buildFlattened, buildKdump, type KdumpOptions, type KdumpPage } from './kdump-builder.js';
 
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
 
-const open = (bytes: Uint8Array) => readDumpFile(FileReader.open(scratch.write(bytes)));
+const open = (bytes: Uint8Array) => readDumpFile(FileReader.open(scratch.write(bytes)), nativeZlib);
 const page = (fill: number) => Uint8Array.from({ length: 4096 }, (_, index) => (fill * 31 + (index >> 4)) & 0xff);
 
 const hasZstd = !spawnSync('zstd', ['--version']).error;
@@ -126,7 +127,7 @@ describe('a kdump-compressed dump', () => {
     ftruncateSync(descriptor, 64 * 2 ** 30);
     closeSync(descriptor);
     const before = process.memoryUsage.rss();
-    const dump = await readDumpFile(FileReader.open(path));
+    const dump = await readDumpFile(FileReader.open(path), nativeZlib);
     expect(Buffer.compare(dump.memory.read(0x1000n, 4096)!, page(1))).toBe(0);
     expect(process.memoryUsage.rss() - before).toBeLessThan(200 << 20);
   });
@@ -191,7 +192,7 @@ describe('damaged dumps', () => {
       writeFileSync(path, random() % 5 === 0 ? bytes.subarray(0, random() % bytes.length) : bytes);
       const file = FileReader.open(path);
       try {
-        const { memory } = await readDumpFile(file);
+        const { memory } = await readDumpFile(file, nativeZlib);
         for (let number = 0n; number < 6n; number++) memory.read(number * 4096n, 4096);
       } catch (error) {
         expect((error as Error).name, `round ${round}: ${(error as Error).stack}`).toBe('UsercopyError');

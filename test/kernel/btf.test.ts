@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { nativeZlib } from '../../src/image/native-zlib.js';
 import { findBtf, parseBtf, readBtf } from '../../src/kernel/btf.js';
 import type { Endian } from '../../src/kernel/kernel.js';
 import { BtfWriter } from './images.js';
@@ -173,7 +174,7 @@ test('typedefs in a circle are refused', () => {
 });
 
 test('a side file that is no BTF is told by its magic', async () => {
-  await expect(readBtf(new Uint8Array(100), 'types.bin')).rejects.toMatchObject({
+  await expect(readBtf(new Uint8Array(100), 'types.bin', nativeZlib)).rejects.toMatchObject({
     kind: 'bad-input',
     message: expect.stringContaining('types.bin: expected BTF'),
   });

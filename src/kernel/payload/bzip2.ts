@@ -1,13 +1,8 @@
 /** bzip2 through `seek-bzip`. */
-import { badInput } from '../../errors.js';
+import { badInput, UsercopyError } from '../../errors.js';
 import { OutputBuffer } from './output.js';
 
 const WHERE = 'bzip2 payload';
-
-/** The part of `seek-bzip` that is used; it comes without types. */
-interface SeekBzip {
-  decode(input: Uint8Array, output: { writeByte(byte: number): void; flush(): void }): void;
-}
 
 export function isBzip2(bytes: Uint8Array, offset: number): boolean {
   const level = bytes[offset + 3] ?? 0;
@@ -17,8 +12,13 @@ export function isBzip2(bytes: Uint8Array, offset: number): boolean {
 
 /** Unpacks the first stream at the start of `bytes`. Errors: corrupt or truncated data, more than `limit` bytes. */
 export async function decompressBzip2(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
-  const name = 'seek-bzip';
-  const library = ((await import(name)) as { default: SeekBzip }).default;
+  // The library makes Buffers of its own.
+  if (typeof Buffer === 'undefined')
+    throw new UsercopyError(
+      'unsupported',
+      `${WHERE}: bzip2 is unpacked in Node.js only; unpack it beforehand (bunzip2)`,
+    );
+  const { default: library } = await import('seek-bzip');
   const output = new OutputBuffer(WHERE, limit, bytes.length * 5);
   try {
     library.decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), {

@@ -6,11 +6,6 @@ const HEADER_SIZE = 13;
 /** Kernels shrink to a fifth at best; the library cannot be stopped, so its output is bounded by this times the input. */
 const HIGHEST_RATIO = 16;
 
-/** The part of `lzma1` that is used; its own types are TypeScript sources, which a strict compiler would check. */
-interface Lzma1 {
-  decompress(bytes: Uint8Array): Uint8Array;
-}
-
 /** No magic exists: properties lc=3 lp=0 pb=2, a power of two as dictionary size, a size that is unknown or small. */
 export function isLzma(bytes: Uint8Array, offset: number): boolean {
   if (offset + HEADER_SIZE > bytes.length || bytes[offset] !== 0x5d) return false;
@@ -24,8 +19,7 @@ export function isLzma(bytes: Uint8Array, offset: number): boolean {
 
 /** Unpacks a stream at the start of `bytes`. Errors: corrupt data, more than `limit` bytes. */
 export async function decompressLzma(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
-  const name = 'lzma1';
-  const library = (await import(name)) as Lzma1;
+  const library = await import('lzma1');
   const most = Math.min(limit, bytes.length * HIGHEST_RATIO + (1 << 16));
   const copy = new Uint8Array(bytes);
   const view = new DataView(copy.buffer);

@@ -3,11 +3,11 @@
  * the filters, so each block is handed to it under headers of its own (no filter, no check) and the filter is undone here.
  * LZMA2's chunk headers tell the unpacked size in advance: a decompression bomb is refused before a byte is decoded.
  */
-import { crc32 } from 'node:zlib';
 import xzDecompress from 'xz-decompress';
 import { badInput, UsercopyError } from '../../errors.js';
 import { undoBranchFilter } from './bcj.js';
 import { OutputBuffer } from './output.js';
+import type { Zlib } from './zlib.js';
 
 const HEADER_MAGIC = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00] as const;
 const FOOTER_MAGIC = [0x59, 0x5a] as const;
@@ -21,7 +21,7 @@ export function isXz(bytes: Uint8Array, offset: number): boolean {
 }
 
 /** Unpacks the first stream at the start of `bytes`. Errors: corrupt or truncated data, more than `limit` bytes. */
-export async function decompressXz(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
+export async function decompressXz(bytes: Uint8Array, limit: number, { crc32 }: Zlib): Promise<Uint8Array> {
   const reader = new Reader(bytes);
   reader.skip(HEADER_MAGIC.length + 1);
   const check = reader.byte() & 0xf;
@@ -37,7 +37,7 @@ export async function decompressXz(bytes: Uint8Array, limit: number): Promise<Ui
   const output = new OutputBuffer(WHERE, size, size);
   for (const block of blocks) {
     const from = output.length;
-    await decodeBlock(block, output);
+    await decodeBlock(block, output, crc32);
     const unpacked = output.bytes.subarray(from, output.length);
     for (const filter of block.filters) undoBranchFilter(filter, unpacked);
     if (block.crc32 !== null && crc32(unpacked) !== block.crc32)
@@ -142,8 +142,8 @@ function skipLzma2(reader: Reader): number {
   }
 }
 
-async function decodeBlock(block: Block, output: OutputBuffer): Promise<void> {
-  const parts = bareStream(block);
+async function decodeBlock(block: Block, output: OutputBuffer, crc32: Zlib['crc32']): Promise<void> {
+  const parts = bareStream(block, crc32);
   const source = new ReadableStream<Uint8Array>({
     pull(controller) {
       const part = parts.shift();
@@ -168,7 +168,8 @@ async function decodeBlock(block: Block, output: OutputBuffer): Promise<void> {
 }
 
 /** The block as an xz stream with no filter but LZMA2 and no check: header, data, index, footer. */
-function bareStream(block: Block): Uint8Array[] {
+function bareStream(block: Block, crc32: Zlib['crc32']): Uint8Array[] {
+  const withChecksum = (part: readonly number[]): number[] => [...part, ...littleEndian(crc32(Uint8Array.from(part)))];
   const streamFlags = [0, 0];
   const header = [...HEADER_MAGIC, ...withChecksum(streamFlags)];
   const blockHeader = withChecksum([2, 0, LZMA2, 1, dictionaryFor(block), 0, 0, 0]);
@@ -193,10 +194,6 @@ function dictionaryFor({ dictionary, size }: Block): number {
 
 function littleEndian(value: number): number[] {
   return [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
-}
-
-function withChecksum(bytes: readonly number[]): number[] {
-  return [...bytes, ...littleEndian(crc32(Uint8Array.from(bytes)))];
 }
 
 function variableLength(value: number): number[] {

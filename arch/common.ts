@@ -39,10 +39,10 @@ export const hasVmemmap = (kernel: Kernel): boolean =>
   kernel.symbols.address('mem_section') !== undefined || kernel.symbols.address('mem_map') === undefined;
 
 /** First bytes of the check itself: every function with a frame begins alike. Null where the kernel has no check. */
-export function prologueOf(kernel: Kernel, length: number): Buffer | null {
+export function prologueOf(kernel: Kernel, length: number): Uint8Array | null {
   const check = kernel.symbols.address('__check_object_size');
   const code = check === undefined ? undefined : kernel.read(check, length);
-  return code === undefined ? null : Buffer.from(code);
+  return code ?? null;
 }
 
 /** Frames of an ABI that links all of them alike, and of which mainline's arch_within_stack_frames() knows nothing. */

@@ -33,9 +33,10 @@ function layout(kernel: Kernel): FrameLayout | null {
   if (kernel.config && !kernel.config.enabled('FRAME_POINTER')) return null;
   const code = prologueOf(kernel, PROLOGUE_BYTES);
   if (code === null) return APCS;
+  const view = new DataView(code.buffer, code.byteOffset, code.length);
   let pushed = 0;
   for (let at = 0; at + 4 <= code.length; at += 4) {
-    const instruction = code.readUInt32LE(at);
+    const instruction = view.getUint32(at, true);
     if (instruction === SAVES_STACK_POINTER) return APCS;
     if (instruction >>> 16 === PUSH) pushed = bitsIn(instruction & 0xffff);
     if (instruction >>> 8 === SETS_FRAME_POINTER) {

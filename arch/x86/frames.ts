@@ -1,4 +1,6 @@
 /** Frames of x86: the frame pointer leads to the saved one, the return address behind it. */
+
+import { indexOfBytes } from '../../src/kernel/bytes.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { prologueOf } from '../common.js';
 import type { FrameConvention } from '../driver.js';
@@ -11,12 +13,12 @@ const PUSH_FRAME_POINTER = 0x55;
  * Whether the kernel was built with CONFIG_FRAME_POINTER. Where the config is not known, the prologue of the check tells:
  * `push` of the frame pointer, then the stack pointer moved there. Without a check to look at, it is taken to be.
  */
-function hasFramePointers(kernel: Kernel, move: Buffer): boolean {
+function hasFramePointers(kernel: Kernel, move: Uint8Array): boolean {
   if (kernel.config) return kernel.config.enabled('FRAME_POINTER');
   const code = prologueOf(kernel, PROLOGUE_BYTES);
   if (code === null) return true;
   const push = code.indexOf(PUSH_FRAME_POINTER);
-  return push >= 0 && code.indexOf(move) > push;
+  return push >= 0 && indexOfBytes(code, move) > push;
 }
 
 /**
@@ -24,7 +26,7 @@ function hasFramePointers(kernel: Kernel, move: Buffer): boolean {
  * (arch/x86/include/asm/thread_info.h). `move` is the machine code of "stack pointer to frame pointer".
  */
 export function framePointerFrames(word: number, move: readonly number[]): FrameConvention {
-  const code = Buffer.from(move);
+  const code = Uint8Array.from(move);
   const layout = {
     kind: 'frame pointers',
     recordAt: 'top',

@@ -2,6 +2,8 @@
  * Addresses of kernel variables that kallsyms does not list: without KALLSYMS_ALL it has functions only. Exported ones are
  * found by their entries in `__ksymtab`, others by what they look like in the dump's memory.
  */
+
+import { bytesOf, occurrences } from '../kernel/bytes.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
 import type { PhysicalMemory } from './physical.js';
 import { findInMemory } from './search.js';
@@ -46,9 +48,7 @@ function findMemblock(kernel: Kernel, image: () => Segment): bigint | null {
 /** Addresses of a text before a NUL: linkers let a string share the end of a longer one. */
 function stringsEnding({ bytes, address }: Segment, text: string): Set<bigint> {
   const places = new Set<bigint>();
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  const wanted = Buffer.from(`${text}\0`);
-  for (let at = buffer.indexOf(wanted); at >= 0; at = buffer.indexOf(wanted, at + 1)) places.add(address + BigInt(at));
+  for (const at of occurrences(bytes, bytesOf(`${text}\0`))) places.add(address + BigInt(at));
   return places;
 }
 
@@ -194,9 +194,8 @@ class WordReader {
   /** Offsets at which a value stands, aligned. */
   *places(value: bigint): Iterable<number> {
     const { bytes } = this.#segment;
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     const pattern = encodeWord(value, this.#kernel);
-    for (let at = buffer.indexOf(pattern); at >= 0; at = buffer.indexOf(pattern, at + 1)) {
+    for (const at of occurrences(bytes, pattern)) {
       if (at % pattern.length === 0) yield at;
     }
   }

@@ -3,6 +3,7 @@
  * the file need not be the guest's: QEMU picks the class by the size of physical memory.
  */
 import { badInput } from '../errors.js';
+import { hexOf, latin1 } from '../kernel/bytes.js';
 import type { ByteSource } from './file.js';
 
 const ET_CORE = 4;
@@ -94,7 +95,7 @@ export function readElfCore(file: ByteSource): ElfCore {
 
 function describeMagic(file: ByteSource, ident: Uint8Array | undefined): string {
   if (!ident) return `a file of ${file.size} bytes`;
-  return `bytes ${Buffer.from(ident.subarray(0, 4)).toString('hex')}`;
+  return `bytes ${hexOf(ident.subarray(0, 4))}`;
 }
 
 function viewOf(file: ByteSource, offset: bigint, length: number): DataView | undefined {
@@ -170,7 +171,7 @@ export function parseNotes(bytes: Uint8Array, little: boolean, notes: CoreNote[]
     if (nameSize + dataSize + type > 0) {
       const name = bytes.subarray(at + 12, at + 12 + nameSize);
       const end = name.indexOf(0);
-      const owner = Buffer.from(end < 0 ? name : name.subarray(0, end)).toString('latin1');
+      const owner = latin1(name, 0, end < 0 ? name.length : end);
       notes.push({ owner, type, data: bytes.subarray(data, data + dataSize) });
     }
     at = data + align4(dataSize);

@@ -3,6 +3,7 @@
  * (`struct makedumpfile_header` and `makedumpfile_data_header` of makedumpfile.h). A later piece overwrites an earlier one.
  */
 import { badInput } from '../errors.js';
+import { latin1 } from '../kernel/bytes.js';
 import type { ByteSource } from './file.js';
 
 const SIGNATURE = 'makedumpfile';
@@ -25,7 +26,7 @@ interface Piece {
 }
 
 export function isFlattened(magic: Uint8Array): boolean {
-  return Buffer.from(magic.subarray(0, SIGNATURE.length)).toString('latin1') === SIGNATURE;
+  return latin1(magic, 0, SIGNATURE.length) === SIGNATURE;
 }
 
 /** The real file behind a flattened one. Only the places of its pieces are read. */

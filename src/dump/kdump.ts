@@ -4,6 +4,7 @@
  * (makedumpfile's diskdump_mod.h and IMPLEMENTATION).
  */
 import { badInput } from '../errors.js';
+import { latin1 } from '../kernel/bytes.js';
 import type { CoreNote } from './elf-core.js';
 import { parseNotes } from './elf-core.js';
 import type { ByteSource } from './file.js';
@@ -28,7 +29,7 @@ const MAXIMUM_RANGES = 1 << 18;
 const INDEX_STEP = 4096;
 
 export function isKdump(magic: Uint8Array): boolean {
-  return SIGNATURES.includes(Buffer.from(magic.subarray(0, 8)).toString('latin1'));
+  return SIGNATURES.includes(latin1(magic, 0, 8));
 }
 
 export interface Kdump {
@@ -100,7 +101,7 @@ function readHeader(file: ByteSource): Header {
       little,
       bits,
       version: view.getUint32(8, little),
-      machine: Buffer.from(machine.subarray(0, Math.max(end, 0))).toString('latin1'),
+      machine: latin1(machine, 0, Math.max(end, 0)),
       blockSize,
       subHeaderBlocks: word(2),
       bitmapBlocks: word(3),

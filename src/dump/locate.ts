@@ -6,6 +6,7 @@ import type { Variant } from '../../arch/driver.js';
 import type { DumpConvention, ImagePlacement, KernelNotes, PageTables, RegisterValues } from '../../arch/dump.js';
 import { badInput } from '../errors.js';
 import { exportedVariables } from '../kernel/added-symbols.js';
+import { bytesOf, equalBytes, indexOfBytes } from '../kernel/bytes.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { PhysicalMemory } from './physical.js';
 import { findInMemory } from './search.js';
@@ -77,13 +78,13 @@ interface Banner {
 function bannerOf(image: Kernel): Banner | null {
   const { banner } = image.version;
   if (banner === null) return null;
-  const bytes = Buffer.from(banner.trimEnd(), 'latin1');
+  const bytes = bytesOf(banner.trimEnd());
   const symbol = image.symbols.address('linux_banner');
-  if (symbol !== undefined && Buffer.from(image.read(symbol, bytes.length) ?? []).equals(bytes)) {
+  if (symbol !== undefined && equalBytes(image.read(symbol, bytes.length) ?? new Uint8Array(), bytes)) {
     return { address: symbol, bytes };
   }
   for (const segment of image.segments) {
-    const at = Buffer.from(segment.bytes.buffer, segment.bytes.byteOffset, segment.bytes.length).indexOf(bytes);
+    const at = indexOfBytes(segment.bytes, bytes);
     if (at >= 0) return { address: segment.address + BigInt(at), bytes };
   }
   return null;
@@ -92,7 +93,7 @@ function bannerOf(image: Kernel): Banner | null {
 /** Whether the tables show the image's banner at `slide`. */
 function shows(memory: VirtualMemory, banner: Banner, slide: bigint): boolean {
   const there = memory.read(word(banner.address + slide), banner.bytes.length);
-  return there !== undefined && Buffer.compare(there, banner.bytes) === 0;
+  return there !== undefined && equalBytes(there, banner.bytes);
 }
 
 function open({ physical, convention, registers }: Evidence, tables: PageTables): VirtualMemory {
@@ -226,7 +227,7 @@ function* slidesFrom(evidence: Evidence, banner: Banner, image: Kernel, linkedTo
 
 /** kdump's copy of VMCOREINFO lies in memory even when the dump carries no such note; it fills a page of its own. */
 function byNotesInMemory(evidence: Evidence, banner: Banner | null): Located | null {
-  for (const found of findInMemory(evidence.physical, Buffer.from('OSRELEASE='), MAXIMUM_BANNERS, 4096n)) {
+  for (const found of findInMemory(evidence.physical, bytesOf('OSRELEASE='), MAXIMUM_BANNERS, 4096n)) {
     const page = evidence.physical.read(found, 4096);
     if (!page) continue;
     const end = page.indexOf(0);

@@ -1,4 +1,6 @@
 /** Searches a dump's physical memory for bytes. */
+
+import { occurrences } from '../kernel/bytes.js';
 import type { PhysicalMemory } from './physical.js';
 
 const CHUNK = 4 << 20;
@@ -15,14 +17,14 @@ export function* findInMemory(
 ): Iterable<bigint> {
   if (bytes.length === 0 || bytes.length > CHUNK / 2) return;
   let count = 0;
-  const buffer = Buffer.allocUnsafe(CHUNK);
+  const buffer = new Uint8Array(CHUNK);
   for (const range of memory.ranges) {
     // Chunks overlap by what an occurrence may stick out.
     for (let start = range.start; start < range.end; start += BigInt(CHUNK - bytes.length + 1)) {
       const rest = range.end - start;
       const chunk = rest < BigInt(CHUNK) ? buffer.subarray(0, Number(rest)) : buffer;
       if (!memory.readInto(start, chunk)) break;
-      for (let at = chunk.indexOf(bytes); at >= 0; at = chunk.indexOf(bytes, at + 1)) {
+      for (const at of occurrences(chunk, bytes)) {
         const address = start + BigInt(at);
         if (address % alignment !== 0n) continue;
         yield address;

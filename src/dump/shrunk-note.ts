@@ -43,7 +43,7 @@ export function encodeShrunkNote({
     registers: Object.fromEntries([...registers].map(([name, value]) => [name, hex(value)])),
     ...rest,
   });
-  return Buffer.from(text);
+  return new TextEncoder().encode(text);
 }
 
 /** null when the dump has no such note. @throws UsercopyError `bad-input` for one that makes no sense. */
@@ -54,7 +54,7 @@ export function shrunkNoteOf(notes: readonly CoreNote[], path: string): ShrunkNo
     badInput(`${path}: the note of a shrunk dump`, `JSON of version ${VERSION}`, what);
   if (note.data.length > LARGEST_NOTE) throw wrong(`${note.data.length} bytes`);
   try {
-    const value = JSON.parse(Buffer.from(note.data).toString('utf8'));
+    const value = JSON.parse(new TextDecoder().decode(note.data));
     if (value.version !== VERSION) throw wrong(`version ${value.version}`);
     checkRecord(value.kernel);
     const { pageShift, addressBits, format } = value.tables;

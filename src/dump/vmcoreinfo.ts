@@ -1,5 +1,6 @@
 /** The VMCOREINFO note: what a kernel tells of itself to those who read its dumps (Documentation/admin-guide/kdump/vmcoreinfo.rst). */
 import type { KernelNotes } from '../../arch/dump.js';
+import { latin1 } from '../kernel/bytes.js';
 
 const MAXIMUM_LINES = 1 << 16;
 
@@ -8,7 +9,7 @@ export class Vmcoreinfo implements KernelNotes {
 
   /** Lines of `key=value`; others are passed over. */
   constructor(data: Uint8Array) {
-    const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1');
+    const text = latin1(data);
     for (const line of text.split('\n', MAXIMUM_LINES)) {
       const equals = line.indexOf('=');
       if (equals > 0) this.#values.set(line.slice(0, equals), line.slice(equals + 1).replace(/\0+$/, ''));

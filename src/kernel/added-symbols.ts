@@ -2,6 +2,8 @@
  * Symbols beside those that an image lists. Without KALLSYMS_ALL kallsyms has functions only; variables that are exported
  * to modules are found by their entries in `__ksymtab`.
  */
+
+import { bytesOf, occurrences } from './bytes.js';
 import type { Bits, Kernel, KernelSymbol, Segment, SymbolTable } from './kernel.js';
 
 /** Names and addresses to add. */
@@ -85,11 +87,9 @@ export function exportedVariables(
 
 /** Offsets of the wanted names, as strings of their own. */
 function exportedNames(bytes: Uint8Array): Map<number, string> {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const names = new Map<number, string>();
   for (const name of EXPORTED) {
-    const text = Buffer.from(`\0${name}\0`);
-    for (let at = buffer.indexOf(text); at >= 0; at = buffer.indexOf(text, at + 1)) names.set(at + 1, name);
+    for (const at of occurrences(bytes, bytesOf(`\0${name}\0`))) names.set(at + 1, name);
   }
   return names;
 }

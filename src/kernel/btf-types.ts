@@ -1,5 +1,6 @@
 /** BTF's types by id: what kind each is, what it leads to, its size, and how C would write it. */
 import { badInput } from '../errors.js';
+import { latin1 } from './bytes.js';
 
 /** Types that may stand between a name and what it means (typedefs, qualifiers, nested anonymous structs). */
 export const DEPTH_LIMIT = 64;
@@ -210,9 +211,7 @@ export class BtfTypes {
     if (offset === 0 || start >= this.strings.end) return '';
     const end = this.bytes.indexOf(0, start);
     const stop = end < 0 || end > this.strings.end ? this.strings.end : end;
-    return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, Math.min(stop - start, 512)).toString(
-      'latin1',
-    );
+    return latin1(this.bytes, start, Math.min(stop, start + 512));
   }
 
   /** Bytes of a pointer: BTF does not say, but every kernel has `unsigned long`. */

@@ -5,6 +5,7 @@
 import { badInput } from '../errors.js';
 import { BtfTypeTable } from './btf-table.js';
 import { BtfTypes } from './btf-types.js';
+import { occurrences } from './bytes.js';
 import { isElf, parseElf, sectionBytes } from './elf.js';
 import type { Endian, TypeTable } from './kernel.js';
 import { decompress } from './payload/decompress.js';
@@ -17,9 +18,8 @@ const LIMIT = 64 << 20;
 /** Finds BTF in raw memory by its header: magic, version 1, strings right behind the types. */
 export function findBtf(bytes: Uint8Array, endian: Endian): Uint8Array | null {
   const little = endian === 'little';
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const signature = Buffer.from(little ? [0x9f, 0xeb, 1, 0, 24, 0, 0, 0] : [0xeb, 0x9f, 1, 0, 0, 0, 0, 24]);
-  for (let at = buffer.indexOf(signature); at >= 0; at = buffer.indexOf(signature, at + 1)) {
+  const signature = Uint8Array.from(little ? [0x9f, 0xeb, 1, 0, 24, 0, 0, 0] : [0xeb, 0x9f, 1, 0, 0, 0, 0, 24]);
+  for (const at of occurrences(bytes, signature)) {
     if (at + HEADER_SIZE > bytes.length) return null;
     const view = new DataView(bytes.buffer, bytes.byteOffset + at, HEADER_SIZE);
     const [typeStart, typeLength, stringStart, stringLength] = [8, 12, 16, 20].map((field) =>

@@ -1,9 +1,11 @@
 /** A kernel's configuration: from a file, or from the image itself (CONFIG_IKCONFIG, kernel/configs.c). */
+
+import { bytesOf, latin1, occurrences } from './bytes.js';
 import type { KernelConfig } from './kernel.js';
 import { decompress } from './payload/decompress.js';
 import type { Zlib } from './payload/zlib.js';
 
-const START = Buffer.from('IKCFG_ST', 'latin1');
+const START = bytesOf('IKCFG_ST');
 /** Largest configuration that is believed, unpacked; bytes. */
 const LIMIT = 8 << 20;
 
@@ -27,16 +29,15 @@ export function parseConfig(text: string): KernelConfig {
 /** Reads a configuration file, plain or compressed. */
 export async function readConfig(bytes: Uint8Array, zlib: Zlib): Promise<KernelConfig> {
   const unpacked = await decompress(bytes, 0, LIMIT, zlib);
-  return parseConfig(Buffer.from(unpacked?.bytes ?? bytes.subarray(0, LIMIT)).toString('latin1'));
+  return parseConfig(latin1(unpacked?.bytes ?? bytes.subarray(0, LIMIT)));
 }
 
 /** The configuration inside an image; null where it was not built in. */
 export async function findConfig(bytes: Uint8Array, zlib: Zlib): Promise<KernelConfig | null> {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = buffer.indexOf(START); at >= 0; at = buffer.indexOf(START, at + 1)) {
+  for (const at of occurrences(bytes, START)) {
     // The kernel's own code compares with the marker nowhere; scripts/extract-ikconfig may still be quoted in data.
-    if (buffer[at + START.length] !== 0x1f || buffer[at + START.length + 1] !== 0x8b) continue;
-    return readConfig(buffer.subarray(at + START.length), zlib);
+    if (bytes[at + START.length] !== 0x1f || bytes[at + START.length + 1] !== 0x8b) continue;
+    return readConfig(bytes.subarray(at + START.length), zlib);
   }
   return null;
 }

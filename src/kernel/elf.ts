@@ -1,5 +1,6 @@
 /** ELF files of kernels: headers, segments, sections, symbols. 32 and 64 bit, both byte orders; nothing in them is trusted. */
 import { badInput } from '../errors.js';
+import { concatBytes, latin1 } from './bytes.js';
 import type { Bits, Endian, Segment, SymbolTable } from './kernel.js';
 import { CompactSymbolTable } from './symbols.js';
 
@@ -142,7 +143,7 @@ export function symbolsFromElf(elf: ElfFile, where: string): SymbolTable | null 
     length += name.length;
     nameStarts[index + 1] = length;
   }
-  return new CompactSymbolTable('symtab', { addresses, sizes, types, names: Buffer.concat(names, length), nameStarts });
+  return new CompactSymbolTable('symtab', { addresses, sizes, types, names: concatBytes(names), nameStarts });
 }
 
 /** Letter of `nm`: by binding, type and the section's kind. */
@@ -237,7 +238,7 @@ class ElfReader {
     const bytes = new Uint8Array(this.view.buffer, this.view.byteOffset, this.view.byteLength);
     if (at >= bytes.length) return '';
     const end = bytes.subarray(at, at + 256).indexOf(0);
-    return Buffer.from(bytes.subarray(at, at + (end < 0 ? 256 : end))).toString('latin1');
+    return latin1(bytes.subarray(at, at + (end < 0 ? 256 : end)));
   }
 
   #within(at: number, length: number): number {

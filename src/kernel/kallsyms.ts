@@ -14,6 +14,7 @@
  */
 export { readKallsyms } from './kallsyms-decode.js';
 
+import { bytesOf, occurrences } from './bytes.js';
 import { TableReader } from './kallsyms-reader.js';
 import type { Bits, Endian } from './kernel.js';
 
@@ -28,7 +29,7 @@ const ATTEMPTS = 32;
 const FARTHEST = 0x40000000;
 /** No symbol is this far from the first byte of what holds the table, bytes; words of a 32-bit kernel look farther. */
 const FARTHEST_PLACE = 0x20000000;
-const DIGITS = Buffer.from('0\u00001\u00002\u00003\u00004\u00005\u00006\u00007\u00008\u00009\u0000', 'latin1');
+const DIGITS = bytesOf('0\u00001\u00002\u00003\u00004\u00005\u00006\u00007\u00008\u00009\u0000');
 
 /** Where the parts of the table stand in the image; byte offsets. */
 export interface KallsymsLayout {
@@ -52,9 +53,9 @@ export interface KallsymsLayout {
 /** Looks for the table in raw memory; null when there is none. */
 export function findKallsyms(bytes: Uint8Array, bits: Bits, endian: Endian): KallsymsLayout | null {
   const image = new TableReader(bytes, bits, endian);
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let attempts = 0;
-  for (let at = buffer.indexOf(DIGITS); at >= 0 && attempts++ < ATTEMPTS; at = buffer.indexOf(DIGITS, at + 1)) {
+  for (const at of occurrences(bytes, DIGITS)) {
+    if (attempts++ === ATTEMPTS) return null;
     const tokens = tokensAround(image, at);
     if (tokens === null) continue;
     const names = namesBefore(image, tokens.table);

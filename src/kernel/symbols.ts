@@ -1,4 +1,6 @@
 /** Symbols in sorted arrays: a kernel has 90 000 and more, of which a run asks for a few dozen. */
+
+import { bytesOf, latin1 } from './bytes.js';
 import type { KernelSymbol, SymbolTable } from './kernel.js';
 
 /** Parallel arrays in address order. Names are Latin-1 bytes, one after the other. */
@@ -95,7 +97,7 @@ export class CompactSymbolTable implements SymbolTable {
 
   #lookup(name: string): number {
     const buckets = this.#buckets ?? this.#buildHash();
-    const wanted = Buffer.from(name, 'latin1');
+    const wanted = bytesOf(name);
     const mask = buckets.length - 1;
     for (let slot = hash(wanted, 0, wanted.length) & mask; buckets[slot] !== 0; slot = (slot + 1) & mask) {
       const index = buckets[slot]! - 1;
@@ -148,8 +150,4 @@ function hash(bytes: Uint8Array, start: number, end: number): number {
   let value = 0x811c9dc5;
   for (let i = start; i < end; i++) value = Math.imul(value ^ bytes[i]!, 0x01000193);
   return (value ^ (value >>> 15)) >>> 0;
-}
-
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
 }

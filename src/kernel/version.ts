@@ -1,7 +1,9 @@
 /** A kernel's version, from the line that it greets with (`linux_banner`, init/version.c). */
+
+import { bytesOf, latin1, occurrences } from './bytes.js';
 import type { KernelVersion } from './kernel.js';
 
-const PREFIX = Buffer.from('Linux version ', 'latin1');
+const PREFIX = bytesOf('Linux version ');
 const LONGEST_BANNER = 1024;
 /** Greetings that are looked at; a kernel has two to four, and formats of them. */
 const ATTEMPTS = 256;
@@ -25,12 +27,12 @@ export function parseBanner(banner: string): KernelVersion | null {
 
 /** The first banner in raw memory. */
 export function findBanner(bytes: Uint8Array): KernelVersion | null {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let attempts = 0;
-  for (let at = buffer.indexOf(PREFIX); at >= 0 && attempts++ < ATTEMPTS; at = buffer.indexOf(PREFIX, at + 1)) {
-    const end = buffer.subarray(at, at + LONGEST_BANNER).findIndex((byte) => byte === 0 || byte === 10);
+  for (const at of occurrences(bytes, PREFIX)) {
+    if (attempts++ === ATTEMPTS) return null;
+    const end = bytes.subarray(at, at + LONGEST_BANNER).findIndex((byte) => byte === 0 || byte === 10);
     if (end < 0) continue;
-    const version = parseBanner(buffer.toString('latin1', at, at + end));
+    const version = parseBanner(latin1(bytes, at, at + end));
     if (version !== null) return version;
   }
   return null;

@@ -4,7 +4,7 @@
  */
 
 import type { Kernel } from '../src/kernel/kernel.js';
-import type { LinearMap, MemoryLayout } from './driver.js';
+import type { LinearMap, MemoryLayout } from './layout.js';
 
 /** Bytes of physical memory, or undefined where they cannot all be had. */
 export type ReadPhysical = (address: bigint, length: number) => Uint8Array | undefined;

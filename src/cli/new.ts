@@ -68,7 +68,7 @@ async function answersOf(file: string, { variant, kernel, profile, yes }: NewOpt
   const asks = !yes && file !== '-' && process.stdin.isTTY && process.stdout.isTTY;
   const ask = asks ? createInterface({ input: process.stdin, output: process.stdout }) : null;
   try {
-    const [first = 'x86_64'] = ownVariants();
+    const [first = ''] = ownVariants();
     const answer = async (question: string, given: string | undefined, otherwise: string): Promise<string> =>
       given ?? ((await ask?.question(`${question} (${otherwise}): `))?.trim() || otherwise);
     const chosen = kernel === undefined ? await answer(`guest: ${ownVariants().join(', ')}`, variant, first) : '';

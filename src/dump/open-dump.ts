@@ -6,6 +6,7 @@ import { badInput, UsercopyError } from '../errors.js';
 import { nativeZlib } from '../image/native-zlib.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { entryPointOf } from '../stack/entry-point.js';
+import type { Dump, DumpOptions } from './dump.js';
 import { type DumpFile, readDumpFile } from './dump-file.js';
 import { kernelInDump } from './dump-kernel.js';
 import { FileReader } from './file.js';
@@ -16,38 +17,7 @@ import { parseRegisterText, registersFromNotes } from './registers.js';
 import { shrunkNoteOf } from './shrunk-note.js';
 import { Vmcoreinfo } from './vmcoreinfo.js';
 
-export interface RegisterText {
-  /** QEMU's `info registers`. */
-  readonly text: string;
-  /** Names it in errors. */
-  readonly path: string;
-}
-
-export interface DumpOptions {
-  /** The kernel's image with its symbols and types; without it they must be in the dump. */
-  readonly image?: Kernel | null;
-  /** Makes a kernel of what lies in the dump, when there is no image. */
-  readonly kernelFromDump?: (located: Located, variant: Variant) => Promise<Kernel>;
-  /** Registers from elsewhere; they win over the dump's notes. */
-  readonly registers?: RegisterText | null;
-}
-
-export interface Dump {
-  readonly path: string;
-  readonly variant: Variant;
-  readonly kernel: Kernel;
-  readonly located: Located;
-  readonly physical: PhysicalMemory;
-  /** What the file says of itself. */
-  readonly file: DumpFile;
-  /** Of the CPU that stands at `__check_object_size`, or of the first. */
-  readonly registers: RegisterValues;
-  /** The CPU stands at the first instruction of `__check_object_size`. */
-  readonly atCheck: boolean;
-  /** What is odd about the file. */
-  readonly warnings: readonly string[];
-  close(): void;
-}
+export type { Dump, DumpOptions, RegisterText } from './dump.js';
 
 /**
  * Opens an ELF or kdump-compressed vmcore, flattened or not; its memory is read only where it is needed.

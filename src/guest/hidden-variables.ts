@@ -3,9 +3,12 @@
  * lists functions only. What the check reads is learnt from the kernel itself: its functions are run, and what they
  * load is watched; static keys are found through the jump table, which is told by its own shape.
  */
+import type { Variant } from '../../arch/driver.js';
+import type { MemoryLayout } from '../../arch/layout.js';
+import type { Engine } from '../engine/engine.js';
 import { type AddedSymbols, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
-import type { Guest } from './guest.js';
+import type { GuestMemory } from './memory.js';
 
 /** Kernel functions that look for an address and fail at once in an empty kernel. */
 const TIME_LIMIT = 10_000;
@@ -14,6 +17,18 @@ const PAGE = 4096n;
 const SHORTEST_JUMP_TABLE = 128;
 /** Labels are in the same function as their branch, or in its cold part. */
 const FARTHEST_LABEL = 0x40_0000;
+
+/** What is asked of a guest; a `Guest` while it is being made needs what is learnt here, so it is not named. */
+interface Scratch {
+  readonly kernel: Kernel;
+  readonly variant: Variant;
+  readonly layout: MemoryLayout;
+  readonly engine: Engine;
+  readonly memory: GuestMemory;
+  readonly task: bigint;
+  call(symbol: string, args: readonly bigint[], options: { timeLimit: number }): Promise<{ readonly kind: string }>;
+  callForValue(symbol: string, args: readonly bigint[], options: { timeLimit: number }): Promise<bigint>;
+}
 
 interface Load {
   readonly address: bigint;
@@ -31,7 +46,7 @@ export function hidesVariables(kernel: Kernel): boolean {
 }
 
 /** The kernel with what `scratch`, a guest of it that is thrown away after, tells about its variables. */
-export async function withHiddenVariables(kernel: Kernel, scratch: Guest): Promise<Kernel> {
+export async function withHiddenVariables(kernel: Kernel, scratch: Scratch): Promise<Kernel> {
   const added: AddedSymbols = new Map();
   const note = (name: string, address: bigint | null): void => {
     if (address !== null && kernel.symbols.address(name) === undefined) added.set(name, address);
@@ -49,7 +64,7 @@ export async function withHiddenVariables(kernel: Kernel, scratch: Guest): Promi
 }
 
 /** Loads from the image while a function runs; none when it does not come back. */
-async function loadsOf(guest: Guest, symbol: string, args: readonly bigint[]): Promise<Load[]> {
+async function loadsOf(guest: Scratch, symbol: string, args: readonly bigint[]): Promise<Load[]> {
   if (guest.kernel.symbols.address(symbol) === undefined) return [];
   const loads: Load[] = [];
   const hook = guest.engine.hookMemoryRead((address, size) => {
@@ -69,7 +84,7 @@ const isInImage = (kernel: Kernel, address: bigint): boolean =>
   kernel.segments.some((segment) => address >= segment.address && address < segment.address + segment.size);
 
 /** memblock_is_map_memory() loads `memory.cnt` and `memory.regions`: two words at a known distance. */
-async function findMemblock(guest: Guest): Promise<bigint | null> {
+async function findMemblock(guest: Scratch): Promise<bigint | null> {
   const { types } = guest.kernel;
   if (!types?.hasStruct('memblock') || !types.hasStruct('memblock_type')) return null;
   const list = types.struct('memblock_type');
@@ -88,7 +103,7 @@ async function findMemblock(guest: Guest): Promise<bigint | null> {
  * find_vmap_area() takes a lock, then loads the word that points to the top of the tree: NULL in an image. Where locks are
  * as wide as words, the right one is that at which a planted area is found.
  */
-async function findVmapRoot(guest: Guest): Promise<bigint | null> {
+async function findVmapRoot(guest: Scratch): Promise<bigint | null> {
   const { types, bits } = guest.kernel;
   if (!types?.hasStruct('vmap_area') || !types.hasStruct('task_struct')) return null;
   const address = guest.layout.vmallocStart;
@@ -130,7 +145,7 @@ interface JumpTable {
  * The longest run of entries that all point where jump entries must: { s32 code, s32 target, long key } as distances, or
  * three words that hold addresses.
  */
-function findJumpTable(kernel: Kernel, guest: Guest): JumpTable | null {
+function findJumpTable(kernel: Kernel, guest: Scratch): JumpTable | null {
   const relative = guest.variant.staticBranch.relativeEntries(kernel);
   let longest: JumpTable | null = null;
   for (const segment of kernel.segments) {

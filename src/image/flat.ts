@@ -5,8 +5,9 @@
  */
 import type { UnpackedImage, Variant } from '../../arch/driver.js';
 import { badInput } from '../errors.js';
-import { findKallsyms, type KallsymsLayout } from '../kernel/kallsyms.js';
+import { findKallsyms } from '../kernel/kallsyms.js';
 import { noKallsyms, readKallsyms, readKallsymsAddresses } from '../kernel/kallsyms-decode.js';
+import type { KallsymsLayout } from '../kernel/kallsyms-reader.js';
 import type { Bits, Endian, Segment, SymbolTable } from '../kernel/kernel.js';
 import { applyRela, findRelaTable, forEachRela, type RelaTable } from '../kernel/relocate.js';
 import { noSymbols } from '../kernel/symbols.js';

@@ -3,17 +3,10 @@ import type { MemoryLayout, Variant } from '../../arch/driver.js';
 import type { AddressRange, CheckParameters, ProfileSwitches } from '../check/parameters.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { introspectionOf } from './structures.js';
-import { stackParameters } from './task.js';
+import { type StackOptions, stackParameters } from './task.js';
 
-export interface ParameterOptions {
+export interface ParameterOptions extends StackOptions {
   readonly switches: ProfileSwitches;
-  /** Walk frames (`--frames`) or not, whatever the profile says; as the kernel does when neither says. */
-  readonly frames?: boolean | undefined;
-  /** Only declared memory is judged: the kernel's types and structures are not asked for. */
-  readonly declaredOnly?: boolean | undefined;
-  /** See `StackParameters`; bytes. 0 when they are not known: the stack pointer at the entry is used. */
-  readonly depthOfCheck?: bigint | undefined;
-  readonly depthOfPrint?: bigint | undefined;
 }
 
 /** The kernel as it stands in some memory (a guest's RAM, a dump): same symbols and types, other bytes. */

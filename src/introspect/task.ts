@@ -1,13 +1,23 @@
 /** A task: how the check finds it, its stack and the frames on it. */
 import type { FrameLayout, Variant } from '../../arch/driver.js';
-import type { Slot, StackParameters } from '../check/parameters.js';
+import type { ProfileSwitches, Slot, StackParameters } from '../check/parameters.js';
 import { UsercopyError } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { requireTypes } from '../kernel/require-types.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
-import type { ParameterOptions } from './parameters.js';
 
-export function stackParameters(kernel: Kernel, variant: Variant, options: ParameterOptions): StackParameters {
+export interface StackOptions {
+  readonly switches: Pick<ProfileSwitches, 'frames'>;
+  /** Walk frames (`--frames`) or not, whatever the profile says; as the kernel does when neither says. */
+  readonly frames?: boolean | undefined;
+  /** Only declared memory is judged: the kernel's types and structures are not asked for. */
+  readonly declaredOnly?: boolean | undefined;
+  /** See `StackParameters`; bytes. 0 when they are not known: the stack pointer at the entry is used. */
+  readonly depthOfCheck?: bigint | undefined;
+  readonly depthOfPrint?: bigint | undefined;
+}
+
+export function stackParameters(kernel: Kernel, variant: Variant, options: StackOptions): StackParameters {
   const word = kernel.bits / 8;
   const taskStack = (): Slot => ({
     offset: requireTypes(kernel, 'task_struct.stack').struct('task_struct').offset('stack'),

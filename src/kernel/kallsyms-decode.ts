@@ -1,7 +1,6 @@
 /** Decodes the kernel's compressed symbol table, once `kallsyms.ts` has found its parts. */
 import { badInput } from '../errors.js';
-import type { KallsymsLayout } from './kallsyms.js';
-import { TableReader } from './kallsyms-reader.js';
+import { type KallsymsLayout, TableReader } from './kallsyms-reader.js';
 import type { Bits, Endian, SymbolTable } from './kernel.js';
 import { CompactSymbolTable } from './symbols.js';
 

@@ -1,5 +1,24 @@
-/** Reads of raw memory that the two halves of kallsyms share. */
+/** What the two halves of kallsyms share: where the table's parts stand, and reads of raw memory. */
 import type { Bits, Endian } from './kernel.js';
+
+/** Where the parts of the table stand in the image; byte offsets. */
+export interface KallsymsLayout {
+  readonly count: number;
+  readonly names: number;
+  readonly tokenTable: number;
+  readonly tokenIndex: number;
+  readonly addresses:
+    | { readonly kind: 'absolute'; readonly at: number }
+    | {
+        readonly kind: 'relative';
+        readonly offsets: number;
+        readonly relativeBase: number;
+        /** Non-negative offsets are absolute (per-cpu) values, negative ones count from the base (x86_64 with SMP). */
+        readonly absolutePerCpu: boolean;
+      }
+    /** Signed 32-bit distances, each from where it stands itself. */
+    | { readonly kind: 'place-relative'; readonly offsets: number };
+}
 
 export class TableReader {
   readonly #view: DataView;

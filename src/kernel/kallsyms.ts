@@ -12,10 +12,8 @@
  * (73bbb94466fd). The anchor is the token table: its 256 strings hold every character that names use, so the digits stand
  * in a row, and the index behind it proves the find.
  */
-export { readKallsyms } from './kallsyms-decode.js';
-
 import { bytesOf, occurrences } from './bytes.js';
-import { TableReader } from './kallsyms-reader.js';
+import { type KallsymsLayout, TableReader } from './kallsyms-reader.js';
 import type { Bits, Endian } from './kernel.js';
 
 const TOKENS = 256;
@@ -30,25 +28,6 @@ const FARTHEST = 0x40000000;
 /** No symbol is this far from the first byte of what holds the table, bytes; words of a 32-bit kernel look farther. */
 const FARTHEST_PLACE = 0x20000000;
 const DIGITS = bytesOf('0\u00001\u00002\u00003\u00004\u00005\u00006\u00007\u00008\u00009\u0000');
-
-/** Where the parts of the table stand in the image; byte offsets. */
-export interface KallsymsLayout {
-  readonly count: number;
-  readonly names: number;
-  readonly tokenTable: number;
-  readonly tokenIndex: number;
-  readonly addresses:
-    | { readonly kind: 'absolute'; readonly at: number }
-    | {
-        readonly kind: 'relative';
-        readonly offsets: number;
-        readonly relativeBase: number;
-        /** Non-negative offsets are absolute (per-cpu) values, negative ones count from the base (x86_64 with SMP). */
-        readonly absolutePerCpu: boolean;
-      }
-    /** Signed 32-bit distances, each from where it stands itself. */
-    | { readonly kind: 'place-relative'; readonly offsets: number };
-}
 
 /** Looks for the table in raw memory; null when there is none. */
 export function findKallsyms(bytes: Uint8Array, bits: Bits, endian: Endian): KallsymsLayout | null {

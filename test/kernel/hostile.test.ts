@@ -10,7 +10,8 @@ import { UsercopyError } from '../../src/errors.js';
 import { loadKernel } from '../../src/image/load.js';
 import { nativeZlib } from '../../src/image/native-zlib.js';
 import { parseBtf } from '../../src/kernel/btf.js';
-import { findKallsyms, readKallsyms } from '../../src/kernel/kallsyms.js';
+import { findKallsyms } from '../../src/kernel/kallsyms.js';
+import { readKallsyms } from '../../src/kernel/kallsyms-decode.js';
 import { decompress } from '../../src/kernel/payload/decompress.js';
 import { BtfWriter, sampleSymbols, writeElf, writeKallsyms } from './images.js';
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { findKallsyms, readKallsyms } from '../../src/kernel/kallsyms.js';
+import { findKallsyms } from '../../src/kernel/kallsyms.js';
+import { readKallsyms } from '../../src/kernel/kallsyms-decode.js';
 import type { Bits, Endian } from '../../src/kernel/kernel.js';
 import { type KallsymsEra, type SampleSymbol, sampleSymbols, writeKallsyms } from './images.js';
 

@@ -5,25 +5,11 @@
 import type { AddressRange, CheckParameters, Declaration, Introspection } from '../../../src/check/parameters.js';
 import { GuestBuilder } from './builder.js';
 import { randomSwitches } from './eras.js';
-import { layOut } from './layout.js';
+import { type Layout, layOut } from './layout.js';
 import type { Random } from './random.js';
 import { stackOf } from './stack.js';
 import { kfencePool, pageArrayOf, RAM_PAGES, reciprocalOf, validityOf, vmapOf } from './structures.js';
 import { inOrder, type World } from './world.js';
-
-/** Where the parts of kernel memory lie; sizes in bytes. */
-export interface Layout {
-  readonly linear: bigint;
-  readonly linearSize: bigint;
-  readonly vmalloc: bigint;
-  readonly vmallocSize: bigint;
-  readonly modules: AddressRange;
-  readonly kmap: bigint;
-  readonly structures: bigint;
-  readonly structPages: bigint;
-  /** Start of the kernel image's own mapping; null where the image lies in the linear map. */
-  readonly image: bigint | null;
-}
 
 const LAYOUTS_64: readonly Layout[] = [
   {

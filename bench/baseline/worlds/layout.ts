@@ -1,5 +1,19 @@
-import type { Slot } from '../../../src/check/parameters.js';
+import type { AddressRange, Slot } from '../../../src/check/parameters.js';
 import type { Random } from './random.js';
+
+/** Where the parts of kernel memory lie; sizes in bytes. */
+export interface Layout {
+  readonly linear: bigint;
+  readonly linearSize: bigint;
+  readonly vmalloc: bigint;
+  readonly vmallocSize: bigint;
+  readonly modules: AddressRange;
+  readonly kmap: bigint;
+  readonly structures: bigint;
+  readonly structPages: bigint;
+  /** Start of the kernel image's own mapping; null where the image lies in the linear map. */
+  readonly image: bigint | null;
+}
 
 /** A structure whose fields lie at random, naturally aligned places. */
 export interface RandomLayout<Name extends string> {

@@ -1,7 +1,7 @@
 import type { Slot, StackParameters } from '../../../src/check/parameters.js';
 import type { CopyRegisters } from '../oracle.js';
 import { GuestBuilder } from './builder.js';
-import type { Layout } from './introspected.js';
+import type { Layout } from './layout.js';
 import type { Random } from './random.js';
 import type { Region } from './world.js';
 

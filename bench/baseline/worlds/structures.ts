@@ -1,8 +1,7 @@
 /** The kernel's structures about memory, one function for each, stored into a guest at random offsets. */
 import type { Introspection, PageValidityParameters, VmapAreaSlots } from '../../../src/check/parameters.js';
 import type { GuestBuilder } from './builder.js';
-import type { Layout } from './introspected.js';
-import { layOut } from './layout.js';
+import { type Layout, layOut } from './layout.js';
 import type { Random } from './random.js';
 
 /** RAM of an introspected world, in pages. */

@@ -1,0 +1,40 @@
+/** A memory dump that is open, and what opening one may be told. */
+import type { Variant } from '../../arch/driver.js';
+import type { RegisterValues } from '../../arch/dump.js';
+import type { Kernel } from '../kernel/kernel.js';
+import type { DumpFile } from './dump-file.js';
+import type { Located } from './locate.js';
+import type { PhysicalMemory } from './physical.js';
+
+export interface RegisterText {
+  /** QEMU's `info registers`. */
+  readonly text: string;
+  /** Names it in errors. */
+  readonly path: string;
+}
+
+export interface DumpOptions {
+  /** The kernel's image with its symbols and types; without it they must be in the dump. */
+  readonly image?: Kernel | null;
+  /** Makes a kernel of what lies in the dump, when there is no image. */
+  readonly kernelFromDump?: (located: Located, variant: Variant) => Promise<Kernel>;
+  /** Registers from elsewhere; they win over the dump's notes. */
+  readonly registers?: RegisterText | null;
+}
+
+export interface Dump {
+  readonly path: string;
+  readonly variant: Variant;
+  readonly kernel: Kernel;
+  readonly located: Located;
+  readonly physical: PhysicalMemory;
+  /** What the file says of itself. */
+  readonly file: DumpFile;
+  /** Of the CPU that stands at `__check_object_size`, or of the first. */
+  readonly registers: RegisterValues;
+  /** The CPU stands at the first instruction of `__check_object_size`. */
+  readonly atCheck: boolean;
+  /** What is odd about the file. */
+  readonly warnings: readonly string[];
+  close(): void;
+}

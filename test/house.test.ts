@@ -1,0 +1,343 @@
+/** The house as docs/architecture.md draws it: rooms from top to bottom, and arrows that go down only. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { packageFile } from '../src/paths.js';
+import { COMPUTED, type House, readHouse } from './house/modules.js';
+
+/** From top to bottom. Rooms of src/, and arch/ where it stands among them. */
+const ROOMS = [
+  'cli',
+  'triage',
+  'repro',
+  'scenario',
+  'dump',
+  'guest',
+  'attach',
+  'introspect',
+  'report',
+  'cycles',
+  'image',
+  'stack',
+  'check',
+  'arch',
+  'kernel',
+  'engine',
+];
+
+/** All that lies at the top of src/ itself. Below every room, but for index.ts, which is above them. */
+const TOP_FILES = ['index.ts', 'errors.ts', 'paths.ts', 'terminal.ts', 'child.ts'];
+
+/** Rooms that also run in a browser, and the readers of dumps' formats, which take their bytes from a `ByteSource`. */
+const BROWSER_ROOMS = ['report', 'check', 'introspect', 'kernel', 'arch'];
+const DUMP_FORMATS = [
+  ...['dump-file', 'elf-core', 'kdump', 'flattened', 'page-codecs', 'physical', 'virtual'],
+  ...['vmcoreinfo', 'registers', 'shrunk-note', 'search'],
+].map((name) => `src/dump/${name}.ts`);
+
+/** Packages that such a room may load: none of them needs Node.js, but for the one that is named below. */
+const BROWSER_PACKAGES = [
+  ...['@assemblyscript/loader', 'lzma1', 'pako', 'seek-bzip', 'snappyjs', 'xz-decompress', 'zstddec', 'zstddec/stream'],
+];
+
+/** Globals that only Node.js has. */
+const NODE_GLOBALS = ['Buffer', 'process', 'require', 'global', 'setImmediate', '__dirname', '__filename'];
+
+/** Where one of them is asked for all the same, and why. */
+const ASKS_FOR_BUFFER: Readonly<Record<string, string>> = {
+  'src/kernel/bytes.ts': 'asks whether there is one, and does without where there is none',
+  'src/kernel/payload/bzip2.ts': 'seek-bzip makes Buffers itself; elsewhere it is refused in a sentence',
+};
+
+/** Rooms that start processes; src/child.ts does it for them. */
+const PROCESS_ROOMS = ['cli', 'triage', 'scenario', 'repro'];
+const ALSO_STARTS_PROCESSES: Readonly<Record<string, string>> = {
+  'src/child.ts': 'how a child is started',
+  'src/image/apt.ts': 'fetching a kernel is asking apt',
+};
+
+/**
+ * Names of architectures, as Linux, distributions, compilers and Unicorn spell them, between anything but letters and
+ * digits. Thumb is not among them: it is a state that a block of code is in, which engines tell the cycle model.
+ */
+const ARCHITECTURE =
+  /(?<![a-z0-9])(x86|x86_?(32|64)|x64|i[3-6]86|ia32|amd64|arm|arm32|arm64|aarch64|arm(hf|el|v\d\w*)|powerpc(64)?(le|el)?|ppc(32|64)?(le|el)?|sparc|sparc(32|64)|s390x?|ia64|itanium|risc_?v(32|64)?|loongarch(32|64)?|mips(64)?(el)?|m68k|alpha|parisc|csky|xtensa)(?![a-z0-9])/i;
+
+/** Files that say one all the same, which words, and why. */
+const SAYS_ARCHITECTURE: Readonly<Record<string, { readonly words: RegExp; readonly why: string }>> = {
+  'src/engine/unicorn-js/machine.ts': { words: /^(X86|ARM)$/, why: "Unicorn's names of its machines (UC_ARCH_*)" },
+  'src/engine/unicorn-js/names.ts': { words: /^(X86|ARM|ARM64)$/, why: "Unicorn's names of its machines (UC_ARCH_*)" },
+  'src/image/offset-tables.ts': { words: /^(cpuinfo_x86|x86_phys_bits)$/, why: "the kernel's names of a structure" },
+  'src/kernel/payload/bcj.ts': { words: /x86|powerpc|arm|sparc/, why: "xz's names of its filters" },
+};
+/** What a person reads may show one as an example: a text of several words. */
+const SHOWS_EXAMPLES = /^src\/(cli\/|image\/fetch\.ts$)/;
+
+const filesIn = (folder: string, ending: RegExp): string[] =>
+  readdirSync(packageFile(folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => ending.test(name) && !name.includes('node_modules'))
+    .map((name) => `${folder}/${name}`);
+
+const text = (path: string): string => readFileSync(packageFile(path), 'utf8');
+
+/** The C++ folder is not among them: its includes are read below, and its order is the compiler's affair. */
+const house = readHouse(
+  new Map(
+    ['src', 'arch', 'bench', 'assembly', 'scripts']
+      .flatMap((folder) => filesIn(folder, /(?<!\.d)\.m?ts$|\.mjs$/))
+      .map((path) => [path, text(path)]),
+  ),
+);
+
+/** `cli`, `arch`, `bench`, …; the name of the file for those at the top of src/. */
+function roomOf(path: string): string {
+  const [first = '', second = '', ...rest] = path.split('/');
+  return first === 'src' && (rest.length > 0 || second !== '') ? second : first;
+}
+
+type Edge = { readonly from: string; readonly to: string; readonly kind: 'value' | 'type' };
+
+const edges = (modules: House): Edge[] =>
+  [...modules.values()].flatMap(({ path, imports }) => imports.map(({ to, kind }) => ({ from: path, to, kind })));
+
+const inside = (modules: House): Edge[] =>
+  edges(modules).filter(({ to }) => /^(src|arch|bench|test|assembly)\//.test(to));
+
+const shown = ({ from, to }: Edge): string => `${from} -> ${to}`;
+
+function upwardArrows(modules: House): string[] {
+  const height = (path: string): number => {
+    const room = roomOf(path);
+    if (room === 'index.ts') return -1;
+    return TOP_FILES.includes(room) ? ROOMS.length : ROOMS.indexOf(room);
+  };
+  return inside(modules)
+    .filter(({ from, to }) => /^(src|arch)\//.test(from) && /^(src|arch)\//.test(to) && height(to) < height(from))
+    .map(shown);
+}
+
+/** Groups that reach each other. */
+function cycles(arrows: readonly { readonly from: string; readonly to: string }[]): string[] {
+  const next = new Map<string, Set<string>>();
+  for (const { from, to } of arrows) if (from !== to) next.set(from, (next.get(from) ?? new Set()).add(to));
+  const reach = (start: string): Set<string> => {
+    const seen = new Set<string>();
+    const waiting = [start];
+    for (let at = waiting.pop(); at !== undefined; at = waiting.pop())
+      for (const to of next.get(at) ?? []) if (!seen.has(to)) waiting.push(to) && seen.add(to);
+    return seen;
+  };
+  const reached = new Map([...next.keys()].map((name) => [name, reach(name)]));
+  const groups = [...reached]
+    .filter(([name, all]) => all.has(name))
+    .map(([name, all]) =>
+      [...all]
+        .filter((other) => reached.get(other)?.has(name))
+        .sort()
+        .join(' <-> '),
+    );
+  return [...new Set(groups)];
+}
+
+/** What a module loads when it runs, itself included, each with the way that leads there. */
+function loads(modules: House, start: string): Map<string, string> {
+  const ways = new Map([[start, start]]);
+  for (const [path, way] of ways)
+    for (const { to, kind } of modules.get(path)?.imports ?? [])
+      if (kind === 'value' && !ways.has(to)) ways.set(to, `${way} -> ${to}`);
+  return ways;
+}
+
+function notForBrowsers(modules: House): string[] {
+  const starts = [...modules.keys()].filter(
+    (path) => (BROWSER_ROOMS.includes(roomOf(path)) && /^(src|arch)\//.test(path)) || DUMP_FORMATS.includes(path),
+  );
+  const found = starts.flatMap((start) =>
+    [...loads(modules, start)].flatMap(([path, way]) => {
+      if (!modules.has(path)) {
+        const isData = path.endsWith('.json');
+        return BROWSER_PACKAGES.includes(path) || isData ? [] : [way];
+      }
+      const wanted = NODE_GLOBALS.filter((name) => modules.get(path)?.values.has(name));
+      const unexplained = wanted.filter((name) => name !== 'Buffer' || ASKS_FOR_BUFFER[path] === undefined);
+      return [...(roomOf(path) === 'engine' ? [way] : []), ...unexplained.map((name) => `${way}: ${name}`)];
+    }),
+  );
+  return [...new Set(found)];
+}
+
+function saidArchitectures(modules: House): string[] {
+  return [...modules.values()]
+    .filter(({ path }) => path.startsWith('src/'))
+    .flatMap(({ path, words }) =>
+      words
+        .filter(({ text: word }) => ARCHITECTURE.test(word.replace(/([a-z0-9])([A-Z])/g, '$1_$2')))
+        .filter(({ text: word }) => !SAYS_ARCHITECTURE[path]?.words.test(word))
+        .filter(({ text: word, isString }) => !(isString && word.includes(' ') && SHOWS_EXAMPLES.test(path)))
+        .map(({ line, text: word }) => `${path}:${line}: ${word}`),
+    );
+}
+
+function startsProcesses(modules: House): string[] {
+  return edges(modules)
+    .filter(({ from, to }) => from.startsWith('src/') && /^node:(child_process|cluster)$/.test(to))
+    .filter(({ from }) => !PROCESS_ROOMS.includes(roomOf(from)) && ALSO_STARTS_PROCESSES[from] === undefined)
+    .map(shown);
+}
+
+/** Arrows between the folders beside src/ that may not be. */
+function strayArrows(modules: House): string[] {
+  return edges(modules)
+    .filter(({ from, to }) => {
+      const [folder] = from.split('/');
+      if (folder === 'assembly') return !to.startsWith('assembly/');
+      if (to.startsWith('test/')) return true;
+      // One verb runs the benchmark.
+      if (to.startsWith('bench/')) return folder !== 'bench' && from !== 'src/cli/bench.ts';
+      // A folder of an architecture knows no other.
+      const [own, other] = [from, to].map((path) => /^arch\/([^/]+)\/./.exec(path)?.[1]);
+      return own !== undefined && other !== undefined && own !== other;
+    })
+    .map(shown);
+}
+
+describe('the house', () => {
+  it('has rooms with a name and a place, and five files beside them', () => {
+    const entries = readdirSync(packageFile('src'), { withFileTypes: true });
+    const rooms = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    expect(rooms.sort()).toEqual(ROOMS.filter((name) => name !== 'arch').sort());
+    const files = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
+    expect(files.filter((name) => !TOP_FILES.includes(name))).toEqual([]);
+  });
+
+  it('has arrows that go down only', () => {
+    expect(upwardArrows(house)).toEqual([]);
+  });
+
+  it('has no cycle between rooms', () => {
+    expect(cycles(inside(house).map(({ from, to }) => ({ from: roomOf(from), to: roomOf(to) })))).toEqual(
+      // The verb that runs the benchmark, and the benchmark that prints as the verbs do.
+      ['bench <-> cli'],
+    );
+  });
+
+  it('has no cycle between files', () => {
+    expect(cycles(inside(house))).toEqual([]);
+  });
+
+  it('has rooms that need neither Node.js nor an emulator', () => {
+    expect(DUMP_FORMATS.filter((path) => !house.has(path))).toEqual([]);
+    expect(notForBrowsers(house)).toEqual([]);
+  });
+
+  it('starts processes where verbs need them, and nowhere else', () => {
+    expect(startsProcesses(house)).toEqual([]);
+  });
+
+  it('says no name of an architecture outside of arch/', () => {
+    expect(saidArchitectures(house)).toEqual([]);
+    expect(Object.keys(SAYS_ARCHITECTURE).filter((path) => !house.has(path))).toEqual([]);
+  });
+
+  it('keeps tests, benchmarks and architectures to themselves, and the check knows nothing else', () => {
+    expect(strayArrows(house)).toEqual([]);
+  });
+
+  it('has an engine room whose sources include nothing of the rest', () => {
+    const includes = filesIn('native', /\.(cc|c|h)$/).flatMap((path) =>
+      [...text(path).matchAll(/^\s*#\s*include\s*"([^"]+)"/gm)].map((match) => ({ path, name: match[1]! })),
+    );
+    expect(includes.length).toBeGreaterThan(20);
+    expect(includes.filter(({ name }) => /(^|\/)(src|arch|assembly|bench|test)\//.test(name))).toEqual([]);
+  });
+});
+
+describe('the guard sees', () => {
+  const made = (sources: Readonly<Record<string, string>>): House => readHouse(new Map(Object.entries(sources)));
+
+  it.each([
+    ['a value', "import { attach } from '../attach/attach.js';"],
+    ['a type', "import type { Attachment } from '../attach/attach.js';"],
+    ['a type in passing', "export const a = (b: import('../attach/attach.js').Attachment) => b;"],
+    ['what is handed on', "export * from '../attach/attach.js';"],
+    ['what is loaded late', "export const a = () => import('../attach/attach.js');"],
+  ])('an arrow that goes up for %s', (_, source) => {
+    expect(upwardArrows(made({ 'src/check/a.ts': source, 'src/attach/attach.ts': '' }))).toEqual([
+      'src/check/a.ts -> src/attach/attach.ts',
+    ]);
+  });
+
+  it('that errors.ts knows no room, and that no room knows index.ts', () => {
+    const modules = made({
+      'src/errors.ts': "import './check/a.js';",
+      'src/check/a.ts': "import '../index.js';",
+      'src/index.ts': "export * from './check/a.js';",
+    });
+    expect(upwardArrows(modules)).toEqual(['src/errors.ts -> src/check/a.ts', 'src/check/a.ts -> src/index.ts']);
+  });
+
+  it('a cycle of three files, one of its arrows a type', () => {
+    const modules = made({
+      'src/check/a.ts': "import './b.js';",
+      'src/check/b.ts': "import type { C } from './c.js';",
+      'src/check/c.ts': "export { a } from './a.js';",
+      'src/check/d.ts': "import './a.js';",
+    });
+    expect(cycles(inside(modules))).toEqual(['src/check/a.ts <-> src/check/b.ts <-> src/check/c.ts']);
+  });
+
+  it.each([
+    ['a module of Node.js two files away', "import '../stack/b.js';", "import 'node:fs';"],
+    ['an engine', "import '../engine/b.js';", ''],
+    ['a global of Node.js', "export const a = Buffer.from('');", ''],
+    ['a package that is not known to run there', "import 'commander';", ''],
+    ['an import whose name is computed', "const name = 'node:fs'; await import(name);", ''],
+  ])('in a room of the browser %s', (_, source, other) => {
+    const modules = made({ 'src/report/a.ts': source, 'src/stack/b.ts': other, 'src/engine/b.ts': other });
+    expect(notForBrowsers(modules)).toHaveLength(1);
+  });
+
+  it('nothing wrong with types, members and data of the same names', () => {
+    const modules = made({
+      'src/report/a.ts':
+        "import type { Engine } from '../engine/b.js'; export const a = (b: Buffer, c: Engine) => [b.process, { global: c }];",
+      'src/engine/b.ts': "import 'node:fs';",
+    });
+    expect(notForBrowsers(modules)).toEqual([]);
+  });
+
+  it.each(['const arm64Only = 1;', "const a = 'ppc64le';", 'const a = `for s390x`;', 'const a = /^i386$/;'])(
+    'the name of an architecture in %s',
+    (source) => {
+      expect(saidArchitectures(made({ 'src/guest/a.ts': `// x86\n${source}` }))).toHaveLength(1);
+    },
+  );
+
+  it.each(['const alarm = armed;', "const a = 'charms';", 'const pharmacy = 1;'])('none in %s', (source) => {
+    expect(saidArchitectures(made({ 'src/guest/a.ts': source }))).toEqual([]);
+  });
+
+  it('arrows to tests, to the benchmark, between architectures, and out of the check', () => {
+    const modules = made({
+      'bench/a.ts': "import '../test/b.js';",
+      'src/guest/a.ts': "import '../../bench/a.js';",
+      'src/cli/bench.ts': "import '../../bench/a.js';",
+      'arch/arm/index.ts': "import '../x86/index.js'; import '../common.js';",
+      'assembly/check.ts': "import '../src/errors'; import './memory';",
+      'assembly/memory.ts': '',
+    });
+    expect(strayArrows(modules)).toHaveLength(4);
+  });
+
+  it('a process that another room starts', () => {
+    const modules = made({
+      'src/dump/a.ts': "import 'node:child_process';",
+      'src/repro/a.ts': "import 'node:child_process';",
+    });
+    expect(startsProcesses(modules)).toEqual(['src/dump/a.ts -> node:child_process']);
+  });
+
+  it('the imports of the check, in which decorators stand where TypeScript has none', () => {
+    expect(house.get('assembly/check.ts')?.imports.map(({ to }) => to)).toContain('assembly/stack.ts');
+    expect(house.get('assembly/index.ts')?.imports.map(({ to }) => to)).not.toContain(COMPUTED);
+  });
+});

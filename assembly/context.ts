@@ -293,6 +293,8 @@ export class Context {
   pageFieldsEnd: u32;
   pageFlags: u32;
   compoundHead: u32;
+  /** Nonzero: a tail's `compoundHead` is a mask that leads from its own address to the head's. */
+  tailsHoldMask: u32;
   /** The field that says "slab": the flags, or `page_type`. */
   slabField: u32;
   order: u32;

@@ -147,10 +147,14 @@ export function pageOf(c: Context, frame: u64): u64 {
   return (c.pageBase + (frame - c.pageBaseFrame) * c.pageStructSize) & c.wordMask;
 }
 
-/** compound_head() of the struct page that `pageOf()` gave: bit 0 of `compound_head` marks a tail page. */
+/**
+ * compound_head() of the struct page that `pageOf()` gave: bit 0 of `compound_head` marks a tail page. The rest is the
+ * head's address, or in `compound_info` (7.1) a mask for its own; struct pages lie at even addresses.
+ */
 export function headOf(c: Context, page: u64): u64 {
   const head = readField(c, structure(c, page, c.pageFieldsEnd), page, c.compoundHead);
-  return head & 1 ? head - 1 : page;
+  if (!(head & 1)) return page;
+  return c.tailsHoldMask ? page & head : head - 1;
 }
 
 /** page_address() of the head of `page`, which `pageOf()` has just given for `frame`. */

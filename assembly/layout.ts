@@ -110,6 +110,7 @@ export enum ContextLayout {
   pageFieldsEnd = offsetof<Context>('pageFieldsEnd'),
   pageFlags = offsetof<Context>('pageFlags'),
   compoundHead = offsetof<Context>('compoundHead'),
+  tailsHoldMask = offsetof<Context>('tailsHoldMask'),
   slabField = offsetof<Context>('slabField'),
   order = offsetof<Context>('order'),
   slabCache = offsetof<Context>('slabCache'),

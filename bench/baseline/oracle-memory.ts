@@ -209,7 +209,9 @@ export class GuestMemory {
     const frame = physical >> BigInt(this.parameters.pageShift);
     const page = this.word(this.pageArrayOrigin(guest, physical) + frame * BigInt(guest.page.size));
     const head = this.field(page, guest.page.compoundHead);
-    return (head & 1n) === 1n ? head - 1n : page;
+    if ((head & 1n) === 0n) return page;
+    /* From 7.1 on a tail may say how many low bits of its own address to clear. */
+    return guest.page.tailsHoldMask ? page & head : head - 1n;
   }
 
   /** `page_address()` of a struct page: its frame in the linear map. `near` is a physical address of the same section. */

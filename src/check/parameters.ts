@@ -165,6 +165,8 @@ export interface Introspection {
     readonly size: number;
     readonly flags: Slot;
     readonly compoundHead: Slot;
+    /** Whether tails hold a mask for their own address in it (`compound_info`, 7.1), not the head's address; absent: no. */
+    readonly tailsHoldMask?: boolean;
     /** PG_head and PG_reserved as masks on flags. */
     readonly headMask: bigint;
     readonly reservedMask: bigint;

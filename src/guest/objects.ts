@@ -315,8 +315,10 @@ export class KernelObjects {
     const head = this.structPage(start);
     this.#set(head, page.flags, this.#get(head, page.flags) | page.headMask);
     this.#set(head, page.order, (this.#get(head, page.order) & ~page.orderMask) | BigInt(order));
+    const mask = BigInt.asUintN(64, -(BigInt(page.size) << BigInt(order)));
+    const info = (page.tailsHoldMask ? mask : head) | 1n;
     for (let index = 1n; index < size / this.#pageBytes; index++) {
-      this.#set(head + index * BigInt(page.size), page.compoundHead, head | 1n);
+      this.#set(head + index * BigInt(page.size), page.compoundHead, info);
     }
     return start;
   }

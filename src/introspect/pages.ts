@@ -2,7 +2,7 @@
 import type { LinearMap, MemoryLayout, PageValidity } from '../../arch/driver.js';
 import type { Introspection, PageValidityParameters, Slot, SparsememParameters } from '../check/parameters.js';
 import { UsercopyError } from '../errors.js';
-import type { Kernel, TypeTable } from '../kernel/kernel.js';
+import type { Kernel, StructType, TypeTable } from '../kernel/kernel.js';
 import { requireFlag, shifted, slot, slotIfAny } from './fields.js';
 import { slabMark } from './slab.js';
 
@@ -25,6 +25,22 @@ function compoundOrder(types: TypeTable): { order: Slot; orderMask: bigint } {
   return { order: shifted(slot(page, 'compound_order'), page.size), orderMask: 0xffn };
 }
 
+/**
+ * `compound_head`, renamed in 7.1, where the kernels that free the struct pages of huge pages' tails keep a mask in it
+ * (compound_info_has_mask(), include/linux/page-flags.h): those with HUGETLB_PAGE_OPTIMIZE_VMEMMAP and a struct page of a
+ * power of two. Without a configuration a function of mm/hugetlb_vmemmap.c tells.
+ */
+function compoundHead(kernel: Kernel, page: StructType): { compoundHead: Slot; tailsHoldMask?: boolean } {
+  if (!page.has('compound_info')) return { compoundHead: slot(page, 'compound_head') };
+  const optimizes =
+    kernel.config?.enabled('HUGETLB_PAGE_OPTIMIZE_VMEMMAP') ??
+    ['hugetlb_vmemmap_optimize_folio', 'hugetlb_vmemmap_optimize_folios', 'hugetlb_vmemmap_restore_folio'].some(
+      (symbol) => kernel.symbols.address(symbol) !== undefined,
+    );
+  const isPowerOfTwo = (page.size & (page.size - 1)) === 0;
+  return { compoundHead: slot(page, 'compound_info'), tailsHoldMask: optimizes && isPowerOfTwo };
+}
+
 export function pageFacts(kernel: Kernel, types: TypeTable): Introspection['page'] {
   const page = types.struct('page');
   // d122019bf061 (5.17) split struct slab from struct page.
@@ -32,7 +48,7 @@ export function pageFacts(kernel: Kernel, types: TypeTable): Introspection['page
   return {
     size: page.size,
     flags: slot(page, 'flags'),
-    compoundHead: slot(page, 'compound_head'),
+    ...compoundHead(kernel, page),
     headMask: requireFlag(types, 'PG_head'),
     reservedMask: requireFlag(types, 'PG_reserved'),
     slab: slabMark(kernel, types),

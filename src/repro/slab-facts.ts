@@ -63,7 +63,7 @@ export function slabFactsOf(
   const own = BigInt.asUintN(kernel.bits, base + ((physical >> BigInt(pages.pageShift)) - first) * BigInt(page.size));
   const compound = read.slot(own, page.compoundHead);
   if (compound === null) return null;
-  const head = (compound & 1n) === 1n ? compound - 1n : own;
+  const head = (compound & 1n) === 0n ? own : page.tailsHoldMask ? own & compound : compound - 1n;
   const frames = (own - head) / BigInt(page.size);
   const within = start & ((1n << BigInt(pages.pageShift)) - 1n);
   const slabStart = BigInt.asUintN(kernel.bits, start - within - (frames << BigInt(pages.pageShift)));

@@ -188,10 +188,13 @@ export function introspectedWorld(random: Random, corrupt = false): World {
       objectBoundaries.push(first + BigInt(cache.useroffset), first + BigInt(cache.useroffset + cache.usersize));
     }
   };
+  /* 7.1: a tail clears low bits of its own address; where its head is not aligned that leads elsewhere. */
+  const tailsHoldMask = (pageStruct & (pageStruct - 1)) === 0 && random.chance(0.5);
   const makeCompound = (index: number, order: number) => {
     const head = pageAt(index);
+    const info = tailsHoldMask ? mask & -(BigInt(pageStruct) << BigInt(order)) : head;
     for (let tail = 1; tail < 1 << order; tail++) {
-      structPages.storeField(pageAt(index + tail), page.slots.compoundHead, head + 1n);
+      structPages.storeField(pageAt(index + tail), page.slots.compoundHead, info + 1n);
     }
     structPages.storeField(pageAt(index + 1), page.slots.order, BigInt(order));
     const start = ram + BigInt(index) * pageSize;
@@ -305,6 +308,7 @@ export function introspectedWorld(random: Random, corrupt = false): World {
       size: pageStruct,
       flags: page.slots.flags,
       compoundHead: page.slots.compoundHead,
+      tailsHoldMask,
       headMask: flagBits.head,
       reservedMask: flagBits.reserved,
       slab: slabByType

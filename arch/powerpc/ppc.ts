@@ -1,7 +1,8 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
+import { pageValidityOf, readWord } from '../common.js';
 import type { MemoryLayout, StaticBranch, Variant } from '../driver.js';
 import { ppcCycles } from './cycles.js';
+import { backChainFrames, stackSizeOf } from './frames.js';
 
 const KIB = 1024n;
 const MIB = 1n << 20n;
@@ -68,14 +69,7 @@ export const ppc: Variant = {
   },
   call: { stackAlignment: 16, reservedBytes: 16, pushesReturnAddress: false },
   current: { kind: 'register', register: '2' },
-  frames: uncheckedFrames({
-    kind: 'back chain',
-    recordAt: 'bottom',
-    savedFrame: 0,
-    returnAddress: 4,
-    bias: 0,
-    header: 8,
-  }),
+  frames: backChainFrames(4, 8),
   staticBranch,
   hasCurrentStackPointer: true,
   // twi 31,0,0: a program check.
@@ -88,7 +82,7 @@ export const ppc: Variant = {
     { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
     { symbol: '__copy_tofrom_user', role: 'raw', kernelPointer: 0, userPointer: 1, size: 2, direction: 'by address' },
   ],
-  threadSize: (kernel) => threadSizeOf(kernel, 8n * KIB, 2n),
+  threadSize: (kernel) => stackSizeOf(kernel, 8n * KIB, 12),
   layout,
   unpackImage: async () => null,
   bootVariables: () => [],

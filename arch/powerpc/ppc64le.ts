@@ -1,10 +1,11 @@
 /** ppc64le: Book3S in 64-bit little-endian mode, ELFv2. */
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
+import { pageValidityOf, readWord } from '../common.js';
 import type { BootTools, MemoryLayout, Variant } from '../driver.js';
 import { ppc64leCycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
+import { backChainFrames, stackSizeOf } from './frames.js';
 import { enterRealMode, MSR } from './hypervisor.js';
 
 const KIB = 1024n;
@@ -21,6 +22,11 @@ const PACA_CURRENT = 0x1a0n;
 
 function pageShiftOf(kernel: Kernel): number {
   return kernel.config && !kernel.config.enabled('PPC_64K_PAGES') ? 12 : 16;
+}
+
+/** Whether radix tables are built in: by the configuration, or a function of them. */
+function hasRadix(kernel: Kernel): boolean {
+  return kernel.config?.enabled('PPC_RADIX_MMU') ?? kernel.symbols.address('radix__map_kernel_page') !== undefined;
 }
 
 function layout(kernel: Kernel): MemoryLayout {
@@ -41,7 +47,8 @@ function layout(kernel: Kernel): MemoryLayout {
     pageValidity: pageValidityOf(kernel, {
       kind: 'sparsemem',
       sectionSizeBits: 24,
-      physicalAddressBits: pageShift === 16 ? 51 : 46,
+      // R_MAX_PHYSMEM_BITS; hash tables alone have 46 with 4 KiB pages (arch/powerpc/include/asm/book3s/64/mmu.h).
+      physicalAddressBits: pageShift === 16 || hasRadix(kernel) ? 51 : 46,
     }),
     kmap: [],
     taskSize: 1n << 52n,
@@ -114,14 +121,7 @@ export const ppc64le: Variant = {
   call: { stackAlignment: 16, reservedBytes: 96, pushesReturnAddress: false, entryRegister: '12' },
   current: { kind: 'memory', base: '13', symbols: [], offset: PACA_CURRENT, member: ['paca_struct', '__current'] },
   // ELFv2: back chain, CR, the callee's return address, TOC.
-  frames: uncheckedFrames({
-    kind: 'back chain',
-    recordAt: 'bottom',
-    savedFrame: 0,
-    returnAddress: 16,
-    bias: 0,
-    header: 32,
-  }),
+  frames: backChainFrames(16, 32),
   staticBranch: {
     // In 6.1; not judged on an older kernel.
     relativeEntries: ({ version: { major, minor } }) => major > 5 || (major === 5 && minor >= 13),
@@ -150,8 +150,9 @@ export const ppc64le: Variant = {
     ),
   ],
   threadSize(kernel) {
-    const usual = pageShiftOf(kernel) === 16 && kernel.config?.enabled('VMAP_STACK') ? 64n * KIB : 16n * KIB;
-    return threadSizeOf(kernel, usual, 2n);
+    const pageShift = pageShiftOf(kernel);
+    const usual = pageShift === 16 && kernel.config?.enabled('VMAP_STACK') ? 64n * KIB : 16n * KIB;
+    return stackSizeOf(kernel, usual, pageShift);
   },
   layout,
   unpackImage: async () => null,

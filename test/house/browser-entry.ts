@@ -1,0 +1,13 @@
+/** What a page would load of this project; `test/browser.test.ts` bundles it and runs it without Node.js. */
+export { variants } from '../../arch/index.js';
+export { Check } from '../../src/check/check.js';
+export { parseProfile, profileForVersion } from '../../src/check/profiles.js';
+export { readDumpFile } from '../../src/dump/dump-file.js';
+export { checkParametersOf } from '../../src/introspect/parameters.js';
+export { findBtf, parseBtf } from '../../src/kernel/btf.js';
+export { indexOfBytes, latin1, occurrences } from '../../src/kernel/bytes.js';
+export { parseElf, sectionBytes, symbolsFromElf } from '../../src/kernel/elf.js';
+export { decompress } from '../../src/kernel/payload/decompress.js';
+export { portableZlib } from '../../src/kernel/payload/portable-zlib.js';
+export { findBanner } from '../../src/kernel/version.js';
+export { parseReports } from '../../src/report/parse.js';

@@ -28,7 +28,18 @@ export interface LkdtmOptions {
 /** Built-in cases whose cost the summary shows, where a run has them. */
 const SUMMARY_CASES = ['slab: whole object', 'null'] as const;
 
-/** A guest that ends its emulator is told on stderr; the others' runs are printed. Exit status: 0 when all are identical, else 1. */
+const REASON_WIDTH = 70;
+
+/** A variant whose guest did not come to its end, and why. What it said before is among the runs. */
+interface FailedVariant {
+  readonly variant: string;
+  readonly reason: string;
+}
+
+/**
+ * A variant that cannot run is a row with its reason among the others' runs.
+ * Exit status: 0 when all are identical, else 1. Bad input, and what keeps every variant from running, is thrown.
+ */
 export async function runOwn(options: OwnOptions): Promise<number> {
   const profiles = options.profile === undefined ? Object.keys(OWN_PROFILES) : [options.profile];
   const tasks = (options.variant ?? ownVariants()).map(
@@ -43,17 +54,25 @@ export async function runOwn(options: OwnOptions): Promise<number> {
     progress: (text) => progress.show(text),
   }));
   progress.clear();
-  const failed = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason as Error);
-  const unexpected = failed.find((error) => !isCrash(error));
-  if (unexpected) throw unexpected;
-  for (const { message } of failed) process.stderr.write(`usercopy: ${message}\n`);
+  const reasons = outcomes.map((outcome) => (outcome.status === 'rejected' ? (outcome.reason as Error) : null));
+  throwCommon(reasons);
+  const failed = tasks.flatMap(({ variant }, index): FailedVariant[] => {
+    const reason = reasons[index];
+    return reason ? [{ variant, reason: reason.message }] : [];
+  });
   const all = runs.flat();
-  if (options.json) print(toJson(all.map(jsonOf)));
-  else print(describe(all, options.details ?? false));
+  if (options.json)
+    print(toJson([...all.map(jsonOf), ...failed.map(({ variant, reason }) => ({ variant, error: reason }))]));
+  else print(describe(all, options.details ?? false, failed));
   return failed.length > 0 ? VIOLATION : statusOf(all);
 }
 
-const isCrash = (error: Error): boolean => error instanceof UsercopyError && error.kind === 'crash';
+/** Throws what is no matter of one variant: an option that none takes, or an emulator that is not there. */
+function throwCommon(reasons: readonly (Error | null)[]): void {
+  const [first] = reasons;
+  if (!(first instanceof UsercopyError) || (first.kind !== 'bad-input' && first.kind !== 'missing-dependency')) return;
+  if (reasons.every((reason) => reason?.message === first.message)) throw first;
+}
 
 /** Exit status: 0 when all are identical, else 1. */
 export async function runLkdtm({ kernel, btf, config, profile, frames, json }: LkdtmOptions): Promise<number> {
@@ -105,7 +124,7 @@ function detailed(runs: readonly TwinRun[], all: boolean): readonly TwinRun[] {
 const costOf = (run: TwinRun, name: string, what: 'guestInstructions' | 'guestCycles'): string =>
   String(run.rows.find((row) => row.case === name)?.[what] ?? '');
 
-function describe(runs: readonly TwinRun[], details: boolean): string {
+function describe(runs: readonly TwinRun[], details: boolean, failed: readonly FailedVariant[] = []): string {
   const hasCycles = runs.some((run) => run.rows.some(({ guestCycles }) => guestCycles !== undefined));
   const texts = detailed(runs, details).flatMap((run) => [
     `${run.variant}, kernel ${run.kernel}, profile ${run.profile}`,
@@ -128,16 +147,21 @@ function describe(runs: readonly TwinRun[], details: boolean): string {
       ...(hasCycles ? shown.map((name) => costOf(run, name, 'guestCycles')) : []),
     ];
   });
+  const head = [
+    ...['variant', 'kernel', 'profile', 'copies', 'identical'],
+    ...shown.map((name) => `${name}, instructions`),
+    ...(hasCycles ? shown.map((name) => `${name}, cycles`) : []),
+    ...(failed.length > 0 ? ['did not run to its end'] : []),
+  ];
+  const widths = head.map((_, index) => (failed.length > 0 && index === head.length - 1 ? REASON_WIDTH : null));
+  const without = failed.map(({ variant, reason }) => [
+    variant,
+    ...Array<string>(head.length - 2).fill(''),
+    colours.red(reason),
+  ]);
   return [
     ...texts,
-    table(
-      [
-        ...['variant', 'kernel', 'profile', 'copies', 'identical'],
-        ...shown.map((name) => `${name}, instructions`),
-        ...(hasCycles ? shown.map((name) => `${name}, cycles`) : []),
-      ],
-      summary,
-    ),
+    table(head, [...summary.map((row) => (failed.length > 0 ? [...row, ''] : row)), ...without], widths),
     ...(hasCycles ? [`cycles are estimates for one core a variant (docs/cycles.md): ${IGNORED}`] : []),
   ].join('\n');
 }

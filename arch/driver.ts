@@ -57,6 +57,8 @@ export interface CallingConvention {
   readonly stackAlignment: number;
   /** Bytes that the caller leaves above sp for the callee (s390x register save area, powerpc frame header); 0 on most. */
   readonly reservedBytes: number;
+  /** Bytes from the caller's sp to the first argument that has no register; `reservedBytes` when absent. */
+  readonly firstStackArgument?: number;
   /** Added to the stack pointer's register to get an address (2047 on sparc64); 0 when absent. */
   readonly stackBias?: number;
   /** Whether the return address is pushed (true) or put in `registers.link` (false). */

@@ -67,7 +67,8 @@ export const ppc: Variant = {
     returnValue: '3',
     all: ['pc', 'lr', 'ctr', ...Array.from({ length: 32 }, (_, index) => `${index}`)],
   },
-  call: { stackAlignment: 16, reservedBytes: 16, pushesReturnAddress: false },
+  // System V ABI, PowerPC supplement: back chain and the word for the callee's link register, then parameters.
+  call: { stackAlignment: 16, reservedBytes: 16, firstStackArgument: 8, pushesReturnAddress: false },
   current: { kind: 'register', register: '2' },
   frames: backChainFrames(4, 8),
   staticBranch,

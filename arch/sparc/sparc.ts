@@ -46,7 +46,8 @@ export const sparc: Variant = {
     all: ALL_REGISTERS,
   },
   // The register save area (16 words), the hidden return address and the six arguments' own places.
-  call: { stackAlignment: 8, reservedBytes: 96, pushesReturnAddress: false, returnOffset: 8 },
+  // System V ABI, SPARC supplement: the window, a word for a returned structure, six words for register arguments.
+  call: { stackAlignment: 8, reservedBytes: 96, firstStackArgument: 92, pushesReturnAddress: false, returnOffset: 8 },
   // %g6 holds the thread_info, which lies at the bottom of the stack (no THREAD_INFO_IN_TASK here).
   current: { kind: 'masked stack pointer' },
   frames: registerWindows(4, 0),

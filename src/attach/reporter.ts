@@ -7,7 +7,8 @@ import type { Kernel } from '../kernel/kernel.js';
 import { explainVerdict } from '../report/explain.js';
 import { formatMessage } from '../report/format.js';
 import { backtraceMethod, backtraceOf, type CodePlace, describeStackAddress, placeOf } from '../stack/backtrace.js';
-import { FailingCopies, FunctionReturn } from './failing-copies.js';
+import { engineWords, GuestCall } from '../stack/call.js';
+import { FailingCopies } from './failing-copies.js';
 import type { Plan, PlannedEntry } from './plan.js';
 import { type Suppression, type SuppressionCount, SuppressionList } from './suppression.js';
 import { Tally } from './tally.js';
@@ -32,7 +33,7 @@ export class Reporter {
   readonly #suppressions: SuppressionList;
   readonly #tallies = { direction: new Tally(), region: new Tally(), cache: new Tally(), caller: new Tally() };
   readonly #failing: FailingCopies;
-  readonly #return: FunctionReturn;
+  readonly #call: GuestCall;
 
   constructor(engine: Engine, kernel: Kernel, plan: Plan, check: Check, options: ReporterOptions) {
     this.#engine = engine;
@@ -41,7 +42,7 @@ export class Reporter {
     this.#options = options;
     this.#suppressions = new SuppressionList(options.suppress ?? []);
     this.#failing = new FailingCopies(engine, kernel, plan.variant);
-    this.#return = new FunctionReturn(engine, kernel, plan.variant);
+    this.#call = new GuestCall(plan.variant, engine, engineWords(engine, plan.variant));
   }
 
   /** Looks at the verdict in a request that was made at an entry point. */
@@ -100,7 +101,7 @@ export class Reporter {
 
   #callerOf(requestOffset: number): CodePlace | null {
     const { live, variant } = this.#plan;
-    if (!this.#options.audit) return placeOf(live, this.#return.address);
+    if (!this.#options.audit) return placeOf(live, this.#call.link);
     return variant.registers.link === null ? null : placeOf(live, this.#check.returnAddressOf(requestOffset));
   }
 

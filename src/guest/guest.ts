@@ -12,6 +12,7 @@ import { UsercopyError } from '../errors.js';
 import { withMemory } from '../introspect/parameters.js';
 import { exportedVariables, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
+import { type ArgumentPlaces, CallWatch, GuestCall } from '../stack/call.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
 import { callObserver } from './call-observer.js';
 import { hidesVariables, withHiddenVariables } from './hidden-variables.js';
@@ -50,6 +51,8 @@ export interface CallOptions
   extends Pick<RunOptions, 'countInstructions' | 'instructionLimit' | 'cycles' | 'cycleLimit'> {
   /** Stack pointer at the function's first instruction, before anything is pushed; default: near the stack's end. */
   readonly stackPointer?: bigint;
+  /** Where arguments go; default `registers`, as far as there are any. */
+  readonly places?: ArgumentPlaces;
   /** Milliseconds; default 10 000. */
   readonly timeLimit?: number;
 }
@@ -68,8 +71,8 @@ export class Guest {
   #stack: { start: bigint; end: bigint };
   readonly #stopAddress: bigint;
   readonly #frameLayout: FrameLayout | null;
-  #interrupt: number | null = null;
-  #fault: string | null = null;
+  readonly #guestCall: GuestCall;
+  readonly #watch: CallWatch;
   /** The function called last. */
   #called: bigint | null = null;
 
@@ -92,15 +95,8 @@ export class Guest {
     this.#stopAddress = memory.allocate(PAGE);
     const boot = memory.allocate(variant.threadSize(kernel));
     this.#stack = { start: boot, end: boot + variant.threadSize(kernel) };
-    engine.hookInterrupt((number) => {
-      this.#interrupt = number;
-      engine.stop();
-    });
-    engine.hookMemoryFault((fault) => {
-      const what = fault.protection ? `${fault.kind} of protected memory` : `${fault.kind} of memory that is not there`;
-      this.#fault = `${what} at 0x${fault.address.toString(16)}`;
-      return false;
-    });
+    this.#guestCall = new GuestCall(variant, engine, memory);
+    this.#watch = new CallWatch(variant, engine, (address, length) => memory.tryRead(address, length));
   }
 
   /**
@@ -190,18 +186,12 @@ export class Guest {
 
   /** The stack pointer that a called function sees at its first instruction, the return address pushed. */
   get stackPointerAtEntry(): bigint {
-    return this.#entryStackPointer(this.stackPointer);
+    return this.#guestCall.entryStackPointer(this.stackPointer);
   }
 
   /** Argument `index` of the function at whose first instruction the guest stands: a register's, or a word on the stack. */
-  argument(index: number): bigint {
-    const { registers, call, bits } = this.variant;
-    const register = registers.arguments[index];
-    if (register !== undefined) return this.engine.readRegister(register);
-    const word = BigInt(bits / 8);
-    const first =
-      this.engine.readRegister(registers.sp) + BigInt(call.reservedBytes) + (call.pushesReturnAddress ? word : 0n);
-    return this.memory.readWord(first + BigInt(index - registers.arguments.length) * word);
+  argument(index: number, places: ArgumentPlaces = 'registers'): bigint {
+    return this.#guestCall.argument(index, places);
   }
 
   /** Makes a task current and runs on its stack from now on. */
@@ -241,15 +231,14 @@ export class Guest {
    */
   async call(target: string | bigint, args: readonly bigint[], options: CallOptions = {}): Promise<CallOutcome> {
     const address = typeof target === 'string' ? this.symbol(target) : target;
-    this.#setUpCall(address, args, options.stackPointer ?? this.stackPointer);
+    this.#setUpCall(address, args, options);
     return this.#run(address, options);
   }
 
   /** Like `call`, in one go, for short functions called very often. `timeLimit` in milliseconds. */
   callOnce(address: bigint, args: readonly bigint[], timeLimit: number, countInstructions = false): CallOutcome {
-    this.#setUpCall(address, args, this.stackPointer);
-    this.#interrupt = null;
-    this.#fault = null;
+    this.#setUpCall(address, args, {});
+    this.#watch.begin();
     return this.#outcome(
       this.engine.runSync({ start: address, until: this.#stopAddress, timeLimit, countInstructions }),
       address,
@@ -312,31 +301,19 @@ export class Guest {
     }
   }
 
-  #setUpCall(target: bigint, args: readonly bigint[], stackPointer: bigint): void {
-    const { registers, call } = this.variant;
+  #setUpCall(target: bigint, args: readonly bigint[], options: Pick<CallOptions, 'stackPointer' | 'places'>): void {
     if (target !== this.#called) {
       this.#called = target;
       callObserver.getStore()?.(this.#describe(target));
     }
-    const inRegisters = args.slice(0, registers.arguments.length);
-    const onStack = args.slice(registers.arguments.length);
-    const word = this.variant.bits / 8;
-    const sp = this.#entryStackPointer(stackPointer - BigInt(onStack.length * word));
-    const firstOnStack = sp + BigInt(call.reservedBytes + (call.pushesReturnAddress ? word : 0));
-    onStack.forEach((value, index) => {
-      this.memory.writeWord(firstOnStack + BigInt(index * word), value);
+    const entry = this.#guestCall.enter({
+      target,
+      arguments: args,
+      stackPointer: options.stackPointer ?? this.stackPointer,
+      returnTo: this.#stopAddress,
+      ...(options.places === undefined ? {} : { places: options.places }),
     });
-    if (call.pushesReturnAddress) {
-      this.memory.writeWord(sp, this.#stopAddress);
-    } else if (registers.link !== null) {
-      this.engine.writeRegister(registers.link, this.#stopAddress - BigInt(call.returnOffset ?? 0));
-    }
-    this.engine.writeRegister(registers.sp, sp - BigInt(call.stackBias ?? 0));
-    this.#linkFrame(sp);
-    if (call.entryRegister !== undefined) this.engine.writeRegister(call.entryRegister, target);
-    inRegisters.forEach((value, index) => {
-      this.engine.writeRegister(registers.arguments[index]!, BigInt.asUintN(this.variant.bits, value));
-    });
+    this.#linkFrame(entry);
   }
 
   /** The frame at `sp` is the outermost but one: the last has a record of zeroes near the stack's end, where walks end. */
@@ -353,15 +330,8 @@ export class Guest {
     else this.engine.writeRegister(registers.fp, link);
   }
 
-  #entryStackPointer(stackPointer: bigint): bigint {
-    const { stackAlignment, reservedBytes, pushesReturnAddress } = this.variant.call;
-    const aligned = stackPointer - (stackPointer % BigInt(stackAlignment)) - BigInt(reservedBytes);
-    return pushesReturnAddress ? aligned - BigInt(this.variant.bits / 8) : aligned;
-  }
-
-  async #run(start: bigint, { stackPointer: _, ...options }: CallOptions): Promise<CallOutcome> {
-    this.#interrupt = null;
-    this.#fault = null;
+  async #run(start: bigint, { stackPointer: _, places: __, ...options }: CallOptions): Promise<CallOutcome> {
+    this.#watch.begin();
     const timeLimit = options.timeLimit ?? DEFAULT_TIME_LIMIT;
     const result = await this.engine.run({ ...options, start, until: this.#stopAddress, timeLimit });
     return this.#outcome(result, start, timeLimit);
@@ -370,24 +340,18 @@ export class Guest {
   #outcome(result: RunResult, described: bigint, timeLimit: number): CallOutcome {
     const { pc } = result;
     const counts = { instructions: result.instructions, cycles: result.cycles };
-    // Some emulated CPUs decode the instruction at `until` before they stop: the empty page there raises an exception.
-    if (this.#interrupt !== null && pc === this.#stopAddress) {
-      const value = this.engine.readRegister(this.variant.registers.returnValue);
-      return { kind: 'returned', value, ...counts };
-    }
-    if (this.#interrupt !== null) {
-      const { bug } = this.variant;
-      if (bug.kind === 'interrupt' && bug.number === this.#interrupt) {
-        const at = pc - BigInt(bug.pcOffset ?? 0);
-        if (!bug.encodings || this.#isBug(at, bug.encodings)) return this.#bug(at, counts);
-      }
-      throw this.#error(described, `raised exception ${this.#interrupt} at ${this.#describe(pc)}`);
+    const end = this.#watch.endOf(result, this.#stopAddress);
+    switch (end.kind) {
+      case 'returned':
+        return { kind: 'returned', value: this.engine.readRegister(this.variant.registers.returnValue), ...counts };
+      case 'bug':
+        return { kind: 'bug', pc: end.pc, symbol: this.#describe(end.pc), ...counts };
+      case 'exception':
+        throw this.#error(described, `raised exception ${end.number} at ${this.#describe(pc)}`);
+      case 'other':
     }
     switch (result.reason) {
-      case 'until': {
-        const value = this.engine.readRegister(this.variant.registers.returnValue);
-        return { kind: 'returned', value, ...counts };
-      }
+      case 'until':
       case 'stopped':
         return { kind: 'stopped', pc, ...counts };
       case 'instruction limit':
@@ -396,24 +360,16 @@ export class Guest {
       case 'time limit':
       case 'block limit':
         throw this.#error(described, `did not return within ${timeLimit} ms; it was at ${this.#describe(pc)}`);
-      case 'error': {
-        const { bug } = this.variant;
-        if (bug.kind === 'invalid instruction' && this.#isBug(pc, bug.encodings)) return this.#bug(pc, counts);
-        const why = this.#fault ?? result.error?.text ?? 'an unknown error';
-        throw this.#error(described, `ended at ${this.#describe(pc)}: ${why}`);
-      }
+      case 'error':
+        throw this.#error(described, `ended at ${this.#describe(pc)}: ${this.#whyEnded(result)}`);
     }
   }
 
-  #bug(pc: bigint, counts: Pick<RunResult, 'instructions' | 'cycles'>): CallOutcome {
-    return { kind: 'bug', pc, symbol: this.#describe(pc), ...counts };
-  }
-
-  #isBug(pc: bigint, encodings: readonly Uint8Array[]): boolean {
-    return encodings.some((encoding) => {
-      const bytes = this.memory.tryRead(pc, encoding.length);
-      return bytes !== undefined && Buffer.from(bytes).equals(encoding);
-    });
+  #whyEnded({ error }: RunResult): string {
+    const { fault } = this.#watch;
+    if (fault === null) return error?.text ?? 'an unknown error';
+    const what = fault.protection ? `${fault.kind} of protected memory` : `${fault.kind} of memory that is not there`;
+    return `${what} at 0x${fault.address.toString(16)}`;
   }
 
   #error(described: bigint, what: string): UsercopyError {

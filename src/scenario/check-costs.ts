@@ -4,9 +4,8 @@ import type { CheckCosts, PathCost } from '../cycles/check-costs.js';
 import { blockPricer, openCycleModel } from '../cycles/open.js';
 import type { BlockPricer, Hook } from '../engine/engine.js';
 import type { Guest } from '../guest/guest.js';
-import { withMemory } from '../introspect/parameters.js';
+import { GuestCall } from '../stack/call.js';
 import { entryPointOf } from '../stack/entry-point.js';
-import { callSite } from '../stack/frames.js';
 import { chooseOwnProfile, loadOwnKernel, ownCases, startOwnGuest } from './own.js';
 import type { TwinCase } from './twins.js';
 
@@ -128,13 +127,7 @@ async function measure(guest: Guest, attachment: Attachment, twin: TwinCase, cyc
     const enter = () => {
       if (start !== null) return;
       start = now();
-      const { returnAddress } = callSite(
-        (name) => engine.readRegister(name),
-        withMemory(kernel, (at, size) => engine.read(at, size)),
-        variant,
-      );
-      if (returnAddress === undefined) return;
-      const back = returnAddress + BigInt(variant.call.returnOffset ?? 0);
+      const back = new GuestCall(variant, engine, guest.memory).returnAddress;
       hooks.push(
         engine.hookAddress(back, () => {
           end ??= now();

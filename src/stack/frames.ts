@@ -1,6 +1,8 @@
 /** The frames of a guest that stands at a function's first instruction, by the chain that links them. */
 import type { FrameLayout, Variant } from '../../arch/driver.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { decodeWord } from '../kernel/words.js';
+import { stackPointerOf } from './call.js';
 
 export interface StackFrame {
   /** Where the function that the frame belongs to was left: in it, behind a call. */
@@ -21,22 +23,21 @@ const MOST_FRAMES = 64;
 /** Reads a word of the guest at an address; undefined where there is none. */
 export function wordReader(kernel: Kernel): (address: bigint) => bigint | undefined {
   const size = kernel.bits / 8;
-  const little = kernel.endian === 'little';
   return (address) => {
     const bytes = kernel.read(BigInt.asUintN(kernel.bits, address), size);
     if (!bytes) return undefined;
-    const view = new DataView(bytes.buffer, bytes.byteOffset);
-    return size === 8 ? view.getBigUint64(0, little) : BigInt(view.getUint32(0, little));
+    return decodeWord(bytes, kernel);
   };
 }
 
-/** Stack pointer as an address, and where the function that was just entered returns to. */
+/** Stack pointer as an address, and where the function that was just entered was called from: behind the call, or at it. */
 export function callSite(
   register: ReadRegister,
   kernel: Kernel,
-  { registers, call, bits }: Variant,
+  variant: Variant,
 ): { readonly stackPointer: bigint; readonly returnAddress: bigint | undefined } {
-  const sp = register(registers.sp) + BigInt(call.stackBias ?? 0);
+  const { registers, bits } = variant;
+  const sp = stackPointerOf(register, variant);
   if (registers.link !== null) return { stackPointer: sp, returnAddress: register(registers.link) };
   return { stackPointer: sp + BigInt(bits / 8), returnAddress: wordReader(kernel)(sp) };
 }

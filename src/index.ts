@@ -64,7 +64,6 @@ export {
   type SnapshotSegment,
   writeSnapshot,
 } from './guest/snapshot.js';
-export { measureStackDepth, type StackDepth } from './guest/stack-depth.js';
 export { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel } from './image/fetch.js';
 export { type KernelSource, type LoadKernelOptions, loadKernel } from './image/load.js';
 export { checkParametersOf, type ParameterOptions } from './introspect/parameters.js';
@@ -84,3 +83,4 @@ export type { Path, Position, Positions } from './scenario/positions.js';
 export { parseScenario, readScenario, type ScenarioFile, scenarioInMemory, schemaPath } from './scenario/read.js';
 export { writeScenario } from './scenario/write.js';
 export type { Backtrace, BacktraceEntry, BacktraceMethod, CodePlace } from './stack/backtrace.js';
+export { measureStackDepth, type StackDepth } from './stack/depth.js';

@@ -2,10 +2,10 @@
 import { Command } from 'commander';
 import { drivers } from '../../arch/index.js';
 import type { Verdict } from '../check/verdict.js';
+import { stackDepthOfDump } from '../dump/dump-code.js';
 import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
 import { kernelFromDump } from '../dump/kernel-from-dump.js';
 import { openDump } from '../dump/open-dump.js';
-import { stackDepthOfDump } from '../dump/stack-depth.js';
 import { loadKernel } from '../image/load.js';
 import { type CopyOptions, copyOf, readText } from './arguments.js';
 import { BAD_INPUT, CLEAN, count, print, toJson, VIOLATION } from './output.js';

@@ -4,11 +4,11 @@ import { Command } from 'commander';
 import { type HarnessFile, prepareHarness } from '../attach/harness.js';
 import { variantOf } from '../attach/plan.js';
 import { badInput } from '../errors.js';
-import { measureStackDepth } from '../guest/stack-depth.js';
 import { bareKernel } from '../image/bare.js';
 import { wordOf } from '../scenario/expression.js';
 import { readScenario, type ScenarioFile } from '../scenario/read.js';
 import { buildWorld } from '../scenario/world.js';
+import { measureStackDepth } from '../stack/depth.js';
 import { print } from './output.js';
 
 interface PrepareOptions {

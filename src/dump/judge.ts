@@ -7,9 +7,9 @@ import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
 import { builtCheck } from '../engine/built-check.js';
 import { UsercopyError } from '../errors.js';
-import type { StackDepth } from '../guest/stack-depth.js';
 import { explainVerdict } from '../report/explain.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
+import type { StackDepth } from '../stack/depth.js';
 import { type CurrentTaskFound, currentTask } from './current.js';
 import type { Dump } from './open-dump.js';
 

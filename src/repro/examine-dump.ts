@@ -1,10 +1,10 @@
 /** A copy in a memory dump: what the check says of it, what the dump's own kernel says when it runs, and what it means. */
 import { drivers } from '../../arch/index.js';
 import type { Copy } from '../check/verdict.js';
+import { stackDepthOfDump } from '../dump/dump-code.js';
 import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
 import { kernelFromDump } from '../dump/kernel-from-dump.js';
 import { type Dump, openDump } from '../dump/open-dump.js';
-import { stackDepthOfDump } from '../dump/stack-depth.js';
 import type { Engine } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
 import { loadKernel } from '../image/load.js';

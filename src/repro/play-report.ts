@@ -1,10 +1,10 @@
 /** A report's scenario, played on a built-in guest under the emulator: does it print the reported line? */
 import { UsercopyError } from '../errors.js';
-import { measureStackDepth } from '../guest/stack-depth.js';
 import type { Scenario } from '../scenario/format.js';
 import { loadOwnKernel, OWN_PROFILES, ownVariants, startOwnGuest } from '../scenario/own.js';
 import { playScenario } from '../scenario/play.js';
 import { scenarioInMemory } from '../scenario/read.js';
+import { measureStackDepth } from '../stack/depth.js';
 import { describeReport, type GuestFacts } from './describe.js';
 import type { ReportJudgement } from './from-report.js';
 import type { Reproduction } from './outcome.js';

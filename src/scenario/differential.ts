@@ -8,7 +8,7 @@ import type { Copy } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
 import type { Guest } from '../guest/guest.js';
 import type { KernelObjects } from '../guest/objects.js';
-import { measureStackDepth } from '../guest/stack-depth.js';
+import { measureStackDepth } from '../stack/depth.js';
 import { entryPointOf } from '../stack/entry-point.js';
 import type { SeededRandom } from './random.js';
 

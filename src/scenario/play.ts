@@ -5,7 +5,7 @@ import type { Acceptance, Copy, Direction, Refusal } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
 import type { CallOutcome, Guest } from '../guest/guest.js';
 import { usercopyLine } from '../guest/log.js';
-import { measureStackDepth } from '../guest/stack-depth.js';
+import { measureStackDepth } from '../stack/depth.js';
 import { evaluate, parseCall, parseExpression, wordOf } from './expression.js';
 import type { Expectation, Scenario, ScenarioCopy, ScenarioStep } from './format.js';
 import { located, type Positions } from './positions.js';

@@ -4,7 +4,7 @@ import type { Declaration } from '../check/parameters.js';
 import type { Copy, Direction } from '../check/verdict.js';
 import type { Guest } from '../guest/guest.js';
 import { usercopyLine } from '../guest/log.js';
-import { measureStackDepth } from '../guest/stack-depth.js';
+import { measureStackDepth } from '../stack/depth.js';
 
 /** A copy to be judged twice. */
 export interface TwinCase {

@@ -2,8 +2,8 @@
 
 import type { Declaration } from '../check/parameters.js';
 import type { Guest } from '../guest/guest.js';
-import type { StackDepth } from '../guest/stack-depth.js';
 import type { Kernel } from '../kernel/kernel.js';
+import type { StackDepth } from '../stack/depth.js';
 import type { Names } from './expression.js';
 import { ObjectMaker } from './objects.js';
 import { located } from './positions.js';

@@ -9,10 +9,10 @@ import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { drivers } from '../../arch/index.js';
 import type { Copy } from '../../src/check/verdict.js';
+import { stackDepthOfDump } from '../../src/dump/dump-code.js';
 import { DumpJudge, type JudgeOptions } from '../../src/dump/judge.js';
 import { kernelFromDump } from '../../src/dump/kernel-from-dump.js';
 import { type Dump, openDump } from '../../src/dump/open-dump.js';
-import { stackDepthOfDump } from '../../src/dump/stack-depth.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
 import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
@@ -23,6 +23,7 @@ const MACHINES = [
   { name: 'x86_64-6.1', kernel: '6.1.0-50-cloud-amd64', image: 'vmlinuz-6.1.0-50-cloud-amd64', sideTypes: false },
   { name: 'arm64-6.1', kernel: '6.1.0-50-cloud-arm64', image: 'vmlinuz-6.1.0-50-cloud-arm64.zst', sideTypes: false },
   { name: 's390x-6.1', kernel: '6.1.0-50-s390x', image: 'vmlinuz-6.1.0-50-s390x', sideTypes: true },
+  { name: 'ppc64le-6.1', kernel: '6.1.0-50-powerpc64le', image: 'vmlinux-6.1.0-50-powerpc64le.zst', sideTypes: true },
   { name: 'x86_64-own-slab', kernel: 'own-slab', image: 'bzImage', sideTypes: true },
 ] as const;
 type Machine = (typeof MACHINES)[number];

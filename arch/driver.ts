@@ -166,6 +166,13 @@ export interface StaticBranch {
   nop(existing: Uint8Array): Uint8Array;
 }
 
+/** What an emulator is made ready for. */
+export interface MachineState {
+  readonly kernel: Kernel;
+  /** Bits of a kernel address that the page tables of a dump translate; absent: as boot code would choose. */
+  readonly addressBits?: number;
+}
+
 /** A kernel image unpacked from the architecture's boot wrapper. */
 export interface UnpackedImage {
   /** What it was: `bzImage (lz4)`. */
@@ -244,7 +251,7 @@ export interface Variant {
    */
   bootVariables(kernel: Kernel, physicalBase: bigint): readonly BootVariable[];
   /** What must be done to a fresh emulator before the first instruction. */
-  prepare(engine: Engine): void;
+  prepare(engine: Engine, state: MachineState): void;
   /** What more a kernel image needs when it is started without booting: areas that registers point to, page tables. */
   boot?(tools: BootTools): void;
   /**

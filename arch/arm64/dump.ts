@@ -15,10 +15,15 @@ const SHAPES: readonly PageTableShape[] = [
   { pageShift: 14, addressBits: 48 },
   { pageShift: 14, addressBits: 47 },
   { pageShift: 14, addressBits: 36 },
+  { pageShift: 12, addressBits: 52 },
+  { pageShift: 14, addressBits: 52 },
 ];
 
-/** VA_BITS_MIN: hardware that has 48 bits must be able to run a kernel of 52 (arch/arm64/include/asm/memory.h). */
-const LARGEST_MINIMUM_BITS = 48;
+/**
+ * VA_BITS_MIN of a kernel that is built for 52 bits: hardware that has 48 must be able to run it, or 47 where pages of
+ * 16 KiB make that the next size (arch/arm64/include/asm/memory.h).
+ */
+export const largestMinimumBits = (pageShift: number): number => (pageShift === 14 ? 47 : 48);
 
 /**
  * A driver reads the address size off the image's link address; KASLR moves the image by up to half of the upper half, so
@@ -26,7 +31,7 @@ const LARGEST_MINIMUM_BITS = 48;
  * (arm64_memblock_init()): the shift in `vmemmap` is an arithmetic one.
  */
 function runningLayout(kernel: Kernel, tables: PageTables, layoutOf: (kernel: Kernel) => MemoryLayout): MemoryLayout {
-  const bits = BigInt(Math.min(tables.addressBits, LARGEST_MINIMUM_BITS));
+  const bits = BigInt(Math.min(tables.addressBits, largestMinimumBits(tables.pageShift)));
   const linked = BigInt.asUintN(64, -(1n << (bits - 1n)));
   const layout = layoutOf({
     ...kernel,

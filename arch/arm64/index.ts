@@ -1,9 +1,9 @@
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { hasVmemmap, pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
-import type { ArchDriver, MemoryLayout, Variant } from '../driver.js';
+import type { ArchDriver, MachineState, MemoryLayout, Variant } from '../driver.js';
 import { arm64Cycles } from './cycles.js';
-import { arm64Dump } from './dump.js';
+import { arm64Dump, largestMinimumBits } from './dump.js';
 import { unpackArm64Image } from './image.js';
 
 const KIB = 1024n;
@@ -26,7 +26,7 @@ function pageShiftOf(kernel: Kernel): number {
  */
 function addressBitsOf(kernel: Kernel): number {
   const configured = kernel.config?.get('ARM64_VA_BITS');
-  if (configured !== undefined) return Math.min(Number(configured), 48);
+  if (configured !== undefined) return Math.min(Number(configured), largestMinimumBits(pageShiftOf(kernel)));
   const text = kernel.symbols.address('_text') ?? kernel.symbols.address('_stext') ?? kernel.segments[0]?.address;
   return text === undefined ? 48 : (~text & 0xffffffffffffffffn).toString(2).length + 1;
 }
@@ -107,10 +107,11 @@ const SCRATCH = 0x10000n;
 
 /**
  * Kernels of 6.9 on compute `vabits_actual` from TCR_EL1.T1SZ (9684ec186f8f), which is 0 in a fresh emulator: 64 bits.
- * Unicorn 2.0.1 has no name for the register, so the guest writes it: 48 bits on both sides.
+ * Unicorn 2.0.1 has no name for the register, so the guest writes it: as many bits on both sides as the hardware has for
+ * which the kernel is laid out, or as the tables of a dump have.
  */
-function setAddressBits(engine: Engine): void {
-  const unusedBits = 64n - 48n;
+function setAddressBits(engine: Engine, { kernel, addressBits }: MachineState): void {
+  const unusedBits = BigInt(64 - (addressBits ?? addressBitsOf(kernel)));
   engine.map(SCRATCH, 4096n, 'rwx');
   // msr tcr_el1, x0
   engine.write(SCRATCH, instruction(0xd5182040));

@@ -8,8 +8,8 @@ import { decodeWord, encodeWord } from '../kernel/words.js';
 import { type CallEnd, CallWatch, GuestCall, type WordMemory } from '../stack/call.js';
 import { type DepthGuest, measureStackDepth, type StackDepth } from '../stack/depth.js';
 import type { CurrentTaskFound } from './current.js';
+import { type Dump, machineStateOf } from './dump.js';
 import { EmulatedPages, type MissingPage } from './emulated-pages.js';
-import type { Dump } from './open-dump.js';
 
 export interface DumpCodeOptions {
   /** Names what is done, in errors. */
@@ -53,7 +53,7 @@ export class DumpCode {
     };
     this.call = new GuestCall(variant, engine, this.words);
     this.#watch = new CallWatch(variant, engine, (address, length) => kernel.read(address, length));
-    variant.prepare(engine);
+    variant.prepare(engine, machineStateOf(dump));
   }
 
   /** Registers as the dump has them, but those that say how the CPU translates; and its task made current. */

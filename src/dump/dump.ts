@@ -1,5 +1,5 @@
 /** A memory dump that is open, and what opening one may be told. */
-import type { Variant } from '../../arch/driver.js';
+import type { MachineState, Variant } from '../../arch/driver.js';
 import type { RegisterValues } from '../../arch/dump.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { DumpFile } from './dump-file.js';
@@ -37,4 +37,9 @@ export interface Dump {
   /** What is odd about the file. */
   readonly warnings: readonly string[];
   close(): void;
+}
+
+/** What an emulator is made ready for that runs the dump's code. */
+export function machineStateOf({ kernel, located }: Pick<Dump, 'kernel' | 'located'>): MachineState {
+  return { kernel, addressBits: located.memory.tables.addressBits };
 }

@@ -156,7 +156,7 @@ export class Guest {
       for (const { address, size, value } of bootVariables) memory.writeUnsigned(address, size, value);
       for (const region of regions) memory.mapOwn(region.address, region.size);
       memory.mapOwn(USER_ADDRESS, USER_BYTES);
-      variant.prepare(engine);
+      variant.prepare(engine, { kernel });
       const guest = new Guest(kernel, variant, engine, check, memory, USER_ADDRESS);
       guest.#preparePerCpu();
       guest.#boot();

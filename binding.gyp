@@ -26,6 +26,7 @@
         'native/hooks.cc',
         'native/instruction_lengths.cc',
         'native/javascript.cc',
+        'native/libunicorn.cc',
         'native/memory.cc',
         'native/names.cc',
         'native/native_check.c',
@@ -47,7 +48,7 @@
       'cflags_c': ['-O3', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
       'cflags_cc!': ['-fno-exceptions', '-fno-rtti'],
       'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Wno-unused-parameter', '-fvisibility=hidden'],
-      'libraries': ['<(unicorn_library)', '-Wl,-rpath,<(unicorn_lib)', '-lpthread'],
+      'libraries': ['-ldl', '-lpthread'],
     },
   ],
   'conditions': [

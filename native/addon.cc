@@ -4,9 +4,18 @@
 
 namespace {
 
+// Arguments: a file, whether it must be that one. Opens libunicorn for the whole process; answers the file that is used.
+Napi::Value OpenLibrary(const Napi::CallbackInfo& info) {
+  std::string opened;
+  const std::string problem =
+      OpenLibunicorn(ReadString(info[0], "libunicorn"), info[1].ToBoolean(), &opened);
+  if (!problem.empty()) throw MakeError(info.Env(), ErrorKind::MissingDependency, problem);
+  return Napi::String::New(info.Env(), opened);
+}
+
 // libunicorn's version: major, minor, patch.
 Napi::Value Version(const Napi::CallbackInfo& info) {
-  const unsigned version = uc_version(nullptr, nullptr);
+  const unsigned version = libunicorn.version(nullptr, nullptr);
   Napi::Array parts = Napi::Array::New(info.Env());
   parts.Set(0u, (version >> 24) & 0xff);
   parts.Set(1u, (version >> 16) & 0xff);
@@ -19,7 +28,7 @@ Napi::Value ErrorText(const Napi::CallbackInfo& info) {
   const auto code = static_cast<uc_err>(ReadIndex(info[0], "error"));
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("code", ErrorName(code));
-  result.Set("text", std::string(uc_strerror(code)));
+  result.Set("text", std::string(libunicorn.strerror(code)));
   return result;
 }
 
@@ -46,6 +55,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", data->engine.Value());
   exports.Set("NativeCheck", data->native_check.Value());
   exports.Set("nativeCheckState", Napi::Function::New(env, NativeCheckState));
+  exports.Set("openLibrary", Napi::Function::New(env, OpenLibrary));
   exports.Set("version", Napi::Function::New(env, Version));
   exports.Set("errorText", Napi::Function::New(env, ErrorText));
   exports.Set("setErrorFactory", Napi::Function::New(env, SetErrorFactory));

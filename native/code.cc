@@ -16,7 +16,7 @@ void TranslatedCode::Drop(uint64_t address, uint64_t length) {
     const uint64_t start = page_start > address ? page_start : address;
     const uint64_t page_last = page_start | (kPage - 1);
     const uint64_t end = page_last < last ? page_last : last;
-    uc_ctl_remove_cache(emulator_.uc(), start, end == UINT64_MAX ? end : end + 1);
+    libunicorn.RemoveCache(emulator_.uc(), start, end == UINT64_MAX ? end : end + 1);
   }
 }
 
@@ -24,7 +24,7 @@ void TranslatedCode::Drop(uint64_t address, uint64_t length) {
 void TranslatedCode::DropAll() {
   if (!started_) return;
   DropOrphans();
-  for (const uint64_t page : pages_) uc_ctl_remove_cache(emulator_.uc(), page * kPage, page * kPage + (kPage - 1));
+  for (const uint64_t page : pages_) libunicorn.RemoveCache(emulator_.uc(), page * kPage, page * kPage + (kPage - 1));
   pages_.clear();
 }
 
@@ -37,8 +37,8 @@ void TranslatedCode::DropOrphans() {
   orphans_ = false;
   uint64_t address = 0xffff0000;
   for (int i = 0; i < kAttempts; ++i, address -= kScratch) {
-    if (uc_mem_map(emulator_.uc(), address, kScratch, UC_PROT_NONE) != UC_ERR_OK) continue;
-    uc_mem_unmap(emulator_.uc(), address, kScratch);
+    if (libunicorn.mem_map(emulator_.uc(), address, kScratch, UC_PROT_NONE) != UC_ERR_OK) continue;
+    libunicorn.mem_unmap(emulator_.uc(), address, kScratch);
     return;
   }
 }

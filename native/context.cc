@@ -8,14 +8,14 @@ namespace {
 
 class Context {
  public:
-  Context(Napi::Env env, uc_engine* uc) : total_(uc_context_size(uc)) {
-    Check(env, "uc_context_alloc", uc_context_alloc(uc, &context_));
-    Check(env, "uc_context_save", uc_context_save(uc, context_));
+  Context(Napi::Env env, uc_engine* uc) : total_(libunicorn.context_size(uc)) {
+    Check(env, "uc_context_alloc", libunicorn.context_alloc(uc, &context_));
+    Check(env, "uc_context_save", libunicorn.context_save(uc, context_));
     // The first word of a context is the size of what follows its header.
     std::memcpy(&size_, context_, sizeof size_);
     if (size_ > total_) size_ = total_;
   }
-  ~Context() { uc_context_free(context_); }
+  ~Context() { libunicorn.context_free(context_); }
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
   uc_context* get() { return context_; }
@@ -54,7 +54,7 @@ Napi::Value Registers::Save(const Napi::CallbackInfo& info) {
   }
   if (pc) {
     const uint64_t value = StartAddress(*pc);
-    uc_context_reg_write(context.get(), pc_, &value);
+    libunicorn.context_reg_write(context.get(), pc_, &value);
   }
   Napi::Uint8Array bytes = Napi::Uint8Array::New(env, context.size());
   std::memcpy(bytes.Data(), context.data(), context.size());
@@ -87,7 +87,7 @@ Napi::Value Registers::Restore(const Napi::CallbackInfo& info) {
     }
   } else {
     std::memcpy(context.data(), bytes.Data(), expected);
-    Check(env, "uc_context_restore", uc_context_restore(uc, context.get()));
+    Check(env, "uc_context_restore", libunicorn.context_restore(uc, context.get()));
     if (emulator_.executing()) wanted_pc_ = StartAddress(ProgramCounter());
   }
   ++changes_;

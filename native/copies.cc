@@ -88,7 +88,7 @@ void Copies::ReadRegisters(CopyRequest& request, uint64_t pc) {
   const size_t count = request.register_ids.size();
   // Registers of 32 bits are stored as 4 bytes.
   for (size_t i = 0; i < count; ++i) *static_cast<uint64_t*>(request.values[i]) = 0;
-  uc_reg_read_batch(emulator_.uc(), request.register_ids.data(), request.values.data(), static_cast<int>(count));
+  libunicorn.reg_read_batch(emulator_.uc(), request.register_ids.data(), request.values.data(), static_cast<int>(count));
   if (request.pc_index >= 0) *static_cast<uint64_t*>(request.values[request.pc_index]) = pc;
 }
 

@@ -36,7 +36,7 @@ Block& Counting::Learn(uint64_t address, uint32_t size, std::optional<uint16_t> 
 // Empty where it cannot be read: with paging on, libunicorn takes the address for a physical one.
 std::vector<uint8_t> Counting::ReadCode(uint64_t address, uint32_t size) {
   std::vector<uint8_t> code(size);
-  if (uc_mem_read(emulator_.uc(), address, code.data(), size) != UC_ERR_OK) code.clear();
+  if (libunicorn.mem_read(emulator_.uc(), address, code.data(), size) != UC_ERR_OK) code.clear();
   return code;
 }
 
@@ -105,7 +105,7 @@ Counting::Limit Counting::BeforeItBlock(const Block& block, Limit limit) {
 // 2.0.1 keeps the next pc of SPARC to itself: a stop between a branch and its delay slot would forget the branch.
 bool Counting::HasDelaySlot(uint64_t address) {
   uint8_t code[4] = {};
-  if (uc_mem_read(emulator_.uc(), address, code, sizeof code) != UC_ERR_OK) return false;
+  if (libunicorn.mem_read(emulator_.uc(), address, code, sizeof code) != UC_ERR_OK) return false;
   // The SPARC Architecture Manual, version 9, appendix E: op, op2 and op3 of calls, branches, JMPL and RETURN.
   const int op = code[0] >> 6;
   const int op2 = code[1] >> 6 | (code[0] & 1) << 2;

@@ -177,7 +177,7 @@ bool Dispatcher::FinishArrival(const Resume& done) {
   if (emulator_.arch() == UC_ARCH_SPARC) {
     // 2.0.1: a 64-bit SPARC executes the rest of the block whatever its pc says; the run goes on there instead.
     gate_.attention.leaving = true;
-    uc_emu_stop(emulator_.uc());
+    libunicorn.emu_stop(emulator_.uc());
     return false;
   }
   registers_.WriteProgramCounter(*registers_.TakeWanted());  // Unicorn goes on there
@@ -195,7 +195,7 @@ bool Dispatcher::Fire(AddressRecord& record, AddressHook& hook) {
 void Dispatcher::Leave(uint64_t address) {
   gate_.attention.leaving = true;
   left_at_ = address;
-  uc_emu_stop(emulator_.uc());
+  libunicorn.emu_stop(emulator_.uc());
 }
 
 void Dispatcher::Leave(uint64_t address, End end) {
@@ -248,7 +248,7 @@ bool Dispatcher::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int siz
   }
   if (mapped && fetch) self->code_.NoteOrphan();
   // Without a hook on every block nothing else would look at the request. Unicorn leaves right after the access then.
-  if (mapped && attention.stop && !self->hooks_.on_every_block()) uc_emu_stop(self->emulator_.uc());
+  if (mapped && attention.stop && !self->hooks_.on_every_block()) libunicorn.emu_stop(self->emulator_.uc());
   return mapped;
 }
 
@@ -268,7 +268,7 @@ void Dispatcher::OnInterrupt(uc_engine*, uint32_t number, void* data) {
   if (attention.Interrupted()) {
     // Between two blocks: the pc is right here.
     attention.leaving = true;
-    uc_emu_stop(self->emulator_.uc());
+    libunicorn.emu_stop(self->emulator_.uc());
   } else if (self->registers_.wants_elsewhere()) {
     self->registers_.WriteProgramCounter(*self->registers_.TakeWanted());
   }
@@ -289,7 +289,7 @@ void Dispatcher::OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int
     if (!hook.removed) javascript.Call(hook.callback.Value(), 2, arguments, nullptr);
   }
   self->gate_.counter.WindForward();
-  if ((attention.failed || attention.stop) && !self->hooks_.on_every_block()) uc_emu_stop(self->emulator_.uc());
+  if ((attention.failed || attention.stop) && !self->hooks_.on_every_block()) libunicorn.emu_stop(self->emulator_.uc());
 }
 
 // A block that runs across a hooked address has been translated, but not executed yet.
@@ -300,5 +300,5 @@ void Dispatcher::OnTranslated(uc_engine*, uc_tb* current, uc_tb*, void* data) {
   const bool crossed = self->hooks_.FindCrossed(current->pc, current->size);
   if (!crossed || self->gate_.attention.leaving) return;
   self->gate_.attention.leaving = true;
-  uc_emu_stop(self->emulator_.uc());
+  libunicorn.emu_stop(self->emulator_.uc());
 }

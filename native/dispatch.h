@@ -1,8 +1,6 @@
 // The callbacks of libunicorn, and in which order hooks of JavaScript's are told. Nothing here throws; nothing makes an
 // object on the way of a good copy.
 #pragma once
-#include <unicorn/unicorn.h>
-
 #include <cstdint>
 #include <optional>
 

@@ -1,7 +1,6 @@
 // One emulator of libunicorn's: its handle, and whether it is executing.
 #pragma once
 #include <napi.h>
-#include <unicorn/unicorn.h>
 
 #include <cstdint>
 #include <string>
@@ -11,8 +10,9 @@
 
 class Emulator {
  public:
-  // Names as libunicorn spells its constants, without the prefix; `cpu` a name or undefined. Throws a typed error.
-  Emulator(Napi::Env env, const Napi::Value& arch, const Napi::Value& modes, const Napi::Value& cpu);
+  // Names as libunicorn spells its constants, without the prefix; `cpu` a name or undefined; `mmu`: the guest's own page
+  // tables are followed. Throws a typed error.
+  Emulator(Napi::Env env, const Napi::Value& arch, const Napi::Value& modes, const Napi::Value& cpu, bool mmu);
   ~Emulator() { Close(); }
   Emulator(const Emulator&) = delete;
   Emulator& operator=(const Emulator&) = delete;

@@ -39,7 +39,7 @@ Napi::Function Engine::Define(Napi::Env env) {
 
 Engine::Engine(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<Engine>(info),
-      emulator_(info.Env(), info[0], info[1], info[2]),
+      emulator_(info.Env(), info[0], info[1], info[2], info[4].ToBoolean()),
       javascript_(info.Env(), gate_.attention),
       code_(emulator_),
       registers_(info.Env(), emulator_),

@@ -19,7 +19,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   static Napi::Function Define(Napi::Env env);
   // The engine behind a value that JavaScript gave; null when it is none.
   static Engine* From(const Napi::Value& value);
-  // Arguments: architecture, modes, CPU model or undefined, five u64 words for the status of runs.
+  // Arguments: architecture, modes, CPU model or undefined, five u64 words for the status of runs, whether
+  // the guest's MMU is used.
   explicit Engine(const Napi::CallbackInfo& info);
   ~Engine() override { Shut(); }
 

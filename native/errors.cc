@@ -28,7 +28,7 @@ std::string Hex(uint64_t value) {
 }
 
 void ThrowUnicorn(Napi::Env env, const std::string& call, uc_err code) {
-  throw MakeError(env, ErrorKind::Engine, call + ": " + uc_strerror(code));
+  throw MakeError(env, ErrorKind::Engine, call + ": " + libunicorn.strerror(code));
 }
 
 static std::string Describe(const Napi::Value& value) {

@@ -1,10 +1,11 @@
 // Errors that reach JavaScript: the addon's user gives a factory, so that they are of the project's own type.
 #pragma once
 #include <napi.h>
-#include <unicorn/unicorn.h>
 
 #include <cstdint>
 #include <string>
+
+#include "libunicorn.h"
 
 enum class ErrorKind { BadInput, MissingDependency, Engine, Unsupported };
 

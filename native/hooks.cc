@@ -10,14 +10,14 @@ constexpr int kFaults = UC_HOOK_MEM_READ_INVALID | UC_HOOK_MEM_WRITE_INVALID | U
 
 // Of one address.
 uc_err AddAt(uc_engine* uc, uc_hook* handle, int type, AddressRecord& record) {
-  return uc_hook_add(uc, handle, type, reinterpret_cast<void*>(Dispatcher::OnRecord), &record, record.address,
+  return libunicorn.hook_add(uc, handle, type, reinterpret_cast<void*>(Dispatcher::OnRecord), &record, record.address,
                      record.address);
 }
 
 // Of every address.
 template <typename Callback, typename Data>
 uc_err AddEverywhere(uc_engine* uc, uc_hook* handle, int type, Callback* callback, Data& data) {
-  return uc_hook_add(uc, handle, type, reinterpret_cast<void*>(callback), &data, 1, 0);
+  return libunicorn.hook_add(uc, handle, type, reinterpret_cast<void*>(callback), &data, 1, 0);
 }
 
 }  // namespace
@@ -89,7 +89,7 @@ uc_err Hooks::AttachToBlock(AddressRecord& record) {
 }
 
 void Hooks::Uninstall(AddressRecord& record) {
-  if (record.handle != 0) uc_hook_del(emulator_.uc(), record.handle);
+  if (record.handle != 0) libunicorn.hook_del(emulator_.uc(), record.handle);
   if (!record.in_block) {
     --on_instructions_;
     instruction_lingers_ = true;
@@ -132,7 +132,7 @@ void Hooks::Upgrade() {
     AddressRecord& record = *found->second;
     uc_hook handle = 0;
     if (AddAt(emulator_.uc(), &handle, UC_HOOK_CODE, record) != UC_ERR_OK) continue;
-    if (record.handle != 0) uc_hook_del(emulator_.uc(), record.handle);
+    if (record.handle != 0) libunicorn.hook_del(emulator_.uc(), record.handle);
     record.handle = handle;
     record.in_block = false;
     ++on_instructions_;
@@ -182,12 +182,12 @@ void Hooks::SetOnEveryBlock(bool on) {
   if (on) {
     AddEverywhere(emulator_.uc(), &block_hook_, UC_HOOK_BLOCK, Dispatcher::OnBlock, gate_);
   } else {
-    uc_hook_del(emulator_.uc(), block_hook_);
+    libunicorn.hook_del(emulator_.uc(), block_hook_);
     block_hook_ = 0;
   }
   for (auto& [address, record] : records_) {
     if (!record->in_block) continue;
-    if (record->handle != 0) uc_hook_del(emulator_.uc(), record->handle);
+    if (record->handle != 0) libunicorn.hook_del(emulator_.uc(), record->handle);
     record->handle = 0;
     AttachToBlock(*record);
   }
@@ -199,7 +199,7 @@ void Hooks::SetOnEveryInstruction(bool on) {
   if (on) {
     AddEverywhere(emulator_.uc(), &instruction_hook_, UC_HOOK_CODE, Dispatcher::OnInstruction, dispatcher_);
   } else {
-    uc_hook_del(emulator_.uc(), instruction_hook_);
+    libunicorn.hook_del(emulator_.uc(), instruction_hook_);
     instruction_hook_ = 0;
     instruction_lingers_ = true;
   }
@@ -254,7 +254,7 @@ Napi::Value Hooks::AddEvent(const Napi::CallbackInfo& info, EventList& list, int
   hook->id = next_++;
   const double id = static_cast<double>(hook->id);
   if (callback != nullptr && list.handle == 0) {
-    Check(env, "uc_hook_add", uc_hook_add(emulator_.uc(), &list.handle, type, callback, &dispatcher_, 1, 0));
+    Check(env, "uc_hook_add", libunicorn.hook_add(emulator_.uc(), &list.handle, type, callback, &dispatcher_, 1, 0));
   }
   list.hooks.push_back(std::move(hook));
   return Napi::Number::New(env, id);
@@ -298,7 +298,7 @@ Napi::Value Hooks::RemoveEvent(const Napi::CallbackInfo& info) {
     // An interrupt that nobody hooks must end the run, which it does not while the hook is there. The hook on faults
     // stays: it also sees the end of a run where nothing is mapped.
     if (!any && list->handle != 0 && list != &faults_) {
-      uc_hook_del(emulator_.uc(), list->handle);
+      libunicorn.hook_del(emulator_.uc(), list->handle);
       list->handle = 0;
       if (list == &reads_) gate_.attention.flush = true;
     }

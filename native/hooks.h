@@ -1,7 +1,6 @@
 // Hooks of JavaScript's, and the few of libunicorn's behind them.
 #pragma once
 #include <napi.h>
-#include <unicorn/unicorn.h>
 
 #include <array>
 #include <cstdint>

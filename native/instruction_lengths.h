@@ -1,10 +1,10 @@
 // Where the instructions of a piece of code begin, without disassembling them.
 #pragma once
-#include <unicorn/unicorn.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <vector>
+
+#include "libunicorn.h"
 
 enum class CodeKind {
   kFixed4,  // ARM, arm64, powerpc, sparc

@@ -29,7 +29,7 @@ std::string Span(uint64_t address, uint64_t size) { return "(" + Hex(address) + 
 // A range of pages that does not wrap.
 void CheckPages(Napi::Env env, uc_engine* uc, const char* call, uint64_t address, uint64_t size) {
   size_t page = kPage;
-  uc_query(uc, UC_QUERY_PAGE_SIZE, &page);
+  libunicorn.query(uc, UC_QUERY_PAGE_SIZE, &page);
   if (page < kPage) page = kPage;  // ARM answers 1024
   if (size != 0 && address % page == 0 && size % page == 0 && address + (size - 1) >= address) return;
   throw MakeError(env, ErrorKind::BadInput,
@@ -40,8 +40,8 @@ void CheckPages(Napi::Env env, uc_engine* uc, const char* call, uint64_t address
 
 class RegionList {
  public:
-  RegionList(Napi::Env env, uc_engine* uc) { Check(env, "uc_mem_regions", uc_mem_regions(uc, &regions_, &count_)); }
-  ~RegionList() { uc_free(regions_); }
+  RegionList(Napi::Env env, uc_engine* uc) { Check(env, "uc_mem_regions", libunicorn.mem_regions(uc, &regions_, &count_)); }
+  ~RegionList() { libunicorn.free(regions_); }
   RegionList(const RegionList&) = delete;
   RegionList& operator=(const RegionList&) = delete;
   uc_mem_region* begin() { return regions_; }
@@ -64,7 +64,7 @@ Napi::Value GuestMemory::Map(const Napi::CallbackInfo& info) {
   const uint64_t size = ReadAddress(info[1], "size");
   const uint32_t permissions = ReadPermissions(info[2]);
   CheckPages(env, uc, "map", address, size);
-  Check(env, "uc_mem_map" + Span(address, size), uc_mem_map(uc, address, size, permissions));
+  Check(env, "uc_mem_map" + Span(address, size), libunicorn.mem_map(uc, address, size, permissions));
   return env.Undefined();
 }
 
@@ -92,7 +92,7 @@ Napi::Value GuestMemory::MapShared(const Napi::CallbackInfo& info) {
   region.memory = Napi::Persistent(info[3].As<Napi::Object>());
   region.buffer = Napi::Persistent(buffer.As<Napi::Object>());
   Check(env, "uc_mem_map_ptr" + Span(region.address, region.size),
-        uc_mem_map_ptr(uc, region.address, region.size, permissions, region.pointer));
+        libunicorn.mem_map_ptr(uc, region.address, region.size, permissions, region.pointer));
   shared_.push_back(std::move(region));
   return env.Undefined();
 }
@@ -123,7 +123,7 @@ Napi::Value GuestMemory::Unmap(const Napi::CallbackInfo& info) {
   const uint64_t size = ReadAddress(info[1], "size");
   CheckPages(env, uc, "unmap", address, size);
   code_.Drop(address, size);
-  Check(env, "uc_mem_unmap" + Span(address, size), uc_mem_unmap(uc, address, size));
+  Check(env, "uc_mem_unmap" + Span(address, size), libunicorn.mem_unmap(uc, address, size));
   code_.Forget(address, size);
   RegionList regions(env, uc);
   for (size_t i = shared_.size(); i-- > 0;) {
@@ -172,7 +172,7 @@ bool GuestMemory::IsMapped(Napi::Env env, uint64_t address, uint64_t length) {
 }
 
 bool GuestMemory::ReadBytes(uint64_t address, uint32_t length, uint8_t* to) {
-  return !emulator_.closed() && uc_mem_read(emulator_.uc(), address, to, length) == UC_ERR_OK;
+  return !emulator_.closed() && libunicorn.mem_read(emulator_.uc(), address, to, length) == UC_ERR_OK;
 }
 
 Napi::Value GuestMemory::Read(const Napi::CallbackInfo& info) {
@@ -186,7 +186,7 @@ Napi::Value GuestMemory::Read(const Napi::CallbackInfo& info) {
     ThrowUnicorn(env, "uc_mem_read" + Span(address, length), length > INT_MAX ? UC_ERR_ARG : UC_ERR_READ_UNMAPPED);
   }
   Napi::Uint8Array bytes = Napi::Uint8Array::New(env, length);
-  if (length != 0) Check(env, "uc_mem_read" + Span(address, length), uc_mem_read(uc, address, bytes.Data(), length));
+  if (length != 0) Check(env, "uc_mem_read" + Span(address, length), libunicorn.mem_read(uc, address, bytes.Data(), length));
   return bytes;
 }
 
@@ -200,7 +200,7 @@ Napi::Value GuestMemory::Write(const Napi::CallbackInfo& info) {
   const Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
   const size_t length = bytes.ByteLength();
   if (length == 0) return env.Undefined();
-  Check(env, "uc_mem_write" + Span(address, length), uc_mem_write(uc, address, bytes.Data(), length));
+  Check(env, "uc_mem_write" + Span(address, length), libunicorn.mem_write(uc, address, bytes.Data(), length));
   code_.Drop(address, length);
   return env.Undefined();
 }

@@ -17,12 +17,12 @@ const char* NameOfPc(const Emulator& emulator) {
 Registers::Registers(Napi::Env env, Emulator& emulator)
     : emulator_(emulator), names_(emulator.arch()), pc_(names_.Find(env, NameOfPc(emulator))) {
   alignas(16) uint8_t buffer[2 * kWidest] = {};
-  Check(env, "uc_reg_read(pc)", uc_reg_read(emulator_.uc(), pc_, buffer));
+  Check(env, "uc_reg_read(pc)", libunicorn.reg_read(emulator_.uc(), pc_, buffer));
 }
 
 uint64_t Registers::ReadRaw(int id) const {
   alignas(16) uint8_t buffer[2 * kWidest] = {};
-  uc_reg_read(emulator_.uc(), id, buffer);
+  libunicorn.reg_read(emulator_.uc(), id, buffer);
   uint64_t value = 0;
   std::memcpy(&value, buffer, sizeof value);
   return value;
@@ -31,7 +31,7 @@ uint64_t Registers::ReadRaw(int id) const {
 uc_err Registers::WriteRaw(int id, uint64_t value) {
   alignas(16) uint8_t buffer[2 * kWidest] = {};
   std::memcpy(buffer, &value, sizeof value);
-  return uc_reg_write(emulator_.uc(), id, buffer);
+  return libunicorn.reg_write(emulator_.uc(), id, buffer);
 }
 
 bool Registers::IsProgramCounter(int id) const {
@@ -100,7 +100,7 @@ int Registers::FindWord(Napi::Env env, const std::string& name) const {
   for (const uint8_t pattern : {uint8_t{0x00}, uint8_t{0xff}}) {
     alignas(16) uint8_t buffer[2 * kWidest];
     std::memset(buffer, pattern, sizeof buffer);
-    uc_reg_read(emulator_.uc(), id, buffer);
+    libunicorn.reg_read(emulator_.uc(), id, buffer);
     for (size_t i = 8; i < sizeof buffer; ++i) {
       if (buffer[i] == pattern) continue;
       throw MakeError(env, ErrorKind::Unsupported, "copy hook: register " + name + " is wider than 64 bits");

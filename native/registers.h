@@ -1,7 +1,6 @@
 // Registers by name, and the program counter as callbacks see it.
 #pragma once
 #include <napi.h>
-#include <unicorn/unicorn.h>
 
 #include <cstdint>
 #include <optional>

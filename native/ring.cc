@@ -97,7 +97,7 @@ bool Rings::Append(CopyRequest& request, uint64_t pc) {
   void* values[16];
   const size_t registers = request.register_ids.size();
   for (size_t i = 0; i < registers; ++i) values[i] = slot + 8 * request.slots[i];
-  uc_reg_read_batch(emulator_.uc(), request.register_ids.data(), values, static_cast<int>(registers));
+  libunicorn.reg_read_batch(emulator_.uc(), request.register_ids.data(), values, static_cast<int>(registers));
   if (request.pc_index >= 0) std::memcpy(values[request.pc_index], &pc, sizeof pc);
   ++count;
   std::memcpy(ring.base + ring.count_offset, &count, sizeof count);

@@ -5,7 +5,7 @@ namespace {
 // What a slice ended with; TypeScript has the same list.
 enum Outcome { kUntil, kStopped, kDue, kBlockLimit, kInstructionLimit, kCycleLimit, kError, kHalted };
 
-void OnPrime(uc_engine* uc, uint64_t, uint32_t, void*) { uc_emu_stop(uc); }
+void OnPrime(uc_engine* uc, uint64_t, uint32_t, void*) { libunicorn.emu_stop(uc); }
 
 }  // namespace
 
@@ -31,12 +31,12 @@ uc_err Runner::Prime(uint64_t start) {
   uc_hook handle = 0;
   const uint64_t pc = registers_.WithoutThumbBit(start);
   const uc_err added =
-      uc_hook_add(emulator_.uc(), &handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnPrime), nullptr, pc, pc);
+      libunicorn.hook_add(emulator_.uc(), &handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnPrime), nullptr, pc, pc);
   if (added != UC_ERR_OK) return added;
   gate_.attention.leaving = true;
   const uc_err code = emulator_.Execute(start);
   gate_.attention.leaving = false;
-  uc_hook_del(emulator_.uc(), handle);
+  libunicorn.hook_del(emulator_.uc(), handle);
   code_.Note(pc, 1);
   code_.DropAll();
   primed_ = code == UC_ERR_OK;

@@ -2,11 +2,15 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { compareVersions, examineUnicorn } from './shared-library.mjs';
+import { root } from './step.mjs';
 
 /** The oldest libunicorn that the project runs on. */
 export const OLDEST = '2.0.1';
 
-const LIBRARIES = ['libunicorn.so.2', 'libunicorn.so', 'libunicorn.2.dylib', 'libunicorn.dylib'];
+/** Names of libunicorn's file, the best first, and the folders of a prefix that hold it; the engine reads them too. */
+const { libraries: LIBRARIES, folders: FOLDERS } = JSON.parse(
+  readFileSync(join(root, 'scripts', 'lib', 'unicorn-files.json'), 'utf8'),
+);
 
 /** The version that a `unicorn.h` is of: `2.1.4`. */
 function versionOf(header) {
@@ -18,7 +22,7 @@ function versionOf(header) {
 
 /** `lib`, `lib64` and the folders per processor that Debian and Fedora have below them. */
 function libraryFolders(prefix) {
-  const folders = ['lib', 'lib64'].map((name) => join(prefix, name)).filter(existsSync);
+  const folders = FOLDERS.map((name) => join(prefix, name)).filter(existsSync);
   const inside = folders.flatMap((folder) =>
     readdirSync(folder, { withFileTypes: true })
       .filter((entry) => entry.isDirectory() && entry.name.includes('-linux-'))

@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { type ExecutorName, executors } from '../check/executors.js';
 import { builtCheck } from '../engine/built-check.js';
 import { loadAddon } from '../engine/unicorn-addon.js';
+import { openLibrary } from '../engine/unicorn-library.js';
 import { UsercopyError } from '../errors.js';
 import { cachedKernels, defaultCacheDirectory } from '../image/fetch.js';
 import { packageFile } from '../paths.js';
@@ -65,18 +66,13 @@ function node(): Finding {
   return finding('Node.js', true, isRecent ? process.versions.node : null, advice);
 }
 
-/** Where the loader found a library that this process has loaded. */
-function loadedLibrary(name: string): string | null {
-  const report = process.report.getReport() as unknown as { readonly sharedObjects?: readonly string[] };
-  return report.sharedObjects?.find((path) => path.includes(name)) ?? null;
-}
-
 function emulator(): Finding[] {
   try {
-    const version = loadAddon().version().join('.');
+    const addon = loadAddon();
+    const library = openLibrary(addon);
     return [
       finding('addon', true, packageFile('build/Release/unicorn_engine.node'), ''),
-      finding('libunicorn', true, `${version}, ${loadedLibrary('libunicorn') ?? 'linked into the addon'}`, ''),
+      finding('libunicorn', true, `${addon.version().join('.')}, ${library}`, ''),
     ];
   } catch (error) {
     if (!(error instanceof UsercopyError)) throw error;

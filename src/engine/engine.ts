@@ -21,6 +21,12 @@ export interface EngineSpec {
   readonly mode: readonly string[];
   /** CPU model (`UC_CPU_*` without the prefix, e.g. `ARM64_A72`); Unicorn's default when absent. */
   readonly cpu?: string;
+  /**
+   * Whether the guest's own page tables are followed (Unicorn's UC_TLB_CPU). By default addresses are those that were
+   * mapped, which guests at function level want: since Unicorn 2.1 kernel addresses of x86_64 cannot be reached otherwise.
+   * Unicorn before 2.1 follows page tables in any case, once the guest has paging on.
+   */
+  readonly mmu?: boolean;
 }
 
 export type Permission = 'r' | 'w' | 'x';

@@ -84,6 +84,7 @@ export interface NativeAddon {
     mode: readonly string[],
     cpu: string | undefined,
     status: BigUint64Array,
+    mmu: boolean,
   ) => NativeEngine;
   readonly NativeCheck: new (
     memory: WebAssembly.Memory,
@@ -91,6 +92,8 @@ export interface NativeAddon {
   ) => NativeCheck;
   /** `absence`: why there is no native check, null when there is one; `digest`: SHA-256 of its check.wasm. */
   nativeCheckState(): { absence: string | null; digest: string };
+  /** Opens libunicorn for the whole process; `must`: none but this file will do. Answers the file that is used. */
+  openLibrary(file: string, must: boolean): string;
   version(): [major: number, minor: number, patch: number];
   errorText(code: number): { code: string; text: string };
   setErrorFactory(factory: (kind: ErrorKind, message: string) => Error): void;

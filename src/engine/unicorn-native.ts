@@ -20,6 +20,7 @@ import {
   type NativeEngine,
   type NativeRunOptions,
 } from './unicorn-addon.js';
+import { openLibrary } from './unicorn-library.js';
 
 /** Host time between two looks at the event loop, milliseconds. */
 const sliceMilliseconds = 50;
@@ -72,9 +73,22 @@ class Ring implements RequestRing {
   }
 }
 
-/** Opens an emulator. Unknown architecture, mode or CPU model: an error that lists what exists. */
-export function openUnicorn(spec: EngineSpec): Engine {
-  return new UnicornNative(loadAddon(), spec);
+export interface OpenUnicornOptions {
+  /**
+   * The libunicorn to use, a file or a prefix (`/usr/local`, a pip wheel's folder). A process uses one only: it counts for
+   * the first emulator, and later ones must ask for the same or for none.
+   */
+  readonly library?: string | undefined;
+}
+
+/**
+ * Opens an emulator. Unknown architecture, mode or CPU model: an error that lists what exists.
+ * @throws UsercopyError `missing-dependency` without the addon, without a libunicorn, or when another one is in use.
+ */
+export function openUnicorn(spec: EngineSpec, options: OpenUnicornOptions = {}): Engine {
+  const addon = loadAddon();
+  openLibrary(addon, options.library);
+  return new UnicornNative(addon, spec);
 }
 
 class UnicornNative implements Engine {
@@ -97,7 +111,7 @@ class UnicornNative implements Engine {
   ) {
     this.#addon = addon;
     this.version = addon.version().join('.');
-    this.#native = new addon.Engine(spec.arch, spec.mode, spec.cpu, this.#status);
+    this.#native = new addon.Engine(spec.arch, spec.mode, spec.cpu, this.#status, spec.mmu ?? false);
   }
 
   get nativeHandle(): NativeEngine {

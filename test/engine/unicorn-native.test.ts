@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { loadAddon } from '../../src/engine/unicorn-addon.js';
+import { openLibrary } from '../../src/engine/unicorn-library.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
 import { engineContract } from './contract.js';
 import { countingContract } from './counting.js';
@@ -9,7 +10,9 @@ countingContract('unicorn-native', openUnicorn);
 
 describe('loading the addon', () => {
   test('tells the version of libunicorn', () => {
-    const [major, minor] = loadAddon().version();
+    const addon = loadAddon();
+    openLibrary(addon);
+    const [major, minor] = addon.version();
     expect(major).toBe(2);
     expect(minor).toBeGreaterThanOrEqual(0);
   });

@@ -8,6 +8,7 @@ constexpr uint64_t kPage = 4096;
 // uc_ctl_remove_cache(), so that a range is dropped page by page: those pages that hold translated code.
 void TranslatedCode::Drop(uint64_t address, uint64_t length) {
   if (length == 0 || !started_) return;
+  ++drops_;
   DropOrphans();
   const uint64_t last = address + (length - 1) < address ? UINT64_MAX : address + (length - 1);
   const uint64_t last_page = last / kPage;
@@ -23,6 +24,7 @@ void TranslatedCode::Drop(uint64_t address, uint64_t length) {
 // 2.0.1: uc_ctl_flush_tlb() writes zeroes over the whole translation buffer: a gigabyte that was never touched before.
 void TranslatedCode::DropAll() {
   if (!started_) return;
+  ++drops_;
   DropOrphans();
   for (const uint64_t page : pages_) libunicorn.RemoveCache(emulator_.uc(), page * kPage, page * kPage + (kPage - 1));
   pages_.clear();

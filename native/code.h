@@ -18,6 +18,8 @@ class TranslatedCode {
 
   void Drop(uint64_t address, uint64_t length);
   void DropAll();
+  // Grows with each of these.
+  uint64_t drops() const { return drops_; }
   // The range is not mapped any more.
   void Forget(uint64_t address, uint64_t size);
 
@@ -26,6 +28,7 @@ class TranslatedCode {
 
   Emulator& emulator_;
   bool started_ = false;
+  uint64_t drops_ = 0;
   // Some translated code is not found by its physical address.
   bool orphans_ = false;
   // Pages (numbers) that hold code which may have been translated.

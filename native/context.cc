@@ -6,26 +6,48 @@
 
 namespace {
 
+// A header, whose length depends on libunicorn's version, then the state, then what a compiler put behind it.
 class Context {
  public:
   Context(Napi::Env env, uc_engine* uc) : total_(libunicorn.context_size(uc)) {
     Check(env, "uc_context_alloc", libunicorn.context_alloc(uc, &context_));
-    Check(env, "uc_context_save", libunicorn.context_save(uc, context_));
-    // The first word of a context is the size of what follows its header.
+    // The first word of a context is the size of its state.
     std::memcpy(&size_, context_, sizeof size_);
     if (size_ > total_) size_ = total_;
+    Check(env, "uc_context_save", libunicorn.context_save(uc, context_));
+    if (size_ >= kMostPadding) padding_ = FindPadding(env, uc);
   }
   ~Context() { libunicorn.context_free(context_); }
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
   uc_context* get() { return context_; }
-  uint8_t* data() { return reinterpret_cast<uint8_t*>(context_) + (total_ - size_); }
+  uint8_t* data() { return start() + (total_ - padding_ - size_); }
   size_t size() const { return size_; }
 
  private:
+  static constexpr size_t kMostPadding = 16;
+
+  uint8_t* start() { return reinterpret_cast<uint8_t*>(context_); }
+
+  // Bytes at the end that saving does not write: 2.1.1 has four of them, so that its state begins four bytes earlier than
+  // its sizes say.
+  size_t FindPadding(Napi::Env env, uc_engine* uc) {
+    uint8_t* const tail = start() + (total_ - kMostPadding);
+    size_t padding = kMostPadding;
+    for (const uint8_t pattern : {uint8_t{0x00}, uint8_t{0xff}}) {
+      std::memset(tail, pattern, kMostPadding);
+      Check(env, "uc_context_save", libunicorn.context_save(uc, context_));
+      size_t untouched = 0;
+      while (untouched < padding && tail[kMostPadding - 1 - untouched] == pattern) ++untouched;
+      padding = untouched;
+    }
+    return padding;
+  }
+
   uc_context* context_ = nullptr;
   size_t total_;
   size_t size_ = 0;
+  size_t padding_ = 0;
 };
 
 // SPARC's context is empty in Unicorn 2.0.1: the registers that can be written stand in for it.

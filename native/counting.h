@@ -27,6 +27,8 @@ class Counting {
   bool on() const { return gate_.counting; }
   // A block as it is translated.
   void Learn(const uc_tb& block) { Learn(block.pc, block.size, block.icount); }
+  // One that may have been translated anew.
+  void Learn(uint64_t address, uint32_t size) { Learn(address, size, std::nullopt); }
 
   enum class Spent { kNothing, kInstructions, kCycles };
   // Before a block, when it is known how the one before it was left: whether a limit is reached.

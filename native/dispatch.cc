@@ -65,7 +65,7 @@ void Dispatcher::TellOfInstruction(uint64_t address, uint32_t size) {
 }
 
 void Dispatcher::EnterBlock(uint64_t address, uint32_t size) {
-  if (gate_.attention.leaving) return;
+  if (gate_.attention.leaving || (!told_ && !Meet(address, size))) return;
   const Counting::Spent spent = counting_.on() ? counting_.SpentBefore(address, size) : Counting::Spent::kNothing;
   if (counting_.on()) {
     end_ = spent == Counting::Spent::kInstructions ? End::kInstructionLimit
@@ -108,6 +108,17 @@ void Dispatcher::EnterBlock(uint64_t address, uint32_t size) {
       break;
   }
   Leave(address);
+}
+
+bool Dispatcher::Meet(uint64_t address, uint32_t size) {
+  if (met_after_ != code_.drops()) met_.clear();
+  met_after_ = code_.drops();
+  if (!met_.insert(address).second) return true;
+  code_.Note(address, size);
+  if (counting_.on()) counting_.Learn(address, size);
+  if (!hooks_.FindCrossed(address, size)) return true;
+  Leave(address);
+  return false;
 }
 
 bool Dispatcher::TellOfBlock(uint64_t address, uint32_t size, Resume& done) {
@@ -295,6 +306,9 @@ void Dispatcher::OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int
 // A block that runs across a hooked address has been translated, but not executed yet.
 void Dispatcher::OnTranslated(uc_engine*, uc_tb* current, uc_tb*, void* data) {
   auto* self = static_cast<Dispatcher*>(data);
+  // The run is left once, so that nothing looks at every block without need.
+  if (!self->told_) self->gate_.attention.flush = true;
+  self->told_ = true;
   self->code_.Note(current->pc, current->size);
   self->counting_.Learn(*current);
   const bool crossed = self->hooks_.FindCrossed(current->pc, current->size);

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <set>
 
 #include "code.h"
 #include "copies.h"
@@ -41,6 +42,8 @@ class Dispatcher {
   // It goes on from `pc`: what was done for the arrival there counts only there.
   void StartAt(uint64_t pc);
   void StartExecution();
+  // Blocks are told of as they are translated; before the first one is, they must be looked at as they are entered.
+  bool told_of_translations() const { return told_; }
   bool limits_blocks() const { return blocks_left_.has_value(); }
   // Why the last execution was left, …
   End end() const { return end_; }
@@ -64,6 +67,8 @@ class Dispatcher {
   };
 
   void EnterBlock(uint64_t address, uint32_t size);
+  // Whether a block that nobody was told of may be entered: it has no hook in its middle.
+  bool Meet(uint64_t address, uint32_t size);
   // False when the run leaves this place: the instruction at the address will not be executed now.
   bool TellOfBlock(uint64_t address, uint32_t size, Resume& done);
   void TellOfInstruction(uint64_t address, uint32_t size);
@@ -87,6 +92,10 @@ class Dispatcher {
   JavaScript& javascript_;
 
   Resume resume_;
+  bool told_ = false;
+  // Before that: blocks that have been looked at since code was last dropped.
+  std::set<uint64_t> met_;
+  uint64_t met_after_ = 0;
   End end_ = End::kNone;
   std::optional<uint64_t> left_at_;
   std::optional<uint64_t> blocks_left_;

@@ -5,8 +5,6 @@ namespace {
 // What a slice ended with; TypeScript has the same list.
 enum Outcome { kUntil, kStopped, kDue, kBlockLimit, kInstructionLimit, kCycleLimit, kError, kHalted };
 
-void OnPrime(uc_engine* uc, uint64_t, uint32_t, void*) { libunicorn.emu_stop(uc); }
-
 }  // namespace
 
 Runner::Runner(const Napi::Value& status, Emulator& emulator, Registers& registers, TranslatedCode& code,
@@ -24,24 +22,6 @@ Runner::Runner(const Napi::Value& status, Emulator& emulator, Registers& registe
       javascript_(javascript),
       status_reference_(Napi::Persistent(status.As<Napi::Object>())),
       status_(status.As<Napi::BigUint64Array>().Data()) {}
-
-// libunicorn tells of new blocks only once some block has been executed: enter the first one and leave before its
-// first instruction.
-uc_err Runner::Prime(uint64_t start) {
-  uc_hook handle = 0;
-  const uint64_t pc = registers_.WithoutThumbBit(start);
-  const uc_err added =
-      libunicorn.hook_add(emulator_.uc(), &handle, UC_HOOK_BLOCK, reinterpret_cast<void*>(OnPrime), nullptr, pc, pc);
-  if (added != UC_ERR_OK) return added;
-  gate_.attention.leaving = true;
-  const uc_err code = emulator_.Execute(start);
-  gate_.attention.leaving = false;
-  libunicorn.hook_del(emulator_.uc(), handle);
-  code_.Note(pc, 1);
-  code_.DropAll();
-  primed_ = code == UC_ERR_OK;
-  return code;
-}
 
 // Arguments: start, until, milliseconds (0: no end), the run's options in its first slice.
 Napi::Value Runner::Slice(const Napi::CallbackInfo& info) {
@@ -101,7 +81,10 @@ int Runner::Run(Napi::Env env, uint64_t start) {
     counting_.PlaceLimit(env);
     hooks_.Upgrade();
     hooks_.SetOnEveryInstruction(!hooks_.instructions().hooks.empty());
-    attention.all_blocks = dispatcher_.limits_blocks() || !hooks_.blocks().hooks.empty();
+    // libunicorn tells of a block that it translates only once another one has been executed to its end: until then
+    // blocks are looked at as they are entered.
+    const bool untold = !dispatcher_.told_of_translations();
+    attention.all_blocks = untold || dispatcher_.limits_blocks() || !hooks_.blocks().hooks.empty();
     // The end of a slice is seen by a hook on every block. Stopping libunicorn from another thread is not exact: in
     // 2.0.1 a block may be left after any load or store, with the pc of its first instruction, which is executed again.
     hooks_.SetOnEveryBlock(attention.all_blocks || counting_.on() || timed_ || hooks_.any_on_instructions());
@@ -112,8 +95,7 @@ int Runner::Run(Napi::Env env, uint64_t start) {
     dispatcher_.StartExecution();
     registers_.TakeWanted();
     code_.Start();
-    uc_err code = primed_ ? UC_ERR_OK : Prime(entry);
-    if (code == UC_ERR_OK) code = emulator_.Execute(entry);
+    const uc_err code = emulator_.Execute(entry);
     hooks_.EndExecution();
     const std::optional<uint64_t> elsewhere = registers_.TakeWanted();
     if (elsewhere) {

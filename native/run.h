@@ -25,7 +25,6 @@ class Runner {
 
  private:
   int Run(Napi::Env env, uint64_t start);
-  uc_err Prime(uint64_t start);
 
   Emulator& emulator_;
   Registers& registers_;
@@ -40,7 +39,6 @@ class Runner {
 
   Napi::ObjectReference status_reference_;
   uint64_t* status_;
-  bool primed_ = false;
   bool timed_ = false;
   std::unique_ptr<SliceTimer> timer_;
 };

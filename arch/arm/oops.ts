@@ -13,6 +13,12 @@ export const armOops: OopsConvention = {
       what: 'registers (r10, Flags)',
     },
     { pattern: /\bInternal error: .* ARM$/m, strength: 'oops', what: "'Internal error … ARM'" },
+    // Only its unwinder says who called whom in one line, with addresses of eight digits.
+    {
+      pattern: /^\[<[0-9a-f]{8}>\] \([^()]{1,200}\) from \[<[0-9a-f]{8}>\]/m,
+      strength: 'oops',
+      what: "the shape of its call trace ('from')",
+    },
     { pattern: /\bret_fast_syscall\b/, strength: 'functions', what: 'functions of its call trace' },
     {
       pattern: /\b\d+\.\d+\.\d+\S*[.-](?:armmp(?:-lpae)?|armv7hl|armv7l|rpi-v7)\b/,
@@ -31,6 +37,7 @@ export const armOops: OopsConvention = {
     ]),
   lineStarts: 'pc |lr |sp |r\\d{1,2} ?: |PC is at|LR is at|Flags: |Control: |Register r\\d|Exception stack',
   stackPointer: ['sp'],
+  returnValue: ['r0'],
   userMode: /^Exception stack\(/m,
   pc: new RegExp(`^PC is at ${SYMBOL}`, 'm'),
   bugLines: [],

@@ -22,6 +22,7 @@ export const ia64Oops: OopsConvention = {
     ]),
   lineStarts: 'psr |ip is at|unat|rnat|ldrs|csd|[bfr]\\d{1,2} +:',
   stackPointer: ['r12'],
+  returnValue: ['r8'],
   userMode: null,
   pc: new RegExp(`^ip is at ${SYMBOL}`, 'm'),
   bugLines: [/^\S.{0,20}\[\d+\]: bugcheck! \d+ \[\d+\]/m],

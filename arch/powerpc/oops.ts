@@ -47,6 +47,7 @@ export const powerpcOops: OopsConvention = {
   registers,
   lineStarts: 'NIP|LR|MSR:|REGS:|CFAR|IRQMASK|GPR\\d\\d|[BL]E PAGE_SIZE|Instruction dump',
   stackPointer: ['r1'],
+  returnValue: ['r3'],
   userMode: /^--- (?:interrupt|Exception|syscall)/m,
   pc: new RegExp(`^NIP \\[[0-9a-f]+\\] ${SYMBOL}`, 'm'),
   bugLines: [/\bKernel BUG at \.?\S+ \[verbose debug info unavailable\]/],

@@ -44,6 +44,7 @@ export const s390Oops: OopsConvention = {
   },
   lineStarts: 'Krnl |Last Breaking|monitor event|illegal operation|R:0 T:',
   stackPointer: ['r15'],
+  returnValue: ['r2'],
   userMode: null,
   pc: new RegExp(`\\bKrnl PSW : [0-9a-f]{16} [0-9a-f]{16} \\(${SYMBOL}`),
   bugLines: [],

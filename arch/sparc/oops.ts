@@ -27,6 +27,7 @@ export const sparcOops: OopsConvention = {
     ]),
   lineStarts: 'TSTATE|TPC|RPC|I7:|PSR: |[goli][0-7]: ',
   stackPointer: ['o6'],
+  returnValue: ['o0'],
   userMode: null,
   pc: new RegExp(`\\bT?PC: <${SYMBOL}>`),
   bugLines: [],

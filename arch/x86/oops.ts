@@ -52,6 +52,7 @@ export const x86Oops: OopsConvention = {
   lineStarts:
     'RIP|EIP|RSP|R[A-D]X|R[SD]I|RBP|R\\d\\d:|E[A-D]X|E[SD]I|EBP|[CDEFGS]S: |CR\\d: |DR\\d: |PKRU|ORIG_RAX|invalid opcode',
   stackPointer: ['rsp', 'esp'],
+  returnValue: ['rax', 'eax'],
   userMode: /^(?:RIP: 0033:|EIP: 0x[0-9a-f]{1,8}$|EIP: 0073:)/m,
   pc: new RegExp(`^[RE]IP:?\\s+(?:00[0-9a-f]{2}:)?(?:\\[<[0-9a-f]+>\\]\\s+){0,2}${SYMBOL}`, 'm'),
   bugLines: [],

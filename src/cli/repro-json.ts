@@ -17,6 +17,7 @@ export function reportJson(report: UsercopyReport): Record<string, unknown> {
     direction: message?.direction ?? null,
     region: message?.region ?? null,
     region_kind: message?.regionKind ?? null,
+    cache: message?.cache ?? null,
     address: addressJson(message?.address ?? null),
     offset: bytesJson(message?.offset ?? null),
     size: bytesJson(message?.size ?? null),
@@ -42,6 +43,10 @@ export function reportJson(report: UsercopyReport): Record<string, unknown> {
       report.registerText === null
         ? null
         : { ...report.registerText, pieces: Object.fromEntries(report.registerText.pieces) },
+    return_length: report.returnLength,
+    stamp: report.stamp,
+    earlier_trouble: report.trouble,
+    mixed: report.mixed,
     lines: report.lines,
     notes: report.notes,
   };

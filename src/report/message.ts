@@ -1,114 +1,49 @@
-/** The usercopy line itself, in every wording from PaX to today, out of lines that may have been wrapped. */
-import type { Direction, Refusal } from '../check/verdict.js';
+/** The usercopy line itself, in every wording from PaX to today, out of lines that may have been broken anywhere. */
+import { messageStart } from './anchors.js';
+import { canonicalOf, type ReadMessage, readSqueezed, squeeze, startsSqueezed } from './grammar.js';
 import type { LogLine } from './log-lines.js';
-import type { MessageFormat, UsercopyMessage } from './report.js';
+import type { UsercopyMessage } from './report.js';
 
-/** `attemp`, and capitals or not: people type these by hand. */
-const START =
-  /(?:\b(?:usercopy|PAX|grsec): |Bad or missing usercopy whitelist\? )(?:From [\d.:a-f]{3,45}: )?kernel memory (?:exposure|overwrite|leak) attempt?\b/i;
-/** A line that ends in the middle of that. */
-const BEGINS =
-  /\b(?:usercopy:|PAX:|grsec:|usercopy whitelist\?)(?: kernel(?: memory(?: (?:exposure|overwrite|leak))?)?)?$/i;
-const DIRECTION = /kernel memory (exposure|overwrite|leak) attempt? (?:detected )?(?:from|to)\b/i;
-const NEW_TAIL = /\(offset (\d{1,20}), size (\d{1,20})(\)?)!/;
-const OLD_TAIL = /\*?\((.{1,200}?)\)\*? \*?\((\d{1,20}) bytes\*?\)\*?/;
-const OLD_ADDRESS = /^(?:0x)?([0-9a-f]{8,16}|\(null\)|\(____ptrval____\))\b|^\(null\)|^\(____ptrval____\)/i;
-/** Pieces of a wrapped line that are looked at. */
-const MOST_PIECES = 5;
+/** Lines that a narrow terminal makes of one. */
+const MOST_PIECES = 12;
 const LONGEST_MESSAGE = 600;
+/** Another record in the same line: consoles that two CPUs write to at once. */
+const RECORD_INSIDE = /(?:<\d{1,3}>)?\[ {0,6}\d{1,10}\.\d{6}\]/;
 
-/** The kernel's names of what is no slab object, new wording; the old one puts them in <>. */
-const SPECIAL: Readonly<Record<string, Refusal>> = {
-  'wrapped address': 'wrapped address',
-  'null address': 'null address',
-  null: 'null address',
-  'process stack': 'process stack',
-  kmap: 'kmap',
-  vmalloc: 'vmalloc',
-  "vmalloc 'no area'": 'vmalloc, no area',
-  'page alloc': 'page alloc',
-  rodata: 'rodata',
-  'spans multiple pages': 'spans multiple pages',
-  'spans Reserved and non-Reserved pages': 'spans Reserved and non-Reserved pages',
-  'spans CMA and non-CMA pages': 'spans CMA and non-CMA pages',
-  'kernel text': 'kernel text',
-  'linear kernel text': 'linear kernel text',
-};
-const squeeze = (text: string): string => text.replace(/\s+/g, '').toLowerCase();
-const SPECIAL_BY_SQUEEZED = new Map(Object.keys(SPECIAL).map((name) => [squeeze(name), name]));
+const STARTS = ['usercopy:', 'PAX:', 'grsec:', 'Bad or missing usercopy whitelist?'].flatMap((subsystem) =>
+  ['exposure', 'overwrite', 'leak'].map((attempt) => `${subsystem} kernel memory ${attempt} attempt detected`),
+);
 
-export function startsMessage(text: string): boolean {
-  // The cheap question first: most lines of a log have no such word.
-  return text.includes('ernel memory ') && START.test(text);
+/** A line that ends in the middle of such a start: its letters in turn, each only behind the one before. */
+const BEGINS = new RegExp(`\\b(?:${[...new Set(STARTS.map(nested))].join('|')})\\s{0,4}$`, 'i');
+
+function nested(start: string): string {
+  const letters = [...squeeze(start)].map((letter) => letter.replace(/[?]/, '\\?'));
+  return letters.reduceRight((rest, letter, index) => {
+    const own = index === 0 ? letter : `\\s?${letter}`;
+    return rest === '' ? own : `${own}(?:${rest})?`;
+  }, '');
 }
 
-interface Wording {
-  readonly refusal: Refusal | null;
-  readonly regionKind: string;
-  readonly region: string;
-  /** The kernel's own spelling of the place. */
-  readonly canonical: string;
-  readonly cache: string | null;
-}
-
-/** Cache names hold no space unless a module chose one: breaks inside them are mended, where the line was wrapped. */
-const mend = (name: string, wrapped: boolean): string => (wrapped ? name.replace(/\s+/g, '') : name);
-
-function special(place: string): Wording | null {
-  const name = SPECIAL_BY_SQUEEZED.get(squeeze(place));
-  if (name === undefined) return null;
-  return { refusal: SPECIAL[name]!, regionKind: 'special', region: place, canonical: name, cache: null };
-}
-
-function newWording(place: string, wrapped: boolean): Wording {
-  const known = special(place);
-  if (known !== null) return known;
-  const slab = /^(SL[AU]B) ?object\b/.exec(place);
-  if (slab !== null) {
-    const rest = place.slice(slab[0].length).trim();
-    const kind = `${slab[1]} object`;
-    if (/^not in SL[AU]B page\?!$/.test(rest)) {
-      return { refusal: 'slab object not in slab page', regionKind: kind, region: rest, canonical: place, cache: null };
-    }
-    const named = /^(in left red zone )?'(.*?)'?$/.exec(rest);
-    if (named !== null) {
-      const cache = mend(named[2]!, wrapped);
-      const zone = named[1] === undefined ? '' : ' in left red zone';
-      return {
-        refusal: zone === '' ? 'slab object' : 'slab object in left red zone',
-        regionKind: `${kind}${zone}`,
-        region: named[2]!,
-        canonical: `${kind}${zone} '${cache}'`,
-        cache,
-      };
-    }
-    if (rest === '' || rest === 'in left red zone') {
-      return {
-        refusal: rest === '' ? 'slab object' : 'slab object in left red zone',
-        regionKind: `${kind}${rest === '' ? '' : ` ${rest}`}`,
-        region: place,
-        canonical: place,
-        cache: null,
-      };
-    }
-  }
-  return { refusal: null, regionKind: 'special', region: place, canonical: place, cache: null };
-}
-
-function oldWording(type: string, wrapped: boolean): Wording {
-  const bracketed = /^<(.*)>$/.exec(type);
-  const known = bracketed === null ? null : special(bracketed[1]!);
-  if (known !== null) return { ...known, region: type, canonical: `<${known.canonical}>` };
-  if (bracketed !== null) return { refusal: null, regionKind: 'special', region: type, canonical: type, cache: null };
-  const cache = mend(type, wrapped);
-  return { refusal: 'slab object', regionKind: 'slab cache (old format)', region: type, canonical: cache, cache };
-}
+export const startsMessage = (text: string): boolean => messageStart(text) !== null;
 
 export interface MessageFound {
   readonly message: UsercopyMessage;
+  /** Where it begins in its first line. */
+  readonly start: number;
   /** Lines that it takes. */
   readonly length: number;
+  /** A line break stood inside one of its words or numbers. */
+  readonly insideWord: boolean;
+  /** All other ways to join its pieces inside a name, as the kernel would have written them. */
+  readonly alternatives: readonly UsercopyMessage[];
   readonly notes: readonly string[];
+}
+
+interface Piece {
+  readonly text: string;
+  readonly blankAtEnd: boolean;
+  readonly blankAtStart: boolean;
 }
 
 /** Reads the message that starts in line `at`; null when none does. */
@@ -118,112 +53,227 @@ export function messageAt(
   endsBefore: (text: string) => boolean,
 ): MessageFound | null {
   const first = lines[at]!;
-  let whole = first.text;
-  let length = 1;
-  const second = lines[at + 1];
-  if (!startsMessage(whole) && BEGINS.test(whole.slice(-60)) && second !== undefined && !second.prefixed) {
-    whole = `${whole} ${second.text}`;
-    length = 2;
-  }
-  const start = startsMessage(whole) ? START.exec(whole) : null;
+  const start = messageStart(first.text) ?? startOverBreak(lines, at);
   if (start === null) return null;
-  let text = whole.slice(start.index);
-  while (!isWhole(text) && length < MOST_PIECES) {
-    const next = lines[at + length];
-    // A line with the log's own prefix begins something new, unless the first had none either.
-    if (next === undefined || (next.prefixed && first.prefixed) || startsMessage(next.text) || endsBefore(next.text))
-      break;
-    text = `${text} ${next.text}`;
+  const own = first.text.slice(start, start + LONGEST_MESSAGE);
+  const other = RECORD_INSIDE.exec(own);
+  const head: Piece = {
+    text: other === null ? own : own.slice(0, other.index).trimEnd(),
+    blankAtEnd: first.blankAtEnd,
+    blankAtStart: false,
+  };
+  let pieces: Piece[] = [head];
+  let length = 1;
+  let read = readPieces(pieces);
+  if (other === null && read?.whole !== true) {
+    const found = withMore(lines, at, pieces, read, endsBefore);
+    pieces = found.pieces;
+    length = found.pieces.length;
+    read = found.read;
+  }
+  const after = lines[at + length];
+  if (read?.whole === true && after?.text === '!' && !after.prefixed && !after.gap) {
+    // A terminal broke the line before its last character.
+    pieces = [...pieces, { text: '!', blankAtEnd: false, blankAtStart: false }];
     length++;
+    read = readPieces(pieces);
   }
-  const wrapped = length > 1;
-  return { ...parse(text.slice(0, LONGEST_MESSAGE).replace(/\s+/g, ' ').trim(), wrapped), length };
+  if (read === null) return { ...bare(head.text), start, length: 1 };
+  return { ...messageOf(pieces, read), start, length };
 }
 
-const isWhole = (text: string): boolean => NEW_TAIL.test(text) || OLD_TAIL.test(text.replace(/\s+/g, ' '));
+const readPieces = (pieces: readonly Piece[]): ReadMessage | null =>
+  readSqueezed(squeeze(pieces.map(({ text }) => text).join('')));
 
-function parse(text: string, wrapped: boolean): Omit<MessageFound, 'length'> {
-  const told = DIRECTION.exec(text);
-  const verb = /memory (exposure|overwrite|leak)/i.exec(text)![1]!.toLowerCase();
-  const direction: Direction = verb === 'overwrite' ? 'from_user' : 'to_user';
-  const after = told === null ? '' : text.slice(told.index + told[0].length).trim();
+/** A start that a line break stands in: where the line's rest and the next ones together are one. */
+function startOverBreak(lines: readonly LogLine[], at: number): number | null {
+  const LONGEST_START = 90;
+  const first = lines[at]!;
+  const next = lines[at + 1];
+  if (next === undefined || next.prefixed || next.gap) return null;
+  const from = Math.max(0, first.text.length - LONGEST_START);
+  const begins = BEGINS.exec(first.text.slice(from));
+  if (begins === null) return null;
+  let joined = begins[0];
+  for (let more = 1; more < MOST_PIECES && joined.length < 2 * LONGEST_START; more++) {
+    const line = lines[at + more];
+    if (line === undefined || line.prefixed || line.gap) break;
+    joined += line.text.slice(0, LONGEST_MESSAGE);
+    if (startsSqueezed(squeeze(joined))) return from + begins.index;
+  }
+  return null;
+}
+
+/**
+ * Lines more that make the message whole, or at least take it further in its own words. A line that the log put its prefix
+ * before, or that comes after an empty one, must make it whole: nothing else does so by chance.
+ */
+function withMore(
+  lines: readonly LogLine[],
+  at: number,
+  head: readonly Piece[],
+  first: ReadMessage | null,
+  endsBefore: (text: string) => boolean,
+): { readonly pieces: Piece[]; readonly read: ReadMessage | null } {
+  let kept = [...head];
+  let read = first;
+  const pieces = [...head];
+  let apart = 0;
+  for (let more = 1; more < MOST_PIECES; more++) {
+    const line = lines[at + more];
+    if (line === undefined || startsMessage(line.text)) break;
+    const { text, blankAtEnd, blankAtStart } = line;
+    if (line.gap || (line.prefixed && lines[at]!.prefixed)) apart++;
+    if (apart > 1 || (apart === 0 && endsBefore(text) && !/^\d{1,20}[,) ]/.test(text))) break;
+    pieces.push({ text: text.slice(0, LONGEST_MESSAGE), blankAtEnd, blankAtStart });
+    const now = readPieces(pieces);
+    if (now === null) {
+      // Its start is not over yet.
+      if (first === null && apart === 0) continue;
+      break;
+    }
+    if (now.whole && now.place.refusal !== null) return { pieces, read: now };
+    if (apart === 0 && now.reach > (read?.reach ?? -1)) {
+      kept = [...pieces];
+      read = now;
+    }
+  }
+  return { pieces: kept, read };
+}
+
+const CUT_NOTE = 'the message is cut off before its end: its size is not known';
+
+/** A message that does not get as far as its place. */
+function bare(text: string): Omit<MessageFound, 'start' | 'length'> {
+  const overwrite = /overwrite/i.test(text);
   const pax = /^(?:PAX|grsec): /i.test(text);
-  const warning = text.startsWith('Bad or missing');
-  const tail = NEW_TAIL.exec(after);
-  if (tail !== null || (!pax && /Kernel memory/.test(text) && !OLD_TAIL.test(after))) {
-    const place = (tail === null ? after.replace(/\s*\((?:offset.*)?$/, '') : after.slice(0, tail.index)).trim();
-    const wording = newWording(place, wrapped);
-    const offset = tail === null ? (/\(offset (\d{1,20}),/.exec(after)?.[1] ?? null) : tail[1]!;
-    const size = tail !== null && tail[3] === ')' ? BigInt(tail[2]!) : null;
-    const format: MessageFormat = warning ? 'whitelist warning' : 'new';
-    const end = tail === null ? after.length : tail.index + tail[0].length;
-    const message = {
-      format,
-      text: tail === null ? text : text.slice(0, text.length - (after.length - end)),
-      direction,
-      refusal: wording.refusal,
-      regionKind: wording.regionKind,
-      region: wording.region,
-      cache: wording.cache,
-      address: null,
-      offset: offset === null ? null : BigInt(offset),
-      size,
-    };
-    const notes = size === null ? ['the message is cut off before its end: its size is not known'] : [];
-    const canonical = size === null || offset === null ? null : canonicalNew(format, direction, wording, offset, size);
-    return { message: { ...message, canonical }, notes };
-  }
-  return parseOld(text, after, direction, pax ? 'pax' : 'old', wrapped);
-}
-
-function canonicalNew(
-  format: MessageFormat,
-  direction: Direction,
-  wording: Wording,
-  offset: string,
-  size: bigint,
-): string {
-  const prefix = format === 'whitelist warning' ? 'Bad or missing usercopy whitelist?' : 'usercopy:';
-  const attempt = direction === 'to_user' ? 'exposure attempt detected from' : 'overwrite attempt detected to';
-  return `${prefix} Kernel memory ${attempt} ${wording.canonical} (offset ${offset}, size ${size})!`;
-}
-
-function parseOld(
-  text: string,
-  after: string,
-  direction: Direction,
-  format: 'pax' | 'old',
-  wrapped: boolean,
-): Omit<MessageFound, 'length'> {
-  const address = OLD_ADDRESS.exec(after);
-  const printed = address?.[1] ?? null;
-  const rest = address === null ? after : after.slice(address[0].length).trim();
-  const tail = OLD_TAIL.exec(rest);
-  const wording = oldWording(tail === null ? rest.replace(/^\(|\)$/g, '') : tail[1]!, wrapped);
-  const end = tail === null ? after.length : after.length - rest.length + tail.index + tail[0].length;
-  const size = tail === null ? null : BigInt(tail[2]!);
-  const isNumber = printed !== null && /^[0-9a-f]+$/i.test(printed);
-  const isNull = address?.[0].startsWith('(null') === true;
-  const notes = size === null ? ['the message is cut off before its end: its size is not known'] : [];
-  if (/ptrval/.test(address?.[0] ?? '')) notes.push('the address was hidden by %p: (____ptrval____)');
-  const attempt = direction === 'to_user' ? 'exposure attempt detected from' : 'overwrite attempt detected to';
   return {
     message: {
-      format,
-      text: text.slice(0, text.length - (after.length - end)),
-      canonical:
-        format === 'old' && size !== null && isNumber
-          ? `usercopy: kernel memory ${attempt} ${printed} (${wording.canonical}) (${size} bytes)`
-          : null,
-      direction,
-      refusal: wording.refusal,
-      regionKind: wording.regionKind,
-      region: wording.region,
-      cache: wording.cache,
-      address: isNumber ? BigInt(`0x${printed}`) : isNull ? 0n : null,
+      format: pax ? 'pax' : /^Bad/i.test(text) ? 'whitelist warning' : /Kernel memory/.test(text) ? 'new' : 'old',
+      text: text.trim(),
+      canonical: null,
+      direction: overwrite ? 'from_user' : 'to_user',
+      refusal: null,
+      regionKind: 'special',
+      region: '',
+      cache: null,
+      address: null,
+      addressDigits: null,
       offset: null,
-      size,
+      size: null,
+      sizeDigits: null,
     },
-    notes,
+    insideWord: false,
+    alternatives: [],
+    notes: [CUT_NOTE],
   };
+}
+
+function messageOf(pieces: readonly Piece[], read: ReadMessage): Omit<MessageFound, 'start' | 'length'> {
+  const { place, placeAt } = read;
+  // Indices of the squeezed text → those of the pieces, each with its own spaces.
+  const plain = pieces.map(({ text }) => text).join('\n');
+  const at = indices(plain);
+  const slice = ([begin, end]: readonly [number, number], join: string): string =>
+    begin >= end ? '' : plain.slice(at[begin]!, at[end - 1]! + 1).replaceAll('\n', join);
+  const spelled = place.name === null ? null : slice(place.name, '');
+  const spaced = place.name === null ? null : slice(place.name, ' ');
+  const name = place.nameOpen && !read.whole ? null : spelled;
+  const canonical = canonicalOf(read, name);
+  const end = at[read.length - 1]! + 1;
+  const text = joined(pieces, plain.slice(0, end), canonical ?? unfinished(read, spelled));
+  const numbers = addressOf(read.address);
+  const message: UsercopyMessage = {
+    format: read.format,
+    text,
+    canonical,
+    direction: read.direction,
+    refusal: place.refusal,
+    regionKind: place.regionKind,
+    region: regionOf(read, slice(placeAt, ' '), spelled),
+    cache: name,
+    address: numbers.address,
+    addressDigits: numbers.digits,
+    offset: read.offset === null ? null : BigInt(read.offset),
+    size: read.size === null ? null : BigInt(read.size),
+    sizeDigits: read.whole ? null : (/size:?(\d{1,20})$/i.exec(squeeze(text))?.[1] ?? null),
+  };
+  const notes = [...(read.size === null ? [CUT_NOTE] : []), ...numbers.notes];
+  if (spelled !== null && name === null) notes.push('the name of the cache is cut off');
+  const other = spaced !== null && spaced !== spelled && name !== null ? canonicalOf(read, spaced) : null;
+  const alternatives = other === null ? [] : [{ ...message, canonical: other, cache: spaced }];
+  return { message, insideWord: isGlued(pieces, text), alternatives, notes };
+}
+
+/** Of each character that is no space, where it stands. */
+function indices(text: string): number[] {
+  const found: number[] = [];
+  for (let index = 0; index < text.length; index++) if (!/\s/.test(text[index]!)) found.push(index);
+  return found;
+}
+
+/** The words of a cut message as far as they are known, to tell where its own spaces are. */
+function unfinished(read: ReadMessage, name: string | null): string {
+  const attempt = read.direction === 'to_user' ? 'exposure attempt detected from' : 'overwrite attempt detected to';
+  const start = read.format === 'whitelist warning' ? 'Bad or missing usercopy whitelist?' : 'usercopy:';
+  return `${start} kernel memory ${attempt} ${read.place.canonical.replace('\0', name ?? '')}`;
+}
+
+/** A detail in quotation marks that is no name stays as the log shows it: a reader must be able to find it there. */
+const DETAIL = "'noarea'";
+
+/** The pieces as one line: a space where the log has one, or where the kernel's own line does. */
+function joined(pieces: readonly Piece[], plain: string, kernels: string): string {
+  const detail = squeeze(kernels).indexOf(DETAIL);
+  const inDetail = (index: number): boolean => detail >= 0 && index > detail && index < detail + DETAIL.length;
+  const spaces = new Set<number>();
+  let letters = 0;
+  for (const letter of kernels) {
+    if (letter === ' ') spaces.add(letters);
+    else letters++;
+  }
+  const knows = squeeze(kernels).toLowerCase().startsWith(squeeze(plain).toLowerCase().slice(0, letters));
+  let text = '';
+  let passed = 0;
+  for (const [index, part] of plain.split('\n').entries()) {
+    if (index > 0) {
+      const blank = pieces[index - 1]!.blankAtEnd || pieces[index]!.blankAtStart;
+      text += blank || !knows || passed >= letters || spaces.has(passed) || inDetail(passed) ? ' ' : '';
+    }
+    text += part;
+    passed += squeeze(part).length;
+  }
+  return text.replace(/\s+/g, ' ').trim();
+}
+
+/** Whether two pieces stand together in a text without a space between them. */
+const isGlued = (pieces: readonly Piece[], text: string): boolean =>
+  pieces.slice(1).some((piece, index) => {
+    const before = pieces[index]!.text.trim().slice(-8);
+    const after = piece.text.trim().slice(0, 4);
+    return text.includes(`${before}${after}`);
+  });
+
+function regionOf(read: ReadMessage, place: string, name: string | null): string {
+  if (name !== null) return name;
+  const notIn = /\bnot in SL[AU]B page\?!/.exec(read.place.canonical)?.[0];
+  return notIn ?? place.replace(/\s+/g, ' ').trim();
+}
+
+/** `%p` prints every digit of a word, so that another number of them is a piece of one. */
+function addressOf(printed: string | null): {
+  readonly address: bigint | null;
+  readonly digits: number | null;
+  readonly notes: readonly string[];
+} {
+  if (printed === null) return { address: null, digits: null, notes: [] };
+  if (printed === 'null') return { address: 0n, digits: null, notes: [] };
+  if (printed === 'hidden') {
+    return { address: null, digits: null, notes: ['the address was hidden by %p: (____ptrval____)'] };
+  }
+  if (printed.length === 8 || printed.length === 16) {
+    return { address: BigInt(`0x${printed}`), digits: printed.length, notes: [] };
+  }
+  const notes = [`the address ${printed} has ${printed.length} digits, where %p prints 8 or 16: it is not taken`];
+  return { address: null, digits: printed.length, notes };
 }

@@ -1,25 +1,29 @@
 /** Any text with a kernel's log in it → the usercopy reports in it. */
-import { oopsConventions } from '../../arch/index.js';
+import { oopsConventions } from '../../arch/oopses.js';
 import { architectureOf } from './architecture.js';
 import { type LogLine, logLines } from './log-lines.js';
+import { isBare, once } from './once.js';
 import { registerText } from './register-text.js';
-import type { RegisterObject, TraceEntry, UsercopyReport } from './report.js';
+import type { RegisterObject, TraceEntry, UsercopyMessage, UsercopyReport } from './report.js';
+import { measure } from './return-length.js';
 import { type Block, splitReports } from './split.js';
 import { hardwareOf, modulesOf, taskOf } from './task.js';
 import { traceOf } from './trace.js';
 
 const BUG_LINE =
-  /\b[kK]ernel BUG at +[^\s!]{1,300}:\d{1,7}!?|^WARNING: .{0,40}\bat +\S{0,300}usercopy\.c:\d{1,7}(?: \S{1,200}\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8})?(?: +\S{1,300}:\d{1,7})?/m;
+  /\b[kK]ernel (?:BUG|bug) at +[^\s!]{1,300}:\d{1,7}!?|\b[kK]ernel BUG at \.?\S{1,300}(?: \[verbose debug info unavailable\]|!)|^WARNING: .{0,40}\bat +\S{0,300}usercopy\.c:\d{1,7}(?: \S{1,200}\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8})?(?: +\S{1,300}:\d{1,7})?/m;
 const REGISTER_OBJECT =
   /^Register (\w{1,6}) information: slab (\S{1,120}) start ([0-9a-f]{8,16}) (?:data offset \d{1,6} )?pointer offset (\d{1,9}) size (\d{1,9})/gm;
 
 /**
- * Reads every usercopy report in a text: dmesg, syslog, a mail, a page out of a tracker. In the order of the log; empty
- * where nothing speaks of usercopy. Never throws, and takes time in proportion to the text.
+ * Reads every usercopy report in a text: dmesg, syslog, a mail, a page out of a tracker. In the order of the log, each
+ * crash once; empty where nothing speaks of usercopy. Never throws, and takes time in proportion to the text.
+ *
+ * `before`: lines that stand in front of an excerpt, which its line numbers count too.
  */
-export function parseReports(text: string): UsercopyReport[] {
-  const lines = logLines(text);
-  const reports = splitReports(lines, oopsConventions).map(reportOf);
+export function parseReports(text: string, before = 0): UsercopyReport[] {
+  const lines = logLines(text, before);
+  const reports = once(splitReports(lines, oopsConventions).map(reportOf));
   const lacking = reports.some(({ kernelVersion, arch }) => kernelVersion === null || arch === null);
   return lacking ? fromRestOfLog(reports, lines) : reports;
 }
@@ -34,46 +38,72 @@ export function chooseReport(reports: readonly UsercopyReport[]): UsercopyReport
   return reports.find((report) => report.message?.canonical === first.message?.canonical && !isBare(report)) ?? first;
 }
 
-const isBare = ({ message, bugLine, trace, registers, comm }: UsercopyReport): boolean =>
-  message?.canonical != null && bugLine === null && comm === null && trace.length === 0 && registers.size === 0;
-
 function reportOf(block: Block): UsercopyReport {
   const texts = block.lines.map((line) => line.text);
   const text = texts.join('\n');
   const found = architectureOf(text, oopsConventions);
   const userMode = found?.convention.userMode?.exec(text)?.index ?? text.length;
   const kernelText = text.slice(0, userMode);
-  const registers = found?.convention.registers(kernelText) ?? new Map<string, bigint>();
+  const bits = found?.convention.bits(found.variant) ?? null;
+  const registers = block.mixed ? new Map<string, bigint>() : (found?.convention.registers(kernelText) ?? new Map());
   const task = taskOf(text);
   const modules = modulesOf(text);
-  const message = block.message?.message ?? null;
+  const pc = pcOf(text, found?.convention.pc ?? null);
+  const measured = measure(block.message, registers, found?.convention.returnValue ?? [], pc);
+  const { message, notes } = withWholeAddress(measured.message, bits);
   return {
     message,
     bugLine: bugLineOf(text, found?.convention.bugLines ?? []),
     arch: found?.variant ?? null,
-    bits: found?.convention.bits(found.variant) ?? null,
+    bits: bits ?? bitsOfAddress(message),
     archFrom: found === null ? null : found.sign.what,
     kernelVersion: task.release,
-    cpu: task.cpu,
-    pid: task.pid,
-    comm: task.comm,
+    cpu: block.mixed ? null : task.cpu,
+    pid: block.mixed ? null : task.pid,
+    comm: block.mixed ? null : task.comm,
     taint: task.taint,
     hardware: hardwareOf(text),
     modules: modules?.map(({ name }) => name) ?? null,
     foreignModules: modules?.filter(({ flags }) => /[OP]/.test(flags)).map(({ name }) => name) ?? [],
     registers,
     stackPointer: stackPointerOf(registers, found?.convention.stackPointer ?? []),
-    pc: pcOf(text, found?.convention.pc ?? null),
-    code: /^(?:Code|Instruction dump): ?((?:[0-9a-fX<>()]{2,20} ?){1,80})/m.exec(kernelText)?.[1]?.trim() ?? null,
+    returnLength: measured.length,
+    pc: block.mixed ? null : pc,
+    code: codeOf(kernelText),
     trace: traceOf(kernelText.split('\n')),
-    registerObjects: registerObjectsOf(kernelText),
+    registerObjects: block.mixed ? [] : registerObjectsOf(kernelText),
     registerText:
       found === null || message !== null
         ? null
         : registerText(registers, found.convention.bits(found.variant) / 8, found.convention.isLittle(found.variant)),
-    lines: { first: block.lines[0]?.number ?? 0, last: block.lines.at(-1)?.number ?? 0 },
-    notes: [...(block.message?.notes ?? []), ...block.notes],
+    mixed: block.mixed,
+    stamp: block.stamp,
+    trouble: block.trouble,
+    lines: block.numbers,
+    notes: [...(block.message?.notes ?? []), ...measured.notes, ...notes, ...block.notes],
   };
+}
+
+/** An address of a 64-bit kernel that shows eight digits lost the others. */
+function withWholeAddress(
+  message: UsercopyMessage | null,
+  bits: 32 | 64 | null,
+): { readonly message: UsercopyMessage | null; readonly notes: readonly string[] } {
+  const digits = message?.addressDigits ?? null;
+  if (message === null || digits === null || message.address === null || bits === null || digits === bits / 4) {
+    return { message, notes: [] };
+  }
+  const notes = [`the address has ${digits} digits, where %p of ${bits} bits prints ${bits / 4}: it is not taken`];
+  return { message: { ...message, address: null, canonical: null }, notes };
+}
+
+const bitsOfAddress = (message: UsercopyMessage | null): 32 | 64 | null =>
+  message?.address == null ? null : message.addressDigits === 16 ? 64 : message.addressDigits === 8 ? 32 : null;
+
+/** Postings put several spaces between the bytes, or break the line. */
+function codeOf(text: string): string | null {
+  const bytes = /^(?:Code|Instruction dump): {0,4}((?:[0-9a-fX<>()]{2,20} {0,40}){1,80})/m.exec(text)?.[1];
+  return bytes === undefined ? null : bytes.trim().replace(/ +/g, ' ');
 }
 
 function stackPointerOf(registers: ReadonlyMap<string, bigint>, names: readonly string[]): bigint | null {

@@ -1,21 +1,13 @@
 /** A kernel's usercopy report, as read from a log. What the log does not say is null, and nothing is guessed. */
 import type { Direction, Refusal } from '../check/verdict.js';
+import type { MessageFormat } from './grammar.js';
 
-/** How the message is worded. */
-export type MessageFormat =
-  /** `PAX: kernel memory leak attempt detected from …`, the ancestor. */
-  | 'pax'
-  /** Up to 4.15: address, type and size in brackets. */
-  | 'old'
-  /** 4.16 on, and trees that took it back to 4.15: name, 'detail', offset and size. */
-  | 'new'
-  /** `Bad or missing usercopy whitelist? …`: the copy was let through (HARDENED_USERCOPY_FALLBACK, 4.16 to 5.15). */
-  | 'whitelist warning';
+export type { MessageFormat } from './grammar.js';
 
 /** The line itself, taken apart. */
 export interface UsercopyMessage {
   readonly format: MessageFormat;
-  /** As the log has it, without the prefix of the log; wrapped lines joined by one space. */
+  /** As the log has it, without the log's prefix; broken lines joined with the space that stood there, or none inside a word. */
   readonly text: string;
   /** As the kernel must have written it: breaks inside words, emphasis and slips of typing mended; null where it is cut off. */
   readonly canonical: string | null;
@@ -26,14 +18,18 @@ export interface UsercopyMessage {
   readonly regionKind: string;
   /** As the log has it: the slab cache, or the kernel's word for the place: `process stack`, `vmalloc 'no area'`, `<kernel text>`. */
   readonly region: string;
-  /** Name of the slab cache, breaks inside it mended; null for anything else. */
+  /** Name of the slab cache, breaks inside it mended; null for anything else, and where it is cut off. */
   readonly cache: string | null;
-  /** Old formats only: the kernel pointer as printed. */
+  /** Old formats only: the kernel pointer as printed, all its digits; null where some are missing. */
   readonly address: bigint | null;
+  /** Digits that stand there for it: 8 or 16 are a whole address. */
+  readonly addressDigits: number | null;
   /** New format only; for some rules it is no offset at all (`src/repro/numbers.ts`). */
   readonly offset: bigint | null;
   /** Bytes; for a wrapped address it is pointer + size. null where the log cut it off. */
   readonly size: bigint | null;
+  /** The first digits of a size that is cut off; null where it is whole, or nothing of it is there. */
+  readonly sizeDigits: string | null;
 }
 
 /** A function in the call trace, innermost first. */
@@ -72,6 +68,19 @@ export interface RegisterText {
   readonly region: string | null;
 }
 
+/** What the register of a function's result tells of the message's line (`return-length.ts`). */
+export interface ReturnLength {
+  readonly register: string;
+  /** Characters of the line, from `usercopy:` to its last. */
+  readonly characters: number;
+  /**
+   * `agrees`: the message as it was read has this length. `chosen`: of two ways to join a broken one, this one has.
+   * `completed`: a cut number can only be the one that was read. `narrows`: it tells how many digits or letters are
+   * missing. `differs`: the log's line is another length: what was posted was altered, or the register is another call's.
+   */
+  readonly use: 'agrees' | 'chosen' | 'completed' | 'narrows' | 'differs';
+}
+
 export interface UsercopyReport {
   readonly message: UsercopyMessage | null;
   /** `kernel BUG at mm/usercopy.c:102!`, or what stands there on this architecture; a WARNING's line. */
@@ -102,6 +111,14 @@ export interface UsercopyReport {
   readonly trace: readonly TraceEntry[];
   readonly registerObjects: readonly RegisterObject[];
   readonly registerText: RegisterText | null;
+  /** What the register of a function's result says of the line's length; null where nothing tells it. */
+  readonly returnLength: ReturnLength | null;
+  /** Lines of two crashes stand in it that nothing tells apart. */
+  readonly mixed: boolean;
+  /** Seconds since boot; null where the log has no stamps. */
+  readonly stamp: number | null;
+  /** The last line before it that tells of damaged memory or of another crash; null where there is none. */
+  readonly trouble: string | null;
   /** Numbers of the lines that it was read from, from 1. */
   readonly lines: { readonly first: number; readonly last: number };
   /** What a reader must know: several crashes mixed, a cut line, facts taken from elsewhere in the log. */

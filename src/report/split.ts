@@ -1,83 +1,83 @@
 /** A log's lines → one block of whole lines for each report in it. */
 import type { OopsConvention } from '../../arch/oops.js';
+import { isHeader } from './anchors.js';
+import { joinBroken } from './join.js';
 import type { LogLine } from './log-lines.js';
-import { type MessageFound, messageAt } from './message.js';
-import { isTraceLine } from './trace.js';
+import { type MessageFound, messageAt, startsMessage } from './message.js';
+import { inOrder } from './order.js';
+import { BUG, CUT, END, isOwnBug, isTrouble, type Shapes, shapesOf, TASK, TRACE, USERCOPY } from './shapes.js';
 
 export interface Block {
-  /** Lines that mailers wrapped are whole again. */
+  /** Broken lines are whole again; the message's line is the message. */
   readonly lines: readonly LogLine[];
   readonly message: MessageFound | null;
+  /** Seconds since boot; null where the log has no stamps. */
+  readonly stamp: number | null;
+  /** Lines of two crashes that nothing tells apart stand in it. */
+  readonly mixed: boolean;
+  /** It stands in a mail's subject or the like. */
+  readonly quoted: boolean;
+  /** The last line before it that tells of damaged memory or another crash; null where there is none. */
+  readonly trouble: string | null;
+  /** Lines [first, last] of the text. */
+  readonly numbers: { readonly first: number; readonly last: number };
   readonly notes: readonly string[];
 }
 
-const CUT = /-{4,}\[ ?cut here ?\]/;
-const END = /-{2,}\[ ?end trace\b/;
-const BUG = /\b[kK]ernel BUG (?:at )|\bBUG: failure at |^WARNING: |\bbugcheck! \d|\bKernel bug detected\[#/;
-const USERCOPY = /usercopy|__check_(?:object_size|heap_object)/;
-/** Where an oops can begin whose first lines are missing. */
-const OOPS = /^(?:Entering kdb|Oops\b|Internal error: |CPU: ?-?\d+ |Pid: \d+, comm: |Call [Tt]race:)/;
-/** Lines that begin something of their own on any architecture. */
-const STARTS =
-  '\\S{1,16} ?\\[#\\d|usercopy: |PAX: |Bad or missing|-{3,}|CPU: ?-?\\d|Pid: |Hardware name:|Modules linked in:|Tainted: \\[|Workqueue:|task: |Code:|Call [Tt]race:|Backtrace:|Stack|Process |Kernel panic|Kernel Offset|Rebooting|<\\/?(?:TASK|IRQ|NMI)>|Oops|Internal error|[kK]ernel BUG|WARNING:|BUG:|Entering kdb|due to|Dumping ftrace|\\d+: |\\.\\.\\.|crash>|PID: |#\\d+ \\[|more>|[\\w./-]+\\[\\d+\\]: ';
-/** A wrapped line has few pieces; a module list has more. */
-const MOST_PIECES = 40;
-const LONGEST_JOINED = 16_384;
 /** More in one text is no log of a kernel. */
 const MOST_REPORTS = 10_000;
+/** A line of a report that is longer ago is of something else. */
+const LONGEST_REPORT = 2000;
 
-/** What a line is, asked of the generic shapes and of every architecture's. */
-interface Shapes {
-  /** Begins something: no continuation of a wrapped line. */
-  startsItem(text: string): boolean;
-  /** An oops can begin here. */
-  startsOops(text: string): boolean;
-}
+class Open {
+  readonly lines: LogLine[] = [];
+  readonly notes: string[] = [];
+  message: MessageFound | null = null;
+  bug: boolean = false;
+  /** Its BUG or WARNING line is the check's own. */
+  ownBug: boolean = false;
+  /** Registers or a trace have begun. */
+  dumped: boolean = false;
+  /** An end of trace or a bug of something else has closed it. */
+  ended: boolean = false;
+  mixed: boolean = false;
+  quoted: boolean = false;
+  thread: string | null = null;
+  stamp: number | null = null;
+  /** PID of the first task line, and whether a trace has begun since. */
+  pid: string | null = null;
+  traced: boolean = false;
+  /** Column at which a terminal broke the message inside a word. */
+  column: number | null = null;
+  first = Number.POSITIVE_INFINITY;
+  last = 0;
 
-function shapesOf(conventions: readonly OopsConvention[]): Shapes {
-  const starts = new RegExp(`^(?:${[STARTS, ...conventions.map(({ lineStarts }) => lineStarts)].join('|')})`);
-  return {
-    startsItem: (text) => starts.test(text) || isTraceLine(text),
-    startsOops: (text) => OOPS.test(text) || isTraceLine(text) || conventions.some(({ pc }) => pc.test(text)),
-  };
-}
+  constructor(readonly trouble: string | null) {}
 
-/** Joins lines that a mailer wrapped: the rest of a line has neither the log's prefix nor the look of a beginning. */
-function joinWrapped(lines: readonly LogLine[], { startsItem }: Shapes): LogLine[] {
-  const joined: LogLine[] = [];
-  let pieces = 0;
-  for (const line of lines) {
-    const last = joined.at(-1);
-    const continues =
-      last !== undefined &&
-      !line.prefixed &&
-      pieces < MOST_PIECES &&
-      last.text.length < LONGEST_JOINED &&
-      !startsItem(line.text) &&
-      !END.test(line.text) &&
-      line.number - last.number <= pieces + 3;
-    if (continues) {
-      joined[joined.length - 1] = { ...last, text: `${last.text} ${line.text}` };
-      pieces++;
-    } else {
-      joined.push(line);
-      pieces = 1;
+  add(line: LogLine, from: LogLine = line): void {
+    this.lines.push(line);
+    this.stamp ??= line.stamp;
+    this.first = Math.min(this.first, line.number, from.number);
+    this.last = Math.max(this.last, line.last, from.last);
+  }
+
+  /** Notes who the registers that follow belong to: those of two tasks before one trace are two CPUs' at once. */
+  look(text: string): void {
+    const pid = TASK.exec(text)?.[1];
+    if (pid !== undefined) {
+      if (this.pid !== null && this.pid !== pid && !this.traced) this.mixed = true;
+      this.pid ??= pid;
+    }
+    if (TRACE.test(text)) {
+      const last = this.lines.at(-1);
+      if (this.traced && last !== undefined && TRACE.test(last.text)) this.mixed = true;
+      this.traced = true;
     }
   }
-  return joined;
 }
 
-interface Open {
-  lines: LogLine[];
-  message: MessageFound | null;
-  notes: string[];
-  bug: boolean;
-  /** An end of trace or a bug of something else has closed it. */
-  ended: boolean;
-  thread: string | null;
-}
-
-const open = (): Open => ({ lines: [], message: null, notes: [], bug: false, ended: false, thread: null });
+const MIXED =
+  'lines of two CPUs that crashed at once stand mixed here, and nothing tells whose they are: task and registers are not taken, the trace may be of both';
 
 /** Whether a thread's own BUG line comes later: then its message belongs to that. */
 function bugFollows(lines: readonly LogLine[], from: number, thread: string): boolean {
@@ -88,45 +88,72 @@ function bugFollows(lines: readonly LogLine[], from: number, thread: string): bo
 /** Blocks that speak of usercopy, in the order of the log. */
 export function splitReports(lines: readonly LogLine[], conventions: readonly OopsConvention[]): Block[] {
   const shapes = shapesOf(conventions);
+  const ordered = inOrder(lines);
+  const blocks = byThread(ordered).flatMap((own) => split(own, shapes, false));
+  // Nothing but a sentence that quotes a BUG line is better than nothing.
+  if (blocks.length === 0) return split(ordered, shapes, true);
+  return blocks.sort((left, right) => left.numbers.first - right.numbers.first);
+}
+
+/** Where two tasks or more have a message and a BUG line each, the lines of each; else all lines together. */
+function byThread(lines: readonly LogLine[]): (readonly LogLine[])[] {
+  const begun = new Set<string>();
+  const crashed = new Set<string>();
+  for (const { thread, text } of lines) {
+    if (thread === null) continue;
+    if (startsMessage(text)) begun.add(thread);
+    else if (begun.has(thread) && BUG.test(text)) crashed.add(thread);
+  }
+  if (crashed.size < 2) return [lines];
+  const groups = new Map<string, LogLine[]>([...crashed].map((thread) => [thread, []]));
+  const others: LogLine[] = [];
+  let own: LogLine[] = others;
+  for (const line of lines) {
+    // The rest of a broken line has no id.
+    if (line.thread !== null || line.prefixed)
+      own = (line.thread === null ? undefined : groups.get(line.thread)) ?? others;
+    own.push(line);
+  }
+  return [...groups.values(), others];
+}
+
+function split(lines: readonly LogLine[], shapes: Shapes, quotedToo: boolean): Block[] {
   const blocks: Block[] = [];
   let current: Open | null = null;
+  let trouble: string | null = null;
   const close = (): void => {
-    if (current === null) return;
-    const { message, notes, lines: own } = current;
-    if (message !== null || own.some((line) => USERCOPY.test(line.text))) {
-      blocks.push({ lines: joinWrapped(own, shapes), message, notes });
-    }
+    if (current !== null && speaksOfUsercopy(current)) blocks.push(blockOf(current, shapes));
     current = null;
   };
   const renew = (): Open => {
     close();
-    current = open();
+    current = new Open(trouble);
     return current;
   };
   for (let index = 0; index < lines.length && blocks.length < MOST_REPORTS; index++) {
     const line = lines[index]!;
-    const found = messageAt(lines, index, (text) => CUT.test(text) || shapes.startsItem(text));
+    const found = messageAt(lines, index, shapes.startsItem);
     let block: Open | null = current as Open | null;
     if (found !== null) {
-      const foreign = block?.thread != null && line.thread !== null && line.thread !== block.thread;
-      if (block === null || block.message !== null || block.ended) block = renew();
-      else if (block.bug) {
-        if (!foreign || bugFollows(lines, index, line.thread!)) block = renew();
-        else {
-          block.notes.push(
-            `the message was printed by ${line.thread}, the registers are ${block.thread}'s: they may be of two crashes`,
-          );
-        }
+      if (block !== null && isAgain(found, block, line)) {
+        index += found.length - 1;
+        continue;
       }
+      block = blockFor(block, line, lines, index, renew);
       block.message = found;
       block.thread ??= line.thread;
-      block.lines.push({ ...line, text: found.message.text });
+      block.quoted = isHeader(line.text);
+      if (found.insideWord) block.column = line.width;
+      const last = lines[index + found.length - 1]!;
+      block.add({ ...line, text: found.message.text }, last);
       index += found.length - 1;
       continue;
     }
-    const isBug = BUG.test(line.text);
+    if (isTrouble(line.text)) trouble = line.text;
+    const isBug = quotedToo ? BUG.test(line.text) : isOwnBug(line.text);
     if (isBug) {
-      if (block?.bug || block?.ended) block = USERCOPY.test(line.text) || block.ended ? renew() : block;
+      const own = USERCOPY.test(line.text);
+      if (block?.bug || block?.ended) block = own || block.ended ? renew() : block;
       // Another kind of bug, printed while this one was: its lines are not ours.
       if (block?.bug) {
         block.ended = true;
@@ -134,6 +161,7 @@ export function splitReports(lines: readonly LogLine[], conventions: readonly Oo
       }
       block ??= renew();
       block.bug = true;
+      block.ownBug = own;
       block.thread ??= line.thread;
     } else if (CUT.test(line.text)) {
       if (block === null || block.bug || block.ended) block = renew();
@@ -144,8 +172,73 @@ export function splitReports(lines: readonly LogLine[], conventions: readonly Oo
       block = renew();
     }
     if (END.test(line.text)) block.ended = true;
-    else if (block.thread === null || line.thread === null || line.thread === block.thread) block.lines.push(line);
+    else if (block.lines.length >= LONGEST_REPORT) block.ended = true;
+    else if (block.thread === null || line.thread === null || line.thread === block.thread) {
+      block.look(line.text);
+      block.dumped ||= TASK.test(line.text) || TRACE.test(line.text);
+      block.add(line);
+    }
   }
   close();
   return blocks;
+}
+
+function speaksOfUsercopy({ message, lines }: Open): boolean {
+  return message !== null || lines.some((line) => USERCOPY.test(line.text));
+}
+
+/** A broadcast to terminals repeats the line while its oops is being printed. */
+function isAgain({ message: { canonical } }: MessageFound, block: Open, line: LogLine): boolean {
+  if (block.ended || canonical === null || block.message?.message.canonical !== canonical) return false;
+  return !block.dumped && (line.stamp === null || block.stamp === null || line.stamp === block.stamp);
+}
+
+/** The block that a message belongs to: the one that is open, or a new one. */
+function blockFor(
+  block: Open | null,
+  line: LogLine,
+  lines: readonly LogLine[],
+  index: number,
+  renew: () => Open,
+): Open {
+  if (block === null || block.message !== null || block.ended) {
+    const unfinished = block !== null && block.message !== null && !block.ended && block.bug && !block.dumped;
+    const next = renew();
+    // The first crash had printed no register yet when the second began: what follows may be of either.
+    if (unfinished && line.thread === null && isCloseTo(block!, line)) next.notes.push(SECOND);
+    return next;
+  }
+  const foreign = block.thread !== null && line.thread !== null && line.thread !== block.thread;
+  if (!block.bug) return block;
+  // Kernels without a trap for warnings print the WARNING line first; consoles swap lines.
+  if (!foreign && block.ownBug && !block.dumped) return block;
+  if (!foreign || bugFollows(lines, index, line.thread!)) return renew();
+  block.notes.push(
+    `the message was printed by ${line.thread}, the registers are ${block.thread}'s: they may be of two crashes`,
+  );
+  block.mixed = true;
+  return block;
+}
+
+const SECOND =
+  'another report began right before this one and had printed no registers yet: the lines that follow may be of two crashes';
+
+const isCloseTo = (block: Open, line: LogLine): boolean => {
+  const SECONDS = 1;
+  return block.stamp === null || line.stamp === null || Math.abs(line.stamp - block.stamp) <= SECONDS;
+};
+
+function blockOf(open: Open, shapes: Shapes): Block {
+  const { message, stamp, quoted, trouble, notes, first, last } = open;
+  const mixed = open.mixed || notes.includes(SECOND);
+  return {
+    lines: joinBroken(open.lines, shapes, open.column),
+    message,
+    stamp,
+    mixed,
+    quoted,
+    trouble,
+    numbers: { first, last },
+    notes: [...notes, ...(open.mixed && !notes.some((note) => note.includes('two crashes')) ? [MIXED] : [])],
+  };
 }

@@ -11,7 +11,9 @@ export interface TaskLine {
 
 const RELEASE = /(?:^|[\s(])(\d{1,2}\.\d{1,3}(?:\.\d{1,5})?[\w.+~:-]{0,120})(?=[\s),]|$)/;
 const TAINT = / ?(Not tainted|Tainted: ([A-Z -]{0,60}))/;
-const HEAD = /\bCPU: ?(-?\d{1,10}) (?:UID: \d{1,10} )?PID: ?(-?\d{1,10}) Comm: (.{0,200})/;
+const HEAD = /\bCPU ?: ?(-?\d{1,10}) (?:UID: \d{1,10} )?PID: ?(-?\d{1,10}) Comm: (.{0,200})/;
+/** arm and arm64 up to 5.x: `Process app (pid: 1234, stack limit = 0x…)`. */
+const PROCESS = /^Process (.{1,40}) \(pid: (\d{1,10})\b/m;
 /** Before 3.10 (as remembered): `Pid: 1, comm: init Not tainted 3.2.0 #1`. */
 const OLD_HEAD = /\bPid: (\d{1,10}), comm: (.{0,200})/;
 
@@ -24,8 +26,16 @@ export function taskOf(text: string): TaskLine {
   const head = HEAD.exec(text);
   const old = head === null ? OLD_HEAD.exec(text) : null;
   const rest = head?.[3] ?? old?.[2];
-  if (rest === undefined)
-    return { cpu: cpuAlone(text), pid: null, comm: null, taint: null, release: releaseElsewhere(text) };
+  if (rest === undefined) {
+    const told = PROCESS.exec(text);
+    return {
+      cpu: cpuAlone(text),
+      pid: told === null ? null : Number(told[2]),
+      comm: told?.[1] ?? null,
+      taint: taintElsewhere(text),
+      release: releaseElsewhere(text),
+    };
+  }
   const taint = TAINT.exec(rest);
   const after = taint === null ? '' : rest.slice(taint.index + taint[0].length);
   return {
@@ -35,6 +45,12 @@ export function taskOf(text: string): TaskLine {
     taint: taint === null ? null : (taint[2] ?? '').replace(/[ -]+$/, '').trim(),
     release: RELEASE.exec(after)?.[1] ?? releaseElsewhere(text),
   };
+}
+
+/** A head that lost its first words keeps the rest: `… Tainted: G OE 6.1.0 #1`. */
+function taintElsewhere(text: string): string | null {
+  const found = /^.{0,80}\b(?:(Not tainted)|Tainted: ([A-Z][A-Z -]{0,60})) {1,8}\d{1,2}\.\d/m.exec(text);
+  return found === null ? null : (found[2] ?? '').replace(/[ -]+$/, '').trim();
 }
 
 function cpuAlone(text: string): number | null {
@@ -48,7 +64,9 @@ function releaseElsewhere(text: string): string | null {
     /\b(?:Not tainted|Tainted: [A-Z -]{0,60}) {0,4}\((\d{1,2}\.\d{1,3}[\w.+~:-]{0,120})/.exec(text) ??
     /\bLinux version (\d{1,2}\.\d{1,3}[\w.+~:-]{0,120})/.exec(text) ??
     /^(\d{1,2}\.\d{1,3}\.\d{1,5}[\w.+~-]{0,120}) #\d/m.exec(text) ??
-    / (\d{1,2}\.\d{1,3}\.\d{1,5}[\w.+~-]{0,120}) #\d{1,5}\b/.exec(text);
+    / (\d{1,2}\.\d{1,3}\.\d{1,5}[\w.+~-]{0,120}) #\d{1,5}\b/.exec(text) ??
+    // Where a distribution builds: `/build/linux-AbCdEf/linux-4.15.0/mm/usercopy.c`.
+    /\/linux-(?:[a-z]{1,20}-)?(\d{1,2}\.\d{1,3}(?:\.\d{1,5})?(?:-[\w.+~]{1,60})?)\/mm\/usercopy\.c:\d/.exec(text);
   return found?.[1] ?? null;
 }
 

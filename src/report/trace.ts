@@ -9,13 +9,15 @@ const WITH_OFFSET = new RegExp(
 /** `check_object_size include/linux/thread_info.h:119 [inline]` */
 const INLINE = /^(?:\? )?([A-Za-z_][\w.]{0,200}) (\S{1,200}:\d{1,7}) \[inline\]/;
 /** `usercopy_abort (mm/usercopy.c:102 (discriminator 24))` */
-const DECODED = /^(\? )?([A-Za-z_][\w.]{0,200}) \(((?:[\w./-]{1,200}:\d{1,7}|\?\?:\?).{0,400})\)(.*)$/;
+const DECODED = /^(\? )?([A-Za-z_][\w.]{0,200}) \(((?:[\w./+-]{1,200}:(?:\d{1,7}|\?)|\?\?:\?).{0,400})\)(.*)$/;
 /** `#12 [ffff800009d4fa00] usercopy_abort at ffffdf7f6be2a158 [module]` */
 const CRASH = /^#\d{1,3} \[[0-9a-f]{8,16}\] ([A-Za-z_][\w.]{0,200}) at ([0-9a-f]{8,16})(.*)$/;
 /** 32-bit ARM: callee and caller, each with or without the address. */
 const FROM =
   /^(?:\[<[0-9a-f]{8}>\] )?\(?([A-Za-z_][\w.]{0,200})(?:\+0x[0-9a-f]+\/0x[0-9a-f]+)?\)? from (?:\[<([0-9a-f]{8})>\] )?\(?([A-Za-z_][\w.]{0,200})\+0x([0-9a-f]{1,8})\/0x([0-9a-f]{1,8})/;
 const MODULE = /(?:^|\s)[[Ý]([A-Za-z][\w-]{0,60})(?: [0-9a-f]{8,64})?[\]¨]/;
+/** decode_stacktrace.sh leaves the brackets away, and may put the module's build id behind it. */
+const BARE_MODULE = /^ ([A-Za-z_][\w-]{0,60})(?: [0-9a-f]{8,64})?$/;
 const SOURCE = /^\s?(?:\[\w[^\]]{0,100}\] )?([\w./-]{1,200}:\d{1,7})/;
 const MOST_ENTRIES = 256;
 
@@ -30,6 +32,8 @@ const entry = (symbol: string, more: Partial<TraceEntry> = {}): TraceEntry => ({
   reliable: true,
   ...more,
 });
+
+const moduleOf = (rest: string): string | null => MODULE.exec(rest)?.[1] ?? BARE_MODULE.exec(rest)?.[1] ?? null;
 
 const address = (text: string | undefined): bigint | null => (text === undefined ? null : BigInt(`0x${text}`));
 
@@ -55,7 +59,7 @@ function entriesOf(text: string): TraceEntry[] {
         address: address(plain[2] ?? plain[1]),
         offset: Number.parseInt(plain[5]!, 16),
         size: Number.parseInt(plain[6]!, 16),
-        module: MODULE.exec(rest)?.[1] ?? null,
+        module: moduleOf(rest),
         source: SOURCE.exec(rest)?.[1] ?? null,
         reliable: plain[3] === undefined,
       }),
@@ -65,15 +69,12 @@ function entriesOf(text: string): TraceEntry[] {
   if (inline !== null) return [entry(inline[1]!, { source: inline[2]!, inlined: true })];
   const decoded = line.includes(' (') ? DECODED.exec(line) : null;
   if (decoded !== null) {
-    const source = decoded[3]!.startsWith('??') ? null : (/^\S+/.exec(decoded[3]!)?.[0] ?? null);
-    return [
-      entry(decoded[2]!, { source, module: MODULE.exec(decoded[4]!)?.[1] ?? null, reliable: decoded[1] === undefined }),
-    ];
+    const told = /^\S+/.exec(decoded[3]!)?.[0] ?? '';
+    const source = told.endsWith('?') ? null : told;
+    return [entry(decoded[2]!, { source, module: moduleOf(decoded[4]!), reliable: decoded[1] === undefined })];
   }
   const crash = line.startsWith('#') ? CRASH.exec(line) : null;
-  return crash === null
-    ? []
-    : [entry(crash[1]!, { address: address(crash[2]), module: MODULE.exec(crash[3]!)?.[1] ?? null })];
+  return crash === null ? [] : [entry(crash[1]!, { address: address(crash[2]), module: moduleOf(crash[3]!) })];
 }
 
 export const isTraceLine = (text: string): boolean => entriesOf(text).length > 0;
@@ -81,8 +82,19 @@ export const isTraceLine = (text: string): boolean => entriesOf(text).length > 0
 /** The call trace in the lines of one oops, innermost first. */
 export function traceOf(lines: readonly string[]): TraceEntry[] {
   const trace: TraceEntry[] = [];
+  let skip = false;
   for (const line of lines) {
-    for (const found of entriesOf(line)) {
+    // s390: the line behind this one is where the last jump came from, no frame.
+    if (/^Last Breaking-Event-Address\b/.test(line)) {
+      skip = true;
+      continue;
+    }
+    const entries = entriesOf(line);
+    if (skip && entries.length > 0) {
+      skip = false;
+      continue;
+    }
+    for (const found of entries) {
       const last = trace.at(-1);
       // A chain of "callee from caller" names every function twice.
       if (found.offset === null && found.source === null && found.address === null && last?.symbol === found.symbol)

@@ -1,51 +1,60 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { reportJson, reproductionJson } from '../../src/cli/repro-json.js';
 import { packageFile } from '../../src/paths.js';
 import { chooseReport, parseReports } from '../../src/report/parse.js';
+import type { UsercopyReport } from '../../src/report/report.js';
 import { callerOf } from '../../src/report/trace.js';
+import { judgeReport } from '../../src/repro/from-report.js';
 import { SeededRandom } from '../../src/scenario/random.js';
-import { sampleLogs } from './logs.js';
+import { reportFiles } from './files.js';
+
+/** A report in the words of `--json`, with what a reader asks of it first. */
+const told = (report: UsercopyReport): Record<string, unknown> => {
+  const caller = callerOf(report.trace, report.pc);
+  return {
+    ...reportJson(report),
+    caller,
+    trace_length: report.trace.length,
+    register_count: report.registers.size,
+  };
+};
+const SETS = (['logs', 'shared'] as const).map((folder) => [folder, reportFiles(folder)] as const);
+
+describe.each(SETS)('reading the files of %s', (folder, files) => {
+  it.skipIf(files.length === 0)(`has files (skipped where ../shared/reports is not there)`, () => {
+    expect(files.length).toBeGreaterThan(20);
+  });
+  it.each(files)(`${folder}/$name: $about`, ({ log, reports, judged, says, saysNot }) => {
+    const read = parseReports(log);
+    expect(read.map(told)).toMatchObject(reports);
+    expect(read.length).toBe(reports.length);
+    const chosen = chooseReport(read);
+    if (chosen === null || (judged === null && says.length === 0 && saysNot.length === 0)) return;
+    const { reproduction } = judgeReport(chosen);
+    if (judged !== null) expect(reproductionJson(reproduction)).toMatchObject(judged);
+    const text = [
+      ...reproduction.explanation.lines,
+      ...reproduction.explanation.causes.map(({ cause, because }) => `${cause}: ${because}`),
+    ].join('\n');
+    for (const words of says) expect(text).toContain(words);
+    for (const words of saysNot) expect(text).not.toContain(words);
+  });
+});
+
+const logOf = (name: string): string => reportFiles('logs').find((file) => file.name === name)!.log;
 
 describe('reading a report', () => {
-  it.each(sampleLogs)('reads $name', ({ log, reports }) => {
-    const read = parseReports(log);
-    expect(read.map((report) => report.message?.text ?? null)).toEqual(reports.map((expected) => expected.text));
-    for (const [index, expected] of reports.entries()) {
-      const report = read[index]!;
-      const got: Record<string, unknown> = {
-        text: report.message?.text ?? null,
-        direction: report.message?.direction,
-        region: report.message?.region,
-        address: report.message?.address,
-        offset: report.message?.offset,
-        size: report.message?.size ?? null,
-        bugLine: report.bugLine,
-        arch: report.arch,
-        release: report.kernelVersion,
-        comm: report.comm,
-        taint: report.taint,
-        pc: report.pc?.symbol,
-        caller: callerOf(report.trace, report.pc)?.symbol,
-        registers: Object.fromEntries(
-          Object.keys(expected.registers ?? {}).map((name) => [name, report.registers.get(name)]),
-        ),
-      };
-      for (const [field, value] of Object.entries(expected)) expect([field, got[field]]).toEqual([field, value]);
-    }
-  });
-
   it('says what the kernel must have written where a terminal broke the line', () => {
-    const log = sampleLogs.find(({ name }) => name.startsWith('s390x'))!.log;
-    expect(parseReports(log)[0]!.message).toMatchObject({
+    expect(parseReports(logOf('s390x-broken-at-80'))[0]!.message).toMatchObject({
       canonical: "usercopy: Kernel memory exposure attempt detected from vmalloc 'no area' (offset 0, size 1)!",
       refusal: 'vmalloc, no area',
     });
   });
 
   it('says which words of a missing message are left in registers', () => {
-    const log = sampleLogs.find(({ name }) => name.startsWith('the message line missing'))!.log;
-    const { registerText } = parseReports(log)[0]!;
+    const { registerText } = parseReports(logOf('message-missing'))[0]!;
     expect(Object.fromEntries(registerText!.pieces)).toMatchObject({
       x17: 'malloc (',
       x16: 'd from v',
@@ -55,15 +64,86 @@ describe('reading a report', () => {
   });
 
   it('prefers the crash to a subject that quotes its message', () => {
-    const { log } = sampleLogs[0]!;
     const subject = `Subject: BUG: usercopy: Kernel memory exposure attempt detected from SLUB object 'widget-a' (offset 8, size 120)!`;
-    expect(chooseReport(parseReports(`${subject}\n\n${log}`))!.comm).toBe('two words');
+    const reports = parseReports(`${subject}\n\n${logOf('x86_64')}`);
+    expect(reports).toHaveLength(1);
+    expect(chooseReport(reports)!.comm).toBe('two words');
   });
 
   it('does not take user registers for those of the kernel', () => {
-    const report = parseReports(sampleLogs[0]!.log)[0]!;
+    const report = parseReports(logOf('x86_64'))[0]!;
     expect(report.registers.get('rax')).toBe(0x61n);
     expect(report.trace.map((entry) => entry.symbol)).not.toContain('somewhere_else');
+  });
+});
+
+/** What a terminal or a mailer does to a line: everything is still there, the line ends are not the kernel's. */
+describe('a message that is broken', () => {
+  const MESSAGES = [
+    "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-128' (offset 127, size 3)!",
+    "usercopy: Kernel memory overwrite attempt detected to SLAB object 'task_struct' (offset 1432, size 1600)!",
+    'usercopy: Kernel memory overwrite attempt detected to spans multiple pages (offset 0, size 372)!',
+    'usercopy: Kernel memory exposure attempt detected from process stack (offset 18446744073709550368, size 32)!',
+    'usercopy: kernel memory exposure attempt detected from ffff880000090000 (dma-kmalloc-256) (4096 bytes)',
+    'usercopy: kernel memory overwrite attempt detected to c01155dc (<process stack>) (88 bytes)',
+    "Bad or missing usercopy whitelist? Kernel memory exposure attempt detected from SLUB object 'widget' (offset 8, size 16)!",
+  ];
+  const AFTER = ['kernel BUG at mm/usercopy.c:102!', 'CPU: 0 PID: 77 Comm: app Not tainted 5.10.0 #1'];
+  const stamped = (line: string): string => `[   51.418954] ${line}`;
+  const breaks = MESSAGES.flatMap((message) =>
+    Array.from({ length: message.length - 1 }, (_, index) => [message, index + 1] as const),
+  );
+
+  it.each([
+    ['with stamps', stamped],
+    ['without', (line: string) => line],
+  ])('at any column is whole again, %s', (_name, prefix) => {
+    const wrong = breaks.filter(([message, column]) => {
+      const first = message.slice(0, column);
+      const log = [prefix(first), message.slice(column), ...AFTER.map(prefix)].join('\n');
+      const reports = parseReports(log);
+      const { message: read, bugLine } = { ...reports[0]! };
+      return reports.length !== 1 || read?.canonical !== message || read.text !== message || bugLine !== AFTER[0];
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('at a space that a mailer took away is whole again', () => {
+    const wrong = breaks
+      .filter(([message, column]) => message[column] === ' ')
+      .filter(([message, column]) => {
+        const log = `> ${stamped(message.slice(0, column))}\n> ${message.slice(column + 1)}\n> ${stamped(AFTER[0]!)}`;
+        const { message: read } = { ...parseReports(log)[0]! };
+        return read?.canonical !== message || read.text !== message;
+      });
+    expect(wrong).toEqual([]);
+  });
+
+  it.each([20, 33, 40, 64, 80])('by a terminal of %i columns is whole again, and its registers too', (columns) => {
+    const [message] = MESSAGES;
+    const lines = [
+      message!,
+      ...AFTER,
+      'RIP: 0010:usercopy_abort+0x74/0x76',
+      'RAX: 0000000000000066 RBX: 0000000000000003 RCX: 0000000000000000',
+    ];
+    const folded = lines.map(stamped).flatMap((line) => line.match(new RegExp(`.{1,${columns}}`, 'g'))!);
+    const report = parseReports(folded.join('\n'))[0]!;
+    expect(report.message).toMatchObject({ canonical: message, text: message });
+    expect(Object.fromEntries(report.registers)).toMatchObject({ rax: 0x66n, rbx: 3n, rcx: 0n });
+    expect(report).toMatchObject({ comm: 'app', kernelVersion: '5.10.0', returnLength: { use: 'agrees' } });
+  });
+
+  it('and cut has no value that is not whole', () => {
+    for (const [message, column] of breaks) {
+      const log = `${stamped(message.slice(0, column))}\n\nAny idea what this could be?\nThanks in advance (offset 1)\n`;
+      const read = parseReports(log)[0]?.message;
+      const whole = parseReports(message)[0]!.message!;
+      if (read == null) continue;
+      for (const field of ['cache', 'address', 'offset', 'size'] as const)
+        expect([whole[field], null]).toContain(read[field]);
+      expect(message.startsWith(read.text)).toBe(true);
+    }
   });
 });
 
@@ -144,7 +224,7 @@ describe.skipIf(!existsSync(DUMPS))('logs of real crashes (skipped where ../shar
 });
 
 describe('hostile text', () => {
-  const samples = sampleLogs.map(({ log }) => log);
+  const samples = reportFiles('logs').map(({ log }) => log);
   const MUTATIONS = 1500;
 
   it('never makes the parser throw, whatever happens to a log', () => {

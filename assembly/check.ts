@@ -44,6 +44,13 @@ function isBypassed(c: Context): bool {
   return c.bypass || (c.bypassKey && staticKeyEnabled(c, c.bypassKey));
 }
 
+/** Adds to a verdict's count. */
+@inline
+export function count(c: Context, code: u32, toUser: bool, by: u64): void {
+  const counter = changetype<usize>(c) + offsetof<Context>() + <usize>((code << 1) + <u32>toUser) * sizeof<u64>();
+  store<u64>(counter, load<u64>(counter) + by);
+}
+
 /** Judges one request, notes the verdict in it and counts it; gives the verdict's number. */
 export function judgeRequest(c: Context, request: Request): u32 {
   const toUser = isToUser(c, request);
@@ -75,7 +82,6 @@ export function judgeRequest(c: Context, request: Request): u32 {
     request.judgedPointer = pointer;
     request.size = size;
   }
-  const counter = changetype<usize>(c) + offsetof<Context>() + <usize>((code << 1) + <i32>toUser) * sizeof<u64>();
-  store<u64>(counter, load<u64>(counter) + 1);
+  count(c, code, toUser, 1);
   return code;
 }

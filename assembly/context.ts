@@ -76,6 +76,30 @@ export enum DirectionKind {
   BY_ADDRESS = 3,
 }
 
+/** What the function at a hooked entry does. */
+export enum EntryRole {
+  /** It copies. */
+  COPY = 0,
+  /** It is the kernel's own check. */
+  CHECK = 1,
+}
+
+/** Where a request's return address is. */
+export enum ReturnPlace {
+  UNKNOWN = 0,
+  /** In `returnAddress`. */
+  FIELD = 1,
+  /** The word that `stackPointer` leads to, while the guest stands at the entry. */
+  STACK = 2,
+}
+
+/** Whether the kernel's own check is asked about a copy. */
+export enum KernelAsked {
+  NO = 0,
+  YES = 1,
+  NOT_KNOWN = 2,
+}
+
 /** What a request says of the object that the copy was held against. */
 export enum Described {
   NOTHING = 0,
@@ -138,7 +162,7 @@ export class Request {
   stackPointer: u64;
   framePointer: u64;
   currentBase: u64;
-  /** Not the check's: where the caller goes on, kept for whoever looks at the verdict later. */
+  /** Where the caller goes on; told by `returnPlace`. */
   returnAddress: u64;
   /** A `DirectionKind`. */
   directionKind: u8;
@@ -154,6 +178,15 @@ export class Request {
   described: u8;
   /** Which entry point the request is made at; one entry point has one number, 0 is none. */
   entry: u8;
+  /** An `EntryRole`. */
+  role: u8;
+  /** A `ReturnPlace`. */
+  returnPlace: u8;
+  /** Out of the judges of whole copies: a `KernelAsked`. */
+  kernelAsked: u8;
+  /** The entry point's function: its first byte, and the first after it; both 0 where it is not known. */
+  bodyStart: u64;
+  bodyEnd: u64;
   /** Out: kernel pointer that was judged; set when the verdict is not a plain pass. */
   judgedPointer: u64;
   /** Out: what the kernel prints as offset; the address, when the verdict is "unreadable". */
@@ -356,14 +389,50 @@ export class Context {
   /** Where `host.read` puts its bytes. */
   scratch: u64;
 
-  /** The copy that `isOutermost()` let through last: its entry point (0: none), stack pointer, both addresses, bytes and direction. */
-  outerStackPointer: u64;
-  outerKernel: u64;
-  outerUser: u64;
-  outerSize: u64;
-  outerEntry: u32;
-  outerToUser: u32;
+  /** Starts of the kernel's functions, sorted: u32 each, counted from `functionBase`. */
+  functions: u32;
+  functionCount: u32;
+  functionBase: u64;
+
+  /** The copy that is under way, see copies.ts. Its first arrival: entry point (0: none), role, where its caller goes on, stack pointer, … */
+  copyEntry: u32;
+  copyRole: u32;
+  copyReturn: u64;
+  copyStackPointer: u64;
+  /** … the kernel's and the user's first byte, bytes, direction, and its function's bounds. */
+  copyKernel: u64;
+  copyUser: u64;
+  copySize: u64;
+  copyToUser: u32;
+  /** Its verdict. */
+  copyCode: u32;
+  copyBodyStart: u64;
+  copyBodyEnd: u64;
+  /** Bytes at the start of a checked range that copies have passed through. */
+  copyDone: u64;
+  /** Whether the kernel's own check is asked about it (a `KernelAsked`). */
+  copyAsked: u32;
+  /** The last arrival: entry point, stack pointer, where its caller goes on, and its function's bounds. */
+  lastEntry: u32;
+  lastStackPointer: u64;
+  lastReturn: u64;
+  lastBodyStart: u64;
+  lastBodyEnd: u64;
+  /** The last ranges that the kernel's check was asked about: `CHECKED_RANGES` of them, and which is the next to be written over. */
+  checkedRanges: u32;
+  checkedNext: u32;
 }
+
+/** A range that the kernel's check was asked about, and the stack pointer then. `size` 0: none. */
+@unmanaged
+export class CheckedRange {
+  kernel: u64;
+  size: u64;
+  stackPointer: u64;
+  toUser: u64;
+}
+
+export const CHECKED_RANGES: u32 = 8;
 
 /** Bytes of the context with the statistics behind it: a u64 for each verdict and direction (from_user first). */
 export const STATISTICS_BYTES: i32 = VerdictRange.COUNT * 2 * <i32>sizeof<u64>();

@@ -1,7 +1,7 @@
 /** What the module exports: four functions, and the numbers that the other side needs. */
 import { Context, Request } from './context';
 import { judgeRequest } from './check';
-import { isOutermost } from './nesting';
+import { judgeArrival } from './copies';
 import { VerdictRange } from './verdict';
 
 export {
@@ -9,15 +9,19 @@ export {
   DeclaredKind,
   Described,
   DirectionKind,
+  EntryRole,
+  KernelAsked,
   Kmap,
   PageArrayKind,
   PageSpan,
+  ReturnPlace,
   SkipVmalloc,
   ValidityKind,
   VmallocRule,
   VmapKind,
 } from './context';
 export {
+  CheckedRangeLayout,
   ContextLayout,
   DeclaredLayout,
   LinearMapLayout,
@@ -34,9 +38,12 @@ export function check(context: usize, request: usize): u32 {
   return code < <u32>VerdictRange.FIRST_NOTEWORTHY ? 0 : code;
 }
 
-/** The same, for hooks on functions that call each other: a copy inside another is passed over, uncounted. */
+/**
+ * The same for hooks on functions that call each other, at the arrival itself: each arrival is judged; those of one copy are
+ * counted once, and objected to once.
+ */
 export function checkOutermost(context: usize, request: usize): u32 {
-  return isOutermost(changetype<Context>(context), changetype<Request>(request)) ? check(context, request) : 0;
+  return judgeArrival(changetype<Context>(context), changetype<Request>(request), true);
 }
 
 /** Judges `count` consecutive requests and gives how many of them deserve a look. */
@@ -48,13 +55,13 @@ export function checkBatch(context: usize, requests: usize, count: u32): u32 {
   return noteworthy;
 }
 
-/** The same for requests of functions that call each other, in the order of the calls; a copy passed over has the code 0. */
+/** The same for requests of functions that call each other, in the order of the calls; one that is told already has the code 0. */
 export function checkOutermostBatch(context: usize, requests: usize, count: u32): u32 {
   let noteworthy: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
-    const request = requests + <usize>i * offsetof<Request>();
-    changetype<Request>(request).code = 0;
-    if (checkOutermost(context, request)) noteworthy++;
+    const request = changetype<Request>(requests + <usize>i * offsetof<Request>());
+    if (judgeArrival(changetype<Context>(context), request, false)) noteworthy++;
+    else request.code = 0;
   }
   return noteworthy;
 }

@@ -1,5 +1,5 @@
 /** Where TypeScript finds the fields: computed by the compiler, exported by the module. */
-import { Context, Declared, LinearMap, Range, Region, Request, STATISTICS_BYTES } from './context';
+import { CHECKED_RANGES, CheckedRange, Context, Declared, LinearMap, Range, Region, Request, STATISTICS_BYTES } from './context';
 
 export enum ContextLayout {
   wordMask = offsetof<Context>('wordMask'),
@@ -152,6 +152,14 @@ export enum ContextLayout {
   kfenceMetadataSize = offsetof<Context>('kfenceMetadataSize'),
   kfenceIndirect = offsetof<Context>('kfenceIndirect'),
   kfenceObjectAddress = offsetof<Context>('kfenceObjectAddress'),
+  functions = offsetof<Context>('functions'),
+  functionCount = offsetof<Context>('functionCount'),
+  functionBase = offsetof<Context>('functionBase'),
+  copyEntry = offsetof<Context>('copyEntry'),
+  copyCode = offsetof<Context>('copyCode'),
+  lastEntry = offsetof<Context>('lastEntry'),
+  checkedRanges = offsetof<Context>('checkedRanges'),
+  checkedNext = offsetof<Context>('checkedNext'),
   BYTES = offsetof<Context>(),
 }
 
@@ -171,6 +179,11 @@ export enum RequestLayout {
   code = offsetof<Request>('code'),
   described = offsetof<Request>('described'),
   entry = offsetof<Request>('entry'),
+  role = offsetof<Request>('role'),
+  returnPlace = offsetof<Request>('returnPlace'),
+  kernelAsked = offsetof<Request>('kernelAsked'),
+  bodyStart = offsetof<Request>('bodyStart'),
+  bodyEnd = offsetof<Request>('bodyEnd'),
   HEAD_BYTES = offsetof<Request>('judgedPointer'),
   judgedPointer = offsetof<Request>('judgedPointer'),
   offset = offsetof<Request>('offset'),
@@ -208,6 +221,12 @@ export enum LinearMapLayout {
   size = offsetof<LinearMap>('size'),
   physical = offsetof<LinearMap>('physical'),
   BYTES = offsetof<LinearMap>(),
+}
+
+export enum CheckedRangeLayout {
+  size = offsetof<CheckedRange>('size'),
+  BYTES = offsetof<CheckedRange>(),
+  COUNT = CHECKED_RANGES,
 }
 
 export enum RangeLayout {

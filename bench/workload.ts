@@ -1,6 +1,6 @@
 /** What a guest pays for its copies: nothing attached, a bare hook, the check attached in every way, its own check. */
 import { type AttachOptions, attach } from '../src/attach/attach.js';
-import { entriesFor } from '../src/attach/plan.js';
+import { entriesOf } from '../src/attach/plan.js';
 import { type ExecutorName, executors } from '../src/check/check.js';
 import { builtCheck } from '../src/engine/built-check.js';
 import { UsercopyError } from '../src/errors.js';
@@ -68,9 +68,9 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
       return () => attachment.detach();
     };
     const addresses = new Set(
-      entriesFor(guest.kernel, guest.variant, 'all').map(({ symbol }) =>
-        entryPointOf(guest.kernel, guest.variant, symbol),
-      ),
+      entriesOf(guest.kernel, guest.variant)
+        .filter(({ role }) => role !== 'judge')
+        .map(({ symbol }) => entryPointOf(guest.kernel, guest.variant, symbol)),
     );
     const hookBare = () => {
       const hooks = [...addresses].map((address) => guest.engine.hookAddress(address!, () => {}));
@@ -112,7 +112,7 @@ function loopRound(guest: Guest, copies: readonly MixedCopy[]): Round {
 
 function callRound(guest: Guest, copies: readonly MixedCopy[], checkFirst: boolean): Round {
   const { kernel, variant } = guest;
-  const routine = entriesFor(kernel, variant, 'all').find(
+  const routine = entriesOf(kernel, variant).find(
     ({ direction, userPointer }) =>
       userPointer !== undefined && (direction === 'to_user' || direction === 'by address'),
   );

@@ -1,5 +1,7 @@
 #include "copies.h"
 
+#include <algorithm>
+
 #include "native_check_object.h"
 
 std::unique_ptr<CopyRequest> Copies::ReadSpec(const Napi::CallbackInfo& info) {
@@ -49,6 +51,16 @@ std::unique_ptr<CopyRequest> Copies::ReadSpec(const Napi::CallbackInfo& info) {
     if (request->request_bytes > request->ring->head_bytes ||
         uint64_t{request->request_offset} + request->ring->head_bytes > buffer.As<Napi::ArrayBuffer>().ByteLength()) {
       throw MakeError(env, ErrorKind::BadInput, "copy hook: expected a request whose head fits the ring's");
+    }
+    if (info[10].IsArray()) {
+      const Napi::Array stacked = info[10].As<Napi::Array>();
+      request->stack_pointer_slot = ReadIndex(stacked.Get(0u), "stackedReturn: stackPointer");
+      request->return_slot = ReadIndex(stacked.Get(1u), "stackedReturn: returnAddress");
+      request->return_bytes = ReadIndex(stacked.Get(2u), "stackedReturn: bytes");
+      const uint64_t last = std::max(request->stack_pointer_slot, request->return_slot);
+      if (request->return_bytes > 8 || 8 * (last + 1) > request->ring->head_bytes) {
+        throw MakeError(env, ErrorKind::BadInput, "copy hook: expected a stacked return inside the request's head");
+      }
     }
   }
   return request;

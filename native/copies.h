@@ -31,6 +31,10 @@ struct CopyRequest {
   std::shared_ptr<RequestRing> ring;
   // Index of the pc among the registers, -1: Unicorn's own may be stale in a hook.
   int pc_index = -1;
+  // Into a ring: the word that the u64 of one slot leads to goes into that of the other; 0 bytes: none does.
+  uint32_t stack_pointer_slot = 0;
+  uint32_t return_slot = 0;
+  uint32_t return_bytes = 0;
   // The native check, where it judges: then `judge` is not called.
   NativeCheckObject* native = nullptr;
   bool outermost = false;

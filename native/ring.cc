@@ -99,6 +99,13 @@ bool Rings::Append(CopyRequest& request, uint64_t pc) {
   for (size_t i = 0; i < registers; ++i) values[i] = slot + 8 * request.slots[i];
   libunicorn.reg_read_batch(emulator_.uc(), request.register_ids.data(), values, static_cast<int>(registers));
   if (request.pc_index >= 0) std::memcpy(values[request.pc_index], &pc, sizeof pc);
+  if (request.return_bytes != 0) {
+    uint64_t stack_pointer = 0;
+    std::memcpy(&stack_pointer, slot + 8 * request.stack_pointer_slot, sizeof stack_pointer);
+    uint8_t* word = slot + 8 * request.return_slot;
+    std::memset(word, 0, 8);
+    uc_mem_read(emulator_.uc(), stack_pointer, word, request.return_bytes);
+  }
   ++count;
   std::memcpy(ring.base + ring.count_offset, &count, sizeof count);
   return count < ring.capacity || Judge(ring);

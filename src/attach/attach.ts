@@ -10,7 +10,7 @@ import type { BlockPricer, Engine } from '../engine/engine.js';
 import { badInput } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { hookEntries } from './hooks.js';
-import { type JudgeMode, type Plan, planOf } from './plan.js';
+import { functionStarts, type JudgeMode, type Plan, planOf } from './plan.js';
 import { Reporter } from './reporter.js';
 import type { Suppression, SuppressionCount } from './suppression.js';
 import type { Violation, ViolationHandler, ViolationStatistics } from './violation.js';
@@ -109,6 +109,8 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
   const model = options.cycles === 'estimate' || options.charge ? await openCycleModel(variant) : null;
   const costs = options.charge ? await readCheckCosts(variant) : null;
   check.configure(plan.parameters);
+  if (plan.judge === 'all' && plan.kernelJudges) check.knowFunctions(functionStarts(kernel));
+  check.endCopy();
   if (!shared) check.readFromEngine(engine);
   for (const declaration of declarations) check.declare(declaration);
 

@@ -10,7 +10,7 @@ import type { CheckedObject, Direction, Verdict } from '../check/verdict.js';
 import { builtCheck } from '../engine/built-check.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
-import { type Plan, type PlanOptions, planOf } from './plan.js';
+import { functionStarts, type Plan, type PlanOptions, planOf } from './plan.js';
 import { requestPresetOf, requestRegisters } from './requests.js';
 
 /** Version of the file; native/harness.cc knows the same one. */
@@ -80,6 +80,7 @@ export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {
   // All guest memory is read through the harness.
   check.foreignReader = () => undefined;
   for (const declaration of declarations) check.declare(declaration);
+  if (plan.judge === 'all' && plan.kernelJudges) check.knowFunctions(functionStarts(kernel));
   const entries = hookedEntries(plan, check);
   const image = check.image();
   const name = parameters.introspection?.slab.name ?? null;
@@ -109,11 +110,11 @@ export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {
 }
 
 function hookedEntries({ entries, variant, parameters, judge }: Plan, check: Check): HarnessFile['entries'] {
-  return entries.map(({ entry, address }) => ({
-    symbol: entry.symbol,
-    address: `0x${address.toString(16)}`,
-    request: check.createRequest(requestPresetOf(entry)),
-    registers: requestRegisters(entry, variant, { parameters, nested: judge === 'all', caller: false }),
+  return entries.map((planned) => ({
+    symbol: planned.entry.symbol,
+    address: `0x${planned.address.toString(16)}`,
+    request: check.createRequest(requestPresetOf(planned, variant, false)),
+    registers: requestRegisters(planned.entry, variant, { parameters, nested: judge === 'all', caller: false }),
   }));
 }
 

@@ -1,5 +1,5 @@
 /** A plan's entry points, hooked: each copy becomes a request that is judged at once, or appended to the ring of an audit. */
-import type { Check, Executor } from '../check/check.js';
+import { Check, type Executor } from '../check/check.js';
 import type { Judge } from '../check/executors.js';
 import { type CheckCosts, cyclesOf } from '../cycles/check-costs.js';
 import type { Engine, Hook, RequestRing } from '../engine/engine.js';
@@ -45,9 +45,20 @@ export function hookEntries(
     return answer;
   }
 
+  const { link } = plan.variant.registers;
+  // An audit judges when the stack has changed.
+  const stackedReturn =
+    nested && link === null
+      ? {
+          stackPointer: Check.requestFields.indexOf('stackPointer'),
+          returnAddress: Check.requestFields.indexOf('returnAddress'),
+          bytes: plan.variant.bits === 64 ? (8 as const) : (4 as const),
+        }
+      : null;
+
   for (const planned of plan.entries) {
     const { entry, address } = planned;
-    const requestOffset = check.createRequest(requestPresetOf(entry));
+    const requestOffset = check.createRequest(requestPresetOf(planned, plan.variant, audit));
     byNumber.set(check.entryOf(requestOffset), planned);
     hooks.push(
       engine.hookCopy({
@@ -60,9 +71,18 @@ export function hookEntries(
         native: costs !== null ? null : executor.native && { check: executor.native, outermost: nested },
         onVerdict: () => report(planned, requestOffset),
         ring,
+        stackedReturn,
       }),
     );
   }
+
+  hooks.push(
+    engine.hookRun((event) => {
+      if (event === 'end') return;
+      ring?.flush();
+      check.endCopy();
+    }),
+  );
 
   return {
     flush: () => ring?.flush(),

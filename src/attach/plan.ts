@@ -43,6 +43,8 @@ export interface PlanOptions extends Omit<RuleOptions, 'declaredOnly'> {
 export interface PlannedEntry {
   readonly entry: UaccessEntry;
   readonly address: bigint;
+  /** The function's code: first byte, and first byte after it. */
+  readonly body: { readonly start: bigint; readonly end: bigint };
 }
 
 export interface Plan extends Rules {
@@ -50,8 +52,12 @@ export interface Plan extends Rules {
   /** The kernel over the memory that is judged. */
   readonly live: Kernel;
   readonly judge: JudgeMode;
-  /** What to hook; one at least, each address once. */
+  /** Where copies are judged; one at least, each address once. */
   readonly entries: readonly PlannedEntry[];
+  /** Other functions that copy: what passes them and not the kernel's check is not judged. */
+  readonly unjudged: readonly PlannedEntry[];
+  /** Whether the kernel has the check itself. */
+  readonly kernelJudges: boolean;
 }
 
 /** @throws UsercopyError `unsupported` for a name that is none. */
@@ -88,39 +94,61 @@ export function rulesOf(kernel: Kernel, variant: Variant, options: RuleOptions):
  */
 export function planOf(kernel: Kernel, options: PlanOptions): Plan {
   const variant = variantOf(kernel.variant);
+  const present = plannedEntries(kernel, variant);
   const judge = chooseJudge(kernel, variant, options.judge);
   const live = options.read ? withMemory(kernel, options.read) : kernel;
   const rules = rulesOf(live, variant, { ...options, declaredOnly: kernel.types === null && options.declares });
-  return { ...rules, variant, live, judge, entries: plannedEntries(kernel, variant, judge) };
-}
-
-/** The entry points to hook for a way of judging; those whose symbol the kernel has. */
-export function entriesFor(kernel: Kernel, variant: Variant, judge: JudgeMode): UaccessEntry[] {
-  return variant.uaccess.filter(
-    (entry) => (entry.role === 'judge') === (judge === 'kernel') && kernel.symbols.address(entry.symbol) !== undefined,
-  );
-}
-
-/** Aliases of one function (arm's weak arm_copy_to_user) are one entry. */
-function plannedEntries(kernel: Kernel, variant: Variant, judge: JudgeMode): PlannedEntry[] {
-  const byAddress = new Map<bigint, PlannedEntry>();
-  for (const entry of entriesFor(kernel, variant, judge)) {
-    const address = entryPointOf(kernel, variant, entry.symbol);
-    if (address !== undefined && !byAddress.has(address)) byAddress.set(address, { entry, address });
+  const isHooked = ({ entry }: PlannedEntry): boolean => judge === 'all' || entry.role === 'judge';
+  const entries = present.filter(isHooked);
+  if (entries.length === 0) {
+    const expected = variant.uaccess.map(({ symbol }) => symbol).join(', ');
+    throw badInput(`kernel ${kernel.version.release}`, `a symbol among ${expected}`, 'none to hook');
   }
-  if (byAddress.size > 0) return [...byAddress.values()];
-  const expected = variant.uaccess.map(({ symbol }) => symbol).join(', ');
-  throw badInput(`kernel ${kernel.version.release}`, `a symbol among ${expected}`, 'none to hook');
+  const unjudged = present.filter((entry) => !isHooked(entry));
+  return { ...rules, variant, live, judge, entries, unjudged, kernelJudges: hasCheck(kernel, variant) };
+}
+
+/** The functions of an architecture through which this kernel copies, or judges a copy. */
+export function entriesOf(kernel: Kernel, variant: Variant): UaccessEntry[] {
+  return variant.uaccess.filter((entry) => kernel.symbols.address(entry.symbol) !== undefined);
+}
+
+/** Whether the kernel judges copies itself. */
+export function hasCheck(kernel: Kernel, variant: Variant): boolean {
+  return entriesOf(kernel, variant).some((entry) => entry.role === 'judge');
+}
+
+/** A routine that copies is not longer than this, where no symbol says how long it is. */
+const MOST_ROUTINE_BYTES = 1024n;
+
+/** Entry points with their addresses. Aliases of one function (arm's weak arm_copy_to_user) are one. */
+function plannedEntries(kernel: Kernel, variant: Variant): PlannedEntry[] {
+  const byAddress = new Map<bigint, PlannedEntry>();
+  for (const entry of entriesOf(kernel, variant)) {
+    const address = entryPointOf(kernel, variant, entry.symbol);
+    if (address === undefined || byAddress.has(address)) continue;
+    const symbol = kernel.symbols.get(entry.symbol);
+    const start = symbol?.address ?? address;
+    byAddress.set(address, { entry, address, body: { start, end: start + (symbol?.size || MOST_ROUTINE_BYTES) } });
+  }
+  return [...byAddress.values()];
 }
 
 /** How to judge: as wanted; else what the kernel itself judges, where it judges. */
 function chooseJudge(kernel: Kernel, variant: Variant, wanted: JudgeMode | undefined): JudgeMode {
-  const hasCheck = entriesFor(kernel, variant, 'kernel').length > 0;
-  if (wanted === 'kernel' && !hasCheck) {
+  const judges = hasCheck(kernel, variant);
+  if (wanted === 'kernel' && !judges) {
     throw new UsercopyError(
       'bad-input',
       `kernel ${kernel.version.release}: judge 'kernel' expects a function __check_object_size, found none; it was built without HARDENED_USERCOPY: use judge 'all'`,
     );
   }
-  return wanted ?? (hasCheck ? 'kernel' : 'all');
+  return wanted ?? (judges ? 'kernel' : 'all');
+}
+
+/** Where the kernel's functions begin, ascending. */
+export function functionStarts(kernel: Kernel): bigint[] {
+  const starts = new Set<bigint>();
+  for (const { address, type } of kernel.symbols) if ('tTwW'.includes(type)) starts.add(address);
+  return [...starts].sort((left, right) => (left < right ? -1 : left > right ? 1 : 0));
 }

@@ -15,6 +15,8 @@ import { Tally } from './tally.js';
 import type { Violation, ViolationHandler, ViolationStatistics } from './violation.js';
 
 const DEFAULT_KEPT = 1000;
+const NOT_KNOWN =
+  'it is not known whether the kernel judges this copy: it may be part of one that its check was asked about before';
 
 export interface ReporterOptions {
   /** Copies are judged after they have happened. */
@@ -61,12 +63,13 @@ export class Reporter {
     this.#tallies.caller.add(caller ? (caller.symbol ?? `0x${caller.address.toString(16)}`) : 'not recorded');
     const facts = { caller: caller?.symbol ?? null, cache, region, direction: copy.direction, entry: entry.symbol };
     if (this.#suppressions.silences(facts)) return 'continue';
+    const kernelJudges = this.#kernelJudges(entry, requestOffset);
     const violation: Violation = {
       copy,
       verdict,
       message: formatMessage(verdict, copy, this.#plan.style),
       entry: entry.symbol,
-      kernelJudges: entry.role === 'judge',
+      kernelJudges,
       pc: address,
       instructions: audit ? null : this.#engine.instructionCount,
       cycles: audit ? null : this.#engine.cycleCount,
@@ -74,7 +77,11 @@ export class Reporter {
       backtrace: audit ? [] : backtraceOf(this.#engine, live, variant),
       backtraceMethod: backtraceMethod(live, variant),
       judgedAfterwards: audit,
-      explanation: [...explainVerdict(verdict, copy), ...this.#circumstances(verdict, copy)],
+      explanation: [
+        ...explainVerdict(verdict, copy),
+        ...this.#circumstances(verdict, copy),
+        ...(kernelJudges === null ? [NOT_KNOWN] : []),
+      ],
     };
     this.violations.push(violation);
     if (this.violations.length > keep) this.violations.shift();
@@ -99,10 +106,16 @@ export class Reporter {
     }
   }
 
+  #kernelJudges(entry: PlannedEntry['entry'], requestOffset: number): boolean | null {
+    if (entry.role === 'judge') return true;
+    return this.#plan.kernelJudges && this.#check.kernelAskedOf(requestOffset);
+  }
+
   #callerOf(requestOffset: number): CodePlace | null {
-    const { live, variant } = this.#plan;
+    const { live } = this.#plan;
     if (!this.#options.audit) return placeOf(live, this.#call.link);
-    return variant.registers.link === null ? null : placeOf(live, this.#check.returnAddressOf(requestOffset));
+    const address = this.#check.returnAddressOf(requestOffset);
+    return address === 0n ? null : placeOf(live, address);
   }
 
   #circumstances(verdict: Verdict, copy: Copy): string[] {

@@ -2,10 +2,11 @@
 import type { UaccessEntry, Variant } from '../../arch/driver.js';
 import { Check, type RequestPreset } from '../check/check.js';
 import type { CheckParameters } from '../check/parameters.js';
+import type { PlannedEntry } from './plan.js';
 
 export interface RequestNeeds {
   readonly parameters: CheckParameters;
-  /** Copies inside copies are told by both addresses. */
+  /** Arrivals of one copy are told by both addresses and where they return to. */
   readonly nested: boolean;
   /** Where the caller goes on is kept, where a register holds it. */
   readonly caller: boolean;
@@ -24,12 +25,25 @@ export function requestRegisters(entry: UaccessEntry, variant: Variant, needs: R
     stackPointer: registers.sp,
     framePointer: needs.parameters.stack.frames === null ? null : registers.fp,
     currentBase: current.kind === 'register' ? current.register : current.kind === 'memory' ? current.base : null,
-    returnAddress: needs.caller ? registers.link : null,
+    returnAddress: needs.caller || needs.nested ? registers.link : null,
   };
   return Check.requestFields.map((field) => byField[field]);
 }
 
 /** What is known of an entry point's copies before a register is read. */
-export function requestPresetOf({ direction, sizeBits }: UaccessEntry): RequestPreset {
-  return { direction: typeof direction === 'object' ? 'register' : direction, sizeBits };
+export function requestPresetOf(
+  { entry, body }: PlannedEntry,
+  { registers }: Variant,
+  recorded: boolean,
+): RequestPreset {
+  const { direction, sizeBits, role } = entry;
+  return {
+    direction: typeof direction === 'object' ? 'register' : direction,
+    sizeBits,
+    function: {
+      role: role === 'judge' ? 'CHECK' : 'COPY',
+      returnPlace: registers.link === null && !recorded ? 'STACK' : 'FIELD',
+      ...body,
+    },
+  };
 }

@@ -11,15 +11,18 @@ export interface Violation {
   readonly message: string | null;
   /** The entry point at which the guest was caught. */
   readonly entry: string;
-  /** Whether the kernel's own check is asked about this copy too (it never is about constant sizes). */
-  readonly kernelJudges: boolean;
+  /**
+   * Whether the kernel's own check is asked about this copy too (it never is about constant sizes). null: it is not known, since
+   * the copy may be part of one that the check was asked about.
+   */
+  readonly kernelJudges: boolean | null;
   /** Of the entry point's first instruction. */
   readonly pc: bigint;
   /** Guest instructions of the run before this copy; null when the run does not count them, and in an audit. */
   readonly instructions: number | null;
   /** Estimated guest cycles of the run before this copy, earlier charges included; null without a pricer, and in an audit. */
   readonly cycles: number | null;
-  /** null when it was not recorded: in an audit, where no register holds the return address. */
+  /** Where the entry point returns to; null when it was not recorded: in an audit by `judge: 'kernel'`, where no register holds it. */
   readonly caller: CodePlace | null;
   /** Empty in an audit. */
   readonly backtrace: Backtrace;

@@ -41,6 +41,8 @@ export interface CheckOptions {
   readonly requestCapacity?: number;
   /** Requests that wait to be judged in an audit; 1024 when absent. */
   readonly ringCapacity?: number;
+  /** Functions of the kernel whose starts are known (`knowFunctions`); 262 144 when absent. */
+  readonly functionCapacity?: number;
   /** Who runs the check; `auto` (default) is the fastest that is available, see `executors()`. */
   readonly executor?: 'auto' | ExecutorName;
   /** The module; the source's own when absent. */
@@ -64,6 +66,19 @@ export interface RequestPreset {
   readonly direction: Direction | 'register' | 'by address';
   /** Only the low half of `size` counts. */
   readonly sizeBits?: 32 | undefined;
+  /** What the judges of whole copies (`Executor.checkOutermost`) have to know besides. */
+  readonly function?: RequestFunction | undefined;
+}
+
+/** The function whose entry a request is made at. */
+export interface RequestFunction {
+  /** `CHECK`: the kernel's own check. */
+  readonly role: 'COPY' | 'CHECK';
+  /** Where it returns to: in the request's `returnAddress`, or in the word that its `stackPointer` leads to. */
+  readonly returnPlace: 'FIELD' | 'STACK';
+  /** Its code: first byte, and first byte after it. */
+  readonly start: bigint;
+  readonly end: bigint;
 }
 
 /** The registers that the check asks for, beside the copy itself. */
@@ -126,6 +141,7 @@ export interface CheckImage {
 
 /** A judgement is repeated at most so often while memory is brought in. */
 const RETRY_LIMIT = 64;
+const FUNCTION_CAPACITY = 262_144;
 const MOST_ENTRIES = 255;
 /** Cache names are read to their NUL, or this far. */
 const NAME_LIMIT = 256;
@@ -207,6 +223,8 @@ export class Check {
     this.#reasons = reasonsByCode(layout);
     this.#statistics = new StatisticsTable(memory, layout, area.context, this.#reasons);
     this.#context = new Structure(memory, layout, 'ContextLayout', area.context);
+    this.#context.setU32('checkedRanges', area.checkedRanges);
+    this.#context.setU32('functions', area.functions);
     this.#firstNoteworthy = layout.get('VerdictRange', 'FIRST_NOTEWORTHY');
     this.#nextRequest = area.requests;
     this.#ring = {
@@ -233,6 +251,7 @@ export class Check {
       regions: options.regionCapacity ?? 1024,
       requests: (options.requestCapacity ?? 4096) + 1,
       ring: options.ringCapacity ?? 1024,
+      functions: options.functionCapacity ?? FUNCTION_CAPACITY,
     });
     const memory = allocateMemory(area.pages);
     let check: Check | null = null;
@@ -344,8 +363,10 @@ export class Check {
     // 0 is no entry point. Two that share a number are judged both where one calls the other: nothing is missed.
     this.#entries = (this.#entries % MOST_ENTRIES) + 1;
     for (let offset = first; offset < end; offset += this.requestBytes) {
-      this.#preset(this.#request(offset), preset.direction, preset.sizeBits ?? 64);
-      this.#request(offset).setU8('entry', this.#entries);
+      const request = this.#request(offset);
+      this.#preset(request, preset.direction, preset.sizeBits ?? 64);
+      request.setU8('entry', this.#entries);
+      if (preset.function) this.#presetFunction(request, preset.function);
     }
     return first;
   }
@@ -353,6 +374,41 @@ export class Check {
   #preset(request: Structure, direction: RequestPreset['direction'], sizeBits: number): void {
     request.setU8('directionKind', this.#layout.get('DirectionKind', DIRECTION_KINDS[direction]));
     request.setU8('sizeBits', sizeBits);
+  }
+
+  #presetFunction(request: Structure, { role, returnPlace, start, end }: RequestFunction): void {
+    request.setU8('role', this.#layout.get('EntryRole', role));
+    request.setU8('returnPlace', this.#layout.get('ReturnPlace', returnPlace));
+    request.setU64('bodyStart', start);
+    request.setU64('bodyEnd', end);
+  }
+
+  /**
+   * Says where the kernel's functions begin, in ascending order: the judges of whole copies tell by them whether two calls
+   * are made by one function. Beyond the capacity, and 4 GiB from the first, none is known.
+   */
+  knowFunctions(starts: readonly bigint[]): void {
+    const [base = 0n] = starts;
+    const capacity = Math.floor((this.#area.guest - this.#area.functions) / 4);
+    const table = new Uint32Array(this.memory.buffer, this.#area.functions, capacity);
+    let count = 0;
+    for (const start of starts) {
+      if (count === capacity || start - base > 0xffff_ffffn) break;
+      table[count++] = Number(start - base);
+    }
+    this.#context.setU64('functionBase', base);
+    this.#context.setU32('functionCount', count);
+  }
+
+  /** No arrival from now on is part of a copy that is under way: the guest runs anew, or from another state. */
+  endCopy(): void {
+    this.#context.setU32('copyEntry', 0);
+    this.#context.setU32('lastEntry', 0);
+    const bytes = this.#layout.get('CheckedRangeLayout', 'BYTES');
+    for (let index = 0; index < this.#layout.get('CheckedRangeLayout', 'COUNT'); index++) {
+      const at = this.#area.checkedRanges + index * bytes;
+      new Structure(this.memory, this.#layout, 'CheckedRangeLayout', at).setU64('size', 0n);
+    }
   }
 
   #request(offset: number): Structure {
@@ -386,7 +442,15 @@ export class Check {
       last = address;
       this.#statistics.takeBack(code, this.#directionOf(request));
       this.judgeExport(this.contextOffset, offset);
+      if (this.#context.u32('copyEntry') === request.u8('entry')) this.#context.setU32('copyCode', request.u16('code'));
     }
+  }
+
+  /** Whether the kernel's own check is asked about a copy that `Executor.checkOutermost` judged; null: it is not known. */
+  kernelAskedOf(requestOffset: number): boolean | null {
+    const asked = this.#request(requestOffset).u8('kernelAsked');
+    if (asked === this.#layout.get('KernelAsked', 'NOT_KNOWN')) return null;
+    return asked === this.#layout.get('KernelAsked', 'YES');
   }
 
   /** The number of the entry point that a request was made at. */
@@ -545,5 +609,6 @@ export class Check {
 
   resetStatistics(): void {
     this.#statistics.reset();
+    this.endCopy();
   }
 }

@@ -20,6 +20,8 @@ export interface Capacities {
   readonly requests: number;
   /** Requests that wait in the ring of an audit. */
   readonly ring: number;
+  /** Functions of the kernel whose starts are known. */
+  readonly functions: number;
 }
 
 /** Byte offsets in linear memory. */
@@ -33,6 +35,8 @@ export interface ControlArea {
   readonly requestsEnd: number;
   /** A u32, how many requests wait; they begin 64 bytes further on. */
   readonly ring: number;
+  readonly checkedRanges: number;
+  readonly functions: number;
   readonly guest: number;
   /** Of the whole memory. */
   readonly pages: number;
@@ -58,6 +62,8 @@ export function layOutControlArea(layout: Layout, capacities: Capacities): Contr
   const requests = take(capacities.requests * layout.get('RequestLayout', 'BYTES'));
   const requestsEnd = requests + capacities.requests * layout.get('RequestLayout', 'BYTES');
   const ring = take(RING_HEAD + capacities.ring * layout.get('RequestLayout', 'BYTES'));
+  const checkedRanges = take(layout.get('CheckedRangeLayout', 'COUNT') * layout.get('CheckedRangeLayout', 'BYTES'));
+  const functions = take(4 * capacities.functions);
   const guest = Math.ceil(end / WASM_PAGE) * WASM_PAGE;
   const total = guest + capacities.guestBytes;
   if (total > LINEAR_LIMIT) {
@@ -76,6 +82,8 @@ export function layOutControlArea(layout: Layout, capacities: Capacities): Contr
     requests,
     requestsEnd,
     ring,
+    checkedRanges,
+    functions,
     guest,
     pages: Math.ceil(total / WASM_PAGE),
   };

@@ -69,6 +69,10 @@ export class Structure {
     return this.#view.getUint16(this.#at(field), true);
   }
 
+  u32(field: string): number {
+    return this.#view.getUint32(this.#at(field), true);
+  }
+
   u64(field: string): bigint {
     return this.#view.getBigUint64(this.#at(field), true);
   }

@@ -70,6 +70,12 @@ export interface CopyHookSpec {
   readonly onVerdict: (code: number) => 'stop' | 'continue';
   /** Audit: the request is appended to this ring instead, and the guest goes on; `judge` and `onVerdict` are not called. */
   readonly ring?: RequestRing | null;
+  /** With a ring: the word of `bytes` bytes that the request's u64 `stackPointer` leads to is stored in its u64 `returnAddress`, by number. */
+  readonly stackedReturn?: {
+    readonly stackPointer: number;
+    readonly returnAddress: number;
+    readonly bytes: 4 | 8;
+  } | null;
 }
 
 /** Requests that hooks append to `memory` and that are judged many at once. */
@@ -115,10 +121,16 @@ export interface CodeBlock {
  */
 export type BlockPricer = (block: CodeBlock) => number;
 
+/**
+ * `begin`: a run begins, other than one that goes on from where a hook stopped the guest. `end`: a run has ended, in whichever
+ * way. `restore`: a saved context was restored.
+ */
+export type RunEvent = 'begin' | 'end' | 'restore';
+
 /** What an addon's `NativeCheck` does at a hook. */
 export interface NativeJudge {
   readonly check: object;
-  /** Copies inside a copy are passed over. */
+  /** Arrivals of one copy are told once (`Executor.checkOutermost`). */
   readonly outermost: boolean;
 }
 
@@ -235,6 +247,8 @@ export interface Engine {
   /** Interrupts and exceptions, by the emulator's number. */
   hookInterrupt(callback: (number: number) => void): Hook;
   hookCopy(spec: CopyHookSpec): Hook;
+  /** Tells of the emulator's runs; costs nothing inside of them. */
+  hookRun(callback: (event: RunEvent) => void): Hook;
   /** Absent where hooks cannot append: no audits then. */
   openRing?(spec: RequestRingSpec): RequestRing;
 

@@ -39,6 +39,7 @@ export interface NativeEngine {
     native: NativeCheck | undefined,
     outermost: boolean,
     ring: number | undefined,
+    stackedReturn: readonly number[] | null | undefined,
   ): number;
   /** `places`: count offset, first offset, request bytes, head bytes, capacity, context offset. */
   openRing(

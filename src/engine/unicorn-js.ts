@@ -11,10 +11,12 @@ import type {
   Hook,
   MemoryFault,
   MemoryFaultHandler,
+  RunEvent,
   RunOptions,
   RunResult,
   SavedContext,
 } from './engine.js';
+import { RunEvents } from './run-events.js';
 import {
   ADDRESS_END,
   hex,
@@ -97,6 +99,7 @@ class Context implements SavedContext {
 }
 
 class UnicornJs implements Engine {
+  readonly #runs = new RunEvents();
   readonly name = 'unicorn.js';
   readonly version: string;
   readonly capabilities = { sharedMemory: false, directCheck: true, cycles: false };
@@ -469,6 +472,10 @@ class UnicornJs implements Engine {
     this.#stopUnlessBlocksAreSeen();
   }
 
+  hookRun(callback: (event: RunEvent) => void): Hook {
+    return this.#runs.hook(callback);
+  }
+
   async run(options: RunOptions): Promise<RunResult> {
     const { signal, timeLimit } = options;
     signal?.throwIfAborted();
@@ -486,6 +493,7 @@ class UnicornJs implements Engine {
       return this.#result(ending);
     } finally {
       this.#running = false;
+      this.#runs.tell('end');
     }
   }
 
@@ -497,6 +505,7 @@ class UnicornJs implements Engine {
       return this.#result(this.#slice(until, start, end));
     } finally {
       this.#running = false;
+      this.#runs.tell('end');
     }
   }
 
@@ -516,6 +525,7 @@ class UnicornJs implements Engine {
     if (options.cycles !== undefined || options.cycleLimit !== undefined) {
       throw new UsercopyError('unsupported', 'cycles: unicorn.js counts instructions only (see its capabilities)');
     }
+    if (this.#arrival?.address !== start) this.#runs.tell('begin');
     this.#running = true;
     this.#stopRequested = false;
     this.#instructions = 0;
@@ -681,6 +691,7 @@ class UnicornJs implements Engine {
       throw new UsercopyError('engine', 'restoreContext: expected a context that this emulator saved');
     }
     this.#machine.restoreContext(context.bytes);
+    this.#runs.tell('restore');
     if (this.#emulating) this.#wantedPc = this.#machine.pc;
     this.#arrival = null;
   }

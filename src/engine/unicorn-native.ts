@@ -9,10 +9,12 @@ import type {
   MemoryFaultHandler,
   RequestRing,
   RequestRingSpec,
+  RunEvent,
   RunOptions,
   RunResult,
   SavedContext,
 } from './engine.js';
+import { RunEvents } from './run-events.js';
 import {
   loadAddon,
   type NativeAddon,
@@ -103,6 +105,9 @@ class UnicornNative implements Engine {
   /** A run that has not ended, whether a slice of it is under way or the event loop has its turn. */
   #running = false;
   #stopped = false;
+  /** Where a hook stopped the guest: a run from there goes on. */
+  #stoppedAt: bigint | null = null;
+  readonly #runs = new RunEvents();
   #closed = false;
 
   constructor(
@@ -168,7 +173,7 @@ class UnicornNative implements Engine {
   }
 
   hookCopy(spec: CopyHookSpec): Hook {
-    const { address, memory, requestOffset, contextOffset, registers, judge, native, onVerdict } = spec;
+    const { address, memory, requestOffset, contextOffset, registers, judge, native, onVerdict, stackedReturn } = spec;
     const id = this.#native.addCopyHook(
       address,
       memory,
@@ -180,6 +185,7 @@ class UnicornNative implements Engine {
       native?.check as NativeCheck | undefined,
       native?.outermost ?? false,
       spec.ring ? (spec.ring as Ring).id : undefined,
+      stackedReturn && [stackedReturn.stackPointer, stackedReturn.returnAddress, stackedReturn.bytes],
     );
     return { remove: () => this.#native.removeAddressHook(address, id) };
   }
@@ -224,6 +230,10 @@ class UnicornNative implements Engine {
     return { remove: () => this.#native.removeEventHook(id) };
   }
 
+  hookRun(callback: (event: RunEvent) => void): Hook {
+    return this.#runs.hook(callback);
+  }
+
   async run(options: RunOptions): Promise<RunResult> {
     const { signal } = options;
     signal?.throwIfAborted();
@@ -249,7 +259,7 @@ class UnicornNative implements Engine {
       }
       return this.#result(outcome, options);
     } finally {
-      this.#running = false;
+      this.#end();
     }
   }
 
@@ -259,11 +269,11 @@ class UnicornNative implements Engine {
       const outcome = this.#slice(options, options.start, options.timeLimit ?? 0, this.#nativeOptions(options));
       return this.#result(outcome, options);
     } finally {
-      this.#running = false;
+      this.#end();
     }
   }
 
-  #begin({ timeLimit, blockLimit, instructionLimit, cycleLimit, cycles }: RunOptions): void {
+  #begin({ start, timeLimit, blockLimit, instructionLimit, cycleLimit, cycles }: RunOptions): void {
     if (this.#running) {
       throw new UsercopyError('engine', 'run: this emulator is running already; wait for that run, or stop() it first');
     }
@@ -278,8 +288,15 @@ class UnicornNative implements Engine {
     if (cycleLimit !== undefined && cycles === undefined) {
       throw badInput('cycleLimit', 'cycles beside it, which says what a block costs', 'none');
     }
+    if (start !== this.#stoppedAt) this.#runs.tell('begin');
+    this.#stoppedAt = null;
     this.#running = true;
     this.#stopped = false;
+  }
+
+  #end(): void {
+    this.#running = false;
+    this.#runs.tell('end');
   }
 
   #nativeOptions({
@@ -313,6 +330,7 @@ class UnicornNative implements Engine {
     const counts = options.countInstructions || options.instructionLimit !== undefined || cycles !== null;
     const least = Number(this.#status[status.instructions]);
     const slack = Number(this.#status[status.slack]);
+    if (outcome === 'stopped') this.#stoppedAt = this.#status[status.pc]!;
     return {
       reason: outcome === 'halted' ? 'error' : outcome === 'due' ? 'time limit' : outcome,
       pc: this.#status[status.pc]!,
@@ -355,6 +373,8 @@ class UnicornNative implements Engine {
       throw new UsercopyError('engine', 'restoreContext: expected a context that this emulator saved');
     }
     this.#native.restoreContext(context.bytes);
+    this.#stoppedAt = null;
+    this.#runs.tell('restore');
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /** Plays a scenario: every step from the same memory, judged by us and, where it can, by the guest's own check. */
 import { type Attachment, attach } from '../attach/attach.js';
-import { entriesFor } from '../attach/plan.js';
+import { entriesOf, hasCheck } from '../attach/plan.js';
 import type { Acceptance, Copy, Direction, Refusal } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
 import type { CallOutcome, Guest } from '../guest/guest.js';
@@ -66,8 +66,7 @@ export async function playScenario(file: ScenarioFile): Promise<ScenarioRun> {
   const world = await buildWorld(file);
   const { guest } = world;
   try {
-    const hasCheck = entriesFor(guest.kernel, guest.variant, 'kernel').length > 0;
-    const judge = scenario.judge ?? (hasCheck ? 'kernel' : 'all');
+    const judge = scenario.judge ?? (hasCheck(guest.kernel, guest.variant) ? 'kernel' : 'all');
     const steps = scenario.steps.map((step, index) => prepareStep(step, index, world, judge, positions));
     const before = guest.memory.snapshot();
     const attachment = await located(positions, ['guest', 'profile'], () =>
@@ -178,7 +177,7 @@ function callOf(
   judge: 'kernel' | 'all',
 ): { symbol: string; arguments: bigint[] } {
   const { kernel, variant, user } = guest;
-  const entries = entriesFor(kernel, variant, judge);
+  const entries = entriesOf(kernel, variant).filter(({ role }) => (role === 'judge') === (judge === 'kernel'));
   const entry =
     entries.find((candidate) => candidate.direction === direction) ??
     entries.find((candidate) => candidate.direction !== 'to_user' && candidate.direction !== 'from_user');

@@ -9,8 +9,10 @@ import { builtCheck } from '../engine/built-check.js';
 import type { BlockPricer, Engine } from '../engine/engine.js';
 import { badInput } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { hookEntries } from './hooks.js';
-import { functionStarts, type JudgeMode, type Plan, planOf } from './plan.js';
+import { BlindSpots } from './blind-spots.js';
+import { type EntryHooks, hookEntries } from './hooks.js';
+import { notesOf } from './notes.js';
+import { functionStarts, type JudgeMode, planOf } from './plan.js';
 import { Reporter } from './reporter.js';
 import type { Suppression, SuppressionCount } from './suppression.js';
 import type { Violation, ViolationHandler, ViolationStatistics } from './violation.js';
@@ -18,7 +20,8 @@ import type { Violation, ViolationHandler, ViolationStatistics } from './violati
 export interface AttachOptions {
   /**
    * `kernel`: judge what the kernel judges, at `__check_object_size`; the default where it has that function.
-   * `all`: judge every copy, at its outermost entry point.
+   * `all`: judge every copy, at `__check_object_size` where the kernel has it and at each function that copies. What is told
+   * of one copy is told once; where two arrivals may be one copy or not, two are told (`Violation.kernelJudges` is null then).
    */
   readonly judge?: JudgeMode | undefined;
   /**
@@ -52,6 +55,8 @@ export interface AttachOptions {
   readonly charge?: boolean | undefined;
   /** Violations kept in `Attachment.violations`; the oldest go first. Default 1000. */
   readonly keep?: number | undefined;
+  /** Hears, at the end of a run, what was not judged although it looks as if all was well; `process.emitWarning` when absent. */
+  readonly onBlindSpot?: ((spot: string) => void) | undefined;
 }
 
 export interface Attachment {
@@ -67,7 +72,7 @@ export interface Attachment {
   readonly violations: readonly Violation[];
   /** For `RunOptions.cycles`; null when no estimate was asked for. */
   readonly pricer: BlockPricer | null;
-  /** What a person should know: types that are missing, depth that is not known. */
+  /** What a person should know: types that are missing, depth that is not known, and after a run what was not judged. */
   readonly notes: readonly string[];
   /** Every copy that was judged, by verdict and direction. */
   statistics(): ReturnType<Check['statistics']>;
@@ -98,10 +103,11 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
   }
   const declarations = options.declarations ?? [];
   const read = (address: bigint, length: number) => readOrNothing(engine, address, length);
-  const plan = planOf(kernel, { ...options, declares: declarations.length > 0, read });
+  const shared = options.memory instanceof Check ? options.memory : null;
+  const declares = declarations.length > 0 || (shared?.declared ?? 0) > 0;
+  const plan = planOf(kernel, { ...options, declares, read });
   const { variant, profile } = plan;
 
-  const shared = options.memory instanceof Check ? options.memory : null;
   const wanted = options.executor ?? 'auto';
   const check =
     shared ?? (await Check.create({ source: builtCheck, guestBytes: FOREIGN_GUEST_BYTES, executor: wanted }));
@@ -115,11 +121,24 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
   for (const declaration of declarations) check.declare(declaration);
 
   const reporter = new Reporter(engine, kernel, plan, check, { ...options, audit });
-  const hooks = hookEntries(engine, check, executor, plan, {
-    audit,
-    costs,
-    report: (entry, requestOffset) => reporter.report(entry, requestOffset),
-  });
+  // Hooks of one address fire in order, and a copy that is stopped or fails ends an arrival: these come first.
+  const tell = options.onBlindSpot ?? ((spot) => process.emitWarning(spot, 'UsercopyWarning'));
+  const blindSpots = new BlindSpots(engine, plan, tell);
+  let hooks: EntryHooks;
+  try {
+    hooks = hookEntries(engine, check, executor, plan, {
+      audit,
+      costs,
+      report: (entry, requestOffset) => reporter.report(entry, requestOffset),
+    });
+  } catch (error) {
+    blindSpots.close();
+    throw error;
+  }
+  const notes = [
+    ...(model === null ? [] : [`cycles are estimates for ${model.table.core}: ${IGNORED}`]),
+    ...notesOf(plan, options.stackDepth !== undefined),
+  ];
   let attached = true;
 
   return {
@@ -131,10 +150,9 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
     entries: plan.entries.map(({ entry, address }) => ({ symbol: entry.symbol, address })),
     violations: reporter.violations,
     pricer: model && blockPricer(model),
-    notes: [
-      ...(model === null ? [] : [`cycles are estimates for ${model.table.core}: ${IGNORED}`]),
-      ...notesOf(plan, options.stackDepth !== undefined),
-    ],
+    get notes() {
+      return [...notes, ...blindSpots.found];
+    },
     statistics: () => check.statistics(),
     violationStatistics: () => reporter.statistics(),
     suppressed: () => reporter.suppressed(),
@@ -146,6 +164,7 @@ export async function attach(engine: Engine, kernel: Kernel, options: AttachOpti
         hooks.remove();
       } finally {
         reporter.close();
+        blindSpots.close();
         model?.close();
         if (!shared) check.foreignReader = null;
         for (const declaration of declarations) check.undeclare(declaration.start);
@@ -160,22 +179,4 @@ function readOrNothing(engine: Engine, address: bigint, length: number): Uint8Ar
   } catch {
     return undefined;
   }
-}
-
-/** What a person should know before relying on an attachment. */
-function notesOf({ judge, parameters, profile }: Plan, depthIsKnown: boolean): string[] {
-  const notes: string[] = [];
-  if (judge === 'all') {
-    notes.push('judges every copy: the kernel itself may not judge these (constant sizes, no check built in)');
-  }
-  if (parameters.introspection === null) notes.push('the kernel has no types: only declared memory is judged');
-  else if (profile.switches.whitelist && parameters.introspection.slab.useroffset === null) {
-    notes.push('kmem_cache has no whitelist fields: the whole object may be copied');
-  }
-  if (parameters.switches.depth && !depthIsKnown) {
-    notes.push(
-      "stack depth is measured at the entry point: printed stack offsets differ from the kernel's by its own frames",
-    );
-  }
-  return notes;
 }

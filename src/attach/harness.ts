@@ -10,6 +10,9 @@ import type { CheckedObject, Direction, Verdict } from '../check/verdict.js';
 import { builtCheck } from '../engine/built-check.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
+import { noPagesNote } from './blind-spots.js';
+import { notesOf } from './notes.js';
+import { pageArrayGap } from './page-array.js';
 import { functionStarts, type Plan, type PlanOptions, planOf } from './plan.js';
 import { requestPresetOf, requestRegisters } from './requests.js';
 
@@ -62,6 +65,8 @@ export interface HarnessFile {
     >
   >;
   readonly declaredCaches: Readonly<Record<string, string>>;
+  /** What a person should know before relying on it. */
+  readonly notes: readonly string[];
   /** The member of kmem_cache that points to its name. */
   readonly cacheName: { readonly offset: number; readonly size: number } | null;
 }
@@ -104,9 +109,21 @@ export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {
     memory: { bytes: image.bytes.length, pieces: piecesOf(image.bytes) },
     entries,
     verdicts: verdictsOf(image, style),
+    notes: [...notesOf(plan, options.stackDepth !== undefined), ...blindSpotsOf(plan)],
     declaredCaches: Object.fromEntries(image.declaredCaches),
     cacheName: name && { offset: name.offset, size: name.size },
   };
+}
+
+/** What a library that only judges cannot find out for itself. */
+function blindSpotsOf({ parameters, live, unjudged }: Plan): string[] {
+  const gap = pageArrayGap(parameters, live);
+  return [
+    ...(gap === null ? [] : [noPagesNote(gap)]),
+    ...(unjudged.length === 0
+      ? []
+      : ["judges only what the guest's own check is asked about; copies that reach no check are not noticed"]),
+  ];
 }
 
 function hookedEntries({ entries, variant, parameters, judge }: Plan, check: Check): HarnessFile['entries'] {

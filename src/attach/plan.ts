@@ -6,6 +6,7 @@ import { type Profile, parseProfile, profileForVersion } from '../check/profiles
 import { badInput, UsercopyError } from '../errors.js';
 import { checkParametersOf, withMemory } from '../introspect/parameters.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { requireTypes } from '../kernel/require-types.js';
 import type { MessageStyle } from '../report/format.js';
 import { entryPointOf } from '../stack/entry-point.js';
 
@@ -97,6 +98,8 @@ export function planOf(kernel: Kernel, options: PlanOptions): Plan {
   const present = plannedEntries(kernel, variant);
   const judge = chooseJudge(kernel, variant, options.judge);
   const live = options.read ? withMemory(kernel, options.read) : kernel;
+  // Nothing could be judged, and it would look as if nothing was wrong.
+  if (!options.declares) requireTypes(kernel, 'attach without declared memory');
   const rules = rulesOf(live, variant, { ...options, declaredOnly: kernel.types === null && options.declares });
   const isHooked = ({ entry }: PlannedEntry): boolean => judge === 'all' || entry.role === 'judge';
   const entries = present.filter(isHooked);

@@ -336,6 +336,11 @@ export class Check {
     this.#declarations.add(declaration);
   }
 
+  /** How many declarations there are. */
+  get declared(): number {
+    return this.#declarations.count;
+  }
+
   /** Takes back what was declared at this first address. */
   undeclare(start: bigint): void {
     this.#declarations.remove(start);

@@ -95,6 +95,11 @@ export class DeclarationTables {
     for (let index = 0; index < TABLES.length; index++) this.#writeCount(index);
   }
 
+  /** How many there are. */
+  get count(): number {
+    return this.#byId.size;
+  }
+
   /** Names of declared slabs' caches by the declaration's number. */
   slabCaches(): Map<number, string> {
     const caches = new Map<number, string>();

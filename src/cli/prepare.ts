@@ -49,6 +49,7 @@ Exit status: 0, or 2 for bad input.`,
       }
       const entries = prepared.entries.map(({ symbol, address }) => `${symbol} at ${address}`).join(', ');
       print(`${options.output}: ${prepared.variant}, profile ${prepared.profile}; hooks ${entries}`);
+      for (const note of prepared.notes) print(`note: ${note}`);
     });
 }
 

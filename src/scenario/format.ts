@@ -97,7 +97,7 @@ export interface ScenarioCopy {
   readonly direction: Direction;
 }
 
-/** What must come out of a step; what is not named may be anything, except that an unnamed refusal is a violation. */
+/** What must come out of a step; what is not named may be anything, except that an unnamed refusal, or BUG(), is a violation. */
 export interface Expectation {
   /** The kernel's line without the log prefix; null: none. */
   readonly message?: string | null;

@@ -28,6 +28,8 @@ export interface ScenarioRow {
   /** The rule that settled it; null where there is none, or several copies passed by several. */
   readonly region: Refusal | Acceptance | null;
   readonly ends: CallOutcome['kind'];
+  /** Where BUG() was hit, as `symbol+0x1c`; null when it was not. */
+  readonly bug: string | null;
   readonly returns: bigint | null;
   readonly guestInstructions: number;
   readonly explanation: readonly string[];
@@ -118,6 +120,8 @@ async function attachTo(
     profile: profile ?? 'auto',
     ...(frames === undefined ? {} : { frames }),
     ...(depth === null ? {} : { stackDepth: depth }),
+    // They are among the notes.
+    onBlindSpot: () => undefined,
   });
 }
 
@@ -226,6 +230,7 @@ async function playStep(world: World, attachment: Attachment, step: PreparedStep
     outcome: violation?.verdict.outcome ?? (checks > 0 ? ('good' as const) : null),
     region: violation ? ruleOf(violation.verdict) : passedBy.length === 1 ? (passedBy[0] ?? null) : null,
     ends: outcome.kind,
+    bug: outcome.kind === 'bug' ? outcome.symbol : null,
     returns: outcome.kind === 'returned' ? outcome.value : null,
     guestInstructions: outcome.instructions ?? 0,
     explanation: violation?.explanation ?? [],
@@ -255,6 +260,11 @@ function unmetOf(row: Omit<ScenarioRow, 'unmet'>, expect: Expectation): string[]
   const foreseen = [expect.message, expect.outcome, expect.region].some((field) => field !== undefined);
   if (!foreseen && (row.outcome === 'bad' || row.outcome === 'unreadable')) {
     unmet.push(`no refusal was expected, found ${row.ours ?? row.region ?? row.outcome}`);
+  }
+  // The guest's own check ends so after the line that it prints; any other BUG() must have been expected.
+  const isOfCheck = row.guest !== null && (row.outcome === 'bad' || row.outcome === 'unreadable');
+  if (row.bug !== null && expect.ends === undefined && !expect.guest && !isOfCheck) {
+    unmet.push(`no BUG() was expected, found one at ${row.bug}`);
   }
   return unmet;
 }

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type Attachment, type AttachOptions, attach } from '../../src/attach/attach.js';
 import { executors } from '../../src/check/check.js';
 import { builtCheck } from '../../src/engine/built-check.js';
-import type { CallOptions, Guest } from '../../src/guest/guest.js';
+import { type CallOptions, Guest } from '../../src/guest/guest.js';
 import { loadOwnKernel, startOwnGuest } from '../../src/scenario/own.js';
 
 const available = executors(builtCheck)
@@ -174,7 +174,7 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
     const outcome = await guest.call('do_copy_constant', [guest.user.address, object + 8n, 1n]);
     expect(outcome.kind).toBe('stopped');
     expect(attachment.violations[0]).toMatchObject({ kernelJudges: false, entry: '_copy_to_user' });
-    const kernelOnly = await start('check', { judge: 'kernel' });
+    const kernelOnly = await start('check', { judge: 'kernel', onBlindSpot: () => undefined });
     const silent = await kernelOnly.guest.call('do_copy_constant', [
       kernelOnly.guest.user.address,
       kernelOnly.object + 8n,
@@ -276,23 +276,18 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
       expect(enforced.attachment.violations[0]!.judgedAfterwards).toBe(false);
     });
 
-    it('knows the caller where a register holds the return address, and says nothing where none does', async () => {
-      const { attachment, copy } = await start('check', {
-        onViolation: 'record',
-        executor,
-        mode: 'audit',
-        judge: 'all',
-      });
-      await copy(64n);
-      const enforced = await start('check', { onViolation: 'record', executor, judge: 'all' });
-      expect(attachment.violations).toHaveLength(0);
-      expect(enforced.attachment.mode).toBe('enforce');
-      const bare = await start('nocheck', { onViolation: 'record', executor, mode: 'audit' });
-      await bare.copy(65n);
-      const found = bare.attachment.violations[0]!;
-      if (variant === 'x86_64') expect(found.caller).toBeNull();
-      else expect(found.caller).toMatchObject({ symbol: 'do_copy' });
+    it("knows the caller of what copies; of the kernel's check only where a register holds the return address", async () => {
+      const { attachment, copy } = await start('nocheck', { onViolation: 'record', executor, mode: 'audit' });
+      await copy(65n);
+      const found = attachment.violations[0]!;
+      expect(found.caller).toMatchObject({ symbol: 'do_copy' });
       expect(found.backtrace).toEqual([]);
+      const checked = await start('check', { onViolation: 'record', executor, mode: 'audit' });
+      expect((await checked.copy(65n)).kind).toBe('bug');
+      checked.attachment.flush();
+      const caller = checked.attachment.violations[0]!.caller;
+      if (variant === 'x86_64') expect(caller).toBeNull();
+      else expect(caller).toMatchObject({ symbol: 'do_copy' });
     });
 
     it('leaves nothing behind, and may be one at a time', async () => {
@@ -327,7 +322,145 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
   });
 });
 
+/** x86-64 machine code that calls one function after the other, in one run. */
+function callsInARow(calls: readonly { readonly target: bigint; readonly args: readonly bigint[] }[]): Uint8Array {
+  const word = (value: bigint): number[] =>
+    Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(8 * index)) & 0xffn));
+  // mov $imm64, %rdi, %rsi, %rdx and %rcx
+  const load = [
+    [0x48, 0xbf],
+    [0x48, 0xbe],
+    [0x48, 0xba],
+    [0x48, 0xb9],
+  ];
+  // push %rbx; …; mov $target, %rax; call *%rax; …; pop %rbx; ret
+  const body = calls.flatMap(({ target, args }) => [
+    ...args.flatMap((value, index) => [...load[index]!, ...word(value)]),
+    ...[0x48, 0xb8, ...word(target), 0xff, 0xd0],
+  ]);
+  return Uint8Array.from([0x53, ...body, 0x5b, 0xc3]);
+}
+
+describe("judge 'all', several calls in one run", () => {
+  const opened: { guest: Guest; attachment: Attachment }[] = [];
+  afterEach(() => {
+    for (const { guest, attachment } of opened.splice(0)) {
+      attachment.detach();
+      guest.close();
+    }
+  });
+
+  async function start(mode: 'enforce' | 'audit' = 'enforce') {
+    const guest = await startOwnGuest(await loadOwnKernel('x86_64'));
+    const attachment = await attach(guest.engine, guest.kernel, {
+      ...{ profile: '6.1', memory: guest.check, judge: 'all', onViolation: 'record', mode },
+    });
+    opened.push({ guest, attachment });
+    const object = await guest.callForValue('kmalloc', [64n]);
+    const code = guest.memory.allocate(4096n);
+    attachment.check.resetStatistics();
+    const run = (calls: readonly (readonly [string | bigint, ...bigint[]])[]) => {
+      const targets = calls.map(([target, ...args]) => ({
+        ...{ target: typeof target === 'string' ? guest.symbol(target) : target, args },
+      }));
+      guest.memory.write(code, callsInARow(targets));
+      return guest.call(code, []);
+    };
+    return { guest, attachment, object, code, run };
+  }
+
+  it.each(['enforce', 'audit'] as const)(
+    'does not take a later copy for one that was checked and made (%s)',
+    async (mode) => {
+      const { guest, attachment, object, run } = await start(mode);
+      const { address } = guest.user;
+      await run([
+        ['do_copy', address, object, 64n, 1n],
+        ['do_copy_constant', address, object, 1n],
+        ['do_copy', address, object, 64n, 1n],
+        ['do_copy', address, object, 8n, 0n],
+        ['copy_user_generic_unrolled', address, object, 8n],
+      ]);
+      expect(attachment.statistics()).toMatchObject({ checks: 5, good: 5 });
+    },
+  );
+
+  it('does not take a copy for the one that a check was asked about by another function', async () => {
+    const { guest, attachment, object, code, run } = await start();
+    const { address } = guest.user;
+    // Two functions of one depth: one asks the check and copies nothing, as strncpy_from_user(); one copies without asking.
+    const asks = code + 1024n;
+    const copies = code + 2048n;
+    guest.memory.write(asks, callsInARow([{ target: guest.symbol('__check_object_size'), args: [object, 64n, 0n] }]));
+    guest.memory.write(
+      copies,
+      callsInARow([{ target: guest.symbol('_copy_from_user'), args: [object, address, 64n] }]),
+    );
+    expect((await run([[asks], [copies]])).kind).toBe('returned');
+    expect(attachment.statistics()).toMatchObject({ checks: 2, good: 2 });
+    // Whether the one has returned cannot be told of functions that no symbol names: two are told, and it is said.
+    const bad = callsInARow([{ target: guest.symbol('_copy_from_user'), args: [object + 8n, address, 64n] }]);
+    guest.memory.write(copies, bad);
+    guest.memory.write(asks, callsInARow([{ target: guest.symbol('__check_object_size'), args: [object, 64n, 0n] }]));
+    await run([[asks], [copies]]);
+    expect(attachment.violations).toMatchObject([{ entry: '_copy_from_user', kernelJudges: false }]);
+  });
+
+  it('ends what is under way with the run', async () => {
+    const { guest, attachment, object } = await start();
+    const { address } = guest.user;
+    for (let count = 0; count < 2; count++) {
+      await guest.call('__check_object_size', [object, 64n, 1n]);
+      await guest.call('_copy_to_user', [address, object, 64n]);
+      await guest.call('copy_user_generic_unrolled', [address, object, 64n]);
+    }
+    expect(attachment.statistics().checks).toBe(6);
+  });
+
+  it('goes on from a stop at the check into the same copy, told once', async () => {
+    const { guest, attachment, object } = await start();
+    attachment.detach();
+    const stopping = await attach(guest.engine, guest.kernel, { profile: '6.1', memory: guest.check, judge: 'all' });
+    expect((await guest.call('do_copy', [guest.user.address, object, 65n, 1n])).kind).toBe('stopped');
+    expect((await guest.resume()).kind).toBe('bug');
+    expect(stopping.violations).toMatchObject([{ entry: '__check_object_size', kernelJudges: true }]);
+    stopping.detach();
+  });
+});
+
 describe('attach, given something it cannot work with', () => {
+  it('says after a run that a guest without a page array has no object that could be judged', async () => {
+    const kernel = await loadOwnKernel('x86_64');
+    // guest_init() makes the page array; here it never ran.
+    const guest = await Guest.create(kernel, { ramBytes: 64n << 20n });
+    const spots: string[] = [];
+    const options: AttachOptions = { memory: guest.check, onBlindSpot: (spot) => spots.push(spot) };
+    const attachment = await attach(guest.engine, guest.kernel, options);
+    try {
+      await guest.engine.run({
+        start: guest.symbol('__check_object_size'),
+        until: guest.symbol('__check_object_size'),
+      });
+      expect(spots).toEqual([expect.stringMatching(/no page array .*no slab object and no page is known/)]);
+      expect(attachment.notes).toContain(spots[0]);
+    } finally {
+      attachment.detach();
+      guest.close();
+    }
+  });
+
+  it('refuses a kernel without types when nothing is declared', async () => {
+    const kernel = await loadOwnKernel('sparc');
+    const guest = await startOwnGuest(kernel);
+    try {
+      await expect(attach(guest.engine, { ...guest.kernel, types: null }, { memory: guest.check })).rejects.toThrow(
+        /attach without declared memory: expected a kernel whose types are known/,
+      );
+    } finally {
+      guest.close();
+    }
+  });
+
   it('names the architectures that it knows', async () => {
     const kernel = await loadOwnKernel('x86_64');
     const guest = await startOwnGuest(kernel);

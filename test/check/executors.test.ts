@@ -74,7 +74,7 @@ describe.each(available)('the check in %s', (executor) => {
     return { guest, object: guest.LINEAR + 0x4000n };
   }
 
-  it('judges one request, a batch, and passes over a copy inside a copy', async () => {
+  it('judges one request, a batch, and tells the arrivals of one copy once', async () => {
     const { guest, object } = await guestWithObject();
     const { check } = guest;
     expect(line(guest.judge(object, 64n))).toBe('good: slab object');
@@ -88,14 +88,33 @@ describe.each(available)('the check in %s', (executor) => {
     for (const [index, size] of [64n, 65n, 66n].entries()) write(first + index * check.requestBytes, size);
     expect(check.judgeBatchExport(check.contextOffset, first, 3)).toBe(2);
     check.resetStatistics();
-    const inner = check.createRequest({ direction: 'to_user' });
-    write(first, 64n);
-    write(inner, 32n);
-    expect(check.judgeOutermostExport(check.contextOffset, first)).toBe(0);
-    expect(check.judgeOutermostExport(check.contextOffset, inner)).toBe(0);
+    // A function at 0x8000 that copies by another, which returns into it.
+    const entryOf = (start: bigint) =>
+      check.createRequest({
+        direction: 'to_user',
+        function: { role: 'COPY', returnPlace: 'FIELD', start, end: start + 0x100n },
+      });
+    const outer = entryOf(0x8000n);
+    const inner = entryOf(0x9000n);
+    const arrive = (request: number, size: bigint, returnAddress: bigint) => {
+      write(request, size);
+      new BigUint64Array(check.memory.buffer, request, 8)[7] = returnAddress;
+      return check.judgeOutermostExport(check.contextOffset, request);
+    };
+    expect(arrive(outer, 64n, 0x4000n)).toBe(0);
+    expect(arrive(inner, 32n, 0x8010n)).toBe(0);
     expect(check.statistics().checks).toBe(1);
-    expect(check.judgeOutermostExport(check.contextOffset, first)).toBe(0);
+    // It has been called anew; what is called from elsewhere is a copy of its own.
+    expect(arrive(outer, 64n, 0x4000n)).toBe(0);
     expect(check.statistics().checks).toBe(2);
+    expect(arrive(inner, 32n, 0x4010n)).toBe(0);
+    expect(check.statistics().checks).toBe(3);
+    expect(arrive(outer, 65n, 0x4000n)).not.toBe(0);
+    expect(arrive(inner, 65n, 0x8010n)).toBe(0);
+    expect(check.statistics()).toMatchObject({ checks: 4, bad: 1 });
+    check.endCopy();
+    expect(arrive(inner, 65n, 0x8010n)).not.toBe(0);
+    expect(check.statistics()).toMatchObject({ checks: 5, bad: 2 });
   });
 
   it('reads foreign memory through the reader, and says which byte it lacks', async () => {

@@ -49,6 +49,24 @@ const objectsOf = (variant: string, profile: string): Scenario => ({
 });
 
 describe('a scenario on a built-in guest', () => {
+  it('does not take a BUG() that nothing foresaw for what was expected', async () => {
+    // usercopy_abort(name, detail, to_user, offset, len)
+    const call = 'usercopy_abort(0, 0, 1, 0, 8)';
+    const run = await playScenario(
+      scenarioInMemory({
+        guest: { variant: 'x86_64' },
+        judge: 'all',
+        steps: [{ call }, { call, expect: { ends: 'bug' } }],
+      }),
+    );
+    expect(run.ok).toBe(false);
+    expect(run.rows[0]).toMatchObject({ ends: 'bug', bug: expect.stringContaining('usercopy_abort') });
+    expect(run.rows[0]?.unmet).toEqual([
+      expect.stringMatching(/^no BUG\(\) was expected, found one at usercopy_abort/),
+    ]);
+    expect(run.rows[1]?.unmet).toEqual([]);
+  });
+
   it.each([...ownVariants().map((variant) => [variant, '6.1'] as const), ['x86_64', 'v3-cma'] as const])(
     "of %s is judged by the guest's own check of %s just as by ours",
     async (variant, profile) => {

@@ -1,0 +1,23 @@
+import type { Plan } from './plan.js';
+
+/** What a person should know before relying on an attachment. */
+export function notesOf({ judge, kernelJudges, parameters, profile }: Plan, depthIsKnown: boolean): string[] {
+  const notes: string[] = [];
+  if (judge === 'all') {
+    notes.push(
+      kernelJudges
+        ? 'judges every copy: the kernel itself does not judge those of constant sizes'
+        : 'judges every copy: the kernel has no check of its own',
+    );
+  }
+  if (parameters.introspection === null) notes.push('the kernel has no types: only declared memory is judged');
+  else if (profile.switches.whitelist && parameters.introspection.slab.useroffset === null) {
+    notes.push('kmem_cache has no whitelist fields: the whole object may be copied');
+  }
+  if (parameters.switches.depth && !depthIsKnown) {
+    notes.push(
+      "stack depth is measured at the entry point: printed stack offsets differ from the kernel's by its own frames",
+    );
+  }
+  return notes;
+}

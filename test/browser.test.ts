@@ -53,6 +53,7 @@ const source = (bytes: Uint8Array) => ({
     target.set(bytes.subarray(offset, offset + target.length));
     return true;
   },
+  extents: (start: number, end: number) => [{ start, end: Math.min(end, bytes.length) }],
   close() {},
 });
 

@@ -17,6 +17,8 @@ const NO_ADDRESS = 0xffff_ffff_ffff_ffffn;
 const MAXIMUM_SEGMENTS = 1 << 16;
 const MAXIMUM_NOTES_SIZE = 64 << 20;
 const MAXIMUM_NOTES = 1 << 16;
+/** Sentences about single segments. */
+const MOST_WARNINGS = 8;
 
 export interface CoreSegment {
   readonly physical: bigint;
@@ -82,13 +84,25 @@ export function readElfCore(file: ByteSource): ElfCore {
   const segments: CoreSegment[] = [];
   const notes: CoreNote[] = [];
   const warnings: string[] = [];
+  let without = 0;
+  let noteBytes = 0n;
   for (let index = 0; index < count; index++) {
     const entry = programHeader(table, index * entrySize, wide, littleEndian);
     if (entry.type === PT_LOAD && entry.physical === (wide ? NO_ADDRESS : NO_ADDRESS >> 32n)) {
-      warnings.push(`segment ${index} has no physical address and is left out`);
+      if (without++ === 0) warnings.push(`segment ${index} has no physical address and is left out`);
     } else if (entry.type === PT_LOAD) segments.push(checkedSegment(entry, index, file, warnings));
-    else if (entry.type === PT_NOTE) readNotes(file, entry, littleEndian, notes, warnings);
+    else if (entry.type === PT_NOTE) {
+      noteBytes += entry.fileSize;
+      if (noteBytes > BigInt(MAXIMUM_NOTES_SIZE)) {
+        throw badInput(`${path}: notes`, `at most ${MAXIMUM_NOTES_SIZE} bytes in all`, 'more');
+      }
+      readNotes(file, entry, littleEndian, notes, warnings);
+    }
   }
+  if (without > 1) warnings.push(`${without} segments in all have no physical address`);
+  let cut = 0;
+  for (const { offset, fileSize } of segments) if (offset + fileSize > BigInt(file.size)) cut++;
+  if (cut > 1) warnings.push(`${cut} segments in all end behind the end of the file`);
   if (segments.length === 0) throw badInput(path, 'at least one PT_LOAD segment', `none in ${count} program headers`);
   return { machine: header.getUint16(18, littleEndian), bits, littleEndian, segments, notes, warnings };
 }
@@ -135,7 +149,7 @@ function checkedSegment(entry: ProgramHeader, index: number, file: ByteSource, w
       throw badInput(where, 'to end below 2^64', `0x${physical.toString(16)} + 0x${extent.toString(16)}`);
     }
   }
-  if (offset + fileSize > BigInt(file.size)) {
+  if (offset + fileSize > BigInt(file.size) && warnings.length < MOST_WARNINGS) {
     warnings.push(`segment ${index} ends at offset ${offset + fileSize}, the file at ${file.size}: truncated?`);
   }
   return { physical, virtual, offset, fileSize, size };
@@ -143,9 +157,6 @@ function checkedSegment(entry: ProgramHeader, index: number, file: ByteSource, w
 
 /** Adds the notes of one PT_NOTE. What does not fit into the file or the segment ends the reading with a warning. */
 function readNotes(file: ByteSource, entry: CoreSegment, little: boolean, notes: CoreNote[], warnings: string[]): void {
-  if (entry.fileSize > BigInt(MAXIMUM_NOTES_SIZE)) {
-    throw badInput(`${file.path}: notes`, `at most ${MAXIMUM_NOTES_SIZE} bytes`, String(entry.fileSize));
-  }
   const shared = viewOf(file, entry.offset, Number(entry.fileSize));
   if (!shared) {
     warnings.push(`the notes (${entry.fileSize} bytes at offset ${entry.offset}) lie past the end of the file`);

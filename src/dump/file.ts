@@ -10,6 +10,12 @@ const BLOCK_SIZE = 1 << BLOCK_SHIFT;
 /** 4 MiB in all. */
 const CACHED_BLOCKS = 64;
 
+/** Offsets: the first byte, and the first byte after. */
+export interface ByteExtent {
+  readonly start: number;
+  readonly end: number;
+}
+
 /** Bytes at offsets: a file, or what a container of one holds. */
 export interface ByteSource {
   /** Names it in errors. */
@@ -20,6 +26,8 @@ export interface ByteSource {
   read(offset: number, length: number): Uint8Array | undefined;
   /** Fills `target` from `offset`; false when not all of it is there. */
   readInto(offset: number, target: Uint8Array): boolean;
+  /** Parts of [start, end) that were written, in order; the rest, when it is not past the end, reads as zero. */
+  extents(start: number, end: number): Iterable<ByteExtent>;
   close(): void;
 }
 
@@ -71,6 +79,11 @@ export class FileReader implements ByteSource {
   readInto(offset: number, target: Uint8Array): boolean {
     if (!Number.isSafeInteger(offset) || offset < 0 || offset + target.length > this.size) return false;
     return this.#fill(offset, target) === target.length;
+  }
+
+  extents(start: number, end: number): Iterable<ByteExtent> {
+    const last = Math.min(end, this.size);
+    return start < last ? [{ start, end: last }] : [];
   }
 
   close(): void {

@@ -4,7 +4,8 @@
  */
 import { badInput } from '../errors.js';
 import { latin1 } from '../kernel/bytes.js';
-import type { ByteSource } from './file.js';
+import type { ByteExtent, ByteSource } from './file.js';
+import { type Claim, disjointIntervals } from './intervals.js';
 
 const SIGNATURE = 'makedumpfile';
 const HEADER_SIZE = 4096;
@@ -12,17 +13,12 @@ const RECORD_SIZE = 16;
 const TYPE_FLATTENED = 1n;
 /** Pieces are some hundred KiB each; a TiB has this many. Each takes 24 bytes here. */
 const MAXIMUM_PIECES = 1 << 22;
-/** Pieces that overlap in one place: headers are written twice, nothing more often. */
-const MAXIMUM_OVERLAPPING = 1024;
 const LARGEST_SIZE = BigInt(Number.MAX_SAFE_INTEGER);
 
-interface Piece {
-  /** In the real file; first byte and first byte after. */
-  readonly start: number;
-  readonly end: number;
+/** A piece of the real file; what is written later wins. */
+interface Piece extends Claim<number> {
   /** Where its bytes are in this file. */
   readonly at: number;
-  readonly order: number;
 }
 
 export function isFlattened(magic: Uint8Array): boolean {
@@ -49,7 +45,7 @@ export class FlattenedFile implements ByteSource {
     const header = file.read(0, 32);
     const type = header && new DataView(header.buffer, header.byteOffset, 32).getBigInt64(16, false);
     if (type !== TYPE_FLATTENED) throw badInput(file.path, 'a flattened dump of type 1', `type ${type ?? 'unknown'}`);
-    return new FlattenedFile(file, disjoint(readPieces(file), file.path));
+    return new FlattenedFile(file, disjoint(readPieces(file)));
   }
 
   read(offset: number, length: number): Uint8Array | undefined {
@@ -87,6 +83,14 @@ export class FlattenedFile implements ByteSource {
     return true;
   }
 
+  *extents(start: number, end: number): Iterable<ByteExtent> {
+    for (let index = this.#indexOf(start); index < this.#pieces.length; index++) {
+      const piece = this.#pieces[index]!;
+      if (piece.start >= end) return;
+      yield { start: Math.max(start, piece.start), end: Math.min(end, piece.end) };
+    }
+  }
+
   close(): void {
     this.#file.close();
   }
@@ -121,40 +125,20 @@ function readPieces(file: ByteSource): Piece[] {
     at += RECORD_SIZE;
     const present = Math.min(Number(size), Math.max(file.size - at, 0));
     if (present > 0) {
-      pieces.push({ start: Number(offset), end: Number(offset) + present, at, order: pieces.length });
+      pieces.push({ start: Number(offset), end: Number(offset) + present, at, rank: -pieces.length });
     }
     at += Number(size);
   }
 }
 
-function disjoint(pieces: Piece[], path: string): Piece[] {
-  pieces.sort((a, b) => a.start - b.start || a.order - b.order);
-  const result: Piece[] = [];
-  for (let index = 0; index < pieces.length; ) {
-    // A run of pieces that overlap one another.
-    let end = pieces[index]!.end;
-    let next = index + 1;
-    while (next < pieces.length && pieces[next]!.start < end) end = Math.max(end, pieces[next++]!.end);
-    if (next === index + 1) result.push(pieces[index]!);
-    else result.push(...cut(pieces.slice(index, next), path));
-    index = next;
-  }
-  return result;
-}
-
-/** Overlapping pieces, cut so that each byte belongs to the one that was written last. */
-function cut(pieces: readonly Piece[], path: string): Piece[] {
-  if (pieces.length > MAXIMUM_OVERLAPPING) {
-    throw badInput(path, `at most ${MAXIMUM_OVERLAPPING} pieces on top of each other`, `${pieces.length}`);
-  }
-  const points = [...new Set(pieces.flatMap(({ start, end }) => [start, end]))].sort((a, b) => a - b);
-  const result: Piece[] = [];
-  for (let index = 0; index + 1 < points.length; index++) {
-    const start = points[index]!;
-    const end = points[index + 1]!;
-    const owners = pieces.filter((piece) => piece.start <= start && piece.end >= end);
-    const owner = owners.reduce<Piece | null>((last, piece) => (last && last.order > piece.order ? last : piece), null);
-    if (owner) result.push({ start, end, at: owner.at + (start - owner.start), order: owner.order });
-  }
-  return result;
+/** Each byte belongs to the piece that was written last. */
+function disjoint(pieces: readonly Piece[]): Piece[] {
+  pieces = [...pieces].sort((a, b) => a.start - b.start);
+  if (pieces.every(({ start }, index) => index === 0 || pieces[index - 1]!.end <= start)) return [...pieces];
+  return disjointIntervals<number, Piece>(pieces).map(({ start, end, owner }) => ({
+    start,
+    end,
+    at: owner.at + (start - owner.start),
+    rank: owner.rank,
+  }));
 }

@@ -23,7 +23,9 @@ const MAXIMUM_NOTES_SIZE = 64 << 20;
 const MAXIMUM_READ = 256 << 20;
 /** Bytes of unpacked pages that are kept. */
 const CACHE_BYTES = 16 << 20;
-/** Runs of pages that a search goes through. */
+/** Places of packed pages that a search remembers: pages of zeroes share one. */
+const REMEMBERED_OFFSETS = 1 << 16;
+/** Runs of pages that are listed. */
 const MAXIMUM_RANGES = 1 << 18;
 /** Bytes of bitmap behind one entry of the index. */
 const INDEX_STEP = 4096;
@@ -232,6 +234,36 @@ class KdumpMemory implements PhysicalMemory {
     return true;
   }
 
+  *searched(): Iterable<MemoryRange> {
+    let [start, end] = [0n, 0n];
+    for (const page of this.#ownPages()) {
+      const address = BigInt(page) * BigInt(this.#pageSize);
+      if (address !== end) {
+        if (end > start) yield { start, end };
+        start = address;
+      }
+      end = address + BigInt(this.#pageSize);
+    }
+    if (end > start) yield { start, end };
+  }
+
+  /** Pages in order whose descriptor is in the file; those that share their bytes with one that came shortly before once. */
+  *#ownPages(): Iterable<number> {
+    const recent = new Set<bigint>();
+    let number = 0;
+    for (let byte = 0; byte < this.#dumped.length; byte++) {
+      for (let left = this.#dumped[byte]!; left !== 0; left &= left - 1) {
+        const offset = this.#descriptor(number++)?.offset;
+        // Descriptors come one after the other: behind one that is past the end there is none.
+        if (offset === undefined) return;
+        if (recent.has(offset)) continue;
+        if (recent.size >= REMEMBERED_OFFSETS) recent.clear();
+        recent.add(offset);
+        yield byte * 8 + (31 - Math.clz32(left & -left));
+      }
+    }
+  }
+
   absence(address: bigint): Absence | null {
     const page = address / BigInt(this.#pageSize);
     if (bit(this.#dumped, page)) return null;
@@ -256,17 +288,27 @@ class KdumpMemory implements PhysicalMemory {
 
   /** undefined when the file is cut short. */
   #unpack(page: number): Uint8Array | undefined {
-    const descriptor = this.#file.read(this.#descriptors + this.#rank(page) * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE);
+    const descriptor = this.#descriptor(this.#rank(page));
     if (!descriptor) return undefined;
-    const view = new DataView(descriptor.buffer, descriptor.byteOffset, DESCRIPTOR_SIZE);
-    const offset = view.getBigUint64(0, this.#little);
-    const size = view.getUint32(8, this.#little);
+    const { offset, size, flags } = descriptor;
     const where = `${this.#file.path}: page 0x${page.toString(16)}`;
     if (size === 0 || size > this.#pageSize) throw badInput(where, `1 to ${this.#pageSize} bytes`, `${size}`);
     if (offset + BigInt(size) > BigInt(this.#file.size)) return undefined;
     const packed = this.#file.read(Number(offset), size);
     // The reader's cache block is given back: pages outlive it.
-    return packed && this.#codec(packed, view.getUint32(12, this.#little), this.#pageSize, where).slice();
+    return packed && this.#codec(packed, flags, this.#pageSize, where).slice();
+  }
+
+  /** `struct page_desc` of the dumped page with this number; undefined past the end of the file. */
+  #descriptor(number: number): { readonly offset: bigint; readonly size: number; readonly flags: number } | undefined {
+    const bytes = this.#file.read(this.#descriptors + number * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE);
+    if (!bytes) return undefined;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, DESCRIPTOR_SIZE);
+    return {
+      offset: view.getBigUint64(0, this.#little),
+      size: view.getUint32(8, this.#little),
+      flags: view.getUint32(12, this.#little),
+    };
   }
 
   /** Dumped pages before this one. */
@@ -305,7 +347,7 @@ function countBits(bits: Uint8Array): Uint32Array {
   return index;
 }
 
-/** Runs of set bits, the first of them; pages behind the last run are found by their number alone. */
+/** Runs of set bits, the first of them; pages behind the last run are found by their number, and by a search. */
 function rangesOf(bits: Uint8Array, pageSize: number): MemoryRange[] {
   const ranges: MemoryRange[] = [];
   let start = -1;

@@ -1,7 +1,7 @@
 /** Physical memory of a dump, read piece by piece; of an ELF core its segments in address order. */
-import { badInput } from '../errors.js';
 import type { CoreSegment } from './elf-core.js';
 import type { ByteSource } from './file.js';
+import { disjointIntervals } from './intervals.js';
 
 /** A run of physical memory that the file holds; the end is the first byte after it. */
 export interface MemoryRange {
@@ -21,6 +21,11 @@ export interface PhysicalMemory {
   read(address: bigint, length: number): Uint8Array | undefined;
   /** Fills `target` from a physical address; false unless the file holds all of it. */
   readInto(address: bigint, target: Uint8Array): boolean;
+  /**
+   * What a search goes through, in address order: parts of `ranges` whose bytes the file has, each of its bytes once,
+   * however much memory it claims to show with them.
+   */
+  searched(): Iterable<MemoryRange>;
   /** null when the file should have the address. */
   absence(address: bigint): Absence | null;
 }
@@ -29,9 +34,6 @@ export interface PhysicalMemory {
 export interface PhysicalRange extends MemoryRange {
   readonly offset: number;
 }
-
-/** Segments that overlap are sorted out by comparing each with its neighbours: not for any number of them. */
-const MAXIMUM_OVERLAPPING_SEGMENTS = 4096;
 
 /** No one read may ask for more; what is larger is a corrupt size. */
 const MAXIMUM_READ = 256 << 20;
@@ -81,6 +83,29 @@ export class SegmentMemory implements PhysicalMemory {
     return rest > BigInt(limit) ? limit : Number(rest);
   }
 
+  *searched(): Iterable<MemoryRange> {
+    const inFile = this.ranges
+      .map(({ start, end, offset }, rank) => ({
+        start: offset,
+        end: offset + Number(end - start),
+        rank,
+        memory: start,
+      }))
+      .sort((a, b) => a.start - b.start);
+    const disjoint = inFile.every(({ start }, index) => index === 0 || inFile[index - 1]!.end <= start);
+    const parts = disjoint
+      ? inFile.map((owner) => ({ start: owner.start, end: owner.end, owner }))
+      : disjointIntervals<number, (typeof inFile)[number]>(inFile);
+    const found: MemoryRange[] = [];
+    for (const { start, end, owner } of parts) {
+      const address = (offset: number): bigint => owner.memory + BigInt(offset - owner.start);
+      for (const extent of this.#file.extents(start, end)) {
+        found.push({ start: address(extent.start), end: address(extent.end) });
+      }
+    }
+    yield* found.sort((a, b) => (a.start < b.start ? -1 : 1));
+  }
+
   /** A segment that is larger in memory than in the file says what was left out. */
   absence(address: bigint): Absence | null {
     if (this.#find(address)) return null;
@@ -124,33 +149,20 @@ function disjointRanges(
 ): { ranges: PhysicalRange[]; overlapping: bigint } {
   const fileSize = BigInt(file.size);
   const claims = segments
-    .map((segment, order) => {
+    .map((segment, rank) => {
       const rest = segment.offset >= fileSize ? 0n : fileSize - segment.offset;
       const present = rest < segment.fileSize ? rest : segment.fileSize;
-      return { start: segment.physical, end: segment.physical + present, offset: segment.offset, order };
+      return { start: segment.physical, end: segment.physical + present, offset: segment.offset, rank };
     })
     .filter((claim) => claim.end > claim.start)
-    .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.order - b.order));
+    .sort((a, b) => (a.start < b.start ? -1 : 1));
   const sorted = claims.every((claim, index) => index === 0 || claims[index - 1]!.end <= claim.start);
   if (sorted) return { ranges: claims.map(toRange), overlapping: 0n };
 
-  if (claims.length > MAXIMUM_OVERLAPPING_SEGMENTS) {
-    throw badInput(file.path, `at most ${MAXIMUM_OVERLAPPING_SEGMENTS} segments when they overlap`, `${claims.length}`);
-  }
-  // Sweep over all ends; between two of them the open claim of the lowest order owns the bytes.
-  const points = [...new Set(claims.flatMap((claim) => [claim.start, claim.end]))].sort((a, b) => (a < b ? -1 : 1));
   const ranges: PhysicalRange[] = [];
   let overlapping = 0n;
-  let next = 0;
-  let open: typeof claims = [];
-  for (let index = 0; index + 1 < points.length; index++) {
-    const start = points[index]!;
-    const end = points[index + 1]!;
-    open = open.filter((claim) => claim.end > start);
-    while (next < claims.length && claims[next]!.start <= start) open.push(claims[next++]!);
-    if (open.length === 0) continue;
-    const owner = open.reduce((best, claim) => (claim.order < best.order ? claim : best));
-    if (open.length > 1) overlapping += end - start;
+  for (const { start, end, owner, contested } of disjointIntervals<bigint, (typeof claims)[number]>(claims)) {
+    if (contested) overlapping += end - start;
     const offset = Number(owner.offset + (start - owner.start));
     const previous = ranges.at(-1);
     if (previous && previous.end === start && previous.offset + Number(start - previous.start) === offset) {

@@ -7,7 +7,8 @@ const CHUNK = 4 << 20;
 
 /**
  * Physical addresses at which `bytes` stand, in address order, at most `limit`; with `alignment` only multiples of it.
- * Occurrences across a hole between two segments are not found.
+ * Each byte of the file is looked at once: occurrences across a hole between two segments are not found, and of memory
+ * that shows the same bytes of the file only one place is.
  */
 export function* findInMemory(
   memory: PhysicalMemory,
@@ -18,7 +19,7 @@ export function* findInMemory(
   if (bytes.length === 0 || bytes.length > CHUNK / 2) return;
   let count = 0;
   const buffer = new Uint8Array(CHUNK);
-  for (const range of memory.ranges) {
+  for (const range of memory.searched()) {
     // Chunks overlap by what an occurrence may stick out.
     for (let start = range.start; start < range.end; start += BigInt(CHUNK - bytes.length + 1)) {
       const rest = range.end - start;

@@ -56,6 +56,10 @@ class TouchedMemory implements PhysicalMemory {
     return has;
   }
 
+  searched(): Iterable<MemoryRange> {
+    return this.#memory.searched();
+  }
+
   absence(address: bigint): Absence | null {
     return this.#memory.absence(address);
   }

@@ -33,6 +33,19 @@ export function copyOf({ at, size, toUser, fromUser }: CopyOptions, verb: string
   };
 }
 
+/** Seconds that a dump may be read, as `--timeout` says them when it is absent. */
+export const DEFAULT_TIMEOUT = '300';
+const MOST_SECONDS = 86_400;
+
+/** A whole number of an option. @throws UsercopyError `bad-input` when it is none from 1 to `most`. */
+export function numberOf(option: string, text: string, most: number): number {
+  const value = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (value < 1 || value > most) throw badInput(option, `a number from 1 to ${most}`, `'${text}'`);
+  return value;
+}
+
+export const secondsOf = (option: string, text: string): number => numberOf(option, text, MOST_SECONDS);
+
 /** Reads a regular file of at most `limit` bytes as text, a byte a character. */
 export function readText(path: string, limit: number, encoding: 'latin1' | 'utf8' = 'latin1'): string {
   try {

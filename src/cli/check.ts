@@ -1,13 +1,8 @@
 /** `usercopy check`: judges one copy against the kernel structures in a memory dump. */
 import { Command } from 'commander';
-import { drivers } from '../../arch/index.js';
 import type { Verdict } from '../check/verdict.js';
-import { stackDepthOfDump } from '../dump/dump-code.js';
-import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
-import { kernelFromDump } from '../dump/kernel-from-dump.js';
-import { openDump } from '../dump/open-dump.js';
-import { loadKernel } from '../image/load.js';
-import { type CopyOptions, copyOf, readText } from './arguments.js';
+import { type DumpFinding, judgeDump } from '../repro/from-dump.js';
+import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readText, secondsOf } from './arguments.js';
 import { BAD_INPUT, CLEAN, count, print, toJson, VIOLATION } from './output.js';
 
 interface CheckOptions extends CopyOptions {
@@ -18,6 +13,7 @@ interface CheckOptions extends CopyOptions {
   readonly regs?: string;
   readonly profile?: string;
   readonly frames?: boolean;
+  readonly timeout: string;
   readonly json?: boolean;
 }
 
@@ -37,6 +33,7 @@ export function checkCommand(): Command {
     .option('--from-user', 'the copy comes from user memory')
     .option('--profile <name>', 'rules to judge by; default: by version and configuration')
     .option('--frames', 'check stack frames although the kernel does not')
+    .option('--timeout <seconds>', 'longest time for reading the dump', DEFAULT_TIMEOUT)
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -56,66 +53,59 @@ Exit status: 0 when the kernel would let the copy pass, 1 when not, 2 for bad in
 
 async function runCheck(options: CheckOptions): Promise<number> {
   const given = copyOf(options, 'check');
+  const { btf, config, kernel, profile, frames } = options;
   const registers =
     options.regs === undefined ? null : { text: readText(options.regs, MAXIMUM_REGISTER_TEXT), path: options.regs };
-  const files = {
-    ...(options.btf === undefined ? {} : { btf: options.btf }),
-    ...(options.config === undefined ? {} : { config: options.config }),
-  };
-  const image = options.kernel === undefined ? null : await loadKernel({ path: options.kernel }, { drivers, ...files });
-  const dump = await openDump(options.dump, {
-    image,
-    registers,
-    kernelFromDump: (located, variant) => kernelFromDump(options.dump, located, variant, files),
-  });
-  try {
-    const judge = await DumpJudge.create(dump, {
-      stackDepth: async (of, current) => {
-        const { openUnicorn } = await import('../engine/unicorn-native.js');
-        if ('unsupported' in of.variant.engine) return null;
-        const engine = openUnicorn(of.variant.engine);
-        try {
-          return await stackDepthOfDump(engine, of, current);
-        } finally {
-          engine.close();
-        }
-      },
-      ...(options.profile === undefined ? {} : { profile: options.profile }),
-      ...(options.frames ? { frames: true } : {}),
-    });
-    const judgement = await judge.judge(given ?? judge.copyFromRegisters());
-    if (options.json) print(toJson(jsonOf(judge, judgement)));
-    else for (const line of linesOf(judge, judgement)) print(line);
-    if (judgement.verdict.outcome === 'unreadable') return BAD_INPUT;
-    return judgement.verdict.outcome === 'bad' ? VIOLATION : CLEAN;
-  } finally {
-    dump.close();
-  }
+  const finding = await judgeDump(
+    {
+      dump: options.dump,
+      registers,
+      ...(kernel === undefined ? {} : { kernel }),
+      ...(btf === undefined ? {} : { btf }),
+      ...(config === undefined ? {} : { config }),
+      ...(profile === undefined ? {} : { profile }),
+      ...(frames === undefined ? {} : { frames }),
+    },
+    given,
+    { readingLimit: secondsOf('--timeout', options.timeout) * 1000 },
+  );
+  if (options.json) print(toJson(jsonOf(finding)));
+  else for (const line of linesOf(finding)) print(line);
+  if (finding.verdict.outcome === 'unreadable') return BAD_INPUT;
+  return finding.verdict.outcome === 'bad' ? VIOLATION : CLEAN;
 }
 
 function jsonVerdict(verdict: Verdict): unknown {
   return verdict.outcome === 'bad' ? { ...verdict, offset: count(verdict.offset), size: count(verdict.size) } : verdict;
 }
 
-function jsonOf(judge: DumpJudge, { copy, verdict, message, explanation, warnings }: DumpJudgement): unknown {
-  const { kernel, variant, located } = judge.dump;
+function jsonOf({
+  variant,
+  kernel,
+  profile,
+  copy,
+  verdict,
+  message,
+  explanation,
+  found,
+  warnings,
+}: DumpFinding): unknown {
   return {
-    variant: variant.name,
-    kernel: kernel.version.release,
-    profile: judge.profile.name,
+    variant,
+    kernel,
+    profile,
     copy: { ...copy, size: count(copy.size) },
     message,
     verdict: jsonVerdict(verdict),
     explanation,
-    found: { by: located.by, slide: located.slide },
+    found,
     warnings,
   };
 }
 
-function linesOf(judge: DumpJudge, { message, explanation, warnings }: DumpJudgement): string[] {
-  const { kernel, variant, located } = judge.dump;
+function linesOf({ variant, kernel, profile, message, explanation, found, warnings }: DumpFinding): string[] {
   return [
-    `${variant.name}, kernel ${kernel.version.release}, profile ${judge.profile.name} (kernel found by ${located.by})`,
+    `${variant}, kernel ${kernel}, profile ${profile} (kernel found by ${found.by})`,
     ...(message === null ? [] : [message]),
     ...explanation,
     ...warnings.map((warning) => `note: ${warning}`),

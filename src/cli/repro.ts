@@ -10,7 +10,7 @@ import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
 import { judgeReport, type ReportJudgement } from '../repro/from-report.js';
 import type { Reproduction } from '../repro/outcome.js';
 import { writeScenario } from '../scenario/write.js';
-import { type CopyOptions, copyOf, readStandardInput, readText } from './arguments.js';
+import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readStandardInput, readText, secondsOf } from './arguments.js';
 import { CLEAN, print, toJson, toJsonLine, VIOLATION } from './output.js';
 import { reproductionJson } from './repro-json.js';
 
@@ -27,6 +27,7 @@ interface ReproOptions extends CopyOptions {
   readonly shrink?: string;
   readonly redact?: boolean;
   readonly html?: string;
+  readonly timeout: string;
   readonly json?: boolean;
 }
 
@@ -55,6 +56,7 @@ export function reproCommand(): Command {
     .option('--shrink <file>', 'dump: write it reduced to the pages that were needed (ELF)')
     .option('--redact', 'with --shrink: blank what does not matter')
     .option('--html <file>', 'dump: draw the memory around the copy')
+    .option('--timeout <seconds>', 'dump: longest time for reading it', DEFAULT_TIMEOUT)
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -88,7 +90,11 @@ async function runRepro(options: ReproOptions): Promise<number> {
       'repro: a scenario is written of a report alone; a dump holds its own memory',
     );
   }
-  const reproduction = withCauses(await reproduceDump(dumpInput(options.dump, options), given, chosen));
+  const reproduction = withCauses(
+    await reproduceDump(dumpInput(options.dump, options), given, chosen, {
+      readingLimit: secondsOf('--timeout', options.timeout) * 1000,
+    }),
+  );
   print(options.json ? toJson(reproductionJson(reproduction)) : linesOf(reproduction).join('\n'));
   return reproduction.outcome === 'clean' ? CLEAN : VIOLATION;
 }

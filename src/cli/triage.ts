@@ -2,12 +2,12 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { badInput } from '../errors.js';
 import { type Item, itemsIn } from '../triage/items.js';
 import { type TriageAnswer, triageItems } from '../triage/pool.js';
 import { Grouping, type TriageGroup } from '../triage/row.js';
 import { TriageState } from '../triage/state.js';
-import { CLEAN, print, progress, table, toJson, VIOLATION } from './output.js';
+import { DEFAULT_TIMEOUT, numberOf, secondsOf } from './arguments.js';
+import { BAD_INPUT, CLEAN, print, progress, table, toJson, VIOLATION } from './output.js';
 
 interface TriageOptions {
   readonly jobs?: string;
@@ -23,7 +23,6 @@ interface Failure {
 
 const MOST_JOBS = 256;
 const LOG_LIMIT = 30_000;
-const DEFAULT_TIMEOUT = 300;
 const MOST_SHOWN = 1000;
 
 export function triageCommand(): Command {
@@ -32,19 +31,20 @@ export function triageCommand(): Command {
     .argument('<folder>', 'looked through with all its sub-folders; links are not followed')
     .option('--jobs <number>', 'processes at a time; default: one per CPU')
     .option('--state <file>', 'keep what is done in this file, and go on from there in a later run')
-    .option('--timeout <seconds>', 'longest time for a dump', String(DEFAULT_TIMEOUT))
+    .option('--timeout <seconds>', 'longest time for reading a dump', DEFAULT_TIMEOUT)
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
 Each file is read in a process of its own; one that crashes or hangs is a line under "not read". A dump is read together with
-what lies beside it: vmlinux or vmlinuz…, *.btf, config, regs.txt, dmesg.txt.
+what lies beside it: vmlinux or vmlinuz…, *.btf, config, regs.txt, dmesg.txt; when it cannot be judged, the log is read alone.
 
 Examples:
   $ usercopy triage /var/crash
   $ usercopy triage reports --state triage.jsonl --json | jq '.groups[0]'
 
-Exit status: 0 when no report was found, 1 when some were, 2 for bad input.`,
+Exit status: 0 when everything was read and holds no report, 1 when some were found, 2 for bad input, and when none was found but
+files could not be read.`,
     )
     .action(async (folder: string, options: TriageOptions) => {
       process.exitCode = await runTriage(folder, options);
@@ -53,7 +53,7 @@ Exit status: 0 when no report was found, 1 when some were, 2 for bad input.`,
 
 async function runTriage(folder: string, options: TriageOptions): Promise<number> {
   const jobs = options.jobs === undefined ? availableParallelism() : numberOf('--jobs', options.jobs, MOST_JOBS);
-  const timeout = numberOf('--timeout', options.timeout, 86_400);
+  const timeout = secondsOf('--timeout', options.timeout);
   const state = options.state === undefined ? null : new TriageState(options.state);
   const statePath = options.state === undefined ? null : resolve(options.state);
   const found = itemsIn(folder);
@@ -88,13 +88,8 @@ async function runTriage(folder: string, options: TriageOptions): Promise<number
   const groups = grouping.groups();
   if (options.json) print(toJson({ ...summary, groups, failures }));
   else for (const text of describe(summary, groups, failures)) print(text);
-  return reports > 0 ? VIOLATION : CLEAN;
-}
-
-function numberOf(option: string, text: string, most: number): number {
-  const value = /^\d{1,6}$/.test(text) ? Number(text) : 0;
-  if (value < 1 || value > most) throw badInput(option, `a number from 1 to ${most}`, `'${text}'`);
-  return value;
+  if (reports > 0) return VIOLATION;
+  return failed > 0 ? BAD_INPUT : CLEAN;
 }
 
 function describe(

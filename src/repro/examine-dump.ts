@@ -26,6 +26,8 @@ export interface DumpInput {
   /** Text of QEMU's `info registers`, and where it came from. */
   readonly registers: { readonly text: string; readonly path: string } | null;
   readonly profile?: string;
+  /** Check stack frames although the kernel does not. */
+  readonly frames?: boolean;
   /** Where to write the dump reduced to what was needed; with `redact` without what nobody read. */
   readonly shrink?: { readonly path: string; readonly redact: boolean };
   /** Where to write a page that draws the memory around the copy. */
@@ -38,17 +40,36 @@ export interface DumpQuestion {
   /** null: the one in the registers at the check's first instruction. */
   readonly copy: Copy | null;
   readonly report: UsercopyReport | null;
+  /** Whether the dump's own kernel is to judge it too. */
+  readonly replay: boolean;
+}
+
+/** What the check says of a copy in a dump. */
+export interface DumpFinding extends DumpJudgement {
+  /** Architecture variant as `usercopy arch` lists it. */
+  readonly variant: string;
+  /** Release. */
+  readonly kernel: string;
+  readonly profile: string;
+  /** How the kernel was found in the dump, and how far it was moved from where it was linked to. */
+  readonly found: { readonly by: string; readonly slide: bigint };
+}
+
+/** The same in both forms. */
+export interface DumpAnswer {
+  readonly finding: DumpFinding;
+  readonly reproduction: Reproduction;
 }
 
 export interface ExamineOptions {
   /** Why no code of the dump is to be run; null when it may be. */
   readonly withoutEmulator: string | null;
   /** Awaited before an emulator starts, with what is known by then: a dump can make an emulator crash or hang. */
-  readonly beforeEmulation?: (known: Reproduction | null) => Promise<void>;
+  readonly beforeEmulation?: (known: DumpAnswer | null) => Promise<void>;
 }
 
 /** @throws UsercopyError `bad-input` for files that are not what they should be, or no copy to judge. */
-export async function examineDump(question: DumpQuestion, options: ExamineOptions): Promise<Reproduction> {
+export async function examineDump(question: DumpQuestion, options: ExamineOptions): Promise<DumpAnswer> {
   const { input, report } = question;
   const files = {
     ...(input.btf === undefined ? {} : { btf: input.btf }),
@@ -65,10 +86,11 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
     const dump = recorded?.dump ?? opened;
     const judge = await DumpJudge.create(dump, {
       stackDepth: async (of, current) => {
-        await options.beforeEmulation?.(null);
+        if (options.withoutEmulator === null) await options.beforeEmulation?.(null);
         return withEngine(of, options, (engine) => stackDepthOfDump(engine, recorded?.emulated ?? of, current));
       },
       ...(input.profile === undefined ? {} : { profile: input.profile }),
+      ...(input.frames ? { frames: true } : {}),
     });
     const from = question.copy === null ? 'dump registers' : 'given';
     const judgement = await judge.judge(question.copy ?? judge.copyFromRegisters());
@@ -84,31 +106,56 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       replay: null,
       explanation: explainDump(judge, judgement),
     };
-    await options.beforeEmulation?.(checked);
-    const replayOptions = recorded && input.shrink?.redact ? { onLoad: recorded.noteLoad.bind(recorded) } : {};
-    const emulated = recorded?.emulated ?? dump;
-    let result: Reproduction;
+    const finding: DumpFinding = {
+      ...judgement,
+      variant: dump.variant.name,
+      kernel: dump.kernel.version.release,
+      profile: judge.profile.name,
+      found: { by: dump.located.by, slide: dump.located.slide },
+    };
+    let result = checked;
     let emulatedPages: readonly bigint[] = [];
-    try {
-      const replay = await withEngine(dump, options, (engine) => replayCopy(engine, emulated, copy, replayOptions));
-      emulatedPages = replay.pages;
-      result = {
-        ...withNotes(checked, replay.warnings),
-        replay: findingOf(replay, dump),
-        outcome: outcomeOf(judgement, replay, report),
-      };
-    } catch (error) {
-      if (!(error instanceof UsercopyError)) throw error;
-      result = withNotes(checked, [`no replay: ${error.message}`]);
+    if (question.replay) {
+      const replayed = await replayIn(dump, recorded, copy, input, options, { finding, reproduction: checked });
+      if (typeof replayed === 'string') result = withNotes(checked, [`no replay: ${replayed}`]);
+      else {
+        emulatedPages = replayed.pages;
+        result = {
+          ...withNotes(checked, replayed.warnings),
+          replay: findingOf(replayed, dump),
+          outcome: outcomeOf(judgement, replayed, report),
+        };
+      }
     }
     recorded?.keepImage(emulatedPages);
     if (recorded && input.shrink) writeShrunkDump(input.shrink.path, recorded, opened, input.shrink.redact);
     if (input.html !== undefined) {
       writeMemoryPage(input.html, result, (address, length) => opened.kernel.read(address, length));
     }
-    return result;
+    return { finding, reproduction: result };
   } finally {
     opened.close();
+  }
+}
+
+/** What the dump's own kernel says; why there is no such thing where it cannot be asked. */
+async function replayIn(
+  dump: Dump,
+  recorded: RecordedDump | null,
+  copy: Copy,
+  input: DumpInput,
+  options: ExamineOptions,
+  known: DumpAnswer,
+): Promise<Replay | string> {
+  const replayOptions = recorded && input.shrink?.redact ? { onLoad: recorded.noteLoad.bind(recorded) } : {};
+  if (options.withoutEmulator === null) await options.beforeEmulation?.(known);
+  try {
+    return await withEngine(dump, options, (engine) =>
+      replayCopy(engine, recorded?.emulated ?? dump, copy, replayOptions),
+    );
+  } catch (error) {
+    if (!(error instanceof UsercopyError)) throw error;
+    return error.message;
   }
 }
 
@@ -118,6 +165,11 @@ const note = (text: string): string => `note: ${text}`;
 export function withNotes(reproduction: Reproduction, warnings: readonly string[]): Reproduction {
   const { explanation } = reproduction;
   return { ...reproduction, explanation: { ...explanation, lines: [...explanation.lines, ...warnings.map(note)] } };
+}
+
+/** The same with more warnings. */
+export function findingWithNotes(finding: DumpFinding, warnings: readonly string[]): DumpFinding {
+  return { ...finding, warnings: [...finding.warnings, ...warnings] };
 }
 
 /** Opens the emulator only where it is wanted: a machine without libunicorn still judges dumps. */

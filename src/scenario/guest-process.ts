@@ -2,20 +2,17 @@
  * Guests in processes of their own. Some instructions end the emulator and with it the process (powerpc's mftb in Unicorn
  * 2.0.1): that is one error then, and what the guest said before is kept.
  */
-import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { type ErrorKind, UsercopyError } from '../errors.js';
+import { askChild } from '../child.js';
+import { UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
 import type { GuestTask, ResultOf, TaskListener } from './tasks.js';
 
-/** What the child tells: any number of the first three, then one of the others. */
-export type ChildMessage =
+export type GuestEvent =
   | { readonly kind: 'result'; readonly result: unknown }
   | { readonly kind: 'progress'; readonly text: string }
   /** The guest is about to run this function. */
-  | { readonly kind: 'calling'; readonly symbol: string }
-  | { readonly kind: 'done' }
-  | { readonly kind: 'error'; readonly error: ErrorKind | null; readonly message: string };
+  | { readonly kind: 'calling'; readonly symbol: string };
 
 const CHILD = 'build/js/src/scenario/guest-child.js';
 
@@ -23,41 +20,27 @@ const CHILD = 'build/js/src/scenario/guest-child.js';
  * Does a task in a process of its own.
  * @throws UsercopyError `crash` when the process dies: with the signal and the guest's function; and what the task throws.
  */
-export function runIsolated<Task extends GuestTask>(task: Task, listener: TaskListener<ResultOf<Task>>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = fork(packageFile(CHILD), [], {
-      serialization: 'advanced',
-      execArgv: [],
-      // What a dying emulator prints is no one's business: the error says it.
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    });
-    let calling: string | null = null;
-    child.on('message', (message: ChildMessage) => {
-      switch (message.kind) {
-        case 'result':
-          return listener.result(message.result as ResultOf<Task>);
-        case 'progress':
-          return listener.progress(message.text);
-        case 'calling':
-          calling = message.symbol;
-          return;
-        case 'done':
-          return resolve();
-        case 'error':
-          return reject(
-            message.error === null ? new Error(message.message) : new UsercopyError(message.error, message.message),
-          );
-      }
-    });
-    child.on('error', reject);
-    // Messages that are on their way come before 'close'. After 'done' or 'error' this changes nothing.
-    child.on('close', (code, signal) => {
-      const where = calling === null ? 'before any function of the guest ran' : `in the guest's function ${calling}`;
-      const how = signal === null ? `exit status ${code}` : signal;
-      reject(new UsercopyError('crash', `${nameOf(task)}: the emulator's process ended (${how}) ${where}`));
-    });
-    child.send(task);
-  });
+export async function runIsolated<Task extends GuestTask>(
+  task: Task,
+  listener: TaskListener<ResultOf<Task>>,
+): Promise<void> {
+  let calling: string | null = null;
+  const onEvent = (event: GuestEvent): undefined => {
+    switch (event.kind) {
+      case 'result':
+        listener.result(event.result as ResultOf<Task>);
+        break;
+      case 'progress':
+        listener.progress(event.text);
+        break;
+      case 'calling':
+        calling = event.symbol;
+    }
+  };
+  const { ended } = await askChild<Task, GuestEvent, null>(packageFile(CHILD), task, { onEvent });
+  if (ended === null) return;
+  const where = calling === null ? 'before any function of the guest ran' : `in the guest's function ${calling}`;
+  throw new UsercopyError('crash', `${nameOf(task)}: the emulator's process ${ended} ${where}`);
 }
 
 /** Does tasks, as many at a time as there are processors; a task that fails does not keep the others from it. */

@@ -1,26 +1,36 @@
 /** A process of triage: reads one file at a time and tells what it found. */
 import { readFileSync } from 'node:fs';
+import { answerQuestions } from '../child.js';
 import { UsercopyError } from '../errors.js';
 import { chooseReport, parseReports } from '../report/parse.js';
+import type { UsercopyReport } from '../report/report.js';
 import { withCauses } from '../repro/causes.js';
 import { reproduceDump } from '../repro/from-dump.js';
 import { judgeReport } from '../repro/from-report.js';
 import type { Item } from './items.js';
-import type { TriageAnswer } from './pool.js';
+import type { TriageAnswer, TriageQuestion } from './pool.js';
 import { rowOf, type TriageRow } from './row.js';
 
 const MOST_REPORTS = 1000;
+/** Milliseconds that a dump's own kernel may run. */
+const EMULATION_LIMIT = 60_000;
 
-async function rowsOf(item: Item): Promise<TriageRow[]> {
-  if (item.kind === 'log') {
-    const reports = parseReports(readFileSync(item.path, 'utf8')).slice(0, MOST_REPORTS);
-    return reports.map((report) => rowOf(item.path, judgeReport(report).reproduction));
-  }
-  const { kernel, btf, config, regs, report } = item.beside ?? {};
-  const said = report === undefined ? null : chooseReport(parseReports(readFileSync(report, 'utf8')));
+function answerOfLog(path: string, reports: readonly UsercopyReport[]): TriageAnswer {
+  const read = reports.slice(0, MOST_REPORTS);
+  return {
+    rows: read.map((report) => rowOf(path, judgeReport(report).reproduction)),
+    error: read.length === reports.length ? null : `only the first ${MOST_REPORTS} of ${reports.length} reports`,
+  };
+}
+
+/** The dump with the report that it was made at; what else the log beside it holds are reports of their own. */
+async function answerOfDump({ path, beside = {} }: Item, limit: number): Promise<TriageAnswer> {
+  const { kernel, btf, config, regs, report } = beside;
+  const reports = report === undefined ? [] : parseReports(readFileSync(report, 'utf8'));
+  const said = chooseReport(reports);
   const reproduction = await reproduceDump(
     {
-      dump: item.path,
+      dump: path,
       registers: regs === undefined ? null : { text: readFileSync(regs, 'latin1'), path: regs },
       ...(kernel === undefined ? {} : { kernel }),
       ...(btf === undefined ? {} : { btf }),
@@ -28,18 +38,27 @@ async function rowsOf(item: Item): Promise<TriageRow[]> {
     },
     null,
     said,
+    { readingLimit: limit, emulationLimit: Math.min(limit, EMULATION_LIMIT) },
   );
-  return [rowOf(item.path, withCauses(reproduction))];
+  const row: TriageRow = rowOf(path, withCauses(reproduction));
+  if (report === undefined) return { rows: [row], error: null };
+  const others = answerOfLog(
+    report,
+    reports.filter((other) => other !== said && !isCopyOf(other, said)),
+  );
+  return { rows: [row, ...others.rows], error: others.error };
 }
 
-process.on('message', async (item: Item) => {
-  let answer: TriageAnswer;
+/** A log may have the line of a report a second time, alone. */
+const isCopyOf = ({ message, trace }: UsercopyReport, said: UsercopyReport | null): boolean =>
+  trace.length === 0 && message !== null && message.canonical === said?.message?.canonical;
+
+answerQuestions<TriageQuestion, never, TriageAnswer>(async ({ item, limit }) => {
   try {
-    answer = { rows: await rowsOf(item), error: null };
+    if (item.kind === 'dump') return await answerOfDump(item, limit);
+    return answerOfLog(item.path, parseReports(readFileSync(item.path, 'utf8')));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    answer = { rows: [], error: error instanceof UsercopyError ? message : `unexpected: ${message}` };
+    return { rows: [], error: error instanceof UsercopyError ? message : `unexpected: ${message}` };
   }
-  process.send!(answer);
 });
-process.on('disconnect', () => process.exit());

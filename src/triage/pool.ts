@@ -2,20 +2,26 @@
  * Processes that work through items. One that dies or takes too long costs its item, not the run; one that has done many is
  * replaced, so that memory stays flat.
  */
-import { type ChildProcess, fork } from 'node:child_process';
+import { Child } from '../child.js';
 import { packageFile } from '../paths.js';
 import type { Item } from './items.js';
 import type { TriageRow } from './row.js';
 
 export interface TriageAnswer {
   readonly rows: readonly TriageRow[];
-  /** Why there are none. */
+  /** What was not read, and why. */
   readonly error: string | null;
+}
+
+/** What a process is asked. `limit` in milliseconds. */
+export interface TriageQuestion {
+  readonly item: Item;
+  readonly limit: number;
 }
 
 export interface PoolOptions {
   readonly jobs: number;
-  /** Milliseconds for a log, and for a dump. */
+  /** Milliseconds for a log, and for reading a dump. */
   readonly logLimit: number;
   readonly dumpLimit: number;
   /** The child's program. */
@@ -26,6 +32,8 @@ const CHILD = 'build/js/src/triage/child.js';
 const ITEMS_OF_A_CHILD = 400;
 /** MiB of a child's heap. */
 const HEAP = 512;
+/** A dump is read, its kernel's code runs, and it may be read again without that: each has its limit in the child. */
+const STAGES_OF_A_DUMP = 4;
 
 /** Calls `onAnswer` once for each item, in the order in which they are done. */
 export async function triageItems(
@@ -34,55 +42,55 @@ export async function triageItems(
   onAnswer: (item: Item, answer: TriageAnswer) => void,
 ): Promise<void> {
   let next = 0;
-  const worker = async (): Promise<void> => {
-    let child: ChildProcess | null = null;
-    let done = 0;
+  const work = async (): Promise<void> => {
+    const worker = new PoolWorker(options);
     while (next < items.length) {
       const item = items[next++]!;
-      child ??= start(options);
-      const answer = await ask(child, item, item.kind === 'log' ? options.logLimit : options.dumpLimit);
-      onAnswer(item, answer.answer);
-      done++;
-      if (answer.dead || done % ITEMS_OF_A_CHILD === 0) {
-        if (!answer.dead) child.disconnect();
-        child = null;
-      }
+      onAnswer(item, await worker.answer(item));
     }
-    child?.disconnect();
+    worker.end();
   };
-  await Promise.all(Array.from({ length: Math.min(options.jobs, items.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(options.jobs, items.length) }, work));
 }
 
-function start(options: PoolOptions): ChildProcess {
-  return fork(options.child ?? packageFile(CHILD), [], {
-    serialization: 'advanced',
-    execArgv: [`--max-old-space-size=${HEAP}`],
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-  });
-}
+class PoolWorker {
+  readonly #options: PoolOptions;
+  #child: Child<TriageQuestion, never, TriageAnswer> | null = null;
+  #done = 0;
 
-function ask(child: ChildProcess, item: Item, limit: number): Promise<{ answer: TriageAnswer; dead: boolean }> {
-  return new Promise((resolve) => {
-    let timedOut = false;
-    const timer = setTimeout(() => {
-      timedOut = true;
-      child.kill('SIGKILL');
-    }, limit);
-    const settle = (answer: TriageAnswer, dead: boolean): void => {
-      clearTimeout(timer);
-      child.removeAllListeners();
-      // A write to a child that has just died must not end this process.
-      child.on('error', () => undefined);
-      resolve({ answer, dead });
-    };
-    child.once('message', (answer) => settle(answer as TriageAnswer, false));
-    child.once('error', (error) => settle({ rows: [], error: `its process failed: ${error.message}` }, true));
-    child.once('exit', (code, signal) => {
-      const how = timedOut
-        ? `took longer than ${limit / 1000} s`
-        : `its process died (${signal ?? `exit code ${code}`})`;
-      settle({ rows: [], error: how }, true);
-    });
-    child.send(item);
-  });
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  async answer(item: Item): Promise<TriageAnswer> {
+    const answer = await this.#ask(item);
+    const report = item.beside?.report;
+    if (item.kind !== 'dump' || answer.error === null || answer.rows.length > 0 || report === undefined) return answer;
+    // Whatever became of the dump, the log beside it says something.
+    const log = await this.#ask({ kind: 'log', path: report, stamp: item.stamp });
+    return { rows: log.rows, error: log.error === null ? answer.error : `${answer.error}; ${report}: ${log.error}` };
+  }
+
+  end(): void {
+    this.#child?.end();
+    this.#child = null;
+  }
+
+  async #ask(item: Item): Promise<TriageAnswer> {
+    const { logLimit, dumpLimit, child } = this.#options;
+    if (this.#done++ % ITEMS_OF_A_CHILD === 0) this.end();
+    this.#child ??= new Child(child ?? packageFile(CHILD), HEAP);
+    const limit = item.kind === 'log' ? logLimit : dumpLimit;
+    try {
+      const outcome = await this.#child.ask(
+        { item, limit },
+        { limit: item.kind === 'log' ? limit : limit * STAGES_OF_A_DUMP },
+      );
+      if (outcome.ended === null) return outcome.answer;
+      this.#child = null;
+      return { rows: [], error: `its process ${outcome.ended}` };
+    } catch (error) {
+      return { rows: [], error: error instanceof Error ? error.message : String(error) };
+    }
+  }
 }

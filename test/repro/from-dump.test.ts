@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { reproduceDump } from '../../src/repro/from-dump.js';
+import { judgeDump, reproduceDump } from '../../src/repro/from-dump.js';
 import { NO_EXPLANATION, type Reproduction } from '../../src/repro/outcome.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'usercopy-repro-'));
@@ -27,7 +27,9 @@ const KNOWN: Reproduction = {
   replay: null,
   explanation: NO_EXPLANATION,
 };
-const knownText = `{ ...JSON.parse(${JSON.stringify(JSON.stringify({ ...KNOWN, copy: null }))}) }`;
+const EVENT = `{ kind: 'event', event: { known: { finding: { warnings: [] }, reproduction: JSON.parse(${JSON.stringify(
+  JSON.stringify({ ...KNOWN, copy: null }),
+)}) } } }`;
 
 /** A program that stands in for the one that reads the dump; `on` is the body of its answer to a request. */
 function standIn(name: string, on: string): string {
@@ -40,10 +42,7 @@ const input = { dump: '/nowhere/vmcore', registers: null };
 
 describe('a dump whose reader', () => {
   it('dies in the replay keeps what the check said, and a note says why there is no replay', async () => {
-    const child = standIn(
-      'dies',
-      `process.send({ kind: 'emulating', known: ${knownText} }, () => process.kill(process.pid, 'SIGSEGV'));`,
-    );
+    const child = standIn('dies', `process.send(${EVENT}, () => process.kill(process.pid, 'SIGSEGV'));`);
     const found = await reproduceDump(input, null, null, { child });
     expect(found.check).toEqual(KNOWN.check);
     expect(found.replay).toBeNull();
@@ -51,7 +50,7 @@ describe('a dump whose reader', () => {
   });
 
   it('hangs in the replay is ended after the time limit', async () => {
-    const child = standIn('hangs', `process.send({ kind: 'emulating', known: ${knownText} }, () => { for (;;); });`);
+    const child = standIn('hangs', `process.send(${EVENT}, () => { for (;;); });`);
     const found = await reproduceDump(input, null, null, { child, emulationLimit: 500 });
     expect(found.explanation.lines).toEqual(['note: no replay: the emulator ran longer than 0.5 s']);
   });
@@ -59,10 +58,32 @@ describe('a dump whose reader', () => {
   it('dies before the check has said anything is asked once more, without an emulator', async () => {
     const child = standIn(
       'twice',
-      `if (withoutEmulator === null) process.send({ kind: 'emulating', known: null }, () => process.abort());
-       else process.send({ kind: 'done', reproduction: { kernel: withoutEmulator } }, () => process.disconnect());`,
+      `if (withoutEmulator === null) process.send({ kind: 'event', event: { known: null } }, () => process.abort());
+       else process.send({ kind: 'answer', answer: { reproduction: { kernel: withoutEmulator } } });`,
     );
     expect((await reproduceDump(input, null, null, { child })).kernel).toBe('the emulator died (SIGABRT)');
+  });
+
+  it('dies in the replay still writes the files that were asked for: it is asked once more, without an emulator', async () => {
+    const child = standIn(
+      'writes',
+      `if (withoutEmulator === null) process.send(${EVENT}, () => process.abort());
+       else process.send({ kind: 'answer', answer: { reproduction: { kernel: withoutEmulator } } });`,
+    );
+    const found = await reproduceDump({ ...input, html: '/nowhere/page.html' }, null, null, { child });
+    expect(found.kernel).toBe('the emulator died (SIGABRT)');
+  });
+
+  it('dies while it only judges keeps the verdict, and a warning says what it lacks', async () => {
+    const child = standIn('judges', `process.send(${EVENT}, () => process.kill(process.pid, 'SIGSEGV'));`);
+    expect((await judgeDump(input, null, { child })).warnings).toEqual(['the emulator died (SIGSEGV)']);
+  });
+
+  it('takes too long before any code runs is ended after its own limit', async () => {
+    const child = standIn('slow', 'for (;;);');
+    await expect(reproduceDump(input, null, null, { child, readingLimit: 500 })).rejects.toThrow(
+      /^\/nowhere\/vmcore: the process that reads it ran longer than 0.5 s$/,
+    );
   });
 
   it('dies in any case is one sentence', async () => {

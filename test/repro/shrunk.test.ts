@@ -9,6 +9,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageFile } from '../../src/paths.js';
 import { examineDump } from '../../src/repro/examine-dump.js';
+import type { Reproduction } from '../../src/repro/outcome.js';
 import { randomNumbers } from '../dump/core-builder.js';
 
 const FIXTURES = packageFile('test/fixtures/dumps');
@@ -26,11 +27,11 @@ function write(bytes: Uint8Array, name = 'dump'): string {
   return path;
 }
 
-const examine = (dump: string, shrink?: { path: string; redact: boolean }) =>
-  examineDump(
-    { input: { dump, registers: null, ...(shrink ? { shrink } : {}) }, copy: null, report: null },
-    { withoutEmulator: null },
-  );
+const examine = async (dump: string, shrink?: { path: string; redact: boolean }): Promise<Reproduction> => {
+  const input = { dump, registers: null, ...(shrink ? { shrink } : {}) };
+  const question = { input, copy: null, report: null, replay: true };
+  return (await examineDump(question, { withoutEmulator: null })).reproduction;
+};
 
 describe('a shrunk dump', () => {
   it('is there for every message', () => {
@@ -77,7 +78,8 @@ describe('a shrunk dump', () => {
   it('is drawn as one page that asks for nothing from elsewhere', async () => {
     const dump = write(unpack('x86_64-6.1.UCX_FREED.vmcore.gz'));
     const html = join(scratch, 'page.html');
-    await examineDump({ input: { dump, registers: null, html }, copy: null, report: null }, { withoutEmulator: null });
+    const question = { input: { dump, registers: null, html }, copy: null, report: null, replay: true };
+    await examineDump(question, { withoutEmulator: null });
     const page = readFileSync(html, 'utf8');
     expect(page).toContain('SLUB object &#39;kmalloc-512&#39; (offset 8, size 512)!');
     expect(page).toContain('<svg');
@@ -96,7 +98,7 @@ describe('a shrunk dump', () => {
         bytes[random() % (random() % 2 === 0 ? 16_384 : bytes.length)] = random() & 0xff;
       }
       const path = write(bytes.subarray(0, random() % 6 === 0 ? random() % bytes.length : bytes.length));
-      const question = { input: { dump: path, registers: null }, copy: null, report: null };
+      const question = { input: { dump: path, registers: null }, copy: null, report: null, replay: true };
       try {
         await examineDump(question, { withoutEmulator: 'not asked for here' });
       } catch (error) {

@@ -24,6 +24,14 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
+/** An ELF core without anything in it. */
+function emptyCore(): Uint8Array {
+  const core = Buffer.alloc(64);
+  core.write('\x7fELF\x02\x01', 'latin1');
+  core.writeUInt16LE(4, 16);
+  return core;
+}
+
 let folders = 0;
 function folder(files: Readonly<Record<string, string | Uint8Array>>): string {
   const path = join(directory, `folder-${folders++}`);
@@ -109,15 +117,29 @@ describe('usercopy triage', () => {
   it('exits with 0 when nothing is found', () => {
     expect(triage(folder({ 'a.txt': 'hello' }), '--json').status).toBe(0);
   });
+
+  it('reads the log of a dump that cannot be judged, and says what was not read', () => {
+    const path = folder({ 'case/vmcore': emptyCore(), 'case/dmesg.txt': bug(100) + bug(200, 'gadget_read') });
+    const { status, out } = triage(path, '--json');
+    expect(status).toBe(1);
+    const found = JSON.parse(out);
+    expect(found).toMatchObject({ files: 1, reports: 2, failed: 1 });
+    expect(found.groups.map((group: { caller: string }) => group.caller).sort()).toEqual([
+      'gadget_read',
+      'widget_read',
+    ]);
+    expect(found.failures[0].file).toBe(join(path, 'case/vmcore'));
+  });
+
+  it('exits with 2 when nothing is found but something could not be read', () => {
+    expect(triage(folder({ vmcore: emptyCore() }), '--json').status).toBe(2);
+  });
 });
 
 describe('the files of a folder', () => {
   it('takes a dump with what lies beside it, and follows no link', () => {
-    const core = Buffer.alloc(64);
-    core.write('\x7fELF\x02\x01', 'latin1');
-    core.writeUInt16LE(4, 16);
     const path = folder({
-      'case/vmcore': core,
+      'case/vmcore': emptyCore(),
       'case/vmlinuz-6.1': 'x\0',
       'case/dmesg.txt': bug(1),
       'case/regs.txt': 'RAX=0',
@@ -146,11 +168,11 @@ describe('processes of triage', () => {
   };
 
   it('lose one file, not the run, when one crashes or hangs', async () => {
-    const program = `process.on('message', ({ path }) => {
+    const program = `process.on('message', ({ item: { path } }) => {
       if (path === 'crash') process.kill(process.pid, 'SIGSEGV');
       else if (path === 'exit') process.exit(3);
       else if (path === 'hang') for (;;);
-      else process.send({ rows: [], error: null });
+      else process.send({ kind: 'answer', answer: { rows: [], error: null } });
     });`;
     const found = await answers(program, ['good', 'crash', 'fine', 'hang', 'exit', 'well']);
     expect(found.size).toBe(6);

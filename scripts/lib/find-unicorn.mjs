@@ -6,11 +6,8 @@ import { compareVersions } from './shared-library.mjs';
 import { hasProgram, SetupError } from './step.mjs';
 import { DEBIAN_BUILDS, fetchBuild, unpackedBuild } from './unicorn-builds.mjs';
 
-/**
- * The version that is taken although newer ones could be had; null: the newest. UNICORN_PREFIX goes before it.
- * The addon does not run every guest on 2.1 yet.
- */
-const HELD_AT = '2.0.1';
+/** The version that is taken although newer ones could be had; null: the newest. UNICORN_PREFIX goes before it. */
+const HELD_AT = null;
 
 /** From here on a libunicorn of the system goes before one that would have to be fetched. */
 const RECENT = '2.1';

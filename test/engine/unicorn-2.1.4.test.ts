@@ -1,0 +1,3 @@
+import { contractOn } from './builds.js';
+
+contractOn('2.1.4');

@@ -33,6 +33,8 @@ export interface OopsConvention {
   readonly stackPointer: readonly string[];
   /** Its names in `registers` where a function's result is: the first that is there. At BUG() it is what printk() returned. */
   readonly returnValue: readonly string[];
+  /** Variants whose kernels have memory between _stext and _etext that is freed after boot, as reports of them show. */
+  readonly initMemoryInText?: readonly string[];
   /** Where the registers of user mode begin, which an oops prints after the call trace. */
   readonly userMode: RegExp | null;
   /** The function in which the CPU stopped: group 1 the symbol, 2 its offset, 3 its size, both hexadecimal or missing. */

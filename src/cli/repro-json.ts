@@ -1,6 +1,7 @@
 /** The contract of `usercopy repro --json`: every key is always there, what is not known is null. */
 import type { TraceEntry, UsercopyReport } from '../report/report.js';
 import type { Reproduction } from '../repro/outcome.js';
+import { summaryOf } from '../repro/summary.js';
 import { count } from './output.js';
 
 const bytesJson = (value: bigint | null): number | string | null => (value === null ? null : count(value));
@@ -55,7 +56,9 @@ export function reportJson(report: UsercopyReport): Record<string, unknown> {
 export function reproductionJson(reproduction: Reproduction): Record<string, unknown> {
   const { outcome, variant, profile, kernel, copy, report, check, replay, explanation } = reproduction;
   const { object, field, surroundings } = explanation;
+  const { known, ...summary } = summaryOf(reproduction);
   return {
+    verdict: { ...summary, known_cause: known },
     outcome,
     variant,
     profile,

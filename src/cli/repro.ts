@@ -8,7 +8,9 @@ import type { UsercopyReport } from '../report/report.js';
 import { withCauses } from '../repro/causes.js';
 import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
 import { judgeReport, type ReportJudgement } from '../repro/from-report.js';
+import { withGiven } from '../repro/given.js';
 import type { Reproduction } from '../repro/outcome.js';
+import { summaryOf } from '../repro/summary.js';
 import { writeScenario } from '../scenario/write.js';
 import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readStandardInput, readText, secondsOf } from './arguments.js';
 import { CLEAN, print, toJson, toJsonLine, VIOLATION } from './output.js';
@@ -23,6 +25,8 @@ interface ReproOptions extends CopyOptions {
   readonly config?: string;
   readonly regs?: string;
   readonly profile?: string;
+  readonly variant?: string;
+  readonly release?: string;
   readonly output?: string;
   readonly shrink?: string;
   readonly redact?: boolean;
@@ -52,6 +56,8 @@ export function reproCommand(): Command {
     .option('--to-user', 'the copy goes to user memory')
     .option('--from-user', 'the copy comes from user memory')
     .option('--profile <name>', 'rules to judge by; default: by version and configuration')
+    .option('--variant <name>', 'report: its architecture, where the log does not tell it (usercopy arch lists them)')
+    .option('--release <release>', 'report: its kernel (6.1.0-50-amd64), where the log does not tell it')
     .option('-o, --output <file>', "write the scenario that the report describes (YAML, for 'usercopy run')")
     .option('--shrink <file>', 'dump: write it reduced to the pages that were needed (ELF)')
     .option('--redact', 'with --shrink: blank what does not matter')
@@ -76,8 +82,14 @@ Exit status: 0 when the copy is good, 1 when it is refused or said to have been,
 async function runRepro(options: ReproOptions): Promise<number> {
   if (options.redact && options.shrink === undefined) throw badInput('repro', '--shrink FILE beside --redact', 'none');
   const given = copyOf(options, 'repro');
-  const reports = options.report === undefined ? null : await readReports(options.report);
+  const reports =
+    options.report === undefined
+      ? null
+      : (await readReports(options.report)).map((report) => withGiven(report, options));
   const chosen = reports === null ? null : chooseReport(reports);
+  if (reports === null && (options.variant !== undefined || options.release !== undefined)) {
+    throw badInput('repro', '--report FILE beside --variant and --release, which say what a log lacks', 'none');
+  }
   if (options.dump === undefined) {
     refuseDumpOptions(options);
     if (chosen === null) throw badInput('repro', '--report FILE, --dump FILE or both', 'none of them');
@@ -169,9 +181,13 @@ function dumpInput(dump: string, options: ReproOptions): DumpInput {
   };
 }
 
-function linesOf({ outcome, variant, kernel, profile, report, check, replay, explanation }: Reproduction): string[] {
+function linesOf(reproduction: Reproduction): string[] {
+  const { outcome, variant, kernel, profile, report, check, replay, explanation } = reproduction;
+  const { title, text } = summaryOf(reproduction);
   const said = (who: string, message: string | null): string => `${who}: ${message ?? 'passes'}`;
   return [
+    `${title}. ${text}`,
+    '',
     `${variant ?? 'unknown architecture'}, kernel ${kernel ?? 'unknown'}, profile ${profile ?? 'unknown'}: ${outcome}`,
     ...(report === null ? [] : [`report: ${report.message?.text ?? 'its message line is missing'}`]),
     ...(check === null ? [] : [said(`check (${check.judged})`, check.message)]),

@@ -100,7 +100,7 @@ function describe(
   const { files, skipped, reports, failed } = summary;
   const rows = groups
     .slice(0, MOST_SHOWN)
-    .map(({ count, region, cache, offset, caller, direction, kernels, causes, examples }) => [
+    .map(({ count, region, cache, offset, caller, direction, kernels, causes, known, examples }) => [
       String(count),
       [
         direction === null ? '?' : direction.replace('_', ' '),
@@ -112,7 +112,7 @@ function describe(
       offset ?? '',
       caller ?? '',
       kernels.length > 2 ? `${kernels.slice(0, 2).join(', ')}, …` : kernels.join(', '),
-      causes[0] ?? '',
+      [causes[0], known[0] === undefined ? null : `(known: ${known[0]})`].filter((part) => part != null).join(' '),
       examples[0] ?? '',
     ]);
   return [

@@ -1,4 +1,5 @@
 /** What the name of a slab cache tells: kmalloc caches carry their object size. */
+import type { KernelVersion } from '../kernel/kernel.js';
 
 export interface CacheFacts {
   /** Bytes of an object; null where the name does not say. */
@@ -18,14 +19,18 @@ const KMALLOC = /^(dma-)?(?:kmalloc-(?:rcl-|cg-|rnd-\d{2}-)?|size-)(\d{1,8})([kM
 const BUCKETS = /^(?:memdup_user|msg_msg)-(\d{1,8})([kM])?$/;
 const UNITS: Readonly<Record<string, bigint>> = { k: 1n << 10n, M: 1n << 20n };
 
-export function cacheFacts(name: string): CacheFacts {
+/** `version` is the kernel's, null where it is not told. */
+export function cacheFacts(name: string, version: KernelVersion | null = null): CacheFacts {
   const cgroup = /\(\d{1,10}:[^)]*\)$/.exec(name)?.[0] ?? null;
   const plain = cgroup === null ? name : name.slice(0, -cgroup.length);
   const kmalloc = KMALLOC.exec(plain);
   if (kmalloc !== null) {
     const objectSize = BigInt(kmalloc[2]!) * (UNITS[kmalloc[3] ?? ''] ?? 1n);
-    // Those for DMA got a window only in 5.8 (as remembered).
-    return { objectSize, window: kmalloc[1] === undefined ? 'whole object' : 'unknown', cgroup };
+    // Those for DMA have a window since 49f2d2419d60 ("usercopy: mark dma-kmalloc caches as usercopy caches", 5.8).
+    const windowless = version !== null && (version.major < 5 || (version.major === 5 && version.minor < 8));
+    const window =
+      kmalloc[1] === undefined ? 'whole object' : version === null ? 'unknown' : windowless ? 'none' : 'whole object';
+    return { objectSize, window, cgroup };
   }
   const bucket = BUCKETS.exec(plain);
   if (bucket !== null) {

@@ -1,15 +1,29 @@
 /** Likely causes of a refused copy: the classes of docs/causes.md, and what in a report speaks for each. */
 
 import { variants } from '../../arch/index.js';
+import { oopsConventions } from '../../arch/oopses.js';
 import { chooseReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { callerOf } from '../report/trace.js';
-import { cacheFacts } from './cache-name.js';
+import { type CacheFacts, cacheFacts } from './cache-name.js';
+import { versionOf } from './era.js';
+import { isInternalCache, knownCauseOf } from './known-causes.js';
 import { machineOf } from './machine.js';
 import { explainNumbers, poisonOf } from './numbers.js';
 import type { LikelyCause, ReproducedCopy, Reproduction } from './outcome.js';
 
-type Question = (report: UsercopyReport, copy: ReproducedCopy) => string | null;
+/** What the questions ask about. */
+interface Evidence {
+  readonly report: UsercopyReport;
+  readonly copy: ReproducedCopy;
+  readonly facts: CacheFacts;
+  /** Why the whole kernel cannot be trusted; null where nothing says so. */
+  readonly damage: string | null;
+  /** Nobody copies between user memory and objects of the message's cache. */
+  readonly internal: boolean;
+}
+
+type Question = (evidence: Evidence) => string | null;
 
 const WHITELIST = 'whitelist missing or too small';
 const LENGTH = 'wrong length or pointer';
@@ -22,108 +36,153 @@ const TEST = 'deliberate test';
 const QUESTIONS: readonly (readonly [cause: string, question: Question])[] = [
   [
     TEST,
-    ({ trace }) =>
-      trace.some(({ symbol }) => /^(?:lkdtm|do_usercopy_)/.test(symbol)) ? 'lkdtm is in the call trace' : null,
+    ({ report }) =>
+      report.trace.some(({ symbol }) => /^(?:lkdtm|do_usercopy_)/.test(symbol)) ? 'lkdtm is in the call trace' : null,
   ],
+  [CORRUPTION, ({ damage }) => damage],
+  [MODULE, foreignModule],
+  [FALSE_POSITIVE, severalObjects],
+  [FALSE_POSITIVE, checkItself],
+  [WHITELIST, whitelist],
+  [LENGTH, length],
   [
     CORRUPTION,
-    ({ message }) => {
-      const poison = [message?.size, message?.offset]
-        .map((value) => (value == null ? null : poisonOf(value)))
-        .find((found) => found !== null);
-      return poison == null ? null : `a number of the message was read from ${poison}`;
-    },
+    ({ internal, report }) =>
+      internal ? `or memory that was still in use was freed and became ${report.message!.cache}` : null,
   ],
-  [
-    MODULE,
-    (report) => {
-      const caller = callerOf(report.trace, report.pc);
-      return caller?.module && report.foreignModules.includes(caller.module)
-        ? `${caller.symbol}() of ${caller.module} made the copy, which is not of the kernel's tree`
-        : null;
-    },
-  ],
-  [
-    FALSE_POSITIVE,
-    (report, copy) => {
-      const facts = cacheFacts(report.message?.cache ?? '');
-      const skb = report.trace.some(({ symbol }) =>
-        /^(?:_*skb_copy_datagram|skb_copy_\w+_iter|copy_page_to_iter|__skb_datagram_iter)/.test(symbol),
-      );
-      return skb &&
-        facts.objectSize !== null &&
-        copy.size !== null &&
-        copy.size > facts.objectSize &&
-        copy.size % facts.objectSize === 0n
-        ? `${copy.size / facts.objectSize} whole objects of ${report.message!.cache} lie in one fragment of a socket buffer`
-        : null;
-    },
-  ],
-  [
-    FALSE_POSITIVE,
-    ({ message }) => {
-      switch (message?.refusal) {
-        case 'slab object not in slab page':
-          return 'the page found for the address is not its own: virt_addr_valid() was true for an address outside the linear map';
-        case 'vmalloc, no area':
-          return 'areas without a vm_struct (vm_map_ram) or addresses that only look like vmalloc';
-        case 'kernel text':
-        case 'linear kernel text':
-          return 'memory inside [_stext, _etext) that was freed after boot and given to others';
-        case 'spans multiple pages':
-          return 'buffers of several pages that were allocated without __GFP_COMP';
-        case 'wrapped address':
-          return message.size === 0n ? 'the copy ends at the last byte of memory' : null;
-        default:
-          return null;
-      }
-    },
-  ],
-  [
-    WHITELIST,
-    ({ message }) => {
-      if (message === null) return null;
-      const { objectSize, window } = cacheFacts(message.cache ?? '');
-      if (message.format === 'whitelist warning')
-        return 'the copy lies inside the object, and only the whitelist objects';
-      if (message.refusal !== 'slab object' || window !== 'unknown' || message.format !== 'new') return null;
-      if (objectSize !== null && (message.offset ?? 0n) + (message.size ?? 0n) > objectSize) return null;
-      return `${message.cache} is a cache of its own: user copies may touch only what its creator named`;
-    },
-  ],
-  [
-    LENGTH,
-    ({ message }) => {
-      if (message === null) return null;
-      switch (message.refusal) {
-        case 'wrapped address':
-          return 'a negative length, or an error number taken for one';
-        case 'null address':
-          return 'a pointer that was never set';
-        case 'page alloc':
-        case 'vmalloc':
-        case 'kmap':
-          return 'the copy ends behind the memory that its pointer belongs to';
-        case 'process stack':
-          return 'a length or index beyond a variable on the stack';
-        case 'slab object': {
-          const { objectSize } = cacheFacts(message.cache ?? '');
-          return objectSize !== null && (message.offset ?? 0n) + (message.size ?? 0n) > objectSize
-            ? `the copy ends behind the ${objectSize} bytes of its object`
-            : null;
-        }
-        default:
-          return null;
-      }
-    },
-  ],
-  [CORRUPTION, ({ taint }) => (taint?.includes('D') ? 'the kernel had crashed before (taint D)' : null)],
 ];
 
+/** Numbers read from poison, an earlier crash, a damaged list, a name of no letters. */
+function damageOf({ message, trouble, taint, comm }: UsercopyReport): string | null {
+  const poison = [message?.size, message?.offset]
+    .map((value) => (value == null ? null : poisonOf(value)))
+    .find((found) => found != null);
+  if (poison != null) return `a number of the message was read from ${poison}`;
+  if (trouble !== null) return `memory was damaged before: '${trouble.slice(0, 120)}'`;
+  if (taint?.includes('D')) return 'the kernel had crashed before (taint D)';
+  if (taint?.includes('B')) return 'a damaged page was found before (taint B)';
+  const garbled = comm !== null && /\ufffd|^[^\p{L}\p{N}]{1,3}$|^[\u0080-\u00ff]{1,3}$/u.test(comm);
+  return garbled ? `the task's name is '${comm}', no name of a program` : null;
+}
+
+function foreignModule({ report }: Evidence): string | null {
+  const caller = callerOf(report.trace, report.pc);
+  if (caller?.module && report.foreignModules.includes(caller.module)) {
+    return `${caller.symbol}() of ${caller.module} made the copy, which is not of the kernel's tree`;
+  }
+  const cache = report.message?.cache;
+  const owner = cache == null ? undefined : report.foreignModules.find((module) => isNamedAfter(cache, module));
+  return owner === undefined ? null : `the cache ${cache} is named after ${owner}, which is not of the kernel's tree`;
+}
+
+/** `nvidia_stack_cache` after nvidia; a first word of two letters is no name. */
+function isNamedAfter(cache: string, module: string): boolean {
+  const first = (name: string): string => name.toLowerCase().split(/[-_.]/)[0] ?? '';
+  return (
+    first(module).length >= 3 &&
+    first(cache) === first(module) &&
+    !/^(?:kmalloc|dma|size|task|mm|net|snd)$/.test(first(cache))
+  );
+}
+
+function severalObjects({ report, copy, facts: { objectSize } }: Evidence): string | null {
+  const skb = report.trace.some(({ symbol }) =>
+    /^(?:_*skb_copy_datagram|skb_copy_\w+_iter|copy_page_to_iter|__skb_datagram_iter)/.test(symbol),
+  );
+  return skb && objectSize !== null && copy.size !== null && copy.size > objectSize && copy.size % objectSize === 0n
+    ? `${copy.size / objectSize} whole objects of ${report.message!.cache} lie in one fragment of a socket buffer`
+    : null;
+}
+
+/** Kernels whose text begins with memory that is given back after boot. */
+const freesText = (arch: string | null): boolean =>
+  arch === null || oopsConventions.some(({ initMemoryInText }) => initMemoryInText?.includes(arch) === true);
+
+function checkItself({ report: { message, arch } }: Evidence): string | null {
+  switch (message?.refusal) {
+    case 'slab object not in slab page':
+      return 'the page found for the address is not its own: virt_addr_valid() was true for an address outside the linear map';
+    case 'vmalloc, no area':
+      return 'areas without a vm_struct (vm_map_ram) or addresses that only look like vmalloc';
+    case 'kernel text':
+      if (!freesText(arch)) return null;
+      return arch === null
+        ? 'on some architectures memory inside [_stext, _etext) is freed after boot and given to others'
+        : `memory inside [_stext, _etext) that ${arch} frees after boot and gives to others`;
+    case 'spans multiple pages':
+    case 'spans CMA and non-CMA pages':
+    case 'spans Reserved and non-Reserved pages':
+      return 'buffers of several pages that were allocated without __GFP_COMP';
+    case 'wrapped address':
+      return message.size === 0n ? 'the copy ends at the last byte of memory' : null;
+    default:
+      return null;
+  }
+}
+
+function whitelist({ report: { message }, facts: { objectSize, window }, damage, internal }: Evidence): string | null {
+  if (message?.cache == null || damage !== null || internal) return null;
+  if (window === 'none') return 'caches of this kind had no whitelist on this kernel';
+  if (message.format === 'whitelist warning') return 'the copy lies inside the object, and only the whitelist objects';
+  if (message.refusal !== 'slab object' || window !== 'unknown' || message.format !== 'new') return null;
+  if (objectSize !== null) {
+    return (message.offset ?? 0n) + (message.size ?? 0n) > objectSize
+      ? null
+      : 'caches of this kind had no whitelist before 5.8, and the release is not told';
+  }
+  return `${message.cache} is a cache of its own: user copies may touch only what its creator named`;
+}
+
+function length({ report: { message }, facts: { objectSize }, internal }: Evidence): string | null {
+  switch (message?.refusal) {
+    case 'wrapped address':
+      return message.size === 0n ? null : 'a negative length, or an error number taken for one';
+    case 'null address':
+      return 'a pointer that was never set';
+    case 'page alloc':
+    case 'vmalloc':
+    case 'kmap':
+      return 'the copy ends behind the memory that its pointer belongs to';
+    case 'process stack':
+      return 'a length or index beyond a variable on the stack';
+    case 'kernel text':
+    case 'linear kernel text':
+      return message.direction === 'to_user'
+        ? "the pointer leads into the kernel's own code"
+        : "the pointer leads into the kernel's own code, which nobody may write";
+    case 'rodata':
+      return 'the pointer leads into read-only data';
+    case 'slab object in left red zone':
+      return 'the pointer lies before the object that it was made for';
+    case 'slab object': {
+      if (objectSize !== null && (message.offset ?? 0n) + (message.size ?? 0n) > objectSize) {
+        return `the copy ends behind the ${objectSize} bytes of its object`;
+      }
+      if (internal)
+        return `nobody copies between user memory and ${message.cache}: the pointer or the length is not what was meant`;
+      // Up to 4.15 a cache had no whitelist: only what leaves its object is refused.
+      return message.format === 'old' && message.size !== null && message.cache !== null
+        ? 'the copy leaves the object that it begins in'
+        : null;
+    }
+    default:
+      return null;
+  }
+}
+
 export function likelyCauses(report: UsercopyReport, copy: ReproducedCopy): LikelyCause[] {
+  const { message, kernelVersion } = report;
+  const cache = message?.cache ?? '';
+  const evidence: Evidence = {
+    report,
+    copy,
+    facts: cacheFacts(cache, kernelVersion === null ? null : versionOf(kernelVersion)),
+    damage: damageOf(report),
+    internal: isInternalCache(cache),
+  };
   const causes: LikelyCause[] = [];
   for (const [cause, question] of QUESTIONS) {
-    const because = question(report, copy);
+    const because = question(evidence);
     if (because !== null && !causes.some((known) => known.cause === cause)) causes.push({ cause, because });
   }
   return causes;
@@ -140,5 +199,13 @@ export function withCauses(reproduction: Reproduction): Reproduction {
   const variant = variants.find(({ name }) => name === reproduction.variant) ?? null;
   const numbers = explainNumbers(said, machineOf(said.bits, variant));
   const causes = explanation.causes.length > 0 ? explanation.causes : likelyCauses(said, copy);
-  return { ...reproduction, explanation: { ...explanation, lines: [...explanation.lines, ...numbers], causes } };
+  return {
+    ...reproduction,
+    explanation: {
+      ...explanation,
+      lines: [...explanation.lines, ...numbers],
+      causes,
+      known: explanation.known ?? knownCauseOf(said),
+    },
+  };
 }

@@ -61,9 +61,14 @@ function beforeWrapFix(release: string, profile: Profile): Profile | null {
 export function candidatesFor(release: string | null, message: UsercopyMessage): Candidate[] {
   const version = release === null ? null : versionOf(release);
   if (release === null || version === null) {
+    // Every stack prints 0 before 5.18, and hardly any does later.
+    const early = message.refusal === 'process stack' && message.offset === 0n;
+    const note = early
+      ? 'the release is not told: before 5.18 the offset of every stack is printed as 0'
+      : 'the release is not told: the newest rules that print this message are taken';
     return [...profileNames].reverse().map((name) => ({
       profile: withConfiguration(parseProfile(name), message),
-      note: 'the release is not told: the newest rules that print this message are taken',
+      note,
     }));
   }
   // The first candidate of 5.19 still looks for a vm_struct.

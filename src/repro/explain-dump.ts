@@ -85,6 +85,7 @@ export function explainDump(judge: DumpJudge, judgement: DumpJudgement): Explana
     surroundings,
     lines,
     causes: [],
+    known: null,
   };
 }
 

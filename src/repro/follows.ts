@@ -3,6 +3,7 @@
  * rules print exactly this line; what that state must be like is said. Sources: the rules of `src/check/profiles.ts`.
  */
 import type { ProfileSwitches } from '../check/parameters.js';
+import type { KernelVersion } from '../kernel/kernel.js';
 import type { RegisterObject, UsercopyMessage } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
 import { LARGEST_STACK, type Machine } from './machine.js';
@@ -30,6 +31,7 @@ export function messageFollows(
   switches: ProfileSwitches,
   machine: Machine,
   objects: readonly RegisterObject[],
+  version: KernelVersion | null = null,
 ): Following {
   const word = 1n << BigInt(machine.bits);
   if (message.size >= word || (message.offset ?? 0n) >= word) {
@@ -44,7 +46,7 @@ export function messageFollows(
   const wrapped = message.refusal === 'wrapped address';
   if (message.size === 0n && !(wrapped && format === 'new')) return no('a copy of 0 bytes is never looked at');
   const rule = RULES[message.refusal];
-  return rule(message, switches, machine, objects);
+  return rule(message, switches, machine, objects, version);
 }
 
 type Rule = (
@@ -52,6 +54,7 @@ type Rule = (
   switches: ProfileSwitches,
   machine: Machine,
   objects: readonly RegisterObject[],
+  version: KernelVersion | null,
 ) => Following;
 
 const zeroOffset = (message: WholeMessage, what: string): Following | null =>
@@ -97,7 +100,9 @@ const processStack: Rule = (message, switches, machine) => {
       ? yes('the copy overlaps the stack of the task that ran')
       : no('these rules print offset 0 for every stack');
   if (offset === 0n) {
-    if (machine.knowsStackPointer === null) return yes('the architecture does not tell its check the stack pointer');
+    if (machine.knowsStackPointer === null) {
+      return no('these rules print real offsets on most architectures, and which one this is is not told');
+    }
     return no(
       'these rules print how far below the stack pointer the copy begins; 0 would be a copy of the frame of the check itself',
     );
@@ -117,9 +122,9 @@ const processStack: Rule = (message, switches, machine) => {
   );
 };
 
-const slabObject: Rule = (message, switches, _machine, objects) => {
+const slabObject: Rule = (message, switches, _machine, objects, version) => {
   const name = message.cache ?? '';
-  const facts = cacheFacts(name);
+  const facts = cacheFacts(name, version);
   if (switches.format === 'old') {
     const size = facts.objectSize;
     if (size === null) return yes(`an object of cache ${name} ends within the ${bytes(message.size)}`);
@@ -145,7 +150,7 @@ const slabObject: Rule = (message, switches, _machine, objects) => {
       : yes(`the whitelist of cache ${name}, if it has one, does not hold bytes [${offset}, ${end}) of its objects`);
   }
   if (warning) {
-    return end <= size || facts.window === 'unknown'
+    return end <= size || facts.window !== 'whole object'
       ? yes(`the copy lies inside an object of cache ${name}, outside of its whitelist`)
       : no(`bytes [${offset}, ${end}) are not inside an object of ${bytes(size)}: that is refused, not warned of`);
   }
@@ -157,6 +162,11 @@ const slabObject: Rule = (message, switches, _machine, objects) => {
     );
   }
   if (end > size) return yes(`an object of ${name} has ${bytes(size)}: the copy runs ${bytes(end - size)} past it`);
+  if (facts.window === 'none') {
+    return yes(
+      `bytes [${offset}, ${end}) lie inside the object of ${bytes(size)}: caches of this kind had no whitelist on this kernel`,
+    );
+  }
   if (facts.window === 'whole object') {
     return no(
       `bytes [${offset}, ${end}) lie inside an object of ${name} (${bytes(size)}), all of which user copies may touch`,
@@ -247,7 +257,7 @@ const RULES: Readonly<Record<WholeMessage['refusal'], Rule>> = {
       ? no(
           `no large folio begins ${bytes(message.offset ?? 0n)} before the copy and ends within its ${bytes(message.size)}`,
         )
-      : yes(`the folio has ${bytes(folio)}, or another power of two between the copy's first and last byte`);
+      : yes(folioSizes(foliosFor(message, machine)));
   },
   rodata: (message, switches) => {
     if (switches.pageSpan === 'off')
@@ -262,17 +272,30 @@ const RULES: Readonly<Record<WholeMessage['refusal'], Rule>> = {
   'linear kernel text': text,
 };
 
-/** Bytes of the smallest large folio that explains the message: begins `offset` before the copy, ends within it. */
-export function folioFor(message: { offset: bigint | null; size: bigint }, machine: Machine): bigint | null {
+/** Every size of a large folio that begins `offset` before the copy and ends within it. */
+export function foliosFor(message: { offset: bigint | null; size: bigint }, machine: Machine): bigint[] {
   const offset = message.offset ?? 0n;
   const LARGEST_ORDER = 11n;
+  const sizes = new Set<bigint>();
   for (const page of machine.pageSizes) {
     for (let order = 1n; order <= LARGEST_ORDER; order++) {
       const size = page << order;
-      if (offset < size && offset + message.size > size) return size;
+      if (offset < size && offset + message.size > size) sizes.add(size);
     }
   }
-  return null;
+  return [...sizes].sort((left, right) => (left < right ? -1 : 1));
+}
+
+function folioSizes(sizes: readonly bigint[]): string {
+  const [first, last] = [sizes[0]!, sizes.at(-1)!];
+  if (sizes.length === 1) return `the folio has ${bytes(first)}: no other size of one ends inside this copy`;
+  const between = sizes.length === 2 ? 'or' : 'to';
+  return `the folio has ${first} ${between} ${bytes(last)}${sizes.length === 2 ? '' : ', a power of two'}`;
+}
+
+/** Bytes of the smallest large folio that explains the message: begins `offset` before the copy, ends within it. */
+export function folioFor(message: { offset: bigint | null; size: bigint }, machine: Machine): bigint | null {
+  return foliosFor(message, machine)[0] ?? null;
 }
 
 /** Tags (KASAN with hardware or software tags) that differ between a pointer and its area show in the offset's top byte. */

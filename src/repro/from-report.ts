@@ -9,7 +9,9 @@ import { cacheFacts } from './cache-name.js';
 import { likelyCauses } from './causes.js';
 import { type Candidate, candidatesFor, ruledOut, versionOf } from './era.js';
 import { messageFollows, type WholeMessage } from './follows.js';
+import { knownCauseOf } from './known-causes.js';
 import { type Machine, machineOf } from './machine.js';
+import { missingLine } from './missing-line.js';
 import { explainNumbers } from './numbers.js';
 import type { ExplainedObject, Explanation, Outcome, ReproducedCopy, Reproduction } from './outcome.js';
 import { isHashed, recoverCopy } from './recover.js';
@@ -54,12 +56,14 @@ export function judgeReport(
     field: null,
     lines: [
       ...judged.reasons,
+      ...(report.message === null ? missingLine(report, copy.direction) : []),
       ...explainNumbers(report, machine),
       ...copyLines(report, copy),
       ...traceLines(report),
       ...report.notes.map((note) => `note: ${note}`),
     ],
     causes: likelyCauses(report, copy),
+    known: knownCauseOf(report),
   };
   const whole =
     judged.outcome === 'consistent' && message !== null && judged.profile !== null
@@ -114,7 +118,7 @@ function judge(
     named === null ? candidatesFor(release, message) : [{ profile: named, note: null }];
   let refusal: string | null = null;
   for (const { profile, note } of candidates) {
-    const following = messageFollows(message, profile.switches, machine, report.registerObjects);
+    const following = messageFollows(message, profile.switches, machine, report.registerObjects, version);
     if (following.follows) {
       return { outcome: 'consistent', profile, reasons: [...(note === null ? [] : [note]), ...following.assuming] };
     }

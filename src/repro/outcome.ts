@@ -122,6 +122,21 @@ export interface LikelyCause {
   readonly because: string;
 }
 
+/** An entry of `known-causes.json` that a report fits. */
+export interface KnownCause {
+  readonly id: string;
+  /** Its class. */
+  readonly cause: string;
+  /** What it was, in a sentence. */
+  readonly was: string;
+  /** Where it was mended; null where that is not known. The commit is null where only its title was found. */
+  readonly fix: { readonly commit: string | null; readonly title: string; readonly version: string } | null;
+  /** Where this was told. */
+  readonly source: string;
+  /** `possible`: the release that would tell is not there. */
+  readonly confidence: 'certain' | 'likely' | 'possible';
+}
+
 export interface Explanation {
   /** The rule that decided, in the project's words (`Refusal` or `Acceptance`). */
   readonly region: string | null;
@@ -132,6 +147,8 @@ export interface Explanation {
   /** A few sentences for a person. */
   readonly lines: readonly string[];
   readonly causes: readonly LikelyCause[];
+  /** What others found of such a report; null where nobody is known to have. */
+  readonly known: KnownCause | null;
 }
 
 export interface Reproduction {
@@ -148,4 +165,11 @@ export interface Reproduction {
   readonly explanation: Explanation;
 }
 
-export const NO_EXPLANATION: Explanation = { region: null, object: null, field: null, lines: [], causes: [] };
+export const NO_EXPLANATION: Explanation = {
+  region: null,
+  object: null,
+  field: null,
+  lines: [],
+  causes: [],
+  known: null,
+};

@@ -1,4 +1,5 @@
 /** A report's scenario, played on a built-in guest under the emulator: does it print the reported line? */
+import { variants } from '../../arch/index.js';
 import { UsercopyError } from '../errors.js';
 import type { Scenario } from '../scenario/format.js';
 import { loadOwnKernel, OWN_PROFILES, ownVariants, startOwnGuest } from '../scenario/own.js';
@@ -6,7 +7,10 @@ import { playScenario } from '../scenario/play.js';
 import { scenarioInMemory } from '../scenario/read.js';
 import { measureStackDepth } from '../stack/depth.js';
 import { describeReport, type GuestFacts } from './describe.js';
+import { versionOf } from './era.js';
+import { messageFollows } from './follows.js';
 import type { ReportJudgement } from './from-report.js';
+import { machineOf } from './machine.js';
 import type { Reproduction } from './outcome.js';
 
 export interface PlayedReport {
@@ -33,10 +37,9 @@ export async function playReport(judgement: ReportJudgement): Promise<PlayedRepo
   if (whole === null) {
     return { reproduction, scenario: null, why: `the report is ${reproduction.outcome}, so there is nothing to play` };
   }
-  const variant = reproduction.variant ?? '';
-  if (!ownVariants().includes(variant)) {
-    return without(`there is no built-in guest of ${reproduction.variant ?? 'an architecture that is not told'}`);
-  }
+  const chosen = variantToPlay(judgement);
+  if (typeof chosen === 'string') return without(chosen);
+  const { variant } = chosen;
   const guest = await guestFacts(variant, whole.message.refusal === 'process stack');
   const { object } = reproduction.explanation;
   const described = describeReport(whole.message, {
@@ -56,6 +59,7 @@ export async function playReport(judgement: ReportJudgement): Promise<PlayedRepo
       reproduction: {
         ...withLines(reproduction, [
           met ? 'played on a built-in guest: as reported' : `played on a built-in guest: ${row.unmet.join('; ')}`,
+          ...(chosen.note === null ? [] : [chosen.note]),
           ...described.notes,
         ]),
         check: { message: row.ours, judged: 'scenario' },
@@ -71,6 +75,41 @@ export async function playReport(judgement: ReportJudgement): Promise<PlayedRepo
     if (!(error instanceof UsercopyError)) throw error;
     return { ...without(error.message), scenario: described };
   }
+}
+
+/** The guest that a report is played on; a sentence where there is none. */
+function variantToPlay({
+  reproduction,
+  whole,
+}: ReportJudgement): { readonly variant: string; readonly note: string | null } | string {
+  const { variant, report, kernel } = reproduction;
+  const own = ownVariants();
+  if (variant !== null) {
+    return own.includes(variant) ? { variant, note: null } : `there is no built-in guest of ${variant}`;
+  }
+  // The architecture is not told: where every one of them prints this line, any will do.
+  const candidates = variants.filter(
+    ({ name, bits }) => own.includes(name) && (report?.bits == null || bits === report.bits),
+  );
+  const version = kernel === null ? null : versionOf(kernel);
+  const others = candidates.filter(
+    (candidate) =>
+      !messageFollows(
+        whole!.message,
+        whole!.profile.switches,
+        machineOf(candidate.bits, candidate),
+        report?.registerObjects ?? [],
+        version,
+      ).follows,
+  );
+  const [first] = candidates;
+  if (first === undefined || others.length > 0) {
+    return `the architecture is not told, and ${others.map(({ name }) => name).join(', ')} would not print this line (--variant says which it was)`;
+  }
+  return {
+    variant: first.name,
+    note: `the architecture is not told: all ${candidates.length} built-in guests' rules print this line, ${first.name} played it`,
+  };
 }
 
 async function guestFacts(variant: string, measureDepth: boolean): Promise<GuestFacts> {

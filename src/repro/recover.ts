@@ -1,9 +1,8 @@
 /** The copy that a report is about: printed, found in its registers, or known only as far as the message bounds it. */
 
-import type { Direction } from '../check/verdict.js';
+import type { Direction, Refusal } from '../check/verdict.js';
 import type { UsercopyReport } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
-import { versionOf } from './era.js';
 import { isPageMultiple, type Machine } from './machine.js';
 import type { CopySource, ReproducedCopy } from './outcome.js';
 
@@ -12,18 +11,22 @@ const LOWEST_POINTER = 1n << 16n;
 /** Bytes between the stack pointer in the oops and the one that the check printed by: usercopy_abort()'s frame and more. */
 const LARGEST_ABORT_FRAMES = 1024n;
 
-/** 4.15 printed `%p` as a hash of 32 bits (as remembered): the old wording lost its address with it. */
-export function isHashed(report: UsercopyReport): boolean {
-  const { message, kernelVersion } = report;
-  const version = kernelVersion === null ? null : versionOf(kernelVersion);
-  if (message?.address == null || version === null || message.format !== 'old') return false;
-  return version.major === 4 && version.minor >= 15 && message.address < 1n << 32n;
+/** Places that lie in the kernel's half of memory, whatever the copy was meant to be. */
+const NOT_OF_A_PLACE: readonly (Refusal | null)[] = ['wrapped address', 'null address', null];
+
+/**
+ * 4.15 prints `%p` as a hash of 32 bits in all 16 digits (ad67b74d2469): the old wording lost its address with it. No pointer of a
+ * 64-bit kernel has zeros there, so that the digits tell it without a release too.
+ */
+export function isHashed({ message }: UsercopyReport): boolean {
+  if (message?.address == null || message.format !== 'old' || message.addressDigits !== 16) return false;
+  return message.address !== 0n && message.address < 1n << 32n && !NOT_OF_A_PLACE.includes(message.refusal);
 }
 
 const TO_USER =
-  /^(?:_*copy_to_user\w*|put_cmsg|simple_copy_to_iter|_*copy_to_iter|copyout\w*|put_user\w*|skb_copy_datagram_iter|memcpy_toiovec\w*|copy_page_to_iter\w*)$/;
+  /^(?:_*copy_to_user\w*|put_cmsg|simple_copy_to_iter|_*copy_to_iter|copyout\w*|put_user\w*|skb_copy_datagram_iter|memcpy_toiovec\w*|copy_page_to_iter\w*|simple_read_from_buffer)$/;
 const FROM_USER =
-  /^(?:_*copy_from_user\w*|strncpy_from_user|_*copy_from_iter\w*|copyin\w*|memdup_user\w*|getname_flags|memcpy_fromiovec\w*|skb_copy_datagram_from_iter)$/;
+  /^(?:_*copy_from_user\w*|strncpy_from_user|_*copy_from_iter\w*|copyin\w*|memdup_user\w*|getname_flags|memcpy_fromiovec\w*|skb_copy_datagram_from_iter|copy_uabi_\w*to_xstate|copy_sigframe_from_user_to_xstate|simple_write_to_buffer|persistent_ram_update_user)$/;
 
 function directionOfTrace(report: UsercopyReport): Direction | null {
   for (const { symbol, reliable } of report.trace) {
@@ -35,7 +38,7 @@ function directionOfTrace(report: UsercopyReport): Direction | null {
 }
 
 /** Registers are of the message's own crash unless the log mixes two. */
-const registersBelong = (report: UsercopyReport): boolean => !report.notes.some((note) => note.includes('two crashes'));
+const registersBelong = (report: UsercopyReport): boolean => !report.mixed;
 
 export function recoverCopy(report: UsercopyReport, machine: Machine): ReproducedCopy {
   const { message, registerText } = report;

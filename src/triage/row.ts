@@ -4,6 +4,7 @@ import type { Direction } from '../check/verdict.js';
 import { callerOf } from '../report/trace.js';
 import { cacheFacts } from '../repro/cache-name.js';
 import type { Outcome, Reproduction } from '../repro/outcome.js';
+import { summaryOf } from '../repro/summary.js';
 
 export interface TriageRow {
   readonly file: string;
@@ -22,6 +23,10 @@ export interface TriageRow {
   readonly size: string | null;
   readonly caller: string | null;
   readonly causes: readonly string[];
+  /** As syzbot titles it. */
+  readonly title: string;
+  /** A known cause, by its id. */
+  readonly known: string | null;
 }
 
 export function rowOf(file: string, reproduction: Reproduction): TriageRow {
@@ -44,6 +49,8 @@ export function rowOf(file: string, reproduction: Reproduction): TriageRow {
     size: copy.size?.toString() ?? null,
     caller: report === null ? null : (callerOf(report.trace, report.pc)?.symbol ?? null),
     causes: explanation.causes.map(({ cause }) => cause),
+    title: summaryOf(reproduction).title,
+    known: explanation.known?.id ?? null,
   };
 }
 
@@ -59,6 +66,8 @@ export interface TriageGroup {
   readonly kernels: readonly string[];
   readonly variants: readonly string[];
   readonly causes: readonly string[];
+  readonly title: string;
+  readonly known: readonly string[];
   /** The first few places. */
   readonly examples: readonly string[];
 }
@@ -84,12 +93,16 @@ export class Grouping {
       kernels: [],
       variants: [],
       causes: [],
+      title: row.title ?? '',
+      known: [],
       examples: [],
     };
     group.count++;
     group.outcomes = { ...group.outcomes, [row.outcome]: (group.outcomes[row.outcome] ?? 0) + 1 };
     group.kernels = withName(group.kernels, row.kernel);
     group.variants = withName(group.variants, row.variant);
+    // A state file of an older run has neither.
+    group.known = withName(group.known, row.known ?? null);
     for (const cause of row.causes) group.causes = withName(group.causes, cause);
     if (group.examples.length < MOST_EXAMPLES) {
       group.examples = [...group.examples, row.line === null ? row.file : `${row.file}:${row.line}`];

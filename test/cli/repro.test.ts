@@ -38,6 +38,58 @@ function file(name: string, content: string): string {
 }
 
 describe('usercopy repro --report', () => {
+  it('tells the verdict first: refused, what, by how much, who, why', () => {
+    const log = BUG.replace(
+      '[    1.000004] ---',
+      `[    1.000004] Call Trace:
+[    1.000005]  __check_object_size+0x1/0x2
+[    1.000006]  simple_read_from_buffer+0x3/0x4
+[    1.000007]  widget_read+0x5/0x6 [widget]
+[    1.000008] Modules linked in: widget(OE)
+[    1.000009] ---`,
+    );
+    const path = file('verdict.txt', log);
+    const [first] = usercopy(['repro', '--report', path]).out.split('\n');
+    expect(first).toMatch(
+      /^BUG: bad usercopy in widget_read\. A copy of 100 bytes to user memory .*kmalloc-64 \(64 bytes\) was refused: .* ends 44 bytes past it\. widget_read\(\) of module widget /,
+    );
+    expect(JSON.parse(usercopy(['repro', '--report', path, '--json']).out).verdict).toMatchObject({
+      title: 'BUG: bad usercopy in widget_read',
+      refused: true,
+      object: 'object of kmalloc-64 (64 bytes)',
+      caller: 'widget_read',
+      module: 'widget',
+      foreign: true,
+      cause: 'out-of-tree module',
+      known_cause: null,
+    });
+  });
+
+  it('takes from --variant and --release what a log lacks, and nothing else', () => {
+    const bare = file(
+      'bare.txt',
+      'usercopy: Kernel memory overwrite attempt detected to process stack (offset 0, size 4)!\n',
+    );
+    const given = (...more: string[]) => usercopy(['repro', '--report', bare, '--json', ...more]);
+    expect(JSON.parse(given('--variant', 'arm64', '--release', '6.1.0').out)).toMatchObject({
+      outcome: 'contradictory',
+      variant: 'arm64',
+      kernel: '6.1.0',
+    });
+    expect(JSON.parse(given('--release', '5.4.0').out)).toMatchObject({ outcome: 'consistent', kernel: '5.4.0' });
+    for (const [wrong, words] of [
+      [['--variant', 'pdp11'], 'x86_64'],
+      [['--release', 'new'], 'release'],
+    ] as const) {
+      const { status, err } = given(...wrong);
+      expect(status).toBe(2);
+      expect(err).toContain(words);
+    }
+    const full = usercopy(['repro', '--report', file('full.txt', BUG), '--release', '5.4.0']);
+    expect(full.status).toBe(2);
+    expect(full.err).toContain('6.5.0');
+  });
+
   it('prints the contract, every key there', () => {
     const { status, out } = usercopy(['repro', '--report', file('bug.txt', BUG), '--json']);
     expect(status).toBe(1);
@@ -60,6 +112,7 @@ describe('usercopy repro --report', () => {
       explanation: { region: 'slab object', object: { size: 64, cache: 'kmalloc-64' }, field: null },
     });
     expect(Object.keys(found)).toEqual([
+      'verdict',
       'outcome',
       'variant',
       'profile',

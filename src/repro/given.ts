@@ -1,0 +1,40 @@
+/** What the user says of a report that its log lacks. */
+import { variants } from '../../arch/index.js';
+import { badInput } from '../errors.js';
+import type { UsercopyReport } from '../report/report.js';
+import { versionOf } from './era.js';
+
+/**
+ * The report with an architecture and a release that were given.
+ * @throws UsercopyError `bad-input` for a variant that is none, a release that is none, and where the log says otherwise.
+ */
+export function withGiven(
+  report: UsercopyReport,
+  { variant, release }: { readonly variant?: string | undefined; readonly release?: string | undefined },
+): UsercopyReport {
+  return withRelease(withVariant(report, variant), release);
+}
+
+function withVariant(report: UsercopyReport, name: string | undefined): UsercopyReport {
+  if (name === undefined) return report;
+  const variant = variants.find((candidate) => candidate.name === name);
+  if (variant === undefined) {
+    throw badInput('--variant', `one of ${variants.map((known) => known.name).join(', ')}`, `'${name}'`);
+  }
+  if (report.arch !== null && report.arch !== name) {
+    throw badInput('--variant', `${report.arch}, which the log tells by ${report.archFrom ?? 'its text'}`, `'${name}'`);
+  }
+  if (report.bits !== null && report.bits !== variant.bits) {
+    throw badInput('--variant', `an architecture of ${report.bits} bits, as the log's addresses are`, `'${name}'`);
+  }
+  return { ...report, arch: name, bits: variant.bits, archFrom: 'given' };
+}
+
+function withRelease(report: UsercopyReport, release: string | undefined): UsercopyReport {
+  if (release === undefined) return report;
+  if (versionOf(release) === null) throw badInput('--release', 'a release, such as 6.1.0-50', `'${release}'`);
+  if (report.kernelVersion !== null && report.kernelVersion !== release) {
+    throw badInput('--release', `${report.kernelVersion}, which the log tells`, `'${release}'`);
+  }
+  return { ...report, kernelVersion: release };
+}

@@ -1,0 +1,130 @@
+/** Refusals whose cause somebody has found before: `known-causes.json`, and how a report is held against it. */
+import { readFileSync } from 'node:fs';
+import { packageFile } from '../paths.js';
+import type { UsercopyReport } from '../report/report.js';
+import { callerOf } from '../report/trace.js';
+import { isVendorTree } from './era.js';
+import type { KnownCause } from './outcome.js';
+
+interface Pattern {
+  /** Regular expressions; each must fit. */
+  readonly cache?: string;
+  readonly region?: string;
+  readonly refusal?: string;
+  readonly caller?: string;
+  /** Any function of the call trace. */
+  readonly trace?: string;
+  /** Any module of the machine. */
+  readonly modules?: string;
+  readonly comm?: string;
+  readonly variant?: string;
+  readonly format?: readonly string[];
+  /** Inclusive. */
+  readonly offset?: readonly [from: string, to: string];
+  readonly size?: readonly [from: string, to: string];
+  /** [first, before) of the kernels that have it. */
+  readonly kernels?: readonly [first: string, before: string];
+  /** False: the message line is missing. */
+  readonly message?: boolean;
+}
+
+interface Entry extends Omit<KnownCause, 'confidence'> {
+  readonly pattern: Pattern;
+  /** The cache that it was about, where the message that would tell is missing. */
+  readonly object?: string;
+  readonly confidence: 'certain' | 'likely';
+}
+
+interface Data {
+  /** Caches of the kernel's own bookkeeping; a `*` stands for any rest. */
+  readonly internalCaches: readonly string[];
+  readonly causes: readonly Entry[];
+}
+
+/** Where the data lies, from the package's root. */
+const FILE = 'src/repro/known-causes.json';
+
+// The package's own file: its shape is held by a test.
+const DATA = JSON.parse(readFileSync(packageFile(FILE), 'utf8')) as Data;
+
+/** Whether nobody copies between user memory and objects of a cache: a copy that meets one has a wrong pointer or length. */
+export function isInternalCache(cache: string): boolean {
+  const name = cache.replace(/\(\d{1,10}:[^)]*\)$/, '');
+  return DATA.internalCaches.some((known) =>
+    known.endsWith('*') ? name.startsWith(known.slice(0, -1)) : name === known,
+  );
+}
+
+/** The known cause that fits best; null when none does. */
+export function knownCauseOf(report: UsercopyReport): KnownCause | null {
+  const fitting = DATA.causes.filter(({ pattern }) => fits(pattern, report));
+  const best = fitting.find(({ confidence }) => confidence === 'certain') ?? fitting[0];
+  if (best === undefined) return null;
+  const { id, cause, was, fix, source } = best;
+  return { id, cause, was, fix, source, confidence: confidenceOf(best, report) };
+}
+
+/** The cache that a message that is missing must have named, by what is known of such crashes. */
+export const missingCacheOf = (report: UsercopyReport): string | null =>
+  DATA.causes.find(({ pattern, object }) => object !== undefined && fits(pattern, report))?.object ?? null;
+
+/** A release that is not told, or is a vendor's, proves less: the fix may be there, or the cause may not yet. */
+function confidenceOf({ confidence, pattern }: Entry, { kernelVersion }: UsercopyReport): KnownCause['confidence'] {
+  if (pattern.kernels === undefined) return confidence;
+  if (kernelVersion === null) return 'possible';
+  return isVendorTree(kernelVersion) && confidence === 'certain' ? 'likely' : confidence;
+}
+
+function fits(pattern: Pattern, report: UsercopyReport): boolean {
+  const { message, trace, modules, comm, arch, kernelVersion } = report;
+  const caller = callerOf(trace, report.pc)?.symbol ?? null;
+  const is = (expression: string | undefined, value: string | null | undefined): boolean =>
+    expression === undefined || (value != null && new RegExp(expression).test(value));
+  const any = (expression: string | undefined, values: readonly string[]): boolean =>
+    expression === undefined || values.some((value) => is(expression, value));
+  return (
+    (pattern.message ?? message !== null) === (message !== null) &&
+    is(pattern.cache, message?.cache) &&
+    is(pattern.region, message?.region) &&
+    is(pattern.refusal, message?.refusal) &&
+    is(pattern.caller, caller) &&
+    any(
+      pattern.trace,
+      trace.filter(({ reliable }) => reliable).map(({ symbol }) => symbol),
+    ) &&
+    any(pattern.modules, modules ?? []) &&
+    is(pattern.comm, comm) &&
+    is(pattern.variant, arch) &&
+    (pattern.format === undefined || (message !== null && pattern.format.includes(message.format))) &&
+    isWithin(pattern.offset, message?.offset ?? null) &&
+    isWithin(pattern.size, message?.size ?? null) &&
+    (pattern.kernels === undefined || kernelVersion === null || isBetween(kernelVersion, pattern.kernels))
+  );
+}
+
+function isWithin(range: readonly [string, string] | undefined, value: bigint | null): boolean {
+  return range === undefined || (value !== null && value >= BigInt(range[0]) && value <= BigInt(range[1]));
+}
+
+/** Numbers of a release in the order in which kernels are made: a candidate comes before its release. */
+function ranks(release: string): number[] {
+  const numbers = /^(\d+)\.(\d+)(?:\.(\d+))?/.exec(release);
+  const candidate = /-rc(\d+)/.exec(release)?.[1];
+  const NO_CANDIDATE = 1000;
+  return [
+    ...[1, 2, 3].map((group) => Number(numbers?.[group] ?? 0)),
+    candidate === undefined ? NO_CANDIDATE : Number(candidate),
+  ];
+}
+
+function isBetween(release: string, [first, before]: readonly [string, string]): boolean {
+  // `6.3` as a bound is its first candidate: kernels between two releases belong to the later one.
+  const bound = (text: string): number[] =>
+    /-rc/.test(text) || text.split('.').length > 2 ? ranks(text) : ranks(`${text}.0-rc0`);
+  return compare(ranks(release), bound(first)) >= 0 && compare(ranks(release), bound(before)) < 0;
+}
+
+function compare(left: readonly number[], right: readonly number[]): number {
+  const at = left.findIndex((value, index) => value !== right[index]);
+  return at < 0 ? 0 : left[at]! - right[at]!;
+}

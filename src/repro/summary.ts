@@ -1,0 +1,143 @@
+/** What a reader wants first: one paragraph, and the same in fields. */
+import type { UsercopyReport } from '../report/report.js';
+import { callerOf } from '../report/trace.js';
+import type { KnownCause, Reproduction } from './outcome.js';
+
+export interface Summary {
+  /** As syzbot titles such crashes: `BUG: bad usercopy in foo_read`. */
+  readonly title: string;
+  /** Whether the kernel refused the copy; false where it only warned or let it pass, null where nothing tells. */
+  readonly refused: boolean | null;
+  /** `object of kmalloc-64 (64 bytes)`, `process stack`. */
+  readonly object: string | null;
+  /** Members of its structure that the copy covers: `cred.uid to cred.gid`. */
+  readonly member: string | null;
+  /** The function that made the copy, and its module. */
+  readonly caller: string | null;
+  readonly module: string | null;
+  /** Whether that module is none of the kernel's tree; null where that is not told. */
+  readonly foreign: boolean | null;
+  readonly cause: string | null;
+  readonly known: KnownCause | null;
+  readonly text: string;
+}
+
+const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
+
+export function summaryOf(reproduction: Reproduction): Summary {
+  const { report, explanation } = reproduction;
+  const entry = report === null || report.mixed ? null : callerOf(report.trace, report.pc);
+  const caller = entry?.symbol ?? callOf(reproduction);
+  const module = entry?.module ?? null;
+  const foreign =
+    module === null || report === null || report.modules === null ? null : report.foreignModules.includes(module);
+  const object = objectText(reproduction);
+  const member = memberText(reproduction);
+  const known = explanation.known;
+  const [first] = explanation.causes;
+  const sentences = [
+    verdictText(reproduction, object, member),
+    callerText(caller, module, foreign),
+    first === undefined ? null : `Likely cause: ${first.cause} (${first.because}).`,
+    known === null ? null : knownText(known),
+  ].filter((sentence) => sentence !== null);
+  return {
+    title: titleOf(report, caller),
+    refused: refusedOf(reproduction),
+    object,
+    member,
+    caller,
+    module,
+    foreign,
+    cause: first?.cause ?? null,
+    known,
+    text: sentences.join(' '),
+  };
+}
+
+function titleOf(report: UsercopyReport | null, caller: string | null): string {
+  const warned = report?.message?.format === 'whitelist warning' || report?.bugLine?.startsWith('WARNING') === true;
+  return `${warned ? 'WARNING' : 'BUG'}: bad usercopy${caller === null ? '' : ` in ${caller.replace(/\..*$/, '')}`}`;
+}
+
+/** Of a dump: the innermost function that is none of the check's. */
+function callOf({ explanation }: Reproduction): string | null {
+  const call = explanation.surroundings?.calls.find(
+    (text) => !text.startsWith('?') && !/^(?:usercopy_|__check_|check_|_*copy_(?:to|from)_user)/.test(text),
+  );
+  return /^[\w.]+/.exec(call ?? '')?.[0] ?? null;
+}
+
+function refusedOf({ outcome, report, check, replay }: Reproduction): boolean | null {
+  if (outcome === 'clean') return false;
+  if (report?.message?.format === 'whitelist warning') return false;
+  if (report?.message != null || (report !== null && report.bugLine !== null)) return true;
+  if (check !== null) return check.message !== null;
+  return replay === null ? null : replay.message !== null;
+}
+
+function objectText({ explanation, report }: Reproduction): string | null {
+  const { object, region } = explanation;
+  if (object?.cache != null) {
+    return `object of ${object.cache}${object.size === null ? '' : ` (${bytes(object.size)})`}`;
+  }
+  return region ?? report?.message?.region ?? report?.registerText?.region ?? null;
+}
+
+function memberText({ explanation: { field } }: Reproduction): string | null {
+  if (field === null) return null;
+  const first = field.first === null ? field.struct : `${field.struct}.${field.first}`;
+  return field.last === null || field.last === field.first ? first : `${first} to ${field.struct}.${field.last}`;
+}
+
+function verdictText(reproduction: Reproduction, object: string | null, member: string | null): string {
+  const { copy, outcome, report } = reproduction;
+  const size = copy.size === null ? 'A copy' : `A copy of ${bytes(copy.size)}`;
+  const preposition =
+    copy.direction === 'to_user'
+      ? ' to user memory out of'
+      : copy.direction === 'from_user'
+        ? ' from user memory into'
+        : ' between user memory and';
+  const article = object?.startsWith('object') ? ' an ' : ' ';
+  const place = object === null ? '' : `${preposition}${article}${object}${member === null ? '' : ` (${member})`}`;
+  const how =
+    outcome === 'clean'
+      ? 'is allowed'
+      : report?.message?.format === 'whitelist warning'
+        ? 'was let through with a warning'
+        : refusedOf(reproduction)
+          ? 'was refused'
+          : 'was looked at';
+  const miss = missText(reproduction);
+  return `${size}${place}${object === null && copy.direction !== null ? (copy.direction === 'to_user' ? ' to user memory' : ' from user memory') : ''} ${how}${miss}.${DOUBTS[outcome] ?? ''}`;
+}
+
+const DOUBTS: Partial<Readonly<Record<Reproduction['outcome'], string>>> = {
+  contradictory: ' But this message cannot come from the rules of its kernel.',
+  different: ' But what was found does not agree.',
+  unknown: ' Not all of the message is there.',
+};
+
+/** By how much the copy misses its object, where both are told. */
+function missText({ report, explanation, copy }: Reproduction): string {
+  const size = explanation.object?.size ?? null;
+  const offset = report?.message?.offset ?? null;
+  if (size === null || offset === null || copy.size === null || explanation.object?.cache == null) return '';
+  const end = offset + copy.size;
+  if (end > size) return `: it begins ${bytes(offset)} into the object and ends ${bytes(end - size)} past it`;
+  return `: it lies inside the object, at [${offset}, ${end})`;
+}
+
+function callerText(caller: string | null, module: string | null, foreign: boolean | null): string | null {
+  if (caller === null) return null;
+  const kind = foreign === true ? ", which is not of the kernel's tree" : '';
+  return `${caller}() ${module === null ? '' : `of module ${module} `}made it${kind}.`;
+}
+
+function knownText({ was, fix, source, confidence }: KnownCause): string {
+  const how = { certain: 'Known', likely: 'Probably known', possible: 'Possibly known' }[confidence];
+  const commit =
+    fix === null ? '' : `, mended by ${fix.commit === null ? '' : `${fix.commit} `}("${fix.title}", ${fix.version})`;
+  return `${how}: ${was}${commit} (${source}).`;
+}

@@ -64,7 +64,15 @@ export {
   type SnapshotSegment,
   writeSnapshot,
 } from './guest/snapshot.js';
-export { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel } from './image/fetch.js';
+export {
+  cachedKernels,
+  type FetchedKernel,
+  type FetchOptions,
+  fetchKernel,
+  type RemoteKernel,
+  remoteKernels,
+} from './image/fetch.js';
+export { type ImportOptions, importKernels } from './image/import.js';
 export { type KernelSource, type LoadKernelOptions, loadKernel } from './image/load.js';
 export { checkParametersOf, type ParameterOptions } from './introspect/parameters.js';
 export type * from './kernel/kernel.js';

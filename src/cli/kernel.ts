@@ -1,7 +1,9 @@
 /** `usercopy kernel`: real kernels to run. */
 import { Command } from 'commander';
-import { cachedKernels, fetchKernel } from '../image/fetch.js';
-import { print, progress, table, toJson } from './output.js';
+import { badInput } from '../errors.js';
+import { cachedKernels, type FetchedKernel, fetchKernel, remoteKernels } from '../image/fetch.js';
+import { importKernels } from '../image/import.js';
+import { print, progress, table, toJson, warn } from './output.js';
 
 export function kernelCommand(): Command {
   return new Command('kernel')
@@ -17,40 +19,73 @@ Examples:
     );
 }
 
+interface FetchArguments {
+  readonly release?: string;
+  readonly refresh?: boolean;
+  readonly from?: string;
+  readonly json?: boolean;
+}
+
 function fetchCommand(): Command {
   return new Command('fetch')
     .description("download Debian's kernel for an architecture into the cache (no root, nothing installed)")
-    .argument('<variant>', 'x86_64, arm64, …')
-    .option('--release <name>', 'suite (bookworm), version (5.10) or full release (6.1.0-50-cloud-amd64)')
+    .argument('[variant]', 'x86_64, arm64, …')
+    .option('--release <name>', 'suite (bookworm, sid, trixie-backports), series (5.10) or full release')
+    .option('--refresh', 'ask what is newest, although an earlier answer is in the cache')
+    .option('--from <path>', 'instead: the kernels of a .deb, an .rpm or a folder such as /boot')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
+What could not be read of an index or downloaded is said on standard error.
+
 Examples:
   $ usercopy kernel fetch x86_64
-  $ usercopy kernel fetch arm64 --release trixie --json`,
+  $ usercopy kernel fetch arm64 --release trixie --json
+  $ usercopy kernel fetch s390x --release 7.2 --refresh
+  $ usercopy kernel fetch --from kernel-core-5.14.0-427.el9.x86_64.rpm`,
     )
-    .action(async (variant: string, options: { release?: string; json?: boolean }) => {
-      progress.show(`fetching Debian's kernel for ${variant}`);
-      const fetched = await fetchKernel(variant, options.release === undefined ? {} : { release: options.release });
+    .action(async (variant: string | undefined, { from, json, ...options }: FetchArguments) => {
+      if ((variant === undefined) === (from === undefined))
+        throw badInput('kernel fetch', 'either a variant or --from PATH', from === undefined ? 'neither' : 'both');
+      progress.show(from === undefined ? `fetching Debian's kernel for ${variant}` : `reading ${from}`);
+      const fetched = from === undefined ? [await fetchKernel(variant!, options)] : await imported(from);
       progress.clear();
-      if (options.json) print(toJson(fetched));
-      else print(`${fetched.release}  ${fetched.path}`);
+      for (const { warnings } of fetched) for (const warning of warnings ?? []) warn(warning);
+      if (json) print(toJson(from === undefined ? fetched[0] : fetched));
+      else for (const { release, path } of fetched) print(`${release}  ${path}`);
     });
+}
+
+async function imported(from: string): Promise<readonly FetchedKernel[]> {
+  const { kernels, warnings } = await importKernels(from);
+  const [first, ...others] = kernels;
+  return [{ ...first!, ...(warnings.length === 0 ? {} : { warnings }) }, ...others];
+}
+
+interface ListArguments {
+  readonly remote?: string;
+  readonly suite?: string;
+  readonly json?: boolean;
 }
 
 function listCommand(): Command {
   return new Command('list')
-    .description('list the kernels in the cache')
+    .description('list the kernels in the cache, or those that Debian has')
+    .option('--remote <variant>', 'what there is to fetch for an architecture')
+    .option('--suite <name>', '--remote: of this suite only')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
 Examples:
   $ usercopy kernel list
+  $ usercopy kernel list --remote arm64 --suite trixie-backports
   $ usercopy kernel list --json | jq -r '.[] | select(.variant == "x86_64") | .path'`,
     )
-    .action(async (options: { json?: boolean }) => {
+    .action(async (options: ListArguments) => {
+      if (options.remote !== undefined) return listRemote(options.remote, options);
+      if (options.suite !== undefined) throw badInput('kernel list --suite', '--remote VARIANT with it', 'none');
       const kernels = await cachedKernels();
       if (options.json) print(toJson(kernels));
       else if (kernels.length === 0) print("none; 'usercopy kernel fetch x86_64' gets one");
@@ -62,4 +97,20 @@ Examples:
           ),
         );
     });
+}
+
+async function listRemote(variant: string, { suite, json }: ListArguments): Promise<void> {
+  progress.show("asking Debian's indexes");
+  const { kernels, warnings } = await remoteKernels(variant, suite === undefined ? {} : { suite });
+  progress.clear();
+  for (const warning of warnings) warn(warning);
+  if (json) print(toJson({ kernels, warnings }));
+  else if (kernels.length === 0) print(`none for ${variant}`);
+  else
+    print(
+      table(
+        ['release', 'flavour', 'version', 'suites'],
+        kernels.map(({ release, flavour, version, suites }) => [release, flavour, version, suites.join(', ')]),
+      ),
+    );
 }

@@ -36,6 +36,11 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** What a person should know although the answer stands: on standard error, beside the answer. */
+export function warn(text: string): void {
+  process.stderr.write(`usercopy: warning: ${text}\n`);
+}
+
 /** A line on standard error that says how far long work is, and goes away; silent unless that is a terminal. */
 export const progress = {
   show(text: string): void {

@@ -20,18 +20,51 @@ export interface PackageVersion {
   readonly depends: readonly string[];
 }
 
+/** A version of a package, and a suite that offers it. */
+export interface OfferedVersion {
+  readonly name: string;
+  readonly version: string;
+  readonly suite: string;
+}
+
+/** Releases by their roles: what they are called changes every two years, and the archive says it. */
+const ROLES = ['oldoldstable', 'oldstable', 'stable', 'testing'] as const;
+const APT_HELPER = '/usr/lib/apt/apt-helper';
+
+/**
+ * Every suite that the archive has, by its own name: mirrors keep what a role points to less well than the suite itself.
+ * A role that the archive does not tell is asked for as such.
+ */
+export async function everySuite(directory: string): Promise<string[]> {
+  const { main } = await systemMirrors();
+  const names = await Promise.all(
+    ROLES.map(async (role) => {
+      const file = path.join(directory, `InRelease-${role}`);
+      await run(APT_HELPER, ['download-file', `${main}/dists/${role}/InRelease`, file], directory, QUERY_LIMIT);
+      const text = await fs.readFile(file, 'latin1').catch(() => '');
+      return /^Codename: ([a-z]+)$/m.exec(text)?.[1] ?? role;
+    }),
+  );
+  return [...names, 'sid', 'experimental', ...names.slice(1).map((name) => `${name}-backports`)];
+}
+
+/** Suites that have none for security: they are mended by newer versions, as the ones with a dash are. */
+const WITHOUT_SECURITY = /^(?:unstable|sid|experimental|rc-buggy)$|-/;
+
 export class PrivateApt {
   private constructor(
     readonly directory: string,
     readonly options: readonly string[],
     readonly what: string,
+    /** Indexes that could not be read, and why: what they list is not known. */
+    readonly failures: readonly string[],
   ) {}
 
   /**
-   * Downloads the package index of a suite and its security suite into `directory`.
+   * Downloads the package indexes of suites and their security suites into `directory`.
    * Errors: `missing-dependency` without apt, Debian's keys or a reachable mirror.
    */
-  static async open(directory: string, architecture: string, suite: string): Promise<PrivateApt> {
+  static async open(directory: string, architecture: string, suites: readonly string[]): Promise<PrivateApt> {
     const keys = await fs.access(KEYRING).then(
       () => true,
       () => false,
@@ -42,7 +75,10 @@ export class PrivateApt {
         `Debian's archive keys: expected ${KEYRING}, found no such file; install the package debian-archive-keyring, or give a kernel image of your own`,
       );
     const mirrors = await systemMirrors();
-    const sources = [`${mirrors.main} ${suite}`, `${mirrors.security} ${suite}-security`];
+    const sources = suites.flatMap((suite) => [
+      `${mirrors.main} ${suite}`,
+      ...(WITHOUT_SECURITY.test(suite) ? [] : [`${mirrors.security} ${suite}-security`]),
+    ]);
     await fs.mkdir(path.join(directory, 'lists', 'partial'), { recursive: true });
     await fs.mkdir(path.join(directory, 'cache', 'archives', 'partial'), { recursive: true });
     const list = path.join(directory, 'sources.list');
@@ -52,9 +88,13 @@ export class PrivateApt {
     const options = [
       `Dir::Etc::sourcelist=${list}`,
       'Dir::Etc::sourceparts=/dev/null',
+      `Dir::State=${directory}`,
       `Dir::State::Lists=${path.join(directory, 'lists')}`,
       `Dir::State::status=${status}`,
       `Dir::Cache=${path.join(directory, 'cache')}`,
+      // Container images switch them off; without them every question reads all the indexes again.
+      'Dir::Cache::pkgcache=pkgcache.bin',
+      'Dir::Cache::srcpkgcache=srcpkgcache.bin',
       `APT::Architecture=${architecture}`,
       `APT::Architectures=${architecture}`,
       'Acquire::Languages=none',
@@ -62,16 +102,16 @@ export class PrivateApt {
       'Acquire::http::Timeout=20',
       ...(process.getuid?.() === 0 ? ['APT::Sandbox::User=root'] : []),
     ].flatMap((option) => ['-o', option]);
-    const apt = new PrivateApt(directory, options, `${suite} for ${architecture}`);
+    const what = `${suites.join(', ')} for ${architecture}`;
     // Exit code 100 also means that one of several indexes is missing: what counts is whether packages are known.
     const update = await run('apt-get', ['-q', ...options, 'update'], directory, UPDATE_LIMIT);
     const lists = await fs.readdir(path.join(directory, 'lists'));
     if (!lists.some((name) => name.includes('_Packages')))
       throw new UsercopyError(
         'missing-dependency',
-        `Debian's package index of ${apt.what}: expected an answer from ${mirrors.main}, found: ${lastLine(update.output)}; check the network and that ${suite} exists for ${architecture}, or give a kernel image of your own`,
+        `Debian's package index of ${what}: expected an answer from ${mirrors.main}, found: ${lastLine(update.output)}; check the network and that there are packages of ${what}, or give a kernel image of your own`,
       );
-    return apt;
+    return new PrivateApt(directory, options, what, failedIndexes(update.output));
   }
 
   /** Every version of a package that is offered, newest first. */
@@ -89,11 +129,21 @@ export class PrivateApt {
       }));
   }
 
-  /** Names of packages that match a regular expression. */
-  async names(pattern: string): Promise<string[]> {
-    const search = ['search', '--names-only', pattern];
-    const { output } = await run('apt-cache', [...this.options, ...search], this.directory, QUERY_LIMIT);
-    return output.split('\n').flatMap((line) => line.split(' ')[0] || []);
+  /** Names of packages that begin with `start`. */
+  async names(start: string): Promise<string[]> {
+    const { output } = await run('apt-cache', [...this.options, 'pkgnames', start], this.directory, QUERY_LIMIT);
+    return output.split('\n').filter((name) => name.startsWith(start));
+  }
+
+  /** The versions of packages with the suites that have them. */
+  async offers(names: readonly string[]): Promise<OfferedVersion[]> {
+    if (names.length === 0) return [];
+    const { output } = await run('apt-cache', [...this.options, 'madison', ...names], this.directory, QUERY_LIMIT);
+    return output.split('\n').flatMap((line) => {
+      const [name, version, source] = line.split('|').map((part) => part.trim());
+      const suite = / (\S+)\/main /.exec(` ${source}`)?.[1];
+      return name && version && suite ? [{ name, version, suite }] : [];
+    });
   }
 
   /** Downloads a package's newest version; its path, or null with the reason when the mirror does not have it. */
@@ -105,19 +155,29 @@ export class PrivateApt {
   }
 }
 
-/** Unpacks the part of a .deb below `./boot` into `directory`. */
-export async function unpackBoot(deb: string, directory: string): Promise<void> {
-  const { output, failed } = await run(
-    'sh',
-    ['-c', 'dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" ./boot', 'sh', deb, directory],
-    directory,
-    DOWNLOAD_LIMIT,
-  );
-  if (failed)
-    throw new UsercopyError(
-      'missing-dependency',
-      `${deb}: expected dpkg-deb and tar to unpack it, found: ${lastLine(output)}`,
-    );
+/**
+ * The indexes that `apt-get update` could not read. That a suite does not exist, or not for this architecture, is no
+ * failure: then nothing is missing.
+ */
+function failedIndexes(output: string): string[] {
+  const lines = output.split('\n');
+  return lines.flatMap((line, index) => {
+    const [, site, suite, what = ''] = /^Err:\d+ (\S+) (\S+) (.*)$/.exec(line) ?? [];
+    const reason = (lines[index + 1] ?? '').trim();
+    if (site === undefined || (/Release$/.test(what) && reason.startsWith('404'))) return [];
+    return [`${suite} could not be read (${reason || 'no reason told'})`];
+  });
+}
+
+/**
+ * Unpacks boot images and configurations out of a .deb, wherever in it they lie, into `directory`. Gives what the programs
+ * said: a package without such files is no failure of theirs.
+ */
+export async function unpackImages(deb: string, directory: string): Promise<string> {
+  const patterns = ['*/vmlinuz*', '*/vmlinux*', '*/config', '*/config-*'];
+  const script = 'deb=$1; shift; dpkg-deb --fsys-tarfile "$deb" | tar -x --wildcards "$@"';
+  const { output } = await run('sh', ['-c', script, 'sh', deb, ...patterns], directory, DOWNLOAD_LIMIT);
+  return lastLine(output);
 }
 
 /** The mirrors that the machine uses, where it is a Debian; else Debian's own. */

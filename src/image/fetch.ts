@@ -6,17 +6,25 @@ import { fileURLToPath } from 'node:url';
 import type { ArchDriver, Variant } from '../../arch/driver.js';
 import { drivers as allDrivers } from '../../arch/index.js';
 import { badInput, UsercopyError } from '../errors.js';
-import { PrivateApt, unpackBoot } from './apt.js';
+import { everySuite, PrivateApt, unpackImages } from './apt.js';
+import { compareVersions } from './debian-version.js';
+import { findFiles, type KernelFiles } from './kernel-files.js';
 
-/** Suites and the kernel series that each carries. */
-const SUITES: Readonly<Record<string, string>> = { bookworm: '6.1', bullseye: '5.10', trixie: '6.12' };
 const DEFAULT_SUITE = 'bookworm';
+/** `7.3`, `6.1.0`, `6.1.0-50-cloud-amd64`: not a suite. */
+const NUMBERED = /^\d/;
+const SERIES = /^\d+\.\d+(?:\.\d+)?$/;
 
 export interface FetchOptions {
-  /** A suite (`trixie`), a series (`6.12`) or a full release (`6.1.0-50-cloud-amd64`); bookworm's newest when absent. */
+  /**
+   * A suite (`trixie`, `sid`, `trixie-backports`), a series (`7.3`) or a full release (`6.1.0-50-cloud-amd64`); bookworm's
+   * newest when absent. Series and releases are looked for in every suite.
+   */
   readonly release?: string;
-  /** Where to look for a full release whose series does not tell. */
+  /** Where to look for a series or a full release; every suite when absent. */
   readonly suite?: string;
+  /** Asks the index again what is newest, although the cache has an answer. */
+  readonly refresh?: boolean;
   readonly cacheDirectory?: string;
   readonly drivers?: readonly ArchDriver[];
 }
@@ -27,38 +35,85 @@ export interface FetchedKernel {
   readonly release: string;
   /** The boot image; its configuration lies beside it as `config-<release>`. */
   readonly path: string;
+  /** What could not be read or had, so that this may not be the newest, or lacks something. Absent: nothing. */
+  readonly warnings?: readonly string[];
+}
+
+/** A kernel that a suite offers. */
+export interface RemoteKernel {
+  readonly variant: string;
+  readonly release: string;
+  /** What the kernel is built for: `cloud-amd64`, `arm64-16k`. */
+  readonly flavour: string;
+  readonly version: string;
+  readonly suites: readonly string[];
 }
 
 interface Request {
   readonly variant: string;
   readonly architecture: string;
-  readonly metaPackage: string;
-  readonly suite: string;
-  /** Full release; null: the suite's newest. */
+  /** The flavour that a suite or a series stands for. */
+  readonly flavour: string;
+  /** What was asked for: a suite, a series or a release. */
+  readonly wanted: string;
+  /** null: every suite. */
+  readonly suite: string | null;
+  /** Full release; null: the newest of `suite` and `series`. */
   readonly release: string | null;
+  readonly series: string | null;
   readonly cache: string;
 }
 
 /**
- * Gets a Debian kernel of a variant. A suite's newest stays what it was when first asked for, until the cache is deleted.
+ * Gets a Debian kernel of a variant. What is newest of a suite or a series stays what it was when first asked for, until
+ * `refresh` or until the cache is deleted.
  * Errors: `bad-input` for a variant or release that Debian lacks, `missing-dependency` without apt or network.
  */
 export async function fetchKernel(variant: string, options: FetchOptions = {}): Promise<FetchedKernel> {
   const request = await readRequest(variant, options);
-  const cached = await lookUp(request);
+  const cached = options.refresh ? null : await lookUp(request);
   if (cached !== null) return cached;
-  await fs.mkdir(request.cache, { recursive: true });
-  const workspace = await fs.mkdtemp(path.join(request.cache, '.fetch-'));
-  try {
-    const apt = await PrivateApt.open(workspace, request.architecture, request.suite);
-    const { deb, release } = await download(apt, request);
-    const fetched = await store(workspace, deb, request, release);
+  return inWorkspace(request.cache, async (workspace) => {
+    const apt = await openApt(workspace, request);
+    const { release, files, warnings } = await download(apt, request, workspace);
+    const fetched = await store(files, request, release, workspace);
     if (request.release === null) await fs.writeFile(newestFile(request), `${release}\n`);
-    return fetched;
+    return warnings.length === 0 ? fetched : { ...fetched, warnings };
+  });
+}
+
+/** What suites offer for a variant, oldest first, and the indexes that could not be read. */
+export async function remoteKernels(
+  variant: string,
+  options: Pick<FetchOptions, 'suite' | 'cacheDirectory' | 'drivers'> = {},
+): Promise<{ readonly kernels: readonly RemoteKernel[]; readonly warnings: readonly string[] }> {
+  const request = await readRequest(variant, { ...options, release: options.suite ?? '0.0' });
+  return inWorkspace(request.cache, async (workspace) => {
+    const apt = await openApt(workspace, request);
+    return { kernels: await offered(apt, variant), warnings: apt.failures.map(unread) };
+  });
+}
+
+async function openApt(workspace: string, { architecture, suite }: Request): Promise<PrivateApt> {
+  return PrivateApt.open(workspace, architecture, suite === null ? await everySuite(workspace) : [suite]);
+}
+
+/** Runs with a folder of its own in the cache, which is gone afterwards. */
+export async function inWorkspace<Result>(
+  cache: string,
+  work: (directory: string) => Promise<Result>,
+): Promise<Result> {
+  await fs.mkdir(cache, { recursive: true });
+  const workspace = await fs.mkdtemp(path.join(cache, '.fetch-'));
+  try {
+    return await work(workspace);
   } finally {
     await fs.rm(workspace, { recursive: true, force: true });
   }
 }
+
+const unread = (failure: string): string =>
+  `the index of ${failure}: there may be kernels, and newer ones, that are not known`;
 
 /** `.cache/kernels` of a source tree; the user's cache directory when installed as a package. */
 export async function defaultCacheDirectory(): Promise<string> {
@@ -87,22 +142,25 @@ export async function cachedKernels(cacheDirectory?: string): Promise<FetchedKer
 async function readRequest(name: string, options: FetchOptions): Promise<Request> {
   const { architecture, metaPackage } = debianKernelOf(name, options.drivers ?? allDrivers);
   const wanted = options.release ?? options.suite ?? DEFAULT_SUITE;
-  const series = /^(\d+\.\d+)(\.\d+\S*)?$/.exec(wanted);
-  const suite =
-    options.suite ?? (wanted in SUITES ? wanted : Object.keys(SUITES).find((key) => SUITES[key] === series?.[1]));
-  if (suite === undefined || !(suite in SUITES))
+  if (!/^[\w][\w.+~-]*$/.test(wanted) || !/^[a-z-]*$/.test(options.suite ?? ''))
     throw badInput(
       'kernel release',
-      `a suite (${Object.keys(SUITES).join(', ')}), a series (${Object.values(SUITES).join(', ')}) or a full release of one of these, such as 6.1.0-50-cloud-amd64`,
-      options.suite !== undefined && !(options.suite in SUITES) ? options.suite : wanted,
+      'a suite (trixie, sid, trixie-backports), a series (6.12) or a full release (6.1.0-50-cloud-amd64): letters, digits, dots and dashes',
+      options.suite ?? wanted,
     );
-  const isFull = series?.[2] !== undefined;
-  if (isFull && !/^[\w.+-]+$/.test(wanted))
-    throw badInput('kernel release', 'letters, digits, dots and dashes', wanted);
-  if (!isFull && wanted !== suite && wanted !== SUITES[suite])
-    throw badInput('kernel release', `${SUITES[suite]} or a full release in suite ${suite}`, wanted);
-  const cache = options.cacheDirectory ?? (await defaultCacheDirectory());
-  return { variant: name, architecture, metaPackage, suite, release: isFull ? wanted : null, cache };
+  const isNumbered = NUMBERED.test(wanted);
+  const isSeries = isNumbered && SERIES.test(wanted);
+  const suite = options.suite ?? (isNumbered ? null : wanted);
+  return {
+    variant: name,
+    architecture,
+    flavour: metaPackage.replace(/^linux-image-/, ''),
+    wanted,
+    suite,
+    release: isNumbered && !isSeries ? wanted : null,
+    series: isSeries ? wanted : null,
+    cache: options.cacheDirectory ?? (await defaultCacheDirectory()),
+  };
 }
 
 function debianKernelOf(name: string, drivers: readonly ArchDriver[]): NonNullable<Variant['debianKernel']> {
@@ -131,53 +189,135 @@ async function findImage(directory: string, variant: string, release: string): P
   return null;
 }
 
-/** Finds the package behind the request and downloads it: of the newest that the mirror really has. */
-async function download(apt: PrivateApt, request: Request): Promise<{ deb: string; release: string }> {
-  const candidates = request.release === null ? await newestReleases(apt, request) : [request.release];
-  let reason = '';
-  for (const release of candidates) {
-    // Signed for secure boot, or built so that somebody else may sign it.
-    for (const name of [`linux-image-${release}`, `linux-image-${release}-unsigned`]) {
-      if ((await apt.versions(name)).length === 0) continue;
-      const result = await apt.download(name);
-      if (result.path !== null) return { deb: result.path, release };
-      reason = result.reason;
-    }
-  }
-  if (reason !== '')
-    throw new UsercopyError(
-      'missing-dependency',
-      `kernel ${candidates[0]}: expected the mirror to have its package, found: ${reason}`,
-    );
-  const flavour = request.metaPackage.replace(/^linux-image-/, '');
-  const available = (await apt.names('^linux-image-[0-9]'))
+/** Every kernel that the suites offer, by package names alone. */
+async function offered(apt: PrivateApt, variant: string): Promise<RemoteKernel[]> {
+  // What is built, by the packages that always depend on the newest of it: linux-image-cloud-amd64.
+  const all = (await apt.names('linux-image-')).filter((name) => !/-dbg$|-template$/.test(name));
+  const flavours = all
     .map((name) => name.replace(/^linux-image-/, ''))
-    .filter((release) => !/-dbg$|-unsigned$/.test(release) && release.endsWith(flavour));
-  throw badInput(
-    `kernel release ${request.release ?? request.suite}`,
-    available.length > 0
-      ? `one that ${request.suite} has for ${request.variant} (${available.join(', ')})`
-      : `a suite that has kernels for ${request.variant}`,
-    'none of this name',
+    .filter((name) => /^[a-z0-9-]+$/.test(name) && !/-unsigned$/.test(name))
+    .sort((left, right) => right.length - left.length);
+  const names = all.filter((name) => /^linux-image-\d+\./.test(name));
+  const kernels = new Map<string, RemoteKernel>();
+  for (const { name, version, suite } of await apt.offers(names)) {
+    const release = name.replace(/^linux-image-|-unsigned$/g, '');
+    const flavour = flavours.find((candidate) => release.endsWith(`-${candidate}`));
+    if (flavour === undefined) continue;
+    const known = kernels.get(release);
+    kernels.set(release, {
+      variant,
+      release,
+      flavour,
+      version: known !== undefined && compareVersions(known.version, version) > 0 ? known.version : version,
+      suites: [...new Set([...(known?.suites ?? []), suite])],
+    });
+  }
+  return [...kernels.values()].sort(
+    (left, right) => compareVersions(left.version, right.version) || (left.release < right.release ? -1 : 1),
   );
 }
 
-/** Releases that the suite's meta package has pointed at, newest first: security updates come before point releases. */
-async function newestReleases(apt: PrivateApt, request: Request): Promise<string[]> {
-  const versions = await apt.versions(request.metaPackage);
-  const images = versions.flatMap(({ depends }) => depends.filter((name) => /^linux-image-\d/.test(name)));
-  return [...new Set(images.map((name) => name.replace(/^linux-image-|-unsigned$/g, '')))];
+/** Downloads what the request asks for: of the newest kernels the first that the mirror really has. */
+async function download(
+  apt: PrivateApt,
+  request: Request,
+  workspace: string,
+): Promise<{ release: string; files: KernelFiles; warnings: readonly string[] }> {
+  const warnings = apt.failures.map(unread);
+  const kernels = await offered(apt, request.variant);
+  const wanted = kernels.filter(({ release, flavour }) =>
+    request.release !== null
+      ? release === request.release
+      : flavour === request.flavour && (request.series === null || isOfSeries(release, request.series)),
+  );
+  const reasons: string[] = [];
+  for (const { release } of wanted.reverse()) {
+    const packages = await packagesOf(apt, release);
+    if (packages === null) continue;
+    const { files, failures } = await unpackAll(apt, packages, release, path.join(workspace, `unpacked-${release}`));
+    if (files !== null) return { release, files, warnings: [...warnings, ...reasons, ...failures] };
+    reasons.push(
+      `${release} is listed but could not be had: ${failures.join('; ') || 'its packages hold no boot image'}`,
+    );
+  }
+  if (reasons.length > 0)
+    throw new UsercopyError(
+      'missing-dependency',
+      `kernel ${request.wanted}: expected the mirror to have it, found: ${reasons[0]}`,
+    );
+  const others = [
+    ...new Set(kernels.filter(({ flavour }) => flavour === request.flavour).map(({ release }) => release)),
+  ];
+  throw badInput(
+    `kernel release ${request.wanted}`,
+    others.length > 0
+      ? `one that there is for ${request.variant} (${others.slice(-12).join(', ')}; all: usercopy kernel list --remote ${request.variant})`
+      : `a suite that has kernels for ${request.variant}`,
+    ['none of this name', ...warnings].join('; '),
+  );
 }
 
-/** Unpacks boot image and configuration; the cache's directory appears whole or not at all. */
-async function store(workspace: string, deb: string, request: Request, release: string): Promise<FetchedKernel> {
-  const unpacked = path.join(workspace, 'unpacked');
-  const kept = path.join(workspace, 'kept');
-  await fs.mkdir(unpacked);
-  await fs.mkdir(kept);
-  await unpackBoot(deb, unpacked);
-  for (const name of await fs.readdir(path.join(unpacked, 'boot')))
-    if (/^(vmlinu[xz]|config)-/.test(name)) await fs.rename(path.join(unpacked, 'boot', name), path.join(kept, name));
+/** `6.1` is the series of 6.1.0-50-…, `6.12.95` of 6.12.95+deb12-…; `6.1` is not that of 6.12. */
+const isOfSeries = (release: string, series: string): boolean =>
+  release.startsWith(series) && !/[\d]/.test(release[series.length] ?? '');
+
+/**
+ * The packages of a release: its image, and what that depends on of the same release. From 6.19 on Debian keeps the image in
+ * linux-binary-…, and from 7.2 the configuration in linux-base-…. null for a package that only depends on another kernel.
+ */
+async function packagesOf(apt: PrivateApt, release: string): Promise<string[][] | null> {
+  // Signed for secure boot, or built so that somebody else may sign it.
+  const names = [`linux-image-${release}`, `linux-image-${release}-unsigned`];
+  const versions = (await Promise.all(names.map((name) => apt.versions(name)))).map(([newest]) => newest);
+  const found = versions.filter((version) => version !== undefined);
+  const depends = [...new Set(found.flatMap((version) => version.depends))];
+  if (depends.some((name) => /^linux-image-\d/.test(name) && !names.includes(name))) return null;
+  const parts = depends.filter((name) => /^linux-(?:binary|base)-/.test(name) && name.includes(release));
+  return [...parts.map((name) => [name]), found.map(({ name }) => name)];
+}
+
+/** Of each group of packages the first that the mirror has. Failures that leave the kernel without an image are told by `null`. */
+async function unpackAll(
+  apt: PrivateApt,
+  groups: readonly (readonly string[])[],
+  release: string,
+  directory: string,
+): Promise<{ files: KernelFiles | null; failures: string[] }> {
+  await fs.mkdir(directory, { recursive: true });
+  const failures: string[] = [];
+  const find = async (): Promise<KernelFiles | null> =>
+    (await findFiles(directory)).find((files) => files.release === release || files.release === '') ?? null;
+  for (const group of groups) {
+    const before = await find();
+    if (before !== null && before.config !== null) break;
+    let reason = '';
+    for (const name of group) {
+      const { path: deb, reason: why } = await apt.download(name);
+      reason ||= `${name}: ${why}`;
+      if (deb === null) continue;
+      await unpackImages(deb, directory);
+      await fs.rm(deb);
+      reason = '';
+      break;
+    }
+    if (reason !== '') failures.push(reason);
+  }
+  const files = await find();
+  if (files !== null && files.config === null && failures.length > 0)
+    return { files, failures: [`the configuration of ${release} could not be had (${failures.join('; ')})`] };
+  return { files, failures: files === null ? failures : [] };
+}
+
+/** Keeps image and configuration; the cache's directory appears whole or not at all. */
+export async function store(
+  files: KernelFiles,
+  request: Pick<Request, 'variant' | 'cache'>,
+  release: string,
+  workspace: string,
+) {
+  const kept = await fs.mkdtemp(path.join(workspace, 'kept-'));
+  await fs.copyFile(files.image, path.join(kept, `${files.name}-${release}`));
+  if (files.config !== null) await fs.copyFile(files.config, path.join(kept, `config-${release}`));
   await fs.writeFile(path.join(kept, 'variant'), `${request.variant}\n`);
   const target = path.join(request.cache, release);
   // Another process may have been quicker; its files are the same.
@@ -186,12 +326,12 @@ async function store(workspace: string, deb: string, request: Request, release: 
   });
   const fetched = await findImage(target, request.variant, release);
   if (fetched === null)
-    throw new UsercopyError('missing-dependency', `${path.basename(deb)}: expected a boot image in it, found none`);
+    throw new UsercopyError('missing-dependency', `${release}: expected a boot image in ${target}, found none`);
   return fetched;
 }
 
-function newestFile({ cache, variant, suite }: Request): string {
-  return path.join(cache, `newest-${suite}-${variant}`);
+function newestFile({ cache, variant, wanted }: Request): string {
+  return path.join(cache, `newest-${wanted}-${variant}`);
 }
 
 function exists(file: string): Promise<boolean> {

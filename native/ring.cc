@@ -104,7 +104,7 @@ bool Rings::Append(CopyRequest& request, uint64_t pc) {
     std::memcpy(&stack_pointer, slot + 8 * request.stack_pointer_slot, sizeof stack_pointer);
     uint8_t* word = slot + 8 * request.return_slot;
     std::memset(word, 0, 8);
-    uc_mem_read(emulator_.uc(), stack_pointer, word, request.return_bytes);
+    libunicorn.mem_read(emulator_.uc(), stack_pointer, word, request.return_bytes);
   }
   ++count;
   std::memcpy(ring.base + ring.count_offset, &count, sizeof count);

@@ -418,7 +418,7 @@ export class Context {
   lastReturn: u64;
   lastBodyStart: u64;
   lastBodyEnd: u64;
-  /** The last ranges that the kernel's check was asked about: `CHECKED_RANGES` of them, and which is the next to be written over. */
+  /** The last ranges that the kernel's check was asked about: `CheckedRanges.COUNT` of them, and which is the next to be written over. */
   checkedRanges: u32;
   checkedNext: u32;
 }
@@ -432,7 +432,11 @@ export class CheckedRange {
   toUser: u64;
 }
 
-export const CHECKED_RANGES: u32 = 8;
+export enum CheckedRanges {
+  COUNT = 8,
+}
 
-/** Bytes of the context with the statistics behind it: a u64 for each verdict and direction (from_user first). */
-export const STATISTICS_BYTES: i32 = VerdictRange.COUNT * 2 * <i32>sizeof<u64>();
+/** Behind the context: a u64 for each verdict and direction (from_user first). */
+export enum Statistics {
+  BYTES = VerdictRange.COUNT * 2 * <i32>sizeof<u64>(),
+}

@@ -1,10 +1,14 @@
-/** What the module exports: four functions, and the numbers that the other side needs. */
+/**
+ * What the module exports: four functions, and the numbers that the other side needs. The compiler adds the offsets of
+ * the structures' fields (scripts/lib/check-layout.mjs).
+ */
 import { Context, Request } from './context';
 import { judgeRequest } from './check';
 import { judgeArrival } from './copies';
 import { VerdictRange } from './verdict';
 
 export {
+  CheckedRanges,
   CurrentKind,
   DeclaredKind,
   Described,
@@ -16,20 +20,11 @@ export {
   PageSpan,
   ReturnPlace,
   SkipVmalloc,
+  Statistics,
   ValidityKind,
   VmallocRule,
   VmapKind,
 } from './context';
-export {
-  CheckedRangeLayout,
-  ContextLayout,
-  DeclaredLayout,
-  LinearMapLayout,
-  RangeLayout,
-  RegionLayout,
-  RequestLayout,
-  Statistics,
-} from './layout';
 export { Acceptance, Refusal, Unreadable, VerdictRange } from './verdict';
 
 /** Judges the copy in `request`: 0 when the guest may go on without a word, else the verdict's number. */

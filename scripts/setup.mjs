@@ -154,11 +154,19 @@ function addon() {
 
 function check() {
   const tools = ['assemblyscript', 'binaryen'].map((name) => `node_modules/${name}/package.json`);
-  const print = fingerprint(['assembly', 'asconfig.json', 'scripts/lib/javascript-check.mjs', ...tools]);
+  const print = fingerprint([
+    'assembly',
+    'asconfig.json',
+    'scripts/lib/check-layout.mjs',
+    'scripts/lib/javascript-check.mjs',
+    ...tools,
+  ]);
   if (isFresh('check', print, ['build/check.wasm', 'build/check.mjs'])) return null;
   return () => {
     const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
-    mustRun('check', 'compiling check.wasm', [[node, asc, '--config', 'asconfig.json']]);
+    mustRun('check', 'compiling check.wasm', [
+      [node, asc, '--config', 'asconfig.json', '--transform', './scripts/lib/check-layout.mjs'],
+    ]);
     writeJavaScriptCheck();
     setStamp('check', print);
   };

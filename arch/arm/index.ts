@@ -1,4 +1,5 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { atLeast } from '../../src/kernel/version.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootTools, MemoryLayout, Variant } from '../driver.js';
 import { armCycles } from './cycles.js';
@@ -18,9 +19,6 @@ const VMALLOC_RESERVE = 240n * MIB;
 const PMD_SIZE = 2n * MIB;
 const PKMAP_SLOTS = 512n;
 
-const since = (kernel: Kernel, major: number, minor: number): boolean =>
-  kernel.version.major > major || (kernel.version.major === major && kernel.version.minor >= minor);
-
 const pageOffsetOf = (kernel: Kernel): bigint => {
   const text = kernel.symbols.address('_stext') ?? kernel.segments[0]?.address ?? 0xc0000000n;
   // CONFIG_VMSPLIT_*: the image lies at the start of lowmem.
@@ -33,8 +31,8 @@ const mostLowMemory = VMALLOC_END - VMALLOC_RESERVE - VMALLOC_OFFSET;
 /** pageblock_nr_pages pages: the largest block of the buddy allocator (no HUGETLB_PAGE without LPAE); bytes. */
 function pageBlock(kernel: Kernel): bigint {
   // ARCH_FORCE_MAX_ORDER was one more than the order until 23baf831a32c (6.4).
-  const configured = Number(kernel.config?.get('ARCH_FORCE_MAX_ORDER') ?? (since(kernel, 6, 4) ? 10 : 11));
-  const largest = configured - (since(kernel, 6, 4) ? 0 : 1);
+  const configured = Number(kernel.config?.get('ARCH_FORCE_MAX_ORDER') ?? (atLeast(kernel.version, 6, 4) ? 10 : 11));
+  const largest = configured - (atLeast(kernel.version, 6, 4) ? 0 : 1);
   const order = kernel.config?.enabled('HUGETLB_PAGE') ? Math.min(9, largest) : largest;
   return PAGE << BigInt(order);
 }
@@ -55,7 +53,7 @@ function layout(kernel: Kernel): MemoryLayout {
     modulesEnd: hasHighmem ? pkmap : pageOffset,
     vmemmap: null,
     firstFrame: physicalBase / PAGE,
-    pageValidity: since(kernel, 5, 14)
+    pageValidity: atLeast(kernel.version, 5, 14)
       ? // a4d5613c4dc6 (5.14): a page block that touches memory has struct pages throughout.
         { kind: 'memblock', blockSize: pageBlock(kernel) }
       : pageValidityOf(kernel, { kind: 'memblock' }),

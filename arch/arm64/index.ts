@@ -1,5 +1,6 @@
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { atLeast } from '../../src/kernel/version.js';
 import { hasVmemmap, pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
 import type { ArchDriver, MachineState, MemoryLayout, Variant } from '../driver.js';
 import { arm64Cycles } from './cycles.js';
@@ -9,9 +10,6 @@ import { unpackArm64Image } from './image.js';
 const KIB = 1024n;
 const MIB = 1n << 20n;
 const GIB = 1n << 30n;
-
-const since = (kernel: Kernel, major: number, minor: number): boolean =>
-  kernel.version.major > major || (kernel.version.major === major && kernel.version.minor >= minor);
 
 function pageShiftOf(kernel: Kernel): number {
   if (kernel.config?.enabled('ARM64_64K_PAGES')) return 16;
@@ -44,7 +42,7 @@ function layout(kernel: Kernel): MemoryLayout {
 
   let vmemmapStart: bigint;
   let vmallocEnd: bigint;
-  if (since(kernel, 6, 9)) {
+  if (atLeast(kernel.version, 6, 9)) {
     // 32697ff38287 and its series (6.9): the vmemmap ends a gigabyte below the top, vmalloc right under it.
     vmemmapStart = word(-GIB) - ((pageEnd - pageOffset) >> BigInt(pageShift)) * structPage;
     vmallocEnd = vmemmapStart - 8n * MIB;
@@ -56,7 +54,7 @@ function layout(kernel: Kernel): MemoryLayout {
   } else {
     const vmemmapShift = BigInt(pageShift) - structPageShift;
     const vmemmapSize = (pageEnd - pageOffset) >> vmemmapShift;
-    if (since(kernel, 5, 11)) {
+    if (atLeast(kernel.version, 5, 11)) {
       // 9ad7c6d5e75b (5.11)
       vmemmapStart = word(-(1n << (BigInt(configuredBits) - vmemmapShift)));
       vmallocEnd = vmemmapStart - 256n * MIB;
@@ -67,8 +65,8 @@ function layout(kernel: Kernel): MemoryLayout {
     }
   }
   // BPF had 128 MiB before the modules until b89ddf4cca43 (5.16); modules got 2 GiB in 6.5 (3e35d303ab7d).
-  const modulesStart = since(kernel, 5, 16) ? pageEnd : pageEnd + 128n * MIB;
-  const modulesEnd = modulesStart + (since(kernel, 6, 5) ? 2n * GIB : 128n * MIB);
+  const modulesStart = atLeast(kernel.version, 5, 16) ? pageEnd : pageEnd + 128n * MIB;
+  const modulesEnd = modulesStart + (atLeast(kernel.version, 6, 5) ? 2n * GIB : 128n * MIB);
 
   const physicalBase = readWord(kernel, 'memstart_addr', 8) ?? 0n;
   const imageOffset = readWord(kernel, 'kimage_voffset', 8) ?? modulesEnd;
@@ -87,11 +85,11 @@ function layout(kernel: Kernel): MemoryLayout {
     pageValidity: pageValidityOf(kernel, {
       kind: 'memblock',
       // 873ba463914c (5.14) asks memblock alone. Sections became smaller in 5.12 (f0b13ee23241).
-      ...(since(kernel, 5, 14)
+      ...(atLeast(kernel.version, 5, 14)
         ? {}
         : {
             sections: {
-              sectionSizeBits: since(kernel, 5, 12) ? (pageShift === 16 ? 29 : 27) : 30,
+              sectionSizeBits: atLeast(kernel.version, 5, 12) ? (pageShift === 16 ? 29 : 27) : 30,
               physicalAddressBits: 48,
             },
           }),
@@ -158,7 +156,7 @@ export const variant: Variant = {
   }),
   staticBranch: {
     // c296146c058c (4.19)
-    relativeEntries: (kernel) => since(kernel, 4, 19),
+    relativeEntries: (kernel) => atLeast(kernel.version, 4, 19),
     // b <target>
     jump: (code, target) => instruction(0x14000000 | Number(BigInt.asUintN(26, (target - code) >> 2n))),
     nop: () => instruction(0xd503201f),

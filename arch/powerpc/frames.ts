@@ -1,5 +1,6 @@
 /** Frames and stacks of powerpc: the stack pointer leads to the back chain, one word at the bottom of each frame. */
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { atLeast } from '../../src/kernel/version.js';
 import { threadSizeOf } from '../common.js';
 import type { FrameConvention, FrameLayout } from '../driver.js';
 
@@ -18,8 +19,7 @@ function walksFrames(kernel: Kernel): boolean {
   const check = kernel.symbols.get('check_stack_object') ?? kernel.symbols.get('__check_object_size');
   const length = check === undefined ? 0 : Math.min(Number(check.size), MOST_CODE) & ~3;
   const code = check === undefined || length === 0 ? undefined : kernel.read(check.address, length);
-  const { major, minor } = kernel.version;
-  if (code === undefined) return major > 6 || (major === 6 && minor >= 4);
+  if (code === undefined) return atLeast(kernel.version, 6, 4);
   const view = new DataView(code.buffer, code.byteOffset, length);
   for (let at = 0; at < length; at += 4) {
     const instruction = view.getUint32(at, kernel.endian === 'little');

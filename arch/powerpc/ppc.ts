@@ -1,4 +1,5 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { atLeast } from '../../src/kernel/version.js';
 import { pageValidityOf, readWord } from '../common.js';
 import type { MemoryLayout, StaticBranch, Variant } from '../driver.js';
 import { ppcCycles } from './cycles.js';
@@ -43,7 +44,7 @@ function instruction(encoding: number): Uint8Array {
 
 const staticBranch: StaticBranch = {
   // In 6.1; not judged on an older kernel.
-  relativeEntries: ({ version }) => version.major > 5 || (version.major === 5 && version.minor >= 14),
+  relativeEntries: ({ version }) => atLeast(version, 5, 14),
   jump: (code, target) => instruction(0x48000000 | Number(BigInt.asUintN(26, target - code))),
   nop: () => instruction(0x60000000),
 };

@@ -1,6 +1,7 @@
 /** ppc64le: Book3S in 64-bit little-endian mode, ELFv2. */
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { atLeast } from '../../src/kernel/version.js';
 import { pageValidityOf, readWord } from '../common.js';
 import type { BootTools, MemoryLayout, Variant } from '../driver.js';
 import { ppc64leCycles } from './cycles.js';
@@ -124,7 +125,7 @@ export const ppc64le: Variant = {
   frames: backChainFrames(16, 32),
   staticBranch: {
     // In 6.1; not judged on an older kernel.
-    relativeEntries: ({ version: { major, minor } }) => major > 5 || (major === 5 && minor >= 13),
+    relativeEntries: ({ version }) => atLeast(version, 5, 13),
     // b <target>
     jump: (code, target) => instructions(0x4800_0000 | Number(BigInt.asUintN(26, target - code))),
     nop: () => instructions(0x6000_0000),

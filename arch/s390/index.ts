@@ -1,5 +1,6 @@
 /** s390x: 64-bit z/Architecture; kernels up to 6.9, whose virtual addresses are real ones. */
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { atLeast } from '../../src/kernel/version.js';
 import { hasVmemmap, pageValidityOf, prologueOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootVariable, FrameLayout, MemoryLayout, Variant } from '../driver.js';
 import { s390xCycles } from './cycles.js';
@@ -124,7 +125,7 @@ export const s390x: Variant = {
   frames: { linked: true, layout: frameLayout, checkedByKernel: () => false },
   staticBranch: {
     // 13ddb52c165b (4.20)
-    relativeEntries: ({ version: { major, minor } }) => major > 4 || (major === 4 && minor >= 20),
+    relativeEntries: ({ version }) => atLeast(version, 4, 20),
     jump: (code, target) => branchRelative(0xc0f4, target - code),
     nop: () => branchRelative(0xc004, 0n),
   },

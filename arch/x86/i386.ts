@@ -1,4 +1,5 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { atLeast } from '../../src/kernel/version.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
 import { i386Cycles } from './cycles.js';
@@ -53,11 +54,10 @@ function highAddresses(kernel: Kernel): HighMemory {
   const pkmap = down(ldtBase - PAGE);
   const pkmapEnd = pkmap + (isPae(kernel) ? 512n : 1024n) * PAGE;
   const kmap = [{ start: pkmap, end: pkmapEnd }];
-  const { major, minor } = kernel.version;
   const first = kernel.types?.enumerator('FIX_KMAP_BEGIN');
   const last = kernel.types?.enumerator('FIX_KMAP_END');
   // is_kmap_addr() knows the fixmap's slots too in 6.12, not yet in 6.1; slots count downwards.
-  if ((major > 6 || (major === 6 && minor > 1)) && first !== undefined && last !== undefined)
+  if (atLeast(kernel.version, 6, 2) && first !== undefined && last !== undefined)
     kmap.push({ start: FIXADDR_TOP - last * PAGE, end: FIXADDR_TOP - first * PAGE });
   return { fixmapStart, kmap, vmallocEnd: pkmap - 2n * PAGE };
 }

@@ -1,4 +1,6 @@
 /** Patching of static branches, as arch/x86/kernel/jump_label.c does it. */
+
+import { atLeast } from '../../src/kernel/version.js';
 import type { StaticBranch } from '../driver.js';
 
 const SHORT_NOP = Uint8Array.of(0x66, 0x90);
@@ -12,7 +14,7 @@ const isShort = (existing: Uint8Array): boolean =>
 
 export const staticBranch: StaticBranch = {
   // 9fc0f798ab0b (4.20)
-  relativeEntries: ({ version }) => version.major > 4 || (version.major === 4 && version.minor >= 20),
+  relativeEntries: ({ version }) => atLeast(version, 4, 20),
   jump(code, target, existing) {
     if (isShort(existing)) return Uint8Array.of(SHORT_JUMP, Number(BigInt.asUintN(8, target - code - 2n)));
     const bytes = Uint8Array.of(LONG_JUMP, 0, 0, 0, 0);

@@ -1,5 +1,6 @@
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { atLeast } from '../../src/kernel/version.js';
 import { hasVmemmap, pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
 import { x86_64Cycles } from './cycles.js';
@@ -37,9 +38,8 @@ const PAGE_OFFSET_BEFORE_4_20 = 0xffff880000000000n;
 
 function layout(kernel: Kernel): MemoryLayout {
   const levels = (readWord(kernel, '__pgtable_l5_enabled', 4) ?? 0n) !== 0n ? FIVE_LEVEL : FOUR_LEVEL;
-  const { major, minor } = kernel.version;
   const fixedPageOffset =
-    levels === FOUR_LEVEL && (major < 4 || (major === 4 && minor < 20)) ? PAGE_OFFSET_BEFORE_4_20 : levels.pageOffset;
+    levels === FOUR_LEVEL && !atLeast(kernel.version, 4, 20) ? PAGE_OFFSET_BEFORE_4_20 : levels.pageOffset;
   // With RANDOMIZE_MEMORY (4.8 on) these are variables; their initial values are the fixed addresses of four levels.
   const pageOffset = readWord(kernel, 'page_offset_base', 8) ?? fixedPageOffset;
   const vmallocStart = readWord(kernel, 'vmalloc_base', 8) ?? levels.vmallocStart;

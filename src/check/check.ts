@@ -231,7 +231,7 @@ export class Check {
       countOffset: area.ring,
       firstOffset: area.ring + RING_HEAD,
       capacity: options.ringCapacity ?? 1024,
-      headBytes: layout.get('RequestLayout', 'HEAD_BYTES'),
+      headBytes: layout.get('RequestLayout', 'judgedPointer'),
     };
     this.requestOffset = this.createRequest({ direction: 'to_user' });
     this.#request(this.requestOffset).setU8('explain', true);
@@ -410,7 +410,7 @@ export class Check {
     this.#context.setU32('copyEntry', 0);
     this.#context.setU32('lastEntry', 0);
     const bytes = this.#layout.get('CheckedRangeLayout', 'BYTES');
-    for (let index = 0; index < this.#layout.get('CheckedRangeLayout', 'COUNT'); index++) {
+    for (let index = 0; index < this.#layout.get('CheckedRanges', 'COUNT'); index++) {
       const at = this.#area.checkedRanges + index * bytes;
       new Structure(this.memory, this.#layout, 'CheckedRangeLayout', at).setU64('size', 0n);
     }

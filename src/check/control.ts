@@ -62,7 +62,7 @@ export function layOutControlArea(layout: Layout, capacities: Capacities): Contr
   const requests = take(capacities.requests * layout.get('RequestLayout', 'BYTES'));
   const requestsEnd = requests + capacities.requests * layout.get('RequestLayout', 'BYTES');
   const ring = take(RING_HEAD + capacities.ring * layout.get('RequestLayout', 'BYTES'));
-  const checkedRanges = take(layout.get('CheckedRangeLayout', 'COUNT') * layout.get('CheckedRangeLayout', 'BYTES'));
+  const checkedRanges = take(layout.get('CheckedRanges', 'COUNT') * layout.get('CheckedRangeLayout', 'BYTES'));
   const functions = take(4 * capacities.functions);
   const guest = Math.ceil(end / WASM_PAGE) * WASM_PAGE;
   const total = guest + capacities.guestBytes;

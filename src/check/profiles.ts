@@ -4,6 +4,7 @@
  */
 import { badInput } from '../errors.js';
 import type { KernelConfig, KernelVersion } from '../kernel/kernel.js';
+import { atLeast } from '../kernel/version.js';
 import type { ProfileSwitches } from './parameters.js';
 
 const V3: ProfileSwitches = {
@@ -239,11 +240,6 @@ export function parseProfile(text: string): Profile {
   return { name: [first, ...changes].join(','), switches };
 }
 
-/** Whether a version is `major.minor` or later. */
-function isAtLeast(version: KernelVersion, major: number, minor: number): boolean {
-  return version.major > major || (version.major === major && version.minor >= minor);
-}
-
 /** Stable releases that took a fix, as remembered; Debian and others may have taken it on their own. */
 const WRAP_FIX_STABLE: Readonly<Record<string, number>> = { '4.9': 190, '4.14': 139, '4.19': 67, '5.2': 9 };
 const HIGHMEM_FIX_STABLE: Readonly<Record<string, number>> = {
@@ -262,7 +258,7 @@ function hasFix(
   minor: number,
   stable: Readonly<Record<string, number>>,
 ): boolean {
-  if (isAtLeast(version, major, minor)) return true;
+  if (atLeast(version, major, minor)) return true;
   const since = stable[`${version.major}.${version.minor}`];
   return since !== undefined && version.patch >= since;
 }
@@ -272,15 +268,15 @@ function isEnabled(config: KernelConfig | null, name: string, otherwise: boolean
 }
 
 function baseProfile(version: KernelVersion): ProfileName {
-  if (isAtLeast(version, 5, 19)) return '6.1';
-  if (isAtLeast(version, 5, 18)) return '5.18';
-  if (isAtLeast(version, 5, 0)) return '5.0';
-  if (isAtLeast(version, 4, 16)) return '4.16';
+  if (atLeast(version, 5, 19)) return '6.1';
+  if (atLeast(version, 5, 18)) return '5.18';
+  if (atLeast(version, 5, 0)) return '5.0';
+  if (atLeast(version, 4, 16)) return '4.16';
   return '4.8';
 }
 
 function vmallocChange(version: KernelVersion): string | null {
-  if (!isAtLeast(version, 5, 19)) return null;
+  if (!atLeast(version, 5, 19)) return null;
   return hasFix(version, 6, 4, PAGE_FAULT_FIX_STABLE) ? null : 'vmalloc-vmap-area';
 }
 
@@ -292,20 +288,20 @@ function vmallocChange(version: KernelVersion): string | null {
 export function profileForVersion(version: KernelVersion, config: KernelConfig | null = null): Profile {
   const base = baseProfile(version);
   const changes: (string | null)[] = [];
-  if (!isAtLeast(version, 5, 18)) {
+  if (!atLeast(version, 5, 18)) {
     const wrapFixed = hasFix(version, 5, 3, WRAP_FIX_STABLE);
     const wrapsAtEnd = profileSwitches(base).wrapCountsEnd;
     if (wrapFixed === wrapsAtEnd) changes.push(wrapFixed ? 'wrap-last-byte' : 'wrap-counts-end');
     const highmemFixed = hasFix(version, 5, 4, HIGHMEM_FIX_STABLE);
     if (highmemFixed !== profileSwitches(base).highmem) changes.push(highmemFixed ? 'highmem' : 'no-highmem');
-    if (base === '4.8' && isAtLeast(version, 4, 12)) changes.push('unless-virt-addr-valid');
+    if (base === '4.8' && atLeast(version, 4, 12)) changes.push('unless-virt-addr-valid');
     if (isEnabled(config, 'HARDENED_USERCOPY_PAGESPAN', false)) changes.push('pagespan');
-    if (base !== '4.8' && !isAtLeast(version, 5, 16) && isEnabled(config, 'HARDENED_USERCOPY_FALLBACK', false)) {
+    if (base !== '4.8' && !atLeast(version, 5, 16) && isEnabled(config, 'HARDENED_USERCOPY_FALLBACK', false)) {
       changes.push('fallback');
     }
   } else {
     changes.push(vmallocChange(version));
-    if (isAtLeast(version, 6, 12)) changes.push('kmap-fixmap');
+    if (atLeast(version, 6, 12)) changes.push('kmap-fixmap');
     if (!isEnabled(config, 'ARCH_HAS_CURRENT_STACK_POINTER', true)) changes.push('no-depth');
   }
   return parseProfile([base, ...changes.filter((change) => change !== null)].join(','));

@@ -11,46 +11,52 @@ export interface Copy {
 }
 
 /**
- * The rule that refused a copy: one name for each place where a kernel gives up, of any era. How the kernel words it
- * is `src/report/format.ts`'s affair.
+ * The rules that refuse a copy: one name for each place where a kernel gives up, of any era. How the kernel words it
+ * is `src/report/format.ts`'s affair. The numbers that the check gives them stand in assembly/verdict.ts.
  */
-export type Refusal =
-  | 'wrapped address'
-  | 'null address'
-  | 'process stack'
-  | 'kmap'
-  | 'vmalloc'
-  | 'vmalloc, no area'
-  | 'slab object'
-  | 'slab object in left red zone'
-  | 'slab object not in slab page'
-  | 'slab object index out of range'
-  | 'page alloc'
-  | 'rodata'
-  | 'spans multiple pages'
-  | 'spans Reserved and non-Reserved pages'
-  | 'spans CMA and non-CMA pages'
-  | 'kernel text'
-  | 'linear kernel text';
+export const REFUSALS = [
+  'wrapped address',
+  'null address',
+  'process stack',
+  'kmap',
+  'vmalloc',
+  'vmalloc, no area',
+  'slab object',
+  'slab object in left red zone',
+  'slab object not in slab page',
+  'slab object index out of range',
+  'page alloc',
+  'rodata',
+  'spans multiple pages',
+  'spans Reserved and non-Reserved pages',
+  'spans CMA and non-CMA pages',
+  'kernel text',
+  'linear kernel text',
+] as const;
+
+export type Refusal = (typeof REFUSALS)[number];
 
 /** Where the question was settled for a copy that passed. */
-export type Acceptance =
-  | 'empty copy'
-  | 'bypassed'
-  | 'stack'
-  | 'stack frame'
-  | 'kmap'
-  | 'vmalloc'
-  | 'slab object'
+export const ACCEPTANCES = [
+  'empty copy',
+  'bypassed',
+  'stack',
+  'stack frame',
+  'kmap',
+  'vmalloc',
+  'slab object',
   /** Inside the object, outside its whitelist, let through by HARDENED_USERCOPY_FALLBACK with a warning (4.16 to 5.15). */
-  | 'slab object by fallback'
-  | 'page alloc'
-  | 'rodata'
-  | 'data'
-  | 'one page'
-  | 'Reserved or CMA pages'
+  'slab object by fallback',
+  'page alloc',
+  'rodata',
+  'data',
+  'one page',
+  'Reserved or CMA pages',
   /** No rule objected; nothing is known of the memory beyond that. */
-  | 'nothing objects';
+  'nothing objects',
+] as const;
+
+export type Acceptance = (typeof ACCEPTANCES)[number];
 
 /** The object that the copy was held against: a slab object, a folio, a vmalloc area, a stack, the kernel text. */
 export interface CheckedObject {

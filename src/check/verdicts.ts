@@ -1,44 +1,7 @@
 /** The module's verdict numbers and our words for them. */
 
 import { constantName, type Layout } from './layout.js';
-import type { Acceptance, Direction, Refusal } from './verdict.js';
-
-const ACCEPTANCES: Readonly<Record<Acceptance, true>> = {
-  'empty copy': true,
-  bypassed: true,
-  stack: true,
-  'stack frame': true,
-  kmap: true,
-  vmalloc: true,
-  'slab object': true,
-  'slab object by fallback': true,
-  'page alloc': true,
-  rodata: true,
-  data: true,
-  'one page': true,
-  'Reserved or CMA pages': true,
-  'nothing objects': true,
-};
-
-const REFUSALS: Readonly<Record<Refusal, true>> = {
-  'wrapped address': true,
-  'null address': true,
-  'process stack': true,
-  kmap: true,
-  vmalloc: true,
-  'vmalloc, no area': true,
-  'slab object': true,
-  'slab object in left red zone': true,
-  'slab object not in slab page': true,
-  'slab object index out of range': true,
-  'page alloc': true,
-  rodata: true,
-  'spans multiple pages': true,
-  'spans Reserved and non-Reserved pages': true,
-  'spans CMA and non-CMA pages': true,
-  'kernel text': true,
-  'linear kernel text': true,
-};
+import { ACCEPTANCES, type Acceptance, type Direction, REFUSALS, type Refusal } from './verdict.js';
 
 /** A verdict's number taken apart. */
 export type Reason =
@@ -49,10 +12,10 @@ export type Reason =
 
 export function reasonsByCode(layout: Layout): ReadonlyMap<number, Reason> {
   const reasons = new Map<number, Reason>();
-  for (const by of Object.keys(ACCEPTANCES) as Acceptance[]) {
+  for (const by of ACCEPTANCES) {
     reasons.set(layout.get('Acceptance', constantName(by)), { outcome: 'good', by });
   }
-  for (const by of Object.keys(REFUSALS) as Refusal[]) {
+  for (const by of REFUSALS) {
     reasons.set(layout.get('Refusal', constantName(by)), { outcome: 'bad', by });
   }
   reasons.set(layout.get('Unreadable', 'MISSING'), { outcome: 'unreadable', missing: true });

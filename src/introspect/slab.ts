@@ -2,6 +2,7 @@
 import type { MemoryLayout } from '../../arch/driver.js';
 import type { Introspection } from '../check/parameters.js';
 import type { Kernel, TypeTable } from '../kernel/kernel.js';
+import { atLeast } from '../kernel/version.js';
 import { flagOf, requireFlag, slot, slotIfAny } from './fields.js';
 
 /** SLAB_* bits of kmem_cache.flags before they became an enum (6.9). */
@@ -23,10 +24,11 @@ export function slabMark(kernel: Kernel, types: TypeTable): Introspection['page'
     return { kind: 'type', field: slot(page, 'page_type'), mask: 0xff000000n, value: type << 24n };
   }
   // 46df8e73a4a3 (6.10): a page type; a type is set when its bit is clear, under a base that 6.11 changed.
-  const { major, minor } = kernel.version;
-  if (major === 6 && (minor === 10 || minor === 11)) {
-    const base = minor === 10 ? 0xf0000000n : 0x80000000n;
-    const bit = types.enumerator('PG_slab') ?? (minor === 10 ? 0x1000n : 0x02000000n);
+  const { version } = kernel;
+  if (atLeast(version, 6, 10) && !atLeast(version, 6, 12)) {
+    const is610 = !atLeast(version, 6, 11);
+    const base = is610 ? 0xf0000000n : 0x80000000n;
+    const bit = types.enumerator('PG_slab') ?? (is610 ? 0x1000n : 0x02000000n);
     return { kind: 'type', field: slot(page, 'page_type'), mask: base | bit, value: base };
   }
   return { kind: 'flag', mask: requireFlag(types, 'PG_slab') };
@@ -67,14 +69,13 @@ export function kfenceFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayo
   if (pool === undefined || metadata === undefined || !types.hasStruct('kfence_metadata')) return null;
   const objects = Number(kernel.config?.get('KFENCE_NUM_OBJECTS') ?? KFENCE_DEFAULT_OBJECTS);
   const record = types.struct('kfence_metadata');
-  const { major, minor } = kernel.version;
   return {
     pool,
     // KFENCE_POOL_SIZE: a page and a guard page for each object, and one more pair.
     poolSize: BigInt(objects + 1) * 2n * (1n << BigInt(layout.pageShift)),
     metadata,
     // 6.5 on: allocated at boot instead of an array in bss.
-    indirect: major > 6 || (major === 6 && minor >= 5),
+    indirect: atLeast(kernel.version, 6, 5),
     metadataSize: record.size,
     objectAddress: slot(record, 'addr'),
   };

@@ -8,6 +8,11 @@ const LONGEST_BANNER = 1024;
 /** Greetings that are looked at; a kernel has two to four, and formats of them. */
 const ATTEMPTS = 256;
 
+/** Whether a kernel is of series `major.minor` or a later one. A guest of our own has version 0.0. */
+export function atLeast(version: KernelVersion, major: number, minor: number): boolean {
+  return version.major > major || (version.major === major && version.minor >= minor);
+}
+
 /** The version of an image without a banner: a guest of our own. */
 export const NO_VERSION: KernelVersion = { banner: null, release: '', major: 0, minor: 0, patch: 0 };
 

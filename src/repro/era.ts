@@ -2,7 +2,7 @@
 
 import { type Profile, type ProfileName, parseProfile, profileForVersion, profileNames } from '../check/profiles.js';
 import type { KernelVersion } from '../kernel/kernel.js';
-import { parseBanner } from '../kernel/version.js';
+import { atLeast, parseBanner } from '../kernel/version.js';
 import type { UsercopyMessage } from '../report/report.js';
 
 export interface Candidate {
@@ -76,7 +76,7 @@ export function candidatesFor(release: string | null, message: UsercopyMessage):
   const candidates: Candidate[] = [{ profile: withConfiguration(own, message), note: null }];
   const early = beforeWrapFix(release, own);
   if (early !== null) candidates.push({ profile: early, note: 'this candidate of 5.3 still has the older wrap rule' });
-  if (version.major < 4 || (version.major === 4 && version.minor < 8)) {
+  if (!atLeast(version, 4, 8)) {
     for (const name of ['v3', 'v3-cma'] as const) {
       candidates.push({
         profile: parseProfile(name),
@@ -95,17 +95,14 @@ export function candidatesFor(release: string | null, message: UsercopyMessage):
   return candidates;
 }
 
-const isAtLeast = (version: KernelVersion, major: number, minor: number): boolean =>
-  version.major > major || (version.major === major && version.minor >= minor);
-
 /** What a release rules out whatever its rules are: things that are no longer there. Null when nothing. */
 export function ruledOut(release: string | null, message: UsercopyMessage): string | null {
   const version = release === null ? null : versionOf(release);
   if (version === null) return null;
-  if (message.regionKind.startsWith('SLAB') && isAtLeast(version, 6, 8)) return 'SLAB is gone since 6.8';
-  if (message.format === 'whitelist warning' && isAtLeast(version, 5, 16)) {
+  if (message.regionKind.startsWith('SLAB') && atLeast(version, 6, 8)) return 'SLAB is gone since 6.8';
+  if (message.format === 'whitelist warning' && atLeast(version, 5, 16)) {
     return 'the warning that lets a copy pass (HARDENED_USERCOPY_FALLBACK) is gone since 5.16';
   }
-  if (message.format === 'old' && isAtLeast(version, 4, 16)) return 'the wording with an address is gone since 4.16';
+  if (message.format === 'old' && atLeast(version, 4, 16)) return 'the wording with an address is gone since 4.16';
   return null;
 }

@@ -1,9 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import binaryen from 'binaryen';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Check } from '../../src/check/check.js';
+import { exportedNumbers } from '../../src/check/executors.js';
+import { constantName } from '../../src/check/layout.js';
+import { ACCEPTANCES, REFUSALS } from '../../src/check/verdict.js';
 import { builtCheck } from '../../src/engine/built-check.js';
+import { packageFile } from '../../src/paths.js';
 
 /** Sections of a module by id, with their bytes: id, LEB128 size, payload (WebAssembly core specification, 5.5). */
 function sections(bytes: Uint8Array): Map<number, Uint8Array> {
@@ -73,6 +78,28 @@ describe('check.wasm can be compiled ahead of time', () => {
       expect(text).not.toContain('call_indirect');
     } finally {
       module.dispose();
+    }
+  });
+
+  it('numbers every verdict that there is a word for, and no other', async () => {
+    const numbers = await exportedNumbers(builtCheck, bytes);
+    const members = (enumeration: string) =>
+      [...numbers.keys()].filter((name) => name.startsWith(`${enumeration}.`)).map((name) => name.split('.')[1]);
+    expect(members('Refusal').sort()).toEqual(REFUSALS.map(constantName).sort());
+    expect(members('Acceptance').sort()).toEqual(ACCEPTANCES.map(constantName).sort());
+  });
+
+  it('exports the place of every field of its structures', async () => {
+    const numbers = await exportedNumbers(builtCheck, bytes);
+    const source = readFileSync(packageFile('assembly/context.ts'), 'utf8');
+    const structures = [...source.matchAll(/@unmanaged\nexport class (\w+) \{\n(.*?)\n\}/gs)];
+    expect(structures.map(([, name]) => name)).toContain('Context');
+    for (const [, name, body] of structures) {
+      const fields = [...body!.matchAll(/^ {2}(\w+): \w+;/gm)].map((match) => match[1]);
+      expect(fields.length).toBeGreaterThan(1);
+      const places = fields.map((field) => numbers.get(`${name}Layout.${field}`));
+      expect(places).toEqual([...new Set(places)].sort((a, b) => a! - b!));
+      expect(numbers.get(`${name}Layout.BYTES`)).toBeGreaterThan(places.at(-1)!);
     }
   });
 

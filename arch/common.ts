@@ -1,15 +1,13 @@
 /** What several drivers say in the same words. */
-import type { Kernel } from '../src/kernel/kernel.js';
+import type { Endian, Kernel } from '../src/kernel/kernel.js';
+import { decodeUnsigned, encodeUnsigned } from '../src/kernel/words.js';
 import type { FrameConvention, FrameLayout, PageValidity } from './driver.js';
 
 /** Value of a kernel variable of `size` bytes; undefined when the symbol or its bytes are not there. */
 export function readWord(kernel: Kernel, symbol: string, size: 4 | 8): bigint | undefined {
   const address = kernel.symbols.address(symbol);
   const bytes = address === undefined ? undefined : kernel.read(address, size);
-  if (!bytes) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, size);
-  const little = kernel.endian === 'little';
-  return size === 4 ? BigInt(view.getUint32(0, little)) : view.getBigUint64(0, little);
+  return bytes && decodeUnsigned(bytes, kernel.endian);
 }
 
 /**
@@ -54,3 +52,9 @@ export const uncheckedFrames = (layout: FrameLayout): FrameConvention => ({
 
 /** Frames of an ABI without a chain. */
 export const unlinkedFrames: FrameConvention = { linked: false, layout: () => null, checkedByKernel: () => false };
+
+/** The bytes of instructions of 32 bits each. */
+export function instructions(endian: Endian, ...encodings: number[]): Uint8Array {
+  const bytes = encodings.map((encoding) => encodeUnsigned(BigInt(encoding >>> 0), 4, endian));
+  return Uint8Array.from(bytes.flatMap((word) => [...word]));
+}

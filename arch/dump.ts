@@ -4,6 +4,7 @@
  */
 
 import type { Kernel } from '../src/kernel/kernel.js';
+import type { Words } from '../src/kernel/words.js';
 import type { LinearMap, MemoryLayout } from './layout.js';
 
 /** Bytes of physical memory, or undefined where they cannot all be had. */
@@ -82,7 +83,7 @@ export interface RegisterNote {
   readonly owner: string;
   readonly type: number;
   /** Registers in the note's data; a note that is too short gives fewer. */
-  parse(data: DataView): Iterable<readonly [string, bigint]>;
+  parse(data: Words): Iterable<readonly [string, bigint]>;
 }
 
 /** A pattern of QEMU's `info registers` text. */

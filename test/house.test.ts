@@ -48,6 +48,12 @@ const ASKS_FOR_BUFFER: Readonly<Record<string, string>> = {
   'src/kernel/payload/bzip2.ts': 'seek-bzip makes Buffers itself; elsewhere it is refused in a sentence',
 };
 
+/** Where numbers are taken out of bytes; linear memory of another module is not guest memory. */
+const READS_NUMBERS: Readonly<Record<string, string>> = {
+  'src/kernel/words.ts': 'the one place',
+  'src/engine/unicorn-js/machine.ts': 'writes registers into linear memory on every copy',
+};
+
 /** Rooms that start processes; src/child.ts does it for them. */
 const PROCESS_ROOMS = ['cli', 'triage', 'scenario', 'repro'];
 const ALSO_STARTS_PROCESSES: Readonly<Record<string, string>> = {
@@ -184,6 +190,16 @@ function startsProcesses(modules: House): string[] {
     .map(shown);
 }
 
+function readsNumbers(modules: House): string[] {
+  return [...modules.values()]
+    .filter(({ path }) => /^(src|arch)\//.test(path) && READS_NUMBERS[path] === undefined)
+    .flatMap(({ path, words }) =>
+      words
+        .filter(({ text: word }) => /^(DataView|get(Big)?U?[Ii]nt\d+|(read|write)(Big)?U?Int\d*[BL]E)$/.test(word))
+        .map(({ line, text: word }) => `${path}:${line}: ${word}`),
+    );
+}
+
 /** Arrows between the folders beside src/ that may not be. */
 function strayArrows(modules: House): string[] {
   return edges(modules)
@@ -231,6 +247,10 @@ describe('the house', () => {
 
   it('starts processes where verbs need them, and nowhere else', () => {
     expect(startsProcesses(house)).toEqual([]);
+  });
+
+  it('takes numbers out of bytes in one place', () => {
+    expect(readsNumbers(house)).toEqual([]);
   });
 
   it('says no name of an architecture outside of arch/', () => {
@@ -327,6 +347,13 @@ describe('the guard sees', () => {
     });
     expect(strayArrows(modules)).toHaveLength(4);
   });
+
+  it.each(['new DataView(b).byteLength;', 'v.getBigUint64(0);', 'buffer.readUInt16LE(4);'])(
+    'numbers read by %s',
+    (source) => {
+      expect(readsNumbers(made({ 'src/dump/a.ts': source }))).toHaveLength(1);
+    },
+  );
 
   it('a process that another room starts', () => {
     const modules = made({

@@ -3,6 +3,7 @@
  * from several; the prologue of the check tells which it was. Thumb-2 kernels have none.
  */
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { LITTLE, Words } from '../../src/kernel/words.js';
 import { prologueOf } from '../common.js';
 import type { FrameConvention, FrameLayout } from '../driver.js';
 
@@ -33,10 +34,10 @@ function layout(kernel: Kernel): FrameLayout | null {
   if (kernel.config && !kernel.config.enabled('FRAME_POINTER')) return null;
   const code = prologueOf(kernel, PROLOGUE_BYTES);
   if (code === null) return APCS;
-  const view = new DataView(code.buffer, code.byteOffset, code.length);
+  const view = new Words(code, LITTLE);
   let pushed = 0;
   for (let at = 0; at + 4 <= code.length; at += 4) {
-    const instruction = view.getUint32(at, true);
+    const instruction = view.uint32(at);
     if (instruction === SAVES_STACK_POINTER) return APCS;
     if (instruction >>> 16 === PUSH) pushed = bitsIn(instruction & 0xffff);
     if (instruction >>> 8 === SETS_FRAME_POINTER) {

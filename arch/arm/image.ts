@@ -4,6 +4,7 @@
  * Where the payload begins nothing says.
  */
 import { badInput } from '../../src/errors.js';
+import { LITTLE, Words, wordFormat } from '../../src/kernel/words.js';
 import type { ImageTools, UnpackedImage } from '../driver.js';
 import { scanForPayload } from '../payload-scan.js';
 
@@ -21,10 +22,10 @@ const DEFAULT_TEXT_OFFSET = 0x8000;
 /** Unpacks a zImage; null when `bytes` is none. */
 export async function unpackArmImage(bytes: Uint8Array, tools: ImageTools): Promise<UnpackedImage | null> {
   if (bytes.length < HEADER_SIZE) return null;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const little = view.getUint32(MAGIC, true) === 0x016f2818;
-  if (!little && view.getUint32(MAGIC, false) !== 0x016f2818) return null;
-  const sizes = kernelSizes(view, little);
+  const little = new Words(bytes, LITTLE).uint32(MAGIC) === 0x016f2818;
+  const words = new Words(bytes, wordFormat(32, little));
+  if (words.uint32(MAGIC) !== 0x016f2818) return null;
+  const sizes = kernelSizes(words);
   const packed = sizes === null ? bytes : bytes.subarray(0, sizes.wordAt + 4);
   const unpacked = await scanForPayload(packed, HEADER_SIZE, UNPACKED_LIMIT, tools, (kernel, offset) =>
     sizes === null ? kernel.length > packed.length - offset : kernel.length === sizes.unpacked,
@@ -48,21 +49,18 @@ function pageOffset(text: bigint): bigint {
 }
 
 /** The tag of 4.15 and newer: where the unpacked size stands (the payload's last word), that size, and the bss; bytes. */
-function kernelSizes(
-  view: DataView,
-  little: boolean,
-): { wordAt: number; unpacked: number; bss: number; textOffset: number } | null {
-  const word = (at: number) => (at + 4 <= view.byteLength ? view.getUint32(at, little) : 0);
+function kernelSizes(words: Words): { wordAt: number; unpacked: number; bss: number; textOffset: number } | null {
+  const word = (at: number) => (at + 4 <= words.length ? words.uint32(at) : 0);
   if (word(TABLE_MAGIC) !== 0x45454545) return null;
   let at = word(TABLE);
   for (let tags = 0; tags < TAGS && word(at) !== 0; tags++) {
     if (word(at + 4) === KERNEL_SIZE_TAG) {
       const wordAt = word(at + 8);
-      if (wordAt + 4 > view.byteLength) return null;
+      if (wordAt + 4 > words.length) return null;
       // The compressors append this word in little-endian order whatever the kernel's is.
       return {
         wordAt,
-        unpacked: view.getUint32(wordAt, true),
+        unpacked: new Words(words.bytes, LITTLE).uint32(wordAt),
         bss: word(at + 12),
         textOffset: word(at) > 4 ? word(at + 16) : DEFAULT_TEXT_OFFSET,
       };

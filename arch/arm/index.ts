@@ -1,6 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
-import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { LITTLE, Words } from '../../src/kernel/words.js';
+import { instructions, pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootTools, MemoryLayout, Variant } from '../driver.js';
 import { armCycles } from './cycles.js';
 import { armDump } from './dump.js';
@@ -91,14 +92,14 @@ function patchPhysicalOffset({ kernel, ram, write }: BootTools): void {
   const end = kernel.symbols.address('_etext');
   const code = start === undefined || end === undefined ? undefined : kernel.read(start, Number(end - start));
   if (start === undefined || code === undefined) return;
-  const view = new DataView(code.buffer, code.byteOffset, code.length);
+  const view = new Words(code, LITTLE);
   const pageOffset = pageOffsetOf(kernel);
   const distance = Number(BigInt.asUintN(32, ram.physicalBase - pageOffset));
   for (let at = 0; at + 8 <= code.length; at += 4) {
-    const high = view.getUint32(at, true);
-    const low = view.getUint32(at + 4, true);
+    const high = view.uint32(at);
+    const low = view.uint32(at + 4);
     if (at + 16 <= code.length && isLongSequence(view, at)) {
-      const third = view.getUint32(at + 8, true);
+      const third = view.uint32(at + 8);
       // The upper word of the distance: all ones below 0.
       const upper = ram.physicalBase < pageOffset ? MOVE_NOT | (third & DESTINATION) : third & ~0xff;
       write(start + BigInt(at), 4, BigInt((high | (distance >>> 20)) >>> 0));
@@ -114,14 +115,10 @@ function patchPhysicalOffset({ kernel, ram, write }: BootTools): void {
   }
 }
 
-const isLongSequence = (view: DataView, at: number): boolean =>
-  LONG_SEQUENCE.every(({ mask, value }, index) => (view.getUint32(at + 4 * index, true) & mask) >>> 0 === value);
+const isLongSequence = (view: Words, at: number): boolean =>
+  LONG_SEQUENCE.every(({ mask, value }, index) => (view.uint32(at + 4 * index) & mask) >>> 0 === value);
 
-function instruction(encoding: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, encoding >>> 0, true);
-  return bytes;
-}
+const instruction = (encoding: number): Uint8Array => instructions('little', encoding);
 
 export const arm32: Variant = {
   name: 'arm',

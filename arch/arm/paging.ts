@@ -2,6 +2,8 @@
  * Page-table walks of 32-bit arm: the short-descriptor format (1 MiB sections, 16 MiB supersections, pages of 4 and
  * 64 KiB) and the long one of LPAE (Arm ARM for Armv7-A, B3.5 and B3.6).
  */
+
+import { decodeUnsigned } from '../../src/kernel/words.js';
 import type { PageTables, ReadPhysical, Translation } from '../dump.js';
 
 /** `PageTables.format` of long descriptors; short ones have none. */
@@ -15,9 +17,7 @@ const LONG_FRAME = 0xff_ffff_f000n;
 
 function entry(read: ReadPhysical, table: bigint, index: bigint, size: 4 | 8): bigint | undefined {
   const bytes = read(table + index * BigInt(size), size);
-  if (!bytes) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, size);
-  return size === 8 ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true));
+  return bytes && decodeUnsigned(bytes, 'little');
 }
 
 const leaf = (frame: bigint, address: bigint, shift: bigint): Translation => {

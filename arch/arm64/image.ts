@@ -3,6 +3,7 @@
  * wrapper around a compressed one (6.1 on, drivers/firmware/efi/libstub/zboot-header.S).
  */
 import { badInput } from '../../src/errors.js';
+import { LITTLE, Words } from '../../src/kernel/words.js';
 import type { ImageTools, UnpackedImage } from '../driver.js';
 
 const UNPACKED_LIMIT = 512 << 20;
@@ -15,22 +16,21 @@ const ZBOOT_PAYLOAD_SIZE = 12;
 /** Unpacks an Image or zboot image; null when `bytes` is none. The address is left to the loader: no header has it. */
 export async function unpackArm64Image(bytes: Uint8Array, tools: ImageTools): Promise<UnpackedImage | null> {
   if (bytes.length < HEADER_SIZE) return null;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new Words(bytes, LITTLE);
   // "MZ\0\0zimg"
-  if (view.getUint32(0, true) === 0x5a4d && view.getUint32(4, true) === 0x676d697a)
-    return unpackZboot(bytes, view, tools);
+  if (view.uint32(0) === 0x5a4d && view.uint32(4) === 0x676d697a) return unpackZboot(bytes, view, tools);
   // "ARM\x64"
-  if (view.getUint32(MAGIC, true) !== 0x644d5241) return null;
-  const memorySize = view.getBigUint64(IMAGE_SIZE, true);
+  if (view.uint32(MAGIC) !== 0x644d5241) return null;
+  const memorySize = view.uint64(IMAGE_SIZE);
   if (memorySize > BigInt(UNPACKED_LIMIT))
     throw badInput('arm64 Image', `an image of at most ${UNPACKED_LIMIT} bytes`, `${memorySize} bytes`);
   // Before 3.17 the field was zero.
   return { format: 'arm64 Image', payload: { kind: 'flat', bytes, address: null, memorySize: memorySize || null } };
 }
 
-async function unpackZboot(bytes: Uint8Array, view: DataView, tools: ImageTools): Promise<UnpackedImage> {
-  const offset = view.getUint32(ZBOOT_PAYLOAD_OFFSET, true);
-  const end = offset + view.getUint32(ZBOOT_PAYLOAD_SIZE, true);
+async function unpackZboot(bytes: Uint8Array, view: Words, tools: ImageTools): Promise<UnpackedImage> {
+  const offset = view.uint32(ZBOOT_PAYLOAD_OFFSET);
+  const end = offset + view.uint32(ZBOOT_PAYLOAD_SIZE);
   if (end > bytes.length)
     throw badInput('EFI zboot image', `a payload of bytes ${offset} to ${end}`, `a file of ${bytes.length} bytes`);
   const unpacked = await tools.decompress(bytes.subarray(0, end), offset, UNPACKED_LIMIT);

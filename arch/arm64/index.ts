@@ -1,7 +1,7 @@
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
-import { hasVmemmap, pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
+import { hasVmemmap, instructions, pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
 import type { ArchDriver, MachineState, MemoryLayout, Variant } from '../driver.js';
 import { arm64Cycles } from './cycles.js';
 import { arm64Dump, largestMinimumBits } from './dump.js';
@@ -118,11 +118,7 @@ function setAddressBits(engine: Engine, { kernel, addressBits }: MachineState): 
   engine.unmap(SCRATCH, 4096n);
 }
 
-function instruction(encoding: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, encoding, true);
-  return bytes;
-}
+const instruction = (encoding: number): Uint8Array => instructions('little', encoding);
 
 export const variant: Variant = {
   name: 'arm64',

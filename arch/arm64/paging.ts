@@ -2,6 +2,8 @@
  * Page-table walks of arm64's kernel half (TTBR1): granules of 4, 16 and 64 KiB, 36 to 52 bits of address, blocks, and
  * the 52-bit physical addresses of 64 KiB tables (Arm ARM D8.3).
  */
+
+import { decodeWord, LITTLE } from '../../src/kernel/words.js';
 import type { PageTables, ReadPhysical, Translation } from '../dump.js';
 
 const VALID = 1n;
@@ -9,7 +11,7 @@ const TABLE_OR_PAGE = 2n;
 
 function entry(read: ReadPhysical, table: bigint, index: bigint): bigint | undefined {
   const bytes = read(table + index * 8n, 8);
-  return bytes && new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+  return bytes && decodeWord(bytes, LITTLE);
 }
 
 /** Output address of a descriptor, `shift` low bits cleared. */

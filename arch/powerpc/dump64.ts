@@ -3,6 +3,7 @@
  * big endian of most little-endian guests.
  */
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { Words } from '../../src/kernel/words.js';
 import { readWord } from '../common.js';
 import type { LinearMap } from '../driver.js';
 import type { DumpConvention, PageTableShape, PageTables, RegisterValues } from '../dump.js';
@@ -35,10 +36,9 @@ function hashVmemmap(kernel: Kernel, tables: PageTables): readonly LinearMap[] {
   while (next !== 0n && pieces.length < MAXIMUM_PIECES) {
     const bytes = kernel.read(next, 24);
     if (!bytes) break;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const little = kernel.endian === 'little';
-    pieces.push({ physical: view.getBigUint64(8, little), virtual: view.getBigUint64(16, little) });
-    next = view.getBigUint64(0, little);
+    const words = new Words(bytes, kernel);
+    pieces.push({ physical: words.uint64(8), virtual: words.uint64(16) });
+    next = words.uint64(0);
   }
   const fits = pieces.every(({ virtual, physical }) => ((virtual | physical) & (LARGE_PIECE - 1n)) === 0n);
   return pieces.map((piece) => ({ ...piece, size: fits ? LARGE_PIECE : SMALL_PIECE }));

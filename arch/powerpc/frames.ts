@@ -1,6 +1,7 @@
 /** Frames and stacks of powerpc: the stack pointer leads to the back chain, one word at the bottom of each frame. */
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
+import { Words } from '../../src/kernel/words.js';
 import { threadSizeOf } from '../common.js';
 import type { FrameConvention, FrameLayout } from '../driver.js';
 
@@ -20,9 +21,9 @@ function walksFrames(kernel: Kernel): boolean {
   const length = check === undefined ? 0 : Math.min(Number(check.size), MOST_CODE) & ~3;
   const code = check === undefined || length === 0 ? undefined : kernel.read(check.address, length);
   if (code === undefined) return atLeast(kernel.version, 6, 4);
-  const view = new DataView(code.buffer, code.byteOffset, length);
+  const words = new Words(code, kernel);
   for (let at = 0; at < length; at += 4) {
-    const instruction = view.getUint32(at, kernel.endian === 'little');
+    const instruction = words.uint32(at);
     if ((instruction & WITHOUT_TARGET) >>> 0 === LOAD_BACK_CHAIN[kernel.bits]) return true;
   }
   return false;

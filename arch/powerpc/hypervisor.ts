@@ -4,6 +4,7 @@
  */
 import type { Engine } from '../../src/engine/engine.js';
 import { UsercopyError } from '../../src/errors.js';
+import { LITTLE, Words } from '../../src/kernel/words.js';
 
 const WORD = 8;
 
@@ -23,12 +24,12 @@ export function enterRealMode(engine: Engine, value: bigint): void {
   engine.writeRegister('msr', second);
   const after = engine.saveContext();
   try {
-    const old = viewOf(before.bytes);
-    const now = viewOf(after.bytes);
+    const old = new Words(before.bytes, LITTLE);
+    const now = new Words(after.bytes, LITTLE);
     let patched = 0;
-    for (let at = 0; at + WORD <= now.byteLength; at += WORD) {
-      if (old.getBigUint64(at, true) !== first || now.getBigUint64(at, true) !== second) continue;
-      now.setBigUint64(at, second | MSR.HV, true);
+    for (let at = 0; at + WORD <= now.length; at += WORD) {
+      if (old.uint64(at) !== first || now.uint64(at) !== second) continue;
+      now.setUint64(at, second | MSR.HV);
       patched++;
     }
     if (patched === 0) {
@@ -42,5 +43,3 @@ export function enterRealMode(engine: Engine, value: bigint): void {
   }
   engine.writeRegister('msr', value);
 }
-
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

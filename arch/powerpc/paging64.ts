@@ -3,6 +3,8 @@
  * the hash MMU they are Linux's own, which have vmalloc's pages and not the linear map
  * (arch/powerpc/include/asm/book3s/64/hash.h). Entries are big endian either way.
  */
+
+import { BIG, decodeWord } from '../../src/kernel/words.js';
 import type { PageTables, ReadPhysical, Translation } from '../dump.js';
 
 /** `PageTables.format` */
@@ -25,7 +27,7 @@ const LINEAR_PAGE = 1n << 24n;
 
 function entry(read: ReadPhysical, table: bigint, index: bigint): bigint | undefined {
   const bytes = read(table + index * 8n, 8);
-  const found = bytes && new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, false);
+  const found = bytes && decodeWord(bytes, BIG);
   return found === undefined || (found & VALID) === 0n ? undefined : found;
 }
 

@@ -1,6 +1,6 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
-import { pageValidityOf, readWord } from '../common.js';
+import { instructions, pageValidityOf, readWord } from '../common.js';
 import type { MemoryLayout, StaticBranch, Variant } from '../driver.js';
 import { ppcCycles } from './cycles.js';
 import { backChainFrames, stackSizeOf } from './frames.js';
@@ -36,11 +36,7 @@ function layout(kernel: Kernel): MemoryLayout {
   };
 }
 
-function instruction(encoding: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, encoding >>> 0, false);
-  return bytes;
-}
+const instruction = (encoding: number): Uint8Array => instructions('big', encoding);
 
 const staticBranch: StaticBranch = {
   // In 6.1; not judged on an older kernel.

@@ -1,20 +1,19 @@
 /** ppc64: Book3S in 64-bit big-endian mode, ELFv2, as our own guest is built; no real kernel has judged it here. */
+
+import { BIG, Words } from '../../src/kernel/words.js';
+import { instructions } from '../common.js';
 import type { Variant } from '../driver.js';
 import { ppc64Cycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
 import { enterRealMode, MSR } from './hypervisor.js';
 import { ppc64le } from './ppc64le.js';
 
-function instruction(encoding: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, encoding >>> 0, false);
-  return bytes;
-}
+const instruction = (encoding: number): Uint8Array => instructions('big', encoding);
 
 /** A global entry computes the TOC from r12: addis r2,r12,…; addi r2,r2,…. Calls from inside the kernel pass it by. */
 function entryOffset(code: Uint8Array): bigint {
-  const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
-  const computesToc = view.getUint16(0, false) === 0x3c4c && view.getUint16(4, false) === 0x3842;
+  const words = new Words(code, BIG);
+  const computesToc = words.uint16(0) === 0x3c4c && words.uint16(4) === 0x3842;
   return computesToc ? 8n : 0n;
 }
 

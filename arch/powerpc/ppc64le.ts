@@ -2,7 +2,8 @@
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
-import { pageValidityOf, readWord } from '../common.js';
+import { LITTLE, Words } from '../../src/kernel/words.js';
+import { instructions, pageValidityOf, readWord } from '../common.js';
 import type { BootTools, MemoryLayout, Variant } from '../driver.js';
 import { ppc64leCycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
@@ -57,15 +58,6 @@ function layout(kernel: Kernel): MemoryLayout {
   };
 }
 
-function instructions(...encodings: number[]): Uint8Array {
-  const bytes = new Uint8Array(4 * encodings.length);
-  const view = new DataView(bytes.buffer);
-  encodings.forEach((encoding, index) => {
-    view.setUint32(4 * index, encoding >>> 0, true);
-  });
-  return bytes;
-}
-
 const LOAD_ZERO = 0x3860_0000;
 const RETURN = 0x4e80_0020;
 
@@ -86,8 +78,8 @@ function bootPaca({ kernel, engine, allocate, write }: BootTools): void {
 
 /** A global entry computes the TOC from r12: addis r2,r12,…; addi r2,r2,…. Calls from inside the kernel pass it by. */
 function entryOffset(code: Uint8Array): bigint {
-  const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
-  const computesToc = view.getUint16(2, true) === 0x3c4c && view.getUint16(6, true) === 0x3842;
+  const words = new Words(code, LITTLE);
+  const computesToc = words.uint16(2) === 0x3c4c && words.uint16(6) === 0x3842;
   return computesToc ? 8n : 0n;
 }
 
@@ -127,8 +119,8 @@ export const ppc64le: Variant = {
     // In 6.1; not judged on an older kernel.
     relativeEntries: ({ version }) => atLeast(version, 5, 13),
     // b <target>
-    jump: (code, target) => instructions(0x4800_0000 | Number(BigInt.asUintN(26, target - code))),
-    nop: () => instructions(0x6000_0000),
+    jump: (code, target) => instructions('little', 0x4800_0000 | Number(BigInt.asUintN(26, target - code))),
+    nop: () => instructions('little', 0x6000_0000),
   },
   hasCurrentStackPointer: true,
   // Unicorn 2.0.1 reports program exceptions as interrupt 6, with the pc behind the instruction.
@@ -171,6 +163,6 @@ export const ppc64le: Variant = {
   // Real mode ignores the upper four bits of an address.
   addressMask: 0x0fff_ffff_ffff_ffffn,
   // mftb ends the process (Unicorn 2.0.1); the code stands for global and local entry alike.
-  stubs: [{ symbol: 'sched_clock', code: instructions(LOAD_ZERO, RETURN, LOAD_ZERO, RETURN) }],
+  stubs: [{ symbol: 'sched_clock', code: instructions('little', LOAD_ZERO, RETURN, LOAD_ZERO, RETURN) }],
   entryOffset,
 };

@@ -1,4 +1,6 @@
 /** Dumps of s390x machines. The kernel's addresses are real ones (up to 6.9), its per-CPU data begins at the prefix. */
+
+import type { Words } from '../../src/kernel/words.js';
 import type { DumpConvention, PageTables, RegisterValues } from '../dump.js';
 import { translate } from './paging.js';
 
@@ -13,9 +15,9 @@ function tablesOf(element: bigint): PageTables {
   return { root: element & ~0xfffn, pageShift: 12, addressBits: 31 + 11 * Number((element >> 2n) & 3n) };
 }
 
-function* controlRegisters(data: DataView): Iterable<readonly [string, bigint]> {
-  for (let index = 0; index < 16 && index * 8 + 8 <= data.byteLength; index++) {
-    yield [`cr${index}`, data.getBigUint64(index * 8, false)];
+function* controlRegisters(data: Words): Iterable<readonly [string, bigint]> {
+  for (let index = 0; index < 16 && index * 8 + 8 <= data.length; index++) {
+    yield [`cr${index}`, data.uint64(index * 8)];
   }
 }
 
@@ -49,7 +51,7 @@ export const s390xDump: DumpConvention = {
     {
       owner: 'LINUX',
       type: NT_S390_PREFIX,
-      parse: (data) => (data.byteLength >= 4 ? [['prefix', BigInt(data.getUint32(0, false))]] : []),
+      parse: (data) => (data.length >= 4 ? [['prefix', BigInt(data.uint32(0))]] : []),
     },
   ],
   text: [

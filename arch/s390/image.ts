@@ -3,6 +3,7 @@
  * (arch/s390/boot/boot.h) somewhere before it. That structure is not marked in any way.
  */
 import { badInput } from '../../src/errors.js';
+import { BIG, Words } from '../../src/kernel/words.js';
 import type { ImageTools, UnpackedImage } from '../driver.js';
 import { scanForPayload } from '../payload-scan.js';
 
@@ -36,14 +37,14 @@ type ImageInfo = Pick<Extract<UnpackedImage['payload'], { kind: 'flat' }>, 'addr
  * kernels are relocated by a list of their own and hold final values.
  */
 function findImageInfo(bytes: Uint8Array, unpackedSize: number): ImageInfo | null {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new Words(bytes, BIG);
   const imageSize = Math.ceil(unpackedSize / PAGE) * PAGE;
   for (let at = (bytes.length & ~7) - 72; at >= ENTRY_POINT; at -= 8) {
-    if (view.getUint32(at + 4) !== imageSize || view.getUint32(at) !== 0) continue;
-    const bss = view.getBigUint64(at + 8);
+    if (view.uint32(at + 4) !== imageSize || view.uint32(at) !== 0) continue;
+    const bss = view.uint64(at + 8);
     if (bss >= BigInt(UNPACKED_LIMIT)) continue;
     const memorySize = BigInt(imageSize) + bss;
-    const [address, symbols, start, end] = [-16, 48, 56, 64].map((field) => view.getBigUint64(at + field)) as [
+    const [address, symbols, start, end] = [-16, 48, 56, 64].map((field) => view.uint64(at + field)) as [
       bigint,
       bigint,
       bigint,

@@ -1,6 +1,7 @@
 /** s390x: 64-bit z/Architecture; kernels up to 6.9, whose virtual addresses are real ones. */
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
+import { BIG, Words } from '../../src/kernel/words.js';
 import { hasVmemmap, pageValidityOf, prologueOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootVariable, FrameLayout, MemoryLayout, Variant } from '../driver.js';
 import { s390xCycles } from './cycles.js';
@@ -45,11 +46,10 @@ function layout(kernel: Kernel): MemoryLayout {
 
 /** brcl <mask>,<target>: distances in halfwords. */
 function branchRelative(opcode: number, distance: bigint): Uint8Array {
-  const bytes = new Uint8Array(6);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, opcode);
-  view.setInt32(2, Number(distance >> 1n));
-  return bytes;
+  const words = new Words(new Uint8Array(6), BIG);
+  words.setUint16(0, opcode);
+  words.setUint32(2, Number(BigInt.asUintN(32, distance >> 1n)));
+  return words.bytes;
 }
 
 /**

@@ -2,6 +2,8 @@
  * Dynamic address translation of z/Architecture: region, segment and page tables, pages of 4 KiB, 1 MiB and 2 GiB
  * (Principles of Operation, chapter 3; arch/s390/include/asm/pgtable.h).
  */
+
+import { BIG, decodeWord } from '../../src/kernel/words.js';
 import type { PageTables, ReadPhysical, Translation } from '../dump.js';
 
 const PAGE_SHIFT = 12n;
@@ -14,7 +16,7 @@ const PAGE_INVALID = 0x400n;
 
 function entry(read: ReadPhysical, address: bigint): bigint | undefined {
   const bytes = read(address, 8);
-  return bytes && new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, false);
+  return bytes && decodeWord(bytes, BIG);
 }
 
 /** Real address of a virtual one; null when it is not mapped or its tables are not in the dump. */

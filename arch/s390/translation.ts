@@ -4,6 +4,7 @@
  * tables: in either space an address is its own real one. The guest's user memory lies outside its RAM, so both fit.
  */
 import type { Engine } from '../../src/engine/engine.js';
+import { BIG, Words } from '../../src/kernel/words.js';
 
 const PSW = { DAT: 1n << 58n, EXTENDED_ADDRESSING: 1n << 32n, BASIC_ADDRESSING: 1n << 31n } as const;
 const REAL_SPACE = 0x20n;
@@ -30,13 +31,13 @@ export function enterPrimarySpace(engine: Engine): void {
 /** Unicorn 2.0.1 has no names for control registers, so the guest loads them: lctlg n,n,offset(r1). */
 function loadControlRegisters(engine: Engine): void {
   const bytes = new Uint8Array(DATA + 8 * CONTROL_REGISTERS.length);
-  const view = new DataView(bytes.buffer);
+  const words = new Words(bytes, BIG);
   let end = 0;
   CONTROL_REGISTERS.forEach(([number, value], index) => {
     const offset = DATA + 8 * index;
     bytes.set([0xeb, (number << 4) | number, 0x10, offset, 0x00, 0x2f], end);
     end += 6;
-    view.setBigUint64(offset, value);
+    words.setUint64(offset, value);
   });
   engine.map(SCRATCH, 4096n, 'rwx');
   engine.write(SCRATCH, bytes);

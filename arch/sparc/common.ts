@@ -1,5 +1,5 @@
 /** What sparc and sparc64 share. */
-import { uncheckedFrames } from '../common.js';
+import { instructions, uncheckedFrames } from '../common.js';
 import type { BugSignature, FrameConvention, StaticBranch } from '../driver.js';
 
 /**
@@ -13,11 +13,7 @@ export const ALL_REGISTERS = [
   ...['g', 'o', 'l', 'i'].flatMap((window) => Array.from({ length: 8 }, (_, index) => `${window}${index}`)).slice(1),
 ];
 
-function instruction(encoding: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, encoding >>> 0, false);
-  return bytes;
-}
+const instruction = (encoding: number): Uint8Array => instructions('big', encoding);
 
 /** arch/sparc/kernel/jump_label.c: `ba` or, near enough on 64 bits, `ba,pt %xcc`; both reach, so the plain one will do. */
 export const staticBranch: StaticBranch = {

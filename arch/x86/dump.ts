@@ -1,4 +1,6 @@
 /** Dumps of x86_64 machines: QEMU's and the kernel's own notes, `info registers`, where KASLR may put the image. */
+
+import type { Words } from '../../src/kernel/words.js';
 import type {
   DumpConvention,
   KernelNotes,
@@ -32,10 +34,9 @@ const QEMU_REGISTERS = 'rax rbx rcx rdx rsi rdi rsp rbp r8 r9 r10 r11 r12 r13 r1
 const QEMU_SEGMENTS = 'cs ds es fs gs ss ldt tr gdt idt'.split(' ');
 const QEMU_SEGMENT_SIZE = 24;
 
-function* qemuState(data: DataView): Iterable<readonly [string, bigint]> {
+function* qemuState(data: Words): Iterable<readonly [string, bigint]> {
   let offset = 8;
-  const word = (at: number): bigint | undefined =>
-    at + 8 <= data.byteLength ? data.getBigUint64(at, true) : undefined;
+  const word = (at: number): bigint | undefined => (at + 8 <= data.length ? data.uint64(at) : undefined);
   for (const name of QEMU_REGISTERS) {
     const value = word(offset);
     if (value !== undefined) yield [name, value];

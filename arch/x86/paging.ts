@@ -1,4 +1,6 @@
 /** Page-table walks of x86_64: 4 and 5 levels, 4 KiB, 2 MiB and 1 GiB pages (Intel SDM volume 3, 4.5). */
+
+import { decodeWord, LITTLE } from '../../src/kernel/words.js';
 import type { PageTables, ReadPhysical, Translation } from '../dump.js';
 
 const PRESENT = 1n;
@@ -10,7 +12,7 @@ const LARGEST_LEAF_SHIFT = 30n;
 /** Entry `index` of the table at a physical address; undefined when the dump does not have it. */
 function entry(read: ReadPhysical, table: bigint, index: bigint): bigint | undefined {
   const bytes = read(table + index * 8n, 8);
-  return bytes && new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+  return bytes && decodeWord(bytes, LITTLE);
 }
 
 /** Physical address of a virtual one; null when it is not mapped, not canonical, or its tables are not in the dump. */

@@ -2,6 +2,8 @@
  * Page-table walks of i386: two levels of 4-byte entries with pages of 4 KiB and 4 MiB, or with PAE three levels of 8-byte
  * entries with pages of 4 KiB and 2 MiB (Intel SDM volume 3, 4.3 and 4.4).
  */
+
+import { decodeUnsigned } from '../../src/kernel/words.js';
 import type { PageTables, ReadPhysical, Translation } from '../dump.js';
 
 /** `PageTables.format` of PAE tables; tables without it have none. */
@@ -14,9 +16,7 @@ const PAE_FRAME = 0x000f_ffff_ffff_f000n;
 
 function entry(read: ReadPhysical, table: bigint, index: bigint, size: 4 | 8): bigint | undefined {
   const bytes = read(table + index * BigInt(size), size);
-  if (!bytes) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, size);
-  return size === 8 ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true));
+  return bytes && decodeUnsigned(bytes, 'little');
 }
 
 const leaf = (frame: bigint, address: bigint, shift: bigint): Translation => {

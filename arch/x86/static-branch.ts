@@ -1,6 +1,7 @@
 /** Patching of static branches, as arch/x86/kernel/jump_label.c does it. */
 
 import { atLeast } from '../../src/kernel/version.js';
+import { encodeUnsigned } from '../../src/kernel/words.js';
 import type { StaticBranch } from '../driver.js';
 
 const SHORT_NOP = Uint8Array.of(0x66, 0x90);
@@ -17,9 +18,7 @@ export const staticBranch: StaticBranch = {
   relativeEntries: ({ version }) => atLeast(version, 4, 20),
   jump(code, target, existing) {
     if (isShort(existing)) return Uint8Array.of(SHORT_JUMP, Number(BigInt.asUintN(8, target - code - 2n)));
-    const bytes = Uint8Array.of(LONG_JUMP, 0, 0, 0, 0);
-    new DataView(bytes.buffer).setInt32(1, Number(BigInt.asIntN(32, target - code - 5n)), true);
-    return bytes;
+    return Uint8Array.of(LONG_JUMP, ...encodeUnsigned(target - code - 5n, 4, 'little'));
   },
   nop: (existing) => (isShort(existing) ? SHORT_NOP : LONG_NOP),
 };

@@ -4,6 +4,7 @@
  */
 import type { Engine } from '../engine/engine.js';
 import { badInput } from '../errors.js';
+import { decodeUnsigned, LITTLE, Words } from '../kernel/words.js';
 import { ContextWriter } from './context.js';
 import { type ControlArea, layOutControlArea, RING_HEAD } from './control.js';
 import { DeclarationTables } from './declarations.js';
@@ -472,7 +473,7 @@ export class Check {
   takeRing(): Ring {
     if (this.#ringTaken) throw badInput('audit', 'one at a time on one check', 'another that is attached');
     this.#ringTaken = true;
-    new DataView(this.memory.buffer).setUint32(this.#ring.countOffset, 0, true);
+    new Words(new Uint8Array(this.memory.buffer), LITTLE).setUint32(this.#ring.countOffset, 0);
     return this.#ring;
   }
 
@@ -568,9 +569,7 @@ export class Check {
 
   #readWord(address: bigint, slot: Slot): bigint | undefined {
     const bytes = this.read(address + BigInt(slot.offset), slot.size);
-    if (!bytes) return undefined;
-    if (this.parameters.endian === 'little') bytes.reverse();
-    return bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+    return bytes && decodeUnsigned(bytes, this.parameters.endian);
   }
 
   /** The C string that `kmem_cache.name` points to, as Latin-1; null where it cannot be read. */

@@ -1,5 +1,6 @@
 /** Numbers that the WASM module exports: offsets of its structures and values of its enumerations. */
 import { UsercopyError } from '../errors.js';
+import { LITTLE, Words } from '../kernel/words.js';
 
 export class Layout {
   readonly #numbers: ReadonlyMap<string, number>;
@@ -29,13 +30,13 @@ export function constantName(words: string): string {
 
 /** A structure in linear memory, its fields by name. Linear memory never grows, so the view stays good. */
 export class Structure {
-  readonly #view: DataView;
+  readonly #words: Words;
   readonly #layout: Layout;
   readonly #enumeration: string;
   readonly offset: number;
 
   constructor(memory: WebAssembly.Memory, layout: Layout, enumeration: string, offset: number) {
-    this.#view = new DataView(memory.buffer);
+    this.#words = new Words(new Uint8Array(memory.buffer), LITTLE);
     this.#layout = layout;
     this.#enumeration = enumeration;
     this.offset = offset;
@@ -46,27 +47,27 @@ export class Structure {
   }
 
   setU8(field: string, value: number | boolean): void {
-    this.#view.setUint8(this.#at(field), Number(value));
+    this.#words.setUint8(this.#at(field), Number(value));
   }
 
   setU16(field: string, value: number): void {
-    this.#view.setUint16(this.#at(field), value, true);
+    this.#words.setUint16(this.#at(field), value);
   }
 
   setU32(field: string, value: number): void {
-    this.#view.setUint32(this.#at(field), value, true);
+    this.#words.setUint32(this.#at(field), value);
   }
 
   setU64(field: string, value: bigint): void {
-    this.#view.setBigUint64(this.#at(field), BigInt.asUintN(64, value), true);
+    this.#words.setUint64(this.#at(field), value);
   }
 
   u8(field: string): number {
-    return this.#view.getUint8(this.#at(field));
+    return this.#words.uint8(this.#at(field));
   }
 
   u16(field: string): number {
-    return this.#view.getUint16(this.#at(field), true);
+    return this.#words.uint16(this.#at(field));
   }
 
   u32(field: string): number {
@@ -74,6 +75,6 @@ export class Structure {
   }
 
   u64(field: string): bigint {
-    return this.#view.getBigUint64(this.#at(field), true);
+    return this.#words.uint64(this.#at(field));
   }
 }

@@ -1,5 +1,6 @@
 /** The module's verdict numbers and our words for them. */
 
+import { LITTLE, Words } from '../kernel/words.js';
 import { constantName, type Layout } from './layout.js';
 import { ACCEPTANCES, type Acceptance, type Direction, REFUSALS, type Refusal } from './verdict.js';
 
@@ -44,13 +45,13 @@ export interface CheckStatistics {
 
 /** Reads the counters behind the context: a u64 for each verdict and direction, from_user first. */
 export class StatisticsTable {
-  readonly #view: DataView;
+  readonly #words: Words;
   readonly #start: number;
   readonly #bytes: number;
   readonly #reasons: ReadonlyMap<number, Reason>;
 
   constructor(memory: WebAssembly.Memory, layout: Layout, context: number, reasons: ReadonlyMap<number, Reason>) {
-    this.#view = new DataView(memory.buffer);
+    this.#words = new Words(new Uint8Array(memory.buffer), LITTLE);
     this.#start = context + layout.get('ContextLayout', 'BYTES');
     this.#bytes = layout.get('Statistics', 'BYTES');
     this.#reasons = reasons;
@@ -65,7 +66,7 @@ export class StatisticsTable {
     const reasons: ReasonCount[] = [];
     for (const [code, reason] of this.#reasons) {
       for (const direction of ['to_user', 'from_user'] as const) {
-        const count = Number(this.#view.getBigUint64(this.#at(code, direction), true));
+        const count = Number(this.#words.uint64(this.#at(code, direction)));
         if (!count) continue;
         totals[reason.outcome] += count;
         const by = reason.outcome === 'unreadable' ? null : reason.by;
@@ -76,12 +77,12 @@ export class StatisticsTable {
   }
 
   reset(): void {
-    new Uint8Array(this.#view.buffer, this.#start, this.#bytes).fill(0);
+    this.#words.bytes.fill(0, this.#start, this.#start + this.#bytes);
   }
 
   /** Takes back one count: the copy is judged again. */
   takeBack(code: number, direction: Direction): void {
     const at = this.#at(code, direction);
-    this.#view.setBigUint64(at, this.#view.getBigUint64(at, true) - 1n, true);
+    this.#words.setUint64(at, this.#words.uint64(at) - 1n);
   }
 }

@@ -5,6 +5,7 @@
 import type { Variant } from '../../arch/driver.js';
 import type { RegisterValues } from '../../arch/dump.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { decodeWord } from '../kernel/words.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
 
 /** PID_MAX_LIMIT of a 64-bit kernel is 4 Mi; a dump with more tasks than this has a corrupt list. */
@@ -99,12 +100,8 @@ class TaskReader {
   }
 
   pointer(address: bigint): bigint | null {
-    const size = this.#kernel.bits / 8;
-    const bytes = this.#kernel.read(address, size);
-    if (!bytes) return null;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, size);
-    const little = this.#kernel.endian === 'little';
-    return size === 8 ? view.getBigUint64(0, little) : BigInt(view.getUint32(0, little));
+    const bytes = this.#kernel.read(address, this.#kernel.bits / 8);
+    return bytes ? decodeWord(bytes, this.#kernel) : null;
   }
 
   /** Start of a task's stack; null when it is not one: zero, not aligned, or not to be read. */

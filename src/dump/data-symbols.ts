@@ -5,6 +5,7 @@
 
 import { bytesOf, occurrences } from '../kernel/bytes.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
+import { decodeWord, encodeWord, Words } from '../kernel/words.js';
 import type { PhysicalMemory } from './physical.js';
 import { findInMemory } from './search.js';
 
@@ -71,8 +72,8 @@ function findVmapRoot(kernel: Kernel, image: () => Segment, physical: PhysicalMe
   const pattern = encodeWord(vm, kernel);
   for (const place of findInMemory(physical, pattern, 4096, BigInt(kernel.bits / 8))) {
     const bytes = physical.read(place - BigInt(area.offset('vm')), area.size);
-    if (!bytes || decodeWord(bytes, area.offset('va_start'), kernel) !== start) continue;
-    let parent = decodeWord(bytes, area.offset('rb_node') + node.offset('__rb_parent_color'), kernel) & ~3n;
+    if (!bytes || decodeWord(bytes, kernel, area.offset('va_start')) !== start) continue;
+    let parent = decodeWord(bytes, kernel, area.offset('rb_node') + node.offset('__rb_parent_color')) & ~3n;
     // A red-black tree of 2^32 areas is 64 deep; a top node reached at once is the area itself, met by no other way.
     for (let depth = 0; parent !== 0n && depth < 128; depth++) {
       const above = read(parent + BigInt(node.offset('__rb_parent_color')));
@@ -104,15 +105,15 @@ function findTreeOfAreas(kernel: Kernel, segment: Segment): bigint | null {
   const word = kernel.bits / 8;
   const isArea = (top: bigint, parent: bigint, level: number): boolean => {
     const bytes = top % BigInt(word) === 0n ? kernel.read(top - BigInt(link), area.size) : undefined;
-    if (!bytes || (decodeWord(bytes, link + node.offset('__rb_parent_color'), kernel) & ~3n) !== parent) return false;
-    const from = decodeWord(bytes, area.offset('va_start'), kernel);
-    const to = decodeWord(bytes, area.offset('va_end'), kernel);
+    if (!bytes || (decodeWord(bytes, kernel, link + node.offset('__rb_parent_color')) & ~3n) !== parent) return false;
+    const from = decodeWord(bytes, kernel, area.offset('va_start'));
+    const to = decodeWord(bytes, kernel, area.offset('va_end'));
     if (from === 0n || to <= from || ((from | to) & 0xfffn) !== 0n) return false;
-    const vm = decodeWord(bytes, area.offset('vm'), kernel);
+    const vm = decodeWord(bytes, kernel, area.offset('vm'));
     if (vm !== 0n && read(vm + vmAddress) === from) return true;
     if (level === 0) return false;
     return ['rb_left', 'rb_right'].some((side) => {
-      const child = decodeWord(bytes, link + node.offset(side), kernel);
+      const child = decodeWord(bytes, kernel, link + node.offset(side));
       return child !== 0n && isArea(child, top, level - 1);
     });
   };
@@ -158,22 +159,8 @@ function firstStackArea(kernel: Kernel, read: (address: bigint) => bigint | null
 function pointerReader(kernel: Kernel): (address: bigint) => bigint | null {
   return (address) => {
     const bytes = kernel.read(BigInt.asUintN(64, address), kernel.bits / 8);
-    return bytes ? decodeWord(bytes, 0, kernel) : null;
+    return bytes ? decodeWord(bytes, kernel, 0) : null;
   };
-}
-
-function decodeWord(bytes: Uint8Array, at: number, { bits, endian }: Kernel): bigint {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const little = endian === 'little';
-  return bits === 64 ? view.getBigUint64(at, little) : BigInt(view.getUint32(at, little));
-}
-
-function encodeWord(value: bigint, { bits, endian }: Kernel): Uint8Array {
-  const bytes = new Uint8Array(bits / 8);
-  const view = new DataView(bytes.buffer);
-  if (bits === 64) view.setBigUint64(0, value, endian === 'little');
-  else view.setUint32(0, Number(value), endian === 'little');
-  return bytes;
 }
 
 /** Aligned words of a segment. */
@@ -188,7 +175,7 @@ class WordReader {
 
   at(offset: number): bigint | null {
     const { bytes } = this.#segment;
-    return offset < 0 || offset + this.#kernel.bits / 8 > bytes.length ? null : decodeWord(bytes, offset, this.#kernel);
+    return offset < 0 || offset + this.#kernel.bits / 8 > bytes.length ? null : decodeWord(bytes, this.#kernel, offset);
   }
 
   /** Offsets at which a value stands, aligned. */
@@ -203,13 +190,10 @@ class WordReader {
   /** Offsets of aligned words that hold one of some addresses, in one pass. */
   *placesOfAny(values: ReadonlySet<bigint>): Iterable<number> {
     const { bytes } = this.#segment;
-    const { bits, endian } = this.#kernel;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const little = endian === 'little';
-    const low = bits === 64 && !little ? 4 : 0;
+    const words = new Words(bytes, this.#kernel);
     const lowHalves = new Set([...values].map((value) => Number(value & 0xffff_ffffn)));
-    for (let at = 0; at + bits / 8 <= bytes.length; at += bits / 8) {
-      if (lowHalves.has(view.getUint32(at + low, little)) && values.has(this.at(at)!)) yield at;
+    for (let at = 0; at + words.wordBytes <= bytes.length; at += words.wordBytes) {
+      if (lowHalves.has(words.lowHalf(at)) && values.has(words.word(at))) yield at;
     }
   }
 }

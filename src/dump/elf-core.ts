@@ -4,6 +4,7 @@
  */
 import { badInput } from '../errors.js';
 import { hexOf, latin1 } from '../kernel/bytes.js';
+import { type WordFormat, Words, wordFormat } from '../kernel/words.js';
 import type { ByteSource } from './file.js';
 
 const ET_CORE = 4;
@@ -61,19 +62,20 @@ export function readElfCore(file: ByteSource): ElfCore {
   if (bits === null) throw badInput(`${path}: byte 4`, 'ELF class 1 or 2', String(ident[4]));
   if (ident[5] !== 1 && ident[5] !== 2) throw badInput(`${path}: byte 5`, 'ELF data encoding 1 or 2', String(ident[5]));
   const littleEndian = ident[5] === 1;
-  const header = viewOf(file, 0n, bits === 64 ? 64 : 52);
+  const format = wordFormat(bits, littleEndian);
+  const header = wordsOf(file, 0n, bits === 64 ? 64 : 52, format);
   if (!header) throw badInput(path, 'an ELF header', `a file of ${file.size} bytes`);
-  const type = header.getUint16(16, littleEndian);
+  const type = header.uint16(16);
   if (type !== ET_CORE) throw badInput(path, 'an ELF file of type CORE (4)', `type ${type}`);
 
   const wide = bits === 64;
-  const tableOffset = wide ? header.getBigUint64(32, littleEndian) : BigInt(header.getUint32(28, littleEndian));
-  const entrySize = header.getUint16(wide ? 54 : 42, littleEndian);
+  const tableOffset = header.word(wide ? 32 : 28);
+  const entrySize = header.uint16(wide ? 54 : 42);
   const minimum = wide ? 56 : 32;
   if (entrySize < minimum) throw badInput(`${path}: e_phentsize`, `at least ${minimum}`, String(entrySize));
-  const count = segmentCount(file, header, wide, littleEndian);
+  const count = segmentCount(file, header, format);
   const tableSize = count * entrySize;
-  const table = viewOf(file, tableOffset, tableSize);
+  const table = wordsOf(file, tableOffset, tableSize, format);
   if (!table) {
     throw badInput(
       `${path}: program headers`,
@@ -87,7 +89,7 @@ export function readElfCore(file: ByteSource): ElfCore {
   let without = 0;
   let noteBytes = 0n;
   for (let index = 0; index < count; index++) {
-    const entry = programHeader(table, index * entrySize, wide, littleEndian);
+    const entry = programHeader(table, index * entrySize);
     if (entry.type === PT_LOAD && entry.physical === (wide ? NO_ADDRESS : NO_ADDRESS >> 32n)) {
       if (without++ === 0) warnings.push(`segment ${index} has no physical address and is left out`);
     } else if (entry.type === PT_LOAD) segments.push(checkedSegment(entry, index, file, warnings));
@@ -104,7 +106,7 @@ export function readElfCore(file: ByteSource): ElfCore {
   for (const { offset, fileSize } of segments) if (offset + fileSize > BigInt(file.size)) cut++;
   if (cut > 1) warnings.push(`${cut} segments in all end behind the end of the file`);
   if (segments.length === 0) throw badInput(path, 'at least one PT_LOAD segment', `none in ${count} program headers`);
-  return { machine: header.getUint16(18, littleEndian), bits, littleEndian, segments, notes, warnings };
+  return { machine: header.uint16(18), bits, littleEndian, segments, notes, warnings };
 }
 
 function describeMagic(file: ByteSource, ident: Uint8Array | undefined): string {
@@ -112,32 +114,32 @@ function describeMagic(file: ByteSource, ident: Uint8Array | undefined): string 
   return `bytes ${hexOf(ident.subarray(0, 4))}`;
 }
 
-function viewOf(file: ByteSource, offset: bigint, length: number): DataView | undefined {
+function wordsOf(file: ByteSource, offset: bigint, length: number, format: WordFormat): Words | undefined {
   if (offset > BigInt(file.size)) return undefined;
   const bytes = file.read(Number(offset), length);
-  return bytes && new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return bytes && new Words(bytes, format);
 }
 
-function segmentCount(file: ByteSource, header: DataView, wide: boolean, little: boolean): number {
+function segmentCount(file: ByteSource, header: Words, format: WordFormat): number {
+  const wide = format.bits === 64;
   const where = `${file.path}: e_phnum`;
-  let count = header.getUint16(wide ? 56 : 44, little);
+  let count = header.uint16(wide ? 56 : 44);
   if (count === PN_XNUM) {
-    const offset = wide ? header.getBigUint64(40, little) : BigInt(header.getUint32(32, little));
-    const section = offset === 0n ? undefined : viewOf(file, offset, wide ? 64 : 40);
+    const offset = header.word(wide ? 40 : 32);
+    const section = offset === 0n ? undefined : wordsOf(file, offset, wide ? 64 : 40, format);
     if (!section) throw badInput(where, 'a section header 0 with the real count (PN_XNUM)', 'none');
-    count = section.getUint32(wide ? 44 : 28, little);
+    count = section.uint32(wide ? 44 : 28);
   }
   if (count === 0) throw badInput(where, 'at least 1 program header', '0');
   if (count > MAXIMUM_SEGMENTS) throw badInput(where, `at most ${MAXIMUM_SEGMENTS} program headers`, String(count));
   return count;
 }
 
-function programHeader(table: DataView, at: number, wide: boolean, little: boolean): ProgramHeader {
-  const long = (offset: number): bigint => table.getBigUint64(at + offset, little);
-  const word = (offset: number): bigint => BigInt(table.getUint32(at + offset, little));
-  const type = table.getUint32(at, little);
-  return wide
-    ? { type, offset: long(8), virtual: long(16), physical: long(24), fileSize: long(32), size: long(40) }
+function programHeader(table: Words, at: number): ProgramHeader {
+  const word = (offset: number): bigint => table.word(at + offset);
+  const type = table.uint32(at);
+  return table.bits === 64
+    ? { type, offset: word(8), virtual: word(16), physical: word(24), fileSize: word(32), size: word(40) }
     : { type, offset: word(4), virtual: word(8), physical: word(12), fileSize: word(16), size: word(20) };
 }
 
@@ -157,22 +159,22 @@ function checkedSegment(entry: ProgramHeader, index: number, file: ByteSource, w
 
 /** Adds the notes of one PT_NOTE. What does not fit into the file or the segment ends the reading with a warning. */
 function readNotes(file: ByteSource, entry: CoreSegment, little: boolean, notes: CoreNote[], warnings: string[]): void {
-  const shared = viewOf(file, entry.offset, Number(entry.fileSize));
+  const shared = wordsOf(file, entry.offset, Number(entry.fileSize), wordFormat(32, little));
   if (!shared) {
     warnings.push(`the notes (${entry.fileSize} bytes at offset ${entry.offset}) lie past the end of the file`);
     return;
   }
   // The reader's cache block is given back: notes outlive it.
-  parseNotes(new Uint8Array(shared.buffer, shared.byteOffset, shared.byteLength).slice(), little, notes, warnings);
+  parseNotes(shared.bytes.slice(), little, notes, warnings);
 }
 
 /** Adds the notes in `bytes`, which must stay as they are; what makes no sense ends the reading with a warning. */
 export function parseNotes(bytes: Uint8Array, little: boolean, notes: CoreNote[], warnings: string[]): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new Words(bytes, wordFormat(32, little));
   for (let at = 0; at + 12 <= bytes.length; ) {
-    const nameSize = view.getUint32(at, little);
-    const dataSize = view.getUint32(at + 4, little);
-    const type = view.getUint32(at + 8, little);
+    const nameSize = view.uint32(at);
+    const dataSize = view.uint32(at + 4);
+    const type = view.uint32(at + 8);
     const data = at + 12 + align4(nameSize);
     if (data + dataSize > bytes.length || notes.length >= MAXIMUM_NOTES) {
       warnings.push(`the notes stop making sense at byte ${at} of ${bytes.length}`);

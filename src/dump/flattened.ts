@@ -4,6 +4,7 @@
  */
 import { badInput } from '../errors.js';
 import { latin1 } from '../kernel/bytes.js';
+import { BIG, Words } from '../kernel/words.js';
 import type { ByteExtent, ByteSource } from './file.js';
 import { type Claim, disjointIntervals } from './intervals.js';
 
@@ -43,7 +44,7 @@ export class FlattenedFile implements ByteSource {
   /** @throws UsercopyError `bad-input` when the pieces do not make sense. */
   static open(file: ByteSource): FlattenedFile {
     const header = file.read(0, 32);
-    const type = header && new DataView(header.buffer, header.byteOffset, 32).getBigInt64(16, false);
+    const type = header && new Words(header, BIG).int64(16);
     if (type !== TYPE_FLATTENED) throw badInput(file.path, 'a flattened dump of type 1', `type ${type ?? 'unknown'}`);
     return new FlattenedFile(file, disjoint(readPieces(file)));
   }
@@ -114,9 +115,9 @@ function readPieces(file: ByteSource): Piece[] {
     const record = file.read(at, RECORD_SIZE);
     // A stream that broke off has no end mark: what came is used.
     if (!record) return pieces;
-    const view = new DataView(record.buffer, record.byteOffset, RECORD_SIZE);
-    const offset = view.getBigInt64(0, false);
-    const size = view.getBigInt64(8, false);
+    const view = new Words(record, BIG);
+    const offset = view.int64(0);
+    const size = view.int64(8);
     if (offset === -1n && size === -1n) return pieces;
     if (offset < 0n || size <= 0n || offset + size > LARGEST_SIZE) {
       throw badInput(`${file.path}: piece at byte ${at}`, 'an offset and a size', `${offset} and ${size}`);

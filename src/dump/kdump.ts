@@ -5,6 +5,7 @@
  */
 import { badInput } from '../errors.js';
 import { latin1 } from '../kernel/bytes.js';
+import { Words, wordFormat } from '../kernel/words.js';
 import type { CoreNote } from './elf-core.js';
 import { parseNotes } from './elf-core.js';
 import type { ByteSource } from './file.js';
@@ -81,19 +82,17 @@ export function readKdump(file: ByteSource, codec: PageCodec): Kdump {
 function readHeader(file: ByteSource): Header {
   const bytes = file.read(0, 464);
   if (!bytes) throw badInput(file.path, 'a kdump header of 464 bytes', `a file of ${file.size}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const isVersion = (little: boolean): boolean => {
-    const version = view.getUint32(8, little);
-    return version > 0 && version <= LATEST_VERSION;
-  };
-  const little = isVersion(true);
-  if (!little && !isVersion(false)) {
-    throw badInput(`${file.path}: header_version`, `1 to ${LATEST_VERSION}`, String(view.getUint32(8, true)));
+  const versionIn = (little: boolean): number => new Words(bytes, wordFormat(32, little)).uint32(8);
+  const isVersion = (version: number): boolean => version > 0 && version <= LATEST_VERSION;
+  const little = isVersion(versionIn(true));
+  const view = new Words(bytes, wordFormat(32, little));
+  if (!isVersion(view.uint32(8))) {
+    throw badInput(`${file.path}: header_version`, `1 to ${LATEST_VERSION}`, String(versionIn(true)));
   }
   // The time stamp is two words, so that what follows it tells the word's size.
   for (const bits of [64, 32] as const) {
     const status = bits === 64 ? 424 : 412;
-    const word = (index: number): number => view.getUint32(status + index * 4, little);
+    const word = (index: number): number => view.uint32(status + index * 4);
     const blockSize = word(1);
     const plausible = blockSize >= 4096 && blockSize <= 65_536 && (blockSize & (blockSize - 1)) === 0;
     if (!plausible || word(2) === 0 || word(2) > 4096 || word(3) === 0) continue;
@@ -102,7 +101,7 @@ function readHeader(file: ByteSource): Header {
     return {
       little,
       bits,
-      version: view.getUint32(8, little),
+      version: view.uint32(8),
       machine: latin1(machine, 0, Math.max(end, 0)),
       blockSize,
       subHeaderBlocks: word(2),
@@ -129,7 +128,7 @@ interface SubHeader {
 function subHeader(file: ByteSource, header: Header): SubHeader {
   const bytes = file.read(header.blockSize, 104);
   if (!bytes) throw badInput(file.path, 'a kdump sub header', `a file of ${file.size} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const view = new Words(bytes, wordFormat(header.bits, header.little));
   // Of 32-bit machines only i386 aligns 8 bytes to 4.
   const alignment = header.bits === 32 && /^i[3-6]86$/.test(header.machine) ? 4 : 8;
   let at = 0;
@@ -137,7 +136,7 @@ function subHeader(file: ByteSource, header: Header): SubHeader {
     const step = size === 8 ? alignment : 4;
     const start = Math.ceil(at / step) * step;
     at = start + size;
-    return size === 8 ? view.getBigUint64(start, header.little) : BigInt(view.getUint32(start, header.little));
+    return size === 8 ? view.uint64(start) : BigInt(view.uint32(start));
   };
   const word = (): bigint => take(header.bits === 64 ? 8 : 4);
   const extent = (): Extent => ({ offset: take(8), size: word() });
@@ -303,11 +302,11 @@ class KdumpMemory implements PhysicalMemory {
   #descriptor(number: number): { readonly offset: bigint; readonly size: number; readonly flags: number } | undefined {
     const bytes = this.#file.read(this.#descriptors + number * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE);
     if (!bytes) return undefined;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, DESCRIPTOR_SIZE);
+    const words = new Words(bytes, wordFormat(64, this.#little));
     return {
-      offset: view.getBigUint64(0, this.#little),
-      size: view.getUint32(8, this.#little),
-      flags: view.getUint32(12, this.#little),
+      offset: words.uint64(0),
+      size: words.uint32(8),
+      flags: words.uint32(12),
     };
   }
 

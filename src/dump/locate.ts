@@ -8,6 +8,7 @@ import { badInput } from '../errors.js';
 import { exportedVariables } from '../kernel/added-symbols.js';
 import { bytesOf, equalBytes, indexOfBytes } from '../kernel/bytes.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { decodeWord } from '../kernel/words.js';
 import type { PhysicalMemory } from './physical.js';
 import { findInMemory } from './search.js';
 import { VirtualMemory } from './virtual.js';
@@ -219,10 +220,7 @@ function* slidesFrom(evidence: Evidence, banner: Banner, image: Kernel, linkedTo
   const bytes =
     symbol === undefined ? undefined : evidence.physical.read(word(symbol + linkedToPhysical), image.bits / 8);
   if (!bytes) return;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const little = image.endian === 'little';
-  const offset = image.bits === 64 ? view.getBigUint64(0, little) : BigInt(view.getUint32(0, little));
-  yield word(offset + linkedToPhysical);
+  yield word(decodeWord(bytes, image) + linkedToPhysical);
 }
 
 /** kdump's copy of VMCOREINFO lies in memory even when the dump carries no such note; it fills a page of its own. */

@@ -1,6 +1,7 @@
 /** CPU state as dumps carry it, under the engine's register names: ELF notes, and the text of QEMU's `info registers`. */
 import type { DumpConvention, PrstatusLayout } from '../../arch/dump.js';
 import { badInput } from '../errors.js';
+import { Words, wordFormat } from '../kernel/words.js';
 import type { CoreNote } from './elf-core.js';
 
 const NT_PRSTATUS = 1;
@@ -30,9 +31,9 @@ export function registersFromNotes(
     for (const [name, value] of values) if (!registers.has(name)) registers.set(name, value);
   };
   for (const note of notes) {
-    const view = new DataView(note.data.buffer, note.data.byteOffset, note.data.byteLength);
+    const view = new Words(note.data, wordFormat(64, littleEndian));
     if (note.owner === 'CORE' && note.type === NT_PRSTATUS) {
-      add('prstatus', prstatus(view, convention.prstatus, littleEndian));
+      add('prstatus', prstatus(view, convention.prstatus));
     }
     for (const known of convention.notes) {
       if (known.owner === note.owner && known.type === note.type) {
@@ -43,12 +44,12 @@ export function registersFromNotes(
   return cpus;
 }
 
-function* prstatus(data: DataView, layout: PrstatusLayout, little: boolean): Iterable<readonly [string, bigint]> {
+function* prstatus(data: Words, layout: PrstatusLayout): Iterable<readonly [string, bigint]> {
   for (const [index, name] of layout.registers.entries()) {
     const at = layout.offset + index * layout.width;
-    if (at + layout.width > data.byteLength) return;
+    if (at + layout.width > data.length) return;
     if (name === null) continue;
-    yield [name, layout.width === 8 ? data.getBigUint64(at, little) : BigInt(data.getUint32(at, little))];
+    yield [name, layout.width === 8 ? data.uint64(at) : BigInt(data.uint32(at))];
   }
 }
 

@@ -1,6 +1,7 @@
 /** Kernel virtual memory of a dump: page-table walks over its physical memory, with the pages found kept. */
 import type { LinearMap } from '../../arch/driver.js';
 import type { PageTables, ReadPhysical, RegisterValues, Translate, Translation } from '../../arch/dump.js';
+import { decodeWord, wordFormat } from '../kernel/words.js';
 import type { PhysicalMemory } from './physical.js';
 
 /** Translations that are kept, by 4 KiB page; when they are more, all are forgotten. */
@@ -86,9 +87,7 @@ export class VirtualMemory {
   /** A word of 4 or 8 bytes; undefined when it cannot be read. */
   word(address: bigint, size: 4 | 8, littleEndian: boolean): bigint | undefined {
     const bytes = this.read(address, size);
-    if (!bytes) return undefined;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, size);
-    return size === 8 ? view.getBigUint64(0, littleEndian) : BigInt(view.getUint32(0, littleEndian));
+    return bytes && decodeWord(bytes, wordFormat(size === 8 ? 64 : 32, littleEndian));
   }
 
   /** The longest physically contiguous piece from `address` on, at most `limit` bytes; null when it is not mapped. */

@@ -8,6 +8,7 @@ import type { MemoryLayout } from '../../arch/layout.js';
 import type { Engine } from '../engine/engine.js';
 import { type AddedSymbols, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
+import { Words } from '../kernel/words.js';
 import type { GuestMemory } from './memory.js';
 
 /** Kernel functions that look for an address and fail at once in an empty kernel. */
@@ -157,8 +158,7 @@ function findJumpTable(kernel: Kernel, guest: Scratch): JumpTable | null {
 
 function longestRun(kernel: Kernel, segment: Segment, relative: boolean): JumpTable | null {
   const { bytes, address } = segment;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const little = kernel.endian === 'little';
+  const words = new Words(bytes, kernel);
   const word = kernel.bits / 8;
   const size = relative ? 8 + word : 3 * word;
   const keyOffset = relative ? 8 : 2 * word;
@@ -173,7 +173,7 @@ function longestRun(kernel: Kernel, segment: Segment, relative: boolean): JumpTa
   const isCode = (at: number): boolean => (at >= textStart && at < textEnd) || (at >= initStart && at < initEnd);
   /** Where in the segment the field at `at` points; null where it holds nothing. */
   const targetOf = (at: number, bytesOfField: number): number | null => {
-    const value = bytesOfField === 8 ? view.getBigInt64(at, little) : BigInt(view.getInt32(at, little));
+    const value = bytesOfField === 8 ? words.int64(at) : BigInt(words.int32(at));
     if (value === 0n) return null;
     return relative ? at + Number(value) : Number(BigInt.asUintN(kernel.bits, value) - address);
   };

@@ -6,7 +6,8 @@ import type { Variant } from '../../arch/driver.js';
 import type { Check } from '../check/check.js';
 import type { Engine } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
-import type { Kernel } from '../kernel/kernel.js';
+import type { Endian, Kernel } from '../kernel/kernel.js';
+import { decodeUnsigned, encodeUnsigned, Words } from '../kernel/words.js';
 
 const PAGE = 4096n;
 /** THREAD_SIZE of most: stacks are aligned to their size. */
@@ -33,9 +34,8 @@ export class GuestMemory {
   readonly #ram: RamBlock;
   readonly #addressMask: bigint | null;
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #little: boolean;
-  readonly #wordBytes: number;
+  readonly #words: Words;
+  readonly #endian: Endian;
   readonly #regions: MappedRegion[] = [];
   readonly #inEngine: MappedRegion[] = [];
   #endOfFree: bigint;
@@ -48,9 +48,8 @@ export class GuestMemory {
     this.#ram = ram;
     this.#addressMask = variant.addressMask ?? null;
     this.#bytes = new Uint8Array(check.memory.buffer);
-    this.#view = new DataView(check.memory.buffer);
-    this.#little = kernel.endian === 'little';
-    this.#wordBytes = kernel.bits / 8;
+    this.#words = new Words(this.#bytes, kernel);
+    this.#endian = kernel.endian;
     this.#endOfFree = ram.physicalBase + ram.bytes;
     this.#nextOwn = check.guestOffset + Number(ram.bytes);
   }
@@ -138,30 +137,20 @@ export class GuestMemory {
 
   /** A word of the guest (4 or 8 bytes), in its byte order. */
   readWord(address: bigint): bigint {
-    const offset = this.#require(address, this.#wordBytes);
-    return this.#wordBytes === 8
-      ? this.#view.getBigUint64(offset, this.#little)
-      : BigInt(this.#view.getUint32(offset, this.#little));
+    return this.#words.word(this.#require(address, this.#words.wordBytes));
   }
 
   writeWord(address: bigint, value: bigint): void {
-    const offset = this.#require(address, this.#wordBytes);
-    if (this.#wordBytes === 8) this.#view.setBigUint64(offset, BigInt.asUintN(64, value), this.#little);
-    else this.#view.setUint32(offset, Number(BigInt.asUintN(32, value)), this.#little);
+    this.#words.setWord(this.#require(address, this.#words.wordBytes), value);
   }
 
   /** An unsigned number of 1, 2, 4 or 8 bytes in the guest's byte order. */
   readUnsigned(address: bigint, size: number): bigint {
-    const bytes = this.read(address, size);
-    if (this.#little) bytes.reverse();
-    return bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+    return decodeUnsigned(this.read(address, size), this.#endian);
   }
 
   writeUnsigned(address: bigint, size: number, value: bigint): void {
-    const bytes = new Uint8Array(size);
-    for (let index = 0; index < size; index++) bytes[index] = Number((value >> BigInt(8 * index)) & 0xffn);
-    if (!this.#little) bytes.reverse();
-    this.#bytes.set(bytes, this.#require(address, size));
+    this.#bytes.set(encodeUnsigned(value, size, this.#endian), this.#require(address, size));
   }
 
   writePhysical(physical: bigint, bytes: Uint8Array): void {

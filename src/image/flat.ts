@@ -11,6 +11,7 @@ import type { KallsymsLayout } from '../kernel/kallsyms-reader.js';
 import type { Bits, Endian, Segment, SymbolTable } from '../kernel/kernel.js';
 import { applyRela, findRelaTable, forEachRela, type RelaTable } from '../kernel/relocate.js';
 import { noSymbols } from '../kernel/symbols.js';
+import { decodeWord } from '../kernel/words.js';
 import { findLinkAddress } from './link-address.js';
 
 /** Every architecture links its image at a multiple of this; bytes. */
@@ -89,9 +90,7 @@ function place(
     const found = placeByRelocations(bytes, table, BigInt(slot), bits, endian);
     if (found !== null) return found;
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const lowest =
-    bits === 64 ? view.getBigUint64(slot, endian === 'little') : BigInt(view.getUint32(slot, endian === 'little'));
+  const lowest = decodeWord(bytes, { bits, endian }, slot);
   if (lowest === 0n) return { address: null, lowest: null };
   return { address: readKallsyms(bytes, layout, bits, endian, 0n).address('_text') ?? null, lowest };
 }

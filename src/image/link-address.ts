@@ -4,6 +4,7 @@
  */
 import type { Bits, Endian } from '../kernel/kernel.js';
 import { forEachRela, type RelaTable } from '../kernel/relocate.js';
+import { Words } from '../kernel/words.js';
 
 /** Every architecture links its image at a multiple of this, bytes. */
 const ALIGNMENT = 0x1_0000;
@@ -105,11 +106,10 @@ class Samples {
 
 /** Aligned words that may be pointers: numbers below the least link address and small negative ones are not. */
 function addWords(samples: Samples, bytes: Uint8Array, bits: Bits, endian: Endian): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const little = endian === 'little';
+  const words = new Words(bytes, { bits, endian });
   for (let at = 0; at + bits / 8 <= bytes.length; at += (bits / 8) * STRIDE) {
-    const high = bits === 32 ? 0 : view.getUint32(little ? at + 4 : at, little);
-    const low = view.getUint32(little || bits === 32 ? at : at + 4, little);
+    const high = words.highHalf(at);
+    const low = words.lowHalf(at);
     if ((high !== 0 || low >= ALIGNMENT) && high !== 0xffff_ffff) samples.add(high, low);
   }
 }

@@ -5,6 +5,7 @@
 
 import { bytesOf, occurrences } from './bytes.js';
 import type { Bits, Kernel, KernelSymbol, Segment, SymbolTable } from './kernel.js';
+import { Words, wordFormat } from './words.js';
 
 /** Names and addresses to add. */
 export type AddedSymbols = Map<string, bigint>;
@@ -102,16 +103,16 @@ function relativeEntries(
   found: Map<string, bigint>,
 ): void {
   const { bytes, address } = segment;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const view = new Words(bytes, wordFormat(32, littleEndian));
   const offsets = [...names.keys()];
   const lowest = Math.min(...offsets);
   const highest = Math.max(...offsets);
   for (let at = 4; at + 4 <= bytes.length; at += 4) {
-    const target = at + view.getInt32(at, littleEndian);
+    const target = at + view.int32(at);
     if (target < lowest || target > highest) continue;
     const name = names.get(target);
     if (name === undefined || found.has(name)) continue;
-    const value = at - 4 + view.getInt32(at - 4, littleEndian);
+    const value = at - 4 + view.int32(at - 4);
     // A variable lies in the image, on a word, and is not the string itself.
     if (value % 4 !== 0 || value === target || !isInImage(address + BigInt(value))) continue;
     found.set(name, address + BigInt(value));
@@ -127,18 +128,15 @@ function absoluteEntries(
   found: Map<string, bigint>,
 ): void {
   const { bytes, address } = segment;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const view = new Words(bytes, wordFormat(bits, littleEndian));
   const word = bits / 8;
   // Addresses of an image agree in their upper halves: the low ones are compared first.
   const low = (offset: number): number => Number(BigInt.asUintN(32, address + BigInt(offset)));
   const wanted = new Map([...names].map(([offset, name]) => [low(offset), name]));
-  const lowAt = (at: number): number => view.getUint32(at + (littleEndian ? 0 : word - 4), littleEndian);
-  const wordAt = (at: number): bigint =>
-    bits === 64 ? view.getBigUint64(at, littleEndian) : BigInt(view.getUint32(at, littleEndian));
   for (let at = word; at + word <= bytes.length; at += word) {
-    const name = wanted.get(lowAt(at));
-    if (name === undefined || found.has(name) || !names.has(Number(wordAt(at) - address))) continue;
-    const value = wordAt(at - word);
+    const name = wanted.get(view.lowHalf(at));
+    if (name === undefined || found.has(name) || !names.has(Number(view.word(at) - address))) continue;
+    const value = view.word(at - word);
     if (value % 4n !== 0n || !isInImage(value)) continue;
     found.set(name, value);
   }

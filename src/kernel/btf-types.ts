@@ -1,6 +1,7 @@
 /** BTF's types by id: what kind each is, what it leads to, its size, and how C would write it. */
 import { badInput } from '../errors.js';
 import { latin1 } from './bytes.js';
+import type { Words } from './words.js';
 
 /** Types that may stand between a name and what it means (typedefs, qualifiers, nested anonymous structs). */
 export const DEPTH_LIMIT = 64;
@@ -52,9 +53,7 @@ export class BtfTypes {
   readonly #types: Uint32Array;
   #pointerSize: number | null = null;
   constructor(
-    readonly bytes: Uint8Array,
-    readonly view: DataView,
-    readonly little: boolean,
+    readonly words: Words,
     readonly extent: Extent,
     readonly strings: Extent,
     readonly where: string,
@@ -203,15 +202,15 @@ export class BtfTypes {
   }
 
   uint32(at: number): number {
-    return this.view.getUint32(at, this.little);
+    return this.words.uint32(at);
   }
 
   string(offset: number): string {
     const start = this.strings.start + offset;
     if (offset === 0 || start >= this.strings.end) return '';
-    const end = this.bytes.indexOf(0, start);
+    const end = this.words.bytes.indexOf(0, start);
     const stop = end < 0 || end > this.strings.end ? this.strings.end : end;
-    return latin1(this.bytes, start, Math.min(stop, start + 512));
+    return latin1(this.words.bytes, start, Math.min(stop, start + 512));
   }
 
   /** Bytes of a pointer: BTF does not say, but every kernel has `unsigned long`. */

@@ -5,11 +5,12 @@
 import { badInput } from '../errors.js';
 import { BtfTypeTable } from './btf-table.js';
 import { BtfTypes } from './btf-types.js';
-import { occurrences } from './bytes.js';
+import { hexOf, occurrences } from './bytes.js';
 import { isElf, parseElf, sectionBytes } from './elf.js';
 import type { Endian, TypeTable } from './kernel.js';
 import { decompress } from './payload/decompress.js';
 import type { Zlib } from './payload/zlib.js';
+import { LITTLE, Words, wordFormat } from './words.js';
 
 const MAGIC = 0xeb9f;
 const HEADER_SIZE = 24;
@@ -21,10 +22,8 @@ export function findBtf(bytes: Uint8Array, endian: Endian): Uint8Array | null {
   const signature = Uint8Array.from(little ? [0x9f, 0xeb, 1, 0, 24, 0, 0, 0] : [0xeb, 0x9f, 1, 0, 0, 0, 0, 24]);
   for (const at of occurrences(bytes, signature)) {
     if (at + HEADER_SIZE > bytes.length) return null;
-    const view = new DataView(bytes.buffer, bytes.byteOffset + at, HEADER_SIZE);
-    const [typeStart, typeLength, stringStart, stringLength] = [8, 12, 16, 20].map((field) =>
-      view.getUint32(field, little),
-    );
+    const header = new Words(bytes.subarray(at, at + HEADER_SIZE), wordFormat(32, little));
+    const [typeStart, typeLength, stringStart, stringLength] = [8, 12, 16, 20].map((field) => header.uint32(field));
     const end = HEADER_SIZE + stringStart! + stringLength!;
     if (typeStart === 0 && typeLength! > 0 && stringStart === typeLength && at + end <= bytes.length)
       return bytes.subarray(at, at + end);
@@ -50,14 +49,13 @@ export async function readBtf(file: Uint8Array, where: string, zlib: Zlib): Prom
 export function parseBtf(bytes: Uint8Array, where: string, endian?: Endian): TypeTable {
   if (bytes.length < HEADER_SIZE)
     throw badInput(where, `a BTF header of ${HEADER_SIZE} bytes`, `${bytes.length} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const little = view.getUint16(0, true) === MAGIC;
-  if (!little && view.getUint16(0, false) !== MAGIC)
-    throw badInput(where, 'BTF (magic eb9f)', `0x${view.getUint16(0).toString(16).padStart(4, '0')}`);
+  const little = new Words(bytes, LITTLE).uint16(0) === MAGIC;
+  const words = new Words(bytes, wordFormat(32, little));
+  if (words.uint16(0) !== MAGIC) throw badInput(where, 'BTF (magic eb9f)', `0x${hexOf(bytes.subarray(0, 2))}`);
   if (endian !== undefined && little !== (endian === 'little'))
     throw badInput(where, `${endian}-endian BTF`, 'the other byte order');
-  const header = view.getUint32(4, little);
-  const [typeStart, typeLength, stringStart, stringLength] = [8, 12, 16, 20].map((at) => view.getUint32(at, little));
+  const header = words.uint32(4);
+  const [typeStart, typeLength, stringStart, stringLength] = [8, 12, 16, 20].map((at) => words.uint32(at));
   const types = { start: header + typeStart!, end: header + typeStart! + typeLength! };
   const strings = { start: header + stringStart!, end: header + stringStart! + stringLength! };
   if (bytes[2] !== 1 || header < HEADER_SIZE || types.end > bytes.length || strings.end > bytes.length)
@@ -66,5 +64,5 @@ export function parseBtf(bytes: Uint8Array, where: string, endian?: Endian): Typ
       'BTF version 1 with its types and strings inside the data',
       `version ${bytes[2]}, types up to byte ${types.end}, strings up to ${strings.end} of ${bytes.length}`,
     );
-  return new BtfTypeTable(new BtfTypes(bytes, view, little, types, strings, where));
+  return new BtfTypeTable(new BtfTypes(words, types, strings, where));
 }

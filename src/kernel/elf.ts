@@ -3,6 +3,7 @@ import { badInput } from '../errors.js';
 import { concatBytes, latin1 } from './bytes.js';
 import type { Bits, Endian, Segment, SymbolTable } from './kernel.js';
 import { CompactSymbolTable } from './symbols.js';
+import { Words } from './words.js';
 
 const PT_LOAD = 1;
 const SHT_SYMTAB = 2;
@@ -33,7 +34,6 @@ export interface ElfFile {
   readonly endian: Endian;
   readonly machine: number;
   readonly bytes: Uint8Array;
-  readonly view: DataView;
   /** PT_LOAD, in the file's order. */
   readonly segments: readonly Segment[];
   readonly sections: readonly ElfSection[];
@@ -54,8 +54,7 @@ export function parseElf(bytes: Uint8Array, where: string): ElfFile {
   const endian = bytes[5] === 1 ? 'little' : bytes[5] === 2 ? 'big' : null;
   if (bits === null || endian === null)
     throw badInput(where, 'an ELF class of 1 or 2 and a byte order of 1 or 2', `${bytes[4]} and ${bytes[5]}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const header = new ElfReader(view, bits, endian, where);
+  const header = new ElfReader(bytes, bits, endian, where);
   const wide = bits === 64;
   const segments: Segment[] = [];
   const programHeaders = table(header, wide ? 32 : 28, wide ? 56 : 44, wide ? 56 : 32, 'program headers');
@@ -89,7 +88,7 @@ export function parseElf(bytes: Uint8Array, where: string): ElfFile {
       `at most ${SEGMENT_LIMIT} segments that share no bytes of the file`,
       `${segments.length} with ${stored} bytes of a file of ${bytes.length}`,
     );
-  return { bits, endian, machine: header.uint16(18), bytes, view, segments, sections: sections(header) };
+  return { bits, endian, machine: header.uint16(18), bytes, segments, sections: sections(header) };
 }
 
 export function sectionBytes(elf: ElfFile, name: string): Uint8Array | undefined {
@@ -107,7 +106,7 @@ export function symbolsFromElf(elf: ElfFile, where: string): SymbolTable | null 
   const entrySize = wide ? 24 : 16;
   const total = Math.floor(section.size / entrySize);
   if (total > SYMBOL_LIMIT) throw badInput(where, `at most ${SYMBOL_LIMIT} symbols`, `${total}`);
-  const reader = new ElfReader(elf.view, elf.bits, elf.endian, where);
+  const reader = new ElfReader(elf.bytes, elf.bits, elf.endian, where);
   const end = strings.offset + strings.size;
 
   const kept: { address: bigint; at: number; order: number }[] = [];
@@ -176,11 +175,11 @@ function sections(header: ElfReader): ElfSection[] {
     link: header.uint32(at + (wide ? 40 : 24)),
   }));
   for (const section of found) {
-    if (section.type !== SHT_NOBITS && section.offset + section.size > BigInt(header.view.byteLength))
+    if (section.type !== SHT_NOBITS && section.offset + section.size > BigInt(header.length))
       throw badInput(
         header.where,
         `bytes ${section.offset} to ${section.offset + section.size} of a section`,
-        `a file of ${header.view.byteLength} bytes`,
+        `a file of ${header.length} bytes`,
       );
   }
   const names = found[header.uint16(wide ? 62 : 50)];
@@ -198,52 +197,48 @@ function table(header: ElfReader, offsetAt: number, countAt: number, smallest: n
   const entrySize = header.uint16(countAt - 2);
   const count = header.uint16(countAt);
   if (offset === 0n || count === 0) return [];
-  if (entrySize < smallest || offset + BigInt(entrySize * count) > BigInt(header.view.byteLength))
+  if (entrySize < smallest || offset + BigInt(entrySize * count) > BigInt(header.length))
     throw badInput(
       header.where,
       `${count} ${what} of ${entrySize} bytes at byte ${offset}`,
-      `a file of ${header.view.byteLength} bytes`,
+      `a file of ${header.length} bytes`,
     );
   return Array.from({ length: count }, (_, index) => Number(offset) + index * entrySize);
 }
 
 /** Bounds-checked reads in the file's byte order. */
-class ElfReader {
-  readonly #little: boolean;
-
+class ElfReader extends Words {
   constructor(
-    readonly view: DataView,
-    readonly bits: Bits,
+    bytes: Uint8Array,
+    bits: Bits,
     endian: Endian,
     readonly where: string,
   ) {
-    this.#little = endian === 'little';
+    super(bytes, { bits, endian });
   }
 
-  uint16(at: number): number {
-    return this.view.getUint16(this.#within(at, 2), this.#little);
+  override uint16(at: number): number {
+    return super.uint16(this.#within(at, 2));
   }
 
-  uint32(at: number): number {
-    return this.view.getUint32(this.#within(at, 4), this.#little);
+  override uint32(at: number): number {
+    return super.uint32(this.#within(at, 4));
   }
 
-  word(at: number): bigint {
-    return this.bits === 64
-      ? this.view.getBigUint64(this.#within(at, 8), this.#little)
-      : BigInt(this.view.getUint32(this.#within(at, 4), this.#little));
+  override uint64(at: number): bigint {
+    return super.uint64(this.#within(at, 8));
   }
 
   string(at: number): string {
-    const bytes = new Uint8Array(this.view.buffer, this.view.byteOffset, this.view.byteLength);
+    const { bytes } = this;
     if (at >= bytes.length) return '';
     const end = bytes.subarray(at, at + 256).indexOf(0);
     return latin1(bytes.subarray(at, at + (end < 0 ? 256 : end)));
   }
 
   #within(at: number, length: number): number {
-    if (at + length > this.view.byteLength)
-      throw badInput(this.where, `${length} bytes at byte ${at}`, `a file of ${this.view.byteLength} bytes`);
+    if (at + length > this.length)
+      throw badInput(this.where, `${length} bytes at byte ${at}`, `a file of ${this.length} bytes`);
     return at;
   }
 }

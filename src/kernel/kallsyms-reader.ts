@@ -1,5 +1,6 @@
 /** What the two halves of kallsyms share: where the table's parts stand, and reads of raw memory. */
 import type { Bits, Endian } from './kernel.js';
+import { Words } from './words.js';
 
 /** Where the parts of the table stand in the image; byte offsets. */
 export interface KallsymsLayout {
@@ -20,37 +21,15 @@ export interface KallsymsLayout {
     | { readonly kind: 'place-relative'; readonly offsets: number };
 }
 
-export class TableReader {
-  readonly #view: DataView;
-  readonly #little: boolean;
-
-  constructor(
-    readonly bytes: Uint8Array,
-    readonly bits: Bits,
-    endian: Endian,
-  ) {
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#little = endian === 'little';
-  }
-
-  uint16(at: number): number {
-    return this.#view.getUint16(at, this.#little);
-  }
-
-  uint32(at: number): number {
-    return this.#view.getUint32(at, this.#little);
-  }
-
-  word(at: number): bigint {
-    if (this.bits === 32) return BigInt(this.uint32(at));
-    return this.#view.getBigUint64(at, this.#little);
+export class TableReader extends Words {
+  constructor(bytes: Uint8Array, bits: Bits, endian: Endian) {
+    super(bytes, { bits, endian });
   }
 
   /** A word as a double: signed where it has 64 bits, so that addresses of the upper half keep their low bits. */
   wordAsNumber(at: number): number {
     if (this.bits === 32) return this.uint32(at);
-    const [high, low] = this.#little ? [at + 4, at] : [at, at + 4];
-    return (this.uint32(high) | 0) * 2 ** 32 + this.uint32(low);
+    return (this.highHalf(at) | 0) * 2 ** 32 + this.lowHalf(at);
   }
 
   /** Length of the name at `at`, in tokens, and where its tokens start. */

@@ -5,6 +5,7 @@
  * addends in place: nothing to do.
  */
 import type { Bits, Endian } from './kernel.js';
+import { Words } from './words.js';
 
 /** A RELA table in raw memory: byte offset and number of entries. */
 export interface RelaTable {
@@ -30,7 +31,7 @@ export function findRelaTable(bytes: Uint8Array, bits: Bits, endian: Endian, rel
   // Every entry spans three words, so a table is noticed by looking at one place in each FEWEST_ENTRIES of them.
   const stride = words.entrySize * (FEWEST_ENTRIES - 1);
   for (let probe = 0; probe + stride <= bytes.length; probe += stride) {
-    for (let at = probe; at < probe + words.entrySize; at += words.wordSize) {
+    for (let at = probe; at < probe + words.entrySize; at += words.wordBytes) {
       if (!words.isEntry(at, relative)) continue;
       let first = at;
       while (words.isEntry(first - words.entrySize, relative)) first -= words.entrySize;
@@ -56,7 +57,7 @@ export function forEachRela(
   const words = new RelaReader(bytes, bits, endian);
   for (let entry = 0; entry < table.count; entry++) {
     const at = table.at + entry * words.entrySize;
-    if (!visit(words.word(at), words.word(at + 2 * words.wordSize))) return;
+    if (!visit(words.word(at), words.word(at + 2 * words.wordBytes))) return;
   }
 }
 
@@ -76,7 +77,7 @@ export function applyRela(
 ): number {
   const words = new RelaReader(source, bits, endian);
   const memory = new RelaReader(target, bits, endian);
-  const last = BigInt(target.length - words.wordSize);
+  const last = BigInt(target.length - words.wordBytes);
   let written = 0;
   for (let entry = 0; entry < table.count; entry++) {
     const at = table.at + entry * words.entrySize;
@@ -85,74 +86,52 @@ export function applyRela(
     if (!isRelative && symbol === null) continue;
     const to = words.word(at) - address;
     if (to < 0n || to > last) continue;
-    if (isRelative) memory.copyWord(Number(to), words, at + 2 * words.wordSize);
+    if (isRelative) memory.copyWord(Number(to), words, at + 2 * words.wordBytes);
     else {
       const value = words.symbolValue(table.symbols!, symbol!);
       if (value === undefined) continue;
-      memory.writeWord(Number(to), value + words.word(at + 2 * words.wordSize));
+      memory.setWord(Number(to), value + words.word(at + 2 * words.wordBytes));
     }
     written++;
   }
   return written;
 }
 
-class RelaReader {
-  readonly wordSize: number;
+class RelaReader extends Words {
   readonly entrySize: number;
-  readonly #view: DataView;
-  readonly #little: boolean;
 
-  constructor(
-    readonly bytes: Uint8Array,
-    readonly bits: Bits,
-    endian: Endian,
-  ) {
-    this.wordSize = bits / 8;
-    this.entrySize = this.wordSize * 3;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#little = endian === 'little';
+  constructor(bytes: Uint8Array, bits: Bits, endian: Endian) {
+    super(bytes, { bits, endian });
+    this.entrySize = this.wordBytes * 3;
   }
 
   /** Whether r_info names no symbol and the type `relative`. */
   hasType(at: number, relative: number): boolean {
-    if (this.bits === 32) return this.#view.getUint32(at + 4, this.#little) === relative;
-    const [high, low] = this.#little ? [at + 12, at + 8] : [at + 8, at + 12];
-    return this.#view.getUint32(low, this.#little) === relative && this.#view.getUint32(high, this.#little) === 0;
+    const info = at + this.wordBytes;
+    return this.lowHalf(info) === relative && this.highHalf(info) === 0;
   }
 
   /** The same, and an aligned target that is not null: data that only looks like an entry is rare then. */
   isEntry(at: number, relative: number): boolean {
     if (at < 0 || at + this.entrySize > this.bytes.length || !this.hasType(at, relative)) return false;
-    const low = this.#view.getUint32(this.#little || this.bits === 32 ? at : at + 4, this.#little);
+    const low = this.lowHalf(at);
     return low !== 0 && low % 4 === 0;
   }
 
   /** Index of the symbol that an entry of one of the types names; null for other entries. */
   symbol(at: number, types: readonly number[]): number | null {
-    const [high, low] = this.#little ? [at + 12, at + 8] : [at + 8, at + 12];
-    const info = this.#view.getUint32(this.bits === 32 ? at + 4 : low, this.#little);
+    const info = this.lowHalf(at + this.wordBytes);
     const type = this.bits === 32 ? info & 0xff : info;
     if (!types.includes(type)) return null;
-    return this.bits === 32 ? info >>> 8 : this.#view.getUint32(high, this.#little);
+    return this.bits === 32 ? info >>> 8 : this.highHalf(at + this.wordBytes);
   }
 
   symbolValue(table: number, symbol: number): bigint | undefined {
-    const at = table + symbol * (this.bits === 64 ? 24 : 16) + this.wordSize;
-    return at + this.wordSize > this.bytes.length ? undefined : this.word(at);
-  }
-
-  writeWord(to: number, value: bigint): void {
-    if (this.bits === 64) this.#view.setBigUint64(to, BigInt.asUintN(64, value), this.#little);
-    else this.#view.setUint32(to, Number(value & 0xffffffffn), this.#little);
-  }
-
-  word(at: number): bigint {
-    return this.bits === 64
-      ? this.#view.getBigUint64(at, this.#little)
-      : BigInt(this.#view.getUint32(at, this.#little));
+    const at = table + symbol * (this.bits === 64 ? 24 : 16) + this.wordBytes;
+    return at + this.wordBytes > this.bytes.length ? undefined : this.word(at);
   }
 
   copyWord(to: number, from: RelaReader, at: number): void {
-    for (let i = 0; i < this.wordSize; i++) this.bytes[to + i] = from.bytes[at + i]!;
+    for (let i = 0; i < this.wordBytes; i++) this.bytes[to + i] = from.bytes[at + i]!;
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Slot } from '../check/parameters.js';
 import type { Kernel, StructType } from '../kernel/kernel.js';
+import { decodeUnsigned } from '../kernel/words.js';
 
 export class MemoryReader {
   readonly #kernel: Kernel;
@@ -25,9 +26,7 @@ export class MemoryReader {
   /** An unsigned number of 1, 2, 4 or 8 bytes. */
   unsigned(address: bigint, size: number): bigint | null {
     const bytes = this.bytes(address, size);
-    if (!bytes) return null;
-    const ordered = this.#little ? [...bytes].reverse() : [...bytes];
-    return ordered.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+    return bytes && decodeUnsigned(bytes, this.#kernel.endian);
   }
 
   slot(structure: bigint, { offset, size }: Slot): bigint | null {

@@ -4,6 +4,7 @@ import type { CoreNote } from '../dump/elf-core.js';
 import type { Dump } from '../dump/open-dump.js';
 import { encodeShrunkNote, NOTE_OWNER, NOTE_TYPE } from '../dump/shrunk-note.js';
 import { UsercopyError } from '../errors.js';
+import { Words, wordFormat } from '../kernel/words.js';
 import { PAGE, type RecordedDump } from './touched-memory.js';
 
 const ET_CORE = 4;
@@ -54,15 +55,15 @@ export function shrunkDump(recorded: RecordedDump, original: Dump, redact: boole
   const table = HEADER_SIZE + (runs.length + 1) * ENTRY_SIZE;
   const start = Math.ceil((table + notes.length) / PAGE) * PAGE;
   const bytes = new Uint8Array(start + runs.reduce((sum, run) => sum + run.bytes.length, 0));
-  const view = new DataView(bytes.buffer);
+  const view = new Words(bytes, wordFormat(64, little));
   bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, little ? 1 : 2, 1]);
-  view.setUint16(16, ET_CORE, little);
-  view.setUint16(18, variant.elfMachine, little);
-  view.setUint32(20, 1, little);
-  view.setBigUint64(32, BigInt(HEADER_SIZE), little);
-  view.setUint16(52, HEADER_SIZE, little);
-  view.setUint16(54, ENTRY_SIZE, little);
-  view.setUint16(56, runs.length + 1, little);
+  view.setUint16(16, ET_CORE);
+  view.setUint16(18, variant.elfMachine);
+  view.setUint32(20, 1);
+  view.setUint64(32, BigInt(HEADER_SIZE));
+  view.setUint16(52, HEADER_SIZE);
+  view.setUint16(54, ENTRY_SIZE);
+  view.setUint16(56, runs.length + 1);
   const entry = (
     index: number,
     type: number,
@@ -72,10 +73,10 @@ export function shrunkDump(recorded: RecordedDump, original: Dump, redact: boole
     size: number,
   ): void => {
     const at = HEADER_SIZE + index * ENTRY_SIZE;
-    view.setUint32(at, type, little);
-    view.setUint32(at + 4, type === PT_LOAD ? READ_WRITE_EXECUTE : 0, little);
+    view.setUint32(at, type);
+    view.setUint32(at + 4, type === PT_LOAD ? READ_WRITE_EXECUTE : 0);
     [BigInt(offset), virtual, physical, BigInt(size), BigInt(size)].forEach((value, position) => {
-      view.setBigUint64(at + 8 + position * 8, BigInt.asUintN(64, value), little);
+      view.setUint64(at + 8 + position * 8, BigInt.asUintN(64, value));
     });
   };
   entry(0, PT_NOTE, table, 0n, 0n, notes.length);
@@ -118,10 +119,10 @@ function encodeNotes(notes: readonly CoreNote[], little: boolean): Uint8Array {
       const name = Buffer.from(`${owner}\0`, 'latin1');
       const at = 12 + align4(name.length);
       const note = new Uint8Array(at + align4(data.length));
-      const view = new DataView(note.buffer);
-      view.setUint32(0, name.length, little);
-      view.setUint32(4, data.length, little);
-      view.setUint32(8, type, little);
+      const view = new Words(note, wordFormat(64, little));
+      view.setUint32(0, name.length);
+      view.setUint32(4, data.length);
+      view.setUint32(8, type);
       note.set(name, 12);
       note.set(data, at);
       return note;

@@ -2,6 +2,7 @@
 
 import type { Introspection } from '../check/parameters.js';
 import type { Kernel, StructType } from '../kernel/kernel.js';
+import { decodeUnsigned, encodeUnsigned } from '../kernel/words.js';
 import type { MemoryReader } from './memory-reader.js';
 
 export interface SlabObject {
@@ -123,10 +124,7 @@ export function slabFactsOf(
 function firstFrame(kernel: Kernel, { linearMaps }: Introspection, pages: PageFinder): bigint {
   const first = kernel.symbols.address('__pv_phys_pfn_offset');
   const bytes = first === undefined ? undefined : kernel.read(first, 4);
-  if (bytes) {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, 4);
-    return BigInt(view.getUint32(0, kernel.endian === 'little'));
-  }
+  if (bytes) return decodeUnsigned(bytes, kernel.endian);
   return (linearMaps[0]?.physical ?? 0n) >> BigInt(pages.pageShift);
 }
 
@@ -186,12 +184,7 @@ function decoders(kernel: Kernel, read: MemoryReader, { cache, cacheType }: Slub
   const plain: Decode = (stored) => stored;
   const random = read.member(cache, cacheType, 'random');
   if (random === null) return [plain];
-  const swap = (address: bigint): bigint => {
-    let value = 0n;
-    for (let index = 0; index < read.wordBytes; index++)
-      value = (value << 8n) | ((address >> BigInt(8 * index)) & 0xffn);
-    return value;
-  };
+  const swap = (address: bigint): bigint => decodeUnsigned(encodeUnsigned(address, read.wordBytes, 'little'), 'big');
   const word = (value: bigint): bigint => BigInt.asUintN(kernel.bits, value);
   return [(stored, at) => word(stored ^ random ^ swap(at)), (stored, at) => word(stored ^ random ^ at), plain];
 }

@@ -8,6 +8,7 @@ import { badInput } from '../errors.js';
 import { Guest } from '../guest/guest.js';
 import { loadKernel } from '../image/load.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { decodeUnsigned, encodeUnsigned } from '../kernel/words.js';
 import { packageFile } from '../paths.js';
 import type { TwinCase } from './twins.js';
 
@@ -53,10 +54,7 @@ function ownMemory(kernel: Kernel): { address: bigint; size: bigint }[] {
   const type = kernel.types?.struct('guest_region');
   const read = (address: bigint, size: number): bigint => {
     const bytes = kernel.read(address, size);
-    if (!bytes) return 0n;
-    const view = new DataView(bytes.buffer, bytes.byteOffset);
-    const little = kernel.endian === 'little';
-    return size === 8 ? view.getBigUint64(0, little) : BigInt(view.getUint32(0, little));
+    return bytes ? decodeUnsigned(bytes, kernel.endian) : 0n;
   };
   if (!type) return [];
   const regions: { address: bigint; size: bigint }[] = [];
@@ -99,9 +97,7 @@ export function chooseOwnProfile(guest: Guest, profile: string): void {
   const value = enumerator === undefined ? undefined : guest.kernel.types?.enumerator(enumerator);
   if (value === undefined)
     throw badInput('--profile', `one of ${Object.keys(OWN_PROFILES).join(', ')} for a built-in guest`, profile);
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, Number(value), guest.kernel.endian === 'little');
-  guest.memory.write(guest.symbol('usercopy_profile'), bytes);
+  guest.memory.write(guest.symbol('usercopy_profile'), encodeUnsigned(value, 4, guest.kernel.endian));
 }
 
 /** Lets the guest's own check look at frames, whatever kernels of its architecture do. */

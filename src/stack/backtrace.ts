@@ -2,6 +2,7 @@
 import type { FrameLayout, Variant } from '../../arch/driver.js';
 import type { Engine } from '../engine/engine.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { Words } from '../kernel/words.js';
 import { callSite, linkedFrames } from './frames.js';
 
 /** A place in the kernel's code, as its oops would print it: `symbol+0x1c`. */
@@ -103,7 +104,6 @@ function* textAddresses(
 ): Iterable<bigint> {
   if (textStart === undefined || textEnd === undefined) return;
   const size = kernel.bits / 8;
-  const little = kernel.endian === 'little';
   const highFirst = Number(textStart >> 32n);
   const highLast = Number(textEnd >> 32n);
   let address = start;
@@ -111,11 +111,11 @@ function* textAddresses(
     const length = Math.min(left, PAGE - Number(address % BigInt(PAGE)));
     const bytes = kernel.read(address, length);
     if (!bytes) return;
-    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    const words = new Words(bytes, kernel);
     for (let at = 0; at + size <= length; at += size) {
-      const high = size === 8 ? view.getUint32(at + (little ? 4 : 0), little) : 0;
+      const high = words.highHalf(at);
       if (high < highFirst || high > highLast) continue;
-      const value = size === 8 ? view.getBigUint64(at, little) : BigInt(view.getUint32(at, little));
+      const value = words.word(at);
       if (value >= textStart && value < textEnd) yield value;
     }
     address += BigInt(length);

@@ -2,6 +2,7 @@
 import { closeSync, type Dirent, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badInput } from '../errors.js';
+import { BIG, LITTLE, Words } from '../kernel/words.js';
 
 export interface Item {
   readonly kind: 'log' | 'dump';
@@ -93,7 +94,7 @@ function headOf(path: string): Buffer {
 function isDump(head: Buffer): boolean {
   if (head.length >= 18 && head.toString('latin1', 0, 4) === '\x7fELF') {
     const big = head[5] === 2;
-    return (big ? head.readUInt16BE(16) : head.readUInt16LE(16)) === ET_CORE;
+    return new Words(head, big ? BIG : LITTLE).uint16(16) === ET_CORE;
   }
   const start = head.toString('latin1', 0, 16);
   return start.startsWith('KDUMP   ') || start.startsWith('DISKDUMP') || start.startsWith('makedumpfile');

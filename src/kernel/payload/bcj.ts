@@ -3,6 +3,7 @@
  * addresses before it compresses, this turns them back. In place; `position` of the first byte is 0.
  */
 import { badInput } from '../../errors.js';
+import { Words, wordFormat } from '../words.js';
 
 /** Filter ids as the xz file format numbers them (section 5.3). */
 export function undoBranchFilter(id: number, bytes: Uint8Array): void {
@@ -31,10 +32,10 @@ function aligned(
   isBranch: (word: number) => boolean,
   decode: (word: number, position: number) => number,
 ): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new Words(bytes, wordFormat(32, littleEndian));
   for (let at = 0; at + 4 <= bytes.length; at += 4) {
-    const word = view.getUint32(at, littleEndian);
-    if (isBranch(word)) view.setUint32(at, decode(word, at), littleEndian);
+    const word = view.uint32(at);
+    if (isBranch(word)) view.setUint32(at, decode(word, at));
   }
 }
 

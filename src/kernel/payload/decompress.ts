@@ -1,5 +1,6 @@
 /** Payloads of boot images and side files, told apart by their magic. */
 import { badInput } from '../../errors.js';
+import { LITTLE, Words } from '../words.js';
 import { decompressBzip2, isBzip2 } from './bzip2.js';
 import { decompressLz4, isLz4 } from './lz4.js';
 import { decompressLzma, isLzma } from './lzma.js';
@@ -22,7 +23,7 @@ export async function decompress(
   zlib: Zlib,
 ): Promise<{ readonly bytes: Uint8Array; readonly format: string } | null> {
   if (offset < 0 || offset + 16 > bytes.length) return null;
-  const magic = new DataView(bytes.buffer, bytes.byteOffset).getUint32(offset, true);
+  const magic = new Words(bytes, LITTLE).uint32(offset);
   const packed = bytes.subarray(offset);
   if ((magic & 0xffffff) === 0x088b1f) return { bytes: decompressGzip(packed, limit, zlib), format: 'gzip' };
   if (isZstd(magic)) return { bytes: await decompressZstd(packed, limit), format: 'zstd' };
@@ -47,7 +48,7 @@ function decompressGzip(bytes: Uint8Array, limit: number, zlib: Zlib): Uint8Arra
     throw badInput('gzip payload', `at most ${limit} bytes when unpacked`, 'more (a decompression bomb?)');
   const trailer = start + unpacked.read;
   if (trailer + 4 > bytes.length) throw badInput('gzip payload', 'a checksum at its end', 'the end of the file');
-  const expected = new DataView(bytes.buffer, bytes.byteOffset + trailer).getUint32(0, true);
+  const expected = new Words(bytes, LITTLE).uint32(trailer);
   const found = zlib.crc32(unpacked.bytes);
   if (found !== expected) throw badInput('gzip payload', `the checksum ${expected.toString(16)}`, found.toString(16));
   return unpacked.bytes;

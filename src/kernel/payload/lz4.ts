@@ -3,6 +3,7 @@
  * latter and trust the offsets in it; both need the same forty lines of block decoder.
  */
 import { badInput } from '../../errors.js';
+import { LITTLE, Words } from '../words.js';
 import { OutputBuffer } from './output.js';
 
 const LEGACY_MAGIC = 0x184c2102;
@@ -11,9 +12,9 @@ const LEGACY_BLOCK = 8 << 20;
 
 /** Unpacks an LZ4 legacy frame or frame at the start of `bytes`. Errors: corrupt or truncated data, more than `limit` bytes. */
 export function decompressLz4(bytes: Uint8Array, limit: number): Uint8Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new Words(bytes, LITTLE);
   const output = new OutputBuffer('LZ4 payload', limit, bytes.length * 4);
-  if (view.getUint32(0, true) === LEGACY_MAGIC) legacyFrame(bytes, view, output);
+  if (view.uint32(0) === LEGACY_MAGIC) legacyFrame(bytes, view, output);
   else frame(bytes, view, output);
   return output.finish();
 }
@@ -22,10 +23,10 @@ export function isLz4(magic: number): boolean {
   return magic === LEGACY_MAGIC || magic === FRAME_MAGIC;
 }
 
-function legacyFrame(bytes: Uint8Array, view: DataView, output: OutputBuffer): void {
+function legacyFrame(bytes: Uint8Array, view: Words, output: OutputBuffer): void {
   let at = 4;
   while (at + 4 <= bytes.length) {
-    const length = view.getUint32(at, true);
+    const length = view.uint32(at);
     at += 4;
     if (length === LEGACY_MAGIC) continue;
     // The kernel's build appends the unpacked size; no other end is marked.
@@ -39,7 +40,7 @@ function legacyFrame(bytes: Uint8Array, view: DataView, output: OutputBuffer): v
   }
 }
 
-function frame(bytes: Uint8Array, view: DataView, output: OutputBuffer): void {
+function frame(bytes: Uint8Array, view: Words, output: OutputBuffer): void {
   const flags = bytes[4] ?? 0;
   if (flags >> 6 !== 1) throw badInput('LZ4 payload', 'version 1 of the frame format', `version ${flags >> 6}`);
   const independent = (flags & 0x20) !== 0;
@@ -47,7 +48,7 @@ function frame(bytes: Uint8Array, view: DataView, output: OutputBuffer): void {
   let at = 7 + ((flags & 0x08) !== 0 ? 8 : 0) + ((flags & 0x01) !== 0 ? 4 : 0);
   for (;;) {
     if (at + 4 > bytes.length) throw badInput('LZ4 payload', 'an end mark', 'the end of the file');
-    const word = view.getUint32(at, true);
+    const word = view.uint32(at);
     at += 4;
     if (word === 0) return;
     const length = word & 0x7fffffff;

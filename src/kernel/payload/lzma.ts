@@ -1,5 +1,6 @@
 /** LZMA ("lzma alone") through `lzma1`. */
 import { badInput } from '../../errors.js';
+import { LITTLE, Words } from '../words.js';
 
 const WHERE = 'LZMA payload';
 const HEADER_SIZE = 13;
@@ -9,9 +10,9 @@ const HIGHEST_RATIO = 16;
 /** No magic exists: properties lc=3 lp=0 pb=2, a power of two as dictionary size, a size that is unknown or small. */
 export function isLzma(bytes: Uint8Array, offset: number): boolean {
   if (offset + HEADER_SIZE > bytes.length || bytes[offset] !== 0x5d) return false;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + offset);
-  const dictionary = view.getUint32(1, true);
-  const size = view.getBigUint64(5, true);
+  const view = new Words(bytes.subarray(offset), LITTLE);
+  const dictionary = view.uint32(1);
+  const size = view.uint64(5);
   return (
     dictionary >= 4096 && (dictionary & (dictionary - 1)) === 0 && (size === 0xffffffffffffffffn || size < 1n << 32n)
   );
@@ -22,9 +23,9 @@ export async function decompressLzma(bytes: Uint8Array, limit: number): Promise<
   const library = await import('lzma1');
   const most = Math.min(limit, bytes.length * HIGHEST_RATIO + (1 << 16));
   const copy = new Uint8Array(bytes);
-  const view = new DataView(copy.buffer);
-  const size = view.getBigUint64(5, true);
-  if (size === 0xffffffffffffffffn) view.setBigUint64(5, BigInt(most + 1), true);
+  const view = new Words(copy, LITTLE);
+  const size = view.uint64(5);
+  if (size === 0xffffffffffffffffn) view.setUint64(5, BigInt(most + 1));
   else if (size > BigInt(most)) throw badInput(WHERE, `at most ${most} bytes when unpacked`, `${size}`);
   let unpacked: Uint8Array;
   try {

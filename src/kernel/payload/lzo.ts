@@ -3,6 +3,7 @@
  * so the decoder is our own, after the description in the kernel's Documentation/staging/lzo.rst.
  */
 import { badInput } from '../../errors.js';
+import { BIG, Words } from '../words.js';
 import { OutputBuffer } from './output.js';
 
 const MAGIC = [0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a] as const;
@@ -19,26 +20,26 @@ export function isLzo(bytes: Uint8Array, offset: number): boolean {
 
 /** Unpacks an lzop file at the start of `bytes`. Errors: corrupt or truncated data, more than `limit` bytes. */
 export function decompressLzo(bytes: Uint8Array, limit: number): Uint8Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new Words(bytes, BIG);
   const output = new OutputBuffer('LZO payload', limit, bytes.length * 3);
   try {
     let at = MAGIC.length;
-    const version = view.getUint16(at);
+    const version = view.uint16(at);
     // version, library version, [version needed], method, [level]
     at += version >= 0x940 ? 8 : 5;
-    const flags = view.getUint32(at);
+    const flags = view.uint32(at);
     at += 4;
     if (flags & FILTER) at += 4;
     // mode, mtime low, [mtime high]
     at += version >= 0x940 ? 12 : 8;
-    at += 1 + view.getUint8(at);
+    at += 1 + view.uint8(at);
     at += 4; // header checksum
-    if (flags & EXTRA_FIELD) at += 4 + view.getUint32(at) + 4;
+    if (flags & EXTRA_FIELD) at += 4 + view.uint32(at) + 4;
     for (;;) {
-      const unpacked = view.getUint32(at);
+      const unpacked = view.uint32(at);
       at += 4;
       if (unpacked === 0) break;
-      const packed = view.getUint32(at);
+      const packed = view.uint32(at);
       at += 4;
       if (flags & ADLER32_DATA) at += 4;
       if (flags & CRC32_DATA) at += 4;

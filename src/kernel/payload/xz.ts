@@ -5,6 +5,7 @@
  */
 import xzDecompress from 'xz-decompress';
 import { badInput, UsercopyError } from '../../errors.js';
+import { LITTLE, Words } from '../words.js';
 import { undoBranchFilter } from './bcj.js';
 import { OutputBuffer } from './output.js';
 import type { Zlib } from './zlib.js';
@@ -120,8 +121,7 @@ function readBlock(reader: Reader, check: number): Block {
   const checkAt = reader.at;
   const checkSize = check === 0 ? 0 : 4 << Math.floor((check - 1) / 3);
   reader.skip(checkSize);
-  const stored =
-    check === 1 ? new DataView(reader.bytes.buffer, reader.bytes.byteOffset).getUint32(checkAt, true) : null;
+  const stored = check === 1 ? new Words(reader.bytes, LITTLE).uint32(checkAt) : null;
   return { filters, dictionary, lzma2, size, crc32: stored };
 }
 

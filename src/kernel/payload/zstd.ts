@@ -1,6 +1,7 @@
 /** Zstandard through `zstddec` (the reference decoder as WASM). */
 import { ZSTDDecoder } from 'zstddec/stream';
 import { badInput } from '../../errors.js';
+import { LITTLE, Words } from '../words.js';
 import { OutputBuffer } from './output.js';
 
 const MAGIC = 0xfd2fb528;
@@ -41,32 +42,32 @@ function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
 /** Extent of the first frame, by its header and block headers (RFC 8878), and its unpacked size where it is told. */
 function firstFrame(bytes: Uint8Array, limit: number): { length: number; size: number | null } {
   const truncated = () => badInput(WHERE, 'a whole frame', `its end after ${bytes.length} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new Words(bytes, LITTLE);
   try {
-    const descriptor = view.getUint8(4);
+    const descriptor = view.uint8(4);
     const singleSegment = (descriptor & 0x20) !== 0;
     let at = 5 + (singleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]!;
     let size: number | null = null;
     switch (descriptor >> 6) {
       case 0:
-        if (singleSegment) size = view.getUint8(at);
+        if (singleSegment) size = view.uint8(at);
         at += singleSegment ? 1 : 0;
         break;
       case 1:
-        size = view.getUint16(at, true) + 256;
+        size = view.uint16(at) + 256;
         at += 2;
         break;
       case 2:
-        size = view.getUint32(at, true);
+        size = view.uint32(at);
         at += 4;
         break;
       default:
-        size = Number(view.getBigUint64(at, true));
+        size = Number(view.uint64(at));
         at += 8;
     }
     if (size !== null && size > limit) throw badInput(WHERE, `at most ${limit} bytes when unpacked`, `${size}`);
     for (let last = false; !last; ) {
-      const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
+      const header = view.uint16(at) | (view.uint8(at + 2) << 16);
       last = (header & 1) !== 0;
       at += 3 + (((header >> 1) & 3) === 1 ? 1 : header >> 3);
     }

@@ -1,4 +1,5 @@
 /** Every architecture that the project knows. Adding one is adding a folder and a line here. */
+import { UsercopyError } from '../src/errors.js';
 import { arm } from './arm/index.js';
 import { arm64 } from './arm64/index.js';
 import type { ArchDriver, Variant } from './driver.js';
@@ -11,3 +12,19 @@ import { x86 } from './x86/index.js';
 export const drivers: readonly ArchDriver[] = [x86, arm64, arm, s390, powerpc, sparcDriver, ia64];
 
 export const variants: readonly Variant[] = drivers.flatMap((driver) => driver.variants);
+
+/** The variant of this name; null when there is none. */
+export const findVariant = (name: string | null): Variant | null =>
+  variants.find((variant) => variant.name === name) ?? null;
+
+/** @throws UsercopyError `unsupported` for a name that is none. */
+export function variantOf(name: string): Variant {
+  const variant = findVariant(name);
+  if (variant) return variant;
+  const known = variants.map((one) => one.name).join(', ');
+  throw new UsercopyError('unsupported', `architecture: expected one of ${known}, found ${name}`);
+}
+
+/** The driver that a variant belongs to; null for one of the user's own. */
+export const driverOf = (variant: Variant): ArchDriver | null =>
+  drivers.find((driver) => driver.variants.includes(variant)) ?? null;

@@ -59,7 +59,7 @@ function isReturnedTo(c: Context, sp: u64, functionSp: u64, start: u64, end: u64
 
 /** Whether the kernel's check may have been asked about a copy: it was about these bytes, and its caller may be this one's. */
 function mayBeChecked(c: Context, kernel: u64, size: u64, toUser: bool, sp: u64): bool {
-  for (let i: u32 = 0; i < CheckedRanges.COUNT; i++) {
+  for (let i: u32 = 0; i < <u32>CheckedRanges.COUNT; i++) {
     const range = changetype<CheckedRange>(<usize>c.checkedRanges + <usize>i * offsetof<CheckedRange>());
     const skipped = (kernel - range.kernel) & c.wordMask;
     if (!range.size || range.toUser != <u64>toUser || skipped > range.size || size > range.size - skipped) continue;
@@ -159,7 +159,7 @@ function beginCopy(c: Context, request: Request, kernel: u64, user: u64, size: u
   range.size = size;
   range.stackPointer = request.stackPointer;
   range.toUser = <u64>toUser;
-  c.checkedNext = (c.checkedNext + 1) % CheckedRanges.COUNT;
+  c.checkedNext = (c.checkedNext + 1) % <u32>CheckedRanges.COUNT;
 }
 
 /** Judges an arrival; 0 when there is nothing to tell. `live`: the guest stands there, its stack is as it was. */

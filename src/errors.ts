@@ -31,3 +31,6 @@ export class UsercopyError extends Error {
 export function badInput(where: string, expected: string, came: string): UsercopyError {
   return new UsercopyError('bad-input', `${where}: expected ${expected}, found ${came}`);
 }
+
+/** An address, or another number that is read in hexadecimal, as messages and reports show it. */
+export const hex = (value: bigint | number): string => (value < 0 ? `${value}` : `0x${value.toString(16)}`);

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Table from 'cli-table3';
 import type { Variant } from '../../arch/driver.js';
-import { drivers, variants } from '../../arch/index.js';
+import { drivers, variantOf } from '../../arch/index.js';
 import { IGNORED, openCycleModel } from '../../src/cycles/open.js';
 import { UsercopyError } from '../../src/errors.js';
 import { loadKernel } from '../../src/image/load.js';
@@ -65,7 +65,7 @@ async function cachedKernels(): Promise<Map<string, string>> {
 
 async function compareKernel(path: string, count: number): Promise<Comparison> {
   const kernel = await loadKernel({ path }, { drivers });
-  const variant = variants.find(({ name }) => name === kernel.variant)!;
+  const variant = variantOf(kernel.variant);
   if (!variant.cycles?.llvm)
     throw new UsercopyError('unsupported', `${path}: LLVM has no scheduling model for ${variant.name}`);
   // One function in so many is looked at: enough blocks for the sample, drawn from all over the kernel.

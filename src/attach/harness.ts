@@ -8,6 +8,7 @@ import { Check, type CheckImage } from '../check/check.js';
 import type { Declaration } from '../check/parameters.js';
 import type { CheckedObject, Direction, Verdict } from '../check/verdict.js';
 import { builtCheck } from '../engine/built-check.js';
+import { hex } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
 import { noPagesNote } from './blind-spots.js';
@@ -129,7 +130,7 @@ function blindSpotsOf({ parameters, live, unjudged }: Plan): string[] {
 function hookedEntries({ entries, variant, parameters, judge }: Plan, check: Check): HarnessFile['entries'] {
   return entries.map((planned) => ({
     symbol: planned.entry.symbol,
-    address: `0x${planned.address.toString(16)}`,
+    address: hex(planned.address),
     request: check.createRequest(requestPresetOf(planned, variant, false)),
     registers: requestRegisters(planned.entry, variant, { parameters, nested: judge === 'all', caller: false }),
   }));

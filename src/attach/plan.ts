@@ -1,6 +1,6 @@
 /** What attaching to a kernel comes to: rules, the check's parameters, the wording, and the entry points to hook. */
 import type { UaccessEntry, Variant } from '../../arch/driver.js';
-import { variants } from '../../arch/index.js';
+import { variantOf } from '../../arch/index.js';
 import type { CheckParameters } from '../check/parameters.js';
 import { type Profile, parseProfile, profileForVersion } from '../check/profiles.js';
 import { badInput, UsercopyError } from '../errors.js';
@@ -59,16 +59,6 @@ export interface Plan extends Rules {
   readonly unjudged: readonly PlannedEntry[];
   /** Whether the kernel has the check itself. */
   readonly kernelJudges: boolean;
-}
-
-/** @throws UsercopyError `unsupported` for a name that is none. */
-export function variantOf(name: string): Variant {
-  const variant = variants.find((candidate) => candidate.name === name);
-  if (!variant) {
-    const known = variants.map((candidate) => candidate.name).join(', ');
-    throw new UsercopyError('unsupported', `architecture: expected one of ${known}, found ${name}`);
-  }
-  return variant;
 }
 
 /**

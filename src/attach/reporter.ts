@@ -2,7 +2,7 @@
 import type { Check } from '../check/check.js';
 import type { Copy, Verdict } from '../check/verdict.js';
 import type { Engine } from '../engine/engine.js';
-import { badInput } from '../errors.js';
+import { badInput, hex } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { explainVerdict } from '../report/explain.js';
 import { formatMessage } from '../report/format.js';
@@ -60,7 +60,7 @@ export class Reporter {
     this.#tallies.direction.add(copy.direction);
     this.#tallies.region.add(region);
     if (cache !== null) this.#tallies.cache.add(cache);
-    this.#tallies.caller.add(caller ? (caller.symbol ?? `0x${caller.address.toString(16)}`) : 'not recorded');
+    this.#tallies.caller.add(caller ? (caller.symbol ?? hex(caller.address)) : 'not recorded');
     const facts = { caller: caller?.symbol ?? null, cache, region, direction: copy.direction, entry: entry.symbol };
     if (this.#suppressions.silences(facts)) return 'continue';
     const kernelJudges = this.#kernelJudges(entry, requestOffset);

@@ -1,5 +1,5 @@
 /** Declared memory: the sorted tables that the module searches. */
-import { badInput } from '../errors.js';
+import { badInput, hex } from '../errors.js';
 import { type ControlArea, DECLARED_TABLES } from './control.js';
 import { type Layout, Structure } from './layout.js';
 import type { AddressRange, Declaration } from './parameters.js';
@@ -25,7 +25,6 @@ const TABLE_OF: Record<Declaration['kind'], number> = {
 
 const PAGE_KINDS = { plain: 'PLAIN_PAGES', Reserved: 'RESERVED_PAGES', CMA: 'CMA_PAGES' } as const;
 
-const hex = (value: bigint): string => (value < 0n ? `${value}` : `0x${value.toString(16)}`);
 const rangeText = (range: AddressRange): string => `[${hex(range.start)}, ${hex(range.end)})`;
 
 function requireU32(where: string, name: string, value: bigint): void {

@@ -1,5 +1,5 @@
 /** Which guest addresses lie where in linear memory: the table that the module searches, and a reader of its own. */
-import { badInput } from '../errors.js';
+import { badInput, hex } from '../errors.js';
 import type { ControlArea } from './control.js';
 import { type Layout, Structure } from './layout.js';
 
@@ -13,8 +13,6 @@ export interface MappedRegion {
 }
 
 const ADDRESS_END = 1n << 64n;
-
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
 export class RegionTable {
   readonly #memory: WebAssembly.Memory;

@@ -1,6 +1,7 @@
 /** How the verbs print: tables for people, JSON for programs; colours and progress only for a terminal. */
 import Table from 'cli-table3';
 import pc from 'picocolors';
+import { hex } from '../errors.js';
 
 /** Exit statuses of every verb. */
 export const CLEAN = 0;
@@ -19,7 +20,7 @@ function hasColours(stream: { readonly isTTY?: boolean }): boolean {
 /** Colours of standard output. */
 export const colours = pc.createColors(hasColours(process.stdout));
 
-const replacer = (_key: string, part: unknown): unknown => (typeof part === 'bigint' ? `0x${part.toString(16)}` : part);
+const replacer = (_key: string, part: unknown): unknown => (typeof part === 'bigint' ? hex(part) : part);
 
 /** JSON with bigints as 0x… strings (addresses) and two-space indentation. */
 export const toJson = (value: unknown): string => JSON.stringify(value, replacer, 2);

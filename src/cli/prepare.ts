@@ -1,8 +1,8 @@
 /** `usercopy prepare`: works an attachment out for harnesses in C or Python (native/harness.h). */
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { variantOf } from '../../arch/index.js';
 import { type HarnessFile, prepareHarness } from '../attach/harness.js';
-import { variantOf } from '../attach/plan.js';
 import { badInput } from '../errors.js';
 import { bareKernel } from '../image/bare.js';
 import { wordOf } from '../scenario/expression.js';

@@ -1,11 +1,13 @@
 /** The contract of `usercopy repro --json`: every key is always there, what is not known is null. */
+
+import { hex } from '../errors.js';
 import type { TraceEntry, UsercopyReport } from '../report/report.js';
 import type { Reproduction } from '../repro/outcome.js';
 import { summaryOf } from '../repro/summary.js';
 import { count } from './output.js';
 
 const bytesJson = (value: bigint | null): number | string | null => (value === null ? null : count(value));
-const addressJson = (value: bigint | null): string | null => (value === null ? null : `0x${value.toString(16)}`);
+const addressJson = (value: bigint | null): string | null => (value === null ? null : hex(value));
 const entryJson = (entry: TraceEntry): unknown => ({ ...entry, address: addressJson(entry.address) });
 
 /** A report's fields under the names that reports are catalogued by. */

@@ -1,7 +1,7 @@
 /** `usercopy run random`: random copies put to a guest's own check and to ours; a mismatch becomes a scenario that replays it. */
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { badInput } from '../errors.js';
+import { badInput, hex } from '../errors.js';
 import type { DifferentialResult } from '../scenario/differential.js';
 import type { Scenario, ScenarioGuest } from '../scenario/format.js';
 import { runIsolated } from '../scenario/guest-process.js';
@@ -96,7 +96,7 @@ function describe({ result, file }: RandomRun): string {
     mismatchCount === 0 ? 'no mismatch' : colours.red(`${mismatchCount} MISMATCHES`),
   ];
   for (const { copy, guest, ours } of result.mismatches.slice(0, 10)) {
-    lines.push(`0x${copy.pointer.toString(16)}, ${copy.size} bytes, ${copy.direction}`);
+    lines.push(`${hex(copy.pointer)}, ${copy.size} bytes, ${copy.direction}`);
     lines.push(`  the guest:  ${guest ?? 'passes'}`, `  ours:       ${ours ?? 'passes'}`);
   }
   if (file !== null) lines.push(`usercopy run ${file} replays the first`);

@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs/promises';
 import type { Variant } from '../../arch/driver.js';
-import { drivers } from '../../arch/index.js';
+import { driverOf } from '../../arch/index.js';
 import type { Verdict } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
@@ -31,7 +31,7 @@ export const verdictKey = (verdict: Verdict): string =>
 
 /** @throws UsercopyError `unsupported` for a variant without them. */
 export async function readCheckCosts(variant: Variant): Promise<CheckCosts> {
-  const driver = drivers.find(({ variants }) => variants.includes(variant));
+  const driver = driverOf(variant);
   const file = packageFile(`arch/${driver?.linuxArch ?? variant.name}/check-costs.json`);
   const bytes = await fs.readFile(file, 'utf8').catch(() => '{}');
   const costs = (JSON.parse(bytes) as CheckCostFile)[variant.name];

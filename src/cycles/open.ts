@@ -1,6 +1,6 @@
 /** A variant's cycle model, and what an engine is told by it. */
 import type { Variant } from '../../arch/driver.js';
-import { drivers } from '../../arch/index.js';
+import { driverOf } from '../../arch/index.js';
 import type { BlockPricer } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
 import { CycleModel } from './price.js';
@@ -15,8 +15,8 @@ export const IGNORED =
  * @throws UsercopyError `unsupported` for a variant without a table.
  */
 export async function openCycleModel(variant: Variant): Promise<CycleModel> {
-  const driver = drivers.find(({ variants }) => variants.includes(variant));
-  if (variant.cycles === undefined || driver === undefined)
+  const driver = driverOf(variant);
+  if (variant.cycles === undefined || driver === null)
     throw new UsercopyError(
       'unsupported',
       `${variant.name}: no cycle table for this architecture; count instructions instead`,

@@ -3,7 +3,7 @@
  * dump is not changed.
  */
 import type { Engine, RunResult } from '../engine/engine.js';
-import { UsercopyError } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import { decodeWord, encodeWord } from '../kernel/words.js';
 import { type CallEnd, CallWatch, GuestCall, type WordMemory } from '../stack/call.js';
 import { type DepthGuest, measureStackDepth, type StackDepth } from '../stack/depth.js';
@@ -96,7 +96,7 @@ export class DumpCode {
   /** The error of a run that ended in a way that nothing foresaw. */
   unexpected(result: RunResult, end: CallEnd): UsercopyError {
     const found = this.dump.kernel.symbols.find(result.pc);
-    const place = found ? `${found.symbol.name}+0x${found.offset.toString(16)}` : `0x${result.pc.toString(16)}`;
+    const place = found ? `${found.symbol.name}+${hex(found.offset)}` : hex(result.pc);
     const why =
       end.kind === 'exception'
         ? `exception ${end.number}`
@@ -115,10 +115,7 @@ export class DumpCode {
   }
 
   #cannotHave({ address, kind, why }: MissingPage): UsercopyError {
-    return new UsercopyError(
-      'guest',
-      `${this.#what}: the ${kind} of 0x${address.toString(16)} needs memory that is ${why}`,
-    );
+    return new UsercopyError('guest', `${this.#what}: the ${kind} of ${hex(address)} needs memory that is ${why}`);
   }
 }
 

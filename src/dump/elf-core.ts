@@ -2,7 +2,7 @@
  * ELF core files of whole machines, as QEMU's dump-guest-memory, kdump and virsh write them. The class and byte order of
  * the file need not be the guest's: QEMU picks the class by the size of physical memory.
  */
-import { badInput } from '../errors.js';
+import { badInput, hex } from '../errors.js';
 import { hexOf, latin1 } from '../kernel/bytes.js';
 import { type WordFormat, Words, wordFormat } from '../kernel/words.js';
 import type { ByteSource } from './file.js';
@@ -148,7 +148,7 @@ function checkedSegment(entry: ProgramHeader, index: number, file: ByteSource, w
   const where = `${file.path}: segment ${index}`;
   for (const extent of [size, fileSize]) {
     if (physical + extent > 1n << 64n) {
-      throw badInput(where, 'to end below 2^64', `0x${physical.toString(16)} + 0x${extent.toString(16)}`);
+      throw badInput(where, 'to end below 2^64', `${hex(physical)} + ${hex(extent)}`);
     }
   }
   if (offset + fileSize > BigInt(file.size) && warnings.length < MOST_WARNINGS) {

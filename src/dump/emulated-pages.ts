@@ -3,7 +3,7 @@
  * is never written. A physical page is one copy, however many virtual addresses show it.
  */
 import type { Engine, MemoryFault } from '../engine/engine.js';
-import { UsercopyError } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
 import type { CurrentTaskFound } from './current.js';
 import type { Dump } from './open-dump.js';
@@ -213,8 +213,5 @@ export class EmulatedPages {
 }
 
 function missing(address: bigint, why: string): UsercopyError {
-  return new UsercopyError(
-    'guest',
-    `the dump's memory at 0x${address.toString(16)}: expected it to be there, but it is ${why}`,
-  );
+  return new UsercopyError('guest', `the dump's memory at ${hex(address)}: expected it to be there, but it is ${why}`);
 }

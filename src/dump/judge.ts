@@ -6,7 +6,7 @@ import type { CheckParameters } from '../check/parameters.js';
 import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
 import { builtCheck } from '../engine/built-check.js';
-import { UsercopyError } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import { explainVerdict } from '../report/explain.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
 import type { StackDepth } from '../stack/depth.js';
@@ -165,9 +165,9 @@ export class DumpJudge {
 /** What a dump knows of bytes that it does not have. */
 function whyUnreadable({ located, physical }: Dump, address: bigint): string[] {
   const found = located.memory.translate(address);
-  if (!found) return [`0x${address.toString(16)} is not mapped, or its page table is not in the dump`];
+  if (!found) return [`${hex(address)} is not mapped, or its page table is not in the dump`];
   return physical.absence(found.physical) === 'left out'
-    ? [`the page of 0x${address.toString(16)} was left out by the dumper (makedumpfile -d)`]
+    ? [`the page of ${hex(address)} was left out by the dumper (makedumpfile -d)`]
     : [];
 }
 
@@ -202,6 +202,6 @@ function place({ kernel, variant, registers }: Dump): string {
   const pc = registers.get(variant.registers.pc);
   if (pc === undefined) return 'nowhere known';
   const found = kernel.symbols.find(pc);
-  const where = found ? ` (${found.symbol.name}+0x${found.offset.toString(16)})` : '';
-  return `0x${pc.toString(16)}${where}`;
+  const where = found ? ` (${found.symbol.name}+${hex(found.offset)})` : '';
+  return `${hex(pc)}${where}`;
 }

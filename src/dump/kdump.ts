@@ -3,7 +3,7 @@
  * exist and one of those that were dumped, a descriptor for each of the latter, and the pages, each packed on its own
  * (makedumpfile's diskdump_mod.h and IMPLEMENTATION).
  */
-import { badInput } from '../errors.js';
+import { badInput, hex } from '../errors.js';
 import { latin1 } from '../kernel/bytes.js';
 import { Words, wordFormat } from '../kernel/words.js';
 import type { CoreNote } from './elf-core.js';
@@ -290,7 +290,7 @@ class KdumpMemory implements PhysicalMemory {
     const descriptor = this.#descriptor(this.#rank(page));
     if (!descriptor) return undefined;
     const { offset, size, flags } = descriptor;
-    const where = `${this.#file.path}: page 0x${page.toString(16)}`;
+    const where = `${this.#file.path}: page ${hex(page)}`;
     if (size === 0 || size > this.#pageSize) throw badInput(where, `1 to ${this.#pageSize} bytes`, `${size}`);
     if (offset + BigInt(size) > BigInt(this.#file.size)) return undefined;
     const packed = this.#file.read(Number(offset), size);

@@ -2,7 +2,7 @@
  * A kernel reduced to what was asked of it: symbols, members of structures, enumerators, configuration. A shrunk dump carries
  * one, so that it can be judged without the image.
  */
-import { badInput } from '../errors.js';
+import { badInput, hex } from '../errors.js';
 import type {
   Bits,
   Endian,
@@ -35,8 +35,6 @@ export interface KernelRecord {
   /** null: no configuration was known. */
   readonly config: Readonly<Record<string, string>> | null;
 }
-
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
 /** Answers as `kernel` does, and remembers what was asked. */
 export class RecordingKernel {

@@ -1,5 +1,5 @@
 /** Opens a shrunk dump: what has to be searched for in a whole one stands in its note. */
-import { variants } from '../../arch/index.js';
+import { findVariant } from '../../arch/index.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { ExtendedSymbols } from '../kernel/added-symbols.js';
 import type { Kernel } from '../kernel/kernel.js';
@@ -13,7 +13,7 @@ import { VirtualMemory } from './virtual.js';
 
 export function openShrunk(path: string, file: DumpFile, note: ShrunkNote, options: DumpOptions): Omit<Dump, 'close'> {
   const { variant: name, version } = note.kernel;
-  const variant = variants.find((candidate) => candidate.name === name);
+  const variant = findVariant(name);
   if (!variant?.dump) throw new UsercopyError('unsupported', `${path}: dumps of ${JSON.stringify(name)} are not read`);
   const image = options.image ?? null;
   if (image && (image.variant !== name || image.version.release !== version.release)) {

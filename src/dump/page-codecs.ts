@@ -1,6 +1,6 @@
 /** How makedumpfile packs a page (`page_desc.flags`): each page on its own, into exactly one block. */
 import { ZSTDDecoder } from 'zstddec';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, hex, UsercopyError } from '../errors.js';
 import { decodeBlock } from '../kernel/payload/lzo.js';
 import type { Zlib } from '../kernel/payload/zlib.js';
 
@@ -58,7 +58,7 @@ function unpack(
       case ZSTD:
         return zstd.decode(packed, size);
       default:
-        throw badInput(where, 'a page packed by zlib, lzo, snappy or zstd', `flags 0x${kind.toString(16)}`);
+        throw badInput(where, 'a page packed by zlib, lzo, snappy or zstd', `flags ${hex(kind)}`);
     }
   } catch (error) {
     if (error instanceof UsercopyError && kind !== LZO) throw error;

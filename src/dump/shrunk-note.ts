@@ -1,7 +1,7 @@
 /** What a shrunk dump carries beside its pages: where the kernel was found, the registers, and a record of the kernel. */
 import type { LinearMap } from '../../arch/driver.js';
 import type { PageTables, RegisterValues } from '../../arch/dump.js';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, hex, UsercopyError } from '../errors.js';
 import type { CoreNote } from './elf-core.js';
 import type { KernelRecord } from './kernel-record.js';
 
@@ -21,8 +21,6 @@ export interface ShrunkNote {
   readonly atCheck: boolean;
   readonly kernel: KernelRecord;
 }
-
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
 export function encodeShrunkNote({
   tables,

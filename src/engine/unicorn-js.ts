@@ -3,7 +3,7 @@
  * its own, so that guest memory is always foreign to the check; its translation is interpreted, some 50 times slower
  * than libunicorn's. Instructions are counted by a hook on each.
  */
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, hex, UsercopyError } from '../errors.js';
 import type {
   CopyHookSpec,
   Engine,
@@ -17,14 +17,7 @@ import type {
   SavedContext,
 } from './engine.js';
 import { RunEvents } from './run-events.js';
-import {
-  ADDRESS_END,
-  hex,
-  type InstalledHook,
-  Machine,
-  MOST_COPY_REGISTERS,
-  requireWord,
-} from './unicorn-js/machine.js';
+import { ADDRESS_END, type InstalledHook, Machine, MOST_COPY_REGISTERS, requireWord } from './unicorn-js/machine.js';
 import { loadUnicornJs, type UnicornJsFactory } from './unicorn-js/module.js';
 import { Constants } from './unicorn-js/names.js';
 

@@ -3,12 +3,12 @@
  * to call a function and learn how it ended. Nothing is booted; what is faked is listed in `docs/guests.md`.
  */
 import type { BootVariable, FrameLayout, MemoryLayout, Variant } from '../../arch/driver.js';
-import { variants } from '../../arch/index.js';
+import { variantOf } from '../../arch/index.js';
 import { Check } from '../check/check.js';
 import { builtCheck } from '../engine/built-check.js';
 import type { Engine, RunOptions, RunResult } from '../engine/engine.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
-import { UsercopyError } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import { withMemory } from '../introspect/parameters.js';
 import { exportedVariables, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
@@ -116,8 +116,7 @@ export class Guest {
   }
 
   static async #build(kernel: Kernel, options: GuestOptions): Promise<Guest> {
-    const variant = variants.find((candidate) => candidate.name === kernel.variant);
-    if (!variant) throw new UsercopyError('unsupported', `no architecture is named ${kernel.variant}`);
+    const variant = variantOf(kernel.variant);
     if ('unsupported' in variant.engine) {
       throw new UsercopyError('unsupported', `${variant.name} cannot run: ${variant.engine.unsupported}`);
     }
@@ -369,7 +368,7 @@ export class Guest {
     const { fault } = this.#watch;
     if (fault === null) return error?.text ?? 'an unknown error';
     const what = fault.protection ? `${fault.kind} of protected memory` : `${fault.kind} of memory that is not there`;
-    return `${what} at 0x${fault.address.toString(16)}`;
+    return `${what} at ${hex(fault.address)}`;
   }
 
   #error(described: bigint, what: string): UsercopyError {
@@ -379,9 +378,9 @@ export class Guest {
   #describe(target: string | bigint): string {
     if (typeof target === 'string') return target;
     const found = this.kernel.symbols.find(target);
-    const address = `0x${target.toString(16)}`;
+    const address = hex(target);
     if (!found) return address;
-    return found.offset === 0n ? found.symbol.name : `${found.symbol.name}+0x${found.offset.toString(16)}`;
+    return found.offset === 0n ? found.symbol.name : `${found.symbol.name}+${hex(found.offset)}`;
   }
 }
 
@@ -432,10 +431,10 @@ function placeImage(kernel: Kernel, layout: MemoryLayout, physicalBase: bigint):
     .map((segment) => ({ segment, physical: segment.address - layout.imageOffset }));
   const stray = placed.find(({ physical }) => physical < physicalBase);
   if (placed.length === 0 || stray) {
-    const found = stray ? `a segment at physical 0x${stray.physical.toString(16)}` : 'none';
+    const found = stray ? `a segment at physical ${hex(stray.physical)}` : 'none';
     throw new UsercopyError(
       'bad-input',
-      `kernel ${kernel.version.release}: expected segments above physical 0x${physicalBase.toString(16)}, found ${found}`,
+      `kernel ${kernel.version.release}: expected segments above physical ${hex(physicalBase)}, found ${found}`,
     );
   }
   return placed;

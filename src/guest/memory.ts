@@ -5,7 +5,7 @@
 import type { Variant } from '../../arch/driver.js';
 import type { Check } from '../check/check.js';
 import type { Engine } from '../engine/engine.js';
-import { UsercopyError } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import type { Endian, Kernel } from '../kernel/kernel.js';
 import { decodeUnsigned, encodeUnsigned, Words } from '../kernel/words.js';
 
@@ -71,7 +71,7 @@ export class GuestMemory {
     if (start < 0n || start + size > this.#ram.bytes) {
       throw new UsercopyError(
         'bad-input',
-        `guest RAM: expected a range within ${this.#ram.bytes} bytes, found 0x${physical.toString(16)} + 0x${size.toString(16)}`,
+        `guest RAM: expected a range within ${this.#ram.bytes} bytes, found ${hex(physical)} + ${hex(size)}`,
       );
     }
     if (this.#linearAddress === null) this.#linearAddress = address - start;
@@ -158,7 +158,7 @@ export class GuestMemory {
     if (start < 0n || start + BigInt(bytes.length) > this.#ram.bytes) {
       throw new UsercopyError(
         'bad-input',
-        `guest RAM: expected room at physical 0x${physical.toString(16)} for ${bytes.length} bytes, found none`,
+        `guest RAM: expected room at physical ${hex(physical)} for ${bytes.length} bytes, found none`,
       );
     }
     this.#bytes.set(bytes, this.#check.guestOffset + Number(start));
@@ -220,7 +220,7 @@ export class GuestMemory {
     if (offset === undefined) {
       throw new UsercopyError(
         'guest',
-        `guest memory: expected ${length} bytes at 0x${address.toString(16)}, found none mapped there`,
+        `guest memory: expected ${length} bytes at ${hex(address)}, found none mapped there`,
       );
     }
     return offset;

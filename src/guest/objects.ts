@@ -11,7 +11,7 @@ import type {
   SparsememParameters,
   VmapAreaSlots,
 } from '../check/parameters.js';
-import { UsercopyError } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import { introspectionOf } from '../introspect/structures.js';
 import type { Guest } from './guest.js';
 import { enableStaticKey } from './static-key.js';
@@ -166,7 +166,7 @@ export class KernelObjects {
     const map = this.#facts.linearMaps.find(
       (candidate) => address >= candidate.virtual && address < candidate.virtual + candidate.size,
     );
-    if (!map) throw new UsercopyError('guest', `0x${address.toString(16)}: expected an address of the linear map`);
+    if (!map) throw new UsercopyError('guest', `${hex(address)}: expected an address of the linear map`);
     return address - map.virtual + map.physical;
   }
 

@@ -17,7 +17,7 @@ import { deflateSync, inflateSync } from 'node:zlib';
 import { parse } from 'yaml';
 import type { Variant } from '../../arch/driver.js';
 import type { Engine } from '../engine/engine.js';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, hex, UsercopyError } from '../errors.js';
 
 export const INDEX_NAME = '_index.json';
 const PAGE = 4096n;
@@ -91,7 +91,7 @@ function readSegment(value: unknown, folder: string, where: string): SnapshotSeg
   const start = wordOf(segment['start'], `${where}.start`);
   const end = wordOf(segment['end'], `${where}.end`);
   if (end <= start || start % PAGE !== 0n || end % PAGE !== 0n) {
-    throw badInput(where, 'whole pages from start to end', `0x${start.toString(16)} to 0x${end.toString(16)}`);
+    throw badInput(where, 'whole pages from start to end', `${hex(start)} to ${hex(end)}`);
   }
   const size = end - start;
   if (size > BigInt(LARGEST_SEGMENT)) throw badInput(where, `at most ${LARGEST_SEGMENT} bytes`, String(size));
@@ -158,5 +158,3 @@ export function writeSnapshot(engine: Engine, variant: Variant, folder: string):
   const index = { arch: { arch: variant.name }, regs, segments };
   writeFileSync(join(folder, INDEX_NAME), `${JSON.stringify(index, null, 1)}\n`);
 }
-
-const hex = (value: bigint): string => `0x${value.toString(16)}`;

@@ -1,5 +1,5 @@
 /** ELF files of kernels: headers, segments, sections, symbols. 32 and 64 bit, both byte orders; nothing in them is trusted. */
-import { badInput } from '../errors.js';
+import { badInput, hex } from '../errors.js';
 import { concatBytes, latin1 } from './bytes.js';
 import type { Bits, Endian, Segment, SymbolTable } from './kernel.js';
 import { CompactSymbolTable } from './symbols.js';
@@ -71,7 +71,7 @@ export function parseElf(bytes: Uint8Array, where: string): ElfFile {
       throw badInput(
         where,
         `a segment of ${fileSize} to ${MEMORY_LIMIT} bytes inside the address space`,
-        `${size} bytes at 0x${address.toString(16)}`,
+        `${size} bytes at ${hex(address)}`,
       );
     if (size === 0n) continue;
     segments.push({

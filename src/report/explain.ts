@@ -1,7 +1,7 @@
 /** A verdict in words for a person: which object, where its bounds are, and by how much the copy misses them. */
 import type { CheckedObject, Copy, Verdict } from '../check/verdict.js';
+import { hex } from '../errors.js';
 
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
 const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
 
 /** How far [pointer, pointer + size) sticks out of [start, end), in words; null when it does not. */

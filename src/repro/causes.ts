@@ -1,6 +1,6 @@
 /** Likely causes of a refused copy: the classes of docs/causes.md, and what in a report speaks for each. */
 
-import { variants } from '../../arch/index.js';
+import { findVariant } from '../../arch/index.js';
 import { oopsConventions } from '../../arch/oopses.js';
 import { chooseReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
@@ -196,7 +196,7 @@ export function withCauses(reproduction: Reproduction): Reproduction {
   const { report, check, copy, explanation } = reproduction;
   const said = report ?? chooseReport(parseReports(check?.message ?? ''));
   if (said?.message == null) return reproduction;
-  const variant = variants.find(({ name }) => name === reproduction.variant) ?? null;
+  const variant = findVariant(reproduction.variant);
   const numbers = explainNumbers(said, machineOf(said.bits, variant));
   const causes = explanation.causes.length > 0 ? explanation.causes : likelyCauses(said, copy);
   return {

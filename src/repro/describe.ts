@@ -1,4 +1,6 @@
 /** The scenario that a report describes: memory as it must have been, and the copy, for a built-in guest. */
+
+import { hex } from '../errors.js';
 import type { Expectation, Scenario, ScenarioGuest, ScenarioObject, Word } from '../scenario/format.js';
 import { cacheFacts } from './cache-name.js';
 import { folioFor, pointerTag, type WholeMessage } from './follows.js';
@@ -52,7 +54,6 @@ const LARGEST_OBJECT = 1n << 20n;
 const LARGEST_AREA = 4096n;
 const TOO_LARGE = 'it needs more memory than the built-in guests have';
 
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
 /** A number where it is exact; scenarios read both. */
 const plain = (value: bigint): Word => (value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value);
 const roundUp = (value: bigint, to: bigint): bigint => ((value + to - 1n) / to) * to;

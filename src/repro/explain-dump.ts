@@ -3,6 +3,7 @@
 import type { CheckedObject } from '../check/verdict.js';
 import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
+import { hex } from '../errors.js';
 import { backtraceOf, describeStackAddress, placeOf } from '../stack/backtrace.js';
 import { MemoryReader } from './memory-reader.js';
 import type { ExplainedField, ExplainedObject, ExplainedSurroundings, Explanation } from './outcome.js';
@@ -124,7 +125,7 @@ function slabLines(slab: SlabFacts): string[] {
   if (slab.redZone > 0n) lines.push(`${slab.redZone} bytes of red zone before each object`);
   for (const other of slab.neighbours) {
     const where = other.index < slab.object.index ? 'before' : 'after';
-    lines.push(`the object ${where} it, at 0x${other.start.toString(16)}: ${state(other)}`);
+    lines.push(`the object ${where} it, at ${hex(other.start)}: ${state(other)}`);
   }
   return lines;
 }
@@ -165,10 +166,10 @@ function vmallocArea(
   const { introspection } = judge.parameters;
   const area = introspection && vmapFactsOf(judge.dump.kernel, read, introspection, copy.pointer);
   if (!area) return;
-  const caller = area.caller ? (symbolOf(judge, area.caller) ?? `0x${area.caller.toString(16)}`) : null;
+  const caller = area.caller ? (symbolOf(judge, area.caller) ?? hex(area.caller)) : null;
   surroundings.area = { start: area.start, end: area.end, caller };
   const size = area.size === null ? '' : `, ${area.size} bytes with its guard page`;
-  lines.push(`vmalloc area [0x${area.start.toString(16)}, 0x${area.end.toString(16)})${size}`);
+  lines.push(`vmalloc area [${hex(area.start)}, ${hex(area.end)})${size}`);
   if (caller !== null) lines.push(`it was asked for by ${caller}`);
 }
 
@@ -189,7 +190,7 @@ function stackOf(
   const frame = dump.atCheck ? describeStackAddress(registersOf(dump), kernel, variant, copy.pointer) : null;
   surroundings.stack = { comm, pid: pid === null ? null : Number(pid), start: current.stack, end, frame };
   const owner = comm === null ? '' : ` of ${comm}${pid === null ? '' : ` (pid ${pid})`}`;
-  lines.push(`the stack${owner}: [0x${current.stack.toString(16)}, 0x${end.toString(16)})`);
+  lines.push(`the stack${owner}: [${hex(current.stack)}, ${hex(end)})`);
   if (frame !== null) lines.push(frame);
 }
 
@@ -198,7 +199,7 @@ function symbolOf({ dump, parameters }: DumpJudge, address: bigint): string | nu
   const { text, linearText } = parameters;
   const inAlias = text && linearText && address >= linearText.start && address < linearText.end;
   const { symbol, offset } = placeOf(dump.kernel, inAlias ? address - linearText.start + text.start : address);
-  return symbol === null ? null : `${symbol}+0x${offset.toString(16)}`;
+  return symbol === null ? null : `${symbol}+${hex(offset)}`;
 }
 
 const registersOf = ({ registers }: Dump) => ({ readRegister: (name: string): bigint => registers.get(name) ?? 0n });
@@ -206,7 +207,7 @@ const registersOf = ({ registers }: Dump) => ({ readRegister: (name: string): bi
 function callsOf(dump: Dump): string[] {
   const trace = backtraceOf(registersOf(dump), dump.kernel, dump.variant);
   return trace.slice(0, MOST_CALLS).map(({ symbol, offset, address, reliable }) => {
-    const name = symbol === null ? `0x${address.toString(16)}` : `${symbol}+0x${offset.toString(16)}`;
+    const name = symbol === null ? hex(address) : `${symbol}+${hex(offset)}`;
     return reliable ? name : `? ${name}`;
   });
 }

@@ -3,6 +3,7 @@
  * rules print exactly this line; what that state must be like is said. Sources: the rules of `src/check/profiles.ts`.
  */
 import type { ProfileSwitches } from '../check/parameters.js';
+import { hex } from '../errors.js';
 import type { KernelVersion } from '../kernel/kernel.js';
 import type { RegisterObject, UsercopyMessage } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
@@ -68,7 +69,7 @@ const wrappedAddress: Rule = (message, switches, machine) => {
     if (address === null) return yes('the address is not shown; some pointer wraps with this size');
     const end = address + size - (switches.wrapCountsEnd ? 0n : 1n);
     if (end >= word) return yes();
-    return no(`0x${address.toString(16)} + ${size} does not wrap`);
+    return no(`${hex(address)} + ${size} does not wrap`);
   }
   const offset = zeroOffset(message, 'a wrapped address');
   if (offset !== null) return offset;
@@ -135,7 +136,7 @@ const slabObject: Rule = (message, switches, _machine, objects, version) => {
     const offset = message.address % size;
     if (offset + message.size > size) return yes(`the copy begins ${bytes(offset)} into an object of ${name}`);
     return no(
-      `${bytes(message.size)} at 0x${message.address.toString(16)} lie inside one object of ${name}, whose objects begin at multiples of ${size}`,
+      `${bytes(message.size)} at ${hex(message.address)} lie inside one object of ${name}, whose objects begin at multiples of ${size}`,
     );
   }
   const offset = message.offset ?? 0n;
@@ -221,7 +222,7 @@ const RULES: Readonly<Record<WholeMessage['refusal'], Rule>> = {
     return yes(
       tag === null
         ? `the vmalloc area ends less than ${bytes(message.size)} behind offset ${message.offset}`
-        : `the offset is that of tagged pointers: byte 0x${tag.tag.toString(16)} at the top, ${bytes(tag.rest)} below`,
+        : `the offset is that of tagged pointers: byte ${hex(tag.tag)} at the top, ${bytes(tag.rest)} below`,
     );
   },
   'vmalloc, no area': (message, switches) => {

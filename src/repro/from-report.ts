@@ -1,8 +1,8 @@
 /** A report without a dump: what its copy was, and whether its message follows from its own numbers. */
-import type { Variant } from '../../arch/driver.js';
-import { variants } from '../../arch/index.js';
+import { findVariant } from '../../arch/index.js';
 import { type Profile, parseProfile, profileForVersion } from '../check/profiles.js';
 import type { Copy } from '../check/verdict.js';
+import { hex } from '../errors.js';
 import type { UsercopyReport } from '../report/report.js';
 import { blamesNextFunction, callerOf } from '../report/trace.js';
 import { cacheFacts } from './cache-name.js';
@@ -31,7 +31,6 @@ export interface ReportJudgement {
   readonly machine: Machine;
 }
 
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
 const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
 
 /**
@@ -42,7 +41,7 @@ export function judgeReport(
   report: UsercopyReport,
   options: { readonly profile?: string; readonly given?: Copy | null } = {},
 ): ReportJudgement {
-  const variant: Variant | null = variants.find(({ name }) => name === report.arch) ?? null;
+  const variant = findVariant(report.arch);
   const machine = machineOf(report.bits, variant);
   const { given = null } = options;
   const recovered = recoverCopy(report, machine);

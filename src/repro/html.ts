@@ -1,6 +1,6 @@
 /** One page that draws the memory around a copy: object, window, red zones, neighbours, the copy over it, and its bytes. */
 import { writeFileSync } from 'node:fs';
-import { UsercopyError } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import type { Reproduction } from './outcome.js';
 
 /** Bytes of memory; undefined where the dump has none. */
@@ -23,7 +23,6 @@ export function writeMemoryPage(path: string, reproduction: Reproduction, read: 
   }
 }
 
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
 const escaped = (text: string): string =>
   text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`).replace(/[^\x20-\uffff]/g, '·');
 

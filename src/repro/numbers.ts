@@ -1,11 +1,12 @@
 /** What the printed numbers mean where they are not what their names say. */
+
+import { hex } from '../errors.js';
 import type { UsercopyReport } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
 import { pointerTag } from './follows.js';
 import type { Machine } from './machine.js';
 import { isHashed } from './recover.js';
 
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
 const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
 
 /** Words that fill memory on purpose: slab poison (include/linux/poison.h), and what was never written. */

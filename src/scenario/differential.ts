@@ -5,7 +5,7 @@
 import { attach } from '../attach/attach.js';
 import type { Declaration } from '../check/parameters.js';
 import type { Copy } from '../check/verdict.js';
-import { UsercopyError } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import type { Guest } from '../guest/guest.js';
 import type { KernelObjects } from '../guest/objects.js';
 import { measureStackDepth } from '../stack/depth.js';
@@ -280,7 +280,7 @@ export async function runDifferential(
   const attachment = await attach(engine, kernel, {
     judge: 'kernel',
     onViolation({ verdict, message }) {
-      ours = verdict.outcome === 'unreadable' ? `unreadable 0x${verdict.address.toString(16)}` : message;
+      ours = verdict.outcome === 'unreadable' ? `unreadable ${hex(verdict.address)}` : message;
       return 'continue';
     },
     memory: guest.check,

@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { distance } from 'fastest-levenshtein';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar } from 'yaml';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, hex, UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
 import type { Scenario } from './format.js';
 import { type Path, Positions, pointerOf } from './positions.js';
@@ -120,7 +120,7 @@ function plainValue(node: Node | null, path: Path, positions: Positions, locate:
 function plainScalar({ value, source }: Scalar): unknown {
   if (typeof value === 'number') return source ?? String(value);
   if (typeof value !== 'bigint') return value;
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) return `0x${value.toString(16)}`;
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) return hex(value);
   return value < BigInt(Number.MIN_SAFE_INTEGER) ? Number.MIN_SAFE_INTEGER : Number(value);
 }
 

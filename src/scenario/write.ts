@@ -1,10 +1,11 @@
 /** A scenario → YAML, as a person would write it. */
 import { stringify } from 'yaml';
+import { hex } from '../errors.js';
 import type { Scenario } from './format.js';
 
 /** Bigints become hexadecimal strings: no reader of YAML or JSON then loses digits. */
 function plain(value: unknown): unknown {
-  if (typeof value === 'bigint') return `0x${value.toString(16)}`;
+  if (typeof value === 'bigint') return hex(value);
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(

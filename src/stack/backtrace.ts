@@ -1,6 +1,7 @@
 /** Who called whom, from a stopped guest's stack. */
 import type { FrameLayout, Variant } from '../../arch/driver.js';
 import type { Engine } from '../engine/engine.js';
+import { hex } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { Words } from '../kernel/words.js';
 import { callSite, linkedFrames } from './frames.js';
@@ -88,7 +89,7 @@ export function describeStackAddress(
     if (end === null) break;
     if (address >= end) continue;
     const { symbol, offset } = placeOf(kernel, place);
-    const name = symbol === null ? `0x${place.toString(16)}` : `${symbol}+0x${offset.toString(16)}`;
+    const name = symbol === null ? hex(place) : `${symbol}+${hex(offset)}`;
     if (address >= record.start && address < record.end) return `in the frame of ${name}, where it saves its registers`;
     return `in the frame of ${name}, ${address - start} bytes above its lower end`;
   }

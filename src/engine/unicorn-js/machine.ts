@@ -1,5 +1,5 @@
 /** One emulator of the module: libunicorn's calls, with typed errors instead of codes. Knows no hooks' meaning and no runs. */
-import { badInput, UsercopyError } from '../../errors.js';
+import { badInput, hex, UsercopyError } from '../../errors.js';
 import type { CopyHookSpec, EngineSpec } from '../engine.js';
 import { Heap } from './heap.js';
 import type { Pointer, UnicornJsModule } from './module.js';
@@ -432,7 +432,6 @@ export class RequestWriter {
   }
 }
 
-export const hex = (value: bigint): string => `0x${value.toString(16)}`;
 const span = (address: bigint, size: bigint): string => `(${hex(address)}, ${hex(size)})`;
 
 export function requireWord(what: string, value: bigint): void {

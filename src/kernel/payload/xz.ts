@@ -4,7 +4,7 @@
  * LZMA2's chunk headers tell the unpacked size in advance: a decompression bomb is refused before a byte is decoded.
  */
 import xzDecompress from 'xz-decompress';
-import { badInput, UsercopyError } from '../../errors.js';
+import { badInput, hex, UsercopyError } from '../../errors.js';
 import { LITTLE, Words } from '../words.js';
 import { undoBranchFilter } from './bcj.js';
 import { OutputBuffer } from './output.js';
@@ -138,7 +138,7 @@ function skipLzma2(reader: Reader): number {
       const length = reader.uint16() + 1;
       size += length;
       reader.skip(length);
-    } else throw badInput(WHERE, 'an LZMA2 chunk', `control byte 0x${control.toString(16)}`);
+    } else throw badInput(WHERE, 'an LZMA2 chunk', `control byte ${hex(control)}`);
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Named sets of switches: the check of one era of kernels each. Sources: mm/usercopy.c and mm/{slub,slab}.c of the trees
- * between 4.8 and 6.12, and the mails of the July 2016 series. A version that is marked "as remembered" was not read.
+ * between 4.8 and 6.12, and the mails of the July 2016 series; versions of commits from the
+ * pull requests and stable reviews that carried them. Where a version could not be read, the comment says what is known.
  */
 import { badInput } from '../errors.js';
 import type { KernelConfig, KernelVersion } from '../kernel/kernel.js';
@@ -30,47 +31,53 @@ const V4_8: ProfileSwitches = {
   ...V3,
   textTouchCounts: false,
   linearText: true,
-  // Until 517e1fbeb65f (4.12, as remembered).
+  // Until 517e1fbeb65f "mm/usercopy: Drop extra is_vmalloc_or_module() check" (4.12: in mainline on 7 May 2017).
   skipVmalloc: 'vmalloc or module',
-  // HARDENED_USERCOPY_PAGESPAN is off by default since 8e1f74ea02cf (4.8-rc6, as remembered).
+  // HARDENED_USERCOPY_PAGESPAN, off by default: 8e1f74ea02cf "usercopy: remove page-spanning test for now" (4.8).
   pageSpan: 'off',
 };
 
 const V4_16: ProfileSwitches = {
   ...V4_8,
-  // usercopy_abort() with offset and size: b394d468e7d7 (4.16, as remembered).
+  // Offset and size: b394d468e7d7 "usercopy: Enhance and rename report_usercopy()" and the patch after it. Posted for 4.16
+  // in January 2018; reports of 4.15-based distribution kernels have it too.
   format: 'new',
   skipVmalloc: 'unless virt_addr_valid',
-  // useroffset and usersize: 8eb8284b4129 (4.16, as remembered).
+  // useroffset and usersize: 8eb8284b4129 "usercopy: Prepare for usercopy whitelisting", of the same series.
   whitelist: true,
 };
 
 const V5_0: ProfileSwitches = {
   ...V4_16,
-  // The stack is asked about first: 7bff3c069973 (5.0, as remembered).
+  // The stack is asked about first: 7bff3c069973 "usercopy: no check page span for stack objects". Posted on 30 December
+  // 2018, a week after 4.20; a tree of 4.18 lacks it, one of 5.3 has it. That 5.0 was the first is not confirmed.
   stackFirst: true,
-  // 951531691c4b (5.3, backported to the stable trees).
+  // 951531691c4b "mm/usercopy: use memory range to be accessed for wraparound check" (5.3-rc5, and stable trees).
   wrapCountsEnd: false,
-  // 314eed30ede0 (5.4, backported to the stable trees).
+  // 314eed30ede0 "usercopy: Avoid HIGHMEM pfn warning" (5.4-rc1, and stable trees).
   highmem: true,
-  // 2b8305260fb3 (5.12, as remembered); kernels without a pool are not touched by it.
+  // 2b8305260fb3 "kfence, kasan: make KFENCE compatible with KASAN" (February 2021, 5.12-rc1, with KFENCE itself); kernels
+  // without a pool are not touched by it.
   kfence: true,
 };
 
 const V5_18: ProfileSwitches = {
   ...V5_0,
   highmem: false,
-  // 4e140f59d285, 0aef499f3172 and ab502103ae3c (5.18, as remembered); the page-span rules went in 1109a5d90701.
+  // 4e140f59d285 "mm/usercopy: Check kmap addresses properly", 0aef499f3172 "mm/usercopy: Detect vmalloc overruns" and
+  // ab502103ae3c "mm/usercopy: Detect large folio overruns"; the page-span rules went in 1109a5d90701. The pull request of
+  // 5.19-rc1 has all of them: 5.18 itself is 5.0 with the depth rule.
   kmap: 'pkmap',
   vmalloc: 'vm_struct',
   folio: true,
-  // 2792d84e6da5 (5.18, as remembered).
+  // 2792d84e6da5 "usercopy: Check valid lifetime via stack depth" (5.18-rc1).
   depth: true,
 };
 
 const V6_1: ProfileSwitches = {
   ...V5_18,
-  // 35fb9ae4aa2e (5.19-rc, as remembered), then d319f344561d (6.4 and 6.1.y; 6.1.192 has it, 6.1.25 does not).
+  // 993d0b287e2e "usercopy: Handle vm_map_ram() areas" (5.19-rc3), then d319f344561d "mm: Fix copy_from_user_nofault()" (6.4, and
+  // stable trees).
   vmalloc: 'vmap_area, page faults enabled',
 };
 
@@ -240,17 +247,21 @@ export function parseProfile(text: string): Profile {
   return { name: [first, ...changes].join(','), switches };
 }
 
-/** Stable releases that took a fix, as remembered; Debian and others may have taken it on their own. */
-const WRAP_FIX_STABLE: Readonly<Record<string, number>> = { '4.9': 190, '4.14': 139, '4.19': 67, '5.2': 9 };
+/**
+ * The first stable release of a series with a fix, by its review or announcement; Debian and others may have taken it on their own.
+ * Of 4.9.190 none was read.
+ */
+const WRAP_FIX_STABLE: Readonly<Record<string, number>> = { '4.9': 190, '4.14': 140, '4.19': 68, '5.2': 10 };
+/** By the stable reviews of October 2019; that 5.2.21, the last of its series, was part of it is not confirmed. */
 const HIGHMEM_FIX_STABLE: Readonly<Record<string, number>> = {
-  '4.9': 195,
-  '4.14': 147,
-  '4.19': 77,
-  '5.2': 19,
-  '5.3': 2,
+  '4.9': 197,
+  '4.14': 149,
+  '4.19': 79,
+  '5.2': 21,
+  '5.3': 6,
 };
-/** Between 6.1.25, which lacks it, and 6.1.192, which has it. */
-const PAGE_FAULT_FIX_STABLE: Readonly<Record<string, number>> = { '6.1': 26, '6.2': 13 };
+/** 6.2 ended before it. */
+const PAGE_FAULT_FIX_STABLE: Readonly<Record<string, number>> = { '6.1': 36, '6.3': 10 };
 
 function hasFix(
   version: KernelVersion,

@@ -67,7 +67,13 @@ describe('profiles', () => {
     ['5.4.0', '5.0'],
     ['5.10.216', '5.0'],
     ['5.18.0', '5.18'],
+    // The stable reviews of 4.14.149 and 4.19.79 carry 314eed30ede0.
+    ['4.14.148', '4.8,wrap-last-byte,unless-virt-addr-valid'],
+    ['4.14.149', '4.8,wrap-last-byte,highmem,unless-virt-addr-valid'],
+    ['4.19.79', '4.16,wrap-last-byte,highmem'],
     ['6.1.25', '6.1,vmalloc-vmap-area'],
+    ['6.2.16', '6.1,vmalloc-vmap-area'],
+    ['6.3.10', '6.1'],
     ['6.1.192', '6.1'],
     ['6.12.117', '6.1,kmap-fixmap'],
   ])('%s is checked as %s', (release, name) => {

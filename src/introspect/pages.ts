@@ -12,14 +12,17 @@ const SECTION_IS_EARLY = 1n << 3n;
 const SECTION_FLAG_BITS = 6n;
 const MEMBLOCK_NOMAP = 4n;
 
-/** Where a compound page keeps its order, counted from the head's struct page. */
+/**
+ * Where a compound page keeps its order, counted from the head's struct page: in the low byte of the first tail page's
+ * flags (6.6 on), in a byte of struct folio once that had its first tail page's members (6.0 to 6.5), in the tail page's
+ * struct page before. The members themselves tell which it is.
+ */
 function compoundOrder(types: TypeTable): { order: Slot; orderMask: bigint } {
   if (types.hasStruct('folio')) {
     const folio = types.struct('folio');
-    // Up to 6.5: a byte of struct folio, which got its first tail page's members around 6.0.
-    if (folio.has('_folio_order')) return { order: slot(folio, '_folio_order'), orderMask: 0xffn };
-    // 6.6 on: the low byte of the first tail page's flags.
-    if (folio.has('_flags_1')) return { order: slot(folio, '_flags_1'), orderMask: 0xffn };
+    // Where both are, the order is in the older one.
+    const [order] = ['_folio_order', '_flags_1'].filter((name) => folio.has(name));
+    if (order !== undefined) return { order: slot(folio, order), orderMask: 0xffn };
   }
   const page = types.struct('page');
   return { order: shifted(slot(page, 'compound_order'), page.size), orderMask: 0xffn };
@@ -43,7 +46,7 @@ function compoundHead(kernel: Kernel, page: StructType): { compoundHead: Slot; t
 
 export function pageFacts(kernel: Kernel, types: TypeTable): Introspection['page'] {
   const page = types.struct('page');
-  // d122019bf061 (5.17) split struct slab from struct page.
+  // d122019bf061 "mm: Split slab into its own type" (5.17).
   const slab = types.hasStruct('slab') && types.struct('slab').has('slab_cache') ? types.struct('slab') : page;
   return {
     size: page.size,
@@ -71,7 +74,7 @@ function sparsemem(
     );
   }
   const section = types.struct('mem_section');
-  // f1eca35a0dc7 (5.3) made valid sections of 2 MiB pieces, told by a bitmap in `usage`.
+  // f1eca35a0dc7 (July 2019, 5.3) made valid sections of 2 MiB pieces, told by a bitmap in `usage`.
   const usage = section.has('usage')
     ? { pointer: slot(section, 'usage'), bitmap: types.struct('mem_section_usage').offset('subsection_map') }
     : null;

@@ -5,7 +5,7 @@ import type { Kernel, TypeTable } from '../kernel/kernel.js';
 import { atLeast } from '../kernel/version.js';
 import { flagOf, requireFlag, slot, slotIfAny } from './fields.js';
 
-/** SLAB_* bits of kmem_cache.flags before they became an enum (6.9). */
+/** SLAB_* bits of kmem_cache.flags up to 6.8; later kernels have them as an enumeration, which their types tell. */
 const SLAB_FLAGS = {
   RED_ZONE: 0x400n,
   POISON: 0x800n,
@@ -15,15 +15,18 @@ const SLAB_FLAGS = {
 /** KFENCE_NUM_OBJECTS where the config is not known: the default of lib/Kconfig.kfence. */
 const KFENCE_DEFAULT_OBJECTS = 255;
 
-/** How a slab page is told from others. */
+/**
+ * How a slab page is told from others: by the top byte of page_type since 4ffca5a96678 "mm: support only one page_type
+ * per page" (6.12), by a bit of page_type, clear when it is set, since 46df8e73a4a3 "mm: free up PG_slab" (6.10), by a
+ * page flag before.
+ */
 export function slabMark(kernel: Kernel, types: TypeTable): Introspection['page']['slab'] {
   const page = types.struct('page');
-  // 4ffca5a96678 (6.12): the top byte of page_type is the type.
   const type = types.enumerator('PGTY_slab');
   if (type !== undefined) {
     return { kind: 'type', field: slot(page, 'page_type'), mask: 0xff000000n, value: type << 24n };
   }
-  // 46df8e73a4a3 (6.10): a page type; a type is set when its bit is clear, under a base that 6.11 changed.
+  // 6.11 moved the base that the bits lie under.
   const { version } = kernel;
   if (atLeast(version, 6, 10) && !atLeast(version, 6, 12)) {
     const is610 = !atLeast(version, 6, 11);
@@ -37,7 +40,7 @@ export function slabMark(kernel: Kernel, types: TypeTable): Introspection['page'
 export function slabFacts(kernel: Kernel, types: TypeTable): Introspection['slab'] {
   const cache = types.struct('kmem_cache');
   const flag = (name: keyof typeof SLAB_FLAGS): bigint => flagOf(types, `_SLAB_${name}`) ?? SLAB_FLAGS[name];
-  // SLAB alone counts a slab's objects in the cache; it went away in 6.8 (16a1d968358a).
+  // SLAB alone counts a slab's objects in the cache; 16a1d968358a "mm/slab: remove mm/slab.c and slab_def.h" (6.8).
   const allocator = cache.has('num') && !cache.has('cpu_slab') ? 'SLAB' : 'SLUB';
   const reciprocal = cache.field('reciprocal_buffer_size');
   return {
@@ -45,7 +48,8 @@ export function slabFacts(kernel: Kernel, types: TypeTable): Introspection['slab
     name: slot(cache, 'name'),
     size: slot(cache, 'size'),
     objectSize: slot(cache, 'object_size'),
-    // 8eb8284b4129 (4.16); only under HARDENED_USERCOPY from 346907ceb9d1 (6.2).
+    // Since 8eb8284b4129 "usercopy: Prepare for usercopy whitelisting" (4.16); only under HARDENED_USERCOPY since
+    // 346907ceb9d1 "mm, slab: ignore hardened usercopy parameters when disabled" (6.2).
     useroffset: slotIfAny(cache, 'useroffset'),
     usersize: slotIfAny(cache, 'usersize'),
     flags: slot(cache, 'flags'),
@@ -55,7 +59,7 @@ export function slabFacts(kernel: Kernel, types: TypeTable): Introspection['slab
     poison: flag('POISON'),
     storeUser: flag('STORE_USER'),
     typesafeByRcu: flag('TYPESAFE_BY_RCU'),
-    // ca0cab65ea2b (5.9)
+    // ca0cab65ea2b "mm, slub: introduce static key for slub_debug()" (5.9).
     debugEnabled: kernel.symbols.address('slub_debug_enabled') ?? null,
     num: slotIfAny(cache, 'num'),
     reciprocal: reciprocal ? { offset: reciprocal.offset } : null,
@@ -74,8 +78,9 @@ export function kfenceFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayo
     // KFENCE_POOL_SIZE: a page and a guard page for each object, and one more pair.
     poolSize: BigInt(objects + 1) * 2n * (1n << BigInt(layout.pageShift)),
     metadata,
-    // 6.5 on: allocated at boot instead of an array in bss.
-    indirect: atLeast(kernel.version, 6, 5),
+    // "mm: kfence: allocate kfence_metadata at runtime" (posted in July 2023, so 6.6 at the earliest) made a pointer of the
+    // array and keeps another beside it.
+    indirect: kernel.symbols.address('kfence_metadata_init') !== undefined || atLeast(kernel.version, 6, 6),
     metadataSize: record.size,
     objectAddress: slot(record, 'addr'),
   };

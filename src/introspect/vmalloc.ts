@@ -22,9 +22,12 @@ function vmapAreaSlots(types: TypeTable): VmapAreaSlots {
   };
 }
 
+/**
+ * Where areas are found: spread over nodes by address since d093602919ad "mm: vmalloc: remove global vmap_area_root
+ * rb-tree" (6.9), in one tree before.
+ */
 export function vmapFacts(kernel: Kernel, types: TypeTable): Introspection['vmap'] {
   const address = (symbol: string): bigint | undefined => kernel.symbols.address(symbol);
-  // d093602919ad (6.9): areas are spread over nodes by address.
   const nodes = address('vmap_nodes');
   const count = address('nr_vmap_nodes');
   const zoneSize = address('vmap_zone_size');

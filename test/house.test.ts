@@ -1,5 +1,5 @@
 /** The house as docs/architecture.md draws it: rooms from top to bottom, and arrows that go down only. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { packageFile } from '../src/paths.js';
 import { COMPUTED, type House, readHouse } from './house/modules.js';
@@ -223,6 +223,15 @@ describe('the house', () => {
     expect(rooms.sort()).toEqual(ROOMS.filter((name) => name !== 'arch').sort());
     const files = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
     expect(files.filter((name) => !TOP_FILES.includes(name))).toEqual([]);
+  });
+
+  it('is drawn in docs/architecture.md as it is', () => {
+    const picture = /^```\nassembly\/.*?^```/ms.exec(text('docs/architecture.md'))?.[0] ?? '';
+    const drawn = [...picture.matchAll(/^ {2}(?:([a-z]+)\/|── (arch)\/)/gm)].map((match) => match[1] ?? match[2]);
+    expect(drawn).toEqual(ROOMS);
+    const folders = [...picture.matchAll(/^([a-z]+)\//gm)].map((match) => match[1]);
+    expect(folders.filter((name) => !existsSync(packageFile(name!)))).toEqual([]);
+    expect(TOP_FILES.filter((name) => !picture.includes(name))).toEqual([]);
   });
 
   it('has arrows that go down only', () => {

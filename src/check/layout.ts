@@ -71,7 +71,7 @@ export class Structure {
   }
 
   u32(field: string): number {
-    return this.#view.getUint32(this.#at(field), true);
+    return this.#words.uint32(this.#at(field));
   }
 
   u64(field: string): bigint {

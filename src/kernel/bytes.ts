@@ -42,8 +42,9 @@ export function indexOfBytes(bytes: Uint8Array, wanted: Uint8Array, start = 0): 
   return -1;
 }
 
-/** Everywhere that `wanted` stands in `bytes`, in order; occurrences may overlap. */
+/** Everywhere that `wanted` stands in `bytes`, in order; occurrences may overlap. Nothing stands nowhere. */
 export function* occurrences(bytes: Uint8Array, wanted: Uint8Array): Iterable<number> {
+  if (wanted.length === 0) return;
   for (let at = indexOfBytes(bytes, wanted); at >= 0; at = indexOfBytes(bytes, wanted, at + 1)) yield at;
 }
 

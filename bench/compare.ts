@@ -1,6 +1,7 @@
 /** Two results side by side: what became slower or faster by more than the noise. */
-import { colours, table } from '../src/cli/output.js';
+import { table } from '../src/cli/output.js';
 import { badInput } from '../src/errors.js';
+import { colours } from '../src/terminal.js';
 import { figure } from './report.js';
 
 export interface Change {

@@ -2,7 +2,8 @@
 import { Command } from 'commander';
 import type { ArchDriver } from '../../arch/driver.js';
 import { ownVariants } from '../scenario/own.js';
-import { print, table, toJson } from './output.js';
+import { print } from '../terminal.js';
+import { table, toJson } from './output.js';
 
 export function archCommand(drivers: readonly ArchDriver[]): Command {
   return new Command('arch')

@@ -8,8 +8,9 @@ import { resultText } from '../../bench/text.js';
 import type { Source } from '../../bench/world.js';
 import { badInput } from '../errors.js';
 import { NEWEST_OWN_PROFILE, OWN_PROFILES, ownVariants } from '../scenario/own.js';
+import { print, progress } from '../terminal.js';
 import { readText } from './arguments.js';
-import { CLEAN, print, progress, toJson, VIOLATION } from './output.js';
+import { CLEAN, toJson, VIOLATION } from './output.js';
 
 interface BenchCommandOptions {
   readonly variant?: string[];

@@ -2,8 +2,9 @@
 import { Command } from 'commander';
 import type { Verdict } from '../check/verdict.js';
 import { type DumpFinding, judgeDump } from '../repro/from-dump.js';
+import { print } from '../terminal.js';
 import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readText, secondsOf } from './arguments.js';
-import { BAD_INPUT, CLEAN, count, print, toJson, VIOLATION } from './output.js';
+import { BAD_INPUT, CLEAN, count, toJson, VIOLATION } from './output.js';
 
 interface CheckOptions extends CopyOptions {
   readonly dump: string;

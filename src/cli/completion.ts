@@ -1,6 +1,6 @@
 /** `usercopy completion`: completion for shells, made of the verbs and options that there are. */
 import { Argument, Command, type Option } from 'commander';
-import { print } from './output.js';
+import { print } from '../terminal.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 

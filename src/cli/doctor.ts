@@ -10,7 +10,8 @@ import { UsercopyError } from '../errors.js';
 import { cachedKernels, defaultCacheDirectory } from '../image/fetch.js';
 import { packageFile } from '../paths.js';
 import { ownVariants } from '../scenario/own.js';
-import { BAD_INPUT, CLEAN, colours, print, table, toJson } from './output.js';
+import { colours, print } from '../terminal.js';
+import { BAD_INPUT, CLEAN, table, toJson } from './output.js';
 
 interface Finding {
   readonly name: string;

@@ -3,7 +3,8 @@ import { Command } from 'commander';
 import { badInput } from '../errors.js';
 import { cachedKernels, type FetchedKernel, fetchKernel, remoteKernels } from '../image/fetch.js';
 import { importKernels } from '../image/import.js';
-import { print, progress, table, toJson, warn } from './output.js';
+import { print, progress, warn } from '../terminal.js';
+import { table, toJson } from './output.js';
 
 export function kernelCommand(): Command {
   return new Command('kernel')

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { drivers } from '../../arch/index.js';
 import { UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
+import { printError, progress, write, writeError } from '../terminal.js';
 import { archCommand } from './arch.js';
 import { benchCommand } from './bench.js';
 import { checkCommand } from './check.js';
@@ -12,7 +13,7 @@ import { completionCommand } from './completion.js';
 import { doctorCommand } from './doctor.js';
 import { kernelCommand } from './kernel.js';
 import { newCommand } from './new.js';
-import { BAD_INPUT, CLEAN, progress, VIOLATION } from './output.js';
+import { BAD_INPUT, CLEAN, VIOLATION } from './output.js';
 import { prepareCommand } from './prepare.js';
 import { profilesCommand } from './profiles.js';
 import { reproCommand } from './repro.js';
@@ -53,9 +54,10 @@ Exit status: 0 when all is as it should be, 1 when a copy was refused or a check
     .exitOverride();
 }
 
-/** Sub-commands inherit neither exitOverride nor error output. */
+/** Sub-commands inherit neither exitOverride nor output. */
 function overrideExits(command: Command): Command {
   command.exitOverride();
+  command.configureOutput({ writeOut: write, writeErr: writeError });
   for (const child of command.commands) overrideExits(child);
   return command;
 }
@@ -71,14 +73,20 @@ async function main(): Promise<void> {
     }
     const message = error instanceof Error ? error.message : String(error);
     const prefix = error instanceof UsercopyError ? '' : 'unexpected: ';
-    process.stderr.write(`usercopy: ${prefix}${message}\n`);
+    printError(`usercopy: ${prefix}${message}`);
     process.exitCode = error instanceof UsercopyError && error.kind === 'crash' ? VIOLATION : BAD_INPUT;
   }
 }
 
+/** 128 + SIGPIPE: what a shell tells of a program whose reader has gone. */
+const READER_GONE = 141;
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // The reader of a pipe has gone (`| head`).
-  if (error.code === 'EPIPE') process.exit();
-  throw error;
+  // The reader of a pipe has gone (`| head`): what is not known is no success.
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? READER_GONE);
+  printError(`usercopy: standard output: expected room for what is printed, found ${error.code ?? error.message}`);
+  process.exit(BAD_INPUT);
 });
+// Nobody is left to be told.
+process.stderr.on('error', () => undefined);
 await main();

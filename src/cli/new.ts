@@ -8,7 +8,7 @@ import { parseProfile } from '../check/profiles.js';
 import { badInput } from '../errors.js';
 import { ownVariants } from '../scenario/own.js';
 import { schemaPath } from '../scenario/read.js';
-import { print } from './output.js';
+import { print, write } from '../terminal.js';
 
 interface NewOptions {
   readonly variant?: string;
@@ -47,12 +47,12 @@ Examples:
     )
     .action(async (file: string, options: NewOptions) => {
       if (options.schema) {
-        process.stdout.write(await readFile(schemaPath(), 'utf8'));
+        write(await readFile(schemaPath(), 'utf8'));
         return;
       }
       const text = starter(await answersOf(file, options), relative(process.cwd(), schemaPath()));
       if (file === '-') {
-        process.stdout.write(text);
+        write(text);
         return;
       }
       if (existsSync(file) && !options.force) throw badInput(file, 'a file that is not there yet, or --force', 'one');

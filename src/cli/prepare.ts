@@ -9,7 +9,7 @@ import { wordOf } from '../scenario/expression.js';
 import { readScenario, type ScenarioFile } from '../scenario/read.js';
 import { buildWorld } from '../scenario/world.js';
 import { measureStackDepth } from '../stack/depth.js';
-import { print } from './output.js';
+import { print } from '../terminal.js';
 
 interface PrepareOptions {
   readonly output: string;

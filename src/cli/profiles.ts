@@ -1,7 +1,8 @@
 /** `usercopy profiles`: the rules that copies can be judged by. */
 import { Command } from 'commander';
 import { profileList, switchList } from '../check/profiles.js';
-import { print, table, toJson } from './output.js';
+import { print } from '../terminal.js';
+import { table, toJson } from './output.js';
 
 export function profilesCommand(): Command {
   return new Command('profiles')

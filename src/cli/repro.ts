@@ -12,8 +12,9 @@ import { withGiven } from '../repro/given.js';
 import type { Reproduction } from '../repro/outcome.js';
 import { summaryOf } from '../repro/summary.js';
 import { writeScenario } from '../scenario/write.js';
+import { print } from '../terminal.js';
 import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readStandardInput, readText, secondsOf } from './arguments.js';
-import { CLEAN, print, toJson, toJsonLine, VIOLATION } from './output.js';
+import { CLEAN, toJson, toJsonLine, VIOLATION } from './output.js';
 import { reproductionJson } from './repro-json.js';
 
 interface ReproOptions extends CopyOptions {

@@ -7,7 +7,8 @@ import type { Scenario, ScenarioGuest } from '../scenario/format.js';
 import { runIsolated } from '../scenario/guest-process.js';
 import { NEWEST_OWN_PROFILE } from '../scenario/own.js';
 import { writeScenario } from '../scenario/write.js';
-import { CLEAN, colours, print, progress, toJson, VIOLATION } from './output.js';
+import { colours, print, progress } from '../terminal.js';
+import { CLEAN, toJson, VIOLATION } from './output.js';
 
 export const DEFAULT_COPIES = 100_000;
 const MOST_COPIES = 100_000_000;

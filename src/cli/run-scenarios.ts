@@ -3,7 +3,8 @@ import { UsercopyError } from '../errors.js';
 import { runIsolated } from '../scenario/guest-process.js';
 import type { ScenarioRow, ScenarioRun } from '../scenario/play.js';
 import type { ScenarioTask } from '../scenario/tasks.js';
-import { BAD_INPUT, CLEAN, colours, count, print, progress, table, toJsonLine, VIOLATION } from './output.js';
+import { colours, print, printError, progress } from '../terminal.js';
+import { BAD_INPUT, CLEAN, count, table, toJsonLine, VIOLATION } from './output.js';
 import { shorten } from './run-twins.js';
 
 export interface CallOptions {
@@ -28,7 +29,7 @@ export async function runScenarioFiles(paths: readonly string[], json: boolean):
     } catch (error) {
       if (!(error instanceof UsercopyError)) throw error;
       progress.clear();
-      process.stderr.write(`usercopy: ${error.message}\n`);
+      printError(`usercopy: ${error.message}`);
       status = Math.max(status, error.kind === 'crash' ? VIOLATION : BAD_INPUT);
     }
   }

@@ -5,7 +5,8 @@ import { runAllIsolated, runIsolated } from '../scenario/guest-process.js';
 import { OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import type { LkdtmTask, OwnTask } from '../scenario/tasks.js';
 import type { TwinRow, TwinRun } from '../scenario/twins.js';
-import { CLEAN, colours, count, print, progress, table, toJson, VIOLATION } from './output.js';
+import { colours, print, progress } from '../terminal.js';
+import { CLEAN, count, table, toJson, VIOLATION } from './output.js';
 
 export interface OwnOptions {
   readonly variant?: readonly string[];

@@ -2,12 +2,13 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { print, progress } from '../terminal.js';
 import { type Item, itemsIn } from '../triage/items.js';
 import { type TriageAnswer, triageItems } from '../triage/pool.js';
 import { Grouping, type TriageGroup } from '../triage/row.js';
 import { TriageState } from '../triage/state.js';
 import { DEFAULT_TIMEOUT, numberOf, secondsOf } from './arguments.js';
-import { BAD_INPUT, CLEAN, print, progress, table, toJson, VIOLATION } from './output.js';
+import { BAD_INPUT, CLEAN, table, toJson, VIOLATION } from './output.js';
 
 interface TriageOptions {
   readonly jobs?: string;

@@ -20,7 +20,7 @@ export interface PageTableShape {
   /** Bits of a virtual address that the tables resolve: 48 or 57 on x86_64, 36 to 52 on arm64, 31 to 64 on s390x. */
   readonly addressBits: number;
   /** Which of an architecture's formats, where it has several for the same size of address. */
-  readonly format?: string;
+  readonly format?: string | undefined;
 }
 
 /** Where a walk starts, and the shape of the tables. */

@@ -129,9 +129,10 @@ export type PageValidityParameters =
        * arm, 5.14 on: a frame is valid when the block of this many bytes around it (pageblock_nr_pages pages, a power of
        * two) touches a region. Absent: the frame itself must lie in a region.
        */
-      readonly blockSize?: bigint;
+      readonly blockSize?: bigint | undefined;
       /**
-       * arm64 before 5.14: the frame's section must be valid, and only early sections ask memblock. Absent: not asked.
+       * arm64 before 5.14: the kernel asks the frame's section first, and memblock only of early ones. Not for our check, which
+       * asks memblock alone: guests lay the sections out, so that their own check finds them valid. Absent: not asked.
        */
       readonly sections?: SparsememParameters;
     }

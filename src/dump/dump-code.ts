@@ -17,7 +17,7 @@ export interface DumpCodeOptions {
   /** See `EmulatedPages`. */
   readonly maximumPages: number;
   /** Milliseconds for one run; default 10 000. The first run of an emulator sets up its translator, for which 2 s were seen. */
-  readonly timeLimit?: number;
+  readonly timeLimit?: number | undefined;
 }
 
 const DEFAULT_TIME_LIMIT = 10_000;

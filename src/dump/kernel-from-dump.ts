@@ -20,9 +20,9 @@ const BEFORE_TEXT = 2n << 20n;
 
 export interface SideFiles {
   /** Types: raw or compressed BTF. */
-  readonly btf?: string;
+  readonly btf?: string | undefined;
   /** A `.config`. */
-  readonly config?: string;
+  readonly config?: string | undefined;
 }
 
 /**

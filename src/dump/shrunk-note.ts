@@ -60,7 +60,7 @@ export function shrunkNoteOf(notes: readonly CoreNote[], path: string): ShrunkNo
       throw wrong('page tables of no known shape');
     }
     return {
-      tables: { root: BigInt(value.tables.root), pageShift, addressBits, ...(format === undefined ? {} : { format }) },
+      tables: { root: BigInt(value.tables.root), pageShift, addressBits, format },
       hidden: (value.hidden ?? []).map(([virtual, size, physical]: string[]) => ({
         virtual: BigInt(virtual!),
         size: BigInt(size!),

@@ -29,9 +29,9 @@ export type KernelSource = { readonly path: string } | { readonly bytes: Uint8Ar
 export interface LoadKernelOptions {
   readonly drivers: readonly ArchDriver[];
   /** Types of a kernel whose image has none: raw BTF, compressed BTF, or an ELF file with a .BTF section. */
-  readonly btf?: string | Uint8Array;
+  readonly btf?: string | Uint8Array | undefined;
   /** A `.config`, plain or compressed; wins over one inside the image. */
-  readonly config?: string | Uint8Array;
+  readonly config?: string | Uint8Array | undefined;
 }
 
 /**

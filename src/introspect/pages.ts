@@ -120,7 +120,7 @@ function memblock(
       flags: slot(region, 'flags'),
     },
     noMap: types.enumerator('MEMBLOCK_NOMAP') ?? MEMBLOCK_NOMAP,
-    ...(kind.blockSize === undefined ? {} : { blockSize: kind.blockSize }),
+    blockSize: kind.blockSize,
     ...(kind.sections ? { sections: sparsemem(kernel, types, kind.sections) } : {}),
   };
 }

@@ -20,12 +20,12 @@ export interface DumpInput {
   /** Path of the vmcore. */
   readonly dump: string;
   /** Paths of the kernel's image, types and configuration. */
-  readonly kernel?: string;
-  readonly btf?: string;
-  readonly config?: string;
+  readonly kernel?: string | undefined;
+  readonly btf?: string | undefined;
+  readonly config?: string | undefined;
   /** Text of QEMU's `info registers`, and where it came from. */
   readonly registers: { readonly text: string; readonly path: string } | null;
-  readonly profile?: string;
+  readonly profile?: string | undefined;
   /** Check stack frames although the kernel does not. */
   readonly frames?: boolean;
   /** Where to write the dump reduced to what was needed; with `redact` without what nobody read. */
@@ -72,8 +72,8 @@ export interface ExamineOptions {
 export async function examineDump(question: DumpQuestion, options: ExamineOptions): Promise<DumpAnswer> {
   const { input, report } = question;
   const files = {
-    ...(input.btf === undefined ? {} : { btf: input.btf }),
-    ...(input.config === undefined ? {} : { config: input.config }),
+    btf: input.btf,
+    config: input.config,
   };
   const image = input.kernel === undefined ? null : await loadKernel({ path: input.kernel }, { drivers, ...files });
   const opened = await openDump(input.dump, {
@@ -89,7 +89,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
         if (options.withoutEmulator === null) await options.beforeEmulation?.(null);
         return withEngine(of, options, (engine) => stackDepthOfDump(engine, recorded?.emulated ?? of, current));
       },
-      ...(input.profile === undefined ? {} : { profile: input.profile }),
+      profile: input.profile,
       ...(input.frames ? { frames: true } : {}),
     });
     const from = question.copy === null ? 'dump registers' : 'given';

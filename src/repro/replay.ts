@@ -84,7 +84,7 @@ class Replayer {
     this.#code = new DumpCode(engine, dump, {
       what: 'replay',
       maximumPages: MAXIMUM_PAGES,
-      ...(options.timeLimit === undefined ? {} : { timeLimit: options.timeLimit }),
+      timeLimit: options.timeLimit,
     });
     this.#options = options;
     this.#vsnprintf = kernel.symbols.address('vsnprintf');

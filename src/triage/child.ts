@@ -32,9 +32,9 @@ async function answerOfDump({ path, beside = {} }: Item, limit: number): Promise
     {
       dump: path,
       registers: regs === undefined ? null : { text: readFileSync(regs, 'latin1'), path: regs },
-      ...(kernel === undefined ? {} : { kernel }),
-      ...(btf === undefined ? {} : { btf }),
-      ...(config === undefined ? {} : { config }),
+      kernel,
+      btf,
+      config,
     },
     null,
     said,

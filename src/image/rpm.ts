@@ -3,6 +3,7 @@
  * its "newc" form (rpm's doc/manual/format_v4.md; cpio(5)).
  */
 import { badInput } from '../errors.js';
+import { BIG, Words } from '../kernel/words.js';
 
 const LEAD_MAGIC = 0xedabeedb;
 const LEAD = 96;
@@ -16,17 +17,17 @@ const REGULAR_FILE = 0o100000;
 const KIND = 0o170000;
 
 export function isRpm(bytes: Uint8Array): boolean {
-  return bytes.length > LEAD && viewOf(bytes).getUint32(0) === LEAD_MAGIC;
+  return bytes.length > LEAD && new Words(bytes, BIG).uint32(0) === LEAD_MAGIC;
 }
 
 /** Where the payload begins. @throws UsercopyError `bad-input` for a damaged file. */
 export function rpmPayload(bytes: Uint8Array, where: string): number {
   let at = LEAD;
   for (const padded of [true, false]) {
-    const view = viewOf(bytes);
-    if (at + HEADER > bytes.length || view.getUint32(at) !== HEADER_MAGIC)
+    const words = new Words(bytes, BIG);
+    if (at + HEADER > bytes.length || words.uint32(at) !== HEADER_MAGIC)
       throw badInput(where, `an rpm header at byte ${at}`, 'something else');
-    const size = HEADER + view.getUint32(at + 8) * ENTRY + view.getUint32(at + 12);
+    const size = HEADER + words.uint32(at + 8) * ENTRY + words.uint32(at + 12);
     at += padded ? Math.ceil(size / 8) * 8 : size;
   }
   if (at >= bytes.length) throw badInput(where, `a payload at byte ${at}`, `a file of ${bytes.length} bytes`);
@@ -54,5 +55,3 @@ export function* cpioFiles(bytes: Uint8Array, where: string): Iterable<{ name: s
     at = start + Math.ceil(size / 4) * 4;
   }
 }
-
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

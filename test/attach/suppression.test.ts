@@ -20,6 +20,20 @@ describe('a suppression list', () => {
     expect(list.counts().map(({ count }) => count)).toEqual([1, 1]);
   });
 
+  it('matches as the same pattern does as a regular expression, and soon however many stars it has', () => {
+    const silenced = (cache: string, name: string): boolean =>
+      new SuppressionList([{ cache }]).silences({ ...facts, cache: name });
+    const names = ['', 'a', 'b', 'aa', 'ab', 'ba', 'aab', 'abab', 'a*b', '**', 'abcab'];
+    const globs = ['*', '**', 'a', 'a*', '*a', '*a*', 'a*b', '*a*b', 'a*a*b', '*b*', 'ab*ab', 'a**b', 'abc'];
+    for (const glob of globs)
+      for (const name of names) {
+        const expected = new RegExp(`^${glob.replaceAll('*', '.*')}$`).test(name);
+        expect([glob, name, silenced(glob, name)]).toEqual([glob, name, expected]);
+      }
+    expect(silenced(`${'*a'.repeat(50)}*b`, 'a'.repeat(5000))).toBe(false);
+    expect(silenced(`${'*a'.repeat(50)}*`, 'a'.repeat(5000))).toBe(true);
+  });
+
   it('takes every character but * as it is', () => {
     const list = new SuppressionList([{ cache: 'kmalloc-64(1:a.b)' }, { caller: '*.isra.0' }]);
     expect(list.silences({ ...facts, cache: 'kmalloc-64(1:axb)' })).toBe(false);

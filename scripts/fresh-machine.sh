@@ -92,8 +92,9 @@ environment=(HOME=/home/user USER=user PATH=/usr/local/bin:/usr/bin:/bin LANG=C.
 for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY CI; do
   if [[ -n "${!name:-}" ]]; then environment+=("$name=${!name}"); fi
 done
-bundle=/etc/ssl/certs/ca-certificates.crt
-for candidate in "${NODE_EXTRA_CA_CERTS:-}" "${SSL_CERT_FILE:-}" $bundle; do
+# Beside the bundle of ca-certificates, which npm's package brings and which overwrites its own.
+bundle=/etc/ssl/host-certificates.crt
+for candidate in "${NODE_EXTRA_CA_CERTS:-}" "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt; do
   [[ -f "$candidate" ]] || continue
   install -D -m 644 "$candidate" "$machine$bundle"
   environment+=("NODE_EXTRA_CA_CERTS=$bundle" "SSL_CERT_FILE=$bundle")

@@ -54,14 +54,15 @@ function packages() {
 /** Which libunicorn is used. The choice is made again when what is installed has changed, not at every start. */
 function unicorn() {
   const facts = unicornFacts();
-  const print = fingerprint(['scripts/lib/find-unicorn.mjs', 'scripts/lib/unicorn-builds.mjs'], facts, root);
+  const sources = ['find-unicorn', 'find-library', 'unicorn-builds'].map((name) => `scripts/lib/${name}.mjs`);
+  const print = fingerprint(sources, facts, root);
   const before = readPlaces().unicorn;
   const isThere = before && existsSync(before.library) && sha256Of(before.library) === before.sha256;
   if (isThere && isFresh('unicorn', print, ['build/places.json'])) return null;
   return () => {
-    const { version, source, include, lib, library, glibc, passedOver } = chooseUnicorn(facts);
+    const { version, source, include, lib, library, glibc, lacks, passedOver } = chooseUnicorn(facts);
     const sha256 = sha256Of(library);
-    writePlaces({ unicorn: { version, source, include, lib, library, glibc, sha256, passedOver } });
+    writePlaces({ unicorn: { version, source, include, lib, library, glibc, sha256, lacks, passedOver } });
     setStamp('unicorn', print);
   };
 }
@@ -73,8 +74,8 @@ function testPlaces() {
     const unicorns = builds.map((build) => {
       if (build.absence) return build;
       if (isTest) completeBinding(build);
-      const { version, source, include, lib, library, glibc, sha256, python } = build;
-      return { version, source, include, lib, library, glibc, sha256, python, absence: null };
+      const { version, source, include, lib, library, glibc, sha256, lacks, python } = build;
+      return { version, source, include, lib, library, glibc, sha256, lacks, python, absence: null };
     });
     const { python } = readPlaces();
     writePlaces({ unicorns, python: isTest || !python ? findPython() : python });
@@ -136,8 +137,8 @@ function addon() {
     if (native.absence === null) {
       console.log(`setup: ${what}, the check compiled into it by way of wasm2c ${native.version}`);
       const json = findJson();
-      const { include, runtime: source } = native;
-      writePlaces({ wabt: { include, source }, json: json.include ? json : null });
+      const { program, version, include, runtime: source } = native;
+      writePlaces({ wabt: { program, version, include, source }, json: json.include ? json : null });
       if (json.reason) console.log(`setup: libusercopy is not built: ${json.reason}`);
       const runtime = [`-Dwasm_rt_include=${native.include}`, `-Dwasm_rt_source=${native.runtime}`];
       if (json.include) runtime.push(`-Djson_include=${json.include}`);

@@ -4,6 +4,7 @@ export interface FoundLibrary {
   readonly lib: string;
   readonly library: string;
   readonly glibc: string | null;
+  readonly lacks: readonly string[];
   readonly problem: string | null;
 }
 export const OLDEST: string;

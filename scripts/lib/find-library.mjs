@@ -12,9 +12,20 @@ const { libraries: LIBRARIES, folders: FOLDERS } = JSON.parse(
   readFileSync(join(root, 'scripts', 'lib', 'unicorn-files.json'), 'utf8'),
 );
 
-/** The version that a `unicorn.h` is of: `2.1.4`. */
-function versionOf(header) {
-  const text = readFileSync(header, 'utf8');
+/** What later releases brought, and what it means where it is missing: told by the header, not by the version. */
+const FEATURES = [
+  {
+    isIn: (header) => /\bUC_TLB_VIRTUAL\b/.test(header),
+    lack: "addresses past the guest's page tables (UC_TLB_VIRTUAL)",
+  },
+  {
+    isIn: (header) => /\bUC_CTL_CONTEXT_MEMORY\b/.test(header),
+    lack: 'snapshots of memory (UC_CTL_CONTEXT_MEMORY): a guest is put back by copying',
+  },
+];
+
+/** The version that the text of a `unicorn.h` is of: `2.1.4`. */
+function versionOf(text) {
   return ['MAJOR', 'MINOR', 'PATCH']
     .map((part) => Number(new RegExp(`#define UC_API_${part} (\\d+)`).exec(text)?.[1] ?? 0))
     .join('.');
@@ -32,7 +43,8 @@ function libraryFolders(prefix) {
 }
 
 function examine(include, lib, library) {
-  const version = versionOf(join(include, 'unicorn', 'unicorn.h'));
+  const header = readFileSync(join(include, 'unicorn', 'unicorn.h'), 'utf8');
+  const version = versionOf(header);
   const { problem, glibc } = examineUnicorn(library);
   const isOld = compareVersions(version, OLDEST) < 0;
   return {
@@ -41,13 +53,14 @@ function examine(include, lib, library) {
     lib,
     library,
     glibc,
+    lacks: FEATURES.filter(({ isIn }) => !isIn(header)).map(({ lack }) => lack),
     problem: problem ?? (isOld ? `expected libunicorn ${OLDEST} or later, found ${version}` : null),
   };
 }
 
 /**
  * Looks below one prefix; null when headers or library are missing.
- * `{ version, include, lib, library, glibc, problem }`: of several libraries the first that loads here; where none does
+ * `{ version, include, lib, library, glibc, lacks, problem }`: of several libraries the first that loads here; where none does
  * `problem` says why, as the end of a sentence.
  */
 export function lookIn(prefix) {

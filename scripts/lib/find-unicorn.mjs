@@ -75,12 +75,17 @@ export function chooseUnicorn(facts) {
   if (facts.given) return { ...facts.given, passedOver: [] };
   const passedOver = [];
   const pass = ({ version, source = 'Debian' }, reason) => void passedOver.push({ version, source, reason });
-  const chosen = (found) => ({ ...found, passedOver });
   const usable = facts.installed.filter((entry) => {
     if (entry.problem) pass(entry, `${entry.library}: ${entry.problem}`);
     return !entry.problem;
   });
   const isHeld = ({ version }) => facts.heldAt === null || version === facts.heldAt;
+  const chosen = (found) => {
+    const newer = usable.filter(({ version }) => compareVersions(version, found.version) > 0);
+    for (const entry of newer)
+      pass({ ...entry, source: entry.library }, `held at ${facts.heldAt} until the newer ones do`);
+    return { ...found, passedOver };
+  };
   const good = usable.find(
     (entry) => isHeld(entry) && (facts.heldAt !== null || compareVersions(entry.version, RECENT) >= 0),
   );

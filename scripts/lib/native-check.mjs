@@ -106,7 +106,7 @@ export function writeConfig({ absence, names = {} }) {
 }
 
 /**
- * Translates build/check.wasm. Answers `{ absence: null, names, version, include, runtime }`, the last two the folders that
+ * Translates build/check.wasm. Answers `{ absence: null, names, program, version, include, runtime }`, the last two the folders that
  * the C compiler needs, or `{ absence }`: why there can be no native check.
  */
 export function translateCheck() {
@@ -121,5 +121,5 @@ export function translateCheck() {
   if (!translated) return { absence: 'wasm2c failed: see .cache/setup/native-check.log' };
   const names = namesIn(readFileSync(join(generated, 'check_module.h'), 'utf8'));
   if (!names) return { absence: `wasm2c ${tools.version} writes C of a shape that is not known here` };
-  return { absence: null, names, version: tools.version, include: tools.include, runtime: tools.runtime };
+  return { absence: null, names, ...tools };
 }

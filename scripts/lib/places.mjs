@@ -6,13 +6,14 @@
  *                { version: "2.0.1", source: "Debian bookworm, libunicorn2 2.0.1.post1-1+b1",
  *                  include: folder with unicorn/unicorn.h, lib: folder of the library, library: its file,
  *                  glibc: the GNU C library that it needs ("2.34") or null, sha256: of the file,
+ *                  lacks: in words, what later releases have that this one has not,
  *                  passedOver: [{ version, source, reason }], newer or nearer ones and why they are not used }
  *     unicorns   Debian's builds side by side, oldest first, whether here or not; `setup --test` fetches all of them:
- *                { version, source, include, lib, library, glibc, sha256,
+ *                { version, source, include, lib, library, glibc, sha256, lacks,
  *                  python: folder for PYTHONPATH with the binding of this version, absence: null }
  *                or { version, absence: "why it is not here, or cannot be loaded here" }
  *     python     { program, version: "3.11.2" } that runs the bindings; null where there is none
- *     wabt       { include: folder of wasm-rt.h, source: folder of wasm-rt-impl.c } of the wasm2c that build/generated/
+ *     wabt       { program: wasm2c, version: "1.0.32", include: folder of wasm-rt.h, source: folder of wasm-rt-impl.c } of the wasm2c that build/generated/
  *                check_module.c is of; null where the check runs in V8 only
  *     json       { include } of nlohmann's JSON for Modern C++; null where it cannot be had
  *

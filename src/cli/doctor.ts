@@ -6,6 +6,7 @@ import { type ExecutorName, executors } from '../check/executors.js';
 import { builtCheck } from '../engine/built-check.js';
 import { loadAddon } from '../engine/unicorn-addon.js';
 import { openLibrary } from '../engine/unicorn-library.js';
+import { places } from '../engine/unicorn-places.js';
 import { UsercopyError } from '../errors.js';
 import { cachedKernels, defaultCacheDirectory } from '../image/fetch.js';
 import { packageFile } from '../paths.js';
@@ -21,6 +22,8 @@ interface Finding {
   readonly found: string | null;
   /** What it is for, and how to get it; null when it is there. */
   readonly advice: string | null;
+  /** More to know of what is there: what it lacks, what goes unused beside it. */
+  readonly notes: readonly string[];
 }
 
 const OLDEST_NODE = [20, 17] as const;
@@ -37,7 +40,7 @@ const PROGRAMS: readonly { readonly names: readonly string[]; readonly use: stri
   { names: ['g++', 'c++'], use: 'building the addon', packages: 'g++' },
   { names: ['make'], use: 'building the addon', packages: 'make' },
   { names: ['python3'], use: 'building the addon', packages: 'python3' },
-  { names: ['wasm2c'], use: 'the native executor (version 1.0.32)', packages: 'wabt' },
+  { names: ['wasm2c'], use: 'the native executor (1.0.32 or later)', packages: 'wabt' },
   { names: ['llvm-mca'], use: 'making cycle tables anew', packages: 'llvm' },
   { names: ['apt-get'], use: 'usercopy kernel fetch', packages: 'apt' },
   { names: ['dpkg-deb'], use: 'usercopy kernel fetch', packages: 'dpkg' },
@@ -56,8 +59,20 @@ function programPath(name: string): string | null {
   return null;
 }
 
-function finding(name: string, essential: boolean, found: string | null, advice: string): Finding {
-  return { name, essential, ok: found !== null, found, advice: found === null ? advice : null };
+/** What the set-up unpacked for itself, where the machine has none. */
+function unpackedProgram(name: string): string | null {
+  const { wabt } = places();
+  return name === 'wasm2c' && wabt && existsSync(wabt.program) ? `${wabt.program} (${wabt.version})` : null;
+}
+
+function finding(
+  name: string,
+  essential: boolean,
+  found: string | null,
+  advice: string,
+  notes: readonly string[] = [],
+): Finding {
+  return { name, essential, ok: found !== null, found, advice: found === null ? advice : null, notes };
 }
 
 function node(): Finding {
@@ -67,18 +82,36 @@ function node(): Finding {
   return finding('Node.js', true, isRecent ? process.versions.node : null, advice);
 }
 
-function emulator(): Finding[] {
+/** What a question answers, or the sentence of the error that it ends in. */
+function attempt<Answer>(question: () => Answer): { readonly answer: Answer } | { readonly problem: string } {
   try {
-    const addon = loadAddon();
-    const library = openLibrary(addon);
-    return [
-      finding('addon', true, packageFile('build/Release/unicorn_engine.node'), ''),
-      finding('libunicorn', true, `${addon.version().join('.')}, ${library}`, ''),
-    ];
+    return { answer: question() };
   } catch (error) {
     if (!(error instanceof UsercopyError)) throw error;
-    return [finding('addon', true, null, error.message)];
+    return { problem: error.message };
   }
+}
+
+/** The addon, the libunicorn that it opens, and why it is not a better one. */
+function emulator(): Finding[] {
+  const addon = attempt(loadAddon);
+  if ('problem' in addon) return [finding('addon', true, null, addon.problem)];
+  const here = finding('addon', true, packageFile('build/Release/unicorn_engine.node'), '');
+  const library = attempt(() => openLibrary(addon.answer));
+  if ('problem' in library) return [here, finding('libunicorn', true, null, library.problem)];
+  const version = addon.answer.version().join('.');
+  const { unicorn, unicorns = [] } = places();
+  const chosen = unicorn?.library === library.answer ? unicorn : null;
+  const known = chosen ?? unicorns.find((build) => build.absence === null && build.library === library.answer);
+  const lacks = known && 'lacks' in known ? known.lacks : [];
+  const source = process.env['UNICORN_PREFIX']
+    ? 'UNICORN_PREFIX'
+    : (chosen?.source ?? 'not the one that the set-up chose');
+  const notes = [
+    ...lacks.map((lack) => `it lacks ${lack}`),
+    ...(chosen?.passedOver ?? []).map((other) => `not used: ${other.version}, ${other.source}: ${other.reason}`),
+  ];
+  return [here, finding('libunicorn', true, `${version}, ${library.answer} (${source})`, '', notes)];
 }
 
 function check(): Finding[] {
@@ -104,7 +137,7 @@ async function findings(): Promise<Finding[]> {
     ...check(),
     finding('built-in guests', true, ownVariants().join(', ') || null, 'guests/elf of the package is empty'),
     ...PROGRAMS.map(({ names, use, packages }) => {
-      const found = names.map(programPath).find((path) => path !== null) ?? null;
+      const found = names.map(programPath).find((path) => path !== null) ?? unpackedProgram(names[0]!);
       return finding(names[0]!, false, found, `for ${use}; Debian, Ubuntu: apt-get install ${packages}`);
     }),
     await cache(),
@@ -139,7 +172,7 @@ function describe(list: readonly Finding[], ok: boolean): string {
   const rows = list.map((entry) => [
     entry.name,
     entry.ok ? colours.green('yes') : entry.essential ? colours.red('NO') : colours.yellow('no'),
-    entry.found ?? entry.advice ?? '',
+    [entry.found ?? entry.advice ?? '', ...entry.notes].join('\n'),
   ]);
   const summary = ok ? 'copies can be judged here' : colours.red('something essential is missing');
   return `${table(['what', 'there', 'where, or what to do'], rows, [null, null, 90])}\n${summary}`;

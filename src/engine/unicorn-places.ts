@@ -17,6 +17,8 @@ export interface UnicornPlace {
   /** The GNU C library that it needs at least; null when it needs none. */
   readonly glibc: string | null;
   readonly sha256: string;
+  /** In words, what later releases have that this one has not. */
+  readonly lacks: readonly string[];
 }
 
 /** One that goes unused, and why. */
@@ -36,7 +38,12 @@ export interface Places {
   readonly unicorns?: readonly UnicornBuild[];
   readonly python?: { readonly program: string; readonly version: string } | null;
   readonly json?: { readonly include: string } | null;
-  readonly wabt?: { readonly include: string; readonly source: string } | null;
+  readonly wabt?: {
+    readonly program: string;
+    readonly version: string;
+    readonly include: string;
+    readonly source: string;
+  } | null;
 }
 
 /** What the last set-up wrote; an empty object where none has run. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageFile } from '../../src/paths.js';
+import { unicornBuilds, unicornInUse } from '../places.js';
 import { usercopy } from './usercopy.js';
 
 let directory: string;
@@ -51,8 +52,46 @@ describe('usercopy doctor', () => {
     expect(report.ok).toBe(true);
     const found = (name: string) => report.findings.find((entry) => entry.name === name)?.found;
     expect(found('Node.js')).toBe(process.versions.node);
-    expect(found('libunicorn')).toMatch(/^2\.\d+\.\d+, \/.*libunicorn/);
+    const { version, library, source } = unicornInUse();
+    expect(found('libunicorn')).toBe(`${version}, ${library} (${source})`);
     expect(existsSync(found('check.wasm') ?? '')).toBe(true);
+  });
+
+  it('says of each thing once whether it is there', () => {
+    const { out } = usercopy(['doctor', '--json']);
+    const { findings } = JSON.parse(out) as { findings: { name: string; ok: boolean; found: string | null }[] };
+    const names = findings.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { ok, found } of findings) expect(ok).toBe(found !== null);
+    // The native executor is made by wasm2c: where it is there that is, if only in the cache.
+    const isThere = (name: string) => findings.find((entry) => entry.name === name)?.ok;
+    if (isThere('executor native')) expect(isThere('wasm2c')).toBe(true);
+  });
+
+  it.each(unicornBuilds.map((build) => [build.version, build] as const))(
+    'says of libunicorn %s where it is from, and what it lacks',
+    (version, build) => {
+      if (build.absence !== null) return;
+      const prefix = join(build.include, '..');
+      const { status, out } = usercopy(['doctor', '--json'], { UNICORN_PREFIX: prefix });
+      const { findings } = JSON.parse(out) as { findings: { name: string; found: string | null; notes: string[] }[] };
+      expect(status).toBe(0);
+      const found = findings.find(({ name }) => name === 'libunicorn');
+      expect(found?.found).toBe(`${version}, ${build.library} (UNICORN_PREFIX)`);
+      // As Unicorn's change log tells: UC_TLB_VIRTUAL and UC_CTL_CONTEXT_MEMORY came with 2.1.0.
+      expect(found?.notes.some((note) => note.includes('UC_CTL_CONTEXT_MEMORY'))).toBe(version.startsWith('2.0.'));
+    },
+  );
+
+  it('tells a libunicorn that cannot be used from an addon that is not there', () => {
+    const { status, out } = usercopy(['doctor', '--json'], { UNICORN_PREFIX: directory });
+    const { findings } = JSON.parse(out) as { findings: { name: string; ok: boolean; advice: string | null }[] };
+    expect(status).toBe(2);
+    expect(findings.find(({ name }) => name === 'addon')?.ok).toBe(true);
+    expect(findings.find(({ name }) => name === 'libunicorn')).toMatchObject({
+      ok: false,
+      advice: expect.stringContaining('UNICORN_PREFIX='),
+    });
   });
 
   it('says how to get what is missing', () => {

@@ -26,7 +26,6 @@ import { parseScenario } from '../../src/scenario/read.js';
 import { buildCore } from '../dump/core-builder.js';
 import { buildFlattened, buildKdump } from '../dump/kdump-builder.js';
 import { BtfWriter, sampleSymbols, writeElf, writeKallsyms } from '../kernel/images.js';
-import { sampleLogs } from '../report/logs.js';
 
 export interface FuzzTarget {
   readonly name: string;
@@ -41,9 +40,10 @@ export interface FuzzTarget {
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-function filesIn(folder: string): Uint8Array[] {
+function filesIn(folder: string, extension = ''): Uint8Array[] {
   const place = packageFile(folder);
   return readdirSync(place)
+    .filter((name) => name.endsWith(extension))
     .sort()
     .map((name) => new Uint8Array(readFileSync(join(place, name))));
 }
@@ -330,7 +330,7 @@ export const targets: readonly FuzzTarget[] = [
   },
   {
     name: 'report',
-    seeds: () => [...sampleLogs.map(({ log }) => utf8(log)), ...seedsIn('report')],
+    seeds: () => [...filesIn('test/report/logs', '.log'), ...seedsIn('report')],
     words: [
       'usercopy: Kernel memory ',
       'exposure',

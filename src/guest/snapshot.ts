@@ -68,7 +68,10 @@ function readIndex(path: string): Record<string, unknown> {
     const { size } = statSync(path);
     if (size > LARGEST_INDEX) throw badInput(path, `at most ${LARGEST_INDEX} bytes`, String(size));
     // JSON is YAML; this reader keeps integers beyond 2^53.
-    return recordOf(parse(readFileSync(path, 'utf8'), { intAsBigInt: true, maxAliasCount: 0 }), path);
+    return recordOf(
+      parse(readFileSync(path, 'utf8'), { intAsBigInt: true, maxAliasCount: 0, logLevel: 'error' }),
+      path,
+    );
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
     throw badInput(path, 'the index of a snapshot (JSON)', (error as Error).message.split('\n')[0] ?? '');

@@ -69,6 +69,14 @@ async function work(): Promise<void> {
   const inputs = [...target.seeds()];
   const random = new Random(task.seed);
   const first = inputs.length;
+  // What a library warns of reaches the terminal, raw.
+  process.on('warning', ({ message }) => {
+    send({
+      kind: 'fault',
+      input: shared.slice(0, Atomics.load(state, 1)),
+      reason: `a warning was printed: ${message}`,
+    });
+  });
   const isNew = task.coverage ? coverageWatch() : () => false;
   let fresh: Uint8Array[] = [];
   for (let round = 0; round < first + task.rounds; round++) {

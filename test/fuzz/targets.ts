@@ -6,7 +6,7 @@ import { deflateSync, gunzipSync } from 'node:zlib';
 import { drivers, variants } from '../../arch/index.js';
 import { parseSuppressions, SuppressionList } from '../../src/attach/suppression.js';
 import { readDumpFile } from '../../src/dump/dump-file.js';
-import type { ByteSource } from '../../src/dump/file.js';
+import type { ByteExtent, ByteSource } from '../../src/dump/file.js';
 import { parseRegisterText, registersFromNotes } from '../../src/dump/registers.js';
 import { encodeShrunkNote, shrunkNoteOf } from '../../src/dump/shrunk-note.js';
 import { Vmcoreinfo } from '../../src/dump/vmcoreinfo.js';
@@ -126,6 +126,10 @@ class MemorySource implements ByteSource {
     const bytes = this.read(offset, target.length);
     if (bytes !== undefined) target.set(bytes);
     return bytes !== undefined;
+  }
+
+  extents(start: number, end: number): Iterable<ByteExtent> {
+    return start < end ? [{ start, end }] : [];
   }
 
   close(): void {}

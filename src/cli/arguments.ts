@@ -59,15 +59,3 @@ export function readText(path: string, limit: number, encoding: 'latin1' | 'utf8
     throw badInput(path, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
   }
 }
-
-/** Standard input as text, at most `limit` bytes of it. */
-export async function readStandardInput(limit: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > limit) throw badInput('standard input', `at most ${limit} bytes of text`, 'more');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}

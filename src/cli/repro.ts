@@ -3,17 +3,18 @@ import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import type { Copy } from '../check/verdict.js';
 import { badInput, UsercopyError } from '../errors.js';
-import { chooseReport, parseReports } from '../report/parse.js';
+import { chooseReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { withCauses } from '../repro/causes.js';
 import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
 import { judgeReport, type ReportJudgement } from '../repro/from-report.js';
 import { withGiven } from '../repro/given.js';
 import type { Reproduction } from '../repro/outcome.js';
+import { readLog } from '../repro/read-log.js';
 import { summaryOf } from '../repro/summary.js';
 import { writeScenario } from '../scenario/write.js';
 import { print } from '../terminal.js';
-import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readStandardInput, readText, secondsOf } from './arguments.js';
+import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readText, secondsOf } from './arguments.js';
 import { CLEAN, toJson, toJsonLine, VIOLATION } from './output.js';
 import { reproductionJson } from './repro-json.js';
 
@@ -37,12 +38,14 @@ interface ReproOptions extends CopyOptions {
 }
 
 const MAXIMUM_REGISTER_TEXT = 16 << 20;
-const MAXIMUM_REPORT_TEXT = 32 << 20;
 
 export function reproCommand(): Command {
   return new Command('repro')
     .description('reproduce a reported BUG(): from a log, from a memory dump, or from both')
-    .option('--report <file>', "text with the kernel's log, '-' for standard input")
+    .option(
+      '--report <file>',
+      "text with the kernel's log, packed or not (.gz, .xz, .zst, .bz2), '-' for standard input",
+    )
     .option(
       '--all',
       'every report in the text, with --json a line each; default: the first one with a message, which is played too',
@@ -113,9 +116,7 @@ async function runRepro(options: ReproOptions): Promise<number> {
 }
 
 async function readReports(path: string): Promise<UsercopyReport[]> {
-  const text =
-    path === '-' ? await readStandardInput(MAXIMUM_REPORT_TEXT) : readText(path, MAXIMUM_REPORT_TEXT, 'utf8');
-  const reports = parseReports(text);
+  const reports = await readLog(path);
   const name = path === '-' ? 'standard input' : path;
   if (reports.length === 0) throw badInput(name, 'a log with a usercopy report', 'none in it');
   return reports;

@@ -23,7 +23,8 @@ interface Failure {
 }
 
 const MOST_JOBS = 256;
-const LOG_LIMIT = 30_000;
+/** Milliseconds: a log of a gigabyte takes a minute on a slow machine. */
+const LOG_LIMIT = 180_000;
 const MOST_SHOWN = 1000;
 
 export function triageCommand(): Command {

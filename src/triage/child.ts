@@ -2,11 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { answerQuestions } from '../child.js';
 import { UsercopyError } from '../errors.js';
-import { chooseReport, parseReports } from '../report/parse.js';
+import { chooseReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { withCauses } from '../repro/causes.js';
 import { reproduceDump } from '../repro/from-dump.js';
 import { judgeReport } from '../repro/from-report.js';
+import { readLog } from '../repro/read-log.js';
 import type { Item } from './items.js';
 import type { TriageAnswer, TriageQuestion } from './pool.js';
 import { rowOf, type TriageRow } from './row.js';
@@ -26,7 +27,7 @@ function answerOfLog(path: string, reports: readonly UsercopyReport[]): TriageAn
 /** The dump with the report that it was made at; what else the log beside it holds are reports of their own. */
 async function answerOfDump({ path, beside = {} }: Item, limit: number): Promise<TriageAnswer> {
   const { kernel, btf, config, regs, report } = beside;
-  const reports = report === undefined ? [] : parseReports(readFileSync(report, 'utf8'));
+  const reports = report === undefined ? [] : await readLog(report);
   const said = chooseReport(reports);
   const reproduction = await reproduceDump(
     {
@@ -56,7 +57,7 @@ const isCopyOf = ({ message, trace }: UsercopyReport, said: UsercopyReport | nul
 answerQuestions<TriageQuestion, never, TriageAnswer>(async ({ item, limit }) => {
   try {
     if (item.kind === 'dump') return await answerOfDump(item, limit);
-    return answerOfLog(item.path, parseReports(readFileSync(item.path, 'utf8')));
+    return answerOfLog(item.path, await readLog(item.path));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return { rows: [], error: error instanceof UsercopyError ? message : `unexpected: ${message}` };

@@ -3,6 +3,8 @@ import { closeSync, type Dirent, openSync, readdirSync, readSync, statSync } fro
 import { join } from 'node:path';
 import { badInput } from '../errors.js';
 import { BIG, LITTLE, Words } from '../kernel/words.js';
+import { looksLikeText } from '../report/encoding.js';
+import { isPacked } from '../repro/read-log.js';
 
 export interface Item {
   readonly kind: 'log' | 'dump';
@@ -27,7 +29,6 @@ export interface Found {
 
 const MOST_DEPTH = 32;
 const MOST_FILES = 1_000_000;
-const LARGEST_LOG = 32 << 20;
 const HEAD = 4096;
 const ET_CORE = 4;
 
@@ -73,8 +74,7 @@ function kindOf(path: string): { kind: Item['kind'] | null; stamp: string } {
     stamp = `${size} ${Math.floor(mtimeMs)}`;
     const head = headOf(path);
     if (isDump(head)) return { kind: 'dump', stamp };
-    // A log holds no zero bytes; the kernel's own ring does not either.
-    return { kind: size > 0 && size <= LARGEST_LOG && !head.includes(0) ? 'log' : null, stamp };
+    return { kind: size > 0 && (isPacked(head) || looksLikeText(head)) ? 'log' : null, stamp };
   } catch {
     return { kind: null, stamp };
   }

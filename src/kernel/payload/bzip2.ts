@@ -10,8 +10,11 @@ export function isBzip2(bytes: Uint8Array, offset: number): boolean {
   return bytes[offset] === 0x42 && bytes[offset + 1] === 0x5a && bytes[offset + 2] === 0x68 && level >= 0x31 && isBlock;
 }
 
-/** Unpacks the first stream at the start of `bytes`. Errors: corrupt or truncated data, more than `limit` bytes. */
-export async function decompressBzip2(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
+/**
+ * Unpacks the first stream at the start of `bytes`, or with `all` every one, which tools that append leave.
+ * Errors: corrupt or truncated data, more than `limit` bytes.
+ */
+export async function decompressBzip2(bytes: Uint8Array, limit: number, all = false): Promise<Uint8Array> {
   // The library makes Buffers of its own.
   if (typeof Buffer === 'undefined')
     throw new UsercopyError(
@@ -21,13 +24,14 @@ export async function decompressBzip2(bytes: Uint8Array, limit: number): Promise
   const { default: library } = await import('seek-bzip');
   const output = new OutputBuffer(WHERE, limit, bytes.length * 5);
   try {
-    library.decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), {
-      writeByte(byte) {
+    const sink = {
+      writeByte(byte: number) {
         if (output.length === output.bytes.length) output.grow(output.length + 1);
         output.bytes[output.length++] = byte;
       },
       flush() {},
-    });
+    };
+    library.decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), sink, all);
   } catch (error) {
     if (error instanceof Error && error.name === 'UsercopyError') throw error;
     throw badInput(WHERE, 'a well-formed stream', `corrupt data (${error instanceof Error ? error.message : error})`);

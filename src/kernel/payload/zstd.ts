@@ -35,6 +35,23 @@ export async function decompressZstd(bytes: Uint8Array, limit: number): Promise<
   return output.finish();
 }
 
+/** Unpacks one frame after the other: what tools that write in parallel, or append, leave. `limit` holds for each. */
+export async function* decompressZstdFrames(bytes: Uint8Array, limit: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; ) {
+    const rest = bytes.subarray(at);
+    const view = new DataView(rest.buffer, rest.byteOffset, rest.byteLength);
+    const magic = rest.length < 8 ? 0 : view.getUint32(0, true);
+    // RFC 8878, 3.1.2: frames with data of the writer's own.
+    if (magic >>> 4 === 0x184d2a5) {
+      at += 8 + view.getUint32(4, true);
+      continue;
+    }
+    if (!isZstd(magic)) throw badInput(WHERE, 'another frame', 'something else behind the last one');
+    at += firstFrame(rest, limit).length;
+    yield await decompressZstd(rest, limit);
+  }
+}
+
 function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
 }

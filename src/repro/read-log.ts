@@ -1,0 +1,131 @@
+/** A log as it lies on a disk or comes through a pipe: packed or not, in any encoding, of any length. */
+import { createReadStream, statSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import xzDecompress from 'xz-decompress';
+import { badInput, UsercopyError } from '../errors.js';
+import { decompressBzip2, isBzip2 } from '../kernel/payload/bzip2.js';
+import { isXz } from '../kernel/payload/xz.js';
+import { decompressZstdFrames, isZstd } from '../kernel/payload/zstd.js';
+import { encodingOf } from '../report/encoding.js';
+import { readReports } from '../report/excerpts.js';
+import type { UsercopyReport } from '../report/report.js';
+
+const HEAD = 4096;
+/** Formats that are unpacked at once: bytes as they lie there, and unpacked. */
+const LARGEST_PACKED = 256 << 20;
+const LARGEST_UNPACKED = 512 << 20;
+
+type Chunks = AsyncIterable<Uint8Array>;
+
+/** Whether a file begins as one of the packed formats that `readLog` unpacks. */
+export const isPacked = (head: Uint8Array): boolean =>
+  isGzip(head) || isXz(head, 0) || isBzip2(head, 0) || isZstd(magicOf(head));
+
+/**
+ * Every report in a log; `-` is standard input.
+ * @throws UsercopyError `bad-input` for what cannot be read, a directory or a device, and packed data that is broken.
+ */
+export async function readLog(path: string): Promise<UsercopyReport[]> {
+  const name = path === '-' ? 'standard input' : path;
+  try {
+    return await readReports(textOf(await unpacked(await withHead(open(path)), name)));
+  } catch (error) {
+    if (error instanceof UsercopyError) throw error;
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code?.startsWith('Z_') || code === 'ERR_PADDING_2') throw badInput(name, 'packed data that is whole', code);
+    throw badInput(name, 'a file that can be read', code ?? (error instanceof Error ? error.message : String(error)));
+  }
+}
+
+function open(path: string): Chunks {
+  if (path === '-') return process.stdin as AsyncIterable<Buffer>;
+  const status = statSync(path);
+  if (!status.isFile() && !status.isFIFO() && !status.isSocket()) {
+    throw badInput(path, 'a file or a pipe', status.isDirectory() ? 'a directory' : 'a device');
+  }
+  return createReadStream(path, { highWaterMark: 1 << 20 });
+}
+
+interface Bytes {
+  readonly head: Uint8Array;
+  /** All of them, the head too. */
+  readonly chunks: Chunks;
+}
+
+/** Bytes with the first of them known. */
+async function withHead(chunks: Chunks): Promise<Bytes> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const first: Uint8Array[] = [];
+  let length = 0;
+  let done = false;
+  while (length < HEAD) {
+    const next = await iterator.next();
+    if (next.done === true) {
+      done = true;
+      break;
+    }
+    first.push(next.value);
+    length += next.value.length;
+  }
+  const head = Buffer.concat(first);
+  return {
+    head,
+    chunks: (async function* () {
+      if (head.length > 0) yield head;
+      while (!done) {
+        const next = await iterator.next();
+        if (next.done === true) return;
+        yield next.value;
+      }
+    })(),
+  };
+}
+
+const isGzip = (head: Uint8Array): boolean => head[0] === 0x1f && head[1] === 0x8b && head[2] === 8;
+const magicOf = (head: Uint8Array): number =>
+  head.length < 4 ? 0 : new DataView(head.buffer, head.byteOffset, 4).getUint32(0, true);
+
+async function unpacked(bytes: Bytes, name: string): Promise<Bytes> {
+  const { head, chunks } = bytes;
+  if (isGzip(head)) return withHead(gunzipped(chunks));
+  if (isXz(head, 0)) {
+    const packed = Readable.toWeb(Readable.from(chunks, { objectMode: false })) as ReadableStream<Uint8Array>;
+    return withHead(Readable.fromWeb(new xzDecompress.XzReadableStream(packed) as never));
+  }
+  if (isBzip2(head, 0))
+    return withHead(atOnce(chunks, name, async (all) => [await decompressBzip2(all, LARGEST_UNPACKED, true)]));
+  if (isZstd(magicOf(head)))
+    return withHead(atOnce(chunks, name, (all) => decompressZstdFrames(all, LARGEST_UNPACKED)));
+  return bytes;
+}
+
+function gunzipped(chunks: Chunks): Chunks {
+  const gunzip = createGunzip({ chunkSize: 1 << 18 });
+  Readable.from(chunks, { objectMode: false })
+    .on('error', (error) => gunzip.destroy(error))
+    .pipe(gunzip);
+  return gunzip;
+}
+
+async function* atOnce(
+  chunks: Chunks,
+  name: string,
+  unpack: (all: Uint8Array) => AsyncIterable<Uint8Array> | Promise<Iterable<Uint8Array>>,
+): AsyncGenerator<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of chunks) {
+    length += part.length;
+    if (length > LARGEST_PACKED)
+      throw badInput(name, `at most ${LARGEST_PACKED} packed bytes`, 'more (unpack it and pipe it in)');
+    parts.push(part);
+  }
+  yield* await unpack(Buffer.concat(parts));
+}
+
+async function* textOf({ head, chunks }: Bytes): AsyncIterable<string> {
+  const decoder = new TextDecoder(encodingOf(head));
+  for await (const chunk of chunks) yield decoder.decode(chunk, { stream: true });
+  yield decoder.decode();
+}

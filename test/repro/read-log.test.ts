@@ -1,0 +1,103 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packageFile } from '../../src/paths.js';
+import { readReports } from '../../src/report/excerpts.js';
+import { readLog } from '../../src/repro/read-log.js';
+
+const log = readFileSync(packageFile('test/report/logs/x86_64.log'), 'utf8');
+const other = readFileSync(packageFile('test/report/logs/i386.log'), 'utf8');
+const TEXT = "usercopy: Kernel memory exposure attempt detected from SLUB object 'widget-a' (offset 8, size 120)!";
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'usercopy-log-'));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const file = (name: string, bytes: Uint8Array | string): string => {
+  const path = join(directory, name);
+  writeFileSync(path, bytes);
+  return path;
+};
+const bigEndian = (text: string): Buffer => Buffer.from(text, 'utf16le').swap16();
+/** Packed by the tools themselves; null where a machine has not got one. */
+const packedBy = (tool: string, text: string): Buffer | null => {
+  const { status, stdout } = spawnSync(tool, ['-c'], { input: text, maxBuffer: 1 << 24 });
+  return status === 0 ? stdout : null;
+};
+
+describe('a log on a disk', () => {
+  it.each<[string, Uint8Array]>([
+    ['as it is', Buffer.from(log)],
+    ['packed by gzip', gzipSync(log)],
+    ['in UTF-16 with a mark', Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(log, 'utf16le')])],
+    ['in UTF-16 without', Buffer.from(log, 'utf16le')],
+    ['in UTF-16, the other way round', Buffer.concat([Buffer.from([0xfe, 0xff]), bigEndian(log)])],
+    ['in UTF-8 with a mark', Buffer.from(`\ufeff${log}`)],
+    ['behind the zeros of a lost power supply', Buffer.concat([Buffer.alloc(8192), Buffer.from(log)])],
+    ['with zeros in the middle', Buffer.from(log.replace('Call Trace', `${'\0'.repeat(4096)}Call Trace`))],
+    ['in UTF-16, packed', gzipSync(Buffer.from(log, 'utf16le'))],
+  ])('%s is read', async (name, bytes) => {
+    const [report] = await readLog(file(name.replaceAll(' ', '-'), bytes));
+    expect(report).toMatchObject({ message: { text: TEXT }, comm: 'two words', lines: { first: 1 } });
+    expect(report!.registers.get('r15')).toBe(0xffff888104000008n);
+  });
+
+  it.each(['gzip', 'xz', 'zstd', 'bzip2'])('in two pieces, one behind the other, of %s is read whole', async (tool) => {
+    const first = packedBy(tool, log);
+    const second = packedBy(tool, other);
+    // Every tool but gzip may be missing; its own format is then covered by the kernel images' tests.
+    if (first === null || second === null) return expect(tool).not.toBe('gzip');
+    const reports = await readLog(file(`two.${tool}`, Buffer.concat([first, second])));
+    expect(reports.map(({ arch }) => arch)).toEqual(['x86_64', 'i386']);
+  });
+
+  it.each<[string, () => string, RegExp]>([
+    ['a folder', () => directory, /a directory/],
+    ['a device', () => '/dev/zero', /a device/],
+    ['nothing', () => join(directory, 'nothing'), /ENOENT/],
+    ['half of a packed log', () => file('half.gz', gzipSync(log).subarray(0, 300)), /whole/],
+    ['a broken packed log', () => file('broken.gz', gzipSync(log).fill(0x55, 40, 200)), /whole|read/],
+  ])('%s is refused in a sentence', async (_name, path, words) => {
+    await expect(readLog(path())).rejects.toMatchObject({ kind: 'bad-input', message: expect.stringMatching(words) });
+  });
+});
+
+describe('a log that is too long to be read at once', () => {
+  const LINE = 'Jan  5 12:00:00 host1 daemon[77]: something ordinary happened, and nothing more\n';
+  const filler = LINE.repeat(4096);
+  const pieces = function* (between: number) {
+    for (let round = 0; round < between; round++) yield filler;
+    yield log;
+    for (let round = 0; round < between; round++) yield filler;
+    yield other;
+    yield filler;
+  };
+
+  it('gives the same reports with the lines of the whole', async () => {
+    const ROUNDS = 60;
+    const reports = await readReports(pieces(ROUNDS));
+    expect(reports.map(({ arch }) => arch)).toEqual(['x86_64', 'i386']);
+    const before = ROUNDS * 4096;
+    const lines = log.trimEnd().split('\n').length;
+    expect(reports.map(({ lines: { first } }) => first)).toEqual([before + 1, 2 * before + lines + 1]);
+  });
+
+  it('does not mind where the pieces end', async () => {
+    const text = `${filler}${log}${filler}`;
+    for (const size of [1000, 4093, 65_537]) {
+      const cut = function* () {
+        // Long enough to leave the way in which short texts are read.
+        for (let round = 0; round < 110; round++) yield filler;
+        for (let at = 0; at < text.length; at += size) yield text.slice(at, at + size);
+      };
+      const [report, ...more] = await readReports(cut());
+      expect(more).toEqual([]);
+      expect(report).toMatchObject({ message: { text: TEXT }, comm: 'two words', lines: { first: 111 * 4096 + 1 } });
+    }
+  });
+});

@@ -34,6 +34,7 @@
         'native/registers.cc',
         'native/ring.cc',
         'native/run.cc',
+        'native/sparc.cc',
         'native/timer.cc',
       ],
       'include_dirs': [

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <limits>
 
+#include "sparc.h"
+
 void Counting::Start(const Napi::Object& options) {
   const auto limit = [&](const char* name, double none) {
     const Napi::Value value = options.Get(name);
@@ -78,7 +80,8 @@ std::optional<Counting::Limit> Counting::LimitFor(const Block& block) {
   if (room == 0 || lengths.empty() || emulator_.arch() == UC_ARCH_S390X) return Limit{block.address, count};
   uint64_t address = block.address;
   for (uint64_t i = 0; i < room; ++i) address += lengths[i];
-  if (sparc && HasDelaySlot(address - 4)) return Limit{address - 4, count + room - 1};
+  // libunicorn keeps the next pc of SPARC to itself: a stop between a branch and its delay slot would forget the branch.
+  if (sparc && HasDelaySlot(emulator_.uc(), address - 4)) return Limit{address - 4, count + room - 1};
   if (room == block.instructions) return std::nullopt;
   if (block.detail->thumb) return BeforeItBlock(block, Limit{address, count + room});
   return Limit{address, count + room};
@@ -100,17 +103,6 @@ Counting::Limit Counting::BeforeItBlock(const Block& block, Limit limit) {
     if (limit.instructions - count <= conditional) return Limit{at, count};
   }
   return limit;
-}
-
-// 2.0.1 keeps the next pc of SPARC to itself: a stop between a branch and its delay slot would forget the branch.
-bool Counting::HasDelaySlot(uint64_t address) {
-  uint8_t code[4] = {};
-  if (libunicorn.mem_read(emulator_.uc(), address, code, sizeof code) != UC_ERR_OK) return false;
-  // The SPARC Architecture Manual, version 9, appendix E: op, op2 and op3 of calls, branches, JMPL and RETURN.
-  const int op = code[0] >> 6;
-  const int op2 = code[1] >> 6 | (code[0] & 1) << 2;
-  const int op3 = (code[0] & 1) << 5 | code[1] >> 3;
-  return op == 1 || (op == 0 && op2 != 0 && op2 != 4) || (op == 2 && (op3 == 0x38 || op3 == 0x39));
 }
 
 bool Counting::Price(Block& block) {

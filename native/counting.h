@@ -52,8 +52,6 @@ class Counting {
   // Between two executions: the instruction at which the limit will be reached gets a hook.
   void PlaceLimit(Napi::Env env);
 
-  // A branch whose delay slot comes after it (SPARC).
-  bool HasDelaySlot(uint64_t address);
   // The guest raised an exception, or the emulator gave up at an instruction, with the pc right.
   void CountException(uc_err code);
   // For a callback in the middle of an instruction that accesses memory.

@@ -1,5 +1,7 @@
 #include "dispatch.h"
 
+#include "sparc.h"
+
 void Dispatcher::OnRecord(uc_engine*, uint64_t, uint32_t, void* data) {
   auto* record = static_cast<AddressRecord*>(data);
   Dispatcher& self = *record->dispatcher;
@@ -220,7 +222,7 @@ bool Dispatcher::MayLeaveAt(uint64_t address, uint32_t size) {
   if (emulator_.arch() != UC_ARCH_SPARC || gate_.attention.failed) return true;
   const std::optional<uint64_t> before = watched_end_;
   watched_end_ = address + size;
-  return before && !(*before == address && counting_.HasDelaySlot(address - 4));
+  return before && !(*before == address && HasDelaySlot(emulator_.uc(), address - 4));
 }
 
 bool Dispatcher::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, int64_t, void* data) {

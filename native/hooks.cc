@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dispatch.h"
+#include "sparc.h"
 
 namespace {
 
@@ -125,11 +126,16 @@ void Hooks::Sweep() {
 }
 
 // Between two emulations: addresses that a block runs across get a hook on the instruction.
-void Hooks::Upgrade() {
+std::optional<uint64_t> Hooks::Upgrade() {
+  std::optional<uint64_t> refused;
   for (const uint64_t address : to_upgrade_) {
     const auto found = records_.find(address);
     if (found == records_.end() || !found->second->in_block) continue;
     AddressRecord& record = *found->second;
+    if (emulator_.arch() == UC_ARCH_SPARC && HasDelaySlot(emulator_.uc(), address - 4) && ForgetsJumps(emulator_.mode())) {
+      refused = address;
+      continue;
+    }
     uc_hook handle = 0;
     if (AddAt(emulator_.uc(), &handle, UC_HOOK_CODE, record) != UC_ERR_OK) continue;
     if (record.handle != 0) libunicorn.hook_del(emulator_.uc(), record.handle);
@@ -139,6 +145,7 @@ void Hooks::Upgrade() {
     code_.Drop(address, 1);
   }
   to_upgrade_.clear();
+  return refused;
 }
 
 void Hooks::SetUntil(Napi::Env env, uint64_t address) {
@@ -280,6 +287,11 @@ Napi::Value Hooks::AddRead(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Hooks::AddInstruction(const Napi::CallbackInfo& info) {
+  if (!emulator_.closed() && emulator_.arch() == UC_ARCH_SPARC && ForgetsJumps(emulator_.mode())) {
+    throw MakeError(info.Env(), ErrorKind::Unsupported,
+                    "hooks on every instruction of a SPARC: this libunicorn forgets where a jump goes when the instruction "
+                    "in its delay slot has a hook; use another one (UNICORN_PREFIX), 2.0.1 or 2.1.1 do not");
+  }
   const Napi::Value id = AddEvent(info, instructions_, UC_HOOK_CODE, nullptr);
   if (emulator_.executing() && instruction_hook_ == 0) gate_.attention.flush = true;
   return id;

@@ -106,8 +106,9 @@ class Hooks {
   bool FindCrossed(uint64_t address, uint64_t size);
   bool upgrades_due() const { return !to_upgrade_.empty(); }
 
-  // Between two executions.
-  void Upgrade();
+  // Between two executions. Answers an address that cannot have a hook of its own: in a delay slot, where libunicorn would
+  // forget the jump.
+  std::optional<uint64_t> Upgrade();
   void SetOnEveryBlock(bool on);
   void SetOnEveryInstruction(bool on);
   void EndExecution();

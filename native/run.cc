@@ -79,7 +79,14 @@ int Runner::Run(Napi::Env env, uint64_t start) {
       return kStopped;
     }
     counting_.PlaceLimit(env);
-    hooks_.Upgrade();
+    if (const std::optional<uint64_t> refused = hooks_.Upgrade()) {
+      javascript_.Fail(ErrorKind::Unsupported,
+                       "hook at " + Hex(*refused) +
+                           ": it is in the delay slot of a SPARC jump, and this libunicorn forgets where the jump goes when "
+                           "there is a hook; hook the jump before it, or use another libunicorn (UNICORN_PREFIX)");
+      registers_.SetProgramCounter(pc);
+      return kError;
+    }
     hooks_.SetOnEveryInstruction(!hooks_.instructions().hooks.empty());
     // libunicorn tells of a block that it translates only once another one has been executed to its end: until then
     // blocks are looked at as they are entered.

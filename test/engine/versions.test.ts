@@ -1,0 +1,43 @@
+/** The built-in guests on each of Debian's builds of libunicorn: the same verdicts, and the same counts. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { packageFile } from '../../src/paths.js';
+import { unicornsHere } from '../places.js';
+
+interface Run {
+  readonly variant: string;
+  readonly profile: string;
+  readonly rows: readonly {
+    readonly case: string;
+    readonly identical: boolean;
+    readonly instructions: number | null;
+  }[];
+}
+
+const [oldest, ...newer] = unicornsHere;
+
+const own = (lib: string) => {
+  const cli = packageFile('build/js/src/cli/main.js');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, 'run', 'own', '--json'], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+    env: { ...process.env, UNICORN_PREFIX: join(lib, '../..') },
+  });
+  return { status, stderr, runs: JSON.parse(stdout) as Run[] };
+};
+
+let first: ReturnType<typeof own> | undefined;
+
+it.each(newer.map(({ version, lib }) => [version, lib]))(
+  `run own on libunicorn %s says what it says on ${oldest?.version}, instruction by instruction`,
+  { timeout: 300_000 },
+  (_, lib) => {
+    first ??= own(oldest!.lib);
+    const { status, runs } = own(lib);
+    expect(first).toMatchObject({ status: 0 });
+    expect(status).toBe(0);
+    expect(new Set(runs.map(({ variant }) => variant)).size).toBe(10);
+    expect(runs).toEqual(first.runs);
+  },
+);

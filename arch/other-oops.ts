@@ -32,7 +32,7 @@ const riscv: OopsConvention = {
 const mips: OopsConvention = {
   signs: [
     {
-      pattern: /^(?:epc +: [0-9a-f]{8,16} |\$ ?\d{1,2} +: [0-9a-f]{8})/m,
+      pattern: /^(?:epc +: [0-9a-f]{8,16} (?!ra :)|\$ ?\d{1,2} +: [0-9a-f]{8})/m,
       strength: 'registers',
       what: 'registers ($ 0, epc)',
     },

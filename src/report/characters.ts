@@ -40,7 +40,7 @@ export function plainLine(raw: string): string {
   if (line.includes('&')) {
     line = decodeEntities(line);
     // A page that quotes a page.
-    if (line.includes('&lt;') || line.includes('&gt;')) line = decodeEntities(line);
+    if (/&(?:#|lt;|gt;|quot;|apos;)/.test(line)) line = decodeEntities(line);
     if (line.includes('<')) line = line.replace(INLINE, '');
   }
   return plainCharacters(line.replace(TERMINAL, ''));

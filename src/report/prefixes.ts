@@ -63,7 +63,7 @@ export class Prefixes {
   /** Learns from lines that only a kernel writes. */
   static learn(lines: Iterable<string>): Prefixes {
     const ofMessage = new Map<string, Shape>();
-    const ofOthers = new Map<string, { readonly shape: Shape; count: number }>();
+    const ofOthers = new Map<string, { readonly shape: Shape; readonly prefix: string; count: number }>();
     let tagged = false;
     for (const line of lines) {
       const start = kernelStart(line);
@@ -81,11 +81,14 @@ export class Prefixes {
       }
       const seen = ofOthers.get(key);
       if (seen !== undefined) seen.count++;
-      else if (ofOthers.size < MOST_LEARNT) ofOthers.set(key, { shape, count: 1 });
+      else if (ofOthers.size < MOST_LEARNT) ofOthers.set(key, { shape, prefix, count: 1 });
     }
     // One line alone may be a sentence that quotes the kernel; the message's own prefix comes first in any case.
+    // A program that repeats the kernel's lines has the date of the message's prefix, and a name of its own.
+    const isOther = (prefix: string): boolean =>
+      [...ofMessage.values()].some(({ date, pattern }) => date?.test(prefix) === true && !pattern.test(prefix));
     const others = [...ofOthers.values()]
-      .filter(({ count }) => count > 1)
+      .filter(({ count, prefix }) => count > 1 && !isOther(prefix))
       .map(({ shape }) => (ofMessage.size === 0 ? shape : { ...shape, date: null }));
     return new Prefixes([...ofMessage.values(), ...others].slice(0, MOST_SHAPES), tagged);
   }

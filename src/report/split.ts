@@ -136,6 +136,7 @@ function split(lines: readonly LogLine[], shapes: Shapes, quotedToo: boolean): B
     let block: Open | null = current as Open | null;
     if (found !== null) {
       if (block !== null && isAgain(found, block, line)) {
+        block.stamp ??= line.stamp;
         index += found.length - 1;
         continue;
       }
@@ -189,7 +190,7 @@ function speaksOfUsercopy({ message, lines }: Open): boolean {
 
 /** A broadcast to terminals repeats the line while its oops is being printed. */
 function isAgain({ message: { canonical } }: MessageFound, block: Open, line: LogLine): boolean {
-  if (block.ended || canonical === null || block.message?.message.canonical !== canonical) return false;
+  if (block.ended || block.quoted || canonical === null || block.message?.message.canonical !== canonical) return false;
   return !block.dumped && (line.stamp === null || block.stamp === null || line.stamp === block.stamp);
 }
 

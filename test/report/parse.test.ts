@@ -20,7 +20,7 @@ const told = (report: UsercopyReport): Record<string, unknown> => {
     register_count: report.registers.size,
   };
 };
-const SETS = (['logs', 'shared'] as const).map((folder) => [folder, reportFiles(folder)] as const);
+const SETS = (['logs', 'cases', 'shared'] as const).map((folder) => [folder, reportFiles(folder)] as const);
 
 describe.each(SETS)('reading the files of %s', (folder, files) => {
   it.skipIf(files.length === 0)(`has files (skipped where ../shared/reports is not there)`, () => {
@@ -224,7 +224,7 @@ describe.skipIf(!existsSync(DUMPS))('logs of real crashes (skipped where ../shar
 });
 
 describe('hostile text', () => {
-  const samples = reportFiles('logs').map(({ log }) => log);
+  const samples = [...reportFiles('logs'), ...reportFiles('cases')].map(({ log }) => log);
   const MUTATIONS = 1500;
 
   it('never makes the parser throw, whatever happens to a log', () => {

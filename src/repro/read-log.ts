@@ -7,6 +7,7 @@ import { badInput, UsercopyError } from '../errors.js';
 import { decompressBzip2, isBzip2 } from '../kernel/payload/bzip2.js';
 import { isXz } from '../kernel/payload/xz.js';
 import { decompressZstdFrames, isZstd } from '../kernel/payload/zstd.js';
+import { LITTLE, Words } from '../kernel/words.js';
 import { encodingOf } from '../report/encoding.js';
 import { readReports } from '../report/excerpts.js';
 import type { UsercopyReport } from '../report/report.js';
@@ -83,8 +84,7 @@ async function withHead(chunks: Chunks): Promise<Bytes> {
 }
 
 const isGzip = (head: Uint8Array): boolean => head[0] === 0x1f && head[1] === 0x8b && head[2] === 8;
-const magicOf = (head: Uint8Array): number =>
-  head.length < 4 ? 0 : new DataView(head.buffer, head.byteOffset, 4).getUint32(0, true);
+const magicOf = (head: Uint8Array): number => (head.length < 4 ? 0 : new Words(head, LITTLE).uint32(0));
 
 async function unpacked(bytes: Bytes, name: string): Promise<Bytes> {
   const { head, chunks } = bytes;

@@ -39,11 +39,11 @@ export async function decompressZstd(bytes: Uint8Array, limit: number): Promise<
 export async function* decompressZstdFrames(bytes: Uint8Array, limit: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; ) {
     const rest = bytes.subarray(at);
-    const view = new DataView(rest.buffer, rest.byteOffset, rest.byteLength);
-    const magic = rest.length < 8 ? 0 : view.getUint32(0, true);
+    const words = new Words(rest, LITTLE);
+    const magic = rest.length < 8 ? 0 : words.uint32(0);
     // RFC 8878, 3.1.2: frames with data of the writer's own.
     if (magic >>> 4 === 0x184d2a5) {
-      at += 8 + view.getUint32(4, true);
+      at += 8 + words.uint32(4);
       continue;
     }
     if (!isZstd(magic)) throw badInput(WHERE, 'another frame', 'something else behind the last one');

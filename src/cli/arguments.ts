@@ -1,7 +1,7 @@
 /** Options that several verbs read the same way. */
-import { readFileSync, statSync } from 'node:fs';
 import type { Copy } from '../check/verdict.js';
 import { badInput, UsercopyError } from '../errors.js';
+import { readWhole } from '../image/files.js';
 import { wordOf } from '../scenario/expression.js';
 
 export interface CopyOptions {
@@ -48,14 +48,5 @@ export const secondsOf = (option: string, text: string): number => numberOf(opti
 
 /** Reads a regular file of at most `limit` bytes as text, a byte a character. */
 export function readText(path: string, limit: number, encoding: 'latin1' | 'utf8' = 'latin1'): string {
-  try {
-    const status = statSync(path);
-    const { size } = status;
-    if (!status.isFile()) throw badInput(path, 'a regular file', 'a directory, device or pipe');
-    if (size > limit) throw badInput(path, `at most ${limit} bytes of text`, `${size} bytes`);
-    return readFileSync(path, encoding);
-  } catch (error) {
-    if (error instanceof UsercopyError) throw error;
-    throw badInput(path, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
-  }
+  return readWhole(path, limit).toString(encoding);
 }

@@ -1,5 +1,4 @@
 /** `usercopy bench`: what the check costs, the kernel's own and ours. */
-import { writeFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { compareResults, comparisonText } from '../../bench/compare.js';
 import { toHtml } from '../../bench/page.js';
@@ -7,6 +6,7 @@ import { runBench } from '../../bench/run.js';
 import { resultText } from '../../bench/text.js';
 import type { Source } from '../../bench/world.js';
 import { badInput } from '../errors.js';
+import { writeWhole } from '../image/files.js';
 import { NEWEST_OWN_PROFILE, OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import { print, progress } from '../terminal.js';
 import { readText } from './arguments.js';
@@ -73,7 +73,7 @@ async function bench(later: string | undefined, options: BenchCommandOptions): P
     onProgress: (text) => progress.show(`measuring ${text} …`),
   });
   progress.clear();
-  if (options.html !== undefined) writePage(options.html, await toHtml(result));
+  if (options.html !== undefined) writeWhole(options.html, await toHtml(result));
   print(options.json ? toJson(result) : resultText(result));
   return CLEAN;
 }
@@ -98,13 +98,5 @@ function readResult(path: string): unknown {
     return JSON.parse(text);
   } catch {
     throw badInput(path, 'JSON as usercopy bench --json prints it', 'no JSON');
-  }
-}
-
-function writePage(path: string, page: string): void {
-  try {
-    writeFileSync(path, page);
-  } catch (error) {
-    throw badInput('--html', 'a file that can be written', (error as NodeJS.ErrnoException).code ?? String(error));
   }
 }

@@ -1,11 +1,12 @@
 /** `usercopy new`: a scenario to start from. */
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { parseProfile } from '../check/profiles.js';
 import { badInput } from '../errors.js';
+import { writeWhole } from '../image/files.js';
 import { ownVariants } from '../scenario/own.js';
 import { schemaPath } from '../scenario/read.js';
 import { print, write } from '../terminal.js';
@@ -56,9 +57,7 @@ Examples:
         return;
       }
       if (existsSync(file) && !options.force) throw badInput(file, 'a file that is not there yet, or --force', 'one');
-      await writeFile(file, text).catch((error: NodeJS.ErrnoException) => {
-        throw badInput(file, 'a file that can be written', error.code ?? error.message);
-      });
+      writeWhole(file, text);
       print(`${file}: usercopy run ${file} plays it`);
     });
 }

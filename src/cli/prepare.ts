@@ -1,10 +1,10 @@
 /** `usercopy prepare`: works an attachment out for harnesses in C or Python (native/harness.h). */
-import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { variantOf } from '../../arch/index.js';
 import { type HarnessFile, prepareHarness } from '../attach/harness.js';
 import { badInput } from '../errors.js';
 import { bareKernel } from '../image/bare.js';
+import { writeWhole } from '../image/files.js';
 import { wordOf } from '../scenario/expression.js';
 import { readScenario, type ScenarioFile } from '../scenario/read.js';
 import { buildWorld } from '../scenario/world.js';
@@ -38,15 +38,7 @@ Exit status: 0, or 2 for bad input.`,
       const file = readScenario(scenario);
       const prepared =
         options.symbol === undefined ? await ofGuest(file) : await ofAddresses(file, parseSymbols(options.symbol));
-      try {
-        writeFileSync(options.output, `${JSON.stringify(prepared)}\n`);
-      } catch (error) {
-        throw badInput(
-          options.output,
-          'a file that can be written',
-          (error as NodeJS.ErrnoException).code ?? `${error}`,
-        );
-      }
+      writeWhole(options.output, `${JSON.stringify(prepared)}\n`);
       const entries = prepared.entries.map(({ symbol, address }) => `${symbol} at ${address}`).join(', ');
       print(`${options.output}: ${prepared.variant}, profile ${prepared.profile}; hooks ${entries}`);
       for (const note of prepared.notes) print(`note: ${note}`);

@@ -1,8 +1,8 @@
 /** `usercopy repro`: reproduces a reported BUG(), from a log, from a memory dump, or from both. */
-import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import type { Copy } from '../check/verdict.js';
 import { badInput, UsercopyError } from '../errors.js';
+import { writeWhole } from '../image/files.js';
 import { chooseReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { withCauses } from '../repro/causes.js';
@@ -150,7 +150,7 @@ async function printReport(report: UsercopyReport, given: Copy | null, options: 
   print(options.json ? toJson(reproductionJson(reproduction)) : linesOf(reproduction).join('\n'));
   if (options.output === undefined) return VIOLATION;
   if (scenario === null) throw new UsercopyError('bad-input', `repro: no scenario was written: ${why}`);
-  writeText(
+  writeWhole(
     options.output,
     writeScenario(scenario.scenario, [
       `Reported by a kernel ${report.kernelVersion ?? 'whose release is not told'}:`,
@@ -159,14 +159,6 @@ async function printReport(report: UsercopyReport, given: Copy | null, options: 
     ]),
   );
   return VIOLATION;
-}
-
-function writeText(path: string, text: string): void {
-  try {
-    writeFileSync(path, text);
-  } catch (error) {
-    throw badInput(path, 'a file that can be written', (error as NodeJS.ErrnoException).code ?? String(error));
-  }
 }
 
 function dumpInput(dump: string, options: ReproOptions): DumpInput {

@@ -1,7 +1,7 @@
 /** `usercopy run random`: random copies put to a guest's own check and to ours; a mismatch becomes a scenario that replays it. */
-import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { badInput, hex } from '../errors.js';
+import { writeWhole } from '../image/files.js';
 import type { DifferentialResult } from '../scenario/differential.js';
 import type { Scenario, ScenarioGuest } from '../scenario/format.js';
 import { runIsolated } from '../scenario/guest-process.js';
@@ -115,7 +115,7 @@ async function writeMismatch(result: DifferentialResult, spec: ScenarioGuest): P
     objects: { world: { random: { seed: result.seed } } },
     steps: [{ copy: { ...first.copy, size: String(first.copy.size) }, expect: { message: first.guest } }],
   };
-  await writeFile(
+  writeWhole(
     path,
     writeScenario(scenario, [`The guest says: ${first.guest ?? 'nothing'}`, `We said: ${first.ours ?? 'nothing'}`]),
   );

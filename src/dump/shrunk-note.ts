@@ -59,17 +59,18 @@ export function shrunkNoteOf(notes: readonly CoreNote[], path: string): ShrunkNo
     if (![pageShift, addressBits].every((bits) => Number.isInteger(bits) && bits > 0 && bits <= 64)) {
       throw wrong('page tables of no known shape');
     }
+    if (format !== undefined && !isText(format)) throw wrong('page tables of no known shape');
     return {
-      tables: { root: BigInt(value.tables.root), pageShift, addressBits, format },
+      tables: { root: addressOf(value.tables.root), pageShift, addressBits, format },
       hidden: (value.hidden ?? []).map(([virtual, size, physical]: string[]) => ({
-        virtual: BigInt(virtual!),
-        size: BigInt(size!),
-        physical: BigInt(physical!),
+        virtual: addressOf(virtual),
+        size: addressOf(size),
+        physical: addressOf(physical),
       })),
-      slide: BigInt(value.slide),
-      imageOffset: BigInt(value.imageOffset),
-      inside: BigInt(value.inside),
-      registers: new Map(Object.entries(value.registers).map(([name, word]) => [name, BigInt(word as string)])),
+      slide: addressOf(value.slide),
+      imageOffset: addressOf(value.imageOffset),
+      inside: addressOf(value.inside),
+      registers: new Map(Object.entries(value.registers).map(([name, word]) => [name, addressOf(word)])),
       atCheck: value.atCheck === true,
       kernel: value.kernel,
     };
@@ -79,20 +80,41 @@ export function shrunkNoteOf(notes: readonly CoreNote[], path: string): ShrunkNo
   }
 }
 
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isAddress = (value: unknown): boolean => typeof value === 'string' && /^0x[0-9a-f]{1,16}$/.test(value);
+
+/** @throws RangeError when it is none. */
+function addressOf(value: unknown): bigint {
+  if (!isAddress(value)) throw new RangeError('address');
+  return BigInt(value as string);
+}
+
 /** Enough that later questions meet numbers and texts where they expect them. */
 function checkRecord(record: KernelRecord): void {
   const all = [
     typeof record.variant === 'string',
     record.bits === 32 || record.bits === 64,
     record.endian === 'little' || record.endian === 'big',
-    typeof record.version.release === 'string',
-    Object.values(record.symbols).every((address) => BigInt(address) >= 0n),
-    Object.values(record.places).every(([, start, , size]) => BigInt(start) >= 0n && BigInt(size) >= 0n),
-    Object.values(record.enumerators).every((value) => BigInt(value) >= -(1n << 63n)),
+    isText(record.version.release),
+    record.version.banner === null || isText(record.version.banner),
+    [record.version.major, record.version.minor, record.version.patch].every(isCount),
+    record.source === null || record.source === 'btf' || record.source === 'table',
+    record.config === null || Object.values(record.config).every(isText),
+    Object.values(record.symbols).every(isAddress),
+    Object.entries(record.places).every(
+      ([address, [name, start, type, size]]) => [address, start, size].every(isAddress) && [name, type].every(isText),
+    ),
+    Object.values(record.enumerators).every((value) => isText(value) && /^-?\d{1,20}$/.test(value)),
     Object.values(record.structs).every(
       ({ size, fields }) =>
-        Number.isSafeInteger(size) &&
-        fields.every((field) => Number.isSafeInteger(field.offset) && Number.isSafeInteger(field.size)),
+        isCount(size) &&
+        fields.every(
+          ({ path, offset, bits, size: bytes, type }) =>
+            [path, type].every(isText) &&
+            [offset, bytes].every(isCount) &&
+            (bits === null || [bits.offset, bits.size].every(isCount)),
+        ),
     ),
   ];
   if (!all.every(Boolean)) throw new RangeError('kernel record');

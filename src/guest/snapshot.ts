@@ -11,21 +11,25 @@
  * Numbers may also be strings of 0x…: JSON's own end at 2^53. An empty `content_file` is memory that was not dumped: it is
  * mapped and zero.
  */
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdirSync, realpathSync, statSync } from 'node:fs';
+import { dirname, join, sep } from 'node:path';
 import { deflateSync, inflateSync } from 'node:zlib';
 import { parse } from 'yaml';
 import type { Variant } from '../../arch/driver.js';
 import type { Engine } from '../engine/engine.js';
 import { badInput, hex, UsercopyError } from '../errors.js';
+import { readWhole, writeWhole } from '../image/files.js';
 
 export const INDEX_NAME = '_index.json';
 const PAGE = 4096n;
 const LARGEST_INDEX = 16 << 20;
 /** Regions are dear in Unicorn: a thousand take two seconds. */
 const MOST_SEGMENTS = 4096;
-/** Of one segment, bytes. */
+/** Of one segment, and of all; bytes. */
 const LARGEST_SEGMENT = 1 << 30;
+const LARGEST_SNAPSHOT = 4n << 30n;
+/** zlib makes nothing larger by more than this: a header, and 5 bytes for each block of 16 KiB and more. */
+const ZLIB_OVERHEAD = 1 << 20;
 
 export interface SnapshotSegment {
   readonly start: bigint;
@@ -59,19 +63,15 @@ export function readSnapshot(path: string): Snapshot {
   return {
     arch: typeof arch === 'string' ? arch : null,
     registers,
-    segments: segments.map((segment, at) => readSegment(segment, dirname(index), `${index}: segments[${at}]`)),
+    segments: readSegments(segments, index),
   };
 }
 
 function readIndex(path: string): Record<string, unknown> {
   try {
-    const { size } = statSync(path);
-    if (size > LARGEST_INDEX) throw badInput(path, `at most ${LARGEST_INDEX} bytes`, String(size));
+    const text = readWhole(path, LARGEST_INDEX).toString('utf8');
     // JSON is YAML; this reader keeps integers beyond 2^53.
-    return recordOf(
-      parse(readFileSync(path, 'utf8'), { intAsBigInt: true, maxAliasCount: 0, logLevel: 'error' }),
-      path,
-    );
+    return recordOf(parse(text, { intAsBigInt: true, maxAliasCount: 0, logLevel: 'error' }), path);
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
     throw badInput(path, 'the index of a snapshot (JSON)', (error as Error).message.split('\n')[0] ?? '');
@@ -89,7 +89,50 @@ function wordOf(value: unknown, where: string): bigint {
   throw badInput(where, 'a number of 64 bits', String(value).slice(0, 40));
 }
 
-function readSegment(value: unknown, folder: string, where: string): SnapshotSegment {
+function readSegments(segments: readonly unknown[], index: string): SnapshotSegment[] {
+  const files = new SegmentFiles(dirname(index));
+  let total = 0n;
+  return segments.map((value, at) => {
+    const where = `${index}: segments[${at}]`;
+    const segment = readSegment(value, files, where, LARGEST_SNAPSHOT - total);
+    total += segment.end - segment.start;
+    return segment;
+  });
+}
+
+/** Contents of segments: files of the snapshot's own folder. Dumpers name them by their contents, so that several segments may share one. */
+class SegmentFiles {
+  readonly #folder: string;
+  readonly #inflated = new Map<string, Uint8Array>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** @throws UsercopyError `bad-input` when it lies elsewhere, by its name or through a link, or does not have `size` bytes. */
+  read(name: string, size: number, where: string): Uint8Array {
+    const path = this.#inside(name, where);
+    let bytes = this.#inflated.get(path);
+    if (bytes?.length !== size) {
+      bytes = inflate(path, size);
+      this.#inflated.set(path, bytes);
+    }
+    return bytes;
+  }
+
+  #inside(name: string, where: string): string {
+    const path = join(this.#folder, name);
+    try {
+      const real = realpathSync(path);
+      if (real.startsWith(join(realpathSync(this.#folder), sep))) return real;
+    } catch (error) {
+      throw badInput(path, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
+    }
+    throw badInput(`${where}.content_file`, "a file in the snapshot's own folder", name.slice(0, 80));
+  }
+}
+
+function readSegment(value: unknown, files: SegmentFiles, where: string, left: bigint): SnapshotSegment {
   const segment = recordOf(value, where);
   const start = wordOf(segment['start'], `${where}.start`);
   const end = wordOf(segment['end'], `${where}.end`);
@@ -98,16 +141,17 @@ function readSegment(value: unknown, folder: string, where: string): SnapshotSeg
   }
   const size = end - start;
   if (size > BigInt(LARGEST_SEGMENT)) throw badInput(where, `at most ${LARGEST_SEGMENT} bytes`, String(size));
+  if (size > left) throw badInput(where, `at most ${LARGEST_SNAPSHOT} bytes in all segments`, 'more');
   const granted = recordOf(segment['permissions'] ?? {}, `${where}.permissions`);
   const permissions = ['r', 'w', 'x'].filter((letter) => granted[letter] === true).join('');
   const file = segment['content_file'] ?? '';
   if (typeof file !== 'string') throw badInput(`${where}.content_file`, 'a file name', typeof file);
-  return { start, end, permissions, bytes: file === '' ? null : inflate(join(folder, file), Number(size)) };
+  return { start, end, permissions, bytes: file === '' ? null : files.read(file, Number(size), where) };
 }
 
 function inflate(path: string, size: number): Uint8Array {
   try {
-    const bytes = inflateSync(readFileSync(path), { maxOutputLength: size });
+    const bytes = inflateSync(readWhole(path, size + (size >> 8) + ZLIB_OVERHEAD), { maxOutputLength: size });
     if (bytes.length === size) return bytes;
     throw badInput(path, `${size} bytes, as the segment has`, String(bytes.length));
   } catch (error) {
@@ -145,10 +189,14 @@ export function applySnapshot(engine: Engine, snapshot: Snapshot): { readonly un
 
 /** Writes what an emulator holds as a snapshot into `folder`, with the registers that a person wants to see. */
 export function writeSnapshot(engine: Engine, variant: Variant, folder: string): void {
-  mkdirSync(folder, { recursive: true });
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw badInput(folder, 'a folder that can be made', (error as NodeJS.ErrnoException).code ?? String(error));
+  }
   const segments = engine.regions().map(({ start, end, permissions }) => {
     const file = `${start.toString(16)}.bin`;
-    writeFileSync(join(folder, file), deflateSync(engine.read(start, Number(end - start)), { level: 1 }));
+    writeWhole(join(folder, file), deflateSync(engine.read(start, Number(end - start)), { level: 1 }));
     const granted = Object.fromEntries(['r', 'w', 'x'].map((letter) => [letter, permissions.includes(letter)]));
     return { start: hex(start), end: hex(end), name: '', permissions: granted, content_file: file };
   });
@@ -159,5 +207,5 @@ export function writeSnapshot(engine: Engine, variant: Variant, folder: string):
   if (current.kind === 'memory' && current.base !== null) names.add(current.base);
   const regs = Object.fromEntries([...names].map((name) => [name, hex(engine.readRegister(name))]));
   const index = { arch: { arch: variant.name }, regs, segments };
-  writeFileSync(join(folder, INDEX_NAME), `${JSON.stringify(index, null, 1)}\n`);
+  writeWhole(join(folder, INDEX_NAME), `${JSON.stringify(index, null, 1)}\n`);
 }

@@ -9,6 +9,7 @@ import { badInput, UsercopyError } from '../errors.js';
 import { everySuite, PrivateApt, unpackImages } from './apt.js';
 import { compareVersions } from './debian-version.js';
 import { findFiles, type KernelFiles } from './kernel-files.js';
+import { inWorkspace } from './workspace.js';
 
 const DEFAULT_SUITE = 'bookworm';
 /** `7.3`, `6.1.0`, `6.1.0-50-cloud-amd64`: not a suite. */
@@ -96,20 +97,6 @@ export async function remoteKernels(
 
 async function openApt(workspace: string, { architecture, suite }: Request): Promise<PrivateApt> {
   return PrivateApt.open(workspace, architecture, suite === null ? await everySuite(workspace) : [suite]);
-}
-
-/** Runs with a folder of its own in the cache, which is gone afterwards. */
-export async function inWorkspace<Result>(
-  cache: string,
-  work: (directory: string) => Promise<Result>,
-): Promise<Result> {
-  await fs.mkdir(cache, { recursive: true });
-  const workspace = await fs.mkdtemp(path.join(cache, '.fetch-'));
-  try {
-    return await work(workspace);
-  } finally {
-    await fs.rm(workspace, { recursive: true, force: true });
-  }
 }
 
 const unread = (failure: string): string =>

@@ -6,11 +6,12 @@ import { drivers as allDrivers } from '../../arch/index.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { decompress } from '../kernel/payload/decompress.js';
 import { unpackImages } from './apt.js';
-import { defaultCacheDirectory, type FetchedKernel, inWorkspace, store } from './fetch.js';
+import { defaultCacheDirectory, type FetchedKernel, store } from './fetch.js';
 import { findFiles, type KernelFiles } from './kernel-files.js';
 import { loadKernel, readFile } from './load.js';
 import { nativeZlib } from './native-zlib.js';
 import { cpioFiles, isRpm, rpmPayload } from './rpm.js';
+import { inWorkspace } from './workspace.js';
 
 /** Largest package that is believed, unpacked; bytes. */
 const PACKAGE_LIMIT = 1 << 30;

@@ -1,6 +1,6 @@
 /** One page that draws the memory around a copy: object, window, red zones, neighbours, the copy over it, and its bytes. */
-import { writeFileSync } from 'node:fs';
-import { hex, UsercopyError } from '../errors.js';
+import { hex } from '../errors.js';
+import { writeWhole } from '../image/files.js';
 import type { Reproduction } from './outcome.js';
 
 /** Bytes of memory; undefined where the dump has none. */
@@ -15,12 +15,7 @@ const ROWS_WHOLE = 32;
 
 /** Writes the page. @throws UsercopyError `bad-input` when the file cannot be written. */
 export function writeMemoryPage(path: string, reproduction: Reproduction, read: ReadBytes): void {
-  try {
-    writeFileSync(path, memoryPage(reproduction, read));
-  } catch (error) {
-    const why = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new UsercopyError('bad-input', `${path}: expected a file that can be written, found ${why}`);
-  }
+  writeWhole(path, memoryPage(reproduction, read));
 }
 
 const escaped = (text: string): string =>

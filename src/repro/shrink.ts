@@ -1,9 +1,8 @@
 /** A dump reduced to the pages that a question needed, as an ELF vmcore that other tools open too. */
-import { writeFileSync } from 'node:fs';
 import type { CoreNote } from '../dump/elf-core.js';
 import type { Dump } from '../dump/open-dump.js';
 import { encodeShrunkNote, NOTE_OWNER, NOTE_TYPE } from '../dump/shrunk-note.js';
-import { UsercopyError } from '../errors.js';
+import { writeWhole } from '../image/files.js';
 import { Words, wordFormat } from '../kernel/words.js';
 import { PAGE, type RecordedDump } from './touched-memory.js';
 
@@ -22,12 +21,7 @@ interface Run {
 /** Writes the file; gives its size in bytes. `redact` blanks every byte that nobody read. */
 export function writeShrunkDump(path: string, recorded: RecordedDump, original: Dump, redact: boolean): number {
   const bytes = shrunkDump(recorded, original, redact);
-  try {
-    writeFileSync(path, bytes);
-  } catch (error) {
-    const why = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new UsercopyError('bad-input', `${path}: expected a file that can be written, found ${why}`);
-  }
+  writeWhole(path, bytes);
   return bytes.length;
 }
 

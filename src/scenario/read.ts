@@ -1,10 +1,11 @@
 /** Text of YAML or JSON → a scenario, checked against the published schema; every error says where. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { distance } from 'fastest-levenshtein';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar } from 'yaml';
-import { badInput, hex, UsercopyError } from '../errors.js';
+import { badInput, hex, type UsercopyError } from '../errors.js';
+import { readWhole } from '../image/files.js';
 import { packageFile } from '../paths.js';
 import type { Scenario } from './format.js';
 import { type Path, Positions, pointerOf } from './positions.js';
@@ -30,17 +31,11 @@ export function readScenario(path: string): ScenarioFile {
 }
 
 function readText(path: string): string {
+  const bytes = readWhole(path, LARGEST_FILE);
   try {
-    const status = statSync(path);
-    if (!status.isFile()) throw badInput(path, 'a scenario file', 'a directory, device or pipe');
-    if (status.size > LARGEST_FILE) {
-      throw badInput(path, `a scenario of at most ${LARGEST_FILE} bytes`, `${status.size} bytes`);
-    }
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
-  } catch (error) {
-    if (error instanceof UsercopyError) throw error;
-    if (error instanceof TypeError) throw badInput(path, 'text in UTF-8', 'other bytes');
-    throw badInput(path, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw badInput(path, 'text in UTF-8', 'other bytes');
   }
 }
 

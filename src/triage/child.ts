@@ -1,7 +1,7 @@
 /** A process of triage: reads one file at a time and tells what it found. */
-import { readFileSync } from 'node:fs';
 import { answerQuestions } from '../child.js';
 import { UsercopyError } from '../errors.js';
+import { readWhole } from '../image/files.js';
 import { chooseReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { withCauses } from '../repro/causes.js';
@@ -12,6 +12,8 @@ import type { Item } from './items.js';
 import type { TriageAnswer, TriageQuestion } from './pool.js';
 import { rowOf, type TriageRow } from './row.js';
 
+/** Bytes of `info registers`. */
+const LARGEST_REGISTERS = 16 << 20;
 const MOST_REPORTS = 1000;
 /** Milliseconds that a dump's own kernel may run. */
 const EMULATION_LIMIT = 60_000;
@@ -32,7 +34,8 @@ async function answerOfDump({ path, beside = {} }: Item, limit: number): Promise
   const reproduction = await reproduceDump(
     {
       dump: path,
-      registers: regs === undefined ? null : { text: readFileSync(regs, 'latin1'), path: regs },
+      registers:
+        regs === undefined ? null : { text: readWhole(regs, LARGEST_REGISTERS).toString('latin1'), path: regs },
       kernel,
       btf,
       config,

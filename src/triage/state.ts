@@ -45,7 +45,11 @@ export class TriageState {
   add(item: Item, answer: TriageAnswer): void {
     // A newline first: the last line may have been cut off.
     const text = `${JSON.stringify({ path: item.path, stamp: item.stamp, ...answer })}\n`;
-    appendFileSync(this.#path, this.#started ? text : `\n${text}`);
+    try {
+      appendFileSync(this.#path, this.#started ? text : `\n${text}`);
+    } catch (error) {
+      throw badInput(this.#path, 'a file that can be written', (error as NodeJS.ErrnoException).code ?? String(error));
+    }
     this.#started = true;
   }
 
@@ -55,10 +59,32 @@ export class TriageState {
 function parse(text: string): StateLine | null {
   try {
     const line = JSON.parse(text) as StateLine;
-    return typeof line.path === 'string' && typeof line.stamp === 'string' && Array.isArray(line.rows) ? line : null;
+    return typeof line.path === 'string' &&
+      typeof line.stamp === 'string' &&
+      Array.isArray(line.rows) &&
+      line.rows.every(isRow) &&
+      (line.error === null || typeof line.error === 'string')
+      ? line
+      : null;
   } catch {
     return null;
   }
+}
+
+const ROW_TEXTS = ['variant', 'kernel', 'message', 'direction', 'region', 'cache', 'offset', 'size', 'caller'] as const;
+
+/** What later versions do not write may be missing; what is there is what it should be. */
+function isRow(row: unknown): boolean {
+  if (typeof row !== 'object' || row === null) return false;
+  const { file, line, outcome, causes, ...rest } = row as Record<string, unknown>;
+  return (
+    typeof file === 'string' &&
+    (line === null || Number.isSafeInteger(line)) &&
+    typeof outcome === 'string' &&
+    Array.isArray(causes) &&
+    causes.every((cause) => typeof cause === 'string') &&
+    ROW_TEXTS.every((name) => rest[name] == null || typeof rest[name] === 'string')
+  );
 }
 
 function* linesOf(path: string): Iterable<string> {

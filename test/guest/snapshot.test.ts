@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
@@ -16,7 +17,9 @@ const folders: string[] = [];
 const folder = (): string => {
   const made = mkdtempSync(join(tmpdir(), 'snapshot-'));
   folders.push(made);
-  return made;
+  const inner = join(made, 'snapshot');
+  mkdirSync(inner);
+  return inner;
 };
 const open = (variant: string): Engine => {
   const { engine } = variantOf(variant);
@@ -62,11 +65,35 @@ describe('a snapshot as debuggers write it', () => {
     writeFileSync(join(path, 'code.bin'), deflateSync(page));
     writeFileSync(join(path, 'short.bin'), deflateSync(page.subarray(1)));
     writeFileSync(join(path, 'bomb.bin'), deflateSync(new Uint8Array(1 << 20)));
+    const outside = join(path, '..', 'outside.bin');
+    writeFileSync(outside, deflateSync(page));
+    symlinkSync(outside, join(path, 'link.bin'));
+    symlinkSync('..', join(path, 'up'));
+    execFileSync('mkfifo', [join(path, 'pipe.bin')]);
     return path;
   };
   const segment = (file: string): string =>
     `{"start": 18446744071578845184, "end": 18446744071578849280, "name": "text",
       "permissions": {"r": true, "w": false, "x": true}, "content_file": "${file}"}`;
+
+  const gigabytes = (count: number): string =>
+    Array.from({ length: count }, (_, at) => `{"start": ${at * 2 ** 30}, "end": ${(at + 1) * 2 ** 30}}`).join(', ');
+
+  it('whose index is a pipe is refused, and nobody waits for a writer', () => {
+    const path = folder();
+    execFileSync('mkfifo', [join(path, '_index.json')]);
+    expect(() => readSnapshot(path)).toThrow(/_index\.json: expected a regular file/);
+  });
+
+  it('unpacks a file once that many segments share', () => {
+    const segments = Array.from({ length: 64 }, (_, at) => {
+      return `{"start": ${at * 4096}, "end": ${(at + 1) * 4096}, "content_file": "code.bin"}`;
+    });
+    const snapshot = readSnapshot(write(`{"segments": [${segments.join(', ')}]}`));
+    expect(snapshot.segments).toHaveLength(64);
+    expect(new Set(snapshot.segments.map(({ bytes }) => bytes)).size).toBe(1);
+    expect([...snapshot.segments[63]!.bytes!]).toEqual([...page]);
+  });
 
   it('keeps integers beyond 2^53, maps what was not dumped, and tells registers that the emulator lacks', () => {
     const path =
@@ -90,9 +117,24 @@ describe('a snapshot as debuggers write it', () => {
     ['half a page', '{"segments": [{"start": 0, "end": 100}]}', /segments\[0\]: expected whole pages/],
     ['a segment without end', '{"segments": [{"start": 0}]}', /segments\[0\]\.end/],
     ['an enormous segment', '{"segments": [{"start": 0, "end": 9007199254740992}]}', /at most 1073741824 bytes/],
-    ['a file that is not there', `{"segments": [${segment('none.bin')}]}`, /none\.bin: expected 4096 bytes in zlib/],
+    [
+      'a file that is not there',
+      `{"segments": [${segment('none.bin')}]}`,
+      /none\.bin: expected a file that can be read, found ENOENT/,
+    ],
     ['a file that is too short', `{"segments": [${segment('short.bin')}]}`, /short\.bin: expected 4096 bytes, as/],
     ['a file that unpacks to more', `{"segments": [${segment('bomb.bin')}]}`, /bomb\.bin: expected 4096 bytes in zlib/],
+    [
+      'a file elsewhere',
+      `{"segments": [${segment('../outside.bin')}]}`,
+      /expected a file in the snapshot's own folder/,
+    ],
+    ['an absolute path', `{"segments": [${segment('/etc/passwd')}]}`, /passwd: expected a file that can be read/],
+    ['a link to a file elsewhere', `{"segments": [${segment('link.bin')}]}`, /expected a file in the snapshot's own/],
+    ['a link to a folder', `{"segments": [${segment('up/outside.bin')}]}`, /expected a file in the snapshot's own/],
+    ['its own folder', `{"segments": [${segment('.')}]}`, /expected a file in the snapshot's own folder/],
+    ['a pipe', `{"segments": [${segment('pipe.bin')}]}`, /pipe\.bin: expected a regular file/],
+    ['too much in all', `{"segments": [${gigabytes(5)}]}`, /segments\[4\]: expected at most 4294967296 bytes in all/],
   ])('is refused in one sentence: %s', (_what, index, message) => {
     const path = write(index);
     expect(() => readSnapshot(path)).toThrow(UsercopyError);

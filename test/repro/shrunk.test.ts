@@ -89,6 +89,42 @@ describe('a shrunk dump', () => {
     expect(row.match(/class="out">[0-9a-f]{2}</g)).toHaveLength(8);
   });
 
+  it('and whose note says something else is judged or refused, and never anything else', async () => {
+    const random = randomNumbers(3);
+    const whole = unpack('x86_64-6.1.UCX_GOOD.vmcore.gz');
+    const start = whole.indexOf('{"version":1');
+    const end = whole.indexOf(0, start);
+    const note = whole.toString('utf8', start, end);
+    const junk = [null, 0, -1, 1e300, 'x', '~1', '0x', [], {}, true, '0xffffffffffffffff', '-0x1'];
+    for (let round = 0; round < 150; round++) {
+      const value = JSON.parse(note);
+      const places: [Record<string, unknown>, string][] = [];
+      const walk = (part: unknown): void => {
+        if (typeof part !== 'object' || part === null) return;
+        for (const key of Object.keys(part)) {
+          places.push([part as Record<string, unknown>, key]);
+          walk((part as Record<string, unknown>)[key]);
+        }
+      };
+      walk(value);
+      // Small structures are met as often as the thousands of fields: by depth first, then anywhere.
+      const [target, key] = places[random() % (round % 3 === 0 ? 40 : places.length)]!;
+      if (random() % 4 === 0) delete target[key];
+      else target[key] = junk[random() % junk.length];
+      const text = JSON.stringify(value);
+      if (text.length > note.length) continue;
+      const bytes = Buffer.from(whole);
+      bytes.fill(0x20, start, end);
+      bytes.write(text, start, 'utf8');
+      const question = { input: { dump: write(bytes), registers: null }, copy: null, report: null, replay: true };
+      try {
+        await examineDump(question, { withoutEmulator: 'not asked for here' });
+      } catch (error) {
+        expect((error as Error).name, `round ${round}, ${key}: ${(error as Error).stack}`).toBe('UsercopyError');
+      }
+    }
+  });
+
   it('and is damaged is judged or refused, and never anything else', async () => {
     const random = randomNumbers(7);
     const whole = unpack('x86_64-6.1.UCX_GOOD.vmcore.gz');

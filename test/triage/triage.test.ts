@@ -105,13 +105,19 @@ describe('usercopy triage', () => {
     ['no jobs', ['.', '--jobs', '0'], '--jobs'],
     ['a timeout that is none', ['.', '--timeout', 'soon'], '--timeout'],
     ['a state file of something else', ['.', '--state', 'SELF'], 'state file'],
+    ['a state file whose rows are none', ['.', '--state', 'NULL'], 'state file'],
     ['a state file that is a folder', ['.', '--state', '/'], 'state file'],
   ])('refuses %s with one sentence and 2', (_name, args, words) => {
-    const given = args.map((arg) => (arg === 'SELF' ? packageFile('package.json') : arg));
+    const rows = join(
+      folder({ 'state.jsonl': '{"path":"a","stamp":"b","rows":[null],"error":null}\n' }),
+      'state.jsonl',
+    );
+    const paths: Readonly<Record<string, string>> = { SELF: packageFile('package.json'), NULL: rows };
+    const given = args.map((arg) => paths[arg] ?? arg);
     const { status, err } = triage(...given);
     expect(status).toBe(2);
     expect(err).toContain(words);
-    expect(err).not.toMatch(/\n\s+at /);
+    expect(err).not.toMatch(/\n\s+at |unexpected/);
   });
 
   it('exits with 0 when nothing is found', () => {

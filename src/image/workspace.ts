@@ -1,0 +1,72 @@
+/** Folders of the cache in which something is made; what interrupted runs left of theirs is swept. */
+import * as fs from 'node:fs/promises';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { UsercopyError } from '../errors.js';
+
+const PREFIX = '.fetch-';
+/** Milliseconds after which a folder whose maker cannot be asked is nobody's: fetching takes minutes. */
+const ABANDONED = 24 * 60 * 60 * 1000;
+
+/** What a file system says that takes no more. */
+const REFUSED = ['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'EEXIST'];
+
+/** `.fetch-HOST.PID.XXXXXX`: whose it is can be asked on the same host. */
+const nameOf = (): string => `${PREFIX}${os.hostname().replace(/[^\w-]/g, '-')}.${process.pid}.`;
+
+/**
+ * Runs with a folder of its own in the cache, which is gone afterwards.
+ * @throws UsercopyError `missing-dependency` when the cache cannot be written, or no longer; and what `work` throws.
+ */
+export async function inWorkspace<Result>(
+  cache: string,
+  work: (directory: string) => Promise<Result>,
+): Promise<Result> {
+  const workspace = await (async () => {
+    await fs.mkdir(cache, { recursive: true });
+    return fs.mkdtemp(path.join(cache, nameOf()));
+  })().catch((error) => Promise.reject(notWritable(cache, error)));
+  await sweep(cache);
+  try {
+    return await work(workspace);
+  } catch (error) {
+    throw error instanceof UsercopyError ? error : notWritable(cache, error);
+  } finally {
+    await fs.rm(workspace, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+/** An error of the file system as a sentence; any other as it is. */
+function notWritable(cache: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === undefined || !REFUSED.includes(code)) return error;
+  return new UsercopyError(
+    'missing-dependency',
+    `kernel cache ${cache}: expected a folder that can be written, found ${code}; XDG_CACHE_HOME may name another place`,
+  );
+}
+
+/** Folders of processes that are no more, and old ones of other hosts. */
+async function sweep(cache: string): Promise<void> {
+  for (const name of await fs.readdir(cache).catch(() => [])) {
+    if (!name.startsWith(PREFIX)) continue;
+    const folder = path.join(cache, name);
+    if (await isAbandoned(folder, name)) await fs.rm(folder, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+async function isAbandoned(folder: string, name: string): Promise<boolean> {
+  const [, host, pid] = /^\.fetch-([\w-]+)\.(\d+)\./.exec(name) ?? [];
+  if (pid !== undefined && nameOf().startsWith(`${PREFIX}${host}.`)) return !isAlive(Number(pid));
+  const status = await fs.stat(folder).catch(() => null);
+  return status !== null && Date.now() - status.mtimeMs > ABANDONED;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -167,7 +167,7 @@ describe('usercopy repro --report', () => {
   it.each([
     ['no option at all', [], '--report FILE'],
     ['a report that is not there', ['--report', '/nonexistent/log'], 'can be read'],
-    ['a directory', ['--report', '/'], 'a regular file'],
+    ['a directory', ['--report', '/'], 'a file or a pipe'],
     ['a log without a report', ['--report', '-'], 'a usercopy report'],
     ['half a copy', ['--report', '-', '--at', '0x1000'], 'missing: --size'],
     ['both directions', ['--report', '-', '--at', '1', '--size', '1', '--to-user', '--from-user'], 'one of'],

@@ -1,4 +1,7 @@
-/** Every architecture that the project knows. Adding one is adding a folder and a line here. */
+/**
+ * `unicorn-usercopy/arch`: every architecture that the project knows, and what one is. Adding one is adding a folder and a
+ * line here.
+ */
 import { UsercopyError } from '../src/errors.js';
 import { arm } from './arm/index.js';
 import { arm64 } from './arm64/index.js';
@@ -9,8 +12,48 @@ import { s390 } from './s390/index.js';
 import { sparcDriver } from './sparc/index.js';
 import { x86 } from './x86/index.js';
 
+export type { CycleTraits, Operand, RegisterAccess } from './cycles.js';
+export type {
+  ArchDriver,
+  Argument,
+  BootTools,
+  BootVariable,
+  BugSignature,
+  CallingConvention,
+  CurrentTask,
+  FrameConvention,
+  FrameLayout,
+  ImageTools,
+  LinearMap,
+  MachineState,
+  MemoryLayout,
+  PageValidity,
+  RegisterRoles,
+  SectionBits,
+  StaticBranch,
+  UaccessEntry,
+  UnpackedImage,
+  Variant,
+} from './driver.js';
+export type {
+  DumpConvention,
+  ImagePlacement,
+  KernelNotes,
+  PageTableShape,
+  PageTables,
+  PrstatusLayout,
+  ReadPhysical,
+  RegisterNote,
+  RegisterPattern,
+  RegisterValues,
+  Translate,
+  Translation,
+} from './dump.js';
+
+/** One for each of Linux's architectures. */
 export const drivers: readonly ArchDriver[] = [x86, arm64, arm, s390, powerpc, sparcDriver, ia64];
 
+/** Those of all drivers: one for each width and byte order that kernels are built for. */
 export const variants: readonly Variant[] = drivers.flatMap((driver) => driver.variants);
 
 /** The variant of this name; null when there is none. */

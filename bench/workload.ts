@@ -1,5 +1,6 @@
 /** What a guest pays for its copies: nothing attached, a bare hook, the check attached in every way, its own check. */
-import { type AttachOptions, attach } from '../src/attach/attach.js';
+import { attach } from '../src/attach/attach.js';
+import type { AttachOptions } from '../src/attach/options.js';
 import { entriesOf } from '../src/attach/plan.js';
 import { type ExecutorName, executors } from '../src/check/check.js';
 import { builtCheck } from '../src/engine/built-check.js';

@@ -5,20 +5,23 @@
  * - `loadKernel` reads a kernel image, `Guest` makes it runnable at function level.
  * - `playScenario` plays a scenario: a guest, memory objects, copies, and what must come out.
  * - `Check` is the check alone, for those who bring their own emulator.
+ * - `judgeReport` and `playReport` say what a kernel's report means.
+ *
+ * Emulators are in `unicorn-usercopy/engine`, memory dumps in `/dump`, reading and wording reports in `/report`, and what an
+ * architecture is in `/arch`.
  */
 
-export type * from '../arch/cycles.js';
-export type * from '../arch/driver.js';
-export type * from '../arch/dump.js';
-export { drivers, variants } from '../arch/index.js';
-export { type Attachment, type AttachOptions, attach } from './attach/attach.js';
+export { type AttachableGuest, type Attachment, attach } from './attach/attach.js';
 export { type HarnessFile, type HarnessOptions, prepareHarness } from './attach/harness.js';
+export type { AttachOptions } from './attach/options.js';
+export type { JudgeMode } from './attach/plan.js';
 export {
   parseSuppressions,
   type Suppression,
   type SuppressionCount,
   type SuppressionFacts,
 } from './attach/suppression.js';
+export type { TallyCount } from './attach/tally.js';
 export type { Violation, ViolationHandler, ViolationStatistics } from './attach/violation.js';
 export {
   Check,
@@ -33,26 +36,33 @@ export {
   type JudgedAt,
   type MappedRegion,
   type ReasonCount,
+  type RequestFunction,
   type RequestPreset,
   type Ring,
 } from './check/check.js';
-export type { JavaScriptModule, Judge, JudgeBatch, ModuleExports } from './check/executors.js';
-export type * from './check/parameters.js';
+export type { HostRead, JavaScriptModule, Judge, JudgeBatch, ModuleExports } from './check/executors.js';
+export type {
+  AddressRange,
+  CheckParameters,
+  Declaration,
+  Introspection,
+  PageValidityParameters,
+  ProfileSwitches,
+  Slot,
+  SparsememParameters,
+  StackParameters,
+  VmapAreaSlots,
+} from './check/parameters.js';
 export { type Profile, parseProfile, profileForVersion } from './check/profiles.js';
-export type * from './check/verdict.js';
+export type { Acceptance, CheckedObject, Copy, Direction, Refusal, Verdict } from './check/verdict.js';
 export type { Reason } from './check/verdicts.js';
 export { type CheckCosts, type PathCost, readCheckCosts } from './cycles/check-costs.js';
 export type { Disassembler, Instruction } from './cycles/disassembler.js';
 export { blockPricer, openCycleModel } from './cycles/open.js';
-export type * from './cycles/price.js';
-export type * from './cycles/scoreboard.js';
+export type { Analysed, CycleModel } from './cycles/price.js';
+export type { Operation, Pipeline, Read, Timing, UnitGroup, Write } from './cycles/scoreboard.js';
 export type { Cost, CycleTable } from './cycles/table.js';
 export { builtCheck } from './engine/built-check.js';
-export type * from './engine/engine.js';
-export type { NativeCheck } from './engine/unicorn-addon.js';
-export type { UnicornJsFactory, UnicornJsModule } from './engine/unicorn-js/module.js';
-export { type OpenUnicornJs, openUnicornJs } from './engine/unicorn-js.js';
-export { openUnicorn } from './engine/unicorn-native.js';
 export { type ErrorKind, UsercopyError } from './errors.js';
 export { type CallOptions, type CallOutcome, Guest, type GuestOptions } from './guest/guest.js';
 export type { GuestMemory, RamBlock } from './guest/memory.js';
@@ -75,20 +85,39 @@ export {
 export { type ImportOptions, importKernels } from './image/import.js';
 export { type KernelSource, type LoadKernelOptions, loadKernel } from './image/load.js';
 export { checkParametersOf, type ParameterOptions } from './introspect/parameters.js';
-export type * from './kernel/kernel.js';
-export { explainVerdict } from './report/explain.js';
-export { formatMessage, type MessageStyle } from './report/format.js';
-export { chooseReport, parseReports } from './report/parse.js';
-export type * from './report/report.js';
+export type {
+  Bits,
+  Endian,
+  Field,
+  Kernel,
+  KernelConfig,
+  KernelSymbol,
+  KernelVersion,
+  Segment,
+  StructType,
+  SymbolTable,
+  TypeTable,
+} from './kernel/kernel.js';
 export type { WholeMessage } from './repro/follows.js';
 export { judgeReport, type ReportJudgement } from './repro/from-report.js';
 export type { Machine } from './repro/machine.js';
-export type * from './repro/outcome.js';
 export { type PlayedReport, playReport } from './repro/play-report.js';
-export type * from './scenario/format.js';
+export type {
+  DeclaredObject,
+  Expectation,
+  Expression,
+  Scenario,
+  ScenarioCopy,
+  ScenarioGuest,
+  ScenarioObject,
+  ScenarioStep,
+  SlabObject,
+  Word,
+} from './scenario/format.js';
 export { playScenario, type ScenarioRow, type ScenarioRun } from './scenario/play.js';
 export type { Path, Position, Positions } from './scenario/positions.js';
 export { parseScenario, readScenario, type ScenarioFile, scenarioInMemory, schemaPath } from './scenario/read.js';
 export { writeScenario } from './scenario/write.js';
 export type { Backtrace, BacktraceEntry, BacktraceMethod, CodePlace } from './stack/backtrace.js';
-export { measureStackDepth, type StackDepth } from './stack/depth.js';
+export type { ArgumentPlaces } from './stack/call.js';
+export { type DepthGuest, measureStackDepth, type StackDepth } from './stack/depth.js';

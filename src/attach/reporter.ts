@@ -89,7 +89,7 @@ export class Reporter {
   }
 
   #answer(violation: Violation, entry: PlannedEntry['entry']): 'stop' | 'continue' {
-    const { onViolation = 'stop', audit } = this.#options;
+    const { audit, onViolation = audit ? 'record' : 'stop' } = this.#options;
     const answer = typeof onViolation === 'function' ? onViolation(violation) : onViolation;
     switch (answer) {
       case 'stop':

@@ -194,6 +194,7 @@ export class Check {
   #entries = 0;
   readonly #ring: Ring;
   #ringTaken = false;
+  #claimed = false;
 
   private constructor(
     module: Uint8Array,
@@ -467,6 +468,22 @@ export class Check {
   /** Where the caller of a request's entry point goes on, as far as it was recorded. */
   returnAddressOf(requestOffset: number): bigint {
     return this.#request(requestOffset).u64('returnAddress');
+  }
+
+  /** For one attachment at a time: its rules are the check's. @throws UsercopyError `bad-input` while another has it. */
+  claim(): void {
+    if (this.#claimed) {
+      throw badInput(
+        'attach',
+        'attachments one at a time on one check: detach the other, or attach by foreign memory',
+        'another',
+      );
+    }
+    this.#claimed = true;
+  }
+
+  release(): void {
+    this.#claimed = false;
   }
 
   /** The empty ring, for one audit at a time. */

@@ -27,14 +27,14 @@ const SLICE_MILLISECONDS = 50;
 const BLOCKS_PER_LOOK = 32;
 
 /** Opens emulators of one instance of the module; they share its heap. */
-export type OpenUnicornJs = (spec: EngineSpec) => Engine;
+export type EngineOpener = (spec: EngineSpec) => Engine;
 
 /**
  * Loads unicorn.js: a factory (what `@alexaltea/unicorn-js` exports), a path, or what `UNICORN_JS` names, or the installed
  * package.
  * @throws UsercopyError `missing-dependency` or `bad-input`, see `loadUnicornJs`.
  */
-export async function openUnicornJs(source?: string | UnicornJsFactory): Promise<OpenUnicornJs> {
+export async function openUnicornJs(source?: string | UnicornJsFactory): Promise<EngineOpener> {
   const module = await loadUnicornJs(source);
   const constants = new Constants(module);
   return (spec) => new UnicornJs(new Machine(module, constants, spec), spec);

@@ -7,6 +7,7 @@ import { variantOf } from '../../arch/index.js';
 import { Check } from '../check/check.js';
 import { builtCheck } from '../engine/built-check.js';
 import type { Engine, RunOptions, RunResult } from '../engine/engine.js';
+import { anArray, aWord, type OptionRule, requireOptions } from '../engine/options.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
 import { hex, UsercopyError } from '../errors.js';
 import { withMemory } from '../introspect/parameters.js';
@@ -28,11 +29,11 @@ const DEFAULT_TIME_LIMIT = 10_000;
 
 export interface GuestOptions {
   /** Bytes of RAM; at least the image's end. Default: the image and 64 MiB. */
-  readonly ramBytes?: bigint;
+  readonly ramBytes?: bigint | undefined;
   /** Physical address of RAM's first byte. */
-  readonly physicalBase?: bigint;
+  readonly physicalBase?: bigint | undefined;
   /** Memory of its own at fixed virtual addresses, besides RAM. */
-  readonly regions?: readonly { readonly address: bigint; readonly size: bigint }[];
+  readonly regions?: readonly { readonly address: bigint; readonly size: bigint }[] | undefined;
 }
 
 /** How a called function ended, with the counts of `RunResult`. */
@@ -56,6 +57,12 @@ export interface CallOptions
   /** Milliseconds; default 10 000. */
   readonly timeLimit?: number;
 }
+
+const RULES: Readonly<Record<keyof GuestOptions, OptionRule>> = {
+  ramBytes: aWord,
+  physicalBase: aWord,
+  regions: anArray,
+};
 
 export class Guest {
   readonly variant: Variant;
@@ -105,6 +112,7 @@ export class Guest {
    *   `missing-dependency` without libunicorn.
    */
   static async create(kernel: Kernel, options: GuestOptions = {}): Promise<Guest> {
+    requireOptions('Guest.create', options, RULES);
     if (!hidesVariables(kernel)) return Guest.#build(kernel, options);
     const exported = withSymbols(kernel, exportedVariables(kernel.segments, kernel.endian === 'little', kernel.bits));
     const scratch = await Guest.#build(exported, options);

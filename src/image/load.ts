@@ -2,6 +2,8 @@
 import * as fs from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { ArchDriver, UnpackedImage, Variant } from '../../arch/driver.js';
+import { drivers as allDrivers } from '../../arch/index.js';
+import { anArray, type OptionRule, requireOptions } from '../engine/options.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { findBtf, parseBtf, readBtf } from '../kernel/btf.js';
 import { findConfig, readConfig } from '../kernel/config.js';
@@ -27,22 +29,32 @@ const SHT_DYNSYM = 11;
 export type KernelSource = { readonly path: string } | { readonly bytes: Uint8Array; readonly name: string };
 
 export interface LoadKernelOptions {
-  readonly drivers: readonly ArchDriver[];
+  /** Architectures that the image may be of; all that there are when absent. */
+  readonly drivers?: readonly ArchDriver[] | undefined;
   /** Types of a kernel whose image has none: raw BTF, compressed BTF, or an ELF file with a .BTF section. */
   readonly btf?: string | Uint8Array | undefined;
   /** A `.config`, plain or compressed; wins over one inside the image. */
   readonly config?: string | Uint8Array | undefined;
 }
 
+const aFile: OptionRule = {
+  accepts: (value) => typeof value === 'string' || value instanceof Uint8Array,
+  expected: 'a path, or the bytes of a file',
+};
+const RULES: Readonly<Record<keyof LoadKernelOptions, OptionRule>> = { drivers: anArray, btf: aFile, config: aFile };
+
 /**
- * Loads a kernel image: ELF, x86 bzImage, arm64 Image, arm zImage, s390 bzImage, each plain or compressed once more.
+ * Loads a kernel image, by its path or as bytes: ELF, x86 bzImage, arm64 Image, arm zImage, s390 bzImage, each plain or compressed once more.
  * Errors: `bad-input` naming the file and what is wrong with it.
  */
-export async function loadKernel(source: KernelSource, options: LoadKernelOptions): Promise<Kernel> {
+export async function loadKernel(from: string | KernelSource, options: LoadKernelOptions = {}): Promise<Kernel> {
+  requireOptions('loadKernel', options, RULES);
+  const source = typeof from === 'string' ? { path: from } : from;
+  const drivers = options.drivers ?? allDrivers;
   const where = 'path' in source ? source.path : source.name;
   const file = 'path' in source ? await readFile(source.path) : source.bytes;
   try {
-    const image = await unpack(file, where, options.drivers);
+    const image = await unpack(file, where, drivers);
     const types =
       options.btf === undefined ? undefined : await readBtf(...(await sideFile(options.btf, 'BTF')), nativeZlib);
     const config =
@@ -51,9 +63,9 @@ export async function loadKernel(source: KernelSource, options: LoadKernelOption
         : await readConfig((await sideFile(options.config, 'config'))[0], nativeZlib);
     const kernel =
       image.payload.kind === 'elf'
-        ? await fromElf(image.payload.bytes, where, options.drivers, types, config)
+        ? await fromElf(image.payload.bytes, where, drivers, types, config)
         : await fromFlat(image.payload, image.variant!, where, types, config);
-    const typed = kernel.types === null ? await withOffsetTable(kernel, options.drivers) : kernel;
+    const typed = kernel.types === null ? await withOffsetTable(kernel, drivers) : kernel;
     return 'path' in source ? await withNeighbouringConfig(typed, source.path) : typed;
   } catch (error) {
     if (error instanceof UsercopyError) {

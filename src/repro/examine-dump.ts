@@ -1,5 +1,4 @@
 /** A copy in a memory dump: what the check says of it, what the dump's own kernel says when it runs, and what it means. */
-import { drivers } from '../../arch/index.js';
 import type { Copy } from '../check/verdict.js';
 import { stackDepthOfDump } from '../dump/dump-code.js';
 import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
@@ -71,11 +70,8 @@ export interface ExamineOptions {
 /** @throws UsercopyError `bad-input` for files that are not what they should be, or no copy to judge. */
 export async function examineDump(question: DumpQuestion, options: ExamineOptions): Promise<DumpAnswer> {
   const { input, report } = question;
-  const files = {
-    btf: input.btf,
-    config: input.config,
-  };
-  const image = input.kernel === undefined ? null : await loadKernel({ path: input.kernel }, { drivers, ...files });
+  const files = { btf: input.btf, config: input.config };
+  const image = input.kernel === undefined ? null : await loadKernel(input.kernel, files);
   const opened = await openDump(input.dump, {
     image,
     registers: input.registers,

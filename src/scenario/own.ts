@@ -43,7 +43,7 @@ export function ownVariants(): string[] {
 export async function loadOwnKernel(variant: string, build: 'check' | 'nocheck' = 'check'): Promise<Kernel> {
   const name = build === 'check' ? `${variant}.elf` : `${variant}-nocheck.elf`;
   const bytes = await readFile(packageFile(`guests/elf/${name}`));
-  return loadKernel({ bytes, name }, { drivers });
+  return loadKernel({ bytes, name });
 }
 
 function ownMemory(kernel: Kernel): { address: bigint; size: bigint }[] {

@@ -1,6 +1,5 @@
 /** A scenario's guest, out of a kernel image or built in, started by the rules that it asks for. */
 import { resolve } from 'node:path';
-import { drivers } from '../../arch/index.js';
 import { parseProfile } from '../check/profiles.js';
 import { Guest } from '../guest/guest.js';
 import { fetchKernel } from '../image/fetch.js';
@@ -45,15 +44,8 @@ async function startRealGuest(spec: ScenarioGuest, { directory, positions }: Sce
   const { kernel: image, variant, release, btf, config, ram } = spec;
   const path = (name: string): string => resolve(directory, name);
   const found = image === undefined ? (await fetchKernel(variant!, { release: release! })).path : path(image);
-  const kernel = await loadKernel(
-    { path: found },
-    {
-      drivers,
-      ...(btf === undefined ? {} : { btf: path(btf) }),
-      ...(config === undefined ? {} : { config: path(config) }),
-    },
-  );
-  const guest = await Guest.create(kernel, ram === undefined ? {} : { ramBytes: ramOf(ram, positions) });
+  const kernel = await loadKernel(found, { btf: btf && path(btf), config: config && path(config) });
+  const guest = await Guest.create(kernel, { ramBytes: ram === undefined ? undefined : ramOf(ram, positions) });
   return {
     guest,
     kernel: guest.kernel,

@@ -1,5 +1,4 @@
 /** What runs guests, as plain data: so that it can be done in this process or in one of its own. */
-import { drivers } from '../../arch/index.js';
 import type { Declaration } from '../check/parameters.js';
 import { Guest } from '../guest/guest.js';
 import { KernelObjects } from '../guest/objects.js';
@@ -109,8 +108,7 @@ async function runOwnTask({ variant, frames, cycles }: OwnTask, profile: string)
 }
 
 async function kernelGuest({ kernel: path, btf, config }: KernelFiles): Promise<Guest> {
-  const files = { ...(btf === undefined ? {} : { btf }), ...(config === undefined ? {} : { config }) };
-  return Guest.create(await loadKernel({ path }, { drivers, ...files }));
+  return Guest.create(await loadKernel(path, { btf, config }));
 }
 
 async function runLkdtmTask(task: LkdtmTask): Promise<TwinRun> {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Attachment, type AttachOptions, attach } from '../../src/attach/attach.js';
+import { type Attachment, attach } from '../../src/attach/attach.js';
+import type { AttachOptions } from '../../src/attach/options.js';
 import { executors } from '../../src/check/check.js';
 import { builtCheck } from '../../src/engine/built-check.js';
 import { type CallOptions, Guest } from '../../src/guest/guest.js';

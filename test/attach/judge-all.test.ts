@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { drivers } from '../../arch/index.js';
-import { type Attachment, type AttachOptions, attach } from '../../src/attach/attach.js';
+import { type Attachment, attach } from '../../src/attach/attach.js';
+import type { AttachOptions } from '../../src/attach/options.js';
 import type { Violation } from '../../src/attach/violation.js';
 import { UsercopyError } from '../../src/errors.js';
 import { Guest } from '../../src/guest/guest.js';

@@ -1,0 +1,18 @@
+/**
+ * `unicorn-usercopy/report`: the kernel's messages, both ways. Needs no emulator and no Node.js.
+ *
+ * - `parseReports` finds the reports in a log; `chooseReport` picks one.
+ * - `formatMessage` words a verdict as the kernel does; `explainVerdict` says the same to a person.
+ */
+export { explainVerdict } from './explain.js';
+export { formatMessage, type MessageStyle } from './format.js';
+export { chooseReport, parseReports } from './parse.js';
+export type {
+  MessageFormat,
+  RegisterObject,
+  RegisterText,
+  ReturnLength,
+  TraceEntry,
+  UsercopyMessage,
+  UsercopyReport,
+} from './report.js';

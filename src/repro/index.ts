@@ -1,0 +1,31 @@
+/**
+ * `unicorn-usercopy/dump`: memory dumps.
+ *
+ * - `judgeDump` says what the check makes of a copy by the structures in a dump.
+ * - `reproduceDump` also lets the dump's own kernel judge it, and says why.
+ * - `openDump` opens a dump for those who want to read its kernel and memory themselves.
+ *
+ * The first two work in a process of their own: a dump may be anything.
+ */
+export type { Dump, DumpOptions, RegisterText } from '../dump/dump.js';
+export type { DumpFile } from '../dump/dump-file.js';
+export type { CoreNote } from '../dump/elf-core.js';
+export type { Located } from '../dump/locate.js';
+export { openDump } from '../dump/open-dump.js';
+export type { Absence, MemoryRange, PhysicalMemory } from '../dump/physical.js';
+export type { VirtualMemory } from '../dump/virtual.js';
+export { type DumpFinding, type DumpInput, type DumpLimits, judgeDump, reproduceDump } from './from-dump.js';
+export type {
+  CheckFinding,
+  CopySource,
+  ExplainedField,
+  ExplainedObject,
+  ExplainedSurroundings,
+  Explanation,
+  KnownCause,
+  LikelyCause,
+  Outcome,
+  ReplayFinding,
+  ReproducedCopy,
+  Reproduction,
+} from './outcome.js';

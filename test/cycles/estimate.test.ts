@@ -49,5 +49,5 @@ test('a call ends at its cycle budget, before the next block', async () => {
 
 test('an audit cannot charge: it judges after the fact', async () => {
   const audit = attach(guest.engine, guest.kernel, { memory: guest.check, mode: 'audit', charge: true });
-  await expect(audit).rejects.toThrow(/charge with mode 'enforce'/);
+  await expect(audit).rejects.toThrow(/charge: expected mode 'enforce'/);
 });

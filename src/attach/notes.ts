@@ -1,13 +1,21 @@
+import { closedGate, isClosed } from '../introspect/gate.js';
 import type { Plan } from './plan.js';
 
 /** What a person should know before relying on an attachment. */
-export function notesOf({ judge, kernelJudges, parameters, profile }: Plan, depthIsKnown: boolean): string[] {
+export function notesOf({ judge, kernelJudges, parameters, profile, gate }: Plan, depthIsKnown: boolean): string[] {
   const notes: string[] = [];
   if (judge === 'all') {
     notes.push(
       kernelJudges
         ? 'judges every copy: the kernel itself does not judge those of constant sizes'
         : 'judges every copy: the kernel has no check of its own',
+    );
+  }
+  if (isClosed(gate)) {
+    notes.push(
+      judge === 'all'
+        ? `${closedGate(gate)}; every copy is judged all the same`
+        : `${closedGate(gate)}, so nothing is judged`,
     );
   }
   if (parameters.introspection === null) notes.push('the kernel has no types: only declared memory is judged');

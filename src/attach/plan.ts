@@ -4,6 +4,7 @@ import { variantOf } from '../../arch/index.js';
 import type { CheckParameters } from '../check/parameters.js';
 import { type Profile, parseProfile, profileForVersion } from '../check/profiles.js';
 import { badInput, UsercopyError } from '../errors.js';
+import { type Gate, gateOf } from '../introspect/gate.js';
 import { checkParametersOf, withMemory } from '../introspect/parameters.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { requireTypes } from '../kernel/require-types.js';
@@ -59,6 +60,8 @@ export interface Plan extends Rules {
   readonly unjudged: readonly PlannedEntry[];
   /** Whether the kernel has the check itself. */
   readonly kernelJudges: boolean;
+  /** `hardened_usercopy=` of the kernel; null where it has no such key. */
+  readonly gate: Gate | null;
 }
 
 /**
@@ -90,7 +93,8 @@ export function planOf(kernel: Kernel, options: PlanOptions): Plan {
   const live = options.read ? withMemory(kernel, options.read) : kernel;
   // Nothing could be judged, and it would look as if nothing was wrong.
   if (!options.declares) requireTypes(kernel, 'attach without declared memory');
-  const rules = rulesOf(live, variant, { ...options, declaredOnly: kernel.types === null && options.declares });
+  const found = rulesOf(live, variant, { ...options, declaredOnly: kernel.types === null && options.declares });
+  const rules = judge === 'all' ? withoutGate(found) : found;
   const isHooked = ({ entry }: PlannedEntry): boolean => judge === 'all' || entry.role === 'judge';
   const entries = present.filter(isHooked);
   if (entries.length === 0) {
@@ -98,7 +102,23 @@ export function planOf(kernel: Kernel, options: PlanOptions): Plan {
     throw badInput(`kernel ${kernel.version.release}`, `a symbol among ${expected}`, 'none to hook');
   }
   const unjudged = present.filter((entry) => !isHooked(entry));
-  return { ...rules, variant, live, judge, entries, unjudged, kernelJudges: hasCheck(kernel, variant) };
+  return {
+    ...rules,
+    variant,
+    live,
+    judge,
+    entries,
+    unjudged,
+    kernelJudges: hasCheck(kernel, variant),
+    gate: gateOf(live),
+  };
+}
+
+/** Who asks for every copy is answered although the kernel's own check is switched off. */
+function withoutGate(rules: Rules): Rules {
+  const { introspection } = rules.parameters;
+  if (introspection === null) return rules;
+  return { ...rules, parameters: { ...rules.parameters, introspection: { ...introspection, bypassKey: null } } };
 }
 
 /** The functions of an architecture through which this kernel copies, or judges a copy. */

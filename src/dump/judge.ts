@@ -7,6 +7,7 @@ import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
 import { builtCheck } from '../engine/built-check.js';
 import { hex, UsercopyError } from '../errors.js';
+import { closedGate, type Gate, gateOf, isClosed } from '../introspect/gate.js';
 import { explainVerdict } from '../report/explain.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
 import type { StackDepth } from '../stack/depth.js';
@@ -40,6 +41,7 @@ export class DumpJudge {
   readonly #style: MessageStyle;
   readonly #current: CurrentTaskFound | null;
   readonly #options: JudgeOptions;
+  readonly #gate: Gate | null;
   /** undefined: not asked for yet. */
   #depth: StackDepth | null | undefined;
   #depthFailure: string | null = null;
@@ -50,8 +52,14 @@ export class DumpJudge {
     this.#style = rules.style;
     this.#check = check;
     this.#options = options;
+    this.#gate = gateOf(dump.kernel);
     this.#current = currentTask(dump.kernel, dump.variant, dump.registers);
-    this.#parameters = withCurrent(rules.parameters, dump, this.#current);
+    const { switches } = rules.parameters;
+    const parameters = {
+      ...rules.parameters,
+      switches: { ...switches, bypass: switches.bypass || isClosed(this.#gate) },
+    };
+    this.#parameters = withCurrent(parameters, dump, this.#current);
     check.configure(this.#parameters);
     check.foreignReader = (address, length) => dump.kernel.read(address, length);
   }
@@ -142,6 +150,7 @@ export class DumpJudge {
 
   #warnings(verdict: Verdict): string[] {
     const warnings = [...this.dump.warnings];
+    if (isClosed(this.#gate)) warnings.push(closedGate(this.#gate));
     if (verdict.outcome === 'unreadable') warnings.push(...whyUnreadable(this.dump, verdict.address));
     if (!this.#current) {
       warnings.push('the current task is not known (no registers that lead to it): process stacks are not checked');

@@ -122,6 +122,8 @@ function slabLines(slab: SlabFacts): string[] {
   const state = ({ state }: { state: string | null }): string =>
     state ?? 'in use or free, which the dump does not tell';
   const lines = [`object ${slab.object.index} of ${slab.slab.objects} in its slab, ${state(slab.object)}`];
+  if (slab.uncertain !== null && [slab.object, ...slab.neighbours].some((object) => object.state === null))
+    lines.push(slab.uncertain);
   if (slab.redZone > 0n) lines.push(`${slab.redZone} bytes of red zone before each object`);
   for (const other of slab.neighbours) {
     const where = other.index < slab.object.index ? 'before' : 'after';

@@ -1,7 +1,7 @@
 /** A slab object's surroundings: which one of its slab it is, whether it is in use, what lies beside it. */
 
 import type { Introspection } from '../check/parameters.js';
-import type { Kernel, StructType } from '../kernel/kernel.js';
+import type { Kernel, StructType, TypeTable } from '../kernel/kernel.js';
 import { decodeUnsigned, encodeUnsigned } from '../kernel/words.js';
 import type { MemoryReader } from './memory-reader.js';
 
@@ -25,6 +25,8 @@ export interface SlabFacts {
   readonly stride: bigint;
   /** Bytes of red zone before each object; 0 without. */
   readonly redZone: bigint;
+  /** Why the state of objects that are on no list of free ones is not known; null where it is. */
+  readonly uncertain: string | null;
   /** Caches of the same shape share one: its name then tells no structure. */
   readonly shared: boolean;
 }
@@ -86,7 +88,7 @@ export function slabFactsOf(
   const lead = redZone + ((slab.objOffset && read.slot(cache, slab.objOffset)) ?? 0n);
   const free =
     slab.allocator === 'SLAB'
-      ? freeOfSlab(read, head, slabType, count, pages.pageShift)
+      ? wholly(freeOfSlab(read, head, slabType, count, pages.pageShift))
       : freeOfSlub(kernel, read, {
           head,
           cache,
@@ -103,7 +105,7 @@ export function slabFactsOf(
       start: at,
       end: at + objectSize,
       index,
-      state: free === null ? null : free.has(index) ? 'free' : 'allocated',
+      state: free === null ? null : free.objects.has(index) ? 'free' : free.uncertain === null ? 'allocated' : null,
     };
   };
   const index = Number((start - lead - firstObject) / stride);
@@ -117,9 +119,18 @@ export function slabFactsOf(
     slab: { start: firstObject, end: firstObject + BigInt(count) * stride, objects: count },
     stride,
     redZone,
+    uncertain: free === null ? null : free.uncertain,
     shared: references !== null && references > 1n,
   };
 }
+
+/** The free objects of a slab by their index, and why those that are not among them may be free too. */
+interface FreeObjects {
+  readonly objects: ReadonlySet<number>;
+  readonly uncertain: string | null;
+}
+
+const wholly = (objects: Set<number> | null): FreeObjects | null => objects && { objects, uncertain: null };
 
 function firstFrame(kernel: Kernel, { linearMaps }: Introspection, pages: PageFinder): bigint {
   const first = kernel.symbols.address('__pv_phys_pfn_offset');
@@ -161,15 +172,30 @@ interface SlubSlab {
   readonly lead: bigint;
 }
 
-/** SLUB: the slab's own chain of free objects and, where a CPU allocates from this slab, that CPU's. */
-function freeOfSlub(kernel: Kernel, read: MemoryReader, slab: SlubSlab): Set<number> | null {
+/**
+ * SLUB: the slab's own chain of free objects and, where a CPU allocates from this slab, that CPU's. From 6.18 on
+ * (2d517aa09bbc) free objects wait in sheaves, too: of CPUs, of nodes, and of RCU callbacks that nothing leads to. Who is in
+ * none that is found may still be free.
+ */
+function freeOfSlub(kernel: Kernel, read: MemoryReader, slab: SlubSlab): FreeObjects | null {
   const heads = [read.member(slab.head, slab.slabType, 'freelist')];
   const cpus = cpuFreelists(kernel, read, slab);
   if (heads[0] === null || cpus === null) return null;
   heads.push(...cpus);
   for (const decode of decoders(kernel, read, slab)) {
     const free = new Set<number>();
-    if (heads.every((head) => follow(read, slab, head!, decode, free))) return free;
+    if (!heads.every((head) => follow(read, slab, head!, decode, free))) continue;
+    if ((read.member(slab.cache, slab.cacheType, 'cpu_sheaves') ?? 0n) === 0n)
+      return { objects: free, uncertain: null };
+    for (const object of objectsInSheaves(kernel, read, slab)) {
+      const distance = object - slab.start - slab.lead;
+      if (distance < 0n || distance % slab.stride !== 0n || distance / slab.stride >= BigInt(slab.count)) continue;
+      free.add(Number(distance / slab.stride));
+    }
+    return {
+      objects: free,
+      uncertain: 'free objects of this cache also wait in sheaves, not all of which can be found',
+    };
   }
   return null;
 }
@@ -209,6 +235,8 @@ function follow(read: MemoryReader, slab: SlubSlab, head: bigint, decode: Decode
 /** Free objects that CPUs have taken over from this slab; null when the CPUs' own data is not found. */
 function cpuFreelists(kernel: Kernel, read: MemoryReader, slab: SlubSlab): bigint[] | null {
   const { types, symbols } = kernel;
+  // Gone in 7.0: sheaves took its place.
+  if (!slab.cacheType.has('cpu_slab')) return [];
   const perCpu = read.member(slab.cache, slab.cacheType, 'cpu_slab');
   if (perCpu === null || !types?.hasStruct('kmem_cache_cpu')) return null;
   const type = types.struct('kmem_cache_cpu');
@@ -225,6 +253,59 @@ function cpuFreelists(kernel: Kernel, read: MemoryReader, slab: SlubSlab): bigin
     lists.push(list);
   }
   return lists;
+}
+
+const MOST_SHEAVES = 4096;
+
+/** Objects in the sheaves of each CPU and in the full ones of each node's barn. */
+function objectsInSheaves(kernel: Kernel, read: MemoryReader, { cache, cacheType }: SlubSlab): bigint[] {
+  const { types, symbols } = kernel;
+  const perCpu = read.member(cache, cacheType, 'cpu_sheaves');
+  if (!perCpu || !types?.hasStruct('slub_percpu_sheaves') || !types.hasStruct('slab_sheaf')) return [];
+  const cpu = types.struct('slub_percpu_sheaves');
+  const sheaf = types.struct('slab_sheaf');
+  const found: bigint[] = [];
+  const add = (at: bigint | null): void => {
+    const size = at ? read.member(at, sheaf, 'size') : null;
+    if (!at || size === null || size > BigInt(MOST_SHEAVES)) return;
+    for (let index = 0n; index < size; index++) {
+      const object = read.word(at + BigInt(sheaf.offset('objects')) + index * BigInt(read.wordBytes));
+      if (object !== null) found.push(object);
+    }
+  };
+  for (const offset of cpuOffsets(symbols.address('__per_cpu_offset'), symbols.address('nr_cpu_ids'), read) ?? []) {
+    const own = BigInt.asUintN(kernel.bits, perCpu + offset);
+    for (const name of ['main', 'spare', 'rcu_free']) add(read.member(own, cpu, name));
+  }
+  for (const barn of barnsOf(types, read, cache, cacheType)) {
+    const list = barn + BigInt(types.struct('node_barn').offset('sheaves_full'));
+    let entry = read.word(list);
+    for (let count = 0; entry !== null && entry !== list && entry !== 0n && count < MOST_SHEAVES; count++) {
+      add(entry - BigInt(sheaf.offset('barn_list')));
+      entry = read.word(entry);
+    }
+  }
+  return found;
+}
+
+/** A barn is a member of its node's kmem_cache_node, from 7.1 on a pointer beside it (`per_node`). */
+function barnsOf(types: TypeTable, read: MemoryReader, cache: bigint, cacheType: StructType): bigint[] {
+  if (!types.hasStruct('node_barn')) return [];
+  const word = read.wordBytes;
+  const array = cacheType.field('per_node') ?? cacheType.field('node');
+  if (!array) return [];
+  const isPair = cacheType.has('per_node') && types.hasStruct('kmem_cache_per_node_ptrs');
+  const stride = isPair ? types.struct('kmem_cache_per_node_ptrs').size : word;
+  const barns: bigint[] = [];
+  for (let at = 0; at + stride <= array.size; at += stride) {
+    const element = cache + BigInt(array.offset + at);
+    const node = isPair ? element : read.word(element);
+    if (!node) continue;
+    const type = types.struct(isPair ? 'kmem_cache_per_node_ptrs' : 'kmem_cache_node');
+    const barn = read.member(node, type, 'barn');
+    if (barn) barns.push(barn);
+  }
+  return barns;
 }
 
 function cpuOffsets(table: bigint | undefined, count: bigint | undefined, read: MemoryReader): bigint[] | null {

@@ -1,0 +1,167 @@
+#!/usr/bin/env node
+/**
+ * Debian's kernels, one after the other: LKDTM's copies and random ones, judged by each kernel itself and by us.
+ *
+ *     node scripts/test-kernels.mjs                 the newest of every series and flavour that Debian has; writes docs/kernels.md
+ *     node scripts/test-kernels.mjs --quick 240     the newest and the oldest of each variant, for at most so many seconds
+ *     --variant NAME …   only these     --copies N   random copies of each (20000)     --seed N   (7)     --cached   no network
+ *
+ * Exit status 1 when a kernel cannot be loaded, does not run, or says something else than we do.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { drivers } from '../build/js/arch/index.js';
+import { cachedKernels, fetchKernel, remoteKernels } from '../build/js/src/image/fetch.js';
+
+const { values } = parseArgs({
+  options: {
+    variant: { type: 'string', multiple: true },
+    copies: { type: 'string', default: '20000' },
+    seed: { type: 'string', default: '7' },
+    quick: { type: 'string' },
+    cached: { type: 'boolean', default: false },
+  },
+});
+const began = Date.now();
+const limit = values.quick === undefined ? Number.POSITIVE_INFINITY : Number(values.quick) * 1000;
+const root = fileURLToPath(new URL('..', import.meta.url));
+const cli = join(root, 'build/js/src/cli/main.js');
+const ONE_KERNEL = 300_000;
+const variants = drivers
+  .flatMap((driver) => driver.variants)
+  .filter(({ name, debianKernel }) => debianKernel !== null && (values.variant?.includes(name) ?? true))
+  .map(({ name }) => name);
+const left = () => limit - (Date.now() - began);
+const oneLine = (text) =>
+  text
+    .trim()
+    .replace(/^usercopy: /, '')
+    .split('\n')[0]
+    .replaceAll('|', '\\|');
+
+/** `6.12` of 6.12.95+deb13-amd64. */
+const seriesOf = (release) => /^\d+\.\d+/.exec(release)[0];
+
+/** What to judge: `{ variant, release, suites }`; what cannot even be asked is a row with its error. */
+async function* wanted() {
+  for (const variant of variants) {
+    if (values.cached) {
+      for (const { release } of await cachedKernels().then((all) => all.filter((kernel) => kernel.variant === variant)))
+        yield { variant, release, suites: [] };
+    } else if (values.quick !== undefined) {
+      // The first suite that has one: bullseye lacks some architectures, and i386 has no kernel after bookworm.
+      yield { variant, suites: ['bullseye', 'bookworm'] };
+      yield { variant, suites: ['sid', 'trixie-backports', 'trixie', 'bookworm'] };
+    } else {
+      const { kernels, warnings } = await remoteKernels(variant);
+      for (const warning of warnings) console.error(`${variant}: ${warning}`);
+      const newest = new Map();
+      for (const kernel of kernels) newest.set(`${kernel.flavour} ${seriesOf(kernel.release)}`, kernel);
+      yield* newest.values();
+    }
+  }
+}
+
+async function fetchFirst({ variant, release, suites }) {
+  if (release !== undefined) return fetchKernel(variant, { release });
+  let failure;
+  for (const suite of suites) {
+    try {
+      return await fetchKernel(variant, { release: suite });
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+/** One question to one kernel, in a process of its own. */
+function ask(args, directory) {
+  const child = spawnSync(process.execPath, [cli, 'run', ...args, '--json'], {
+    cwd: directory,
+    encoding: 'utf8',
+    timeout: ONE_KERNEL,
+    maxBuffer: 64 << 20,
+  });
+  try {
+    return { answer: [JSON.parse(child.stdout)].flat()[0], error: null };
+  } catch {
+    return { answer: null, error: oneLine(child.stderr || `no answer (exit status ${child.status}, ${child.signal})`) };
+  }
+}
+
+const rows = [];
+const directory = mkdtempSync(join(tmpdir(), 'usercopy-kernels-'));
+try {
+  const seen = new Set();
+  for await (const kernel of wanted()) {
+    if (left() <= 0) {
+      rows.push({
+        ...kernel,
+        release: kernel.release ?? kernel.suites[0],
+        error: 'not judged: the time was up',
+        skipped: true,
+      });
+      continue;
+    }
+    const row = {
+      variant: kernel.variant,
+      release: kernel.release ?? kernel.suites[0],
+      profile: '',
+      lkdtm: '',
+      random: '',
+      error: null,
+    };
+    rows.push(row);
+    try {
+      const { release, path, warnings = [] } = await fetchFirst(kernel);
+      for (const warning of warnings) console.error(`${kernel.variant}: ${warning}`);
+      row.release = release;
+      if (seen.has(release)) {
+        rows.pop();
+        continue;
+      }
+      seen.add(release);
+      const twins = ask(['lkdtm', '--kernel', path], directory);
+      if (twins.answer === null) throw new Error(twins.error);
+      const same = twins.answer.rows.filter(({ identical }) => identical).length;
+      row.profile = twins.answer.profile;
+      row.lkdtm = `${same} of ${twins.answer.rows.length}`;
+      const random = ask(['random', '--kernel', path, '--copies', values.copies, '--seed', values.seed], directory);
+      if (random.answer === null) throw new Error(random.error);
+      row.random = `${random.answer.mismatchCount} of ${random.answer.copies} differ`;
+      row.failed = same !== twins.answer.rows.length || random.answer.mismatchCount > 0;
+    } catch (error) {
+      row.error = oneLine(error.message);
+    }
+    console.log([row.variant, row.release, row.profile, row.lkdtm, row.random, row.error].filter(Boolean).join('  '));
+  }
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}
+for (const row of rows.filter(({ skipped }) => skipped)) console.log(`${row.variant}  ${row.release}  ${row.error}`);
+
+if (values.quick === undefined && values.variant === undefined) {
+  const lines = rows.map(
+    ({ variant, release, profile, lkdtm, random, error }) =>
+      `| ${variant} | ${release} | ${error === null ? `${profile} | ${lkdtm} | ${random}` : `| | ${error}`} |`,
+  );
+  writeFileSync(
+    join(root, 'docs/kernels.md'),
+    `# Kernels
+
+Debian's kernels, the newest of each series and flavour${values.cached ? ' that the cache has' : ''}, as \`npm run test:kernels\` found them on ${new Date().toISOString().slice(0, 10)}.
+Each kernel's own \`__check_object_size\`, run in the guest, is the judge: of LKDTM's copies and their neighbours (how many are
+identical to the last byte of the message), and of ${values.copies} random copies with seed ${values.seed}. A kernel that cannot be judged shows why.
+
+| variant | kernel | profile | LKDTM, identical | random copies |
+| --- | --- | --- | --- | --- |
+${lines.join('\n')}
+`,
+  );
+}
+process.exitCode = rows.some(({ error, failed, skipped }) => failed || (error && !skipped)) ? 1 : 0;

@@ -144,7 +144,7 @@ for command in "${commands[@]}"; do
   as_user "npm $command" >"$log" 2>&1 </dev/null || code=$?
   say "npm $command ended with $code after $((SECONDS - begun)) s (all of it in $log)"
   # What the set-up could not get, what was skipped and what failed.
-  grep -aE '^setup: .*(not|cannot|no |missing|failed|unexpected)|command not found|skipped|↓|FAIL|^ *Tests |^ *Test Files ' "$log" | sort -u | head -60 || true
+  grep -aE '^setup: .*(\bnot\b|\bcannot\b|\bno\b|missing|failed|unexpected)|command not found|skipped|↓|FAIL|^ *Tests |^ *Test Files ' "$log" | sort -u | head -60 || true
   if ((code)); then tail -25 "$log"; fi
   ((status)) || status=$code
 done

@@ -14,6 +14,7 @@
       'target_name': 'unicorn_engine',
       'sources': [
         'native/addon.cc',
+        'native/anchor.cc',
         'native/code.cc',
         'native/context.cc',
         'native/copies.cc',
@@ -27,6 +28,7 @@
         'native/instruction_lengths.cc',
         'native/javascript.cc',
         'native/libunicorn.cc',
+        'native/linear_memory.cc',
         'native/memory.cc',
         'native/names.cc',
         'native/native_check.c',
@@ -45,7 +47,13 @@
         '<(wasm_rt_source)',
         '<(wasm_rt_include)',
       ],
-      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_CPP_EXCEPTIONS'],
+      'defines': [
+        'NAPI_VERSION=8',
+        'NODE_ADDON_API_CPP_EXCEPTIONS',
+        'NODE_ADDON_API_CPP_EXCEPTIONS_ALL',
+        # A worker that is terminated cannot be thrown at: no reason to end the process.
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+      ],
       'cflags_c': ['-O3', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
       'cflags_cc!': ['-fno-exceptions', '-fno-rtti'],
       'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Wno-unused-parameter', '-fvisibility=hidden'],

@@ -8,13 +8,13 @@ std::unique_ptr<CopyRequest> Copies::ReadSpec(const Napi::CallbackInfo& info) {
   constexpr uint32_t kMostRegisters = 16;
   Napi::Env env = info.Env();
   auto request = std::make_unique<CopyRequest>();
-  const Napi::Value buffer = info[1].IsObject() ? info[1].As<Napi::Object>().Get("buffer") : env.Undefined();
-  if (!buffer.IsArrayBuffer()) {
+  Anchor& anchor = javascript_.anchor();
+  request->memory = LinearMemory(anchor, info[1]);
+  size_t length = 0;
+  if (request->memory.Find(&length) == nullptr) {
     throw MakeError(env, ErrorKind::BadInput,
                     "copy hook: expected a WebAssembly.Memory that is not shared between threads");
   }
-  request->memory = Napi::Persistent(info[1].As<Napi::Object>());
-  request->buffer = Napi::Persistent(buffer.As<Napi::Object>());
   request->request_offset = ReadIndex(info[2], "requestOffset");
   request->context_offset = ReadIndex(info[3], "contextOffset");
   if (!info[4].IsArray() || info[4].As<Napi::Array>().Length() > kMostRegisters) {
@@ -31,25 +31,25 @@ std::unique_ptr<CopyRequest> Copies::ReadSpec(const Napi::CallbackInfo& info) {
     request->request_bytes = 8 * (i + 1);
   }
   if (request->request_offset % 8 != 0 ||
-      uint64_t{request->request_offset} + request->request_bytes > buffer.As<Napi::ArrayBuffer>().ByteLength()) {
+      uint64_t{request->request_offset} + request->request_bytes > length) {
     throw MakeError(env, ErrorKind::BadInput,
                     "copy hook: expected a request of " + std::to_string(request->request_bytes) +
                         " bytes inside the memory at an offset that is a multiple of 8, found " +
                         Hex(request->request_offset));
   }
-  request->judge = Napi::Persistent(ReadFunction(info[5], "judge"));
-  request->on_verdict = Napi::Persistent(ReadFunction(info[6], "onVerdict"));
+  request->judge = Kept(anchor, ReadFunction(info[5], "judge"));
+  request->on_verdict = Kept(anchor, ReadFunction(info[6], "onVerdict"));
   if (!info[7].IsUndefined()) {
     request->native = NativeCheckObject::From(info[7]);
     if (request->native == nullptr) throw MakeError(env, ErrorKind::BadInput, "copy hook: expected a NativeCheck");
-    request->native_reference = Napi::Persistent(info[7].As<Napi::Object>());
+    request->native_object = Kept(anchor, info[7]);
     request->outermost = info[8].As<Napi::Boolean>().Value();
   }
   if (!info[9].IsUndefined()) {
     request->ring = rings_.Find(static_cast<uint64_t>(info[9].As<Napi::Number>().Int64Value()));
     if (!request->ring) throw MakeError(env, ErrorKind::BadInput, "copy hook: expected an open ring");
     if (request->request_bytes > request->ring->head_bytes ||
-        uint64_t{request->request_offset} + request->ring->head_bytes > buffer.As<Napi::ArrayBuffer>().ByteLength()) {
+        uint64_t{request->request_offset} + request->ring->head_bytes > length) {
       throw MakeError(env, ErrorKind::BadInput, "copy hook: expected a request whose head fits the ring's");
     }
     if (info[10].IsArray()) {
@@ -72,25 +72,15 @@ bool Copies::Judge(CopyRequest& request, uint64_t pc) {
 }
 
 bool Copies::Find(CopyRequest& request) {
-  Napi::Env env = javascript_.env();
-  void* base = nullptr;
   size_t length = 0;
-  const size_t end = static_cast<size_t>(request.request_offset) + request.request_bytes;
   if (request.native != nullptr) request.native->Memory(&length);
-  napi_get_arraybuffer_info(env, request.buffer.Value(), &base, &length);
-  if (base == nullptr || length < end) {
-    napi_value buffer = nullptr;
-    bool is_buffer = false;
-    if (napi_get_named_property(env, request.memory.Value(), "buffer", &buffer) != napi_ok ||
-        napi_is_arraybuffer(env, buffer, &is_buffer) != napi_ok || !is_buffer ||
-        napi_get_arraybuffer_info(env, buffer, &base, &length) != napi_ok || base == nullptr || length < end) {
-      javascript_.Fail(ErrorKind::Engine, "copy hook: the WebAssembly.Memory no longer holds the request");
-      return false;
-    }
-    request.buffer = Napi::Persistent(Napi::Object(env, buffer));
+  uint8_t* base = request.memory.Find(&length);
+  if (base == nullptr || length < size_t{request.request_offset} + request.request_bytes) {
+    javascript_.Fail(ErrorKind::Engine, "copy hook: the WebAssembly.Memory no longer holds the request");
+    return false;
   }
   for (size_t i = 0; i < request.slots.size(); ++i) {
-    request.values[i] = static_cast<uint8_t*>(base) + request.request_offset + 8 * request.slots[i];
+    request.values[i] = base + request.request_offset + 8 * request.slots[i];
   }
   request.turn = javascript_.turns();
   return true;
@@ -117,26 +107,23 @@ bool Copies::JudgeNatively(CopyRequest& request, uint64_t pc) {
   if (code == 0) return true;
   const CallbackScope scope(javascript_.env());
   if (code != NATIVE_CHECK_TRAPPED) {
-    return javascript_.AskHowToGoOn(request.on_verdict.Value(), javascript_.Number(code));
+    return javascript_.AskHowToGoOn(request.on_verdict, javascript_.Number(code));
   }
-  javascript_.Fail(request.native->TakeError());
+  request.native->FailWithTrap(javascript_);
   return false;
 }
 
 bool Copies::JudgeInJavaScript(CopyRequest& request, uint64_t pc) {
-  Napi::Env env = javascript_.env();
-  const CallbackScope scope(env);
+  const CallbackScope scope(javascript_.env());
   if (!Find(request)) return false;
   ReadRegisters(request, pc);
-  napi_value arguments[2];
-  napi_create_uint32(env, request.context_offset, &arguments[0]);
-  napi_create_uint32(env, request.request_offset, &arguments[1]);
+  const napi_value arguments[] = {javascript_.Index(request.context_offset), javascript_.Index(request.request_offset)};
   napi_value answer = nullptr;
-  if (!javascript_.Call(request.judge.Value(), 2, arguments, &answer)) return false;
+  if (!javascript_.Call(request.judge, 2, arguments, &answer)) return false;
   int32_t code = 0;
-  if (napi_get_value_int32(env, answer, &code) != napi_ok) {
+  if (napi_get_value_int32(javascript_.env(), answer, &code) != napi_ok) {
     javascript_.Fail(ErrorKind::Engine, "copy hook: expected judge to answer an i32");
     return false;
   }
-  return code == 0 || javascript_.AskHowToGoOn(request.on_verdict.Value(), javascript_.Number(code));
+  return code == 0 || javascript_.AskHowToGoOn(request.on_verdict, javascript_.Number(code));
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "javascript.h"
+#include "linear_memory.h"
 #include "registers.h"
 #include "ring.h"
 
@@ -15,9 +16,7 @@ class NativeCheckObject;
 
 // Registers that a copy hook stores into WASM memory, and what judges them.
 struct CopyRequest {
-  Napi::ObjectReference memory;
-  // The memory's current ArrayBuffer: detached when the memory grows, then it is fetched anew.
-  Napi::ObjectReference buffer;
+  LinearMemory memory;
   // Where the request's registers lie, as of `turn` (`JavaScript::turns()`).
   uint64_t turn = 0;
   std::array<void*, 16> values{};
@@ -38,9 +37,9 @@ struct CopyRequest {
   // The native check, where it judges: then `judge` is not called.
   NativeCheckObject* native = nullptr;
   bool outermost = false;
-  Napi::ObjectReference native_reference;
-  Napi::FunctionReference judge;
-  Napi::FunctionReference on_verdict;
+  Kept native_object;
+  Kept judge;
+  Kept on_verdict;
 };
 
 class Copies {
@@ -55,6 +54,7 @@ class Copies {
   bool Judge(CopyRequest& request, uint64_t pc);
 
  private:
+  // None of these throws.
   bool JudgeNatively(CopyRequest& request, uint64_t pc);
   bool JudgeInJavaScript(CopyRequest& request, uint64_t pc);
   // Where the registers go. JavaScript may have made the memory grow since the last time: false, and a failed run, when

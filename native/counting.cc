@@ -18,8 +18,9 @@ void Counting::Start(const Napi::Object& options) {
   const bool careful = emulator_.arch() == UC_ARCH_SPARC;
   gate_.counter.Start(instructions < 0 ? UINT64_MAX : static_cast<uint64_t>(instructions), careful,
                       limit("cycleLimit", std::numeric_limits<double>::infinity()), pricing_);
-  if (pricing_ && (pricer_.IsEmpty() || !pricer_.Value().StrictEquals(pricer))) {
-    pricer_ = Napi::Persistent(pricer.As<Napi::Function>());
+  const napi_value before = pricer_.Get();
+  if (pricing_ && (before == nullptr || !pricer.StrictEquals(Napi::Value(pricer.Env(), before)))) {
+    pricer_ = Kept(javascript_.anchor(), pricer);
     gate_.counter.ForgetPrices();
   }
   limit_wanted_.reset();
@@ -106,20 +107,22 @@ Counting::Limit Counting::BeforeItBlock(const Block& block, Limit limit) {
 }
 
 bool Counting::Price(Block& block) {
-  Napi::Env env = javascript_.env();
-  const Napi::HandleScope scope(env);
+  const napi_env env = javascript_.env();
+  const CallbackScope scope(env);
   const std::vector<uint8_t> code = ReadCode(block.address, block.size);
   void* bytes = nullptr;
   napi_value buffer = nullptr;
-  napi_value arguments[4];
-  napi_create_bigint_uint64(env, block.address, &arguments[0]);
-  napi_create_arraybuffer(env, code.size(), &bytes, &buffer);
+  napi_value array = nullptr;
+  if (napi_create_arraybuffer(env, code.size(), &bytes, &buffer) != napi_ok ||
+      napi_create_typedarray(env, napi_uint8_array, code.size(), buffer, 0, &array) != napi_ok) {
+    javascript_.Fail(ErrorKind::Engine, "cycles: a block could not be told to the pricer");
+    return false;
+  }
   if (!code.empty()) std::memcpy(bytes, code.data(), code.size());
-  napi_create_typedarray(env, napi_uint8_array, code.size(), buffer, 0, &arguments[1]);
-  napi_create_uint32(env, block.instructions, &arguments[2]);
-  napi_get_boolean(env, block.detail->thumb, &arguments[3]);
+  const napi_value arguments[] = {javascript_.BigInt(block.address), array, javascript_.Index(block.instructions),
+                                  javascript_.Boolean(block.detail->thumb)};
   napi_value answer = nullptr;
-  if (!javascript_.Call(pricer_.Value(), 4, arguments, &answer)) return false;
+  if (!javascript_.Call(pricer_, 4, arguments, &answer)) return false;
   double price = -1;
   if (napi_get_value_double(env, answer, &price) != napi_ok || !std::isfinite(price) || price < 0) {
     javascript_.Fail(ErrorKind::BadInput, "cycles: expected the price of the block at " + Hex(block.address) +

@@ -84,7 +84,7 @@ class Counting {
   Gate& gate_;
   JavaScript& javascript_;
   bool pricing_ = false;
-  Napi::FunctionReference pricer_;
+  Kept pricer_;
   // Inside a block: where the hook for the instruction limit is, and where it must be put.
   std::optional<Limit> limit_;
   std::optional<Limit> limit_wanted_;

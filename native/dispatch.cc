@@ -2,26 +2,45 @@
 
 #include "sparc.h"
 
+// Where it fails the emulation must not go on by itself: without a hook on every block nobody else would see it.
+template <typename Answer, typename Work>
+Answer Dispatcher::Guarded(Answer otherwise, Work work) noexcept {
+  const bool failed = gate_.attention.failed;
+  const Answer answer = javascript_.Guard(otherwise, work);
+  if (!failed && gate_.attention.failed && !gate_.attention.leaving) libunicorn.emu_stop(emulator_.uc());
+  return answer;
+}
+
+void Dispatcher::EnterGuarded(uint64_t address, uint32_t size) noexcept {
+  Guarded(false, [&] {
+    EnterBlock(address, size);
+    return true;
+  });
+}
+
 void Dispatcher::OnRecord(uc_engine*, uint64_t, uint32_t, void* data) {
   auto* record = static_cast<AddressRecord*>(data);
   Dispatcher& self = *record->dispatcher;
   // The hook on every instruction, while it is there, comes to the record itself, so that the order is ours.
   if (!record->in_block && self.hooks_.on_every_instruction()) return;
-  if (!self.gate_.attention.leaving) self.Arrive(*record, record->in_block);
+  if (self.gate_.attention.leaving) return;
+  self.Guarded(false, [&] { return self.Arrive(*record, record->in_block); });
 }
 
 void Dispatcher::OnBlock(uc_engine*, uint64_t address, uint32_t size, void* data) {
   auto* gate = static_cast<Gate*>(data);
   // Most blocks of a run in slices end here: every nanosecond counts.
-  if (!gate->Passes(address, size)) gate->dispatcher->EnterBlock(address, size);
+  if (!gate->Passes(address, size)) gate->dispatcher->EnterGuarded(address, size);
 }
 
 void Dispatcher::OnInstruction(uc_engine*, uint64_t address, uint32_t size, void* data) {
   auto* self = static_cast<Dispatcher*>(data);
   if (self->gate_.attention.leaving) return;
-  AddressRecord* record = self->hooks_.AtInstruction(address);
-  if (record != nullptr && !self->Arrive(*record, false)) return;
-  self->TellOfInstruction(address, size);
+  self->Guarded(false, [&] {
+    AddressRecord* record = self->hooks_.AtInstruction(address);
+    if (record == nullptr || self->Arrive(*record, false)) self->TellOfInstruction(address, size);
+    return true;
+  });
 }
 
 void Dispatcher::StartRun(std::optional<uint64_t> block_limit) {
@@ -61,7 +80,7 @@ void Dispatcher::TellOfInstruction(uint64_t address, uint32_t size) {
   const size_t count = hooks.size();
   for (size_t i = 0; i < count && !gate_.attention.failed; ++i) {
     EventHook& hook = *hooks[i];
-    if (!hook.removed) javascript_.Call(hook.callback.Value(), 2, arguments, nullptr);
+    if (!hook.removed) javascript_.Call(hook.callback, 2, arguments, nullptr);
   }
   gate_.counter.WindForward();
 }
@@ -132,7 +151,7 @@ bool Dispatcher::TellOfBlock(uint64_t address, uint32_t size, Resume& done) {
   const Attention& attention = gate_.attention;
   for (size_t i = 0; i < count && !attention.failed && !attention.stop && !registers_.wants_elsewhere(); ++i) {
     EventHook& hook = *hooks[i];
-    if (!hook.removed) javascript_.Call(hook.callback.Value(), 2, arguments, nullptr);
+    if (!hook.removed) javascript_.Call(hook.callback, 2, arguments, nullptr);
   }
   done.address = address;
   done.block_done = true;
@@ -201,7 +220,7 @@ bool Dispatcher::Fire(AddressRecord& record, AddressHook& hook) {
   if (hook.copy) return copies_.Judge(*hook.copy, record.address);
   const CallbackScope scope(javascript_.env());
   const napi_value pc = javascript_.BigInt(record.address);
-  return javascript_.Call(hook.callback.Value(), 1, &pc, nullptr);
+  return javascript_.Call(hook.callback, 1, &pc, nullptr);
 }
 
 // Ends the emulation before the instruction at `address`.
@@ -227,82 +246,96 @@ bool Dispatcher::MayLeaveAt(uint64_t address, uint32_t size) {
 
 bool Dispatcher::OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, int64_t, void* data) {
   auto* self = static_cast<Dispatcher*>(data);
-  const Attention& attention = self->gate_.attention;
-  JavaScript& javascript = self->javascript_;
+  return self->Guarded(false, [&] { return self->TellOfFault(type, address, size); });
+}
+
+bool Dispatcher::TellOfFault(uc_mem_type type, uint64_t address, int size) {
+  const Attention& attention = gate_.attention;
   if (attention.failed) return false;
   const bool fetch = type == UC_MEM_FETCH_UNMAPPED || type == UC_MEM_FETCH_PROT;
-  if (fetch && self->hooks_.until() == address) {
-    self->end_ = End::kUntil;
+  if (fetch && hooks_.until() == address) {
+    end_ = End::kUntil;
     return false;
   }
-  if (!fetch) self->counting_.WindBackToAccess();
-  auto& hooks = self->hooks_.faults().hooks;
+  if (!fetch) counting_.WindBackToAccess();
+  auto& hooks = hooks_.faults().hooks;
   if (hooks.empty()) return false;
-  const CallbackScope scope(javascript.env());
+  const CallbackScope scope(javascript_.env());
   const bool protection = type == UC_MEM_READ_PROT || type == UC_MEM_WRITE_PROT || type == UC_MEM_FETCH_PROT;
   const double kind = fetch ? 2 : type == UC_MEM_WRITE_UNMAPPED || type == UC_MEM_WRITE_PROT ? 1 : 0;
-  napi_value is_protection = nullptr;
-  napi_get_boolean(javascript.env(), protection, &is_protection);
-  const napi_value arguments[] = {javascript.Number(kind), is_protection, javascript.BigInt(address),
-                                  javascript.Number(size)};
+  const napi_value arguments[] = {javascript_.Number(kind), javascript_.Boolean(protection), javascript_.BigInt(address),
+                                  javascript_.Number(size)};
   bool mapped = false;
   const size_t count = hooks.size();
   for (size_t i = 0; i < count && !mapped && !attention.failed; ++i) {
     EventHook& hook = *hooks[i];
     napi_value answer = nullptr;
-    if (hook.removed || !javascript.Call(hook.callback.Value(), 4, arguments, &answer)) continue;
-    napi_get_value_bool(javascript.env(), answer, &mapped);
+    if (hook.removed || !javascript_.Call(hook.callback, 4, arguments, &answer)) continue;
+    napi_get_value_bool(javascript_.env(), answer, &mapped);
   }
   if (attention.failed) return false;
-  if (mapped && self->registers_.wants_elsewhere()) {
-    self->registers_.WriteProgramCounter(*self->registers_.TakeWanted());
+  if (mapped && registers_.wants_elsewhere()) {
+    registers_.WriteProgramCounter(*registers_.TakeWanted());
   } else if (mapped && !fetch) {
-    self->gate_.counter.WindForward();
+    gate_.counter.WindForward();
   }
-  if (mapped && fetch) self->code_.NoteOrphan();
+  if (mapped && fetch) code_.NoteOrphan();
   // Without a hook on every block nothing else would look at the request. Unicorn leaves right after the access then.
-  if (mapped && attention.stop && !self->hooks_.on_every_block()) libunicorn.emu_stop(self->emulator_.uc());
+  if (mapped && attention.stop && !hooks_.on_every_block()) libunicorn.emu_stop(emulator_.uc());
   return mapped;
 }
 
 void Dispatcher::OnInterrupt(uc_engine*, uint32_t number, void* data) {
   auto* self = static_cast<Dispatcher*>(data);
-  Attention& attention = self->gate_.attention;
+  self->Guarded(false, [&] {
+    self->TellOfInterrupt(number);
+    return true;
+  });
+}
+
+void Dispatcher::TellOfInterrupt(uint32_t number) {
+  Attention& attention = gate_.attention;
   if (attention.failed || attention.leaving) return;
-  self->counting_.CountException(UC_ERR_EXCEPTION);
-  const CallbackScope scope(self->javascript_.env());
-  const napi_value argument = self->javascript_.Number(number);
-  auto& hooks = self->hooks_.interrupts().hooks;
+  counting_.CountException(UC_ERR_EXCEPTION);
+  const CallbackScope scope(javascript_.env());
+  const napi_value argument = javascript_.Number(number);
+  auto& hooks = hooks_.interrupts().hooks;
   const size_t count = hooks.size();
   for (size_t i = 0; i < count && !attention.failed; ++i) {
     EventHook& hook = *hooks[i];
-    if (!hook.removed) self->javascript_.Call(hook.callback.Value(), 1, &argument, nullptr);
+    if (!hook.removed) javascript_.Call(hook.callback, 1, &argument, nullptr);
   }
   if (attention.Interrupted()) {
     // Between two blocks: the pc is right here.
     attention.leaving = true;
-    libunicorn.emu_stop(self->emulator_.uc());
-  } else if (self->registers_.wants_elsewhere()) {
-    self->registers_.WriteProgramCounter(*self->registers_.TakeWanted());
+    libunicorn.emu_stop(emulator_.uc());
+  } else if (registers_.wants_elsewhere()) {
+    registers_.WriteProgramCounter(*registers_.TakeWanted());
   }
 }
 
 void Dispatcher::OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int64_t, void* data) {
   auto* self = static_cast<Dispatcher*>(data);
-  const Attention& attention = self->gate_.attention;
-  JavaScript& javascript = self->javascript_;
+  self->Guarded(false, [&] {
+    self->TellOfRead(address, size);
+    return true;
+  });
+}
+
+void Dispatcher::TellOfRead(uint64_t address, int size) {
+  const Attention& attention = gate_.attention;
   if (attention.failed || attention.leaving) return;
-  const CallbackScope scope(javascript.env());
-  self->counting_.WindBackToAccess();
-  const napi_value arguments[] = {javascript.BigInt(address), javascript.Number(size)};
-  auto& hooks = self->hooks_.reads().hooks;
+  const CallbackScope scope(javascript_.env());
+  counting_.WindBackToAccess();
+  const napi_value arguments[] = {javascript_.BigInt(address), javascript_.Number(size)};
+  auto& hooks = hooks_.reads().hooks;
   const size_t count = hooks.size();
   for (size_t i = 0; i < count && !attention.failed; ++i) {
     EventHook& hook = *hooks[i];
-    if (!hook.removed) javascript.Call(hook.callback.Value(), 2, arguments, nullptr);
+    if (!hook.removed) javascript_.Call(hook.callback, 2, arguments, nullptr);
   }
-  self->gate_.counter.WindForward();
-  if ((attention.failed || attention.stop) && !self->hooks_.on_every_block()) libunicorn.emu_stop(self->emulator_.uc());
+  gate_.counter.WindForward();
+  if ((attention.failed || attention.stop) && !hooks_.on_every_block()) libunicorn.emu_stop(emulator_.uc());
 }
 
 // A block that runs across a hooked address has been translated, but not executed yet.
@@ -311,9 +344,11 @@ void Dispatcher::OnTranslated(uc_engine*, uc_tb* current, uc_tb*, void* data) {
   // The run is left once, so that nothing looks at every block without need.
   if (!self->told_) self->gate_.attention.flush = true;
   self->told_ = true;
-  self->code_.Note(current->pc, current->size);
-  self->counting_.Learn(*current);
-  const bool crossed = self->hooks_.FindCrossed(current->pc, current->size);
+  const bool crossed = self->Guarded(true, [&] {
+    self->code_.Note(current->pc, current->size);
+    self->counting_.Learn(*current);
+    return self->hooks_.FindCrossed(current->pc, current->size);
+  });
   if (!crossed || self->gate_.attention.leaving) return;
   self->gate_.attention.leaving = true;
   libunicorn.emu_stop(self->emulator_.uc());

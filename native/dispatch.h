@@ -66,12 +66,19 @@ class Dispatcher {
     uint64_t changes = 0;
   };
 
+  // What every callback of libunicorn's runs in: nothing leaves it.
+  template <typename Answer, typename Work>
+  Answer Guarded(Answer otherwise, Work work) noexcept;
+  void EnterGuarded(uint64_t address, uint32_t size) noexcept;
   void EnterBlock(uint64_t address, uint32_t size);
   // Whether a block that nobody was told of may be entered: it has no hook in its middle.
   bool Meet(uint64_t address, uint32_t size);
   // False when the run leaves this place: the instruction at the address will not be executed now.
   bool TellOfBlock(uint64_t address, uint32_t size, Resume& done);
   void TellOfInstruction(uint64_t address, uint32_t size);
+  bool TellOfFault(uc_mem_type type, uint64_t address, int size);
+  void TellOfInterrupt(uint32_t number);
+  void TellOfRead(uint64_t address, int size);
   // The same.
   bool Arrive(AddressRecord& record, bool at_block);
   bool Fire(AddressRecord& record, AddressHook& hook);

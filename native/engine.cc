@@ -39,17 +39,18 @@ Napi::Function Engine::Define(Napi::Env env) {
 
 Engine::Engine(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<Engine>(info),
+      anchor_(info.Env(), info.This()),
       emulator_(info.Env(), info[0], info[1], info[2], info[4].ToBoolean()),
-      javascript_(info.Env(), gate_.attention),
+      javascript_(anchor_, gate_.attention),
       code_(emulator_),
       registers_(info.Env(), emulator_),
-      memory_(emulator_, code_),
+      memory_(anchor_, emulator_, code_),
       rings_(emulator_, javascript_),
       copies_(emulator_, registers_, javascript_, rings_),
-      hooks_(info.Env(), emulator_, code_, gate_, copies_, dispatcher_),
+      hooks_(anchor_, emulator_, code_, gate_, copies_, dispatcher_),
       counting_(emulator_, registers_, hooks_, gate_, javascript_),
       dispatcher_(emulator_, registers_, code_, hooks_, counting_, copies_, gate_, javascript_),
-      runner_(info[3], emulator_, registers_, code_, memory_, hooks_, counting_, rings_, dispatcher_, gate_,
+      runner_(anchor_, info[3], emulator_, registers_, code_, memory_, hooks_, counting_, rings_, dispatcher_, gate_,
               javascript_) {}
 
 Engine* Engine::From(const Napi::Value& value) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <napi.h>
 
+#include "anchor.h"
 #include "copies.h"
 #include "counting.h"
 #include "dispatch.h"
@@ -36,6 +37,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   // In the order in which they are made. The dispatcher is told of by the hooks before it is there: they only keep where
   // it will be.
+  Anchor anchor_;
   Gate gate_;
   Emulator emulator_;
   JavaScript javascript_;

@@ -23,9 +23,10 @@ uc_err AddEverywhere(uc_engine* uc, uc_hook* handle, int type, Callback* callbac
 
 }  // namespace
 
-Hooks::Hooks(Napi::Env env, Emulator& emulator, TranslatedCode& code, Gate& gate, Copies& copies,
+Hooks::Hooks(Anchor& anchor, Emulator& emulator, TranslatedCode& code, Gate& gate, Copies& copies,
              Dispatcher& dispatcher)
-    : emulator_(emulator), code_(code), gate_(gate), copies_(copies), dispatcher_(dispatcher) {
+    : anchor_(anchor), emulator_(emulator), code_(code), gate_(gate), copies_(copies), dispatcher_(dispatcher) {
+  const Napi::Env env(anchor.env());
   gate_.dispatcher = &dispatcher_;
   uc_engine* uc = emulator_.uc();
   Check(env, "uc_hook_add", AddEverywhere(uc, &faults_.handle, kFaults, Dispatcher::OnFault, dispatcher_));
@@ -218,7 +219,7 @@ Napi::Value Hooks::AddAddress(const Napi::CallbackInfo& info) {
   emulator_.Live(env);
   const uint64_t address = ReadAddress(info[0], "address");
   auto hook = std::make_unique<AddressHook>();
-  hook->callback = Napi::Persistent(ReadFunction(info[1], "callback"));
+  hook->callback = Kept(anchor_, ReadFunction(info[1], "callback"));
   hook->id = next_++;
   const double id = static_cast<double>(hook->id);
   RecordAt(env, address).hooks.push_back(std::move(hook));
@@ -257,7 +258,7 @@ Napi::Value Hooks::AddEvent(const Napi::CallbackInfo& info, EventList& list, int
   Napi::Env env = info.Env();
   emulator_.Live(env);
   auto hook = std::make_unique<EventHook>();
-  hook->callback = Napi::Persistent(ReadFunction(info[0], "callback"));
+  hook->callback = Kept(anchor_, ReadFunction(info[0], "callback"));
   hook->id = next_++;
   const double id = static_cast<double>(hook->id);
   if (callback != nullptr && list.handle == 0) {

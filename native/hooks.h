@@ -21,7 +21,7 @@ struct AddressHook {
   uint64_t id = 0;
   bool removed = false;
   // Called with the pc; empty for a copy hook.
-  Napi::FunctionReference callback;
+  Kept callback;
   std::unique_ptr<CopyRequest> copy;
 };
 
@@ -46,7 +46,7 @@ struct AddressRecord {
 struct EventHook {
   uint64_t id = 0;
   bool removed = false;
-  Napi::FunctionReference callback;
+  Kept callback;
 };
 
 // Callbacks of one kind behind one hook of Unicorn's.
@@ -60,7 +60,7 @@ struct EventList {
 class Hooks {
  public:
   // Every hook of libunicorn's calls the dispatcher.
-  Hooks(Napi::Env env, Emulator& emulator, TranslatedCode& code, Gate& gate, Copies& copies, Dispatcher& dispatcher);
+  Hooks(Anchor& anchor, Emulator& emulator, TranslatedCode& code, Gate& gate, Copies& copies, Dispatcher& dispatcher);
 
   // For JavaScript: each answers the hook's id.
   Napi::Value AddAddress(const Napi::CallbackInfo& info);
@@ -124,6 +124,7 @@ class Hooks {
   std::array<EventList*, 5> lists() { return {&blocks_, &faults_, &interrupts_, &reads_, &instructions_}; }
   void Sweep();
 
+  Anchor& anchor_;
   Emulator& emulator_;
   TranslatedCode& code_;
   Gate& gate_;

@@ -77,20 +77,19 @@ Napi::Value GuestMemory::MapShared(const Napi::CallbackInfo& info) {
   const uint32_t permissions = ReadPermissions(info[2]);
   region.offset = ReadIndex(info[4], "offset");
   CheckPages(env, uc, "mapShared", region.address, region.size);
-  const Napi::Value buffer = info[3].IsObject() ? info[3].As<Napi::Object>().Get("buffer") : env.Undefined();
-  if (!buffer.IsArrayBuffer()) {
+  region.memory = LinearMemory(anchor_, info[3]);
+  size_t length = 0;
+  uint8_t* bytes = region.memory.Find(&length);
+  if (bytes == nullptr) {
     throw MakeError(env, ErrorKind::BadInput,
                     "mapShared: expected a WebAssembly.Memory that is not shared between threads");
   }
-  Napi::ArrayBuffer bytes = buffer.As<Napi::ArrayBuffer>();
-  if (region.offset > bytes.ByteLength() || region.size > bytes.ByteLength() - region.offset) {
+  if (region.offset > length || region.size > length - region.offset) {
     throw MakeError(env, ErrorKind::BadInput,
                     "mapShared: expected " + Hex(region.size) + " bytes at offset " + Hex(region.offset) +
-                        " of the memory, which has " + Hex(bytes.ByteLength()));
+                        " of the memory, which has " + Hex(length));
   }
-  region.pointer = static_cast<uint8_t*>(bytes.Data()) + region.offset;
-  region.memory = Napi::Persistent(info[3].As<Napi::Object>());
-  region.buffer = Napi::Persistent(buffer.As<Napi::Object>());
+  region.pointer = bytes + region.offset;
   Check(env, "uc_mem_map_ptr" + Span(region.address, region.size),
         libunicorn.mem_map_ptr(uc, region.address, region.size, permissions, region.pointer));
   shared_.push_back(std::move(region));
@@ -98,21 +97,15 @@ Napi::Value GuestMemory::MapShared(const Napi::CallbackInfo& info) {
 }
 
 // A WebAssembly.Memory that grows keeps its place on 64-bit hosts; were it ever moved, the emulator would write into
-// freed memory. Seen by its buffer, which is replaced by every growth.
+// freed memory.
 void GuestMemory::VerifyShared(Napi::Env env) {
   for (SharedRegion& region : shared_) {
-    void* data = nullptr;
     size_t length = 0;
-    napi_get_arraybuffer_info(env, region.buffer.Value(), &data, &length);
-    if (length != 0) continue;
-    const Napi::Value buffer = region.memory.Value().Get("buffer");
-    napi_get_arraybuffer_info(env, buffer, &data, &length);
-    if (static_cast<uint8_t*>(data) + region.offset != region.pointer) {
-      throw MakeError(env, ErrorKind::Engine,
-                      "the WebAssembly.Memory mapped at " + Hex(region.address) +
-                          " has moved while growing: give it its full size from the start");
-    }
-    region.buffer = Napi::Persistent(buffer.As<Napi::Object>());
+    const uint8_t* bytes = region.memory.Find(&length);
+    if (bytes != nullptr && bytes + region.offset == region.pointer) continue;
+    throw MakeError(env, ErrorKind::Engine,
+                    "the WebAssembly.Memory mapped at " + Hex(region.address) +
+                        " has moved while growing: give it its full size from the start");
   }
 }
 

@@ -7,10 +7,12 @@
 
 #include "code.h"
 #include "emulator.h"
+#include "linear_memory.h"
 
 class GuestMemory {
  public:
-  GuestMemory(Emulator& emulator, TranslatedCode& code) : emulator_(emulator), code_(code) {}
+  GuestMemory(Anchor& anchor, Emulator& emulator, TranslatedCode& code)
+      : anchor_(anchor), emulator_(emulator), code_(code) {}
 
   // For JavaScript.
   Napi::Value Map(const Napi::CallbackInfo& info);
@@ -21,7 +23,7 @@ class GuestMemory {
   Napi::Value Write(const Napi::CallbackInfo& info);
   Napi::Value DropCode(const Napi::CallbackInfo& info);
 
-  // Guest bytes as they are; false when not all are mapped, or the emulator is closed.
+  // Guest bytes as they are, without a throw; false when not all are mapped, or the emulator is closed.
   bool ReadBytes(uint64_t address, uint32_t length, uint8_t* to);
   // Throws when memory that is mapped out of a WebAssembly.Memory has moved.
   void VerifyShared(Napi::Env env);
@@ -34,12 +36,12 @@ class GuestMemory {
     uint64_t size;
     uint64_t offset;
     uint8_t* pointer;
-    Napi::ObjectReference memory;
-    Napi::ObjectReference buffer;
+    LinearMemory memory;
   };
 
   bool IsMapped(Napi::Env env, uint64_t address, uint64_t length);
 
+  Anchor& anchor_;
   Emulator& emulator_;
   TranslatedCode& code_;
   std::vector<SharedRegion> shared_;

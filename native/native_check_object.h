@@ -3,7 +3,12 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <string>
 
+#include "anchor.h"
+#include "gate.h"
+#include "javascript.h"
+#include "linear_memory.h"
 #include "native_check.h"
 
 class Engine;
@@ -23,22 +28,27 @@ class NativeCheckObject : public Napi::ObjectWrap<NativeCheckObject> {
   Napi::Value ReadFrom(const Napi::CallbackInfo& info);
 
   NativeCheck* check() const { return check_; }
-  // Where linear memory is now: to be asked again whenever JavaScript has run, since it may have grown. Null: detached.
+  // None of these throws. Where linear memory is now: to be asked again whenever JavaScript has run, since it may have
+  // grown. Null: detached.
   uint8_t* Memory(size_t* size);
-  // After NATIVE_CHECK_TRAPPED: what the reader threw, or an error that tells the trap.
-  napi_value TakeError();
+  // After NATIVE_CHECK_TRAPPED: a run fails with what the reader threw, or an error that tells the trap.
+  void FailWithTrap(JavaScript& javascript);
 
  private:
-  static NativeRead Read(void* object, uint64_t address, uint32_t length, uint8_t* to);
+  static NativeRead Read(void* object, uint64_t address, uint32_t length, uint8_t* to) noexcept;
+  NativeRead AskJavaScript(uint64_t address, uint32_t length, const uint8_t* to);
   Napi::Value Answer(uint32_t code);
+  std::string Trap() const;
 
+  Anchor anchor_;
+  // For the reader's errors outside of a run.
+  Attention attention_;
+  JavaScript javascript_;
   NativeCheck* check_ = nullptr;
-  Napi::ObjectReference memory_;
-  Napi::ObjectReference buffer_;
+  LinearMemory memory_;
   // (addressLow, addressHigh, length, destination) → nonzero when the bytes are there: `host.read` of the module.
-  Napi::FunctionReference read_;
+  Kept read_;
   // Foreign memory is this emulator's: its bytes are read without JavaScript.
-  Napi::ObjectReference engine_reference_;
+  Kept engine_object_;
   Engine* engine_ = nullptr;
-  Napi::ObjectReference error_;
 };

@@ -12,12 +12,12 @@ Napi::Value Rings::Open(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   emulator_.Live(env);
   auto ring = std::make_shared<RequestRing>();
-  const Napi::Value buffer = info[0].IsObject() ? info[0].As<Napi::Object>().Get("buffer") : env.Undefined();
-  if (!buffer.IsArrayBuffer() || !info[1].IsArray()) {
+  Anchor& anchor = javascript_.anchor();
+  ring->memory = LinearMemory(anchor, info[0]);
+  size_t length = 0;
+  if (ring->memory.Find(&length) == nullptr || !info[1].IsArray()) {
     throw MakeError(env, ErrorKind::BadInput, "ring: expected a WebAssembly.Memory and the places in it");
   }
-  ring->memory = Napi::Persistent(info[0].As<Napi::Object>());
-  ring->buffer = Napi::Persistent(buffer.As<Napi::Object>());
   const Napi::Array places = info[1].As<Napi::Array>();
   uint32_t* const fields[] = {&ring->count_offset, &ring->first_offset, &ring->request_bytes,
                               &ring->head_bytes,   &ring->capacity,     &ring->context_offset};
@@ -26,12 +26,12 @@ Napi::Value Rings::Open(const Napi::CallbackInfo& info) {
       ring->first_offset % 8 != 0 || ring->request_bytes % 8 != 0) {
     throw MakeError(env, ErrorKind::BadInput, "ring: expected one request or more, at multiples of 8");
   }
-  ring->judge = Napi::Persistent(ReadFunction(info[2], "judge"));
-  ring->on_verdicts = Napi::Persistent(ReadFunction(info[3], "onVerdicts"));
+  ring->judge = Kept(anchor, ReadFunction(info[2], "judge"));
+  ring->on_verdicts = Kept(anchor, ReadFunction(info[3], "onVerdicts"));
   if (!info[4].IsUndefined()) {
     ring->native = NativeCheckObject::From(info[4]);
     if (ring->native == nullptr) throw MakeError(env, ErrorKind::BadInput, "ring: expected a NativeCheck");
-    ring->native_reference = Napi::Persistent(info[4].As<Napi::Object>());
+    ring->native_object = Kept(anchor, info[4]);
     ring->outermost = info[5].As<Napi::Boolean>().Value();
   }
   if (!Locate(*ring)) throw MakeError(env, ErrorKind::BadInput, "ring: expected places inside the memory");
@@ -61,24 +61,12 @@ std::shared_ptr<RequestRing> Rings::Find(uint64_t id) const {
 }
 
 bool Rings::Locate(RequestRing& ring) {
-  Napi::Env env = javascript_.env();
-  void* base = nullptr;
   size_t length = 0;
   if (ring.native != nullptr) ring.native->Memory(&length);
-  napi_get_arraybuffer_info(env, ring.buffer.Value(), &base, &length);
-  if (length == 0) {
-    napi_value buffer = nullptr;
-    bool is_buffer = false;
-    if (napi_get_named_property(env, ring.memory.Value(), "buffer", &buffer) != napi_ok ||
-        napi_is_arraybuffer(env, buffer, &is_buffer) != napi_ok || !is_buffer ||
-        napi_get_arraybuffer_info(env, buffer, &base, &length) != napi_ok) {
-      return false;
-    }
-    ring.buffer = Napi::Persistent(Napi::Object(env, buffer));
-  }
+  uint8_t* base = ring.memory.Find(&length);
   const uint64_t end = ring.first_offset + uint64_t{ring.capacity} * ring.request_bytes;
   if (base == nullptr || end > length || uint64_t{ring.count_offset} + 4 > length) return false;
-  ring.base = static_cast<uint8_t*>(base);
+  ring.base = base;
   ring.turn = javascript_.turns();
   return true;
 }
@@ -86,7 +74,7 @@ bool Rings::Locate(RequestRing& ring) {
 bool Rings::Append(CopyRequest& request, uint64_t pc) {
   RequestRing& ring = *request.ring;
   if (ring.turn != javascript_.turns()) {
-    const Napi::HandleScope scope(javascript_.env());
+    const CallbackScope scope(javascript_.env());
     if (!Locate(ring)) return Lose();
   }
   uint32_t count = 0;
@@ -118,8 +106,7 @@ bool Rings::Lose() {
 
 // Judges what waits. A judge that fails leaves it waiting.
 bool Rings::Judge(RequestRing& ring) {
-  Napi::Env env = javascript_.env();
-  const Napi::HandleScope scope(env);
+  const CallbackScope scope(javascript_.env());
   if (ring.turn != javascript_.turns() && !Locate(ring)) return Lose();
   uint32_t count = 0;
   std::memcpy(&count, ring.base + ring.count_offset, sizeof count);
@@ -132,24 +119,21 @@ bool Rings::Judge(RequestRing& ring) {
                      ? native_check_judge_outermost_batch(check, ring.context_offset, ring.first_offset, count)
                      : native_check_judge_batch(check, ring.context_offset, ring.first_offset, count);
     if (noteworthy == NATIVE_CHECK_TRAPPED) {
-      javascript_.Fail(ring.native->TakeError());
+      ring.native->FailWithTrap(javascript_);
       return false;
     }
   } else {
-    napi_value arguments[3];
-    const uint32_t numbers[] = {ring.context_offset, ring.first_offset, count};
-    for (size_t i = 0; i < 3; ++i) napi_create_uint32(env, numbers[i], &arguments[i]);
+    const napi_value arguments[] = {javascript_.Index(ring.context_offset), javascript_.Index(ring.first_offset),
+                                    javascript_.Index(count)};
     napi_value answer = nullptr;
-    if (!javascript_.Call(ring.judge.Value(), 3, arguments, &answer)) return false;
-    napi_get_value_uint32(env, answer, &noteworthy);
+    if (!javascript_.Call(ring.judge, 3, arguments, &answer)) return false;
+    napi_get_value_uint32(javascript_.env(), answer, &noteworthy);
   }
   // Emptied first: the callback may ask for a judgement too.
   if (ring.turn != javascript_.turns() && !Locate(ring)) return Lose();
   std::memset(ring.base + ring.count_offset, 0, sizeof count);
   if (noteworthy == 0) return true;
-  napi_value argument = nullptr;
-  napi_create_uint32(env, count, &argument);
-  return javascript_.AskHowToGoOn(ring.on_verdicts.Value(), argument);
+  return javascript_.AskHowToGoOn(ring.on_verdicts, javascript_.Index(count));
 }
 
 bool Rings::JudgeAll() {

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "javascript.h"
+#include "linear_memory.h"
 #include "registers.h"
 
 class NativeCheckObject;
@@ -15,9 +16,7 @@ struct CopyRequest;
 
 struct RequestRing {
   uint64_t id = 0;
-  Napi::ObjectReference memory;
-  // The memory's current ArrayBuffer, as in a CopyRequest.
-  Napi::ObjectReference buffer;
+  LinearMemory memory;
   // In bytes of the memory.
   uint32_t count_offset = 0;
   uint32_t first_offset = 0;
@@ -29,11 +28,11 @@ struct RequestRing {
   // The native check, where it judges: then `judge` is not called.
   NativeCheckObject* native = nullptr;
   bool outermost = false;
-  Napi::ObjectReference native_reference;
+  Kept native_object;
   // (context, first request, count) → how many deserve a look.
-  Napi::FunctionReference judge;
+  Kept judge;
   // (count) → 'stop' or 'continue', when some do.
-  Napi::FunctionReference on_verdicts;
+  Kept on_verdicts;
   // Where the memory is as of `turn` (`JavaScript::turns()`).
   uint64_t turn = 0;
   uint8_t* base = nullptr;

@@ -5,9 +5,25 @@ namespace {
 // What a slice ended with; TypeScript has the same list.
 enum Outcome { kUntil, kStopped, kDue, kBlockLimit, kInstructionLimit, kCycleLimit, kError, kHalted };
 
+// While a slice is under way, however it ends.
+class SliceUnderWay {
+ public:
+  SliceUnderWay(Emulator& emulator, SliceTimer* timer) : emulator_(emulator), timer_(timer) { emulator_.SetRunning(true); }
+  ~SliceUnderWay() {
+    emulator_.SetRunning(false);
+    if (timer_ != nullptr) timer_->Disarm();
+  }
+  SliceUnderWay(const SliceUnderWay&) = delete;
+  SliceUnderWay& operator=(const SliceUnderWay&) = delete;
+
+ private:
+  Emulator& emulator_;
+  SliceTimer* timer_;
+};
+
 }  // namespace
 
-Runner::Runner(const Napi::Value& status, Emulator& emulator, Registers& registers, TranslatedCode& code,
+Runner::Runner(Anchor& anchor, const Napi::Value& status, Emulator& emulator, Registers& registers, TranslatedCode& code,
                GuestMemory& memory, Hooks& hooks, Counting& counting, Rings& rings, Dispatcher& dispatcher, Gate& gate,
                JavaScript& javascript)
     : emulator_(emulator),
@@ -20,7 +36,7 @@ Runner::Runner(const Napi::Value& status, Emulator& emulator, Registers& registe
       dispatcher_(dispatcher),
       gate_(gate),
       javascript_(javascript),
-      status_reference_(Napi::Persistent(status.As<Napi::Object>())),
+      status_array_(anchor, status),
       status_(status.As<Napi::BigUint64Array>().Data()) {}
 
 // Arguments: start, until, milliseconds (0: no end), the run's options in its first slice.
@@ -49,13 +65,14 @@ Napi::Value Runner::Slice(const Napi::CallbackInfo& info) {
     timer_->Arm(std::chrono::duration_cast<SliceTimer::Clock::duration>(
         std::chrono::duration<double, std::milli>(milliseconds < 1e9 ? milliseconds : 1e9)));
   }
-  emulator_.SetRunning(true);
-  javascript_.NoteTurn();
-  int outcome = Run(env, start);
-  // A judge that finds something may stop a run that would go on.
-  if (!gate_.attention.failed && rings_.JudgeAll() && outcome == kDue && gate_.attention.stop) outcome = kStopped;
-  emulator_.SetRunning(false);
-  if (timed_) timer_->Disarm();
+  int outcome = kError;
+  {
+    const SliceUnderWay slice(emulator_, timed_ ? timer_.get() : nullptr);
+    javascript_.NoteTurn();
+    outcome = Run(env, start);
+    // A judge that finds something may stop a run that would go on.
+    if (!gate_.attention.failed && rings_.JudgeAll() && outcome == kDue && gate_.attention.stop) outcome = kStopped;
+  }
   status_[0] = registers_.ProgramCounter();
   counting_.Publish(&status_[2]);
   if (gate_.attention.failed) return javascript_.ThrowFailure();

@@ -14,7 +14,7 @@ class Runner {
  public:
   // `status`: five u64 words shared with TypeScript: pc, error code, instructions, how many more there may be, cycles (an
   // f64).
-  Runner(const Napi::Value& status, Emulator& emulator, Registers& registers, TranslatedCode& code, GuestMemory& memory,
+  Runner(Anchor& anchor, const Napi::Value& status, Emulator& emulator, Registers& registers, TranslatedCode& code, GuestMemory& memory,
          Hooks& hooks, Counting& counting, Rings& rings, Dispatcher& dispatcher, Gate& gate, JavaScript& javascript);
 
   // For JavaScript.
@@ -37,7 +37,7 @@ class Runner {
   Gate& gate_;
   JavaScript& javascript_;
 
-  Napi::ObjectReference status_reference_;
+  Kept status_array_;
   uint64_t* status_;
   bool timed_ = false;
   std::unique_ptr<SliceTimer> timer_;

@@ -8,7 +8,7 @@ import type { MemoryLayout } from '../../arch/layout.js';
 import type { Engine } from '../engine/engine.js';
 import { type AddedSymbols, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
-import { Words } from '../kernel/words.js';
+import { decodeUnsigned, Words } from '../kernel/words.js';
 import type { GuestMemory } from './memory.js';
 
 /** Kernel functions that look for an address and fail at once in an empty kernel. */
@@ -18,6 +18,8 @@ const PAGE = 4096n;
 const SHORTEST_JUMP_TABLE = 128;
 /** Labels are in the same function as their branch, or in its cold part. */
 const FARTHEST_LABEL = 0x40_0000;
+/** Bytes; a kernel's has some hundred kilobytes. */
+const LARGEST_JUMP_TABLE = 16n << 20n;
 
 /** What is asked of a guest; a `Guest` while it is being made needs what is learnt here, so it is not named. */
 interface Scratch {
@@ -36,13 +38,20 @@ interface Load {
   readonly size: number;
 }
 
-/** Whether the image leaves out the names of variables. */
+/** What every kernel has under one of these names. The linker's own marks are listed by kernels that hide all variables (arm 6.12). */
+const VARIABLES: readonly (readonly string[])[] = [
+  ['init_task'],
+  ['memblock'],
+  ['vmap_area_root', 'vmap_nodes'],
+  ['__start___jump_table'],
+];
+
+/** Whether the image leaves out names of variables: of each kind one must be found. */
 export function hidesVariables(kernel: Kernel): boolean {
   const { symbols } = kernel;
+  const isFound = (name: string): boolean => symbols.address(name) !== undefined;
   return (
-    symbols.source === 'kallsyms' &&
-    symbols.address('__check_object_size') !== undefined &&
-    symbols.address('__start___jump_table') === undefined
+    symbols.source === 'kallsyms' && isFound('__check_object_size') && !VARIABLES.every((names) => names.some(isFound))
   );
 }
 
@@ -54,7 +63,8 @@ export async function withHiddenVariables(kernel: Kernel, scratch: Scratch): Pro
   };
   note('memblock', await findMemblock(scratch));
   note('vmap_area_root', await findVmapRoot(scratch));
-  const table = findJumpTable(kernel, scratch);
+  const table =
+    listedJumpTable(kernel, scratch.variant.staticBranch.relativeEntries(kernel)) ?? findJumpTable(kernel, scratch);
   if (table !== null) {
     note('__start___jump_table', table.start);
     note('__stop___jump_table', table.end);
@@ -205,8 +215,32 @@ function longestRun(kernel: Kernel, segment: Segment, relative: boolean): JumpTa
   return { start, end: start + BigInt(best.count * size), entries };
 }
 
+/** The table between the linker's marks, where the image names them. */
+export function listedJumpTable(kernel: Kernel, relative: boolean): JumpTable | null {
+  const start = kernel.symbols.address('__start___jump_table');
+  const end = kernel.symbols.address('__stop___jump_table');
+  if (start === undefined || end === undefined || end <= start || end - start > LARGEST_JUMP_TABLE) return null;
+  const bytes = kernel.read(start, Number(end - start));
+  if (bytes === undefined) return null;
+  const word = kernel.bits / 8;
+  const size = relative ? 8 + word : 3 * word;
+  const field = (at: number, length: number): bigint => {
+    const value = decodeUnsigned(bytes.subarray(at, at + length), kernel.endian);
+    const target = relative ? start + BigInt(at) + BigInt.asIntN(length * 8, value) : value;
+    return BigInt.asUintN(kernel.bits, target);
+  };
+  const entries = Array.from({ length: Math.floor(bytes.length / size) }, (_, index) => {
+    const at = index * size;
+    const keyAt = at + size - word;
+    // The two low bits of the key's word are flags, which a distance from it carries along.
+    const flags = decodeUnsigned(bytes.subarray(keyAt, keyAt + word), kernel.endian) & 3n;
+    return { code: field(at, relative ? 4 : word), key: field(keyAt, word) - flags };
+  });
+  return { start, end, entries };
+}
+
 /** The only static key that a function's code asks; null when there are several or none. */
-function keyAskedBy(kernel: Kernel, table: JumpTable, symbol: string): bigint | null {
+export function keyAskedBy(kernel: Kernel, table: JumpTable, symbol: string): bigint | null {
   const found = kernel.symbols.get(symbol);
   if (!found) return null;
   const keys = new Set(

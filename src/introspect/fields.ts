@@ -1,7 +1,7 @@
 /** Members and enumerators of a kernel's types, as the check wants them. */
 import type { Slot } from '../check/parameters.js';
-import { UsercopyError } from '../errors.js';
-import type { StructType, TypeTable } from '../kernel/kernel.js';
+import { badInput, UsercopyError } from '../errors.js';
+import type { Kernel, StructType, TypeTable } from '../kernel/kernel.js';
 
 export function slot(struct: StructType, path: string): Slot {
   const field = struct.field(path);
@@ -24,4 +24,19 @@ export function requireFlag(types: TypeTable, name: string): bigint {
   if (mask === undefined)
     throw new UsercopyError('bad-input', `kernel types: expected an enumerator ${name}, found none`);
   return mask;
+}
+
+/**
+ * Address of a variable that the check reads.
+ * @throws UsercopyError `bad-input` that says what was looked for, and in what.
+ */
+export function requireSymbol({ symbols, version }: Kernel, name: string): bigint {
+  const address = symbols.address(name);
+  if (address !== undefined) return address;
+  const where = `kernel ${version.release}`;
+  if (symbols.count === 0)
+    throw badInput(where, `a symbol table (kallsyms or .symtab) with ${name}`, 'no table that can be read');
+  const functionsOnly =
+    symbols.address('init_task') === undefined ? ', which have functions only (no KALLSYMS_ALL)' : '';
+  throw badInput(where, `a symbol ${name}`, `none among the ${symbols.count} of its ${symbols.source}${functionsOnly}`);
 }

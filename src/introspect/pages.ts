@@ -1,9 +1,8 @@
 /** `struct page`: its members, where the array of them lies, and which frames have one. */
 import type { LinearMap, MemoryLayout, PageValidity } from '../../arch/driver.js';
 import type { Introspection, PageValidityParameters, Slot, SparsememParameters } from '../check/parameters.js';
-import { UsercopyError } from '../errors.js';
 import type { Kernel, StructType, TypeTable } from '../kernel/kernel.js';
-import { requireFlag, shifted, slot, slotIfAny } from './fields.js';
+import { requireFlag, requireSymbol, shifted, slot, slotIfAny } from './fields.js';
 import { slabMark } from './slab.js';
 
 /** SECTION_HAS_MEM_MAP and SECTION_IS_EARLY of section_mem_map; the map itself starts above the last flag. */
@@ -66,13 +65,7 @@ function sparsemem(
   types: TypeTable,
   bits: { readonly sectionSizeBits: number; readonly physicalAddressBits: number },
 ): SparsememParameters {
-  const memSection = kernel.symbols.address('mem_section');
-  if (memSection === undefined) {
-    throw new UsercopyError(
-      'bad-input',
-      'kernel symbols: expected mem_section, found none (an image without KALLSYMS_ALL?)',
-    );
-  }
+  const memSection = requireSymbol(kernel, 'mem_section');
   const section = types.struct('mem_section');
   // f1eca35a0dc7 (July 2019, 5.3) made valid sections of 2 MiB pieces, told by a bitmap in `usage`.
   const usage = section.has('usage')
@@ -98,13 +91,7 @@ function memblock(
   types: TypeTable,
   kind: Extract<PageValidity, { kind: 'memblock' }>,
 ): PageValidityParameters {
-  const address = kernel.symbols.address('memblock');
-  if (address === undefined) {
-    throw new UsercopyError(
-      'bad-input',
-      'kernel symbols: expected memblock, found none (an image without KALLSYMS_ALL?)',
-    );
-  }
+  const address = requireSymbol(kernel, 'memblock');
   const block = types.struct('memblock');
   const list = types.struct('memblock_type');
   const region = types.struct('memblock_region');
@@ -132,13 +119,8 @@ export function pageValidity(kernel: Kernel, types: TypeTable, layout: MemoryLay
       return sparsemem(kernel, types, kind);
     case 'memblock':
       return memblock(kernel, types, kind);
-    case 'flatmem': {
-      const maxMapnr = kernel.symbols.address('max_mapnr');
-      if (maxMapnr === undefined) {
-        throw new UsercopyError('bad-input', 'kernel symbols: expected max_mapnr, found none');
-      }
-      return { kind: 'flatmem', maxMapnr, firstFrame: layout.firstFrame ?? 0n };
-    }
+    case 'flatmem':
+      return { kind: 'flatmem', maxMapnr: requireSymbol(kernel, 'max_mapnr'), firstFrame: layout.firstFrame ?? 0n };
   }
 }
 

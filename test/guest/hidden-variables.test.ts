@@ -1,0 +1,57 @@
+/** The judge is a kernel that names its variables: what the jump table tells must be what its symbol table says. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { drivers } from '../../arch/index.js';
+import { UsercopyError } from '../../src/errors.js';
+import { hidesVariables, keyAskedBy, listedJumpTable } from '../../src/guest/hidden-variables.js';
+import { fetchKernel } from '../../src/image/fetch.js';
+import { loadKernel } from '../../src/image/load.js';
+import { requireSymbol } from '../../src/introspect/fields.js';
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { noSymbols } from '../../src/kernel/symbols.js';
+
+describe.each(['x86_64', 'arm64'])('the jump table of a %s kernel of trixie', (variant) => {
+  let kernel: Kernel | string;
+  beforeAll(async () => {
+    try {
+      kernel = await loadKernel({ path: (await fetchKernel(variant, { release: 'trixie' })).path }, { drivers });
+    } catch (error) {
+      if (!(error instanceof UsercopyError) || error.kind !== 'missing-dependency') throw error;
+      kernel = error.message;
+    }
+  });
+
+  it('leads to the keys that the check and its allocator ask', (context) => {
+    if (typeof kernel === 'string') return context.skip(kernel);
+    // x86's check asks more keys than one.
+    const isOnly = variant === 'arm64';
+    const table = listedJumpTable(kernel, true);
+    expect(table?.entries.length).toBeGreaterThan(1000);
+    const { symbols } = kernel;
+    const bypass = symbols.address('bypass_usercopy_checks');
+    expect(table!.entries.some(({ key }) => key === bypass)).toBe(true);
+    if (isOnly) expect(keyAskedBy(kernel, table!, '__check_object_size')).toBe(bypass);
+    expect(keyAskedBy(kernel, table!, '__check_heap_object')).toBe(symbols.address('slub_debug_enabled'));
+  });
+
+  it('is not looked for where the image names every variable, and is where it does not', (context) => {
+    if (typeof kernel === 'string') return context.skip(kernel);
+    expect(hidesVariables(kernel)).toBe(false);
+    const { symbols } = kernel;
+    // As arm 6.12 lists them: functions, and what the linker marks.
+    const functions = { ...symbols, source: 'kallsyms', count: symbols.count } as Kernel['symbols'];
+    const hidden = new Set(['init_task', 'memblock', 'vmap_nodes', 'vmap_area_root']);
+    const address = (name: string): bigint | undefined => (hidden.has(name) ? undefined : symbols.address(name));
+    expect(hidesVariables({ ...kernel, symbols: { ...functions, address } })).toBe(true);
+  });
+
+  it('is not blamed for a symbol table that could not be read', (context) => {
+    if (typeof kernel === 'string') return context.skip(kernel);
+    const { release } = kernel.version;
+    expect(() => requireSymbol({ ...(kernel as Kernel), symbols: noSymbols() }, 'mem_section')).toThrow(
+      /a symbol table .*with mem_section, .*no table/,
+    );
+    expect(() => requireSymbol(kernel as Kernel, 'no_such_thing')).toThrow(
+      `${release}: expected a symbol no_such_thing`,
+    );
+  });
+});

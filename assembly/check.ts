@@ -66,7 +66,7 @@ export function judgeRequest(c: Context, request: Request): u32 {
   request.described = <u8>Described.NOTHING;
 
   let code: i32;
-  if ((c.bypass | <u8>(c.bypassKey != 0)) && isBypassed(c)) code = Acceptance.BYPASSED;
+  if (c.bypass | <u8>(c.bypassKey != 0) && isBypassed(c)) code = Acceptance.BYPASSED;
   else if (!size) code = Acceptance.EMPTY_COPY;
   else {
     code = checkBogus(c, request, pointer, size);

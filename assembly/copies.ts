@@ -5,7 +5,16 @@
  * check about the second.
  */
 import { count, isToUser, judgeRequest } from './check';
-import { CheckedRange, CheckedRanges, Context, DirectionKind, EntryRole, KernelAsked, Request, ReturnPlace } from './context';
+import {
+  CheckedRange,
+  CheckedRanges,
+  Context,
+  DirectionKind,
+  EntryRole,
+  KernelAsked,
+  Request,
+  ReturnPlace,
+} from './context';
 import { functionEnd, functionStart } from './functions';
 import { readWord } from './memory';
 import { VerdictRange } from './verdict';
@@ -35,7 +44,16 @@ function returnAddressOf(c: Context, request: Request, live: bool): u64 {
  * return address are the same). Each start of that function is an arrival of its own, so it has not returned since.
  */
 @inline
-function isCalledBy(sp: u64, from: u64, entry: u32, callerEntry: u32, callerSp: u64, callerFrom: u64, start: u64, end: u64): bool {
+function isCalledBy(
+  sp: u64,
+  from: u64,
+  entry: u32,
+  callerEntry: u32,
+  callerSp: u64,
+  callerFrom: u64,
+  start: u64,
+  end: u64,
+): bool {
   if (sp > callerSp) return false;
   if (from >= start && from < end) return true;
   return sp == callerSp && from == callerFrom && entry != callerEntry;
@@ -90,7 +108,16 @@ function isOfAnother(c: Context, sp: u64, from: u64): bool {
 }
 
 /** What an arrival is to the copy under way. */
-function relationOf(c: Context, request: Request, kernel: u64, user: u64, size: u64, toUser: bool, from: u64, live: bool): Relation {
+function relationOf(
+  c: Context,
+  request: Request,
+  kernel: u64,
+  user: u64,
+  size: u64,
+  toUser: bool,
+  from: u64,
+  live: bool,
+): Relation {
   const sp = request.stackPointer;
   const isCheck = request.role == EntryRole.CHECK;
   const skipped = (kernel - c.copyKernel) & c.wordMask;
@@ -101,7 +128,10 @@ function relationOf(c: Context, request: Request, kernel: u64, user: u64, size: 
         return Relation.SAME;
       }
       const outer = c.copyRole == EntryRole.COPY;
-      if (outer && isCalledBy(sp, from, entry, c.copyEntry, c.copyStackPointer, c.copyReturn, c.copyBodyStart, c.copyBodyEnd)) {
+      if (
+        outer &&
+        isCalledBy(sp, from, entry, c.copyEntry, c.copyStackPointer, c.copyReturn, c.copyBodyStart, c.copyBodyEnd)
+      ) {
         return Relation.SAME;
       }
       if (!isCheck && isNextOfChecked(c, sp, from, skipped, live)) {
@@ -110,7 +140,12 @@ function relationOf(c: Context, request: Request, kernel: u64, user: u64, size: 
       }
       if (!isCheck && isOfAnother(c, sp, from)) return Relation.OTHER;
     }
-    if (!isCheck && c.copyRole == EntryRole.COPY && entry != c.copyEntry && ((user - c.copyUser) & c.wordMask) == skipped) {
+    if (
+      !isCheck &&
+      c.copyRole == EntryRole.COPY &&
+      entry != c.copyEntry &&
+      ((user - c.copyUser) & c.wordMask) == skipped
+    ) {
       if (from ? sp < c.copyStackPointer : sp <= c.copyStackPointer) return Relation.IN_DOUBT;
     }
   }
@@ -140,7 +175,16 @@ function addToCopy(c: Context, request: Request, code: u32): u32 {
 }
 
 /** The arrival begins a copy. */
-function beginCopy(c: Context, request: Request, kernel: u64, user: u64, size: u64, toUser: bool, from: u64, code: u32): void {
+function beginCopy(
+  c: Context,
+  request: Request,
+  kernel: u64,
+  user: u64,
+  size: u64,
+  toUser: bool,
+  from: u64,
+  code: u32,
+): void {
   c.copyEntry = request.entry;
   c.copyRole = request.role;
   c.copyReturn = from;

@@ -121,7 +121,8 @@ function checkIntrospected(c: Context, request: Request, pointer: u64, size: u64
 /** 0 when nothing objects; else the acceptance or the refusal. */
 export function checkHeap(c: Context, request: Request, pointer: u64, size: u64, toUser: bool): i32 {
   const declared = declaredObject(c, pointer);
-  if (c.kmap && (c.declaredKmapCount | c.kmapRangeCount) && isKmap(c, pointer, declared)) return checkKmap(c, request, pointer, size);
+  if (c.kmap && c.declaredKmapCount | c.kmapRangeCount && isKmap(c, pointer, declared))
+    return checkKmap(c, request, pointer, size);
   if (c.vmalloc) {
     if (
       isVmalloc(c, pointer, declared) &&

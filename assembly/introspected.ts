@@ -56,7 +56,7 @@ function sectionOf(c: Context, frame: u64): u64 {
   if (!roots) return 0;
   const root = readWord(c, (roots + (number >> c.sectionRootShift) * c.wordBytes) & c.wordMask);
   if (!root) return 0;
-  const inRoot = number & ((<u64>1 << c.sectionRootShift) - 1);
+  const inRoot = number & (((<u64>1) << c.sectionRootShift) - 1);
   return (root + inRoot * c.sectionStructSize) & c.wordMask;
 }
 
@@ -69,11 +69,11 @@ function sparsememValid(c: Context, frame: u64): bool {
   if (!c.sectionUsage || map & c.isEarly) return true;
   const usage = readSlot(c, section, c.sectionUsage);
   if (!usage) return false;
-  const frameInSection = frame & ((<u64>1 << (c.sectionSizeBits - c.pageShift)) - 1);
+  const frameInSection = frame & (((<u64>1) << (c.sectionSizeBits - c.pageShift)) - 1);
   const bit = frameInSection >> (SUBSECTION_SHIFT - c.pageShift);
   const bitsPerWord = <u64>c.wordBytes * 8;
   const word = readWord(c, (usage + c.subsectionBitmap + (bit / bitsPerWord) * c.wordBytes) & c.wordMask);
-  return ((word >> bit % bitsPerWord) & 1) != 0;
+  return ((word >> (bit % bitsPerWord)) & 1) != 0;
 }
 
 /** memblock_is_map_memory(): a binary search, with the kernel's own idea of an empty table. */

@@ -8,7 +8,14 @@ export function noteObject(request: Request, start: u64, end: u64): void {
   noteWindow(request, start, end, start, end, Described.BOUNDS);
 }
 
-export function noteWindow(request: Request, start: u64, end: u64, windowStart: u64, windowEnd: u64, described: i32): void {
+export function noteWindow(
+  request: Request,
+  start: u64,
+  end: u64,
+  windowStart: u64,
+  windowEnd: u64,
+  described: i32,
+): void {
   request.described = <u8>described;
   request.objectStart = start;
   request.objectEnd = end;

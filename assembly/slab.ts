@@ -191,9 +191,7 @@ export function checkDeclaredSlab(c: Context, request: Request, pointer: u64, si
   }
   offset -= slab.redLeftPad;
   const within = inside(size, offset, slab.objectSize);
-  const good = c.whitelist
-    ? judge(c, request, size, offset, slab.useroffset, slab.usersize, 0xffffffff)
-    : within;
+  const good = c.whitelist ? judge(c, request, size, offset, slab.useroffset, slab.usersize, 0xffffffff) : within;
   if (good && !request.explain) return Acceptance.SLAB_OBJECT;
   describeDeclared(c, request, slab, start);
   if (good) return Acceptance.SLAB_OBJECT;

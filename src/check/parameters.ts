@@ -269,8 +269,8 @@ export type Declaration =
       readonly objectStride: bigint;
       readonly objectSize: bigint;
       readonly redLeftPad?: bigint;
-      readonly useroffset?: bigint;
-      readonly usersize?: bigint;
+      readonly useroffset?: bigint | undefined;
+      readonly usersize?: bigint | undefined;
     } & AddressRange)
   /** A compound page (folio). */
   | ({ readonly kind: 'compound page' } & AddressRange)

@@ -102,7 +102,7 @@ Examples:
 
 async function listRemote(variant: string, { suite, json }: ListArguments): Promise<void> {
   progress.show("asking Debian's indexes");
-  const { kernels, warnings } = await remoteKernels(variant, suite === undefined ? {} : { suite });
+  const { kernels, warnings } = await remoteKernels(variant, { suite });
   progress.clear();
   for (const warning of warnings) warn(warning);
   if (json) print(toJson({ kernels, warnings }));

@@ -1,7 +1,7 @@
 /** `usercopy prepare`: works an attachment out for harnesses in C or Python (native/harness.h). */
 import { Command } from 'commander';
 import { variantOf } from '../../arch/index.js';
-import { type HarnessFile, prepareHarness } from '../attach/harness.js';
+import { type HarnessFile, type HarnessOptions, prepareHarness } from '../attach/harness.js';
 import { badInput } from '../errors.js';
 import { bareKernel } from '../image/bare.js';
 import { writeWhole } from '../image/files.js';
@@ -62,9 +62,9 @@ async function ofGuest(file: ScenarioFile): Promise<HarnessFile> {
     const depth = world.stackDepth === undefined ? await measureStackDepth(world.guest) : world.stackDepth;
     return await prepareHarness(world.kernel, {
       ...rulesOf(file),
-      ...(world.profile === undefined ? {} : { profile: world.profile }),
+      profile: world.profile,
       declarations: world.declarations,
-      ...(depth === null ? {} : { stackDepth: depth }),
+      stackDepth: depth ?? undefined,
     });
   } finally {
     world.guest.close();
@@ -90,10 +90,10 @@ async function ofAddresses(file: ScenarioFile, symbols: ReadonlyMap<string, bigi
   });
 }
 
-function rulesOf({ scenario }: ScenarioFile): { judge?: 'kernel' | 'all'; frames?: boolean } {
+function rulesOf({ scenario }: ScenarioFile): Pick<HarnessOptions, 'judge' | 'frames'> {
   const { judge, guest } = scenario;
   return {
-    ...(judge === undefined ? {} : { judge }),
-    ...(guest.frames === undefined ? {} : { frames: guest.frames }),
+    judge,
+    frames: guest.frames,
   };
 }

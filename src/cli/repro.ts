@@ -130,7 +130,7 @@ function refuseDumpOptions(options: ReproOptions): void {
 }
 
 function judged(report: UsercopyReport, given: Copy | null, { profile }: ReproOptions): ReportJudgement {
-  return judgeReport(report, { given, ...(profile === undefined ? {} : { profile }) });
+  return judgeReport(report, { given, profile });
 }
 
 /** Each is a line of JSON; none is played, since a log may hold many. */
@@ -166,12 +166,12 @@ function dumpInput(dump: string, options: ReproOptions): DumpInput {
   return {
     dump,
     registers: regs === undefined ? null : { text: readText(regs, MAXIMUM_REGISTER_TEXT), path: regs },
-    ...(kernel === undefined ? {} : { kernel }),
-    ...(btf === undefined ? {} : { btf }),
-    ...(config === undefined ? {} : { config }),
-    ...(profile === undefined ? {} : { profile }),
-    ...(shrink === undefined ? {} : { shrink: { path: shrink, redact: redact ?? false } }),
-    ...(html === undefined ? {} : { html }),
+    kernel,
+    btf,
+    config,
+    profile,
+    shrink: shrink === undefined ? undefined : { path: shrink, redact: redact ?? false },
+    html,
   };
 }
 

@@ -81,9 +81,9 @@ export async function runLkdtm({ kernel, btf, config, profile, frames, json }: L
   const task: LkdtmTask = {
     kind: 'lkdtm',
     kernel,
-    ...(btf === undefined ? {} : { btf }),
-    ...(config === undefined ? {} : { config }),
-    ...(profile === undefined ? {} : { profile }),
+    btf,
+    config,
+    profile,
     frames: frames ?? false,
   };
   await runIsolated(task, { result: (run) => runs.push(run), progress: (text) => progress.show(text) });

@@ -105,13 +105,13 @@ async function findKernel(
   throw failure;
 }
 
-interface Machine {
+interface DumpedMachine {
   readonly variant: Variant;
   readonly convention: DumpConvention;
 }
 
 /** The image's variant; without an image every one that such files are made of, the likeliest first. */
-function machinesOf(path: string, core: DumpFile, image: Kernel | null): Machine[] {
+function machinesOf(path: string, core: DumpFile, image: Kernel | null): DumpedMachine[] {
   const likeness = ({ elfMachine, bits, endian }: Variant): number =>
     (elfMachine === core.machine ? 4 : 0) +
     ((endian === 'little') === core.littleEndian ? 2 : 0) +

@@ -29,8 +29,6 @@ export interface EngineSpec {
   readonly mmu?: boolean;
 }
 
-export type Permission = 'r' | 'w' | 'x';
-
 /** A hook that is on until `remove()`; removing twice is harmless. */
 export interface Hook {
   remove(): void;
@@ -143,30 +141,30 @@ export interface RunOptions {
    * Milliseconds of host time; no limit when absent. It is looked at on entering a block, as are the slices of `run`:
    * about a nanosecond a block, which `runSync` without limits does not pay.
    */
-  readonly timeLimit?: number;
+  readonly timeLimit?: number | undefined;
   /** Translation blocks entered; no limit when absent. */
-  readonly blockLimit?: number;
+  readonly blockLimit?: number | undefined;
   /**
    * Count guest instructions, one per UC_HOOK_CODE firing: what is executed, or raises an exception. Counted by block;
    * exact but after a memory fault (`RunResult.instructionsRange`). Instructions of Thumb's IT blocks whose condition fails
    * count as ARM's conditional ones do, although Unicorn 2.0.1 fires only for the latter.
    */
-  readonly countInstructions?: boolean;
+  readonly countInstructions?: boolean | undefined;
   /**
    * The run ends when so many instructions have been executed, also in the middle of a block. Counts them too. It may
    * end a little earlier where Unicorn 2.0.1 cannot be stopped without harm: on SPARC before the branch instead of in its
    * delay slot, before the IT instruction instead of in what it makes conditional, on s390x before the block.
    */
-  readonly instructionLimit?: number;
+  readonly instructionLimit?: number | undefined;
   /**
    * Adds up the prices of the blocks entered. A block that is left before its end costs the part of its price that its
    * executed instructions are of all. Counts instructions too.
    */
-  readonly cycles?: BlockPricer;
+  readonly cycles?: BlockPricer | undefined;
   /** With `cycles`: the run ends before the first block at which so many cycles have been reached. */
-  readonly cycleLimit?: number;
+  readonly cycleLimit?: number | undefined;
   /** Aborts between slices: `run` rejects with the signal's reason. `runSync` does not look at it. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface RunResult {

@@ -17,7 +17,13 @@ import type {
   SavedContext,
 } from './engine.js';
 import { RunEvents } from './run-events.js';
-import { ADDRESS_END, type InstalledHook, Machine, MOST_COPY_REGISTERS, requireWord } from './unicorn-js/machine.js';
+import {
+  ADDRESS_END,
+  type InstalledHook,
+  MOST_COPY_REGISTERS,
+  requireWord,
+  UnicornMachine,
+} from './unicorn-js/machine.js';
 import { loadUnicornJs, type UnicornJsFactory } from './unicorn-js/module.js';
 import { Constants } from './unicorn-js/names.js';
 
@@ -37,7 +43,7 @@ export type EngineOpener = (spec: EngineSpec) => Engine;
 export async function openUnicornJs(source?: string | UnicornJsFactory): Promise<EngineOpener> {
   const module = await loadUnicornJs(source);
   const constants = new Constants(module);
-  return (spec) => new UnicornJs(new Machine(module, constants, spec), spec);
+  return (spec) => new UnicornJs(new UnicornMachine(module, constants, spec), spec);
 }
 
 /** One hook at an address. */
@@ -97,7 +103,7 @@ class UnicornJs implements Engine {
   readonly version: string;
   readonly capabilities = { sharedMemory: false, directCheck: true, cycles: false };
   readonly nativeHandle = null;
-  readonly #machine: Machine;
+  readonly #machine: UnicornMachine;
 
   #nextHook = 1;
   readonly #records = new Map<bigint, AddressRecord>();
@@ -131,7 +137,7 @@ class UnicornJs implements Engine {
   #blocksToLook = 0;
 
   constructor(
-    machine: Machine,
+    machine: UnicornMachine,
     readonly spec: EngineSpec,
   ) {
     this.#machine = machine;

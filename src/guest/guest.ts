@@ -318,7 +318,7 @@ export class Guest {
       arguments: args,
       stackPointer: options.stackPointer ?? this.stackPointer,
       returnTo: this.#stopAddress,
-      ...(options.places === undefined ? {} : { places: options.places }),
+      places: options.places,
     });
     this.#linkFrame(entry);
   }

@@ -13,7 +13,7 @@ const PAGE = 4096n;
 /** THREAD_SIZE of most: stacks are aligned to their size. */
 const STACK_ALIGNMENT = 16_384n;
 
-interface MappedRegion {
+interface MappedRange {
   readonly address: bigint;
   readonly size: bigint;
   /** Byte offset in the WASM memory. */
@@ -36,8 +36,8 @@ export class GuestMemory {
   readonly #bytes: Uint8Array;
   readonly #words: Words;
   readonly #endian: Endian;
-  readonly #regions: MappedRegion[] = [];
-  readonly #inEngine: MappedRegion[] = [];
+  readonly #regions: MappedRange[] = [];
+  readonly #inEngine: MappedRange[] = [];
   #endOfFree: bigint;
   #nextOwn: number;
   #linearAddress: bigint | null = null;
@@ -205,7 +205,7 @@ export class GuestMemory {
     this.#inEngine.push({ address, size, offset });
   }
 
-  #find(address: bigint): MappedRegion | undefined {
+  #find(address: bigint): MappedRange | undefined {
     return this.#regions.find((region) => address >= region.address && address < region.address + region.size);
   }
 

@@ -23,7 +23,7 @@ export interface FetchOptions {
    */
   readonly release?: string;
   /** Where to look for a series or a full release; every suite when absent. */
-  readonly suite?: string;
+  readonly suite?: string | undefined;
   /** Asks the index again what is newest, although the cache has an answer. */
   readonly refresh?: boolean;
   readonly cacheDirectory?: string;

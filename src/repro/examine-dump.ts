@@ -26,11 +26,11 @@ export interface DumpInput {
   readonly registers: { readonly text: string; readonly path: string } | null;
   readonly profile?: string | undefined;
   /** Check stack frames although the kernel does not. */
-  readonly frames?: boolean;
+  readonly frames?: boolean | undefined;
   /** Where to write the dump reduced to what was needed; with `redact` without what nobody read. */
-  readonly shrink?: { readonly path: string; readonly redact: boolean };
+  readonly shrink?: { readonly path: string; readonly redact: boolean } | undefined;
   /** Where to write a page that draws the memory around the copy. */
-  readonly html?: string;
+  readonly html?: string | undefined;
 }
 
 /** What is asked about a dump. */

@@ -39,7 +39,7 @@ const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} by
  */
 export function judgeReport(
   report: UsercopyReport,
-  options: { readonly profile?: string; readonly given?: Copy | null } = {},
+  options: { readonly profile?: string | undefined; readonly given?: Copy | null } = {},
 ): ReportJudgement {
   const variant = findVariant(report.arch);
   const machine = machineOf(report.bits, variant);

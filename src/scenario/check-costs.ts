@@ -9,27 +9,6 @@ import { entryPointOf } from '../stack/entry-point.js';
 import { chooseOwnProfile, loadOwnKernel, ownCases, startOwnGuest } from './own.js';
 import type { TwinCase } from './twins.js';
 
-/** The paths that people ask about, by the built-in guests' case that takes each. */
-export const CHECK_PATHS: Readonly<Record<string, string>> = {
-  'n=0': 'empty',
-  null: 'null',
-  stack: 'frame: a local',
-  'stack bad': 'frame: a dead local',
-  'slab good': 'slab: whole object',
-  'slab bad': 'slab: one byte too many',
-  page: 'compound page: whole',
-  vmalloc: 'vmalloc: whole',
-  text: 'text: its start',
-};
-
-export interface Overhead {
-  readonly variant: string;
-  readonly profile: string;
-  readonly core: string;
-  /** One call of `__check_object_size`, to its return or to BUG(). */
-  readonly paths: Readonly<Record<string, PathCost>>;
-}
-
 interface Measured {
   readonly name: string;
   /** As `verdictKey` writes it; null when nothing was judged. */
@@ -38,20 +17,6 @@ interface Measured {
   readonly check: PathCost;
   /** The whole call that made the copy. */
   readonly total: PathCost;
-}
-
-/**
- * What the guest's own check costs on each path, in instructions and in cycles of the variant's core.
- * @param profile One that the built-in guests know (`OWN_PROFILES`).
- */
-export async function measureOverhead(variant: string, profile = '6.1'): Promise<Overhead> {
-  const { core, rows } = await measureChecks(variant, profile);
-  const paths: Record<string, PathCost> = {};
-  for (const [path, name] of Object.entries(CHECK_PATHS)) {
-    const row = rows.find((candidate) => candidate.name === name);
-    if (row !== undefined) paths[path] = row.check;
-  }
-  return { variant, profile, core, paths };
 }
 
 /** Costs by verdict, for `arch/<arch>/check-costs.json`. */

@@ -20,10 +20,10 @@ const TIME_LIMIT = 10_000;
 export interface DifferentialOptions {
   readonly copies: number;
   readonly seed: number;
-  readonly profile?: string;
+  readonly profile?: string | undefined;
   readonly declarations?: readonly Declaration[];
   /** Whether ours checks stack frames; default: as the guest's kernel does. */
-  readonly frames?: boolean;
+  readonly frames?: boolean | undefined;
   /** Called now and then with the number of copies done. */
   readonly onProgress?: (done: number) => void;
 }
@@ -286,9 +286,9 @@ export async function runDifferential(
     memory: guest.check,
     keep: 1,
     declarations: options.declarations ?? [],
-    ...(options.frames === undefined ? {} : { frames: options.frames }),
-    ...(options.profile === undefined ? {} : { profile: options.profile }),
-    ...(depth === null ? {} : { stackDepth: depth }),
+    frames: options.frames,
+    profile: options.profile,
+    stackDepth: depth ?? undefined,
   });
   let guestLine: string | null = null;
   const hooks = complaints.map(({ address, line }) =>

@@ -229,8 +229,8 @@ export class ObjectMaker {
         objectSize: BigInt(objectSize ?? require('objectSize')),
         objectStride: BigInt(objectStride ?? 0),
         redLeftPad: BigInt(redLeftPad),
-        ...(useroffset === undefined ? {} : { useroffset: BigInt(useroffset) }),
-        ...(usersize === undefined ? {} : { usersize: BigInt(usersize) }),
+        useroffset: useroffset === undefined ? undefined : BigInt(useroffset),
+        usersize: usersize === undefined ? undefined : BigInt(usersize),
       });
       return { start: range.start + BigInt(redLeftPad), end: range.start + BigInt(redLeftPad + (objectSize ?? 0)) };
     }

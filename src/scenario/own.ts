@@ -71,7 +71,10 @@ function ownMemory(kernel: Kernel): { address: bigint; size: bigint }[] {
 }
 
 /** Starts a built-in guest: its allocators are ready and its first task is current. RAM is 64 MiB unless told otherwise. */
-export async function startOwnGuest(kernel: Kernel, options: { readonly ramBytes?: bigint } = {}): Promise<Guest> {
+export async function startOwnGuest(
+  kernel: Kernel,
+  options: { readonly ramBytes?: bigint | undefined } = {},
+): Promise<Guest> {
   const guest = await Guest.create(kernel, {
     ramBytes: options.ramBytes ?? OWN_RAM,
     regions: ownMemory(kernel),

@@ -118,8 +118,8 @@ async function attachTo(
     memory: guest.check,
     declarations,
     profile: profile ?? 'auto',
-    ...(frames === undefined ? {} : { frames }),
-    ...(depth === null ? {} : { stackDepth: depth }),
+    frames,
+    stackDepth: depth ?? undefined,
     // They are among the notes.
     onBlindSpot: () => undefined,
   });

@@ -78,7 +78,7 @@ async function startBuiltIn(spec: ScenarioGuest, positions: Positions): Promise<
       `'${variant}'`,
     );
   }
-  const ram = spec.ram === undefined ? {} : { ramBytes: ramOf(spec.ram, positions) };
+  const ram = { ramBytes: spec.ram === undefined ? undefined : ramOf(spec.ram, positions) };
   const guest = await startOwnGuest(await loadOwnKernel(variant, build), ram);
   try {
     return await chooseRules(guest, spec, build);

@@ -15,8 +15,8 @@ import { runTwins, type TwinRun } from './twins.js';
 
 interface KernelFiles {
   readonly kernel: string;
-  readonly btf?: string;
-  readonly config?: string;
+  readonly btf?: string | undefined;
+  readonly config?: string | undefined;
 }
 
 /** The built-in copies of one variant's guest, by several profiles: a result for each. */
@@ -31,7 +31,7 @@ export interface OwnTask {
 /** LKDTM's copies on a real kernel. */
 export interface LkdtmTask extends KernelFiles {
   readonly kind: 'lkdtm';
-  readonly profile?: string;
+  readonly profile?: string | undefined;
   readonly frames: boolean;
 }
 
@@ -117,7 +117,7 @@ async function runLkdtmTask(task: LkdtmTask): Promise<TwinRun> {
     const objects = guest.kernel.types === null ? null : new KernelObjects(guest);
     return await runTwins(guest, lkdtmCases(guest, objects), {
       ...asked(task.frames),
-      ...(task.profile === undefined ? {} : { profile: task.profile }),
+      profile: task.profile,
     });
   } finally {
     guest.close();
@@ -159,7 +159,7 @@ async function runRandomTask(task: RandomTask, progress: (text: string) => void)
       seed,
       declarations,
       ...asked(spec.frames),
-      ...(spec.profile === undefined ? {} : { profile: spec.profile }),
+      profile: spec.profile,
       onProgress: (done) => progress(`${guest.variant.name}: ${done} of ${copies} copies`),
     });
   } finally {

@@ -37,10 +37,10 @@ export interface TwinRun {
 }
 
 export interface TwinOptions {
-  readonly profile?: string;
+  readonly profile?: string | undefined;
   readonly declarations?: readonly Declaration[];
   /** Whether ours checks stack frames; default: as the kernel does. */
-  readonly frames?: boolean;
+  readonly frames?: boolean | undefined;
   /** Estimates cycles too. */
   readonly cycles?: boolean;
 }
@@ -58,9 +58,9 @@ export async function runTwins(guest: Guest, cases: readonly TwinCase[], options
     memory: guest.check,
     profile: options.profile ?? 'auto',
     declarations: options.declarations ?? [],
-    ...(options.frames === undefined ? {} : { frames: options.frames }),
+    frames: options.frames,
     ...(options.cycles ? { cycles: 'estimate' as const } : {}),
-    ...(depth === null ? {} : { stackDepth: depth }),
+    stackDepth: depth ?? undefined,
   });
   try {
     const rows: TwinRow[] = [];
@@ -85,7 +85,7 @@ async function runTwin(guest: Guest, attachment: Attachment, twin: TwinCase): Pr
   const known = attachment.violations.length;
   const outcome = await guest.call(call.symbol, call.arguments, {
     countInstructions: true,
-    ...(attachment.pricer === null ? {} : { cycles: attachment.pricer }),
+    cycles: attachment.pricer ?? undefined,
   });
   const judged = attachment.statistics().checks > seen;
   const violation = attachment.violations.length > known ? attachment.violations.at(-1) : undefined;

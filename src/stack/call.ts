@@ -38,7 +38,7 @@ export interface CallSetUp {
   readonly stackPointer: bigint;
   readonly returnTo: bigint;
   /** Default `registers`. */
-  readonly places?: ArgumentPlaces;
+  readonly places?: ArgumentPlaces | undefined;
 }
 
 /** Stack pointer as an address: some registers hold it with a bias. */

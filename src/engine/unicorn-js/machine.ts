@@ -28,7 +28,7 @@ export interface InstalledHook {
   readonly callback: Pointer;
 }
 
-export class Machine {
+export class UnicornMachine {
   readonly version: string;
   /** Name of the program counter's register. */
   readonly pcName: string;

@@ -158,7 +158,7 @@ if (values.quick === undefined && values.variant === undefined) {
     join(root, 'docs/kernels.md'),
     `# Kernels
 
-Debian's kernels, the newest of each series and flavour${values.cached ? ' that the cache has' : ''}, as \`npm run test:kernels\` found them on ${new Date().toISOString().slice(0, 10)}.
+Debian's kernels, ${values.cached ? 'those in one cache' : 'the newest of each series and flavour'}, as \`npm run test:kernels\` found them on ${new Date().toISOString().slice(0, 10)}.
 Each kernel's own \`__check_object_size\`, run in the guest, is the judge: of LKDTM's copies and their neighbours (how many are
 identical to the last byte of the message), and of ${values.copies} random copies with seed ${values.seed}. A kernel that cannot be judged shows why.
 

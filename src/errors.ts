@@ -34,3 +34,13 @@ export function badInput(where: string, expected: string, came: string): Usercop
 
 /** An address, or another number that is read in hexadecimal, as messages and reports show it. */
 export const hex = (value: bigint | number): string => (value < 0 ? `${value}` : `0x${value.toString(16)}`);
+
+/** What a thrown value says; anything can be thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The code of an error of the system (`ENOENT`); what it says where it has none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : messageOf(error);
+}

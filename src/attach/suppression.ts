@@ -57,9 +57,11 @@ interface CompiledRule {
   count: number;
 }
 
+const isPart = (name: string): name is keyof SuppressionFacts => PARTS.some((part) => part === name);
+
 function compile(rule: Suppression): CompiledRule {
   const named = Object.keys(rule);
-  const unknown = named.find((part) => !PARTS.includes(part as keyof SuppressionFacts));
+  const unknown = named.find((part) => !isPart(part));
   if (unknown !== undefined || named.length === 0) {
     throw badInput('suppression', `parts among ${PARTS.join(', ')}`, unknown ?? 'none');
   }
@@ -103,17 +105,17 @@ export function parseSuppressions(text: string, path: string): Suppression[] {
   return text.split('\n').flatMap((line, index) => {
     const rule = line.replace(/(^|\s)#.*$/, '').trim();
     if (rule === '') return [];
-    const parts: Record<string, string> = {};
+    const parts: { -readonly [Part in keyof SuppressionFacts]?: string } = {};
     // Double quotes keep blanks together.
     const word = /([a-z]+)=(?:"([^"]*)"|([^\s"]+))(?:\s+|$)/y;
     while (word.lastIndex < rule.length) {
       const match = word.exec(rule);
       const name = match?.[1];
-      if (!match || !PARTS.includes(name as keyof SuppressionFacts)) {
+      if (!match || name === undefined || !isPart(name)) {
         throw badInput(`${path}:${index + 1}`, `words like caller=NAME, of ${PARTS.join(', ')}`, rule.slice(0, 80));
       }
-      parts[name!] = match[2] ?? match[3] ?? '';
+      parts[name] = match[2] ?? match[3] ?? '';
     }
-    return [parts as Suppression];
+    return [parts];
   });
 }

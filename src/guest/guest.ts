@@ -452,8 +452,8 @@ function placeImage(kernel: Kernel, layout: MemoryLayout, physicalBase: bigint):
 const IMAGE_MARGIN = 2n * MIB;
 
 function mapImage(memory: GuestMemory, placed: readonly PlacedSegment[], layout: MemoryLayout): void {
-  const first = placed.reduce((low, { physical }) => (physical < low ? physical : low), placed[0]!.physical);
   const last = placed.reduce((high, { physical, segment }) => max(high, physical + segment.size), 0n);
+  const first = placed.reduce((low, { physical }) => min(low, physical), last);
   const { physicalBase, bytes } = memory.ram;
   const wanted = first - (first % PAGE) - IMAGE_MARGIN;
   const start = max(wanted, physicalBase);

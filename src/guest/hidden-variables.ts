@@ -208,8 +208,10 @@ function longestRun(kernel: Kernel, segment: Segment, relative: boolean): JumpTa
   if (best.count === 0) return null;
   const entries = Array.from({ length: best.count }, (_, index) => {
     const at = best.at + index * size;
+    // isEntry() has found a target for both.
     const key = BigInt(targetOf(at + keyOffset, word)!) & ~3n;
-    return { code: address + BigInt(targetOf(at, second)!), key: address + key };
+    const code = BigInt(targetOf(at, second)!); // as above
+    return { code: address + code, key: address + key };
   });
   const start = address + BigInt(best.at);
   return { start, end: start + BigInt(best.count * size), entries };

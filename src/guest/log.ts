@@ -1,5 +1,5 @@
 /** What the guest's own printk wrote: the kernel's words, not ours. */
-import type { StructType } from '../kernel/kernel.js';
+import type { StructType, TypeTable } from '../kernel/kernel.js';
 import type { Guest } from './guest.js';
 
 /** As many records as no log buffer of ours has. */
@@ -13,7 +13,7 @@ const LINE_END = ')!';
 export function readLog(guest: Guest): string[] {
   const { symbols, types } = guest.kernel;
   const ring = symbols.address('prb');
-  if (ring !== undefined && types?.hasStruct('printk_ringbuffer')) return readRingBuffer(guest, ring);
+  if (ring !== undefined && types?.hasStruct('printk_ringbuffer')) return readRingBuffer(guest, ring, types);
   return readPlainLog(guest);
 }
 
@@ -40,9 +40,8 @@ function findPrintedLine(guest: Guest): string | null {
 }
 
 /** struct printk_ringbuffer (896fbe20b4e2, 5.10): descriptors, and text blocks that begin with the descriptor's id. */
-function readRingBuffer(guest: Guest, pointer: bigint): string[] {
+function readRingBuffer(guest: Guest, pointer: bigint, types: TypeTable): string[] {
   const { memory, kernel } = guest;
-  const types = kernel.types!;
   const get = (address: bigint, type: StructType, path: string): bigint => {
     const field = type.field(path);
     return field ? memory.readUnsigned(address + BigInt(field.offset), field.size) : 0n;

@@ -13,6 +13,7 @@ import type {
 } from '../check/parameters.js';
 import { hex, UsercopyError } from '../errors.js';
 import { introspectionOf } from '../introspect/structures.js';
+import { requireTypes } from '../kernel/require-types.js';
 import type { Guest } from './guest.js';
 import { enableStaticKey } from './static-key.js';
 
@@ -159,7 +160,7 @@ export class KernelObjects {
   }
 
   #struct(name: string): { size: number } {
-    return this.#guest.kernel.types!.struct(name);
+    return requireTypes(this.#guest.kernel, 'objects').struct(name);
   }
 
   #physical(address: bigint): bigint {
@@ -292,7 +293,9 @@ export class KernelObjects {
     this.#set(area, slots.vm, vm);
     this.#set(vm, slots.vmSize, BigInt(pages + 1) * this.#pageBytes);
     const index = vmap.kind === 'nodes' ? Number((start / NODE_ZONE_BYTES) % NODES) : 0;
-    this.#insertNode(this.#trees[index]!, slots, area, start);
+    const tree = this.#trees[index];
+    if (tree === undefined) throw new UsercopyError('guest', `vmalloc: expected a tree for area ${index}, found none`);
+    this.#insertNode(tree, slots, area, start);
   }
 
   /** A plain search tree: who looks areas up does not look at colours. */

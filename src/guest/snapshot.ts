@@ -17,7 +17,7 @@ import { deflateSync, inflateSync } from 'node:zlib';
 import { parse } from 'yaml';
 import type { Variant } from '../../arch/driver.js';
 import type { Engine } from '../engine/engine.js';
-import { badInput, hex, UsercopyError } from '../errors.js';
+import { badInput, codeOf, hex, messageOf, UsercopyError } from '../errors.js';
 import { readWhole, writeWhole } from '../image/files.js';
 
 export const INDEX_NAME = '_index.json';
@@ -74,11 +74,12 @@ function readIndex(path: string): Record<string, unknown> {
     return recordOf(parse(text, { intAsBigInt: true, maxAliasCount: 0, logLevel: 'error' }), path);
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
-    throw badInput(path, 'the index of a snapshot (JSON)', (error as Error).message.split('\n')[0] ?? '');
+    throw badInput(path, 'the index of a snapshot (JSON)', messageOf(error).split('\n')[0] ?? '');
   }
 }
 
 function recordOf(value: unknown, where: string): Record<string, unknown> {
+  // Whatever lies under its names is looked at where it is used.
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw badInput(where, 'an object', Array.isArray(value) ? 'a list' : String(value).slice(0, 40));
 }
@@ -126,7 +127,7 @@ class SegmentFiles {
       const real = realpathSync(path);
       if (real.startsWith(join(realpathSync(this.#folder), sep))) return real;
     } catch (error) {
-      throw badInput(path, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
+      throw badInput(path, 'a file that can be read', codeOf(error));
     }
     throw badInput(`${where}.content_file`, "a file in the snapshot's own folder", name.slice(0, 80));
   }
@@ -156,7 +157,7 @@ function inflate(path: string, size: number): Uint8Array {
     throw badInput(path, `${size} bytes, as the segment has`, String(bytes.length));
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
-    throw badInput(path, `${size} bytes in zlib's format`, (error as Error).message);
+    throw badInput(path, `${size} bytes in zlib's format`, messageOf(error));
   }
 }
 
@@ -166,14 +167,13 @@ function inflate(path: string, size: number): Uint8Array {
  */
 export function applySnapshot(engine: Engine, snapshot: Snapshot): { readonly unknownRegisters: readonly string[] } {
   const sorted = [...snapshot.segments].sort((a, b) => (a.start < b.start ? -1 : 1));
-  for (let at = 0; at < sorted.length; ) {
-    const { start, permissions } = sorted[at]!;
-    let { end } = sorted[at]!;
-    for (at++; at < sorted.length && sorted[at]!.start === end && sorted[at]!.permissions === permissions; at++) {
-      end = sorted[at]!.end;
-    }
-    engine.map(start, end - start, permissions);
+  const regions: { start: bigint; end: bigint; permissions: string }[] = [];
+  for (const { start, end, permissions } of sorted) {
+    const last = regions.at(-1);
+    if (last?.end === start && last.permissions === permissions) last.end = end;
+    else regions.push({ start, end, permissions });
   }
+  for (const { start, end, permissions } of regions) engine.map(start, end - start, permissions);
   for (const { start, bytes } of sorted) if (bytes) engine.write(start, bytes);
   const unknownRegisters: string[] = [];
   for (const [name, value] of snapshot.registers) {
@@ -192,7 +192,7 @@ export function writeSnapshot(engine: Engine, variant: Variant, folder: string):
   try {
     mkdirSync(folder, { recursive: true });
   } catch (error) {
-    throw badInput(folder, 'a folder that can be made', (error as NodeJS.ErrnoException).code ?? String(error));
+    throw badInput(folder, 'a folder that can be made', codeOf(error));
   }
   const segments = engine.regions().map(({ start, end, permissions }) => {
     const file = `${start.toString(16)}.bin`;

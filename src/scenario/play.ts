@@ -134,8 +134,8 @@ function prepareStep(
 ): PreparedStep {
   const { bits } = guest.kernel;
   const { copy, call, expect = {} } = step;
-  if ((copy === undefined) === (call === undefined)) {
-    throw positions.refuse(['steps', index], "either 'copy' or 'call'", copy ? 'both' : 'neither');
+  if (copy !== undefined && call !== undefined) {
+    throw positions.refuse(['steps', index], "either 'copy' or 'call'", 'both');
   }
   if (call !== undefined) {
     const where = positions.at(['steps', index, 'call']);
@@ -150,8 +150,9 @@ function prepareStep(
     const args = terms.map((term) => evaluate(term, names, bits, where));
     return { name: step.name ?? call, copy: null, symbol, arguments: args, expect };
   }
-  const prepared = prepareCopy(copy!, index, names, bits, positions);
-  const name = step.name ?? `${copy!.pointer}, ${copy!.size} bytes, ${prepared.direction.replace('_', ' ')}`;
+  if (copy === undefined) throw positions.refuse(['steps', index], "either 'copy' or 'call'", 'neither');
+  const prepared = prepareCopy(copy, index, names, bits, positions);
+  const name = step.name ?? `${copy.pointer}, ${copy.size} bytes, ${prepared.direction.replace('_', ' ')}`;
   return { name, copy: prepared, ...callOf(prepared, guest, judge), expect };
 }
 

@@ -1,15 +1,27 @@
 /*
- * libusercopy: the check for Unicorn harnesses that are not written in JavaScript. A C program links it; Python loads it
- * with ctypes. Nothing of Node is needed at run time.
+ * libusercopy: the check for Unicorn harnesses that are not written in JavaScript. A C program links it; Python has the
+ * module of python/ over it. It needs nothing of Node at run time, and it is linked to no libunicorn: it works with the one
+ * that the process has, 2.0.1 or later.
  *
  * What the guest's kernel is like (where its structures lie, which functions copy) is worked out beforehand by
  * `usercopy prepare`, into a JSON text that usercopy_attach() takes.
+ *
+ *   UsercopyAttachment* attachment = usercopy_attach(uc, prepared, on_violation);
+ *   if (attachment == NULL) puts(usercopy_error());
+ *   uc_emu_start(uc, …);
+ *   usercopy_detach(attachment);
+ *
+ * An attachment and its emulator belong to one thread at a time. An attachment may be made before fork(): each process
+ * goes on with its own copy. Nothing of guest memory is kept from one copy to the next, and none is written.
+ *
+ * Strings are ended by a NUL. Those that come from the guest (names of caches) or from its kernel's symbols are bytes as
+ * found there. A byte count behind a member is its place in the structure where pointers have 8 bytes.
  */
 #ifndef USERCOPY_HARNESS_H
 #define USERCOPY_HARNESS_H
 
+#include <stddef.h>
 #include <stdint.h>
-#include <unicorn/unicorn.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,66 +29,249 @@ extern "C" {
 
 #define USERCOPY_API __attribute__((visibility("default")))
 
+/* Changes whenever a structure or a function of this header changes its meaning. */
+#define USERCOPY_INTERFACE 2
+/* USERCOPY_INTERFACE of the header that the library was built with. */
+USERCOPY_API uint32_t usercopy_interface(void);
+
+/* Unicorn's uc_engine. */
+struct uc_struct;
+
 typedef struct UsercopyAttachment UsercopyAttachment;
 
-/* A copy that the check refused, or could not judge. Strings live until the callback returns. */
+/* ---- Which libunicorn ------------------------------------------------------------------------------------------- */
+
+/* Any function; cast to what it is before it is called. */
+typedef void (*UsercopyFunction)(void);
+
+/*
+ * The libunicorn of an emulator, said one of three ways; the others are NULL. 104 bytes.
+ *
+ * A program that has libunicorn linked in statically, and exports none of its symbols, fills the functions in with
+ * USERCOPY_UNICORN_LINKED (after including <unicorn/unicorn.h>).
+ */
+typedef struct UsercopyUnicorn {
+  void* handle;                      /*  0: what dlopen() of libunicorn answered */
+  const char* path;                  /*  8: the file of a libunicorn that is already loaded */
+  UsercopyFunction uc_version;       /* 16: all of the functions, or none */
+  UsercopyFunction uc_strerror;      /* 24 */
+  UsercopyFunction uc_query;         /* 32 */
+  UsercopyFunction uc_ctl;           /* 40 */
+  UsercopyFunction uc_reg_read;      /* 48 */
+  UsercopyFunction uc_reg_write;     /* 56 */
+  UsercopyFunction uc_reg_read_batch;/* 64 */
+  UsercopyFunction uc_mem_read;      /* 72 */
+  UsercopyFunction uc_hook_add;      /* 80 */
+  UsercopyFunction uc_hook_del;      /* 88 */
+  UsercopyFunction uc_emu_stop;      /* 96 */
+} UsercopyUnicorn;
+
+#define USERCOPY_UNICORN_LINKED                                                                           \
+  {                                                                                                       \
+    NULL, NULL, (UsercopyFunction)uc_version, (UsercopyFunction)uc_strerror, (UsercopyFunction)uc_query,  \
+        (UsercopyFunction)uc_ctl, (UsercopyFunction)uc_reg_read, (UsercopyFunction)uc_reg_write,          \
+        (UsercopyFunction)uc_reg_read_batch, (UsercopyFunction)uc_mem_read, (UsercopyFunction)uc_hook_add, \
+        (UsercopyFunction)uc_hook_del, (UsercopyFunction)uc_emu_stop                                      \
+  }
+
+/* ---- Violations ------------------------------------------------------------------------------------------------- */
+
+/* A function that was left by a call. 40 bytes. */
+typedef struct UsercopyFrame {
+  uint64_t address;   /*  0: where it goes on */
+  const char* symbol; /*  8: NULL where the prepared file has no symbol for it */
+  uint64_t offset;    /* 16: bytes from the symbol's start */
+  uint64_t size;      /* 24: bytes of the function; 0 where not known */
+  /* 32: 1: found by the chain of frames; 0: a word on the stack that looks like a return address ("?" in an oops). */
+  int32_t reliable;
+  int32_t reserved;   /* 36 */
+} UsercopyFrame;
+
+typedef enum UsercopyOutcome {
+  /* The kernel would refuse the copy. */
+  USERCOPY_BAD = 1,
+  /* The copy could not be judged. `missing` is the guest address whose bytes are not there; see USERCOPY_RETRY. */
+  USERCOPY_UNREADABLE = 2,
+  /* The copy could not be judged: structures of the guest make no sense, or the check was given up (`explanation`). */
+  USERCOPY_UNJUDGED = 3,
+} UsercopyOutcome;
+
+/* A copy that the check refused, or could not judge. It and its strings live until the callback returns. 224 bytes. */
 typedef struct UsercopyViolation {
-  UsercopyAttachment* attachment;
-  /* What usercopy_set_user_data() was given. */
-  void* user_data;
-  /* The kernel's line, without the log prefix; NULL where it prints none or the copy could not be judged. */
+  UsercopyAttachment* attachment; /*   0 */
+  void* user_data;                /*   8: what usercopy_set_user_data() was given */
+  /*  16: The kernel's line, without the log prefix; NULL where it prints none or the copy could not be judged. */
   const char* message;
-  /* The rule: "slab object", "process stack", …; "unreadable" where the copy could not be judged. */
+  /*  24: The rule: "slab object", "process stack", …; "unreadable" where the copy could not be judged. */
   const char* region;
-  /* Slab cache; NULL for anything else. */
-  const char* cache;
-  /* The entry point at which the guest was caught. */
-  const char* entry;
-  uint64_t entry_address;
-  /* The kernel's side of the copy: first byte, bytes; 1: the user reads it, 0: the user writes it. */
+  const char* cache;      /*  32: slab cache; NULL for anything else */
+  const char* entry;      /*  40: the entry point at which the guest was caught */
+  uint64_t entry_address; /*  48 */
+  /*  56: The kernel's side of the copy: first byte; and bytes. */
   uint64_t pointer;
-  uint64_t size;
-  int32_t to_user;
-  /* Nonzero: the object below is known. */
-  int32_t has_object;
-  /* First byte, and first byte after it. */
-  uint64_t object_start;
-  uint64_t object_end;
-  /* "unreadable": the guest address whose bytes could not be had. */
-  uint64_t missing;
+  uint64_t size;          /*  64 */
+  int32_t to_user;        /*  72: 1: the user reads it, 0: the user writes it */
+  int32_t has_object;     /*  76: nonzero: the object below is known */
+  uint64_t object_start;  /*  80: first byte */
+  uint64_t object_end;    /*  88: first byte after it */
+  uint64_t missing;       /*  96: USERCOPY_UNREADABLE: the guest address whose bytes could not be had */
+  uint64_t window_start;  /* 104: what user copies may touch of the object: first byte */
+  uint64_t window_end;    /* 112: first byte after it */
+  /* 120: Where to go on after USERCOPY_STOP: the `begin` of uc_emu_start(). Odd where the guest runs Thumb code. */
+  uint64_t resume_address;
+  /* 128: Where the function that copies returns to; its symbol (NULL where not known) and the bytes from its start. */
+  uint64_t caller_address;
+  const char* caller;     /* 136 */
+  uint64_t caller_offset; /* 144 */
+  /*
+   * 152: To deduplicate by, as syzbot titles it: "BUG: bad usercopy in FUNC", FUNC the innermost function that is no part
+   * of the check; its address where it has no symbol.
+   */
+  const char* title;
+  const char* explanation;        /* 160: a few lines for a person, '\n' between them */
+  const UsercopyFrame* backtrace; /* 168: from the caller outwards; empty in an audit */
+  uint32_t backtrace_count;       /* 176 */
+  int32_t outcome;                /* 180: a UsercopyOutcome */
+  /* 184: 1: the kernel's own check is asked about this copy too; 0: it is not; -1: not known. */
+  int32_t kernel_judges;
+  /* 188: nonzero: an audit found it after the copy had happened. */
+  int32_t judged_afterwards;
+  /* 192: How reliable frames were found: "frame pointers", "back chain", "register windows", or "stack scan" (none). */
+  const char* backtrace_method;
+  uint64_t reserved[3];           /* 200 */
 } UsercopyViolation;
 
 typedef enum UsercopyDecision {
   /* The copy happens. */
   USERCOPY_CONTINUE = 0,
-  /* uc_emu_start() returns before the copy happens, the pc at the entry point. Running on does not judge it again. */
+  /* uc_emu_start() returns UC_ERR_OK before the copy happens, the pc at the entry point. See usercopy_resume_once(). */
   USERCOPY_STOP = 1,
+  /* The copy is not made, and its caller is told so, as after -EFAULT. Not in an audit. */
+  USERCOPY_FAIL = 2,
+  /*
+   * uc_emu_start() returns an error (the pc is made to point to memory that is not there), which fuzzers take for a crash.
+   * Where the harness would map even that memory, the process ends by abort().
+   */
+  USERCOPY_CRASH = 3,
+  /* After USERCOPY_UNREADABLE: the callback has mapped `missing`; the copy is judged again. */
+  USERCOPY_RETRY = 4,
 } UsercopyDecision;
 
-/* Called in the middle of uc_emu_start(). Answers a UsercopyDecision. */
+/*
+ * Called in the middle of uc_emu_start(), before the copy. Answers a UsercopyDecision; anything else stops, and
+ * usercopy_error() says so. It may detach, reset, map memory and write registers. It must not throw.
+ */
 typedef int32_t (*UsercopyCallback)(const UsercopyViolation* violation);
 
-typedef struct UsercopyStatistics {
-  uint64_t checks;
-  uint64_t good;
-  uint64_t bad;
-  uint64_t unreadable;
-} UsercopyStatistics;
+/* ---- Attaching -------------------------------------------------------------------------------------------------- */
 
 /*
- * Hooks the entry points that `scenario_json` names. Guest memory is read through uc_mem_read(). Attach before the guest
- * first runs, or after uc_ctl_flush_tlb(): Unicorn keeps code that it has translated without the hooks.
- * NULL on failure; usercopy_error() says why.
+ * Hooks the entry points that `prepared` names (the text of a file of `usercopy prepare`). Guest memory is read with
+ * uc_mem_read(). Code that the guest has run before is translated anew, so that it meets the hooks.
+ *
+ * The libunicorn is the one that the process has loaded; failing that, the one whose symbols the program exports. None, or
+ * more than one, is a failure: say which with usercopy_attach_with().
+ *
+ * NULL on failure: usercopy_error() says why, in one sentence. Several attachments on one emulator each judge every copy.
  */
-USERCOPY_API UsercopyAttachment* usercopy_attach(uc_engine* uc, const char* scenario_json, UsercopyCallback callback);
+USERCOPY_API UsercopyAttachment* usercopy_attach(struct uc_struct* uc, const char* prepared, UsercopyCallback callback);
 
-/* Takes the hooks away and frees the attachment; before uc_close(). NULL is harmless. */
+/* The same, with the libunicorn that `uc` is of. `unicorn` is needed during the call only. */
+USERCOPY_API UsercopyAttachment* usercopy_attach_with(const UsercopyUnicorn* unicorn, struct uc_struct* uc,
+                                                      const char* prepared, UsercopyCallback callback);
+
+/*
+ * Judges what an audit has noted, takes the hooks away and frees the attachment; before uc_close(). NULL is harmless.
+ * Inside the callback it takes effect when the guest has gone on or stopped as the callback decided.
+ */
 USERCOPY_API void usercopy_detach(UsercopyAttachment* attachment);
 
 USERCOPY_API void usercopy_set_user_data(UsercopyAttachment* attachment, void* data);
 
-/* Copies judged since the attachment was made. */
+/* ---- Going on, starting over ------------------------------------------------------------------------------------ */
+
+/*
+ * The copy that USERCOPY_STOP stopped last will not be judged at its next arrival. Without this, every arrival is judged.
+ * To be called when uc_emu_start() has returned (or in the callback that answers USERCOPY_STOP), right before the
+ * uc_emu_start() that goes on from `resume_address`.
+ *
+ * It holds for one arrival: at the same address and entry point, with the same registers, all of them. It is void after the
+ * arrival of any other copy, a changed register, usercopy_reset(), usercopy_detach(), and when it is called again.
+ * 0, or -1 when no copy is stopped or the pc is elsewhere: usercopy_error() says which.
+ */
+USERCOPY_API int usercopy_resume_once(UsercopyAttachment* attachment);
+
+/* Takes usercopy_resume_once() back: to be called when that run did not get to the copy. */
+USERCOPY_API void usercopy_resume_cancel(UsercopyAttachment* attachment);
+
+/*
+ * Forgets everything about copies under way: stops, copies that are to fail, copies inside copies. To be called once an
+ * iteration, and whenever registers or memory have been put back (uc_context_restore()). Counts and lists stay.
+ */
+USERCOPY_API void usercopy_reset(UsercopyAttachment* attachment);
+
+/* ---- Audit ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Nonzero: from now on copies are noted and happen; they are judged later, by the memory that the guest has then: when 1024
+ * have been noted, by usercopy_flush(), and when the attachment is detached. USERCOPY_STOP then stops where the guest is;
+ * USERCOPY_FAIL is refused. 0: copies are judged before they happen again; what was noted is judged now.
+ */
+USERCOPY_API void usercopy_set_audit(UsercopyAttachment* attachment, int audit);
+
+/* Judges what an audit has noted so far. 1 when a callback answered USERCOPY_STOP or USERCOPY_CRASH, else 0. */
+USERCOPY_API int usercopy_flush(UsercopyAttachment* attachment);
+
+/* ---- Lists and counts ------------------------------------------------------------------------------------------- */
+
+/*
+ * Violations that a rule matches are counted and otherwise passed over: the guest goes on. `rules` has one rule a line,
+ * `part=value` in any order, '#' begins a comment; parts are caller, cache, region, direction (to_user, from_user) and
+ * entry; '*' in a value stands for any characters, double quotes keep blanks together. Replaces the list before it; NULL
+ * or "" is an empty one. 0, or -1 for a text that is none: usercopy_error() says which line.
+ *
+ *   caller=proc_* cache=task_struct
+ *   region="process stack" direction=to_user   # known
+ */
+USERCOPY_API int usercopy_suppress(UsercopyAttachment* attachment, const char* rules);
+
+/* Violations that the rule silenced, rules counted from 0 in the order of the text; 0 beyond the last. */
+USERCOPY_API uint64_t usercopy_suppressed(const UsercopyAttachment* attachment, size_t rule);
+
+/* Copies since the attachment was made. 48 bytes. */
+typedef struct UsercopyStatistics {
+  uint64_t checks;     /*  0: judged: good, bad and unreadable ones */
+  uint64_t good;       /*  8 */
+  uint64_t bad;        /* 16 */
+  uint64_t unreadable; /* 24: could not be judged */
+  uint64_t suppressed; /* 32: of the bad and the unreadable: those that a rule silenced */
+  uint64_t resumed;    /* 40: arrivals that usercopy_resume_once() let pass, not judged again */
+} UsercopyStatistics;
+
 USERCOPY_API UsercopyStatistics usercopy_statistics(const UsercopyAttachment* attachment);
+
+typedef enum UsercopyTally {
+  /* Violations, suppressed ones among them: by direction, rule, slab cache, function that the copy returns to. */
+  USERCOPY_BY_DIRECTION = 0,
+  USERCOPY_BY_REGION = 1,
+  USERCOPY_BY_CACHE = 2,
+  USERCOPY_BY_CALLER = 3,
+  /* Every judged copy, by verdict: "good: slab object", "bad: process stack", …, "unreadable". */
+  USERCOPY_BY_VERDICT = 4,
+} UsercopyTally;
+
+/*
+ * A row of a tally, the most frequent first; `tally` is a UsercopyTally. Gives the number of rows. Beyond the last one
+ * `name` and `count` are not written. The name lives until the guest runs on or the attachment is freed.
+ */
+USERCOPY_API size_t usercopy_tally(UsercopyAttachment* attachment, int32_t tally, size_t row, const char** name,
+                                   uint64_t* count);
+
+/*
+ * What a person should know of this attachment, '\n' between sentences: what cannot be judged, and why. It grows when
+ * 10 000 copies have been judged and not one object was found: then it is also written to stderr, once.
+ */
+USERCOPY_API const char* usercopy_notes(UsercopyAttachment* attachment);
 
 /* One sentence on this thread's last failure; empty when there was none. */
 USERCOPY_API const char* usercopy_error(void);

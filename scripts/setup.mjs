@@ -7,6 +7,7 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeCheckLayout } from './lib/check-layout-header.mjs';
 import { closeSuites } from './lib/debian-packages.mjs';
 import { findJson } from './lib/find-json.mjs';
 import { allBuilds, chooseUnicorn, unicornFacts } from './lib/find-unicorn.mjs';
@@ -101,6 +102,7 @@ function addon() {
     'binding.gyp',
     'build/check.wasm',
     'scripts/lib/unicorn-names.mjs',
+    'scripts/lib/check-layout-header.mjs',
     'scripts/lib/native-check.mjs',
     'scripts/lib/find-json.mjs',
     join(packageFolder('node-addon-api'), 'package.json'),
@@ -132,6 +134,7 @@ function addon() {
       [...gyp, 'build', headers, '--jobs', 'max'],
     ];
     const what = `building the emulator addon (libunicorn ${unicorn.version} in ${unicorn.lib})`;
+    writeCheckLayout(join(root, 'build', 'generated', 'check_layout.h'));
     const native = translateCheck();
     writeConfig(native);
     if (native.absence === null) {

@@ -12,7 +12,8 @@
  */
 
 export { type AttachableGuest, type Attachment, attach } from './attach/attach.js';
-export { type HarnessFile, type HarnessOptions, prepareHarness } from './attach/harness.js';
+export { type HarnessOptions, prepareHarness } from './attach/harness.js';
+export { type HarnessFile, type HarnessSymbols, harnessText } from './attach/harness-file.js';
 export type { AttachOptions } from './attach/options.js';
 export type { JudgeMode } from './attach/plan.js';
 export {

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unicorn/unicorn.h>
 
 enum { CODE = 0x100000, BUFFERS = 0x200000, USER = 0x300000, STACK = 0x400000, PAGE = 0x1000 };
 
@@ -17,6 +18,7 @@ static const uint8_t copy_to_user[] = {0x48, 0x89, 0xd1, 0xf3, 0xa4, 0x31, 0xc0,
 
 static int32_t on_violation(const UsercopyViolation* violation) {
   printf("%s\n", violation->message != NULL ? violation->message : violation->region);
+  printf("  %s\n", violation->title);
   printf("  at %s, object of %s: [0x%" PRIx64 ", 0x%" PRIx64 ")\n", violation->entry, violation->cache,
          violation->object_start, violation->object_end);
   return USERCOPY_STOP;
@@ -69,7 +71,9 @@ int main(int argc, char** argv) {
   if (attachment == NULL) return fprintf(stderr, "%s\n", usercopy_error()), 2;
   printf("64 bytes: ended at 0x%" PRIx64 "\n", copy(uc, 64));
   printf("65 bytes: ended at 0x%" PRIx64 "\n", copy(uc, 65));
+  usercopy_resume_once(attachment);
   printf("going on all the same: ended at 0x%" PRIx64 "\n", run(uc, CODE));
+  printf("65 bytes again: ended at 0x%" PRIx64 "\n", copy(uc, 65));
 
   const UsercopyStatistics seen = usercopy_statistics(attachment);
   printf("%" PRIu64 " copies judged, %" PRIu64 " refused\n", seen.checks, seen.bad);

@@ -4,72 +4,27 @@
  */
 
 import { createHash } from 'node:crypto';
+import type { Variant } from '../../arch/driver.js';
 import { Check, type CheckImage } from '../check/check.js';
 import type { Declaration } from '../check/parameters.js';
 import type { CheckedObject, Direction, Verdict } from '../check/verdict.js';
 import { builtCheck } from '../engine/built-check.js';
-import { hex } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
 import { noPagesNote } from './blind-spots.js';
+import { type HarnessFile, harnessSymbols } from './harness-file.js';
 import { notesOf } from './notes.js';
 import { pageArrayGap } from './page-array.js';
 import { functionStarts, type Plan, type PlanOptions, planOf } from './plan.js';
-import { requestPresetOf, requestRegisters } from './requests.js';
+import { requestRegisters } from './requests.js';
 
-/** Version of the file; native/harness.cc knows the same one. */
-const FORMAT = 1;
 /** Pieces of memory that are zero are left out. */
 const PIECE = 4096;
 
 export interface HarnessOptions extends Omit<PlanOptions, 'declares' | 'read'> {
   /** Memory that no kernel structure describes. */
   readonly declarations?: readonly Declaration[] | undefined;
-}
-
-/** The JSON that `usercopy_attach()` takes. */
-export interface HarnessFile {
-  readonly usercopyHarness: number;
-  readonly variant: string;
-  readonly kernel: string;
-  readonly profile: string;
-  readonly judge: 'kernel' | 'all';
-  readonly bits: 32 | 64;
-  readonly endian: 'little' | 'big';
-  /** Name of the program counter's register. */
-  readonly pc: string;
-  /** SHA-256 of the check.wasm that this was made with. */
-  readonly digest: string;
-  readonly layout: Pick<CheckImage, 'context' | 'statistics' | 'requestFieldsEnd' | 'request' | 'described'>;
-  readonly memory: {
-    readonly bytes: number;
-    readonly pieces: readonly { readonly offset: number; readonly base64: string }[];
-  };
-  readonly entries: readonly {
-    readonly symbol: string;
-    /** 0x… */
-    readonly address: string;
-    /** Offset of its request. */
-    readonly request: number;
-    /** In the order of the request's fields; null leaves one untouched. */
-    readonly registers: readonly (string | null)[];
-  }[];
-  /** By the verdict's number. In messages {pointer}, {bytes}, {cache}, {offset} and {size} are left open. */
-  readonly verdicts: Readonly<
-    Record<
-      string,
-      {
-        readonly outcome: 'good' | 'bad' | 'unreadable';
-        readonly by: string;
-        readonly messages: Readonly<Record<Direction, string | null>>;
-      }
-    >
-  >;
-  readonly declaredCaches: Readonly<Record<string, string>>;
-  /** What a person should know before relying on it. */
-  readonly notes: readonly string[];
-  /** The member of kmem_cache that points to its name. */
-  readonly cacheName: { readonly offset: number; readonly size: number } | null;
 }
 
 /**
@@ -81,39 +36,71 @@ export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {
   const declarations = options.declarations ?? [];
   const plan = planOf(kernel, { ...options, declares: declarations.length > 0 });
   const { variant, parameters, style } = plan;
-  const check = await Check.create({ source: builtCheck, guestBytes: 0, requestCapacity: 64 });
+  const check = await Check.create({ source: builtCheck, guestBytes: 0, requestCapacity: 1, ringCapacity: 1 });
   check.configure(parameters);
   // All guest memory is read through the harness.
   check.foreignReader = () => undefined;
   for (const declaration of declarations) check.declare(declaration);
   if (plan.judge === 'all' && plan.kernelJudges) check.knowFunctions(functionStarts(kernel));
-  const entries = hookedEntries(plan, check);
   const image = check.image();
   const name = parameters.introspection?.slab.name ?? null;
   return {
-    usercopyHarness: FORMAT,
     variant: variant.name,
     kernel: kernel.version.release,
     profile: plan.profile.name,
     judge: plan.judge,
     bits: kernel.bits,
     endian: kernel.endian,
-    pc: variant.registers.pc,
+    unicorn: unicornOf(variant),
     digest: createHash('sha256').update(image.module).digest('hex'),
-    layout: {
-      context: image.context,
-      statistics: image.statistics,
-      requestFieldsEnd: image.requestFieldsEnd,
-      request: image.request,
-      described: image.described,
-    },
-    memory: { bytes: image.bytes.length, pieces: piecesOf(image.bytes) },
-    entries,
+    memory: { bytes: image.bytes.length, context: image.context, pieces: piecesOf(image.bytes) },
+    call: callOf(variant),
+    entries: hookedEntries(plan),
+    copying: copyingFunctions(plan),
     verdicts: verdictsOf(image, style),
     notes: [...notesOf(plan, options.stackDepth !== undefined), ...blindSpotsOf(plan)],
     declaredCaches: Object.fromEntries(image.declaredCaches),
     cacheName: name && { offset: name.offset, size: name.size },
+    frames: framesOf(kernel, variant),
+    text: parameters.text && { start: hex(parameters.text.start), end: hex(parameters.text.end) },
+    symbols: harnessSymbols(kernel),
   };
+}
+
+function unicornOf(variant: Variant): HarnessFile['unicorn'] {
+  if ('unsupported' in variant.engine) throw new UsercopyError('unsupported', variant.engine.unsupported);
+  return { arch: variant.engine.arch, mode: variant.engine.mode };
+}
+
+function callOf({ registers, call }: Variant): HarnessFile['call'] {
+  return {
+    pc: registers.pc,
+    sp: registers.sp,
+    fp: registers.fp,
+    compared: registers.all,
+    link: registers.link,
+    returnValue: registers.returnValue,
+    stackBias: call.stackBias ?? 0,
+    returnOffset: call.returnOffset ?? 0,
+    pushesReturnAddress: call.pushesReturnAddress,
+  };
+}
+
+function framesOf(kernel: Kernel, variant: Variant): HarnessFile['frames'] {
+  const layout = variant.frames.layout(kernel);
+  return layout && { ...layout, returnRegister: layout.returnRegister ?? null };
+}
+
+/** Where a copy that is to fail is caught. */
+function copyingFunctions({ entries, unjudged, variant }: Plan): HarnessFile['copying'] {
+  const argument = (index: number | undefined): string | null =>
+    index === undefined ? null : (variant.registers.arguments[index] ?? null);
+  return [...entries, ...unjudged].flatMap(({ entry, address }) => {
+    const [kernelPointer, size] = [argument(entry.kernelPointer), argument(entry.size)];
+    if (entry.role === 'judge' || kernelPointer === null || size === null) return [];
+    const userPointer = argument(entry.userPointer);
+    return [{ address: hex(address), kernelPointer, userPointer, size, sizeBits: entry.sizeBits ?? 64 }];
+  });
 }
 
 /** What a library that only judges cannot find out for itself. */
@@ -127,12 +114,15 @@ function blindSpotsOf({ parameters, live, unjudged }: Plan): string[] {
   ];
 }
 
-function hookedEntries({ entries, variant, parameters, judge }: Plan, check: Check): HarnessFile['entries'] {
-  return entries.map((planned) => ({
-    symbol: planned.entry.symbol,
-    address: hex(planned.address),
-    request: check.createRequest(requestPresetOf(planned, variant, false)),
-    registers: requestRegisters(planned.entry, variant, { parameters, nested: judge === 'all', caller: false }),
+function hookedEntries({ entries, variant, parameters, judge }: Plan): HarnessFile['entries'] {
+  return entries.map(({ entry, address, body }) => ({
+    symbol: entry.symbol,
+    address: hex(address),
+    role: entry.role,
+    direction: typeof entry.direction === 'object' ? 'register' : entry.direction,
+    sizeBits: entry.sizeBits ?? 64,
+    body: { start: hex(body.start), end: hex(body.end) },
+    registers: requestRegisters(entry, variant, { parameters, nested: judge === 'all', caller: false }),
   }));
 }
 
@@ -172,7 +162,6 @@ function verdictsOf(image: CheckImage, style: MessageStyle): HarnessFile['verdic
       return [
         code,
         {
-          outcome: reason.outcome,
           by: reason.outcome === 'unreadable' ? 'unreadable' : reason.by,
           messages: { to_user: messages('to_user'), from_user: messages('from_user') },
         },

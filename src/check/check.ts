@@ -108,33 +108,13 @@ const DIRECTION_KINDS = {
   'by address': 'BY_ADDRESS',
 } as const;
 
-/** Fields of a request that `Check.image()` tells the places of. */
-const IMAGE_FIELDS = [
-  'code',
-  'toUser',
-  'described',
-  'judgedPointer',
-  'offset',
-  'size',
-  'printedSize',
-  'objectStart',
-  'objectEnd',
-  'cache',
-] as const;
-
-/** See `Check.image()`. Offsets in bytes of the control area, or of a request. */
+/** See `Check.image()`. */
 export interface CheckImage {
   /** check.wasm itself. */
   readonly module: Uint8Array;
   readonly bytes: Uint8Array;
+  /** Offset of the context in them. */
   readonly context: number;
-  /** A u64 for each verdict and direction, from_user first. */
-  readonly statistics: number;
-  /** Where the u64 that a hook writes end in a request. */
-  readonly requestFieldsEnd: number;
-  readonly request: Readonly<Record<string, number>>;
-  /** Values of a request's `described`. */
-  readonly described: Readonly<Record<string, number>>;
   readonly verdicts: ReadonlyMap<number, Reason>;
   /** Caches of declared slabs, by the number in a request's `cache`. */
   readonly declaredCaches: ReadonlyMap<number, string>;
@@ -606,18 +586,10 @@ export class Check {
 
   /** The control area as it is now, and where things lie in it: all that another runner of the same module needs. */
   image(): CheckImage {
-    const field = (name: string): number => this.#layout.get('RequestLayout', name);
-    const described = (name: string): number => this.#layout.get('Described', name);
     return {
       module: this.#module,
       bytes: new Uint8Array(this.memory.buffer.slice(0, this.#area.guest)),
       context: this.#area.context,
-      statistics: this.#area.context + this.#layout.get('ContextLayout', 'BYTES'),
-      requestFieldsEnd: REQUEST_FIELDS.length * 8,
-      request: Object.fromEntries(IMAGE_FIELDS.map((name) => [name, field(name)])),
-      described: Object.fromEntries(
-        ['NOTHING', 'CACHE', 'SLAB_OBJECT', 'DECLARED_OBJECT'].map((name) => [name, described(name)]),
-      ),
       verdicts: this.#reasons,
       declaredCaches: this.#declarations.slabCaches(),
     };

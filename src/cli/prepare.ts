@@ -1,7 +1,8 @@
 /** `usercopy prepare`: works an attachment out for harnesses in C or Python (native/harness.h). */
 import { Command } from 'commander';
 import { variantOf } from '../../arch/index.js';
-import { type HarnessFile, type HarnessOptions, prepareHarness } from '../attach/harness.js';
+import { type HarnessOptions, prepareHarness } from '../attach/harness.js';
+import { type HarnessFile, harnessText } from '../attach/harness-file.js';
 import { badInput } from '../errors.js';
 import { bareKernel } from '../image/bare.js';
 import { writeWhole } from '../image/files.js';
@@ -38,7 +39,7 @@ Exit status: 0, or 2 for bad input.`,
       const file = readScenario(scenario);
       const prepared =
         options.symbol === undefined ? await ofGuest(file) : await ofAddresses(file, parseSymbols(options.symbol));
-      writeWhole(options.output, `${JSON.stringify(prepared)}\n`);
+      writeWhole(options.output, harnessText(prepared));
       const entries = prepared.entries.map(({ symbol, address }) => `${symbol} at ${address}`).join(', ');
       print(`${options.output}: ${prepared.variant}, profile ${prepared.profile}; hooks ${entries}`);
       for (const note of prepared.notes) print(`note: ${note}`);

@@ -1,8 +1,7 @@
 """Goes on from a snapshot (`_index.json` and zlib files, as Unicorn's dumpers write them) with the check attached.
 
-    python3 examples/harness/snapshot.py build/Release/libusercopy.so attach.json SNAPSHOT_FOLDER
+    python3 examples/harness/snapshot.py attach.json SNAPSHOT_FOLDER
 """
-import ctypes
 import json
 import os
 import sys
@@ -11,17 +10,12 @@ import zlib
 import unicorn
 from unicorn import UC_ARCH_X86, UC_MODE_64, UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE, Uc, x86_const
 
-# The third word of UsercopyViolation (native/harness.h); harness.py has the whole structure.
-MESSAGE = 2 * ctypes.sizeof(ctypes.c_void_p)
-STOP = 1
-Callback = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
+import usercopy
 
 
-@Callback
 def on_violation(violation):
-    message = ctypes.c_char_p.from_address(violation + MESSAGE).value
-    print((message or b"cannot be judged").decode())
-    return STOP
+    print(violation.message or "cannot be judged")
+    return usercopy.Decision.STOP
 
 
 def word(value):
@@ -32,6 +26,9 @@ def restore(folder):
     with open(os.path.join(folder, "_index.json"), encoding="ascii") as file:
         index = json.load(file)
     uc = Uc(UC_ARCH_X86, UC_MODE_64)
+    # From 2.1 on kernel addresses would be cut to the width of physical ones.
+    if hasattr(uc, "ctl_tlb_mode"):
+        uc.ctl_tlb_mode(unicorn.UC_TLB_VIRTUAL)
     letters = {"r": UC_PROT_READ, "w": UC_PROT_WRITE, "x": UC_PROT_EXEC}
     for segment in index["segments"]:
         start, end = word(segment["start"]), word(segment["end"])
@@ -48,21 +45,14 @@ def restore(folder):
 
 
 def main():
-    library = ctypes.CDLL(sys.argv[1])
-    library.usercopy_attach.restype = ctypes.c_void_p
-    library.usercopy_attach.argtypes = [ctypes.c_void_p, ctypes.c_char_p, Callback]
-    library.usercopy_detach.argtypes = [ctypes.c_void_p]
-    library.usercopy_error.restype = ctypes.c_char_p
-    uc = restore(sys.argv[3])
-    with open(sys.argv[2], "rb") as file:
-        attachment = library.usercopy_attach(uc._uch, file.read(), on_violation)
-    if not attachment:
-        sys.exit(library.usercopy_error().decode())
+    uc = restore(sys.argv[2])
     try:
-        uc.emu_start(uc.reg_read(x86_const.UC_X86_REG_RIP), 0)
+        with usercopy.attach(uc, sys.argv[1], on_violation=on_violation):
+            uc.emu_start(uc.reg_read(x86_const.UC_X86_REG_RIP), 0)
+    except usercopy.UsercopyError as error:
+        sys.exit(str(error))
     except unicorn.UcError as error:
         sys.exit(f"the guest ended: {error}")
-    library.usercopy_detach(attachment)
 
 
 main()

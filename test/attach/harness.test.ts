@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attach } from '../../src/attach/attach.js';
 import { prepareHarness } from '../../src/attach/harness.js';
+import { type HarnessFile, harnessText } from '../../src/attach/harness-file.js';
 import { writeSnapshot } from '../../src/guest/snapshot.js';
 import { packageFile } from '../../src/paths.js';
 import { loadOwnKernel, startOwnGuest } from '../../src/scenario/own.js';
@@ -21,6 +22,7 @@ const run = (program: string, args: readonly string[]) =>
 /** The libunicorn that libusercopy is linked with, its binding and a Python to run it. */
 const unicorn = unicornInUse();
 const environment = unicornEnvironment(unicornBuild(unicorn.version));
+environment['PYTHONPATH'] = `${packageFile('python')}:${environment['PYTHONPATH']}`;
 const runPython = (script: string, args: readonly string[]) =>
   spawnSync(python(), [packageFile(script), ...args], { encoding: 'utf8', timeout: 60_000, env: environment });
 
@@ -39,7 +41,7 @@ describe.skipIf(!existsSync(library))('a harness outside Node (libusercopy)', ()
     expect(status).toBe(0);
   });
 
-  it('in C stops before the bad copy, judges it once, and goes on', () => {
+  it('in C stops before the bad copy, goes on when it is told to, and judges the next one', () => {
     const program = join(folder, 'harness');
     const built = run('cc', [
       ...['-Wall', '-Wextra', '-Werror', '-I', packageFile('native'), '-I', unicorn.include],
@@ -52,18 +54,28 @@ describe.skipIf(!existsSync(library))('a harness outside Node (libusercopy)', ()
     expect(stdout.trim().split('\n')).toEqual([
       '64 bytes: ended at 0x100ff0',
       REFUSAL,
+      '  BUG: bad usercopy in 0x100ff0',
       '  at _copy_to_user, object of packet_buffers: [0x200040, 0x200080)',
       '65 bytes: ended at 0x100000',
       'going on all the same: ended at 0x100ff0',
-      '2 copies judged, 1 refused',
+      REFUSAL,
+      '  BUG: bad usercopy in 0x100ff0',
+      '  at _copy_to_user, object of packet_buffers: [0x200040, 0x200080)',
+      '65 bytes again: ended at 0x100000',
+      '3 copies judged, 2 refused',
     ]);
     expect(status).toBe(0);
   });
 
   it('in Python says the same', () => {
-    const { stdout, stderr } = runPython('examples/harness/harness.py', [library, prepared]);
+    const { stdout, stderr } = runPython('examples/harness/harness.py', [prepared]);
     expect(stderr).toBe('');
-    expect(stdout.trim().split('\n')).toEqual(['64 bytes: ended at 0x100ff0', REFUSAL, '65 bytes: ended at 0x100000']);
+    expect(stdout.trim().split('\n').slice(0, 4)).toEqual([
+      '64 bytes: ended at 0x100ff0',
+      REFUSAL,
+      '65 bytes: ended at 0x100000',
+      'going on all the same: ended at 0x100ff0',
+    ]);
   });
 
   it("judges a kernel's own structures, and names the cache that it finds there", async () => {
@@ -75,8 +87,8 @@ describe.skipIf(!existsSync(library))('a harness outside Node (libusercopy)', ()
       attachment.detach();
       writeSnapshot(guest.engine, guest.variant, folder);
       const kernel = join(folder, 'kernel.json');
-      writeFileSync(kernel, JSON.stringify(await prepareHarness(guest.kernel, { profile: '6.1' })));
-      const { stdout, stderr } = runPython('examples/harness/snapshot.py', [library, kernel, folder]);
+      writeFileSync(kernel, harnessText(await prepareHarness(guest.kernel, { profile: '6.1' })));
+      const { stdout, stderr } = runPython('examples/harness/snapshot.py', [kernel, folder]);
       expect(stderr).toBe('');
       expect(stdout.trim()).toBe(
         "usercopy: Kernel memory overwrite attempt detected to SLUB object 'kmalloc-64' (offset 8, size 57)!",
@@ -91,17 +103,41 @@ describe.skipIf(!existsSync(library))('a harness outside Node (libusercopy)', ()
     const refuse = (name: string, text: string): string => {
       const path = join(folder, name);
       writeFileSync(path, text);
-      const { stderr, stdout, status } = runPython('examples/harness/harness.py', [library, path]);
+      const { stderr, stdout, status } = runPython('examples/harness/harness.py', [path]);
       expect([stdout, status]).toEqual(['', 1]);
       return stderr.trim();
     };
-    const good = JSON.parse(readFileSync(prepared, 'utf8'));
-    expect(refuse('a', 'no json')).toMatch(/^usercopy_attach: .*parse error/);
-    expect(refuse('b', '{}')).toMatch(/^usercopy_attach: .*usercopyHarness/);
-    expect(refuse('c', JSON.stringify({ ...good, digest: '' }))).toMatch(/prepare it again/);
-    const strange = { ...good, entries: [{ ...good.entries[0], registers: ['x99'] }] };
-    expect(refuse('d', JSON.stringify(strange))).toMatch(/expected a register.*found x99/);
-    const outside = { ...good, entries: [{ ...good.entries[0], request: 2 ** 31 }] };
-    expect(refuse('e', JSON.stringify(outside))).toMatch(/request: expected one inside the memory/);
+    const good = JSON.parse(readFileSync(prepared, 'utf8')).attachment as HarnessFile;
+    const changed = (change: object): string => harnessText({ ...good, ...change });
+    const again = '; prepare the file again';
+    expect(refuse('a', 'no json')).toMatch(/expected a file of `usercopy prepare` of this version, as it was written$/);
+    expect(refuse('b', changed({}).slice(0, -3))).toMatch(
+      /prepared file: expected (a } at its end|its content to have)/,
+    );
+    expect(refuse('c', changed({ digest: 'f'.repeat(64) }))).toMatch(/prepare it again$/);
+    const [entry] = good.entries;
+    const registers = (...names: (string | null)[]) =>
+      changed({ entries: [{ ...entry, registers: [...names, ...entry!.registers.slice(names.length)] }] });
+    const place = 'usercopy_attach_with: attachment.entries[0].registers[0]: expected';
+    expect(refuse('d', registers('x99'))).toBe(`${place} the name of a register that the emulator has`);
+    expect(refuse('e', registers('ymm0'))).toBe(`${place} a register of at most 8 bytes, found one of 32`);
+    expect(refuse('f', registers('gdtr'))).toBe(`${place} the name of a register that the emulator has`);
+    expect(refuse('g', changed({ entries: [entry, entry] }))).toMatch(/entries\[1\]: expected an address of its own/);
+    expect(refuse('h', changed({ entries: [] }))).toMatch(
+      /entries: expected one entry point at least.*prepare the file again$/,
+    );
+    expect(refuse('i', changed({ memory: { ...good.memory, context: 2 ** 31 } }))).toContain(again);
+    expect(refuse('j', changed({ memory: { ...good.memory, bytes: 0 } }))).toContain(again);
+    expect(refuse('k', changed({ memory: { ...good.memory, context: 8 } }))).toMatch(/memory of the check with/);
+    // The context begins with the word's mask; its tables' places and counts are behind the text's bounds.
+    const [piece] = good.memory.pieces;
+    const bytes = Buffer.from(piece!.base64, 'base64');
+    bytes.fill(0xff, good.memory.context - piece!.offset + 16);
+    const pieces = [{ ...piece, base64: bytes.toString('base64') }, ...good.memory.pieces.slice(1)];
+    expect(refuse('l', changed({ memory: { ...good.memory, pieces } }))).toMatch(/memory of the check with/);
+    expect(refuse('m', changed({ notes: ['\u001b[31m'] }))).toMatch(/notes\[0\]: expected a text of 1 to/);
+    expect(refuse('n', changed({ unicorn: { arch: 'ARM64', mode: ['ARM'] } }))).toMatch(
+      /found one of another architecture or mode$/,
+    );
   });
 });

@@ -1,0 +1,208 @@
+"""An attachment to a `unicorn.Uc`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type, Union
+
+from . import _library
+from ._library import UsercopyError, text
+from ._violation import Decision, Outcome, Statistics, Violation, violation_of
+
+if TYPE_CHECKING:
+    from unicorn import Uc
+
+#: Decides what becomes of the guest; None is STOP.
+OnViolation = Callable[[Violation], Optional[Decision]]
+#: Maps the page of an address; whether it could.
+OnMissing = Callable[[int], bool]
+
+_TALLIES = ("direction", "region", "cache", "caller", "verdict")
+
+
+def _libunicorn_of(uc: Any) -> int:
+    """dlopen()'s handle of the libunicorn that the binding of `uc` has loaded."""
+    for cls in type(uc).__mro__:
+        for value in vars(sys.modules.get(cls.__module__, object)).values():
+            if isinstance(value, ctypes.CDLL) and hasattr(value, "uc_open"):
+                return value._handle
+    raise UsercopyError("usercopy.attach: expected a unicorn.Uc, found " + type(uc).__name__)
+
+
+class Attachment:
+    """The check on one emulator; made by `attach()`. Belongs to one thread at a time."""
+
+    def __init__(self, library: ctypes.CDLL, uc: Any, on_violation: Optional[OnViolation], on_missing: Optional[OnMissing]):
+        self._library = library
+        self._uc = uc
+        self._on_violation = on_violation
+        self._on_missing = on_missing
+        self._pointer: Optional[int] = None
+        self._error: Optional[BaseException] = None
+        self._last: Optional[Violation] = None
+        # ctypes keeps no callback alive.
+        self._callback = _library.Callback(self._decide)
+
+    def _decide(self, raw: Any) -> int:
+        # What is raised here must not get lost in ctypes: emu_start() raises it.
+        try:
+            violation = violation_of(raw.contents)
+            if violation.outcome is Outcome.UNREADABLE and self._on_missing is not None:
+                if self._on_missing(violation.missing or 0):
+                    return Decision.RETRY
+            self._last = violation
+            answer = self._on_violation(violation) if self._on_violation is not None else Decision.STOP
+            return Decision.STOP if answer is None else Decision(answer)
+        except BaseException as error:  # noqa: BLE001
+            self._error = error
+            if hasattr(self._uc, "_hook_exception"):
+                self._uc._hook_exception = error
+            return Decision.STOP
+
+    def _open(self) -> int:
+        if self._pointer is None:
+            raise UsercopyError("usercopy: expected an attachment, found one that was detached")
+        return self._pointer
+
+    def _failed(self) -> UsercopyError:
+        return UsercopyError(text(self._library.usercopy_error()) or "usercopy: unknown failure")
+
+    @property
+    def last_violation(self) -> Optional[Violation]:
+        """The last copy that `on_violation` was asked about."""
+        return self._last
+
+    def resume(self, until: int, timeout: int = 0, count: int = 0) -> None:
+        """Goes on from the copy that STOP stopped last, without judging that one again: `Uc.emu_start()` from there.
+
+        Raises UsercopyError when none is stopped, or the emulator stands elsewhere, and what `Uc.emu_start()` raises.
+        """
+        pointer = self._open()
+        if self._last is None or self._library.usercopy_resume_once(pointer) != 0:
+            raise self._failed() if self._last is not None else UsercopyError("usercopy: expected a stopped copy, found none")
+        try:
+            self._uc.emu_start(self._last.resume_address, until, timeout, count)
+        finally:
+            if self._pointer is not None:
+                self._library.usercopy_resume_cancel(self._pointer)
+
+    def reset(self) -> None:
+        """Forgets everything about copies under way: once an iteration, and whenever registers or memory were put back."""
+        self._library.usercopy_reset(self._open())
+
+    def set_audit(self, audit: bool) -> None:
+        """True: copies are noted and happen, and are judged later; see `flush()`."""
+        self._library.usercopy_set_audit(self._open(), int(audit))
+
+    def flush(self) -> bool:
+        """Judges what an audit has noted; whether a decision was to stop."""
+        stops = self._library.usercopy_flush(self._open()) != 0
+        self._raise()
+        return stops
+
+    def suppress(self, rules: str) -> None:
+        """Passes over violations that a rule matches: one rule a line, `caller=proc_* cache=task_struct`."""
+        if self._library.usercopy_suppress(self._open(), rules.encode("latin-1", "replace")) != 0:
+            raise self._failed()
+
+    def suppressed(self, rule: int) -> int:
+        """Violations that this rule silenced, rules counted from 0."""
+        return int(self._library.usercopy_suppressed(self._open(), rule))
+
+    @property
+    def statistics(self) -> Statistics:
+        raw = self._library.usercopy_statistics(self._open())
+        return Statistics(raw.checks, raw.good, raw.bad, raw.unreadable, raw.suppressed, raw.resumed)
+
+    def tally(self, by: str) -> Dict[str, int]:
+        """Violations by "direction", "region", "cache" or "caller", every judged copy by "verdict"; the most frequent first."""
+        if by not in _TALLIES:
+            raise UsercopyError(f"usercopy: expected a tally by {', '.join(_TALLIES)}, found {by!r}")
+        pointer, number = self._open(), _TALLIES.index(by)
+        name, count = ctypes.c_char_p(), ctypes.c_uint64()
+        rows: Dict[str, int] = {}
+        row, end = 0, 1
+        while row < end:
+            end = self._library.usercopy_tally(pointer, number, row, ctypes.byref(name), ctypes.byref(count))
+            if row < end:
+                rows[text(name.value) or ""] = count.value
+            row += 1
+        return rows
+
+    @property
+    def notes(self) -> List[str]:
+        """What a person should know: what cannot be judged, and why."""
+        return [note for note in (text(self._library.usercopy_notes(self._open())) or "").split("\n") if note]
+
+    def detach(self) -> None:
+        """Judges what an audit has noted and takes the hooks away; before the emulator is closed. Twice is harmless."""
+        pointer, self._pointer = self._pointer, None
+        if pointer is not None:
+            self._library.usercopy_detach(pointer)
+
+    def _raise(self) -> None:
+        """Raises what a callback raised and no emu_start() has."""
+        error, self._error = self._error, None
+        if error is not None and not hasattr(self._uc, "_hook_exception"):
+            raise error
+
+    def __enter__(self) -> "Attachment":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.detach()
+        if kind is None:
+            self._raise()
+
+    def __del__(self) -> None:
+        if getattr(self, "_pointer", None) is not None:
+            self.detach()
+
+
+def attach(
+    uc: "Uc",
+    prepared: Union[str, "os.PathLike[str]", bytes],
+    *,
+    on_violation: Optional[OnViolation] = None,
+    on_missing: Optional[OnMissing] = None,
+    suppress: Optional[str] = None,
+    audit: bool = False,
+    library: Optional[str] = None,
+) -> Attachment:
+    """Attaches the check to an emulator. Use it in a `with`, or call `detach()` before the emulator is closed.
+
+    `prepared` is the path of a file of `usercopy prepare`, or its bytes. Without `on_violation` the guest is stopped before a
+    bad copy (`Attachment.last_violation`). `on_missing` is asked for pages that the check needs and that are not there.
+    `library` is the path of libusercopy, where it is not found by itself.
+
+    Raises UsercopyError with a sentence for a file, an emulator or a library that cannot be used.
+    """
+    if isinstance(prepared, bytes):
+        content = prepared
+    else:
+        try:
+            with open(prepared, "rb") as file:
+                content = file.read()
+        except OSError as error:
+            raise UsercopyError(f"usercopy.attach: {os.fspath(prepared)} cannot be read: {error.strerror}") from None
+    loaded = _library.load(library)
+    unicorn = _library.Unicorn(handle=_libunicorn_of(uc))
+    attachment = Attachment(loaded, uc, on_violation, on_missing)
+    pointer = loaded.usercopy_attach_with(ctypes.byref(unicorn), uc._uch, content, attachment._callback)
+    if not pointer:
+        raise attachment._failed()
+    attachment._pointer = pointer
+    try:
+        if suppress is not None:
+            attachment.suppress(suppress)
+        if audit:
+            attachment.set_audit(True)
+    except UsercopyError:
+        attachment.detach()
+        raise
+    return attachment

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach } from 'vitest';
 
 /** More than any test is given (`testTimeout` in vitest.config.ts, or a limit of its own), milliseconds. */
-const PATIENCE = 900_000;
+const PATIENCE = 2_400_000;
 const NAME_BYTES = 512;
 
 /** A u32 that counts tests, a u32 that is 1 while one runs, and its name. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageFile } from '../../src/paths.js';
+import { unicornsHere } from '../places.js';
 import { usercopy } from './usercopy.js';
 
 let directory: string;
@@ -87,10 +88,13 @@ describe('usercopy run FILE', () => {
 });
 
 describe('a guest that ends its emulator', () => {
+  // mftb ends the process in Unicorn 2.0.1; later ones answer it.
   it('does not end the tool: one sentence, and the exit status of a case that failed', () => {
-    const { status, out, err } = usercopy(['run', '--variant', 'ppc', '--call', 'get_tb()']);
+    const { status, out, err } = usercopy(['run', '--variant', 'ppc', '--call', 'get_tb()'], {
+      UNICORN_PREFIX: unicornsHere[0]!.library,
+    });
     expect(err).toMatch(
-      /^usercopy: --call: the emulator's process ended \(SIG[A-Z]+\) in the guest's function get_tb\n$/,
+      /^usercopy: --call: the emulator's process died \(SIG[A-Z]+\) in the guest's function get_tb\n$/,
     );
     expect(out).toBe('');
     expect(status).toBe(1);

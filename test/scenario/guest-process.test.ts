@@ -1,7 +1,18 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UsercopyError } from '../../src/errors.js';
 import { runAllIsolated, runIsolated } from '../../src/scenario/guest-process.js';
 import type { GuestTask, ScenarioTask } from '../../src/scenario/tasks.js';
+import { unicornsHere } from '../places.js';
+
+// Guests run in processes of their own, which take it from the environment.
+const before = process.env['UNICORN_PREFIX'];
+beforeAll(() => {
+  process.env['UNICORN_PREFIX'] = unicornsHere[0]!.library;
+});
+afterAll(() => {
+  if (before === undefined) delete process.env['UNICORN_PREFIX'];
+  else process.env['UNICORN_PREFIX'] = before;
+});
 
 /** mftb ends Unicorn 2.0.1, and the process that it runs in. */
 const deadly: ScenarioTask = {

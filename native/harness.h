@@ -23,6 +23,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Harnesses that include this header alone have Unicorn's too; nothing here needs it. */
+#if defined(__has_include)
+#if __has_include(<unicorn/unicorn.h>)
+#include <unicorn/unicorn.h>
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -129,7 +129,7 @@ describe('a real kernel without the check', () => {
     });
     const attachment = await attach(guest.engine, guest.kernel, { memory: guest.check });
     expect(attachment.judge).toBe('all');
-    expect(attachment.notes.join('\n')).toMatch(/the kernel itself may not judge these/);
+    expect(attachment.notes.join('\n')).toMatch(/judges every copy: the kernel has no check of its own/);
     expect(attachment.notes.join('\n')).toMatch(/no whitelist fields: the whole object may be copied/);
 
     const object = slab.object(3);

@@ -21,8 +21,7 @@ const watcher = new Worker(
   const state = new Int32Array(shared, 0, 2);
   for (;;) {
     const test = Atomics.load(state, 0);
-    Atomics.wait(state, 0, test, patience);
-    if (Atomics.load(state, 0) !== test || Atomics.load(state, 1) === 0) continue;
+    if (Atomics.wait(state, 0, test, patience) !== 'timed-out' || Atomics.load(state, 1) === 0) continue;
     const bytes = Buffer.from(new Uint8Array(shared, 8));
     const name = bytes.toString('utf8', 0, bytes.indexOf(0));
     writeSync(2, \`\\n"\${name}" has not come back for \${patience / 1000} seconds: its process is ended\\n\`);

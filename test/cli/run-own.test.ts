@@ -14,9 +14,11 @@ beforeAll(() => {
     'build/js',
     'build/check.wasm',
     'build/check.mjs',
+    'build/places.json',
     'build/Release',
     'guests/elf',
     'arch',
+    'src/repro/known-causes.json',
   ])
     cpSync(packageFile(path), join(folder, path), { recursive: true });
   symlinkSync(packageFile('node_modules'), join(folder, 'node_modules'));

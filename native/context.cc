@@ -9,13 +9,20 @@ namespace {
 // A header, whose length depends on libunicorn's version, then the state, then what a compiler put behind it.
 class Context {
  public:
-  Context(Napi::Env env, uc_engine* uc) : total_(libunicorn.context_size(uc)) {
+  // `padding`: what is behind the state, learnt from the emulator's first context.
+  Context(Napi::Env env, uc_engine* uc, std::optional<size_t>& padding) : total_(libunicorn.context_size(uc)) {
     Check(env, "uc_context_alloc", libunicorn.context_alloc(uc, &context_));
-    // The first word of a context is the size of its state.
-    std::memcpy(&size_, context_, sizeof size_);
-    if (size_ > total_) size_ = total_;
-    Check(env, "uc_context_save", libunicorn.context_save(uc, context_));
-    if (size_ >= kMostPadding) padding_ = FindPadding(env, uc);
+    try {
+      // The first word of a context is the size of its state.
+      std::memcpy(&size_, start(), sizeof size_);
+      if (size_ > total_) size_ = total_;
+      if (!padding) padding = size_ < kMostPadding ? 0 : FindPadding(env, uc);
+      padding_ = *padding;
+      Check(env, "uc_context_save", libunicorn.context_save(uc, context_));
+    } catch (...) {
+      libunicorn.context_free(context_);
+      throw;
+    }
   }
   ~Context() { libunicorn.context_free(context_); }
   Context(const Context&) = delete;
@@ -63,7 +70,7 @@ Napi::Value Registers::Save(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   uc_engine* uc = emulator_.Live(env);
   const std::optional<uint64_t> pc = SeenProgramCounter();
-  Context context(env, uc);
+  Context context(env, uc, context_padding_);
   if (context.size() == 0) {
     const std::set<int> ids = RegisterIds(names_);
     Napi::Uint8Array bytes = Napi::Uint8Array::New(env, 8 * ids.size());
@@ -88,7 +95,7 @@ Napi::Value Registers::Restore(const Napi::CallbackInfo& info) {
   uc_engine* uc = emulator_.Live(env);
   if (!info[0].IsTypedArray()) throw MakeError(env, ErrorKind::BadInput, "restoreContext: expected a saved context");
   const Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
-  Context context(env, uc);
+  Context context(env, uc, context_padding_);
   const std::set<int> ids = context.size() == 0 ? RegisterIds(names_) : std::set<int>{};
   const size_t expected = context.size() == 0 ? 8 * ids.size() : context.size();
   if (bytes.ByteLength() != expected) {

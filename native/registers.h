@@ -57,4 +57,6 @@ class Registers {
   std::optional<uint64_t> callback_pc_;
   std::optional<uint64_t> wanted_pc_;
   uint64_t changes_ = 0;
+  // Bytes behind the state in a saved context; not known before the first one.
+  std::optional<size_t> context_padding_;
 };

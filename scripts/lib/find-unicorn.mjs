@@ -6,9 +6,6 @@ import { compareVersions } from './shared-library.mjs';
 import { hasProgram, SetupError } from './step.mjs';
 import { DEBIAN_BUILDS, fetchBuild, unpackedBuild } from './unicorn-builds.mjs';
 
-/** The version that is taken although newer ones could be had; null: the newest. UNICORN_PREFIX goes before it. */
-const HELD_AT = null;
-
 /** From here on a libunicorn of the system goes before one that would have to be fetched. */
 const RECENT = '2.1';
 
@@ -47,7 +44,6 @@ function installed() {
 
 function given(prefix) {
   const asked = `UNICORN_PREFIX=${prefix}`;
-
   if (!statSync(prefix, { throwIfNoEntry: false })?.isDirectory())
     throw new SetupError(`${asked}: expected a folder, found none of this name`);
   const found = lookIn(prefix);
@@ -63,7 +59,7 @@ function given(prefix) {
 /** Everything that the choice follows from, but Debian's archive: when it changes the choice is made again. */
 export function unicornFacts() {
   const prefix = process.env.UNICORN_PREFIX;
-  return { heldAt: HELD_AT, given: prefix ? given(prefix) : null, installed: prefix ? [] : installed() };
+  return { given: prefix ? given(prefix) : null, installed: prefix ? [] : installed() };
 }
 
 /**
@@ -79,19 +75,10 @@ export function chooseUnicorn(facts) {
     if (entry.problem) pass(entry, `${entry.library}: ${entry.problem}`);
     return !entry.problem;
   });
-  const isHeld = ({ version }) => facts.heldAt === null || version === facts.heldAt;
-  const chosen = (found) => {
-    const newer = usable.filter(({ version }) => compareVersions(version, found.version) > 0);
-    for (const entry of newer)
-      pass({ ...entry, source: entry.library }, `held at ${facts.heldAt} until the newer ones do`);
-    return { ...found, passedOver };
-  };
-  const good = usable.find(
-    (entry) => isHeld(entry) && (facts.heldAt !== null || compareVersions(entry.version, RECENT) >= 0),
-  );
+  const chosen = (found) => ({ ...found, passedOver });
+  const good = usable.find(({ version }) => compareVersions(version, RECENT) >= 0);
   if (good) return chosen(good);
-  const builds = [...DEBIAN_BUILDS].reverse();
-  for (const build of [...builds.filter(isHeld), ...builds.filter((entry) => !isHeld(entry))]) {
+  for (const build of [...DEBIAN_BUILDS].reverse()) {
     const found = fetchBuild(build);
     if (!found.absence && !found.problem) return chosen(found);
     pass(found, found.absence ?? found.problem);

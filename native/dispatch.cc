@@ -155,7 +155,7 @@ bool Dispatcher::TellOfBlock(uint64_t address, uint32_t size, Resume& done) {
   }
   done.address = address;
   done.block_done = true;
-  return FinishArrival(done);
+  return FinishArrival(done, true);
 }
 
 bool Dispatcher::Arrive(AddressRecord& record, bool at_block) {
@@ -170,7 +170,9 @@ bool Dispatcher::Arrive(AddressRecord& record, bool at_block) {
     Leave(address, End::kInstructionLimit);
     return false;
   }
-  if (attention.Interrupted()) {
+  // libunicorn keeps the next pc of SPARC to itself: in a delay slot the run is left at the next block instead.
+  const bool may_leave = at_block || emulator_.arch() != UC_ARCH_SPARC || !HasDelaySlot(emulator_.uc(), address - 4);
+  if (attention.Interrupted() && may_leave) {
     Leave(address);
     return false;
   }
@@ -189,16 +191,16 @@ bool Dispatcher::Arrive(AddressRecord& record, bool at_block) {
     if (!go_on || attention.failed || attention.stop || registers_.wants_elsewhere()) break;
   }
   if (done.fired > done.judged) done.judged = done.fired;
-  if (!FinishArrival(done)) return false;
+  if (!FinishArrival(done, may_leave)) return false;
   if (!at_block) gate_.counter.WindForward();
   return true;
 }
 
 // After the callbacks of one arrival: on, elsewhere, or out of the emulation.
-bool Dispatcher::FinishArrival(const Resume& done) {
+bool Dispatcher::FinishArrival(const Resume& done, bool may_leave) {
   registers_.LeaveCallback();
   const bool elsewhere = registers_.wants_elsewhere();
-  if (gate_.attention.Interrupted()) {
+  if (gate_.attention.Interrupted() && (may_leave || elsewhere)) {
     SetResume(done);
     resume_.valid = !gate_.attention.failed && !elsewhere;
     Leave(done.address);

@@ -82,7 +82,7 @@ class Dispatcher {
   // The same.
   bool Arrive(AddressRecord& record, bool at_block);
   bool Fire(AddressRecord& record, AddressHook& hook);
-  bool FinishArrival(const Resume& done);
+  bool FinishArrival(const Resume& done, bool may_leave);
   void Leave(uint64_t address);
   void Leave(uint64_t address, End end);
   bool MayLeaveAt(uint64_t address, uint32_t size);

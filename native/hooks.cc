@@ -12,7 +12,7 @@ constexpr int kFaults = UC_HOOK_MEM_READ_INVALID | UC_HOOK_MEM_WRITE_INVALID | U
 // Of one address.
 uc_err AddAt(uc_engine* uc, uc_hook* handle, int type, AddressRecord& record) {
   return libunicorn.hook_add(uc, handle, type, reinterpret_cast<void*>(Dispatcher::OnRecord), &record, record.address,
-                     record.address);
+                             record.address);
 }
 
 // Of every address.
@@ -135,6 +135,8 @@ std::optional<uint64_t> Hooks::Upgrade() {
     AddressRecord& record = *found->second;
     if (emulator_.arch() == UC_ARCH_SPARC && HasDelaySlot(emulator_.uc(), address - 4) && ForgetsJumps(emulator_.mode())) {
       refused = address;
+      // Translated anew, it is refused again: it must not go unseen because somebody tries once more.
+      code_.Drop(address, 1);
       continue;
     }
     uc_hook handle = 0;

@@ -233,7 +233,8 @@ export interface Engine {
 
   /**
    * Fires before the instruction at `address`, also when that code has run before; added in a callback, from the next
-   * block on. Writing the pc in the callback makes the guest go on there.
+   * block on. Writing the pc in the callback makes the guest go on there. In a delay slot of SPARC's the run fails with
+   * `unsupported` where Unicorn forgets the jump for a hook (2.1.4 does).
    */
   hookAddress(address: bigint, callback: (pc: bigint) => void): Hook;
   hookBlock(callback: (address: bigint, size: number) => void): Hook;
@@ -256,7 +257,8 @@ export interface Engine {
   runSync(options: RunOptions): RunResult;
   /**
    * Ends the run at the next block; callable from callbacks, where it ends the run before the instruction that the
-   * callback was called for. In a memory fault callback of a `runSync` without limits the pc is stale afterwards.
+   * callback was called for; for one in a delay slot of SPARC's, at the block after it, since the jump would be forgotten.
+   * In a memory fault callback of a `runSync` without limits the pc is stale afterwards.
    */
   stop(): void;
 

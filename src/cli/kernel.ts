@@ -31,7 +31,10 @@ function fetchCommand(): Command {
   return new Command('fetch')
     .description("download Debian's kernel for an architecture into the cache (no root, nothing installed)")
     .argument('[variant]', 'x86_64, arm64, …')
-    .option('--release <name>', 'suite (bookworm, sid, trixie-backports), series (5.10) or full release')
+    .option(
+      '--release <name>',
+      'suite (bookworm, sid, trixie-backports: the series that it installs), series (5.10) or full release',
+    )
     .option('--refresh', 'ask what is newest, although an earlier answer is in the cache')
     .option('--from <path>', 'instead: the kernels of a .deb, an .rpm or a folder such as /boot')
     .option('--json', 'print JSON')

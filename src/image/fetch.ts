@@ -18,8 +18,8 @@ const SERIES = /^\d+\.\d+(?:\.\d+)?$/;
 
 export interface FetchOptions {
   /**
-   * A suite (`trixie`, `sid`, `trixie-backports`), a series (`7.3`) or a full release (`6.1.0-50-cloud-amd64`); bookworm's
-   * newest when absent. Series and releases are looked for in every suite.
+   * A suite (`trixie`, `sid`, `trixie-backports`: the newest kernel of the series that it installs), a series (`7.3`) or a
+   * full release (`6.1.0-50-cloud-amd64`); bookworm when absent. Series and releases are looked for in every suite.
    */
   readonly release?: string;
   /** Where to look for a series or a full release; every suite when absent. */
@@ -212,10 +212,11 @@ async function download(
 ): Promise<{ release: string; files: KernelFiles; warnings: readonly string[] }> {
   const warnings = apt.failures.map(unread);
   const kernels = await offered(apt, request.variant);
+  const series = request.series ?? (request.release === null ? await installedSeries(apt, request.flavour) : null);
   const wanted = kernels.filter(({ release, flavour }) =>
     request.release !== null
       ? release === request.release
-      : flavour === request.flavour && (request.series === null || isOfSeries(release, request.series)),
+      : flavour === request.flavour && (series === null || isOfSeries(release, series)),
   );
   const reasons: string[] = [];
   for (const { release } of wanted.reverse()) {
@@ -242,6 +243,16 @@ async function download(
       : `a suite that has kernels for ${request.variant}`,
     ['none of this name', ...warnings].join('; '),
   );
+}
+
+/**
+ * The series that a suite installs, which its linux-image-<flavour> depends on: bookworm's is 6.1, although its security
+ * updates have a 6.12 too. null where no package says.
+ */
+async function installedSeries(apt: PrivateApt, flavour: string): Promise<string | null> {
+  const [newest] = await apt.versions(`linux-image-${flavour}`);
+  const release = newest?.depends.find((name) => /^linux-image-\d/.test(name));
+  return release === undefined ? null : (/^linux-image-(\d+\.\d+)/.exec(release)?.[1] ?? null);
 }
 
 /** `6.1` is the series of 6.1.0-50-…, `6.12.95` of 6.12.95+deb12-…; `6.1` is not that of 6.12. */

@@ -211,6 +211,25 @@ describe('an archive', () => {
     expect(files.sort()).toEqual(['config-7.2.1+deb14-cloud-amd64', 'variant', 'vmlinuz-7.2.1+deb14-cloud-amd64']);
   });
 
+  test('with kernels of two series gives of a suite the series that it installs', async () => {
+    const folder = await fs.mkdtemp(join(tmpdir(), 'usercopy-archive-'));
+    try {
+      const two = new Archive(folder);
+      const older = '6.1.0-9-cloud-amd64';
+      const newer = '6.12.3+deb12-cloud-amd64';
+      await two.add('linux-image-cloud-amd64', 'bookworm', {}, `linux-image-${older} (= 6.1.9-1)`);
+      await two.add(`linux-image-${older}`, 'bookworm', { [`boot/vmlinuz-${older}`]: image('6.1.9') });
+      await two.add(`linux-image-${newer}`, 'bookworm-security', { [`boot/vmlinuz-${newer}`]: image('6.12.3') });
+      const cache = join(folder, 'cache');
+      const get = (release: string) =>
+        two.use(() => fetchKernel('x86_64', { release, suite: 'bookworm', cacheDirectory: cache }));
+      expect((await get('bookworm')).release).toBe(older);
+      expect((await get('6.12')).release).toBe(newer);
+    } finally {
+      await fs.rm(folder, { recursive: true });
+    }
+  });
+
   test('that lost the newest kernel of a series gives the one before, and says so', async () => {
     const wanted = { release: '6.12', suite: 'forky', refresh: true, cacheDirectory };
     const fetched = await archive.use(() => fetchKernel('x86_64', wanted));

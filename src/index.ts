@@ -63,6 +63,9 @@ export { blockPricer, openCycleModel } from './cycles/open.js';
 export type { Analysed, CycleModel } from './cycles/price.js';
 export type { Operation, Pipeline, Read, Timing, UnitGroup, Write } from './cycles/scoreboard.js';
 export type { Cost, CycleTable } from './cycles/table.js';
+export type { WholeMessage } from './diagnosis/follows.js';
+export { judgeReport, type ReportJudgement } from './diagnosis/from-report.js';
+export type { Machine } from './diagnosis/machine.js';
 export { builtCheck } from './engine/built-check.js';
 export { type ErrorKind, UsercopyError } from './errors.js';
 export { type CallOptions, type CallOutcome, Guest, type GuestOptions } from './guest/guest.js';
@@ -99,9 +102,6 @@ export type {
   SymbolTable,
   TypeTable,
 } from './kernel/kernel.js';
-export type { WholeMessage } from './repro/follows.js';
-export { judgeReport, type ReportJudgement } from './repro/from-report.js';
-export type { Machine } from './repro/machine.js';
 export { type PlayedReport, playReport } from './repro/play-report.js';
 export type {
   DeclaredObject,

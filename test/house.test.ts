@@ -9,6 +9,7 @@ const ROOMS = [
   'cli',
   'triage',
   'repro',
+  'diagnosis',
   'scenario',
   'dump',
   'guest',

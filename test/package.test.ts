@@ -35,7 +35,7 @@ it('the packed package installs in an empty folder and runs the README there', a
     // The C twin is compiled where the benchmark runs; the known causes are data.
     expect(
       packed.files.map(({ path }) => path).filter((path) => /^(test|bench|src|assembly|node_modules)\//.test(path)),
-    ).toEqual(['bench/twin.c', 'src/repro/known-causes.json']);
+    ).toEqual(['bench/twin.c', 'src/diagnosis/known-causes.json']);
     writeFileSync(join(folder, 'package.json'), '{ "type": "module", "private": true }');
     const quick = ['--no-audit', '--no-fund', '--ignore-scripts=false', '--prefer-offline'];
     run(folder, 'npm', ['install', ...quick, `./${packed.filename}`]);

@@ -1,9 +1,9 @@
 /** The contract of `usercopy repro --json`: every key is always there, what is not known is null. */
 
+import type { Reproduction } from '../diagnosis/outcome.js';
+import { summaryOf } from '../diagnosis/summary.js';
 import { hex } from '../errors.js';
 import type { TraceEntry, UsercopyReport } from '../report/report.js';
-import type { Reproduction } from '../repro/outcome.js';
-import { summaryOf } from '../repro/summary.js';
 import { count } from './output.js';
 
 const bytesJson = (value: bigint | null): number | string | null => (value === null ? null : count(value));

@@ -1,17 +1,17 @@
 /** `usercopy repro`: reproduces a reported BUG(), from a log, from a memory dump, or from both. */
 import { Command } from 'commander';
 import type { Copy } from '../check/verdict.js';
+import { withCauses } from '../diagnosis/causes.js';
+import { judgeReport, type ReportJudgement } from '../diagnosis/from-report.js';
+import { withGiven } from '../diagnosis/given.js';
+import type { Reproduction } from '../diagnosis/outcome.js';
+import { summaryOf } from '../diagnosis/summary.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { chooseReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
-import { withCauses } from '../repro/causes.js';
 import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
-import { judgeReport, type ReportJudgement } from '../repro/from-report.js';
-import { withGiven } from '../repro/given.js';
-import type { Reproduction } from '../repro/outcome.js';
 import { readLog } from '../repro/read-log.js';
-import { summaryOf } from '../repro/summary.js';
 import { writeScenario } from '../scenario/write.js';
 import { print } from '../terminal.js';
 import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readText, secondsOf } from './arguments.js';

@@ -24,7 +24,7 @@ export interface UsercopyMessage {
   readonly address: bigint | null;
   /** Digits that stand there for it: 8 or 16 are a whole address. */
   readonly addressDigits: number | null;
-  /** New format only; for some rules it is no offset at all (`src/repro/numbers.ts`). */
+  /** New format only; for some rules it is no offset at all (`src/diagnosis/numbers.ts`). */
   readonly offset: bigint | null;
   /** Bytes; for a wrapped address it is pointer + size. null where the log cut it off. */
   readonly size: bigint | null;

@@ -1,5 +1,6 @@
 /** A copy in a memory dump: what the check says of it, what the dump's own kernel says when it runs, and what it means. */
 import type { Copy } from '../check/verdict.js';
+import type { Outcome, ReplayFinding, Reproduction } from '../diagnosis/outcome.js';
 import { stackDepthOfDump } from '../dump/dump-code.js';
 import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
 import { kernelFromDump } from '../dump/kernel-from-dump.js';
@@ -10,7 +11,6 @@ import { loadKernel } from '../image/load.js';
 import type { UsercopyReport } from '../report/report.js';
 import { explainDump } from './explain-dump.js';
 import { writeMemoryPage } from './html.js';
-import type { Outcome, ReplayFinding, Reproduction } from './outcome.js';
 import { type Replay, replayCopy } from './replay.js';
 import { writeShrunkDump } from './shrink.js';
 import { RecordedDump } from './touched-memory.js';

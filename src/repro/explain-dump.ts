@@ -1,12 +1,12 @@
 /** What a dump tells about a judged copy beyond the verdict: its object, the members that it touches, who asked for it. */
 
 import type { CheckedObject } from '../check/verdict.js';
+import type { ExplainedField, ExplainedObject, ExplainedSurroundings, Explanation } from '../diagnosis/outcome.js';
 import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
 import { hex } from '../errors.js';
 import { backtraceOf, describeStackAddress, placeOf } from '../stack/backtrace.js';
 import { MemoryReader } from './memory-reader.js';
-import type { ExplainedField, ExplainedObject, ExplainedSurroundings, Explanation } from './outcome.js';
 import { type SlabFacts, slabFactsOf } from './slab-facts.js';
 import { memberAt, structOfCache } from './struct-fields.js';
 import { vmapFactsOf } from './vmap-facts.js';

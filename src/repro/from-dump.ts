@@ -5,6 +5,7 @@
 
 import type { Copy } from '../check/verdict.js';
 import { askChild } from '../child.js';
+import type { Reproduction } from '../diagnosis/outcome.js';
 import { UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
 import type { UsercopyReport } from '../report/report.js';
@@ -16,7 +17,6 @@ import {
   findingWithNotes,
   withNotes,
 } from './examine-dump.js';
-import type { Reproduction } from './outcome.js';
 
 export type { DumpFinding, DumpInput } from './examine-dump.js';
 

@@ -1,7 +1,8 @@
 /** One page that draws the memory around a copy: object, window, red zones, neighbours, the copy over it, and its bytes. */
+
+import type { Reproduction } from '../diagnosis/outcome.js';
 import { hex } from '../errors.js';
 import { writeWhole } from '../image/files.js';
-import type { Reproduction } from './outcome.js';
 
 /** Bytes of memory; undefined where the dump has none. */
 export type ReadBytes = (address: bigint, length: number) => Uint8Array | undefined;

@@ -7,14 +7,7 @@
  *
  * The first two work in a process of their own: a dump may be anything.
  */
-export type { Dump, DumpOptions, RegisterText } from '../dump/dump.js';
-export type { DumpFile } from '../dump/dump-file.js';
-export type { CoreNote } from '../dump/elf-core.js';
-export type { Located } from '../dump/locate.js';
-export { openDump } from '../dump/open-dump.js';
-export type { Absence, MemoryRange, PhysicalMemory } from '../dump/physical.js';
-export type { VirtualMemory } from '../dump/virtual.js';
-export { type DumpFinding, type DumpInput, type DumpLimits, judgeDump, reproduceDump } from './from-dump.js';
+
 export type {
   CheckFinding,
   CopySource,
@@ -28,4 +21,12 @@ export type {
   ReplayFinding,
   ReproducedCopy,
   Reproduction,
-} from './outcome.js';
+} from '../diagnosis/outcome.js';
+export type { Dump, DumpOptions, RegisterText } from '../dump/dump.js';
+export type { DumpFile } from '../dump/dump-file.js';
+export type { CoreNote } from '../dump/elf-core.js';
+export type { Located } from '../dump/locate.js';
+export { openDump } from '../dump/open-dump.js';
+export type { Absence, MemoryRange, PhysicalMemory } from '../dump/physical.js';
+export type { VirtualMemory } from '../dump/virtual.js';
+export { type DumpFinding, type DumpInput, type DumpLimits, judgeDump, reproduceDump } from './from-dump.js';

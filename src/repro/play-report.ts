@@ -1,17 +1,17 @@
 /** A report's scenario, played on a built-in guest under the emulator: does it print the reported line? */
 import { variants } from '../../arch/index.js';
+import { describeReport, type GuestFacts } from '../diagnosis/describe.js';
+import { versionOf } from '../diagnosis/era.js';
+import { messageFollows } from '../diagnosis/follows.js';
+import type { ReportJudgement } from '../diagnosis/from-report.js';
+import { machineOf } from '../diagnosis/machine.js';
+import type { Reproduction } from '../diagnosis/outcome.js';
 import { UsercopyError } from '../errors.js';
 import type { Scenario } from '../scenario/format.js';
 import { loadOwnKernel, OWN_PROFILES, ownVariants, startOwnGuest } from '../scenario/own.js';
 import { playScenario } from '../scenario/play.js';
 import { scenarioInMemory } from '../scenario/read.js';
 import { measureStackDepth } from '../stack/depth.js';
-import { describeReport, type GuestFacts } from './describe.js';
-import { versionOf } from './era.js';
-import { messageFollows } from './follows.js';
-import type { ReportJudgement } from './from-report.js';
-import { machineOf } from './machine.js';
-import type { Reproduction } from './outcome.js';
 
 export interface PlayedReport {
   readonly reproduction: Reproduction;

@@ -1,12 +1,12 @@
 /** A process of triage: reads one file at a time and tells what it found. */
 import { answerQuestions } from '../child.js';
+import { withCauses } from '../diagnosis/causes.js';
+import { judgeReport } from '../diagnosis/from-report.js';
 import { UsercopyError } from '../errors.js';
 import { readWhole } from '../image/files.js';
 import { chooseReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
-import { withCauses } from '../repro/causes.js';
 import { reproduceDump } from '../repro/from-dump.js';
-import { judgeReport } from '../repro/from-report.js';
 import { readLog } from '../repro/read-log.js';
 import type { Item } from './items.js';
 import type { TriageAnswer, TriageQuestion } from './pool.js';

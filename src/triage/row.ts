@@ -1,10 +1,10 @@
 /** What triage keeps of one report: enough to group it and to find it again. */
 
 import type { Direction } from '../check/verdict.js';
+import { cacheFacts } from '../diagnosis/cache-name.js';
+import type { Outcome, Reproduction } from '../diagnosis/outcome.js';
+import { summaryOf } from '../diagnosis/summary.js';
 import { callerOf } from '../report/trace.js';
-import { cacheFacts } from '../repro/cache-name.js';
-import type { Outcome, Reproduction } from '../repro/outcome.js';
-import { summaryOf } from '../repro/summary.js';
 
 export interface TriageRow {
   readonly file: string;

@@ -18,7 +18,7 @@ beforeAll(() => {
     'build/Release',
     'guests/elf',
     'arch',
-    'src/repro/known-causes.json',
+    'src/diagnosis/known-causes.json',
   ])
     cpSync(packageFile(path), join(folder, path), { recursive: true });
   symlinkSync(packageFile('node_modules'), join(folder, 'node_modules'));

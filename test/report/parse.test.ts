@@ -2,11 +2,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { reportJson, reproductionJson } from '../../src/cli/repro-json.js';
+import { judgeReport } from '../../src/diagnosis/from-report.js';
 import { packageFile } from '../../src/paths.js';
 import { chooseReport, parseReports } from '../../src/report/parse.js';
 import type { UsercopyReport } from '../../src/report/report.js';
 import { callerOf } from '../../src/report/trace.js';
-import { judgeReport } from '../../src/repro/from-report.js';
 import { SeededRandom } from '../../src/scenario/random.js';
 import { reportFiles } from './files.js';
 

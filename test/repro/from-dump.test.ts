@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { NO_EXPLANATION, type Reproduction } from '../../src/diagnosis/outcome.js';
 import { judgeDump, reproduceDump } from '../../src/repro/from-dump.js';
-import { NO_EXPLANATION, type Reproduction } from '../../src/repro/outcome.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'usercopy-repro-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

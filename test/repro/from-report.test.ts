@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { judgeReport } from '../../src/diagnosis/from-report.js';
+import type { Outcome } from '../../src/diagnosis/outcome.js';
 import { packageFile } from '../../src/paths.js';
 import { chooseReport, parseReports } from '../../src/report/parse.js';
-import { judgeReport } from '../../src/repro/from-report.js';
-import type { Outcome } from '../../src/repro/outcome.js';
 
 const x86 = (release: string): string =>
   `CPU: 0 PID: 7 Comm: a Not tainted ${release} #1\nRIP: 0010:usercopy_abort+0x1/0x2\n`;

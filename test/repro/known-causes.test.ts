@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { isInternalCache, knownCauseOf } from '../../src/diagnosis/known-causes.js';
 import { packageFile } from '../../src/paths.js';
 import { chooseReport, parseReports } from '../../src/report/parse.js';
-import { isInternalCache, knownCauseOf } from '../../src/repro/known-causes.js';
 
 interface Entry {
   readonly id: string;
@@ -14,7 +14,7 @@ interface Entry {
   readonly confidence: string;
 }
 
-const { causes } = JSON.parse(readFileSync(packageFile('src/repro/known-causes.json'), 'utf8'));
+const { causes } = JSON.parse(readFileSync(packageFile('src/diagnosis/known-causes.json'), 'utf8'));
 const CLASSES = readFileSync(packageFile('docs/causes.md'), 'utf8');
 
 describe('known causes', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { judgeReport } from '../../src/diagnosis/from-report.js';
 import { chooseReport, parseReports } from '../../src/report/parse.js';
-import { judgeReport } from '../../src/repro/from-report.js';
 import { playReport } from '../../src/repro/play-report.js';
 import { playScenario } from '../../src/scenario/play.js';
 import { parseScenario } from '../../src/scenario/read.js';

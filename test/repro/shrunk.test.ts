@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { Reproduction } from '../../src/diagnosis/outcome.js';
 import { packageFile } from '../../src/paths.js';
 import { examineDump } from '../../src/repro/examine-dump.js';
-import type { Reproduction } from '../../src/repro/outcome.js';
 import { randomNumbers } from '../dump/core-builder.js';
 
 const FIXTURES = packageFile('test/fixtures/dumps');

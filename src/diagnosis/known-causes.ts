@@ -42,7 +42,7 @@ interface Data {
 }
 
 /** Where the data lies, from the package's root. */
-const FILE = 'src/repro/known-causes.json';
+const FILE = 'src/diagnosis/known-causes.json';
 
 // The package's own file: its shape is held by a test.
 const DATA = JSON.parse(readFileSync(packageFile(FILE), 'utf8')) as Data;

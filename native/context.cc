@@ -120,5 +120,6 @@ Napi::Value Registers::Restore(const Napi::CallbackInfo& info) {
     if (emulator_.executing()) wanted_pc_ = StartAddress(ProgramCounter());
   }
   ++changes_;
+  ++writes_;
   return env.Undefined();
 }

@@ -94,6 +94,17 @@ void Copies::ReadRegisters(CopyRequest& request, uint64_t pc) {
   if (request.pc_index >= 0) *static_cast<uint64_t*>(request.values[request.pc_index]) = pc;
 }
 
+Copies::Values Copies::Read(const CopyRequest& request, uint64_t pc) {
+  Values values{};
+  std::array<void*, 16> places{};
+  const size_t count = request.register_ids.size();
+  for (size_t i = 0; i < count; ++i) places[i] = &values[i];
+  std::vector<int> ids = request.register_ids;
+  libunicorn.reg_read_batch(emulator_.uc(), ids.data(), places.data(), static_cast<int>(count));
+  if (request.pc_index >= 0) values[static_cast<size_t>(request.pc_index)] = pc;
+  return values;
+}
+
 bool Copies::JudgeNatively(CopyRequest& request, uint64_t pc) {
   if (request.turn != javascript_.turns()) {
     const CallbackScope scope(javascript_.env());

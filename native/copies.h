@@ -44,6 +44,9 @@ struct CopyRequest {
 
 class Copies {
  public:
+  // A request's registers.
+  using Values = std::array<uint64_t, 16>;
+
   Copies(Emulator& emulator, Registers& registers, JavaScript& javascript, Rings& rings)
       : emulator_(emulator), registers_(registers), javascript_(javascript), rings_(rings) {}
 
@@ -52,6 +55,8 @@ class Copies {
   // A copy that is about to happen at `pc`. Whether the guest goes on in this arrival. A good copy never leaves C++
   // where native code judges, and nothing is made on its way.
   bool Judge(CopyRequest& request, uint64_t pc);
+  // What it would judge by now.
+  Values Read(const CopyRequest& request, uint64_t pc);
 
  private:
   // None of these throws.

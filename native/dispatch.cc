@@ -43,15 +43,16 @@ void Dispatcher::OnInstruction(uc_engine*, uint64_t address, uint32_t size, void
   });
 }
 
-void Dispatcher::StartRun(std::optional<uint64_t> block_limit) {
+void Dispatcher::StartRun(std::optional<uint64_t> block_limit, bool resumes) {
   blocks_left_ = block_limit;
-  // What has fired for this arrival fires again for a run that a person starts; what was judged is not judged again.
-  resume_.fired = 0;
-  resume_.block_done = false;
+  // What has fired for this arrival fires again; what was judged is not judged again only where that was asked for.
+  resume_.valid = false;
+  if (!resumes) pass_.reset();
 }
 
 void Dispatcher::StartAt(uint64_t pc) {
   if (resume_.address != pc) resume_.valid = false;
+  if (pass_ && pass_->address != pc) pass_.reset();
 }
 
 void Dispatcher::StartExecution() {
@@ -70,6 +71,27 @@ void Dispatcher::SetResume(const Resume& done) {
   resume_ = done;
   resume_.valid = true;
   resume_.changes = registers_.changes();
+}
+
+void Dispatcher::GivePass(AddressRecord& record) {
+  pass_.reset();
+  if (judged_ == 0 || registers_.writes() != judged_writes_) return;
+  for (const auto& hook : record.hooks) {
+    if (hook->id != judged_ || hook->removed) continue;
+    pass_ = Pass{record.address, judged_, copies_.Read(*hook->copy, record.address), judged_writes_};
+  }
+}
+
+uint64_t Dispatcher::TakePass(AddressRecord& record) {
+  if (!pass_) return 0;
+  const Pass pass = *pass_;
+  pass_.reset();
+  if (pass.address != record.address || pass.writes != registers_.writes()) return 0;
+  for (const auto& hook : record.hooks) {
+    if (hook->id != pass.judged || hook->removed) continue;
+    return copies_.Read(*hook->copy, record.address) == pass.values ? pass.judged : 0;
+  }
+  return 0;
 }
 
 void Dispatcher::TellOfInstruction(uint64_t address, uint32_t size) {
@@ -125,7 +147,8 @@ void Dispatcher::EnterBlock(uint64_t address, uint32_t size) {
     case Counting::Entry::kLimit: end_ = End::kInstructionLimit; [[fallthrough]];
     case Counting::Entry::kPlaceLimit:
       // All hooks for this arrival have fired.
-      SetResume(Resume{true, address, true, hooks_.newest(), hooks_.newest()});
+      SetResume(Resume{true, address, true, hooks_.newest()});
+      if (record != nullptr) GivePass(*record);
       break;
   }
   Leave(address);
@@ -181,17 +204,27 @@ bool Dispatcher::Arrive(AddressRecord& record, bool at_block) {
   Resume done = before;
   done.address = address;
   done.block_done = true;
+  const uint64_t passed = TakePass(record);
+  judged_ = passed;
+  judged_writes_ = registers_.writes();
   registers_.EnterCallback(address);
   const size_t count = record.hooks.size();
   for (size_t i = 0; i < count; ++i) {
     AddressHook& hook = *record.hooks[i];
-    if (hook.removed || hook.id <= before.fired || (hook.copy && hook.id <= before.judged)) continue;
+    if (hook.removed || hook.id <= before.fired || (hook.copy && hook.id <= passed)) continue;
+    if (hook.copy) {
+      judged_ = hook.id;
+      judged_writes_ = registers_.writes();
+    }
     const bool go_on = Fire(record, hook);
     done.fired = hook.id;
     if (!go_on || attention.failed || attention.stop || registers_.wants_elsewhere()) break;
   }
-  if (done.fired > done.judged) done.judged = done.fired;
-  if (!FinishArrival(done, may_leave)) return false;
+  const bool elsewhere = registers_.wants_elsewhere();
+  if (!FinishArrival(done, may_leave)) {
+    if (!attention.failed && !elsewhere) GivePass(record);
+    return false;
+  }
   if (!at_block) gate_.counter.WindForward();
   return true;
 }

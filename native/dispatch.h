@@ -37,8 +37,8 @@ class Dispatcher {
   static void OnRead(uc_engine*, uc_mem_type, uint64_t address, int size, int64_t, void* dispatcher);
   static void OnTranslated(uc_engine*, uc_tb* current, uc_tb* previous, void* dispatcher);
 
-  // A run begins; with the blocks that it may enter.
-  void StartRun(std::optional<uint64_t> block_limit);
+  // A run begins; with the blocks that it may enter, and whether it goes on from where the one before ended.
+  void StartRun(std::optional<uint64_t> block_limit, bool resumes);
   // It goes on from `pc`: what was done for the arrival there counts only there.
   void StartAt(uint64_t pc);
   void StartExecution();
@@ -58,10 +58,8 @@ class Dispatcher {
     uint64_t address = 0;
     // The block that starts here has been counted and its callbacks called.
     bool block_done = false;
-    // Hooks up to this id have fired (the engine itself interrupted the run), …
+    // Hooks up to this id have fired.
     uint64_t fired = 0;
-    // … and copy hooks up to this one have judged (also when a person stopped it).
-    uint64_t judged = 0;
     // Registers as they were (`Registers::changes()`).
     uint64_t changes = 0;
   };
@@ -70,6 +68,17 @@ class Dispatcher {
   template <typename Answer, typename Work>
   Answer Guarded(Answer otherwise, Work work) noexcept;
   void EnterGuarded(uint64_t address, uint32_t size) noexcept;
+  // What a run that resumes need not judge again: the copy hooks of one arrival, the one at which the run ended. Any
+  // arrival at a hook uses it up.
+  struct Pass {
+    uint64_t address;
+    // Copy hooks up to this id have judged; it is the last one's.
+    uint64_t judged;
+    // That one's registers, and `Registers::writes()`.
+    Copies::Values values;
+    uint64_t writes;
+  };
+
   void EnterBlock(uint64_t address, uint32_t size);
   // Whether a block that nobody was told of may be entered: it has no hook in its middle.
   bool Meet(uint64_t address, uint32_t size);
@@ -88,6 +97,10 @@ class Dispatcher {
   bool MayLeaveAt(uint64_t address, uint32_t size);
   Resume ResumeAt(uint64_t address) const;
   void SetResume(const Resume& done);
+  // The run ends at an arrival whose copies have been judged.
+  void GivePass(AddressRecord& record);
+  // Copy hooks of this arrival up to the answer are not to judge again.
+  uint64_t TakePass(AddressRecord& record);
 
   Emulator& emulator_;
   Registers& registers_;
@@ -99,6 +112,10 @@ class Dispatcher {
   JavaScript& javascript_;
 
   Resume resume_;
+  std::optional<Pass> pass_;
+  // Of the last arrival: the last copy hook that has judged (0: none), and the writes before it did.
+  uint64_t judged_ = 0;
+  uint64_t judged_writes_ = 0;
   bool told_ = false;
   // Before that: blocks that have been looked at since code was last dropped.
   std::set<uint64_t> met_;

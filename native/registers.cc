@@ -81,6 +81,7 @@ Napi::Value Registers::Write(const Napi::CallbackInfo& info) {
   const std::string name = ReadString(info[0], "register");
   const int id = names_.Find(env, name);
   const uint64_t value = ReadAddress(info[1], "register value");
+  ++writes_;
   if (emulator_.executing()) {
     if (IsProgramCounter(id)) {
       // Written when the callback has ended: until then Unicorn must not leave the block.

@@ -45,6 +45,8 @@ class Registers {
 
   // Grows when registers change outside of a run, or a context is restored.
   uint64_t changes() const { return changes_; }
+  // Grows whenever JavaScript writes a register or restores a context, also in a callback.
+  uint64_t writes() const { return writes_; }
 
  private:
   bool IsProgramCounter(int id) const;
@@ -57,6 +59,7 @@ class Registers {
   std::optional<uint64_t> callback_pc_;
   std::optional<uint64_t> wanted_pc_;
   uint64_t changes_ = 0;
+  uint64_t writes_ = 0;
   // Bytes behind the state in a saved context; not known before the first one.
   std::optional<size_t> context_padding_;
 };

@@ -54,7 +54,7 @@ Napi::Value Runner::Slice(const Napi::CallbackInfo& info) {
     if (limit.IsNumber()) blocks = static_cast<uint64_t>(limit.As<Napi::Number>().Int64Value());
     counting_.Start(options);
     gate_.attention.stop = false;
-    dispatcher_.StartRun(blocks);
+    dispatcher_.StartRun(blocks, options.Get("resume").ToBoolean().Value());
   }
   memory_.VerifyShared(env);
   hooks_.SetUntil(env, until);

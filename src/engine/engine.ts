@@ -49,8 +49,8 @@ export type MemoryFaultHandler = (fault: MemoryFault) => boolean;
  * A hook on the entry of a function that copies (or judges a copy). At each arrival the engine reads `registers` in one
  * batch, stores them as consecutive little-endian u64 at `requestOffset` of `memory`, and calls `judge(contextOffset, requestOffset)`.
  * `judge` answers 0 when the guest may go on; anything else calls `onVerdict`, and the guest is stopped before the
- * instruction at `address` when that answers `'stop'`. Running on from a stop does not judge the same arrival again,
- * unless a register was written or a context restored since: that makes a new arrival.
+ * instruction at `address` when that answers `'stop'`. Every arrival is judged, also when the guest arrives there again
+ * with the same registers; only a run with `resume` goes on from a stop without a second judgement.
  */
 export interface CopyHookSpec {
   readonly address: bigint;
@@ -120,7 +120,7 @@ export interface CodeBlock {
 export type BlockPricer = (block: CodeBlock) => number;
 
 /**
- * `begin`: a run begins, other than one that goes on from where a hook stopped the guest. `end`: a run has ended, in whichever
+ * `begin`: a run begins, other than one that resumes. `end`: a run has ended, in whichever
  * way. `restore`: a saved context was restored.
  */
 export type RunEvent = 'begin' | 'end' | 'restore';
@@ -133,6 +133,12 @@ export interface NativeJudge {
 }
 
 export interface RunOptions {
+  /**
+   * The run goes on from where the one before ended: at `start`, its `RunResult.pc`. What copy hooks have judged of that
+   * arrival is not judged again: once, and only if nothing has happened since, no other run, no register written, no
+   * context restored, the hook not removed; otherwise the arrival is a new one and is judged. Plain hooks fire again.
+   */
+  readonly resume?: boolean;
   /** On 32-bit ARM with bit 0 set for Thumb code; where the CPU already is, it goes on in its state. */
   readonly start: bigint;
   /** The run ends before the instruction at this address. */
@@ -178,7 +184,7 @@ export interface RunResult {
     | 'cycle limit'
     /** The emulator gave up, or the guest halted its CPU; `error` says why. */
     | 'error';
-  /** Program counter after the run (stale after a memory fault: Unicorn's pc is then that of the block). */
+  /** Program counter after the run: where it goes on, also after `'stopped'` (stale after a memory fault: Unicorn's pc is then that of the block). */
   readonly pc: bigint;
   /** Guest instructions executed, when counting was asked for; with an `instructionsRange`, the least. */
   readonly instructions: number | null;

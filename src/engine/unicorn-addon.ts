@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { type ErrorKind, UsercopyError } from '../errors.js';
 
 export interface NativeRunOptions {
+  readonly resume: boolean;
   readonly blockLimit: number | undefined;
   readonly countInstructions: boolean | undefined;
   readonly instructionLimit: number | undefined;

@@ -51,8 +51,8 @@ interface AddressHook {
   /** Grows with every hook: those of one address fire in this order. */
   readonly id: number;
   readonly fire: (pc: bigint) => void;
-  /** A copy hook: what it has judged is not judged again after a stop. */
-  readonly judges: boolean;
+  /** A copy hook: the registers that it would judge by now; null for other hooks. */
+  readonly registers: (() => readonly bigint[]) | null;
   removed: boolean;
 }
 
@@ -67,10 +67,18 @@ interface Arrival {
   readonly address: bigint;
   /** The block that starts here was counted and told. */
   readonly blockDone: boolean;
-  /** Hooks up to this one have fired; forgotten when a person starts the next run. */
+  /** Hooks up to this one have fired. */
   readonly fired: number;
-  /** Copy hooks up to this one have judged. */
-  readonly judged: number;
+}
+
+/**
+ * What a run that resumes need not judge again: the copy hooks of one arrival, the one at which the run ended, up to
+ * `judged`, which judged these registers. Any arrival at a hook, a register written and a context restored end it.
+ */
+interface Pass {
+  readonly address: bigint;
+  readonly judged: AddressHook;
+  readonly registers: readonly bigint[];
 }
 
 type Ending = 'until' | 'stopped' | 'due' | 'block limit' | 'instruction limit' | 'error' | 'halted';
@@ -124,6 +132,9 @@ class UnicornJs implements Engine {
   #stale = false;
   #failure: { readonly error: unknown } | null = null;
   #arrival: Arrival | null = null;
+  #pass: Pass | null = null;
+  /** The last copy hook that has judged in this arrival, or need not. */
+  #judged: AddressHook | null = null;
   /** Where the emulation was asked to end: the instruction there has not been executed. */
   #leftAt: bigint | null = null;
   #callbackPc: bigint | null = null;
@@ -170,6 +181,8 @@ class UnicornJs implements Engine {
     this.#machine.requireOpen();
     const id = this.#machine.registerId(name);
     requireWord('register value', value);
+    this.#pass = null;
+    this.#judged = null;
     if (!this.#emulating) this.#arrival = null;
     else if (this.#machine.isPc(id)) {
       // Written when the callback has ended.
@@ -216,7 +229,7 @@ class UnicornJs implements Engine {
   }
 
   hookAddress(address: bigint, callback: (pc: bigint) => void): Hook {
-    return this.#addAddressHook(address, callback, false);
+    return this.#addAddressHook(address, callback, null);
   }
 
   hookCopy(spec: CopyHookSpec): Hook {
@@ -242,14 +255,24 @@ class UnicornJs implements Engine {
         throw badInput('copy hook', "onVerdict to answer 'stop' or 'continue'", String(decision));
       }
     };
-    const hook = this.#addAddressHook(spec.address, judge, true, () => request.free());
-    return hook;
+    const names = registers.filter((name, slot): name is string => name !== null && slot !== pcSlot);
+    return this.#addAddressHook(
+      spec.address,
+      judge,
+      () => this.readRegisters(names),
+      () => request.free(),
+    );
   }
 
-  #addAddressHook(address: bigint, fire: (pc: bigint) => void, judges: boolean, release = (): void => {}): Hook {
+  #addAddressHook(
+    address: bigint,
+    fire: (pc: bigint) => void,
+    registers: AddressHook['registers'],
+    release = (): void => {},
+  ): Hook {
     this.#machine.requireOpen();
     requireWord('address', address);
-    const hook: AddressHook = { id: this.#nextHook++, fire, judges, removed: false };
+    const hook: AddressHook = { id: this.#nextHook++, fire, registers, removed: false };
     this.#recordAt(address).hooks.push(hook);
     return {
       remove: () => {
@@ -350,10 +373,12 @@ class UnicornJs implements Engine {
     const before = this.#arrival?.address === address ? this.#arrival : null;
     this.#arrival = null;
     let fired = before?.fired ?? 0;
-    const judged = before?.judged ?? 0;
+    const passed = this.#takePass(address);
+    this.#judged = passed;
     this.#callbackPc = address;
     for (const hook of this.#records.get(address)?.hooks.slice() ?? []) {
-      if (hook.removed || hook.id <= fired || (hook.judges && hook.id <= judged)) continue;
+      if (hook.removed || hook.id <= fired || (hook.registers && passed && hook.id <= passed.id)) continue;
+      if (hook.registers) this.#judged = hook;
       try {
         hook.fire(address);
       } catch (error) {
@@ -362,7 +387,25 @@ class UnicornJs implements Engine {
       fired = hook.id;
       if (this.#failure !== null || this.#stopRequested || this.#wantedPc !== null) break;
     }
-    return this.#finishArrival({ address, blockDone: true, fired, judged: Math.max(fired, judged) });
+    if (this.#finishArrival({ address, blockDone: true, fired })) return true;
+    if (this.#arrival !== null) this.#givePass(address);
+    return false;
+  }
+
+  /** The run ends at an arrival whose copies have been judged. */
+  #givePass(address: bigint): void {
+    const judged = this.#judged;
+    if (judged === null || judged.registers === null || judged.removed) return;
+    this.#pass = { address, judged, registers: judged.registers() };
+  }
+
+  /** The last of this arrival's copy hooks that need not judge again. */
+  #takePass(address: bigint): AddressHook | null {
+    const pass = this.#pass;
+    this.#pass = null;
+    if (pass?.address !== address || pass.judged.removed) return null;
+    const now = pass.judged.registers?.() ?? [];
+    return pass.registers.every((value, index) => value === now[index]) ? pass.judged : null;
   }
 
   /** After the callbacks of one arrival: on (true), elsewhere, or out of the emulation. */
@@ -403,7 +446,7 @@ class UnicornJs implements Engine {
     }
     if (arrival?.blockDone || this.#blocks.size === 0) return;
     this.#tell(this.#blocks, address, size);
-    this.#finishArrival({ address, blockDone: true, fired: arrival?.fired ?? 0, judged: arrival?.judged ?? 0 });
+    this.#finishArrival({ address, blockDone: true, fired: arrival?.fired ?? 0 });
   }
 
   #onInstruction(address: bigint, size: number): void {
@@ -411,12 +454,13 @@ class UnicornJs implements Engine {
     if (this.#records.has(address) && !this.#arrive(address)) return;
     if (this.#instructions >= this.#instructionLimit) {
       this.#reached = 'instruction limit';
+      if (this.#records.has(address)) this.#givePass(address);
       this.#leave(address);
       return;
     }
     if (this.#steps.size > 0) {
       this.#tell(this.#steps, address, size);
-      if (!this.#finishArrival({ address, blockDone: true, fired: this.#nextHook, judged: this.#nextHook })) return;
+      if (!this.#finishArrival({ address, blockDone: true, fired: this.#nextHook })) return;
     }
     this.#instructions++;
   }
@@ -524,15 +568,16 @@ class UnicornJs implements Engine {
     if (options.cycles !== undefined || options.cycleLimit !== undefined) {
       throw new UsercopyError('unsupported', 'cycles: unicorn.js counts instructions only (see its capabilities)');
     }
-    if (this.#arrival?.address !== start) this.#runs.tell('begin');
+    if (!options.resume) this.#runs.tell('begin');
     this.#running = true;
     this.#stopRequested = false;
     this.#instructions = 0;
     this.#counts = options.countInstructions === true || instructionLimit !== undefined;
     this.#instructionLimit = instructionLimit ?? Number.POSITIVE_INFINITY;
     this.#blocksLeft = blockLimit ?? Number.POSITIVE_INFINITY;
-    // What has fired for this arrival fires again for a run that a person starts; what was judged is not judged again.
-    if (this.#arrival) this.#arrival = { ...this.#arrival, blockDone: false, fired: 0 };
+    // What has fired for this arrival fires again; what was judged is not judged again only where that was asked for.
+    this.#arrival = null;
+    if (!options.resume) this.#pass = null;
   }
 
   /** Runs until something ends the slice; `deadline` by `performance.now()`. */
@@ -542,6 +587,7 @@ class UnicornJs implements Engine {
     this.#blocksToLook = 0;
     for (let pc = start; ; pc = this.#machine.pc) {
       if (this.#arrival?.address !== pc) this.#arrival = null;
+      if (this.#pass?.address !== pc) this.#pass = null;
       if (this.#stopRequested) {
         this.#machine.pc = pc;
         return 'stopped';
@@ -693,6 +739,8 @@ class UnicornJs implements Engine {
     this.#runs.tell('restore');
     if (this.#emulating) this.#wantedPc = this.#machine.pc;
     this.#arrival = null;
+    this.#pass = null;
+    this.#judged = null;
   }
 
   close(): void {

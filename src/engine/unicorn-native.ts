@@ -105,8 +105,6 @@ class UnicornNative implements Engine {
   /** A run that has not ended, whether a slice of it is under way or the event loop has its turn. */
   #running = false;
   #stopped = false;
-  /** Where a hook stopped the guest: a run from there goes on. */
-  #stoppedAt: bigint | null = null;
   readonly #runs = new RunEvents();
   #closed = false;
 
@@ -273,7 +271,7 @@ class UnicornNative implements Engine {
     }
   }
 
-  #begin({ start, timeLimit, blockLimit, instructionLimit, cycleLimit, cycles }: RunOptions): void {
+  #begin({ resume, timeLimit, blockLimit, instructionLimit, cycleLimit, cycles }: RunOptions): void {
     if (this.#running) {
       throw new UsercopyError('engine', 'run: this emulator is running already; wait for that run, or stop() it first');
     }
@@ -288,8 +286,7 @@ class UnicornNative implements Engine {
     if (cycleLimit !== undefined && cycles === undefined) {
       throw badInput('cycleLimit', 'cycles beside it, which says what a block costs', 'none');
     }
-    if (start !== this.#stoppedAt) this.#runs.tell('begin');
-    this.#stoppedAt = null;
+    if (!resume) this.#runs.tell('begin');
     this.#running = true;
     this.#stopped = false;
   }
@@ -300,6 +297,7 @@ class UnicornNative implements Engine {
   }
 
   #nativeOptions({
+    resume,
     blockLimit,
     countInstructions,
     instructionLimit,
@@ -313,6 +311,7 @@ class UnicornNative implements Engine {
       };
     }
     return {
+      resume: resume ?? false,
       blockLimit,
       countInstructions,
       instructionLimit,
@@ -330,7 +329,6 @@ class UnicornNative implements Engine {
     const counts = options.countInstructions || options.instructionLimit !== undefined || cycles !== null;
     const least = Number(this.#status[status.instructions]);
     const slack = Number(this.#status[status.slack]);
-    if (outcome === 'stopped') this.#stoppedAt = this.#status[status.pc]!;
     return {
       reason: outcome === 'halted' ? 'error' : outcome === 'due' ? 'time limit' : outcome,
       pc: this.#status[status.pc]!,
@@ -373,7 +371,6 @@ class UnicornNative implements Engine {
       throw new UsercopyError('engine', 'restoreContext: expected a context that this emulator saved');
     }
     this.#native.restoreContext(context.bytes);
-    this.#stoppedAt = null;
     this.#runs.tell('restore');
   }
 

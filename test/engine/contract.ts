@@ -672,7 +672,7 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
       });
 
       test.runIf(directCheck).each([['callee'], ['afterCall'], ['middle']])(
-        'a stop at a copy hook (%s) comes before the instruction, and going on does not judge the arrival again',
+        'a stop at a copy hook (%s) comes before the instruction, and resuming does not judge the arrival again',
         async (label) => {
           const program = label === 'middle' ? countdown : caller;
           const address = label === 'middle' ? place(countdown, 'second') : place(caller, label);
@@ -687,7 +687,7 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
           while (result.reason === 'stopped') {
             expect(result.pc).toBe(address);
             sums.push(engine.readRegister(sum));
-            result = engine.runSync({ ...toEnd(program), start: address });
+            result = engine.runSync({ ...toEnd(program), start: result.pc, resume: true });
           }
           expect(result.reason).toBe('until');
           const before = label === 'callee' ? [3n, 4n] : [3n, 4n, 5n];
@@ -698,17 +698,147 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
         },
       );
 
-      test.runIf(directCheck)('after a stop, a changed register makes a new arrival that is judged', () => {
+      test.runIf(directCheck)('equal copies are judged again and again, wherever a run starts', () => {
         const engine = prepare(machine, caller, 1n);
         const callee = place(caller, 'callee');
         const { context } = copyHook(engine, callee, 10, () => 'stop');
         engine.writeRegister(sum, 11n);
-        expect(engine.runSync(toEnd(caller)).reason).toBe('stopped');
-        engine.writeRegister(sum, 12n);
-        expect(engine.runSync({ ...toEnd(caller), start: callee }).reason).toBe('stopped');
-        engine.writeRegister(sum, 1n);
-        expect(engine.runSync({ ...toEnd(caller), start: callee }).reason).toBe('until');
-        expect(context[0]).toBe(3);
+        const saved = engine.saveContext();
+        for (let round = 1; round <= 3; round++) {
+          engine.restoreContext(saved);
+          expect(engine.runSync(toEnd(caller)).reason).toBe('stopped');
+          expect(engine.runSync({ ...toEnd(caller), start: callee }).reason).toBe('stopped');
+          expect(context[0]).toBe(2 * round);
+        }
+      });
+
+      describe.runIf(directCheck)('a run that resumes', () => {
+        const callee = place(caller, 'callee');
+        /** A guest that was stopped at its callee, whose first copy, and every later one, is bad. */
+        const stopped = (turns = 1n, answer: () => 'stop' | 'continue' = () => 'stop') => {
+          const engine = prepare(machine, caller, turns);
+          const copy = copyHook(engine, callee, 10, answer);
+          engine.writeRegister(sum, 11n);
+          const { reason, pc } = engine.runSync(toEnd(caller));
+          expect([reason, pc]).toEqual(['stopped', callee]);
+          const resume = (options: Partial<RunOptions> = {}) =>
+            engine.runSync({ ...toEnd(caller), start: pc, resume: true, ...options });
+          return { engine, ...copy, resume };
+        };
+
+        test('goes on once: the next copy is judged, however equal', () => {
+          const { engine, context, resume } = stopped(3n);
+          for (let turn = 1; turn <= 2; turn++) {
+            engine.writeRegister(sum, 11n);
+            expect(engine.runSync({ ...toEnd(caller), start: callee }).reason).toBe('stopped');
+            expect(resume().reason).toBe('stopped');
+          }
+          expect(resume().reason).toBe('until');
+          expect(context[0]).toBe(5);
+        });
+
+        test.each<[what: string, happen: (engine: Engine) => void]>([
+          ['a register was written, even with its own value', (engine) => engine.writeRegister(sum, 11n)],
+          ['another register was written', (engine) => engine.writeRegister(value, 1n)],
+          ['a context was restored', (engine) => engine.restoreContext(engine.saveContext())],
+          [
+            'another run arrived there',
+            (engine) => {
+              engine.runSync({ ...toEnd(caller), start: callee });
+              engine.runSync({ ...toEnd(caller), start: callee });
+            },
+          ],
+          [
+            'another run was elsewhere',
+            (engine) => {
+              engine.write(code + 0x800n, machine.straight.bytes);
+              const start = code + 0x800n;
+              engine.runSync({ start, until: start + BigInt(machine.straight.at['third']!) });
+              engine.writeRegister(sum, 11n);
+            },
+          ],
+          [
+            'another run resumed elsewhere',
+            (engine) => {
+              engine.write(code + 0x800n, machine.straight.bytes);
+              const start = code + 0x800n;
+              engine.runSync({ start, until: start + BigInt(machine.straight.at['third']!), resume: true });
+            },
+          ],
+        ])('judges the arrival when %s', (what, happen) => {
+          const { engine, context, resume } = stopped();
+          happen(engine);
+          const before = context[0]!;
+          if (what.includes('another run arrived')) {
+            // The last of those runs was stopped there: it is that one which is resumed.
+            expect([resume().reason, context[0]]).toEqual(['until', before]);
+            return;
+          }
+          expect([resume().reason, context[0]]).toEqual(['stopped', before + 1]);
+        });
+
+        test('judges the arrival when it was hooked anew', () => {
+          const { engine, hook, context, resume } = stopped();
+          hook.remove();
+          const again = copyHook(engine, callee, 10, () => 'stop');
+          expect([resume().reason, context[0], again.context[0]]).toEqual(['stopped', 1, 1]);
+        });
+
+        test('judges the arrival when the callback that stopped it has written a register', () => {
+          let engine: Engine | null = null;
+          const guest = stopped(1n, () => {
+            engine?.writeRegister(value, 5n);
+            return 'stop';
+          });
+          engine = guest.engine;
+          expect(guest.engine.runSync({ ...toEnd(caller), start: callee }).reason).toBe('stopped');
+          expect([guest.resume().reason, guest.context[0]]).toEqual(['stopped', 3]);
+        });
+
+        test('keeps its pass where the run ends before it arrives, and counts what is executed', () => {
+          const { context, resume } = stopped();
+          expect(resume({ blockLimit: 0 }).reason).toBe('block limit');
+          expect(resume({ countInstructions: true })).toMatchObject({ reason: 'until', instructions: 4 });
+          expect(context[0]).toBe(1);
+        });
+
+        test('keeps its pass where a limit ends the run right there', () => {
+          const { context, resume } = stopped();
+          expect(resume({ instructionLimit: 0 })).toMatchObject({ reason: 'instruction limit', pc: callee });
+          expect(resume().reason).toBe('until');
+          expect(context[0]).toBe(1);
+        });
+
+        test('is judged by the hooks that were not asked yet: two stops in a row', () => {
+          const engine = prepare(machine, caller, 1n);
+          const asked: string[] = [];
+          const hooks = ['check', 'raw'].map((label) =>
+            copyHook(engine, callee, 10, () => {
+              asked.push(label);
+              return 'stop';
+            }),
+          );
+          engine.writeRegister(sum, 11n);
+          const resume = { ...toEnd(caller), start: callee, resume: true };
+          expect(engine.runSync(toEnd(caller)).reason).toBe('stopped');
+          expect(engine.runSync(resume).reason).toBe('stopped');
+          expect(engine.runSync(resume).reason).toBe('until');
+          expect(asked).toEqual(['check', 'raw']);
+          expect(hooks.map(({ context }) => context[0])).toEqual([1, 1]);
+        });
+
+        test('meets plain hooks at the same address, which may send the guest elsewhere', () => {
+          const { engine, context, resume } = stopped();
+          let sent = 0;
+          engine.hookAddress(callee, () => {
+            sent += 1;
+            engine.writeRegister(machine.pc, place(caller, 'end'));
+          });
+          expect(resume().reason).toBe('until');
+          expect([sent, context[0], engine.readRegister(sum)]).toEqual([1, 1, 11n]);
+          expect(engine.runSync({ ...toEnd(caller), start: callee, resume: true }).reason).toBe('stopped');
+          expect(context[0]).toBe(2);
+        });
       });
 
       test.runIf(directCheck)('onVerdict may let a bad copy go on', () => {
@@ -730,7 +860,7 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
         let interruptions = 0;
         while (result.reason === 'time limit') {
           interruptions += 1;
-          result = engine.runSync({ ...toEnd(caller), start: result.pc, timeLimit: 0.2 });
+          result = engine.runSync({ ...toEnd(caller), start: result.pc, timeLimit: 0.2, resume: true });
         }
         expect(result.reason).toBe('until');
         expect(context[0]).toBe(turns);

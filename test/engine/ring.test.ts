@@ -123,7 +123,7 @@ describe.each(available)('a ring that %s judges', (executor) => {
     expect([reason, pc, engine.readRegister('rdi')]).toEqual(['stopped', CODE, OBJECT + BigInt(CAPACITY - 1)]);
     expect(told).toEqual(from(1, CAPACITY - 1));
     answer = 'continue';
-    engine.runSync({ start: pc, until: END });
+    engine.runSync({ start: pc, until: END, resume: true });
     expect(told).toEqual(from(1, 9));
     expect(check.statistics().checks).toBe(10);
   });

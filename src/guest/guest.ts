@@ -253,10 +253,10 @@ export class Guest {
     );
   }
 
-  /** Runs on from where a hook stopped the guest. */
+  /** Runs on from where a hook stopped the guest; what was judged there is not judged again (`RunOptions.resume`). */
   async resume(options: CallOptions = {}): Promise<CallOutcome> {
     const pc = this.engine.readRegister(this.variant.registers.pc);
-    return this.#run(pc, options);
+    return this.#run(pc, options, true);
   }
 
   /** Calls a function and gives its value. @throws UsercopyError `guest` when it does not return. */
@@ -337,10 +337,14 @@ export class Guest {
     else this.engine.writeRegister(registers.fp, link);
   }
 
-  async #run(start: bigint, { stackPointer: _, places: __, ...options }: CallOptions): Promise<CallOutcome> {
+  async #run(
+    start: bigint,
+    { stackPointer: _, places: __, ...options }: CallOptions,
+    resume = false,
+  ): Promise<CallOutcome> {
     this.#watch.begin();
     const timeLimit = options.timeLimit ?? DEFAULT_TIME_LIMIT;
-    const result = await this.engine.run({ ...options, start, until: this.#stopAddress, timeLimit });
+    const result = await this.engine.run({ ...options, start, resume, until: this.#stopAddress, timeLimit });
     return this.#outcome(result, start, timeLimit);
   }
 

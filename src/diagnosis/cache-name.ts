@@ -25,16 +25,18 @@ export function cacheFacts(name: string, version: KernelVersion | null = null): 
   const plain = cgroup === null ? name : name.slice(0, -cgroup.length);
   const kmalloc = KMALLOC.exec(plain);
   if (kmalloc !== null) {
-    const objectSize = BigInt(kmalloc[2]!) * (UNITS[kmalloc[3] ?? ''] ?? 1n);
+    const [, kind, size = '0', unit = ''] = kmalloc;
+    const objectSize = BigInt(size) * (UNITS[unit] ?? 1n);
     // Those for DMA have a window since 49f2d2419d60 ("usercopy: mark dma-kmalloc caches as usercopy caches", 5.8).
     const windowless = version !== null && (version.major < 5 || (version.major === 5 && version.minor < 8));
     const window =
-      kmalloc[1] === undefined ? 'whole object' : version === null ? 'unknown' : windowless ? 'none' : 'whole object';
+      kind === undefined ? 'whole object' : version === null ? 'unknown' : windowless ? 'none' : 'whole object';
     return { objectSize, window, cgroup };
   }
   const bucket = BUCKETS.exec(plain);
   if (bucket !== null) {
-    return { objectSize: BigInt(bucket[1]!) * (UNITS[bucket[2] ?? ''] ?? 1n), window: 'whole object', cgroup };
+    const [, size = '0', unit = ''] = bucket;
+    return { objectSize: BigInt(size) * (UNITS[unit] ?? 1n), window: 'whole object', cgroup };
   }
   return { objectSize: null, window: 'unknown', cgroup };
 }

@@ -48,7 +48,7 @@ const QUESTIONS: readonly (readonly [cause: string, question: Question])[] = [
   [
     CORRUPTION,
     ({ internal, report }) =>
-      internal ? `or memory that was still in use was freed and became ${report.message!.cache}` : null,
+      internal ? `or memory that was still in use was freed and became ${report.message?.cache}` : null,
   ],
 ];
 
@@ -90,7 +90,7 @@ function severalObjects({ report, copy, facts: { objectSize } }: Evidence): stri
     /^(?:_*skb_copy_datagram|skb_copy_\w+_iter|copy_page_to_iter|__skb_datagram_iter)/.test(symbol),
   );
   return skb && objectSize !== null && copy.size !== null && copy.size > objectSize && copy.size % objectSize === 0n
-    ? `${copy.size / objectSize} whole objects of ${report.message!.cache} lie in one fragment of a socket buffer`
+    ? `${copy.size / objectSize} whole objects of ${report.message?.cache} lie in one fragment of a socket buffer`
     : null;
 }
 

@@ -288,8 +288,9 @@ export function foliosFor(message: { offset: bigint | null; size: bigint }, mach
 }
 
 function folioSizes(sizes: readonly bigint[]): string {
-  const [first, last] = [sizes[0]!, sizes.at(-1)!];
-  if (sizes.length === 1) return `the folio has ${bytes(first)}: no other size of one ends inside this copy`;
+  const [first = 0n, ...others] = sizes;
+  const last = others.at(-1);
+  if (last === undefined) return `the folio has ${bytes(first)}: no other size of one ends inside this copy`;
   const between = sizes.length === 2 ? 'or' : 'to';
   return `the folio has ${first} ${between} ${bytes(last)}${sizes.length === 2 ? '' : ', a power of two'}`;
 }

@@ -125,6 +125,6 @@ function isBetween(release: string, [first, before]: readonly [string, string]):
 }
 
 function compare(left: readonly number[], right: readonly number[]): number {
-  const at = left.findIndex((value, index) => value !== right[index]);
-  return at < 0 ? 0 : left[at]! - right[at]!;
+  const differences = left.map((value, index) => value - (right[index] ?? 0));
+  return differences.find((difference) => difference !== 0) ?? 0;
 }

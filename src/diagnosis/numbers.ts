@@ -21,8 +21,8 @@ const POISON: Readonly<Record<string, string>> = {
 /** What a number that consists of one poison byte was read from; null when it is none. */
 export function poisonOf(value: bigint): string | null {
   const digits = value.toString(16);
-  const match = /^([0-9a-f]{2})\1{3}(?:\1{4})?$/.exec(digits);
-  return match === null ? null : (POISON[match[1]!] ?? null);
+  const [, byte = ''] = /^([0-9a-f]{2})\1{3}(?:\1{4})?$/.exec(digits) ?? [];
+  return POISON[byte] ?? null;
 }
 
 /** Sentences; empty when the numbers speak for themselves. */
@@ -68,8 +68,9 @@ export function explainNumbers(report: UsercopyReport, machine: Machine): string
     ['size', size],
     ['offset', offset],
   ] as const) {
-    const poison = value === null ? null : poisonOf(value);
-    if (poison !== null) lines.push(`the ${what} is ${hex(value!)}: it was read from ${poison}`);
+    if (value === null) continue;
+    const poison = poisonOf(value);
+    if (poison !== null) lines.push(`the ${what} is ${hex(value)}: it was read from ${poison}`);
   }
   if (size !== null && refusal !== 'wrapped address') {
     const signed = BigInt.asIntN(machine.bits, size);

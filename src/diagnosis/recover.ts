@@ -1,7 +1,7 @@
 /** The copy that a report is about: printed, found in its registers, or known only as far as the message bounds it. */
 
 import type { Direction, Refusal } from '../check/verdict.js';
-import type { UsercopyReport } from '../report/report.js';
+import type { UsercopyMessage, UsercopyReport } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
 import { isPageMultiple, type Machine } from './machine.js';
 import type { CopySource, ReproducedCopy } from './outcome.js';
@@ -93,10 +93,11 @@ function fromRegisters(report: UsercopyReport, machine: Machine, size: bigint | 
   /** ERR_PTR(): the last 4095 addresses are error numbers. */
   const isError = (value: bigint): boolean => wrap(-value) <= 4095n;
   if (message !== null && message.refusal === 'wrapped address' && message.size !== null) {
+    const { size: printed } = message;
     return only(
       values
-        .filter((pointer) => pointer >> BigInt(machine.bits - 1) === 1n && pointer > message.size! && !isError(pointer))
-        .map((pointer) => ({ pointer, size: wrap(message.size! - pointer) }))
+        .filter((pointer) => pointer >> BigInt(machine.bits - 1) === 1n && pointer > printed && !isError(pointer))
+        .map((pointer) => ({ pointer, size: wrap(printed - pointer) }))
         .filter((pair) => values.includes(pair.size) && pair.size !== 0n),
     );
   }
@@ -108,14 +109,15 @@ function fromRegisters(report: UsercopyReport, machine: Machine, size: bigint | 
       (object) => object.cache === message.cache && BigInt(object.offset) === message.offset,
     );
     if (told !== undefined) return { pointer: told.start + BigInt(told.offset), size };
-    const fits = pointers.filter((pointer) => fitsMessage(pointer, report, machine) !== false);
+    const fits = pointers.filter((pointer) => fitsMessage(pointer, message, report, machine) !== false);
     const ended = fits.filter((pointer) => values.includes(wrap(pointer + size)));
     const byEnd = only(ended.map((pointer) => ({ pointer, size })));
     if (byEnd !== null) return byEnd;
     // Without its end, what fits could be the end itself.
     const sure = fits.filter(
       (pointer) =>
-        fitsMessage(pointer, report, machine) === true && fitsMessage(wrap(pointer - size), report, machine) !== true,
+        fitsMessage(pointer, message, report, machine) === true &&
+        fitsMessage(wrap(pointer - size), message, report, machine) !== true,
     );
     return only(sure.map((pointer) => ({ pointer, size })));
   }
@@ -141,8 +143,12 @@ function only(found: readonly Found[]): Found | null {
 }
 
 /** false: cannot be the pointer; true: its alignment speaks for it; null: nothing speaks against it. */
-function fitsMessage(pointer: bigint, report: UsercopyReport, machine: Machine): boolean | null {
-  const message = report.message!;
+function fitsMessage(
+  pointer: bigint,
+  message: UsercopyMessage,
+  report: UsercopyReport,
+  machine: Machine,
+): boolean | null {
   const offset = message.offset ?? 0n;
   const wrap = (value: bigint): bigint => BigInt.asUintN(machine.bits, value);
   /** An offset of whole pages fits too much to be evidence. */

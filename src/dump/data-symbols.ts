@@ -143,8 +143,9 @@ function rootWord(
 
 /** vm_struct of the first task that has one: init_task's own stack is part of the image. */
 function firstStackArea(kernel: Kernel, read: (address: bigint) => bigint | null): bigint | null {
-  const task = kernel.types!.struct('task_struct');
-  const init = kernel.symbols.address('init_task')!;
+  const init = kernel.symbols.address('init_task');
+  if (init === undefined || !kernel.types) return null;
+  const task = kernel.types.struct('task_struct');
   const list = BigInt(task.offset('tasks'));
   const area = BigInt(task.offset('stack_vm_area'));
   let next = read(init + list);

@@ -4,6 +4,7 @@
  */
 import type { Engine, RunResult } from '../engine/engine.js';
 import { hex, UsercopyError } from '../errors.js';
+import { requireSymbol } from '../introspect/fields.js';
 import { decodeWord, encodeWord } from '../kernel/words.js';
 import { type CallEnd, CallWatch, GuestCall, type WordMemory } from '../stack/call.js';
 import { type DepthGuest, measureStackDepth, type StackDepth } from '../stack/depth.js';
@@ -157,7 +158,7 @@ function depthGuestOf(code: DumpCode, current: CurrentTaskFound): DepthGuest {
     stackPointerAtEntry: call.entryStackPointer(stackPointer),
     argument: (index) => call.argument(index),
     async call(symbol, args) {
-      const target = kernel.symbols.address(symbol)!;
+      const target = requireSymbol(kernel, symbol);
       for (;;) {
         pages.reset();
         engine.restoreContext(fresh);

@@ -3,7 +3,8 @@
  * is mapped, so that a file that shrinks under our hands is a short read and not a SIGBUS.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, codeOf, UsercopyError } from '../errors.js';
+import { RecentlyUsed } from './recently-used.js';
 
 const BLOCK_SHIFT = 16;
 const BLOCK_SIZE = 1 << BLOCK_SHIFT;
@@ -36,8 +37,7 @@ export class FileReader implements ByteSource {
   /** Bytes, when it was opened. */
   readonly size: number;
   #descriptor: number | null;
-  /** Least recently used first. */
-  readonly #blocks = new Map<number, Uint8Array>();
+  readonly #blocks = new RecentlyUsed<number, Uint8Array>(CACHED_BLOCKS);
 
   private constructor(path: string, descriptor: number, size: number) {
     this.path = path;
@@ -52,7 +52,7 @@ export class FileReader implements ByteSource {
       // A pipe without a writer must not block the opening.
       descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
-      throw badInput(path, 'a file that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
+      throw badInput(path, 'a file that can be read', codeOf(error));
     }
     const status = fstatSync(descriptor);
     if (!status.isFile()) {
@@ -94,15 +94,10 @@ export class FileReader implements ByteSource {
 
   #block(number: number): Uint8Array {
     const cached = this.#blocks.get(number);
-    if (cached) {
-      this.#blocks.delete(number);
-      this.#blocks.set(number, cached);
-      return cached;
-    }
+    if (cached) return cached;
     const start = number * BLOCK_SIZE;
     const buffer = new Uint8Array(Math.min(BLOCK_SIZE, this.size - start));
     const block = buffer.subarray(0, this.#fill(start, buffer));
-    if (this.#blocks.size >= CACHED_BLOCKS) this.#blocks.delete(this.#blocks.keys().next().value as number);
     this.#blocks.set(number, block);
     return block;
   }
@@ -118,11 +113,7 @@ export class FileReader implements ByteSource {
         done += count;
       }
     } catch (error) {
-      throw badInput(
-        this.path,
-        `bytes at offset ${offset + done}`,
-        (error as NodeJS.ErrnoException).code ?? 'an error',
-      );
+      throw badInput(this.path, `bytes at offset ${offset + done}`, codeOf(error));
     }
     return done;
   }

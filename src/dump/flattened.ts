@@ -4,9 +4,10 @@
  */
 import { badInput } from '../errors.js';
 import { latin1 } from '../kernel/bytes.js';
+import { countBefore } from '../kernel/sorted.js';
 import { BIG, Words } from '../kernel/words.js';
 import type { ByteExtent, ByteSource } from './file.js';
-import { type Claim, disjointIntervals } from './intervals.js';
+import { type Claim, disjointIntervals, lieApart } from './intervals.js';
 
 const SIGNATURE = 'makedumpfile';
 const HEADER_SIZE = 4096;
@@ -85,9 +86,9 @@ export class FlattenedFile implements ByteSource {
   }
 
   *extents(start: number, end: number): Iterable<ByteExtent> {
-    for (let index = this.#indexOf(start); index < this.#pieces.length; index++) {
-      const piece = this.#pieces[index]!;
-      if (piece.start >= end) return;
+    for (let index = this.#indexOf(start); ; index++) {
+      const piece = this.#pieces[index];
+      if (piece === undefined || piece.start >= end) return;
       yield { start: Math.max(start, piece.start), end: Math.min(end, piece.end) };
     }
   }
@@ -98,14 +99,7 @@ export class FlattenedFile implements ByteSource {
 
   /** The first piece that ends after `offset`. */
   #indexOf(offset: number): number {
-    let low = 0;
-    let high = this.#pieces.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#pieces[middle]!.end <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return countBefore(this.#pieces, ({ end }) => end <= offset);
   }
 }
 
@@ -135,7 +129,7 @@ function readPieces(file: ByteSource): Piece[] {
 /** Each byte belongs to the piece that was written last. */
 function disjoint(pieces: readonly Piece[]): Piece[] {
   pieces = [...pieces].sort((a, b) => a.start - b.start);
-  if (pieces.every(({ start }, index) => index === 0 || pieces[index - 1]!.end <= start)) return [...pieces];
+  if (lieApart(pieces)) return [...pieces];
   return disjointIntervals<number, Piece>(pieces).map(({ start, end, owner }) => ({
     start,
     end,

@@ -18,6 +18,18 @@ export interface OwnedInterval<Address extends number | bigint, C extends Claim<
 
 const ascending = <T extends number | bigint>(left: T, right: T): number => (left < right ? -1 : left > right ? 1 : 0);
 
+/** Whether intervals that are sorted by their starts share nothing. */
+export function lieApart<Address extends number | bigint>(
+  sorted: readonly { readonly start: Address; readonly end: Address }[],
+): boolean {
+  let before: Address | null = null;
+  for (const { start, end } of sorted) {
+    if (before !== null && start < before) return false;
+    before = end;
+  }
+  return true;
+}
+
 /** Disjoint, in order. Takes n log n steps for n claims, however they overlap; empty claims own nothing. */
 export function disjointIntervals<Address extends number | bigint, C extends Claim<Address>>(
   claims: readonly C[],
@@ -29,13 +41,18 @@ export function disjointIntervals<Address extends number | bigint, C extends Cla
   const open: C[] = [];
   let opened = 0;
   let closed = 0;
-  for (let index = 0; index + 1 < points.length; index++) {
-    const start = points[index]!;
-    const end = points[index + 1]!;
-    while (opened < byStart.length && byStart[opened]!.start <= start) pushByRank(open, byStart[opened++]!);
-    while (closed < ends.length && ends[closed]! <= start) closed++;
-    while (open.length > 0 && open[0]!.end <= start) popByRank(open);
-    const owner = open[0];
+  for (const [index, start] of points.entries()) {
+    const end = points[index + 1];
+    if (end === undefined) break;
+    for (let next = byStart[opened]; next !== undefined && next.start <= start; next = byStart[++opened]) {
+      pushByRank(open, next);
+    }
+    for (let next = ends[closed]; next !== undefined && next <= start; ) next = ends[++closed];
+    let [owner] = open;
+    while (owner !== undefined && owner.end <= start) {
+      popByRank(open);
+      [owner] = open;
+    }
     if (owner !== undefined) result.push({ start, end, owner, contested: opened - closed > 1 });
   }
   return result;
@@ -47,8 +64,9 @@ function pushByRank<C extends { readonly rank: number }>(heap: C[], claim: C): v
   heap.push(claim);
   while (at > 0) {
     const parent = (at - 1) >>> 1;
-    if (heap[parent]!.rank <= claim.rank) break;
-    heap[at] = heap[parent]!;
+    const above = heap[parent];
+    if (above === undefined || above.rank <= claim.rank) break;
+    heap[at] = above;
     at = parent;
   }
   heap[at] = claim;
@@ -60,10 +78,11 @@ function popByRank<C extends { readonly rank: number }>(heap: C[]): void {
   let at = 0;
   for (;;) {
     const left = 2 * at + 1;
-    if (left >= heap.length) break;
-    const child = left + 1 < heap.length && heap[left + 1]!.rank < heap[left]!.rank ? left + 1 : left;
-    if (heap[child]!.rank >= last.rank) break;
-    heap[at] = heap[child]!;
+    const [one, other] = [heap[left], heap[left + 1]];
+    if (one === undefined) break;
+    const [child, below] = other !== undefined && other.rank < one.rank ? [left + 1, other] : [left, one];
+    if (below.rank >= last.rank) break;
+    heap[at] = below;
     at = child;
   }
   heap[at] = last;

@@ -10,6 +10,7 @@ import { hex, UsercopyError } from '../errors.js';
 import { closedGate, type Gate, gateOf, isClosed } from '../introspect/gate.js';
 import { explainVerdict } from '../report/explain.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
+import { argumentRegister } from '../stack/call.js';
 import type { StackDepth } from '../stack/depth.js';
 import { type CurrentTaskFound, currentTask } from './current.js';
 import type { Dump } from './open-dump.js';
@@ -92,7 +93,7 @@ export class DumpJudge {
           `${place(this.dump)}; say which copy with --at, --size and --to-user or --from-user`,
       );
     }
-    const argument = (index: number): bigint => registers.get(variant.registers.arguments[index]!) ?? 0n;
+    const argument = (index: number): bigint => registers.get(argumentRegister(variant, index)) ?? 0n;
     // bool to_user: only the low byte is defined.
     return {
       pointer: argument(0),
@@ -182,11 +183,11 @@ function whyUnreadable({ located, physical }: Dump, address: bigint): string[] {
 
 /** The variant with the layout of the running kernel. */
 function runningVariant({ variant, located }: Dump): Variant {
-  const { dump } = variant;
-  if (!dump?.runningLayout) return variant;
+  const runningLayout = variant.dump?.runningLayout;
+  if (!runningLayout) return variant;
   return {
     ...variant,
-    layout: (kernel) => dump.runningLayout!(kernel, located.memory.tables, (of) => variant.layout(of)),
+    layout: (kernel) => runningLayout(kernel, located.memory.tables, (of) => variant.layout(of)),
   };
 }
 

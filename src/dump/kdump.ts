@@ -11,6 +11,7 @@ import { parseNotes } from './elf-core.js';
 import type { ByteSource } from './file.js';
 import type { PageCodec } from './page-codecs.js';
 import type { Absence, MemoryRange, PhysicalMemory } from './physical.js';
+import { RecentlyUsed } from './recently-used.js';
 
 const SIGNATURES = ['KDUMP   ', 'DISKDUMP'];
 const UTSNAME = 12;
@@ -183,14 +184,14 @@ class KdumpMemory implements PhysicalMemory {
   /** Dumped pages before each step of the bitmap. */
   readonly #index: Uint32Array;
   readonly #descriptors: number;
-  /** Least recently used first. */
-  readonly #cache = new Map<number, Uint8Array>();
+  readonly #cache: RecentlyUsed<number, Uint8Array>;
 
   constructor(file: ByteSource, codec: PageCodec, header: Header, maximumPage: bigint) {
     this.#file = file;
     this.#codec = codec;
     this.#little = header.little;
     this.#pageSize = header.blockSize;
+    this.#cache = new RecentlyUsed(CACHE_BYTES / this.#pageSize);
     const { blockSize, subHeaderBlocks, bitmapBlocks } = header;
     const start = (1 + subHeaderBlocks) * blockSize;
     const length = bitmapBlocks * blockSize;
@@ -251,7 +252,7 @@ class KdumpMemory implements PhysicalMemory {
     const recent = new Set<bigint>();
     let number = 0;
     for (let byte = 0; byte < this.#dumped.length; byte++) {
-      for (let left = this.#dumped[byte]!; left !== 0; left &= left - 1) {
+      for (let left = this.#dumped[byte] ?? 0; left !== 0; left &= left - 1) {
         const offset = this.#descriptor(number++)?.offset;
         // Descriptors come one after the other: behind one that is past the end there is none.
         if (offset === undefined) return;
@@ -273,14 +274,9 @@ class KdumpMemory implements PhysicalMemory {
     if (!bit(this.#dumped, page)) return undefined;
     const number = Number(page);
     const cached = this.#cache.get(number);
-    if (cached) {
-      this.#cache.delete(number);
-      this.#cache.set(number, cached);
-      return cached;
-    }
+    if (cached) return cached;
     const bytes = this.#unpack(number);
     if (!bytes) return undefined;
-    if (this.#cache.size >= CACHE_BYTES / this.#pageSize) this.#cache.delete(this.#cache.keys().next().value as number);
     this.#cache.set(number, bytes);
     return bytes;
   }
@@ -314,17 +310,24 @@ class KdumpMemory implements PhysicalMemory {
   #rank(page: number): number {
     const byte = page >>> 3;
     const step = Math.floor(byte / INDEX_STEP);
-    let count = this.#index[step]!;
-    for (let at = step * INDEX_STEP; at < byte; at++) count += BITS[this.#dumped[at]!]!;
-    return count + BITS[this.#dumped[byte]! & ((1 << (page & 7)) - 1)]!;
+    const before = (this.#dumped[byte] ?? 0) & ((1 << (page & 7)) - 1);
+    return (this.#index[step] ?? 0) + bitsIn(this.#dumped.subarray(step * INDEX_STEP, byte)) + bitsOf(before);
   }
 }
 
 const BITS = Uint8Array.from({ length: 256 }, (_, value) => value.toString(2).replaceAll('0', '').length);
 
+// A byte has an entry.
+const bitsOf = (byte: number): number => BITS[byte]!;
+
+function bitsIn(bytes: Uint8Array): number {
+  let count = 0;
+  for (const byte of bytes) count += bitsOf(byte);
+  return count;
+}
+
 function bit(bits: Uint8Array, page: bigint): boolean {
-  const byte = page >> 3n;
-  return page >= 0n && byte < BigInt(bits.length) && (bits[Number(byte)]! & (1 << Number(page & 7n))) !== 0;
+  return page >= 0n && ((bits[Number(page >> 3n)] ?? 0) & (1 << Number(page & 7n))) !== 0;
 }
 
 function bitmap(file: ByteSource, offset: number, size: number): Uint8Array {
@@ -339,9 +342,9 @@ function bitmap(file: ByteSource, offset: number, size: number): Uint8Array {
 function countBits(bits: Uint8Array): Uint32Array {
   const index = new Uint32Array(Math.ceil(bits.length / INDEX_STEP) + 1);
   let count = 0;
-  for (let at = 0; at < bits.length; at++) {
-    if (at % INDEX_STEP === 0) index[at / INDEX_STEP] = count;
-    count += BITS[bits[at]!]!;
+  for (let step = 0; step * INDEX_STEP < bits.length; step++) {
+    index[step] = count;
+    count += bitsIn(bits.subarray(step * INDEX_STEP, (step + 1) * INDEX_STEP));
   }
   return index;
 }
@@ -355,8 +358,8 @@ function rangesOf(bits: Uint8Array, pageSize: number): MemoryRange[] {
     start = -1;
   };
   for (let byte = 0; byte < bits.length && ranges.length < MAXIMUM_RANGES; byte++) {
-    const value = bits[byte]!;
-    if (value === (start >= 0 ? 0xff : 0)) continue;
+    const value = bits[byte];
+    if (value === undefined || value === (start >= 0 ? 0xff : 0)) continue;
     for (let index = 0; index < 8; index++) {
       const set = (value & (1 << index)) !== 0;
       if (set && start < 0) start = byte * 8 + index;

@@ -208,7 +208,10 @@ export function kernelFromRecord(
         return found && { symbol: found, offset: address - found.address };
       },
       *[Symbol.iterator]() {
-        for (const name of symbols.keys()) yield symbol(name)!;
+        for (const name of symbols.keys()) {
+          const found = symbol(name);
+          if (found) yield found;
+        }
       },
     },
     types: source && recordedTypes(record, source),
@@ -242,6 +245,9 @@ function recordedTypes({ structs, enumerators }: KernelRecord, source: TypeTable
         },
       };
     },
-    enumerator: (name) => (Object.hasOwn(enumerators, name) ? BigInt(enumerators[name]!) : undefined),
+    enumerator(name) {
+      const value = Object.hasOwn(enumerators, name) ? enumerators[name] : undefined;
+      return value === undefined ? undefined : BigInt(value);
+    },
   };
 }

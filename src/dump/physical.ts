@@ -1,7 +1,8 @@
 /** Physical memory of a dump, read piece by piece; of an ELF core its segments in address order. */
+import { countBefore } from '../kernel/sorted.js';
 import type { CoreSegment } from './elf-core.js';
 import type { ByteSource } from './file.js';
-import { disjointIntervals } from './intervals.js';
+import { disjointIntervals, lieApart } from './intervals.js';
 
 /** A run of physical memory that the file holds; the end is the first byte after it. */
 export interface MemoryRange {
@@ -92,7 +93,7 @@ export class SegmentMemory implements PhysicalMemory {
         memory: start,
       }))
       .sort((a, b) => a.start - b.start);
-    const disjoint = inFile.every(({ start }, index) => index === 0 || inFile[index - 1]!.end <= start);
+    const disjoint = lieApart(inFile);
     const parts = disjoint
       ? inFile.map((owner) => ({ start: owner.start, end: owner.end, owner }))
       : disjointIntervals<number, (typeof inFile)[number]>(inFile);
@@ -128,14 +129,7 @@ export class SegmentMemory implements PhysicalMemory {
 
   #find(address: bigint): PhysicalRange | undefined {
     if (this.#last && address >= this.#last.start && address < this.#last.end) return this.#last;
-    let low = 0;
-    let high = this.ranges.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.ranges[middle]!.end <= address) low = middle + 1;
-      else high = middle;
-    }
-    const range = this.ranges[low];
+    const range = this.ranges[countBefore(this.ranges, ({ end }) => end <= address)];
     if (!range || address < range.start) return undefined;
     this.#last = range;
     return range;
@@ -156,8 +150,7 @@ function disjointRanges(
     })
     .filter((claim) => claim.end > claim.start)
     .sort((a, b) => (a.start < b.start ? -1 : 1));
-  const sorted = claims.every((claim, index) => index === 0 || claims[index - 1]!.end <= claim.start);
-  if (sorted) return { ranges: claims.map(toRange), overlapping: 0n };
+  if (lieApart(claims)) return { ranges: claims.map(toRange), overlapping: 0n };
 
   const ranges: PhysicalRange[] = [];
   let overlapping = 0n;

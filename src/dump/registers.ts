@@ -73,8 +73,9 @@ function registersOfBlock(block: string, convention: DumpConvention): Registers 
   const registers = new Map<string, bigint>();
   for (const { pattern, name } of convention.text) {
     for (const match of block.matchAll(pattern)) {
-      for (const [index, value] of match[2]!.trim().split(/ +/).entries()) {
-        const known = name(match[1]!, index);
+      const [, label = '', values = ''] = match;
+      for (const [index, value] of values.trim().split(/ +/).entries()) {
+        const known = name(label, index);
         if (known !== null && !registers.has(known)) registers.set(known, BigInt(`0x${value}`));
       }
     }

@@ -1,6 +1,7 @@
 /** What a shrunk dump carries beside its pages: where the kernel was found, the registers, and a record of the kernel. */
 import type { LinearMap } from '../../arch/driver.js';
 import type { PageTables, RegisterValues } from '../../arch/dump.js';
+import { isCount } from '../engine/options.js';
 import { badInput, hex, UsercopyError } from '../errors.js';
 import type { CoreNote } from './elf-core.js';
 import type { KernelRecord } from './kernel-record.js';
@@ -81,13 +82,12 @@ export function shrunkNoteOf(notes: readonly CoreNote[], path: string): ShrunkNo
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string';
-const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-const isAddress = (value: unknown): boolean => typeof value === 'string' && /^0x[0-9a-f]{1,16}$/.test(value);
+const isAddress = (value: unknown): value is string => typeof value === 'string' && /^0x[0-9a-f]{1,16}$/.test(value);
 
 /** @throws RangeError when it is none. */
 function addressOf(value: unknown): bigint {
   if (!isAddress(value)) throw new RangeError('address');
-  return BigInt(value as string);
+  return BigInt(value);
 }
 
 /** Enough that later questions meet numbers and texts where they expect them. */

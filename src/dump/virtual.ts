@@ -19,6 +19,8 @@ export interface Translator {
 export class VirtualMemory {
   readonly tables: PageTables;
   readonly #memory: PhysicalMemory;
+  readonly #translator: Translator;
+  readonly #registers: RegisterValues;
   readonly #translate: Translate;
   readonly #readPhysical: ReadPhysical;
   readonly #prefix: { readonly address: bigint; readonly size: bigint } | null;
@@ -29,9 +31,18 @@ export class VirtualMemory {
   constructor(memory: PhysicalMemory, translator: Translator, tables: PageTables, registers: RegisterValues) {
     this.tables = tables;
     this.#memory = memory;
+    this.#translator = translator;
+    this.#registers = registers;
     this.#translate = translator.translate;
     this.#readPhysical = (address, length) => memory.read(address, length);
     this.#prefix = translator.prefix?.(registers) ?? null;
+  }
+
+  /** The same addresses, with `memory` behind them. */
+  over(memory: PhysicalMemory): VirtualMemory {
+    const other = new VirtualMemory(memory, this.#translator, this.tables, this.#registers);
+    other.show(this.#hidden);
+    return other;
   }
 
   /** Adds mappings that are not in the page tables; what the tables say wins. */

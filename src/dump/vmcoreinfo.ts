@@ -31,10 +31,9 @@ export class Vmcoreinfo implements KernelNotes {
 
   number(name: string): bigint | undefined {
     const value = this.#values.get(`NUMBER(${name})`);
-    const match = /^(-?)(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.exec(value ?? '');
-    if (!match) return undefined;
-    const magnitude = BigInt(match[2]!);
-    return match[1] ? -magnitude : magnitude;
+    const [, sign, digits] = /^(-?)(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.exec(value ?? '') ?? [];
+    if (digits === undefined) return undefined;
+    return sign ? -BigInt(digits) : BigInt(digits);
   }
 
   /** Bytes that KASLR moved the kernel by; undefined when the note does not say. */

@@ -18,10 +18,9 @@ export const aWord: OptionRule = {
   accepts: (value) => typeof value === 'bigint' && value >= 0n,
   expected: 'a bigint of 0 or more',
 };
-export const aCount: OptionRule = {
-  accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-  expected: 'a whole number of 0 or more',
-};
+export const isCount = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+export const aCount: OptionRule = { accepts: isCount, expected: 'a whole number of 0 or more' };
 
 /**
  * @param where names the function in the error.

@@ -47,7 +47,7 @@ export function explainDump(judge: DumpJudge, judgement: DumpJudgement): Explana
       case 'slab object in left red zone': {
         const slab = checked && slabOf(judge, read, checked.start);
         if (!checked || !slab) break;
-        object = { ...object!, index: slab.object.index, state: slab.object.state };
+        object = { ...objectOf(checked), index: slab.object.index, state: slab.object.state };
         surroundings.neighbours = slab.neighbours;
         surroundings.redZone = slab.redZone;
         field = fieldOf(dump, checked, slab, judgement, lines);

@@ -3,7 +3,7 @@ import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import xzDecompress from 'xz-decompress';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, codeOf, UsercopyError } from '../errors.js';
 import { decompressBzip2, isBzip2 } from '../kernel/payload/bzip2.js';
 import { isXz } from '../kernel/payload/xz.js';
 import { decompressZstdFrames, isZstd } from '../kernel/payload/zstd.js';
@@ -33,14 +33,14 @@ export async function readLog(path: string): Promise<UsercopyReport[]> {
     return await readReports(textOf(await unpacked(await withHead(open(path)), name)));
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code?.startsWith('Z_') || code === 'ERR_PADDING_2') throw badInput(name, 'packed data that is whole', code);
-    throw badInput(name, 'a file that can be read', code ?? (error instanceof Error ? error.message : String(error)));
+    const code = codeOf(error);
+    if (code.startsWith('Z_') || code === 'ERR_PADDING_2') throw badInput(name, 'packed data that is whole', code);
+    throw badInput(name, 'a file that can be read', code);
   }
 }
 
 function open(path: string): Chunks {
-  if (path === '-') return process.stdin as AsyncIterable<Buffer>;
+  if (path === '-') return process.stdin;
   const status = statSync(path);
   if (!status.isFile() && !status.isFIFO() && !status.isSocket()) {
     throw badInput(path, 'a file or a pipe', status.isDirectory() ? 'a directory' : 'a device');

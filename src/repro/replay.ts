@@ -9,8 +9,9 @@ import { DumpCode, FROM_STACK_END } from '../dump/dump-code.js';
 import type { Dump } from '../dump/open-dump.js';
 import type { Engine, Hook } from '../engine/engine.js';
 import { badInput, UsercopyError } from '../errors.js';
+import { requireSymbol } from '../introspect/fields.js';
 import { closedGate, gateOf, isClosed } from '../introspect/gate.js';
-import { type ArgumentPlaces, variadicPlaces } from '../stack/call.js';
+import { type ArgumentPlaces, argumentRegister, variadicPlaces } from '../stack/call.js';
 import { entryPointOf } from '../stack/entry-point.js';
 
 export interface Replay {
@@ -77,7 +78,6 @@ class Replayer {
   readonly #code: DumpCode;
   readonly #options: ReplayOptions;
   readonly #warnings: string[] = [];
-  readonly #vsnprintf: bigint | undefined;
   /** Address → where the arguments are. */
   readonly #printk: ReadonlyMap<bigint, ArgumentPlaces>;
   /** The printk that the CPU stands at. */
@@ -93,7 +93,6 @@ class Replayer {
       timeLimit: options.timeLimit,
     });
     this.#options = options;
-    this.#vsnprintf = kernel.symbols.address('vsnprintf');
     this.#printk = new Map(
       PRINTK.flatMap(({ symbol, asmlinkage }) => {
         const address = entryPointOf(kernel, variant, symbol);
@@ -106,7 +105,7 @@ class Replayer {
     const { kernel, variant, atCheck, registers } = this.#dump;
     // Calls from modules arrive at the symbol, as a call that is made by hand does; others at an entry of their own.
     const check = atCheck ? registers.get(variant.registers.pc) : kernel.symbols.address('__check_object_size');
-    if (check === undefined || this.#printk.size === 0 || this.#vsnprintf === undefined) {
+    if (check === undefined || this.#printk.size === 0 || kernel.symbols.address('vsnprintf') === undefined) {
       throw new UsercopyError(
         'bad-input',
         `kernel ${kernel.version.release}: expected symbols __check_object_size, ${PRINTK[0].symbol} and vsnprintf, found not all of them`,
@@ -160,7 +159,7 @@ class Replayer {
     const args = [copy.pointer, copy.size, copy.direction === 'to_user' ? 1n : 0n];
     if (!atCheck) return this.#makeCall(check, args, task);
     args.forEach((value, index) => {
-      this.#engine.writeRegister(variant.registers.arguments[index]!, BigInt.asUintN(variant.bits, value));
+      this.#engine.writeRegister(argumentRegister(variant, index), BigInt.asUintN(variant.bits, value));
     });
     return this.#code.call.returnAddress;
   }
@@ -227,7 +226,7 @@ class Replayer {
   async #format(after: bigint, places: ArgumentPlaces): Promise<string | typeof AGAIN> {
     const { kernel } = this.#dump;
     const { call, pages } = this.#code;
-    const target = this.#vsnprintf!;
+    const target = requireSymbol(kernel, 'vsnprintf');
     const atPrintk = this.#engine.saveContext();
     const text = call.stackPointer - LONGEST_LINE;
     const [format, args] = [call.argument(0, places), call.argument(1, places)];

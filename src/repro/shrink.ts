@@ -89,12 +89,11 @@ export function shrunkDump(recorded: RecordedDump, original: Dump, redact: boole
 /** Touched pages in address order, those that follow one another together. */
 function runsOf({ pages }: RecordedDump, { physical }: Dump, redact: boolean): Run[] {
   const runs: { physical: bigint; pages: Uint8Array[] }[] = [];
-  for (const number of [...pages.keys()].sort((a, b) => (a < b ? -1 : 1))) {
+  for (const [number, used] of [...pages].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const bytes = physical.read(number * BigInt(PAGE), PAGE)?.slice();
     // The last page of a segment may be cut short.
     if (!bytes) continue;
     if (redact) {
-      const used = pages.get(number)!;
       for (let at = 0; at < PAGE; at++) if (used[at] === 0) bytes[at] = 0;
     }
     const last = runs.at(-1);

@@ -178,13 +178,13 @@ interface SlubSlab {
  * none that is found may still be free.
  */
 function freeOfSlub(kernel: Kernel, read: MemoryReader, slab: SlubSlab): FreeObjects | null {
-  const heads = [read.member(slab.head, slab.slabType, 'freelist')];
+  const own = read.member(slab.head, slab.slabType, 'freelist');
   const cpus = cpuFreelists(kernel, read, slab);
-  if (heads[0] === null || cpus === null) return null;
-  heads.push(...cpus);
+  if (own === null || cpus === null) return null;
+  const heads = [own, ...cpus];
   for (const decode of decoders(kernel, read, slab)) {
     const free = new Set<number>();
-    if (!heads.every((head) => follow(read, slab, head!, decode, free))) continue;
+    if (!heads.every((head) => follow(read, slab, head, decode, free))) continue;
     if ((read.member(slab.cache, slab.cacheType, 'cpu_sheaves') ?? 0n) === 0n)
       return { objects: free, uncertain: null };
     for (const object of objectsInSheaves(kernel, read, slab)) {

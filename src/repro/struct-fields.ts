@@ -70,7 +70,8 @@ export function memberAt(types: TypeTable, struct: StructType, offset: number, d
 function inside(types: TypeTable, field: Field, offset: number, depth: number): string {
   const array = /^(.*?)((?:\[\d+\])+)$/.exec(field.type);
   if (array) {
-    const counts = [...array[2]!.matchAll(/\d+/g)].map(([count]) => Number(count));
+    const [, elementType = '', dimensions = ''] = array;
+    const counts = [...dimensions.matchAll(/\d+/g)].map(([count]) => Number(count));
     const element = field.size / counts.reduce((product, count) => product * count, 1);
     let rest = Math.floor(offset / element);
     const indices: number[] = [];
@@ -80,7 +81,7 @@ function inside(types: TypeTable, field: Field, offset: number, depth: number): 
     }
     const path = indices.map((index) => `[${index}]`).join('');
     return (
-      path + inside(types, { ...field, type: array[1]!.trim(), size: element, offset: 0 }, offset % element, depth)
+      path + inside(types, { ...field, type: elementType.trim(), size: element, offset: 0 }, offset % element, depth)
     );
   }
   const name = /^(?:struct|union) (\w+)$/.exec(field.type)?.[1] ?? (/^\w+$/.test(field.type) ? field.type : null);

@@ -2,7 +2,6 @@
 import { type KernelRecord, RecordingKernel } from '../dump/kernel-record.js';
 import type { Dump } from '../dump/open-dump.js';
 import type { Absence, MemoryRange, PhysicalMemory } from '../dump/physical.js';
-import { VirtualMemory } from '../dump/virtual.js';
 
 export const PAGE = 4096;
 /** Read-only data behind the text, where no symbol says its end. */
@@ -83,10 +82,9 @@ export class RecordedDump {
   }
 
   #view(dump: Dump, bytes: boolean): Dump {
-    const { located, registers, variant } = dump;
+    const { located } = dump;
     const physical = new TouchedMemory(dump.physical, (address, length) => this.#touched.note(address, length, bytes));
-    const memory = new VirtualMemory(physical, variant.dump!, located.memory.tables, registers);
-    memory.show(located.memory.hidden);
+    const memory = located.memory.over(physical);
     const read = (address: bigint, length: number): Uint8Array | undefined => {
       if (!bytes) this.#emulatedPages.add(address - (address % BigInt(PAGE)));
       return memory.read(address, length);

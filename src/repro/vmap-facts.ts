@@ -59,13 +59,15 @@ function find(read: MemoryReader, slots: VmapAreaSlots, root: bigint, address: b
   return null;
 }
 
-function factsOf(kernel: Kernel, read: MemoryReader, slots: VmapAreaSlots, area: bigint): VmapFacts {
+function factsOf(kernel: Kernel, read: MemoryReader, slots: VmapAreaSlots, area: bigint): VmapFacts | null {
   const vm = read.slot(area, slots.vm);
   const type = kernel.types?.hasStruct('vm_struct') ? kernel.types.struct('vm_struct') : null;
   const member = (path: string): bigint | null => (vm && type?.has(path) ? read.member(vm, type, path) : null);
+  const [start, end] = [read.slot(area, slots.vaStart), read.slot(area, slots.vaEnd)];
+  if (start === null || end === null) return null;
   return {
-    start: read.slot(area, slots.vaStart)!,
-    end: read.slot(area, slots.vaEnd)!,
+    start,
+    end,
     size: member('size'),
     caller: member('caller'),
   };

@@ -4,6 +4,7 @@
  */
 import type { Variant } from '../../arch/driver.js';
 import type { Engine, Hook, MemoryFault, RunResult } from '../engine/engine.js';
+import { UsercopyError } from '../errors.js';
 import { decodeWord, encodeWord, type WordFormat } from '../kernel/words.js';
 
 /** Words of the guest's memory. Both throw where there is none. */
@@ -44,6 +45,13 @@ export interface CallSetUp {
 /** Stack pointer as an address: some registers hold it with a bias. */
 export function stackPointerOf(register: (name: string) => bigint, { registers, call, bits }: Variant): bigint {
   return BigInt.asUintN(bits, register(registers.sp) + BigInt(call.stackBias ?? 0));
+}
+
+/** The register of argument `index`, from 0. @throws UsercopyError `unsupported` where it is passed on the stack. */
+export function argumentRegister({ name, registers }: Variant, index: number): string {
+  const register = registers.arguments[index];
+  if (register !== undefined) return register;
+  throw new UsercopyError('unsupported', `${name}: expected argument ${index} in a register, found none for it`);
 }
 
 /** The function at whose first instruction an emulated CPU stands, or that is about to be called there. */
@@ -101,9 +109,9 @@ export class GuestCall {
     onStack.forEach((value, index) => {
       this.#memory.writeWord(this.#onStack(entry, index), value);
     });
-    args.slice(0, inRegisters.length).forEach((value, index) => {
-      this.#engine.writeRegister(inRegisters[index]!, this.#word(value));
-    });
+    for (const [index, register] of inRegisters.slice(0, args.length).entries()) {
+      this.#engine.writeRegister(register, this.#word(args[index] ?? 0n));
+    }
     this.#engine.writeRegister(registers.sp, this.#word(entry - BigInt(call.stackBias ?? 0)));
     if (call.entryRegister !== undefined) this.#engine.writeRegister(call.entryRegister, target);
     this.setReturnAddress(returnTo);

@@ -18,8 +18,8 @@ export function architectureOf(text: string, conventions: readonly OopsConventio
       );
       return sign === undefined ? [] : [{ convention, variant: convention.variant(text), sign }];
     });
-    if (found.length === 1) return found[0]!;
-    if (found.length > 1) return null;
+    const [first, second] = found;
+    if (first !== undefined) return second === undefined ? first : null;
   }
   return null;
 }

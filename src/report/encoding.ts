@@ -11,7 +11,8 @@ export function encodingOf(head: Uint8Array): Encoding {
   const pairs = Math.floor(Math.min(head.length, 4096) / 2);
   let letters = 0;
   for (let pair = 0; pair < pairs; pair++) {
-    const [first, second] = [head[2 * pair]!, head[2 * pair + 1]!];
+    const first = head[2 * pair];
+    const second = head[2 * pair + 1];
     // Zeros alone are what a machine that lost its power leaves.
     if (first === 0 && second === 0) continue;
     letters++;
@@ -29,7 +30,7 @@ export function looksLikeText(head: Uint8Array): boolean {
   const LEAST = 0.9;
   let plain = 0;
   for (const letter of text) {
-    const code = letter.codePointAt(0)!;
+    const code = letter.codePointAt(0) ?? 0;
     if ((code >= 0x20 && code !== 0x7f && code !== 0xfffd) || (code >= 7 && code <= 13) || code === 0x1b) plain++;
   }
   return text.length === 0 || plain >= LEAST * [...text].length;

@@ -89,10 +89,12 @@ class Excerpts {
   #keepRecent(text: string): void {
     this.#recent.push(text);
     this.#recentLength += text.length;
-    while (this.#recentLength - this.#recent[0]!.length > AROUND) {
-      const gone = this.#recent.shift()!;
-      this.#recentLength -= gone.length;
-      this.#before += linesIn(gone, gone.length);
+    for (;;) {
+      const [oldest] = this.#recent;
+      if (oldest === undefined || this.#recentLength - oldest.length <= AROUND) return;
+      this.#recent.shift();
+      this.#recentLength -= oldest.length;
+      this.#before += linesIn(oldest, oldest.length);
     }
   }
 

@@ -44,7 +44,7 @@ const LONGEST_PLACE = 160;
 
 export const squeeze = (text: string): string => text.replace(/\s+/g, '');
 const folded = (text: string): string => squeeze(text).toLowerCase().replaceAll('"', "'");
-const SPECIAL_BY_FOLDED = new Map(Object.keys(SPECIAL).map((name) => [folded(name), name]));
+const SPECIAL_BY_FOLDED = new Map(Object.entries(SPECIAL).map(([name, refusal]) => [folded(name), { name, refusal }]));
 /** Places as they begin, to tell whether a cut one may still become one of them. */
 const PLACE_STARTS = [
   ...Object.keys(SPECIAL),
@@ -92,22 +92,23 @@ export function readSqueezed(text: string): ReadMessage | null {
   if (head === null) return null;
   const rest = text.slice(head[0].length);
   const subsystem = head[1]?.toLowerCase();
-  const direction: Direction = head[2]!.toLowerCase() === 'overwrite' ? 'from_user' : 'to_user';
+  const direction: Direction = head[2]?.toLowerCase() === 'overwrite' ? 'from_user' : 'to_user';
   const warning = subsystem === undefined;
   const before = head[0].length;
   if (subsystem === 'usercopy' || warning) {
     const tail = NEW_TAIL.exec(rest.slice(0, LONGEST_PLACE + 80));
     const old = warning ? null : oldWhole(rest);
     if (tail !== null && tail.index > 0 && tail.index <= LONGEST_PLACE && old === null) {
+      const [, offset = null, size = null, closed] = tail;
       return {
         format: warning ? 'whitelist warning' : 'new',
         direction,
         place: placeOf(rest.slice(0, tail.index), before),
         placeAt: [before, before + tail.index],
         address: null,
-        offset: tail[1]!,
-        size: tail[3] === undefined ? null : tail[2]!,
-        whole: tail[3] !== undefined,
+        offset,
+        size: closed === undefined ? null : size,
+        whole: closed !== undefined,
         length: before + tail.index + tail[0].length,
         reach: WHOLE,
       };
@@ -142,9 +143,9 @@ function readOld(rest: string, before: number, direction: Direction, format: 'ol
   const address = ADDRESS.exec(rest);
   const at = address?.[0].length ?? 0;
   const tail = address === null ? null : OLD_TAIL.exec(rest.slice(at));
-  const open = tail === null ? /^\*?\(?([^()]{0,80})/.exec(rest.slice(at))! : null;
-  const type = tail?.[1] ?? open![1]!;
-  const typeAt = tail === null ? at + open![0].length - type.length : at + tail[0].indexOf('(') + 1;
+  const [opened = '', openType = ''] = /^\*?\(?([^()]{0,80})/.exec(rest.slice(at)) ?? [];
+  const type = tail?.[1] ?? openType;
+  const typeAt = tail === null ? at + opened.length - type.length : at + tail[0].indexOf('(') + 1;
   const closed = tail !== null || rest[typeAt + type.length] === ')';
   const length = tail === null ? typeAt + type.length + (closed ? 1 : 0) : at + tail[0].length;
   const printed = address?.[1] ?? null;
@@ -199,7 +200,7 @@ function cutNew(rest: string): CutMessage | null {
   if (place === null) {
     // The old wording's address, or nothing yet.
     if (rest === '' || ADDRESS.exec(rest)?.[1] !== undefined || /^\*?\(/.test(rest)) return null;
-    const words = /^[^(]{1,100}/.exec(rest)![0];
+    const [words = ''] = /^[^(]{1,100}/.exec(rest) ?? [];
     return { place: words.length, length: words.length, offset: null, reach: -1 };
   }
   if (!place.closed) return { place: place.length, length: place.length, offset: null, reach: place.named ? 3 : 2 };
@@ -209,9 +210,9 @@ function cutNew(rest: string): CutMessage | null {
     const begun = /^\(off-?set:?(\d{1,20}),/i.exec(after);
     return { place: place.length, length: place.length, offset: begun?.[1] ?? null, reach: -1 };
   }
-  const [, , comma, size] = tail;
+  const [, offset = null, comma, size] = tail;
   const reach = 4 + (after === '' ? 0 : comma === undefined ? 1 : size === undefined ? 2 : 3);
-  return { place: place.length, length: rest.length, offset: comma === undefined ? null : tail[1]!, reach };
+  return { place: place.length, length: rest.length, offset: comma === undefined ? null : offset, reach };
 }
 
 /** The place that a squeezed text begins with. `closed`: nothing of it is missing. */
@@ -226,27 +227,27 @@ function placeIn(rest: string): { readonly length: number; readonly closed: bool
   return known === undefined ? null : { length: known.length, closed: true, named: false };
 }
 
-const special = (text: string): string | undefined => SPECIAL_BY_FOLDED.get(folded(text));
+const special = (text: string) => SPECIAL_BY_FOLDED.get(folded(text));
 
 function placeOf(text: string, before: number): Place {
   const none = { name: null, nameOpen: false };
   const known = special(text);
   if (known !== undefined) {
-    return { ...none, refusal: SPECIAL[known]!, regionKind: 'special', canonical: known };
+    return { ...none, refusal: known.refusal, regionKind: 'special', canonical: known.name };
   }
-  const slab = /^(sl[au]b)object/i.exec(text);
-  if (slab === null) return { ...none, refusal: null, regionKind: 'special', canonical: text };
-  const kind = `${slab[1]!.toUpperCase()} object`;
-  const rest = text.slice(slab[0].length);
+  const [head = '', slab] = /^(sl[au]b)object/i.exec(text) ?? [];
+  if (slab === undefined) return { ...none, refusal: null, regionKind: 'special', canonical: text };
+  const kind = `${slab.toUpperCase()} object`;
+  const rest = text.slice(head.length);
   if (/^notinsl[au]bpage\?!?$/i.test(rest)) {
-    const canonical = `${kind} not in ${slab[1]!.toUpperCase()} page?!`;
+    const canonical = `${kind} not in ${slab.toUpperCase()} page?!`;
     return { ...none, refusal: 'slab object not in slab page', regionKind: kind, canonical };
   }
   const zone = /^inleftredzone/i.exec(rest);
   const regionKind = zone === null ? kind : `${kind} in left red zone`;
   const refusal: Refusal = zone === null ? 'slab object' : 'slab object in left red zone';
   const named = rest.slice(zone?.[0].length ?? 0);
-  const opened = /^['"`]{0,2}/.exec(named)![0].length;
+  const opened = /^['"`]{0,2}/.exec(named)?.[0].length ?? 0;
   const closed = /['"`]{1,2}$/.exec(named.slice(opened))?.[0].length ?? 0;
   if (named.length - opened - closed <= 0)
     return { ...none, refusal, regionKind, canonical: regionKind, nameOpen: true };
@@ -257,9 +258,11 @@ function placeOf(text: string, before: number): Place {
 
 function oldPlaceOf(type: string, at: number, closed: boolean): Place {
   const none = { name: null, nameOpen: false };
-  const bracketed = /^<(.*?)>?$/.exec(type);
-  const known = bracketed === null ? undefined : special(bracketed[1]!);
-  if (known !== undefined) return { ...none, refusal: SPECIAL[known]!, regionKind: 'special', canonical: `<${known}>` };
+  const bracketed = /^<(.*?)>?$/.exec(type)?.[1];
+  const known = bracketed === undefined ? undefined : special(bracketed);
+  if (known !== undefined) {
+    return { ...none, refusal: known.refusal, regionKind: 'special', canonical: `<${known.name}>` };
+  }
   if (type.startsWith('<')) return { ...none, refusal: null, regionKind: 'special', canonical: type };
   return {
     refusal: 'slab object',

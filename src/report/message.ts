@@ -52,7 +52,8 @@ export function messageAt(
   at: number,
   endsBefore: (text: string) => boolean,
 ): MessageFound | null {
-  const first = lines[at]!;
+  const first = lines[at];
+  if (first === undefined) return null;
   const start = messageStart(first.text) ?? startOverBreak(lines, at);
   if (start === null) return null;
   const own = first.text.slice(start, start + LONGEST_MESSAGE);
@@ -88,9 +89,8 @@ const readPieces = (pieces: readonly Piece[]): ReadMessage | null =>
 /** A start that a line break stands in: where the line's rest and the next ones together are one. */
 function startOverBreak(lines: readonly LogLine[], at: number): number | null {
   const LONGEST_START = 90;
-  const first = lines[at]!;
-  const next = lines[at + 1];
-  if (next === undefined || next.prefixed || next.gap) return null;
+  const [first, next] = [lines[at], lines[at + 1]];
+  if (first === undefined || next === undefined || next.prefixed || next.gap) return null;
   const from = Math.max(0, first.text.length - LONGEST_START);
   const begins = BEGINS.exec(first.text.slice(from));
   if (begins === null) return null;
@@ -123,7 +123,7 @@ function withMore(
     const line = lines[at + more];
     if (line === undefined || startsMessage(line.text)) break;
     const { text, blankAtEnd, blankAtStart } = line;
-    if (line.gap || (line.prefixed && lines[at]!.prefixed)) apart++;
+    if (line.gap || (line.prefixed && lines[at]?.prefixed)) apart++;
     if (apart > 1 || (apart === 0 && endsBefore(text) && !/^\d{1,20}[,) ]/.test(text))) break;
     pieces.push({ text: text.slice(0, LONGEST_MESSAGE), blankAtEnd, blankAtStart });
     const now = readPieces(pieces);
@@ -173,15 +173,15 @@ function messageOf(pieces: readonly Piece[], read: ReadMessage): Omit<MessageFou
   const { place, placeAt } = read;
   // Indices of the squeezed text → those of the pieces, each with its own spaces.
   const plain = pieces.map(({ text }) => text).join('\n');
-  const at = indices(plain);
+  const letters = [...plain.matchAll(/\S/g)];
+  const endOf = (count: number): number => afterLetter(letters[count - 1]);
   const slice = ([begin, end]: readonly [number, number], join: string): string =>
-    begin >= end ? '' : plain.slice(at[begin]!, at[end - 1]! + 1).replaceAll('\n', join);
+    begin >= end ? '' : plain.slice(letters[begin]?.index, endOf(end)).replaceAll('\n', join);
   const spelled = place.name === null ? null : slice(place.name, '');
   const spaced = place.name === null ? null : slice(place.name, ' ');
   const name = place.nameOpen && !read.whole ? null : spelled;
   const canonical = canonicalOf(read, name);
-  const end = at[read.length - 1]! + 1;
-  const text = joined(pieces, plain.slice(0, end), canonical ?? unfinished(read, spelled));
+  const text = joined(pieces, plain.slice(0, endOf(read.length)), canonical ?? unfinished(read, spelled));
   const numbers = addressOf(read.address);
   const message: UsercopyMessage = {
     format: read.format,
@@ -205,12 +205,7 @@ function messageOf(pieces: readonly Piece[], read: ReadMessage): Omit<MessageFou
   return { message, insideWord: isGlued(pieces, text), alternatives, notes };
 }
 
-/** Of each character that is no space, where it stands. */
-function indices(text: string): number[] {
-  const found: number[] = [];
-  for (let index = 0; index < text.length; index++) if (!/\s/.test(text[index]!)) found.push(index);
-  return found;
-}
+const afterLetter = (letter: RegExpExecArray | undefined): number => (letter === undefined ? 0 : letter.index + 1);
 
 /** The words of a cut message as far as they are known, to tell where its own spaces are. */
 function unfinished(read: ReadMessage, name: string | null): string {
@@ -237,7 +232,7 @@ function joined(pieces: readonly Piece[], plain: string, kernels: string): strin
   let passed = 0;
   for (const [index, part] of plain.split('\n').entries()) {
     if (index > 0) {
-      const blank = pieces[index - 1]!.blankAtEnd || pieces[index]!.blankAtStart;
+      const blank = pieces[index - 1]?.blankAtEnd || pieces[index]?.blankAtStart;
       text += blank || !knows || passed >= letters || spaces.has(passed) || inDetail(passed) ? ' ' : '';
     }
     text += part;
@@ -249,7 +244,7 @@ function joined(pieces: readonly Piece[], plain: string, kernels: string): strin
 /** Whether two pieces stand together in a text without a space between them. */
 const isGlued = (pieces: readonly Piece[], text: string): boolean =>
   pieces.slice(1).some((piece, index) => {
-    const before = pieces[index]!.text.trim().slice(-8);
+    const before = (pieces[index]?.text ?? '').trim().slice(-8);
     const after = piece.text.trim().slice(0, 4);
     return text.includes(`${before}${after}`);
   });

@@ -51,33 +51,39 @@ function sameCrash(report: UsercopyReport, other: UsercopyReport): boolean {
   return both.every(([mine, its]) => mine === its) && (stamps || (both.length >= 3 && report.stackPointer !== null));
 }
 
+interface Placed {
+  readonly index: number;
+  readonly report: UsercopyReport;
+}
+
 /** The reports, each crash once: the fullest account of it, in the order of the log. */
 export function once(reports: readonly UsercopyReport[]): UsercopyReport[] {
   // Compared are only reports of one message, else thousands in a log would take a square of time.
   const MOST_COMPARED = 64;
-  const groups = new Map<string, number[]>();
-  const cut: number[] = [];
-  for (const [index, { message }] of reports.entries()) {
-    const key = message?.canonical ?? null;
-    if (key === null) cut.push(index);
-    else groups.set(key, [...(groups.get(key)?.slice(-MOST_COMPARED) ?? []), index]);
+  const groups = new Map<string, Placed[]>();
+  const cut: Placed[] = [];
+  for (const [index, report] of reports.entries()) {
+    const key = report.message?.canonical ?? null;
+    const placed = { index, report };
+    if (key === null) cut.push(placed);
+    else groups.set(key, [...(groups.get(key)?.slice(-MOST_COMPARED) ?? []), placed]);
   }
-  const gone = new Map<number, number>();
-  const compare = (mine: number, candidates: Iterable<number>): void => {
-    const report = reports[mine]!;
+  /** Reports that another tells as well, and which. */
+  const gone = new Map<UsercopyReport, UsercopyReport>();
+  const compare = (mine: Placed, candidates: Iterable<Placed>): void => {
     for (const its of candidates) {
-      if (its === mine || gone.has(mine) || gone.has(its)) continue;
-      const other = reports[its]!;
-      const better = fullness(other) > fullness(report) || (fullness(other) === fullness(report) && its < mine);
-      if (better && isToldBy(report, other)) gone.set(mine, its);
+      if (its.index === mine.index || gone.has(mine.report) || gone.has(its.report)) continue;
+      const more = fullness(its.report) - fullness(mine.report);
+      const better = more > 0 || (more === 0 && its.index < mine.index);
+      if (better && isToldBy(mine.report, its.report)) gone.set(mine.report, its.report);
     }
   };
-  for (const indices of groups.values()) for (const index of indices) compare(index, indices);
+  for (const group of groups.values()) for (const placed of group) compare(placed, group);
   const all = [...groups.values()].flat().slice(0, MOST_COMPARED);
-  for (const index of cut.slice(0, MOST_COMPARED)) compare(index, [...all, ...cut.slice(0, MOST_COMPARED)]);
-  return reports.flatMap((report, index) => {
-    if (gone.has(index)) return [];
-    const told = [...gone].filter(([, its]) => its === index).map(([mine]) => reports[mine]!.lines.first);
+  for (const placed of cut.slice(0, MOST_COMPARED)) compare(placed, [...all, ...cut.slice(0, MOST_COMPARED)]);
+  return reports.flatMap((report) => {
+    if (gone.has(report)) return [];
+    const told = [...gone].filter(([, its]) => its === report).map(([mine]) => mine.lines.first);
     if (told.length === 0) return [report];
     const where = told.length === 1 ? `line ${told[0]}` : `lines ${told.slice(0, 5).join(', ')}`;
     return [{ ...report, notes: [...report.notes, `told again in ${where} of the text`] }];

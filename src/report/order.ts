@@ -39,7 +39,7 @@ function withPartsInOrder(lines: readonly LogLine[]): readonly LogLine[] {
       continue;
     }
     if (header[1] !== dump) close();
-    dump = header[1]!;
+    dump = header[1] ?? '';
     parts.push({ part: Number(header[2]), lines: [] });
   }
   close();

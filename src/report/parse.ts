@@ -107,8 +107,7 @@ function codeOf(text: string): string | null {
 }
 
 function stackPointerOf(registers: ReadonlyMap<string, bigint>, names: readonly string[]): bigint | null {
-  const name = names.find((candidate) => registers.has(candidate));
-  return name === undefined ? null : registers.get(name)!;
+  return names.map((name) => registers.get(name)).find((value) => value !== undefined) ?? null;
 }
 
 function bugLineOf(text: string, more: readonly RegExp[]): string | null {
@@ -120,12 +119,12 @@ function bugLineOf(text: string, more: readonly RegExp[]): string | null {
 }
 
 function pcOf(text: string, pattern: RegExp | null): TraceEntry | null {
-  const match = pattern?.exec(text);
-  if (!match) return null;
+  const [, symbol, offset, size] = pattern?.exec(text) ?? [];
+  if (symbol === undefined) return null;
   return {
-    symbol: match[1]!,
-    offset: match[2] === undefined ? null : Number.parseInt(match[2], 16),
-    size: match[3] === undefined ? null : Number.parseInt(match[3], 16),
+    symbol,
+    offset: offset === undefined ? null : Number.parseInt(offset, 16),
+    size: size === undefined ? null : Number.parseInt(size, 16),
     module: null,
     address: null,
     source: null,
@@ -135,9 +134,9 @@ function pcOf(text: string, pattern: RegExp | null): TraceEntry | null {
 }
 
 function registerObjectsOf(text: string): RegisterObject[] {
-  return [...text.matchAll(REGISTER_OBJECT)].map(([, register, cache, start, offset, size]) => ({
-    register: register!,
-    cache: cache!,
+  return [...text.matchAll(REGISTER_OBJECT)].map(([, register = '', cache = '', start, offset, size]) => ({
+    register,
+    cache,
     start: BigInt(`0x${start}`),
     offset: Number(offset),
     size: Number(size),

@@ -181,7 +181,7 @@ function withoutKnown(line: string, mustBeTagged: boolean): Known | null {
 
 /** Puts a line together that logcat took for a tag and a text. */
 function withoutLogcat(line: string): Unprefixed {
-  const prefix = LOGCAT.exec(line)![0];
+  const [prefix = ''] = LOGCAT.exec(line) ?? [];
   const rest = line.slice(prefix.length);
   const colon = rest.indexOf(': ');
   const tag = colon < 0 ? '' : rest.slice(0, colon).trimEnd();
@@ -192,7 +192,7 @@ function withoutLogcat(line: string): Unprefixed {
 
 /** What stands in a field of CSV or behind `msg="`, up to the quotation mark that ends it. */
 function quotedText(text: string): string {
-  const end = /^(?:[^"\\]|""|\\.){0,8000}/.exec(text)![0];
+  const [end = ''] = /^(?:[^"\\]|""|\\.){0,8000}/.exec(text) ?? [];
   return end.replaceAll('""', '"').replaceAll('\\"', '"').replaceAll('\\t', '\t');
 }
 
@@ -238,7 +238,7 @@ interface Piece {
 }
 
 function pieceOf(token: string, next: string, beforeTime: boolean): Piece {
-  const first = token[0]!;
+  const first = token.slice(0, 1);
   if (token.length > 1 && '[(<"'.includes(first)) return { source: groupOf(token), mark: true };
   if (/^[ \t]/.test(token)) return { source: next === '' ? '[ \\t]*' : '[ \\t]+', mark: token.includes('\t') };
   if (/^\p{N}+$/u.test(token)) return { source: '\\p{N}+', mark: false };
@@ -255,7 +255,7 @@ function pieceOf(token: string, next: string, beforeTime: boolean): Piece {
 
 /** What stands in brackets differs; without letters it has none in other lines either. */
 function groupOf(token: string): string {
-  const [open, close] = [token[0]!, token.at(-1)!];
+  const [open, close] = [token.slice(0, 1), token.slice(-1)];
   const inside = token.slice(1, -1);
   const but = literal(open === close ? open : `${open}${close}`);
   if (open === '"') return `"[^"]{0,200}"`;

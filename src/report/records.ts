@@ -69,7 +69,8 @@ function journalRecords(text: string): LogRecord[] | null {
     const line = raw.replace(/\r$/, '');
     const field = JOURNAL_FIELD.exec(line);
     if (field !== null) {
-      if (record.length < MOST_FIELDS) record.push({ key: field[2]!, text: field[3]!, number });
+      const [, , key = '', text = ''] = field;
+      if (record.length < MOST_FIELDS) record.push({ key, text, number });
       continue;
     }
     const ends = line.trim() === '' || !/^\s/.test(line);
@@ -92,6 +93,7 @@ function jsonRecords(text: string): LogRecord[] | null {
   let keyNumber = 1;
   for (let at = 0; at < text.length; ) {
     const letter = text.charCodeAt(at);
+    const record = open.at(-1);
     if (letter === 0x0a) {
       number++;
       at++;
@@ -104,7 +106,7 @@ function jsonRecords(text: string): LogRecord[] | null {
       if (done !== undefined && done.length > 0) records.push(done);
       key = null;
       at++;
-    } else if (letter === 0x22 && open.length > 0) {
+    } else if (letter === 0x22 && record !== undefined) {
       const end = stringEnd(text, at);
       if (end === null) {
         at++;
@@ -122,12 +124,11 @@ function jsonRecords(text: string): LogRecord[] | null {
         at += found[0].length;
         const bytes = text[at] === '[' ? bytesAt(text, at) : null;
         if (bytes !== null) {
-          open.at(-1)!.push({ key, text: bytes.text, number: keyNumber });
+          record.push({ key, text: bytes.text, number: keyNumber });
           at = bytes.end;
           key = null;
         } else if (text[at] !== '"') key = null;
       } else {
-        const record = open.at(-1)!;
         if (record.length < MOST_FIELDS) record.push({ key, text: unescaped(value), number: keyNumber });
         key = null;
       }
@@ -152,7 +153,7 @@ function stringEnd(text: string, begin: number): number | null {
 function unescaped(value: string): string {
   if (!value.includes('\\')) return value;
   try {
-    return JSON.parse(`"${value}"`) as string;
+    return String(JSON.parse(`"${value}"`));
   } catch {
     return value;
   }

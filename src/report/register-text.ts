@@ -56,7 +56,8 @@ function textIn(value: bigint, bytes: number, little: boolean): string | null {
 }
 
 function agreed<T>(values: readonly T[]): T | null {
-  return values.length > 0 && values.every((value) => value === values[0]) ? values[0]! : null;
+  const [first, ...others] = values;
+  return first !== undefined && others.every((value) => value === first) ? first : null;
 }
 
 /**

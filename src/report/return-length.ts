@@ -24,11 +24,11 @@ export function measure(
   names: readonly string[],
   pc: TraceEntry | null,
 ): Measured {
-  const message = found?.message ?? null;
+  const { message, alternatives } = found ?? { message: null, alternatives: [] };
   const register = names.find((name) => registers.has(name));
-  const value = register === undefined ? null : registers.get(register)!;
+  const value = register === undefined ? undefined : registers.get(register);
   const none: Measured = { message, length: null, notes: [] };
-  if (register === undefined || value === null || pc === null || !ABORTS.test(pc.symbol)) return none;
+  if (register === undefined || value === undefined || pc === null || !ABORTS.test(pc.symbol)) return none;
   if (value < SHORTEST || value > LONGEST || message?.format === 'whitelist warning' || message?.format === 'pax') {
     return none;
   }
@@ -38,7 +38,7 @@ export function measure(
   const { canonical } = message;
   if (canonical !== null) {
     if (canonical.length === characters) return { message, length: told('agrees'), notes: [] };
-    const other = found!.alternatives.find((candidate) => candidate.canonical?.length === characters);
+    const other = alternatives.find((candidate) => candidate.canonical?.length === characters);
     if (other !== undefined) {
       const notes = [`${register} is ${characters}, the length of the line: so its broken name is '${other.cache}'`];
       return { message: other, length: told('chosen'), notes };

@@ -121,6 +121,8 @@ function split(lines: readonly LogLine[], shapes: Shapes, quotedToo: boolean): B
   const blocks: Block[] = [];
   let current: Open | null = null;
   let trouble: string | null = null;
+  // Read by a function, since the compiler does not see that the ones below assign it.
+  const open = (): Open | null => current;
   const close = (): void => {
     if (current !== null && speaksOfUsercopy(current)) blocks.push(blockOf(current, shapes));
     current = null;
@@ -130,10 +132,11 @@ function split(lines: readonly LogLine[], shapes: Shapes, quotedToo: boolean): B
     current = new Open(trouble);
     return current;
   };
-  for (let index = 0; index < lines.length && blocks.length < MOST_REPORTS; index++) {
-    const line = lines[index]!;
+  for (let index = 0; blocks.length < MOST_REPORTS; index++) {
+    const line = lines[index];
+    if (line === undefined) break;
     const found = messageAt(lines, index, shapes.startsItem);
-    let block: Open | null = current as Open | null;
+    let block = open();
     if (found !== null) {
       if (block !== null && isAgain(found, block, line)) {
         block.stamp ??= line.stamp;
@@ -145,8 +148,7 @@ function split(lines: readonly LogLine[], shapes: Shapes, quotedToo: boolean): B
       block.thread ??= line.thread;
       block.quoted = isHeader(line.text);
       if (found.insideWord) block.column = line.width;
-      const last = lines[index + found.length - 1]!;
-      block.add({ ...line, text: found.message.text }, last);
+      block.add({ ...line, text: found.message.text }, lines[index + found.length - 1]);
       index += found.length - 1;
       continue;
     }
@@ -203,17 +205,18 @@ function blockFor(
   renew: () => Open,
 ): Open {
   if (block === null || block.message !== null || block.ended) {
-    const unfinished = block !== null && block.message !== null && !block.ended && block.bug && !block.dumped;
     const next = renew();
     // The first crash had printed no register yet when the second began: what follows may be of either.
-    if (unfinished && line.thread === null && isCloseTo(block!, line)) next.notes.push(SECOND);
+    const unfinished = block !== null && block.message !== null && !block.ended && block.bug && !block.dumped;
+    if (unfinished && line.thread === null && isCloseTo(block, line)) next.notes.push(SECOND);
     return next;
   }
-  const foreign = block.thread !== null && line.thread !== null && line.thread !== block.thread;
+  const { thread } = line;
+  const foreign = block.thread !== null && thread !== null && thread !== block.thread;
   if (!block.bug) return block;
   // Kernels without a trap for warnings print the WARNING line first; consoles swap lines.
   if (!foreign && block.ownBug && !block.dumped) return block;
-  if (!foreign || bugFollows(lines, index, line.thread!)) return renew();
+  if (!foreign || bugFollows(lines, index, thread)) return renew();
   block.notes.push(
     `the message was printed by ${line.thread}, the registers are ${block.thread}'s: they may be of two crashes`,
   );

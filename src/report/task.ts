@@ -88,7 +88,7 @@ export function modulesOf(text: string): ModuleEntry[] | null {
     .replace(/\[last unloaded:[^\]]{0,200}\]?/, '')
     .split(/\s+/)
     .flatMap((entry) => {
-      const match = /^(\w[\w.-]{0,80})(?:\(([A-Z+-]{1,8})\))?$/.exec(entry);
-      return match === null ? [] : [{ name: match[1]!, flags: match[2] ?? '' }];
+      const [, name, flags = ''] = /^(\w[\w.-]{0,80})(?:\(([A-Z+-]{1,8})\))?$/.exec(entry) ?? [];
+      return name === undefined ? [] : [{ name, flags }];
     });
 }

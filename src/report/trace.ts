@@ -42,39 +42,42 @@ function entriesOf(text: string): TraceEntry[] {
   const line = text.replace(/\s+/g, ' ');
   const from = line.includes(' from ') ? FROM.exec(line) : null;
   if (from !== null) {
+    const [, callee = '', at, caller = '', offset = '', size = ''] = from;
     return [
-      entry(from[1]!),
-      entry(from[3]!, {
-        address: address(from[2]),
-        offset: Number.parseInt(from[4]!, 16),
-        size: Number.parseInt(from[5]!, 16),
-      }),
+      entry(callee),
+      entry(caller, { address: address(at), offset: Number.parseInt(offset, 16), size: Number.parseInt(size, 16) }),
     ];
   }
   const plain = line.includes('+0x') ? WITH_OFFSET.exec(line) : null;
   if (plain !== null) {
-    const rest = plain[7]!;
+    const [, first, second, doubt, symbol = '', offset = '', size = '', rest = ''] = plain;
     return [
-      entry(plain[4]!, {
-        address: address(plain[2] ?? plain[1]),
-        offset: Number.parseInt(plain[5]!, 16),
-        size: Number.parseInt(plain[6]!, 16),
+      entry(symbol, {
+        address: address(second ?? first),
+        offset: Number.parseInt(offset, 16),
+        size: Number.parseInt(size, 16),
         module: moduleOf(rest),
         source: SOURCE.exec(rest)?.[1] ?? null,
-        reliable: plain[3] === undefined,
+        reliable: doubt === undefined,
       }),
     ];
   }
   const inline = line.endsWith(']') ? INLINE.exec(line) : null;
-  if (inline !== null) return [entry(inline[1]!, { source: inline[2]!, inlined: true })];
+  if (inline !== null) {
+    const [, symbol = '', source = null] = inline;
+    return [entry(symbol, { source, inlined: true })];
+  }
   const decoded = line.includes(' (') ? DECODED.exec(line) : null;
   if (decoded !== null) {
-    const told = /^\S+/.exec(decoded[3]!)?.[0] ?? '';
+    const [, doubt, symbol = '', place = '', rest = ''] = decoded;
+    const told = /^\S+/.exec(place)?.[0] ?? '';
     const source = told.endsWith('?') ? null : told;
-    return [entry(decoded[2]!, { source, module: moduleOf(decoded[4]!), reliable: decoded[1] === undefined })];
+    return [entry(symbol, { source, module: moduleOf(rest), reliable: doubt === undefined })];
   }
   const crash = line.startsWith('#') ? CRASH.exec(line) : null;
-  return crash === null ? [] : [entry(crash[1]!, { address: address(crash[2]), module: moduleOf(crash[3]!) })];
+  if (crash === null) return [];
+  const [, symbol = '', at, rest = ''] = crash;
+  return [entry(symbol, { address: address(at), module: moduleOf(rest) })];
 }
 
 export const isTraceLine = (text: string): boolean => entriesOf(text).length > 0;

@@ -62,6 +62,13 @@ const COLOURS = {
   redZone: '#e5897f',
   copy: '#f5a623',
 } as const;
+const MEANINGS = [
+  [COLOURS.object, 'object'],
+  [COLOURS.window, 'user copies may touch'],
+  [COLOURS.redZone, 'red zone'],
+  [COLOURS.neighbour, 'neighbour'],
+  [COLOURS.copy, 'copy'],
+] as const;
 
 function drawing({ copy, explanation }: Reproduction): string {
   const { object, surroundings } = explanation;
@@ -106,15 +113,7 @@ function drawing({ copy, explanation }: Reproduction): string {
     (address) =>
       `<line x1="${x(address).toFixed(1)}" x2="${x(address).toFixed(1)}" y1="22" y2="136" stroke="#b3261e" stroke-dasharray="3 3"/>`,
   );
-  const legend = Object.entries({
-    object: 'object',
-    window: 'user copies may touch',
-    redZone: 'red zone',
-    neighbour: 'neighbour',
-    copy: 'copy',
-  })
-    .map(([key, text]) => `<span style="background:${COLOURS[key as keyof typeof COLOURS]}"></span>${text}`)
-    .join('');
+  const legend = MEANINGS.map(([colour, text]) => `<span style="background:${colour}"></span>${text}`).join('');
   return `<svg viewBox="-4 0 ${WIDTH + 8} 150" role="img" aria-label="memory around the copy">
 <text x="0" y="14">${hex(first)}</text><text x="${WIDTH}" y="14" text-anchor="end">${hex(last)}</text>
 ${shapes.join('\n')}
@@ -155,7 +154,7 @@ function hexRow(address: bigint, read: ReadBytes, kind: (address: bigint) => str
   const word = BigInt.asUintN(64, address);
   const whole = read(word, ROW);
   for (let index = 0; index < ROW; index++) {
-    const byte = whole ? whole[index]! : read(BigInt.asUintN(64, word + BigInt(index)), 1)?.[0];
+    const byte = whole ? whole[index] : read(BigInt.asUintN(64, word + BigInt(index)), 1)?.[0];
     const text = byte === undefined ? '··' : byte.toString(16).padStart(2, '0');
     const letter = byte === undefined || byte < 0x20 || byte > 0x7e ? '.' : String.fromCharCode(byte);
     const style = kind(address + BigInt(index));

@@ -29,7 +29,7 @@ const ROOMS = [
 const TOP_FILES = ['index.ts', 'errors.ts', 'paths.ts', 'terminal.ts', 'child.ts'];
 
 /** Rooms that also run in a browser, and the readers of dumps' formats, which take their bytes from a `ByteSource`. */
-const BROWSER_ROOMS = ['report', 'check', 'introspect', 'kernel', 'arch'];
+const BROWSER_ROOMS = ['diagnosis', 'report', 'check', 'introspect', 'kernel', 'arch'];
 const DUMP_FORMATS = [
   ...['dump-file', 'elf-core', 'kdump', 'flattened', 'page-codecs', 'physical', 'virtual'],
   ...['vmcoreinfo', 'registers', 'shrunk-note', 'search'],
@@ -75,6 +75,10 @@ const ARCHITECTURE =
 
 /** Files that say one all the same, which words, and why. */
 const SAYS_ARCHITECTURE: Readonly<Record<string, { readonly words: RegExp; readonly why: string }>> = {
+  'src/diagnosis/causes-found.ts': {
+    words: /x86|s390x|p(ower)?pc/,
+    why: 'what was found on one machine, and the titles of its fix',
+  },
   'src/engine/unicorn-js/machine.ts': { words: /^(X86|ARM)$/, why: "Unicorn's names of its machines (UC_ARCH_*)" },
   'src/engine/unicorn-js/names.ts': { words: /^(X86|ARM|ARM64)$/, why: "Unicorn's names of its machines (UC_ARCH_*)" },
   'src/image/offset-tables.ts': { words: /^(cpuinfo_x86|x86_phys_bits)$/, why: "the kernel's names of a structure" },

@@ -1,63 +1,19 @@
-/** Refusals whose cause somebody has found before: `known-causes.json`, and how a report is held against it. */
-import { readFileSync } from 'node:fs';
-import { packageFile } from '../paths.js';
+/** Refusals whose cause somebody has found before: `causes-found.ts`, and how a report is held against it. */
 import type { UsercopyReport } from '../report/report.js';
 import { callerOf } from '../report/trace.js';
+import { CAUSES, type Entry, INTERNAL_CACHES, type Pattern } from './causes-found.js';
 import { isVendorTree } from './era.js';
 import type { KnownCause } from './outcome.js';
-
-interface Pattern {
-  /** Regular expressions; each must fit. */
-  readonly cache?: string;
-  readonly region?: string;
-  readonly refusal?: string;
-  readonly caller?: string;
-  /** Any function of the call trace. */
-  readonly trace?: string;
-  /** Any module of the machine. */
-  readonly modules?: string;
-  readonly comm?: string;
-  readonly variant?: string;
-  readonly format?: readonly string[];
-  /** Inclusive. */
-  readonly offset?: readonly [from: string, to: string];
-  readonly size?: readonly [from: string, to: string];
-  /** [first, before) of the kernels that have it. */
-  readonly kernels?: readonly [first: string, before: string];
-  /** False: the message line is missing. */
-  readonly message?: boolean;
-}
-
-interface Entry extends Omit<KnownCause, 'confidence'> {
-  readonly pattern: Pattern;
-  /** The cache that it was about, where the message that would tell is missing. */
-  readonly object?: string;
-  readonly confidence: 'certain' | 'likely';
-}
-
-interface Data {
-  /** Caches of the kernel's own bookkeeping; a `*` stands for any rest. */
-  readonly internalCaches: readonly string[];
-  readonly causes: readonly Entry[];
-}
-
-/** Where the data lies, from the package's root. */
-const FILE = 'src/diagnosis/known-causes.json';
-
-// The package's own file: its shape is held by a test.
-const DATA = JSON.parse(readFileSync(packageFile(FILE), 'utf8')) as Data;
 
 /** Whether nobody copies between user memory and objects of a cache: a copy that meets one has a wrong pointer or length. */
 export function isInternalCache(cache: string): boolean {
   const name = cache.replace(/\(\d{1,10}:[^)]*\)$/, '');
-  return DATA.internalCaches.some((known) =>
-    known.endsWith('*') ? name.startsWith(known.slice(0, -1)) : name === known,
-  );
+  return INTERNAL_CACHES.some((known) => (known.endsWith('*') ? name.startsWith(known.slice(0, -1)) : name === known));
 }
 
 /** The known cause that fits best; null when none does. */
 export function knownCauseOf(report: UsercopyReport): KnownCause | null {
-  const fitting = DATA.causes.filter(({ pattern }) => fits(pattern, report));
+  const fitting = CAUSES.filter(({ pattern }) => fits(pattern, report));
   const best = fitting.find(({ confidence }) => confidence === 'certain') ?? fitting[0];
   if (best === undefined) return null;
   const { id, cause, was, fix, source } = best;
@@ -66,7 +22,7 @@ export function knownCauseOf(report: UsercopyReport): KnownCause | null {
 
 /** The cache that a message that is missing must have named, by what is known of such crashes. */
 export const missingCacheOf = (report: UsercopyReport): string | null =>
-  DATA.causes.find(({ pattern, object }) => object !== undefined && fits(pattern, report))?.object ?? null;
+  CAUSES.find(({ pattern, object }) => object !== undefined && fits(pattern, report))?.object ?? null;
 
 /** A release that is not told, or is a vendor's, proves less: the fix may be there, or the cause may not yet. */
 function confidenceOf({ confidence, pattern }: Entry, { kernelVersion }: UsercopyReport): KnownCause['confidence'] {

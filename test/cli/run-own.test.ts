@@ -18,7 +18,6 @@ beforeAll(() => {
     'build/Release',
     'guests/elf',
     'arch',
-    'src/diagnosis/known-causes.json',
   ])
     cpSync(packageFile(path), join(folder, path), { recursive: true });
   symlinkSync(packageFile('node_modules'), join(folder, 'node_modules'));

@@ -1,28 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { CAUSES } from '../../src/diagnosis/causes-found.js';
 import { isInternalCache, knownCauseOf } from '../../src/diagnosis/known-causes.js';
 import { packageFile } from '../../src/paths.js';
 import { chooseReport, parseReports } from '../../src/report/parse.js';
 
-interface Entry {
-  readonly id: string;
-  readonly cause: string;
-  readonly pattern: Readonly<Record<string, unknown>>;
-  readonly was: string;
-  readonly source: string;
-  readonly fix: { readonly commit: string | null } | null;
-  readonly confidence: string;
-}
-
-const { causes } = JSON.parse(readFileSync(packageFile('src/diagnosis/known-causes.json'), 'utf8'));
 const CLASSES = readFileSync(packageFile('docs/causes.md'), 'utf8');
 
 describe('known causes', () => {
-  it.each(causes as Entry[])(
+  it.each(CAUSES)(
     '$id has a class of docs/causes.md, a pattern that compiles, a source',
     ({ cause, pattern, was, source, fix, confidence }) => {
       expect(CLASSES).toContain(`| ${cause} |`);
-      for (const part of ['cache', 'region', 'refusal', 'caller', 'trace', 'modules', 'comm', 'variant']) {
+      for (const part of ['cache', 'region', 'refusal', 'caller', 'trace', 'modules', 'comm', 'variant'] as const) {
         const expression = pattern[part];
         if (typeof expression === 'string') expect(() => new RegExp(expression)).not.toThrow();
       }
@@ -36,7 +26,7 @@ describe('known causes', () => {
   );
 
   it('are known by one name each', () => {
-    const ids = (causes as Entry[]).map(({ id }) => id);
+    const ids = CAUSES.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
   });
 

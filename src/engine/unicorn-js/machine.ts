@@ -10,6 +10,8 @@ export const ADDRESS_END = 1n << 64n;
 /** Room for the widest register (512 bits), twice. */
 const REGISTER_BYTES = 128;
 export const MOST_COPY_REGISTERS = 16;
+/** Bytes that are zeroed at a time. */
+const ZEROES = 1n << 20n;
 /** UC_CTL(): where the number of values and the direction stand in a control word. */
 const CTL_COUNT_SHIFT = 26;
 const CTL_WRITE = 1 << 30;
@@ -67,9 +69,26 @@ export class UnicornMachine {
       if (cpu !== null) this.#control(`uc_ctl_set_cpu_model(${described}, ${spec.cpu})`, 'CTL_CPU_MODEL', cpu);
       // A CPU model that cannot be set up shows at the first call that needs it.
       this.require(`uc_reg_read(${this.pcName})`, module._uc_reg_read(this.#engine, this.#pc, this.#scratch));
+      this.#requireBigints();
+      // Addresses are those that were mapped: they are cut to the CPU's physical width otherwise.
+      if (spec.mmu !== true) this.#control('uc_ctl_tlb_mode', 'CTL_TLB_TYPE', constants.get('TLB_VIRTUAL'));
     } catch (error) {
       this.close();
       throw error;
+    }
+  }
+
+  /** Whether the build takes 64-bit integers as bigints shows at the first call that has one. */
+  #requireBigints(): void {
+    try {
+      this.#module._uc_mem_read(this.#engine, 0n, this.#scratch, 0n);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      throw new UsercopyError(
+        'unsupported',
+        'this build of unicorn.js takes 64-bit integers as two numbers: expected one that was linked with WASM_BIGINT, as the package is',
+        { cause: error },
+      );
     }
   }
 
@@ -222,6 +241,26 @@ export class UnicornMachine {
     const engine = this.requireOpen();
     const code = this.#module._uc_mem_map(engine, BigInt.asIntN(64, address), BigInt.asIntN(64, size), bits);
     this.require(`uc_mem_map${span(address, size)}`, code);
+    this.#zero(address, size);
+  }
+
+  /** The module's heap hands out memory as its last user left it. */
+  #zero(address: bigint, size: bigint): void {
+    const piece = size < ZEROES ? size : ZEROES;
+    const place = this.#heap.allocate(Number(piece));
+    try {
+      this.#heap.write(place, new Uint8Array(Number(piece)));
+      for (let at = 0n; at < size; at += piece) {
+        const length = size - at < piece ? size - at : piece;
+        const from = BigInt.asIntN(64, address + at);
+        this.require(
+          `uc_mem_write${span(address + at, length)}`,
+          this.#module._uc_mem_write(this.#engine, from, place, length),
+        );
+      }
+    } finally {
+      this.#module._free(place);
+    }
   }
 
   unmap(address: bigint, size: bigint): void {

@@ -59,6 +59,41 @@ export interface UnicornJsModule {
   _uc_free(memory: Pointer): Code;
 }
 
+/** What the engine calls; a build that exports less is refused when it is loaded. */
+const NEEDED = [
+  'getValue',
+  'setValue',
+  'addFunction',
+  'removeFunction',
+  'writeArrayToMemory',
+  '_malloc',
+  '_free',
+  '_uc_arch_supported',
+  '_uc_version',
+  '_uc_strerror',
+  '_uc_open',
+  '_uc_close',
+  '_uc_query',
+  '_uc_ctl',
+  '_uc_reg_read',
+  '_uc_reg_write',
+  '_uc_reg_read_batch',
+  '_uc_mem_map',
+  '_uc_mem_unmap',
+  '_uc_mem_read',
+  '_uc_mem_write',
+  '_uc_mem_regions',
+  '_uc_hook_add',
+  '_uc_hook_del',
+  '_uc_emu_start',
+  '_uc_emu_stop',
+  '_uc_context_alloc',
+  '_uc_context_save',
+  '_uc_context_restore',
+  '_uc_context_free',
+  '_uc_free',
+] as const satisfies readonly (keyof UnicornJsModule)[];
+
 /** What the package exports: makes an instance, with a heap of its own. */
 export type UnicornJsFactory = () => Promise<UnicornJsModule>;
 
@@ -96,8 +131,16 @@ async function instantiate(name: string, factory: UnicornJsFactory): Promise<Uni
   } catch (error) {
     throw badInput(name, 'a module that can be instantiated', error instanceof Error ? error.message : String(error));
   }
-  if (typeof module?._uc_reg_read_batch !== 'function' || typeof module.addFunction !== 'function') {
+  if (typeof module?._uc_open !== 'function') {
     throw badInput(name, 'unicorn.js 2.1, with its raw exports (_uc_open, …)', 'a module without them');
   }
-  return module;
+  const missing = NEEDED.filter((call) => typeof module[call] !== 'function');
+  if (missing.length === 0) return module;
+  const why = missing.includes('_uc_ctl')
+    ? ': CPU models, kernel addresses and hooks on code that has run go through uc_ctl()'
+    : '';
+  throw new UsercopyError(
+    'unsupported',
+    `${name}: expected a build of unicorn.js that exports all that is called, found one without ${missing.join(', ')}${why}; take a build of its repository, which exports all of them since 24 June 2026`,
+  );
 }

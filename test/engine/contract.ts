@@ -24,6 +24,15 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
     engines.push(engine);
     return engine;
   };
+  /** Builds of unicorn.js may have one architecture: a test of another is skipped with what the engine says. */
+  const openedWhereBuilt = (spec: EngineSpec, skip: (note: string) => never): Engine => {
+    try {
+      return opened(spec);
+    } catch (error) {
+      if (!(error instanceof UsercopyError && error.kind === 'unsupported')) throw error;
+      return skip(error.message);
+    }
+  };
   afterEach(() => {
     for (const engine of engines.splice(0)) engine.close();
   });
@@ -46,22 +55,25 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
   const toEnd = (program: Program): RunOptions => ({ start: code, until: place(program, 'end') });
 
   describe(`${name}: opening`, () => {
-    test.each(variants)('%s opens, keeps a register, executes an instruction and knows its pc', (variant, spec) => {
-      const engine = opened(spec);
-      const [register, bytes] = increments[variant]!;
-      engine.map(0x1_0000n, 0x2000n, 'rwx');
-      engine.write(0x1_0000n, bytes);
-      engine.writeRegister(register, 41n);
-      expect(
-        engine.readRegisters([register, variant === 'x86_64' ? 'rip' : variant === 'i386' ? 'eip' : 'pc']),
-      ).toEqual([41n, expect.anything()]);
-      // Fetching in real mode needs MSR.HV there, which is the driver's to set.
-      if (variant.startsWith('ppc64')) return;
-      const size = BigInt(bytes.length) - (variant.includes('86') ? 1n : variant === 's390x' ? 2n : 4n);
-      const result = engine.runSync({ start: 0x1_0000n, until: 0x1_0000n + size, timeLimit: 5000 });
-      expect(result).toMatchObject({ reason: 'until', pc: 0x1_0000n + size });
-      expect(engine.readRegister(register)).toBe(42n);
-    });
+    test.for(variants)(
+      '%s opens, keeps a register, executes an instruction and knows its pc',
+      ([variant, spec], { skip }) => {
+        const engine = openedWhereBuilt(spec, skip);
+        const [register, bytes] = increments[variant]!;
+        engine.map(0x1_0000n, 0x2000n, 'rwx');
+        engine.write(0x1_0000n, bytes);
+        engine.writeRegister(register, 41n);
+        expect(
+          engine.readRegisters([register, variant === 'x86_64' ? 'rip' : variant === 'i386' ? 'eip' : 'pc']),
+        ).toEqual([41n, expect.anything()]);
+        // Fetching in real mode needs MSR.HV there, which is the driver's to set.
+        if (variant.startsWith('ppc64')) return;
+        const size = BigInt(bytes.length) - (variant.includes('86') ? 1n : variant === 's390x' ? 2n : 4n);
+        const result = engine.runSync({ start: 0x1_0000n, until: 0x1_0000n + size, timeLimit: 5000 });
+        expect(result).toMatchObject({ reason: 'until', pc: 0x1_0000n + size });
+        expect(engine.readRegister(register)).toBe(42n);
+      },
+    );
 
     test('an unknown architecture, mode, CPU model or register is an error that says what exists', () => {
       const failing = (spec: EngineSpec) => () => opened(spec);
@@ -75,9 +87,11 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
       expect(() => engine.readRegisters(['rax', 'x0'])).toThrow(UsercopyError);
     });
 
-    test('a CPU model can be named', () => {
-      expect(opened({ arch: 'ARM64', mode: ['ARM'], cpu: 'ARM64_A72' }).readRegister('x0')).toBe(0n);
-      expect(opened({ arch: 'S390X', mode: ['BIG_ENDIAN'], cpu: 'S390X_Z13' }).readRegister('r0')).toBe(0n);
+    test.for([
+      [{ arch: 'ARM64', mode: ['ARM'], cpu: 'ARM64_A72' }, 'x0'],
+      [{ arch: 'S390X', mode: ['BIG_ENDIAN'], cpu: 'S390X_Z13' }, 'r0'],
+    ] as const)('a CPU model can be named: %o', ([spec, register], { skip }) => {
+      expect(openedWhereBuilt(spec, skip).readRegister(register)).toBe(0n);
     });
 
     test('every call on a closed engine is an error, closing twice is not', () => {
@@ -130,6 +144,42 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
       expect(() => engine.map(0xffff_ffff_ffff_f000n, 0x2000n, 'r')).toThrow(/end within 64 bits/);
       expect(() => engine.map(data, 0x1000n, 'rq')).toThrow(/letters of "rwx"/);
       expect(() => engine.read(code, 0x7fff_ffff)).toThrow(/UNMAPPED/);
+    });
+
+    test('what lies at the addresses of kernels is reached: code, hooks, loads, stores and faults', () => {
+      const kernelCode = machine.variant === 'x86_64' ? 0xffff_ffff_8100_0000n : 0xffff_8000_0801_0000n;
+      const kernelData = machine.variant === 'x86_64' ? 0xffff_8880_0010_0000n : 0xffff_0000_0010_0000n;
+      const engine = opened(machine.spec);
+      engine.map(kernelCode, 0x1000n, 'rx');
+      engine.map(kernelData, 0x1000n, 'rw');
+      const run = (program: Program): RunResult => {
+        engine.write(kernelCode, program.bytes);
+        return engine.runSync({ start: kernelCode, until: kernelCode + BigInt(program.at['end']!), timeLimit: 5000 });
+      };
+      const arrivals: bigint[] = [];
+      engine.hookAddress(kernelCode, (pc) => arrivals.push(pc));
+      const faults: bigint[] = [];
+      engine.hookMemoryFault(({ address }) => faults.push(address) === 0);
+      engine.writeRegisters({ [pointer]: kernelData + 8n, [sum]: 0xfedc_ba98_7654_3210n });
+      expect(run(machine.store)).toMatchObject({ reason: 'until', error: null });
+      expect([...engine.read(kernelData + 8n, 8)]).toEqual([0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe]);
+      expect(run(machine.load).reason).toBe('until');
+      expect(engine.readRegister(value)).toBe(0xfedc_ba98_7654_3210n);
+      engine.writeRegister(pointer, kernelData + 0x1000n);
+      expect(run(machine.load)).toMatchObject({ reason: 'error', error: { code: 'READ_UNMAPPED' } });
+      expect([arrivals, faults]).toEqual([[kernelCode, kernelCode, kernelCode], [kernelData + 0x1000n]]);
+    });
+
+    test('memory that is mapped is zero, also where an emulator had bytes before', () => {
+      const used = prepare(machine, straight);
+      used.write(data, new Uint8Array(0x1000).fill(0x5a));
+      used.unmap(data, 0x1000n);
+      used.map(data, 0x1000n, 'rw');
+      expect(used.read(data, 0x1000).every((byte) => byte === 0)).toBe(true);
+      used.write(data, new Uint8Array(0x1000).fill(0x5a));
+      used.close();
+      const fresh = prepare(machine, straight);
+      for (const start of [data, stack]) expect(fresh.read(start, 0x1000).every((byte) => byte === 0)).toBe(true);
     });
 
     test('a run ends before the instruction at until, wherever blocks begin, and can go on', () => {

@@ -144,7 +144,7 @@ export function stubModule(): Stub {
       stub.of('_uc_ctl').map(([, word, , value]) => ({
         type: (word as number) & 0xffff,
         count: ((word as number) >>> 26) & 0xf,
-        write: ((word as number) >>> 30) === 1,
+        write: (word as number) >>> 30 === 1,
         value: value as number,
       })),
   };

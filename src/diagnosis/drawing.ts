@@ -1,166 +1,112 @@
-/** One page that draws the memory around a copy: object, window, red zones, neighbours, the copy over it, and its bytes. */
-
+/** A scene as SVG to scale, with its parts as a table: for pages of its own and for the page in the browser. */
 import { hex } from '../errors.js';
-import type { Reproduction } from './outcome.js';
+import type { Part, PartKind, Scene } from './scene.js';
 
-/** Bytes of memory; undefined where the dump has none. */
-export type ReadBytes = (address: bigint, length: number) => Uint8Array | undefined;
+/** A part of the whole that is narrower than this is shown once more, larger. */
+const HAIRLINE = 1 / 40;
+const TOP = 22;
+const ROWS = { memory: 44, inner: 18, copy: 26, gap: 4 } as const;
 
-const WIDTH = 1000;
-const ROW = 16;
-/** Rows of the hexdump around each end of the copy. */
-const ROWS_AROUND = 4;
-/** A copy of at most this many rows is shown whole. */
-const ROWS_WHOLE = 32;
+const CLASSES: Readonly<Record<PartKind | 'copy', string>> = {
+  object: 'm-object',
+  neighbour: 'm-neighbour',
+  window: 'm-window',
+  'red zone': 'm-redzone',
+  member: 'm-member',
+  area: 'm-area',
+  frame: 'm-frame',
+  copy: 'm-copy',
+};
 
-const escaped = (text: string): string =>
-  text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`).replace(/[^\x20-\uffff]/g, '·');
+/** Styles of what `drawing()` and `hexdump()` make; colours for light and dark are custom properties. */
+export const DRAWING_STYLE = `
+:root{--m-object:#c9d8ef;--m-neighbour:#eceff4;--m-window:#8ccf9f;--m-redzone:#e5897f;--m-member:#dfe8f6;--m-area:#d9d3ec;--m-frame:#d3e5e8;--m-copy:#f5a623;--m-line:#5b6778;--m-ink:#1c2430;--m-edge:#b3261e;--m-in:#ffe1b3;--m-out:#ffb4ab}
+@media screen and (prefers-color-scheme:dark){:root{--m-object:#2f4a72;--m-neighbour:#2b313b;--m-window:#23663a;--m-redzone:#8a3229;--m-member:#3a5378;--m-area:#4a4170;--m-frame:#2b525a;--m-copy:#a86c00;--m-line:#8b97a8;--m-ink:#eef2f7;--m-edge:#ff8a80;--m-in:#5c4310;--m-out:#7a2620}}
+.drawing svg{display:block;width:100%;font:12px ui-monospace,monospace}.drawing text{fill:var(--m-ink)}.drawing rect{stroke:var(--m-line);stroke-width:.6}
+.drawing line{stroke:var(--m-edge);stroke-dasharray:3 3}.drawing caption,.drawing figcaption{text-align:left;font-size:.9em;padding:.3em 0}
+.drawing table{border-collapse:collapse;font-size:.9em;margin-top:.4em}.drawing td,.drawing th{text-align:left;padding:.1em .8em .1em 0;vertical-align:top;overflow-wrap:anywhere}
+.drawing .key{width:1em}.drawing .key i{display:inline-block;width:.9em;height:.9em;border:1px solid var(--m-line)}.drawing .number{font-family:ui-monospace,monospace}
+${Object.values(CLASSES)
+  .map((name) => `.drawing rect.${name}{fill:var(--${name})}.drawing i.${name}{background:var(--${name})}`)
+  .join('')}
+.hexdump{font:12px/1.45 ui-monospace,monospace;overflow-x:auto}.hexdump .in,.legend .in{background:var(--m-in)}.hexdump .out,.legend .out{background:var(--m-out)}`;
 
-/** The page's text: HTML with its styles, no scripts, nothing from elsewhere. */
-export function memoryPage(reproduction: Reproduction, read: ReadBytes): string {
-  const { outcome, variant, kernel, profile, check, replay, report, explanation } = reproduction;
-  const said = (who: string, message: string | null | undefined): string =>
-    `<tr><th>${who}</th><td>${escaped(message ?? 'lets the copy pass')}</td></tr>`;
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>usercopy: ${escaped(outcome)}</title>
-<style>${STYLE}</style></head><body>
-<h1><span class="outcome ${outcome}">${escaped(outcome)}</span> ${escaped(`${variant}, kernel ${kernel}, profile ${profile}`)}</h1>
-<table>${report ? said('report', report.message?.text ?? 'its message is missing') : ''}${said('check', check?.message)}${
-    replay ? said(`replay (${replay.instructions} instructions)`, replay.message) : ''
-  }</table>
-<h2>Memory around the copy</h2>
-${drawing(reproduction)}
-<h2>Bytes</h2>
-${hexdump(reproduction, read)}
-<h2>Explanation</h2>
-<ul>${explanation.lines.map((line) => `<li>${escaped(line)}</li>`).join('')}</ul>
-</body></html>
-`;
+/** Text for HTML: nothing in it is markup, and control characters are dots. */
+export const escaped = (text: string): string =>
+  text.replace(/[^\x20-\uffff]/g, '·').replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+
+const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
+
+const place = (value: bigint, { origin }: Scene): string =>
+  origin === null ? hex(BigInt.asUintN(64, value)) : value < 0n ? `-${-value}` : `+${value}`;
+
+/** A figure: the memory to scale, a hairline in it once more and larger, and what is there as a table. */
+export function drawing(scene: Scene): string {
+  const { copy, parts, origin } = scene;
+  if (copy.end <= copy.start) return '<p>No byte is copied.</p>';
+  const first = parts.reduce((low, { start }) => (start < low ? start : low), copy.start);
+  const last = parts.reduce((high, { end }) => (end > high ? end : high), copy.end);
+  const zoom = zoomOf(scene, first, last);
+  const counted = origin === null ? '' : `<p class="origin">Numbers count from ${escaped(origin)}.</p>`;
+  return `<figure class="drawing">${panel(scene, first, last, 'memory around the copy, to scale')}${
+    zoom === null ? '' : `<p>Larger:</p>${panel(scene, zoom.first, zoom.last, 'a part of it, larger')}`
+  }${counted}${table(scene)}</figure>`;
 }
 
-const STYLE = `
-body{font:14px/1.5 system-ui,sans-serif;color:#1c2430;background:#fff;max-width:1060px;margin:2em auto;padding:0 1em}
-h1{font-size:1.2em}h2{font-size:1em;margin-top:2em}th{text-align:left;padding-right:1em;vertical-align:top;white-space:nowrap}
-.outcome{color:#fff;background:#8a6d00;border-radius:4px;padding:.1em .5em}.identical,.clean{background:#1d7a3a}.different{background:#b3261e}
-svg{width:100%;height:auto;font:12px ui-monospace,monospace}pre{font:12px/1.45 ui-monospace,monospace;overflow-x:auto}
-.in{background:#ffe1b3}.out{background:#ffb4ab}.legend span{display:inline-block;width:1em;height:1em;margin:0 .4em 0 1.2em;vertical-align:-.15em}
-li{overflow-wrap:anywhere}`;
-
-interface Box {
-  readonly start: bigint;
-  readonly end: bigint;
-  readonly label: string;
-  readonly fill: string;
-  readonly y: number;
-  readonly height: number;
+/** Around the narrowest of object, window and copy, where it is a hairline. */
+function zoomOf({ copy, parts }: Scene, first: bigint, last: bigint): { first: bigint; last: bigint } | null {
+  const span = last - first;
+  const narrow = [copy, ...parts.filter(({ kind }) => kind === 'object' || kind === 'area' || kind === 'window')]
+    .filter(({ start, end }) => Number(end - start) / Number(span) < HAIRLINE)
+    .sort((left, right) => (left.end - left.start < right.end - right.start ? -1 : 1))[0];
+  if (narrow === undefined) return null;
+  const around = (narrow.end - narrow.start) * 4n;
+  const from = narrow.start - around > first ? narrow.start - around : first;
+  const to = narrow.end + around < last ? narrow.end + around : last;
+  return { first: from, last: to };
 }
 
-const COLOURS = {
-  object: '#c9d8ef',
-  neighbour: '#eceff4',
-  window: '#9fd8ae',
-  redZone: '#e5897f',
-  copy: '#f5a623',
-} as const;
-const MEANINGS = [
-  [COLOURS.object, 'object'],
-  [COLOURS.window, 'user copies may touch'],
-  [COLOURS.redZone, 'red zone'],
-  [COLOURS.neighbour, 'neighbour'],
-  [COLOURS.copy, 'copy'],
-] as const;
+const rowOf = (kind: PartKind): 'memory' | 'inner' => (kind === 'window' || kind === 'member' ? 'inner' : 'memory');
 
-function drawing({ copy, explanation }: Reproduction): string {
-  const { object, surroundings } = explanation;
-  if (copy.pointer === null || copy.size === null) return '<p>Where the copy lies is not known.</p>';
-  const boxes: Box[] = [];
-  const add = (start: bigint, end: bigint, label: string, fill: string, y: number, height: number): void => {
-    if (end > start) boxes.push({ start, end, label, fill, y, height });
-  };
-  const redZone = surroundings?.redZone ?? 0n;
-  for (const { start, end, index, state } of surroundings?.neighbours ?? []) {
-    add(start - redZone, start, '', COLOURS.redZone, 30, 60);
-    add(start, end, `object ${index}${state ? `, ${state}` : ''}`, COLOURS.neighbour, 30, 60);
-  }
-  if (object?.start != null && object.end !== null) {
-    const { start, end, cache, index, state, window } = object;
-    add(start - redZone, start, '', COLOURS.redZone, 30, 60);
-    const name = cache ?? explanation.region ?? 'object';
-    add(start, end, `${name}${index === null ? '' : ` ${index}`}${state ? `, ${state}` : ''}`, COLOURS.object, 30, 60);
-    if (window) add(window.start, window.end, '', COLOURS.window, 76, 14);
-  }
-  const copyEnd = copy.pointer + copy.size;
-  add(copy.pointer, copyEnd, `copy, ${copy.size} bytes`, COLOURS.copy, 104, 26);
-  if (boxes.length === 0) return '<p>The copy is empty.</p>';
-  const first = boxes.reduce((low, { start }) => (start < low ? start : low), copy.pointer);
-  const last = boxes.reduce((high, { end }) => (end > high ? end : high), copyEnd);
+function panel(scene: Scene, first: bigint, last: bigint, name: string): string {
+  const { parts, copy, refused } = scene;
   const span = Number(last - first) || 1;
-  const x = (address: bigint): number => (Number(address - first) / span) * WIDTH;
-  const shapes = boxes.map(({ start, end, label, fill, y, height }) => {
-    const left = x(start);
-    const width = Math.max(x(end) - left, 1.5);
-    // A label that does not fit stands beside its box.
-    const fits = width > label.length * 7.4 + 8;
-    const anchor = fits || left < WIDTH / 2 ? 'start' : 'end';
-    const at = fits ? left + 5 : anchor === 'start' ? left + width + 5 : left - 5;
-    const text = label
-      ? `<text x="${at.toFixed(1)}" y="${y + 18}" text-anchor="${anchor}">${escaped(label)}</text>`
-      : '';
-    const title = `<title>${escaped(`${label} [${hex(start)}, ${hex(end)})`)}</title>`;
-    return `<rect x="${left.toFixed(1)}" y="${y}" width="${width.toFixed(1)}" height="${height}" fill="${fill}" stroke="#5b6778" stroke-width=".6">${title}</rect>${text}`;
-  });
-  const lines = [copy.pointer, copyEnd].map(
-    (address) =>
-      `<line x1="${x(address).toFixed(1)}" x2="${x(address).toFixed(1)}" y1="22" y2="136" stroke="#b3261e" stroke-dasharray="3 3"/>`,
-  );
-  const legend = MEANINGS.map(([colour, text]) => `<span style="background:${colour}"></span>${text}`).join('');
-  return `<svg viewBox="-4 0 ${WIDTH + 8} 150" role="img" aria-label="memory around the copy">
-<text x="0" y="14">${hex(first)}</text><text x="${WIDTH}" y="14" text-anchor="end">${hex(last)}</text>
-${shapes.join('\n')}
-${lines.join('\n')}
-</svg><p class="legend">${legend}</p>`;
-}
-
-function hexdump({ copy, explanation }: Reproduction, read: ReadBytes): string {
-  const { pointer, size } = copy;
-  if (pointer === null || size === null || size === 0n) return '<p>No byte is copied.</p>';
-  const row = BigInt(ROW);
-  const firstRow = pointer / row - 2n;
-  const lastRow = (pointer + size - 1n) / row + 2n;
-  const around = BigInt(ROWS_AROUND);
-  const groups: (readonly [bigint, bigint])[] =
-    lastRow - firstRow < BigInt(ROWS_WHOLE)
-      ? [[firstRow, lastRow]]
-      : [
-          [firstRow, firstRow + 2n * around],
-          [lastRow - 2n * around, lastRow],
-        ];
-  const allowed = explanation.object?.window ?? null;
-  const kind = (address: bigint): string => {
-    if (address < pointer || address >= pointer + size) return '';
-    return allowed && (address < allowed.start || address >= allowed.end) ? 'out' : 'in';
+  const percent = (value: bigint): number => Math.min(100, Math.max(0, (Number(value - first) / span) * 100));
+  const shown = parts.filter(({ start, end }) => end > first && start < last);
+  const hasMembers = shown.some(({ kind }) => kind === 'member');
+  const hasInner = shown.some(({ kind }) => rowOf(kind) === 'inner');
+  const memberTop = TOP + ROWS.memory;
+  const windowTop = memberTop + (hasMembers ? ROWS.inner : 0);
+  const copyTop = windowTop + (hasInner ? ROWS.inner : 0) + ROWS.gap;
+  const height = copyTop + ROWS.copy + 2;
+  const box = (part: Part, kind: PartKind | 'copy', y: number, tall: number): string => {
+    const left = percent(part.start);
+    const width = Math.max(percent(part.end) - left, 0.2);
+    const title = `${part.label}: ${place(part.start, scene)} to ${place(part.end, scene)}, ${bytes(part.end - part.start)}`;
+    // An SVG of its own cuts the label off where the box ends; the table has it whole.
+    return `<svg x="${left.toFixed(2)}%" y="${y}" width="${width.toFixed(2)}%" height="${tall}"><title>${escaped(title)}</title><rect class="${CLASSES[kind]}" width="100%" height="100%"/>${
+      width < 4 ? '' : `<text x="5" y="${Math.round(tall / 2) + 4}">${escaped(part.label)}</text>`
+    }</svg>`;
   };
-  const rows = groups.map(([from, to]) => {
-    const lines: string[] = [];
-    for (let number = from < 0n ? 0n : from; number <= to; number++) lines.push(hexRow(number * row, read, kind));
-    return lines.join('\n');
+  const boxes = shown.map((part) => {
+    if (part.kind === 'member') return box(part, part.kind, memberTop, ROWS.inner);
+    if (part.kind === 'window') return box(part, part.kind, hasMembers ? windowTop : memberTop, ROWS.inner);
+    return box(part, part.kind, TOP, ROWS.memory);
   });
-  return `<pre>${rows.join('\n   …\n')}</pre><p>Copied: <span class="in">allowed</span>, <span class="out">not allowed</span>.</p>`;
+  const size = copy.end - copy.start;
+  const label = `copy of ${bytes(size)}${refused ? ', refused' : ''}`;
+  const edges = [copy.start, copy.end]
+    .filter((value) => value >= first && value <= last)
+    .map((value) => `<line x1="${percent(value)}%" x2="${percent(value)}%" y1="${TOP - 4}" y2="${height}"/>`);
+  return `<svg height="${height}" width="100%" role="img" aria-label="${escaped(name)}"><text x="0" y="13">${escaped(place(first, scene))}</text><text x="100%" y="13" text-anchor="end">${escaped(place(last, scene))}</text>${boxes.join('')}${box({ ...copy, kind: 'object', label }, 'copy', copyTop, ROWS.copy)}${edges.join('')}</svg>`;
 }
 
-function hexRow(address: bigint, read: ReadBytes, kind: (address: bigint) => string): string {
-  const cells: string[] = [];
-  const letters: string[] = [];
-  const word = BigInt.asUintN(64, address);
-  const whole = read(word, ROW);
-  for (let index = 0; index < ROW; index++) {
-    const byte = whole ? whole[index] : read(BigInt.asUintN(64, word + BigInt(index)), 1)?.[0];
-    const text = byte === undefined ? '··' : byte.toString(16).padStart(2, '0');
-    const letter = byte === undefined || byte < 0x20 || byte > 0x7e ? '.' : String.fromCharCode(byte);
-    const style = kind(address + BigInt(index));
-    const mark = (content: string): string => (style ? `<span class="${style}">${content}</span>` : content);
-    cells.push(mark(text));
-    letters.push(mark(escaped(letter)));
-  }
-  return `${word.toString(16).padStart(16, '0')}  ${cells.join(' ')}  ${letters.join('')}`;
+function table(scene: Scene): string {
+  const { parts, copy } = scene;
+  const row = (kind: PartKind | 'copy', { label, start, end }: Pick<Part, 'label' | 'start' | 'end'>): string =>
+    `<tr><td class="key"><i class="${CLASSES[kind]}"></i></td><td>${escaped(label)}</td><td class="number">${escaped(place(start, scene))}</td><td class="number">${escaped(place(end, scene))}</td><td>${bytes(end - start)}</td></tr>`;
+  const sorted = [...parts].sort((left, right) => (left.start < right.start ? -1 : left.start > right.start ? 1 : 0));
+  return `<table><thead><tr><th class="key"></th><th>what</th><th>from</th><th>to</th><th>size</th></tr></thead><tbody>${sorted
+    .map((part) => row(part.kind, part))
+    .join('')}${row('copy', { ...copy, label: 'the copy' })}</tbody></table>`;
 }

@@ -1,5 +1,6 @@
 /** The page of `--html` as a file. */
-import { memoryPage, type ReadBytes } from '../diagnosis/drawing.js';
+import type { ReadBytes } from '../diagnosis/hexdump.js';
+import { memoryPage } from '../diagnosis/memory-page.js';
 import type { Reproduction } from '../diagnosis/outcome.js';
 import { writeWhole } from '../image/files.js';
 

@@ -60,7 +60,10 @@ export class ExtendedSymbols implements SymbolTable {
 
   *[Symbol.iterator](): Iterator<KernelSymbol> {
     yield* this.#table;
-    for (const name of this.#more.keys()) yield this.get(name)!;
+    for (const name of this.#more.keys()) {
+      const symbol = this.get(name);
+      if (symbol) yield symbol;
+    }
   }
 }
 

@@ -32,7 +32,7 @@ export enum Kind {
 }
 const LAST_KIND = Kind.Enum64;
 
-interface Extent {
+export interface Extent {
   readonly start: number;
   readonly end: number;
 }
@@ -63,7 +63,7 @@ export class BtfTypes {
 
   /** Members of a struct or union as written, anonymous ones not looked through. */
   *members(id: number, base: number): Generator<Member> {
-    const at = this.#types[id]!;
+    const at = this.#at(id);
     const info = this.uint32(at + 4);
     const bitfields = info >>> 31 === 1;
     const count = info & 0xffff;
@@ -260,7 +260,7 @@ export class BtfTypes {
 
   #integer(name: string): number | undefined {
     for (let id = 1; id < Math.min(this.#types.length, 4096); id++)
-      if (this.kind(id) === Kind.Int && this.string(this.uint32(this.#types[id]!)) === name) return id;
+      if (this.kind(id) === Kind.Int && this.string(this.uint32(this.#at(id))) === name) return id;
     return undefined;
   }
 }

@@ -4,7 +4,7 @@
  */
 import { badInput } from '../errors.js';
 import { BtfTypeTable } from './btf-table.js';
-import { BtfTypes } from './btf-types.js';
+import { BtfTypes, type Extent } from './btf-types.js';
 import { hexOf, occurrences } from './bytes.js';
 import { isElf, parseElf, sectionBytes } from './elf.js';
 import type { Endian, TypeTable } from './kernel.js';
@@ -16,6 +16,16 @@ const MAGIC = 0xeb9f;
 const HEADER_SIZE = 24;
 /** Largest type data that is believed, unpacked; bytes. */
 const LIMIT = 64 << 20;
+
+/** Offsets of the types and the strings, whose start and length a header tells, counted from `from`. */
+function partsOf(header: Words, from = 0): { readonly types: Extent; readonly strings: Extent } {
+  const extent = (at: number): Extent => {
+    const start = from + header.uint32(at);
+    return { start, end: start + header.uint32(at + 4) };
+  };
+  return { types: extent(8), strings: extent(16) };
+}
+
 /** Finds BTF in raw memory by its header: magic, version 1, strings right behind the types. */
 export function findBtf(bytes: Uint8Array, endian: Endian): Uint8Array | null {
   const little = endian === 'little';
@@ -23,9 +33,9 @@ export function findBtf(bytes: Uint8Array, endian: Endian): Uint8Array | null {
   for (const at of occurrences(bytes, signature)) {
     if (at + HEADER_SIZE > bytes.length) return null;
     const header = new Words(bytes.subarray(at, at + HEADER_SIZE), wordFormat(32, little));
-    const [typeStart, typeLength, stringStart, stringLength] = [8, 12, 16, 20].map((field) => header.uint32(field));
-    const end = HEADER_SIZE + stringStart! + stringLength!;
-    if (typeStart === 0 && typeLength! > 0 && stringStart === typeLength && at + end <= bytes.length)
+    const { types, strings } = partsOf(header);
+    const end = HEADER_SIZE + strings.end;
+    if (types.start === 0 && types.end > 0 && strings.start === types.end && at + end <= bytes.length)
       return bytes.subarray(at, at + end);
   }
   return null;
@@ -55,9 +65,7 @@ export function parseBtf(bytes: Uint8Array, where: string, endian?: Endian): Typ
   if (endian !== undefined && little !== (endian === 'little'))
     throw badInput(where, `${endian}-endian BTF`, 'the other byte order');
   const header = words.uint32(4);
-  const [typeStart, typeLength, stringStart, stringLength] = [8, 12, 16, 20].map((at) => words.uint32(at));
-  const types = { start: header + typeStart!, end: header + typeStart! + typeLength! };
-  const strings = { start: header + stringStart!, end: header + stringStart! + stringLength! };
+  const { types, strings } = partsOf(words, header);
   if (bytes[2] !== 1 || header < HEADER_SIZE || types.end > bytes.length || strings.end > bytes.length)
     throw badInput(
       where,

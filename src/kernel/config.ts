@@ -13,8 +13,9 @@ const LIMIT = 8 << 20;
 export function parseConfig(text: string): KernelConfig {
   const values = new Map<string, string>();
   for (const match of text.matchAll(/^CONFIG_(\w+)=(.*)$/gm)) {
-    const value = match[2]!.trim();
-    values.set(match[1]!, value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value);
+    const [, name = '', setting = ''] = match;
+    const value = setting.trim();
+    values.set(name, value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value);
   }
   const get = (name: string) => values.get(name.replace(/^CONFIG_/, ''));
   return {

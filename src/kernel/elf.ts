@@ -112,7 +112,7 @@ export function symbolsFromElf(elf: ElfFile, where: string): SymbolTable | null 
   const kept: { address: bigint; at: number; order: number }[] = [];
   for (let index = 1; index < total; index++) {
     const at: number = section.offset + index * entrySize;
-    const info = elf.bytes[at + (wide ? 4 : 12)]!;
+    const info = reader.uint8(at + (wide ? 4 : 12));
     const sectionIndex = reader.uint16(at + (wide ? 6 : 14));
     // STT_SECTION and STT_FILE; undefined symbols; mapping symbols such as $x and $d.
     if ((info & 15) === 3 || (info & 15) === 4 || sectionIndex === 0) continue;
@@ -129,11 +129,10 @@ export function symbolsFromElf(elf: ElfFile, where: string): SymbolTable | null 
   const nameStarts = new Uint32Array(kept.length + 1);
   const names: Uint8Array[] = [];
   let length = 0;
-  for (let index = 0; index < kept.length; index++) {
-    const { address, at } = kept[index]!;
+  for (const [index, { address, at }] of kept.entries()) {
     addresses[index] = address;
     sizes[index] = reader.word(at + (wide ? 16 : 8));
-    types[index] = letter(elf, elf.bytes[at + (wide ? 4 : 12)]!, reader.uint16(at + (wide ? 6 : 14)));
+    types[index] = letter(elf, reader.uint8(at + (wide ? 4 : 12)), reader.uint16(at + (wide ? 6 : 14)));
     const start = strings.offset + reader.uint32(at);
     const longest = elf.bytes.subarray(start, Math.min(end, start + NAME_LIMIT));
     const terminator = longest.indexOf(0);

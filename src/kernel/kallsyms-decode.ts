@@ -112,42 +112,50 @@ function decodeNames(
     let first = true;
     const limit = out + LONGEST_NAME;
     for (let i = start; i < at; i++) {
+      // A byte has a token, whose text was found inside of the image.
       const token = bytes[i]!;
-      let from = tokenStarts[token]!;
-      const to = tokenEnds[token]!;
+      let from = tokenStarts[token] ?? 0;
+      const to = tokenEnds[token] ?? 0;
       if (first && from < to) {
-        types[symbol] = bytes[from++]!;
+        types[symbol] = image.uint8(from++);
         first = false;
       }
-      while (from < to && out < limit) names[out++] = bytes[from++]!;
+      while (from < to && out < limit) names[out++] = image.uint8(from++);
     }
   }
   nameStarts[layout.count] = out;
   return { types, names: names.slice(0, out), nameStarts };
 }
 
+function isAscending(numbers: BigUint64Array): boolean {
+  let before = 0n;
+  for (const number of numbers) {
+    if (number < before) return false;
+    before = number;
+  }
+  return true;
+}
+
 /** The kernel's order is by address already, but for a few absolute symbols. */
 function inAddressOrder(arrays: Arrays): Arrays {
   const { addresses, types, names, nameStarts } = arrays;
-  let sorted = true;
-  for (let i = 1; i < addresses.length && sorted; i++) sorted = addresses[i]! >= addresses[i - 1]!;
-  if (sorted) return arrays;
-  const order = Array.from(addresses.keys());
-  order.sort((a, b) => (addresses[a]! < addresses[b]! ? -1 : addresses[a]! > addresses[b]! ? 1 : a - b));
+  if (isAscending(addresses)) return arrays;
+  const order = Array.from(addresses, (address, from) => ({ address, from }));
+  order.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : a.from - b.from));
   const starts = new Uint32Array(nameStarts.length);
   const text = new Uint8Array(names.length);
   let out = 0;
-  for (const [to, from] of order.entries()) {
+  for (const [to, { from }] of order.entries()) {
     starts[to] = out;
-    const name = names.subarray(nameStarts[from]!, nameStarts[from + 1]!);
+    const name = names.subarray(nameStarts[from], nameStarts[from + 1]);
     text.set(name, out);
     out += name.length;
   }
   starts[addresses.length] = out;
   return {
-    addresses: BigUint64Array.from(order, (from) => addresses[from]!),
+    addresses: BigUint64Array.from(order, ({ address }) => address),
     sizes: null,
-    types: Uint8Array.from(order, (from) => types[from]!),
+    types: Uint8Array.from(order, ({ from }) => types[from] ?? 0),
     names: text,
     nameStarts: starts,
   };

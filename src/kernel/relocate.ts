@@ -82,13 +82,13 @@ export function applyRela(
   for (let entry = 0; entry < table.count; entry++) {
     const at = table.at + entry * words.entrySize;
     const isRelative = words.hasType(at, types.relativeRelocation);
-    const symbol = isRelative || table.symbols === undefined ? null : words.symbol(at, types.symbolRelocations ?? []);
-    if (!isRelative && symbol === null) continue;
     const to = words.word(at) - address;
     if (to < 0n || to > last) continue;
     if (isRelative) memory.copyWord(Number(to), words, at + 2 * words.wordBytes);
     else {
-      const value = words.symbolValue(table.symbols!, symbol!);
+      const symbol = words.symbol(at, types.symbolRelocations ?? []);
+      const value =
+        symbol === null || table.symbols === undefined ? undefined : words.symbolValue(table.symbols, symbol);
       if (value === undefined) continue;
       memory.setWord(Number(to), value + words.word(at + 2 * words.wordBytes));
     }
@@ -132,6 +132,6 @@ class RelaReader extends Words {
   }
 
   copyWord(to: number, from: RelaReader, at: number): void {
-    for (let i = 0; i < this.wordBytes; i++) this.bytes[to + i] = from.bytes[at + i]!;
+    for (let i = 0; i < this.wordBytes; i += 4) this.setUint32(to + i, from.uint32(at + i));
   }
 }

@@ -2,6 +2,7 @@
 
 import { bytesOf, latin1 } from './bytes.js';
 import type { KernelSymbol, SymbolTable } from './kernel.js';
+import { countBefore } from './sorted.js';
 
 /** Parallel arrays in address order. Names are Latin-1 bytes, one after the other. */
 export interface SymbolArrays {
@@ -44,25 +45,21 @@ export class CompactSymbolTable implements SymbolTable {
 
   all(name: string): readonly KernelSymbol[] {
     const found: KernelSymbol[] = [];
-    for (let index = this.#lookup(name); index >= 0; index = this.#next![index]! - 1) found.push(this.#symbol(index));
+    for (let index = this.#lookup(name); index >= 0; index = (this.#next?.[index] ?? 0) - 1) {
+      found.push(this.#symbol(index));
+    }
     return found;
   }
 
   find(address: bigint): { readonly symbol: KernelSymbol; readonly offset: bigint } | undefined {
     const { addresses } = this.arrays;
-    let low = 0;
-    let high = this.count;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (addresses[middle]! <= address) low = middle + 1;
-      else high = middle;
-    }
-    if (low === 0) return undefined;
+    const end = countBefore(addresses, (start) => start <= address);
+    const start = addresses[end - 1];
+    if (start === undefined) return undefined;
     // Of several at one address the first is taken, as the kernel's own lookup does, unless it covers nothing.
-    const start = addresses[low - 1]!;
-    let index = low - 1;
+    let index = end - 1;
     while (index > 0 && addresses[index - 1] === start) index--;
-    for (; index < low; index++) {
+    for (; index < end; index++) {
       const offset = address - start;
       if (offset === 0n || offset < this.#size(index)) return { symbol: this.#symbol(index), offset };
     }
@@ -76,9 +73,9 @@ export class CompactSymbolTable implements SymbolTable {
   #symbol(index: number): KernelSymbol {
     const { addresses, names, nameStarts, types } = this.arrays;
     return {
-      name: latin1(names, nameStarts[index]!, nameStarts[index + 1]!),
-      address: addresses[index]!,
-      type: String.fromCharCode(types[index]!),
+      name: latin1(names, nameStarts[index], nameStarts[index + 1]),
+      address: addresses[index] ?? 0n,
+      type: String.fromCharCode(types[index] ?? 0),
       size: this.#size(index),
     };
   }
@@ -87,11 +84,10 @@ export class CompactSymbolTable implements SymbolTable {
     const { addresses, sizes } = this.arrays;
     const size = sizes?.[index] ?? 0n;
     if (size > 0n) return size;
-    const start = addresses[index]!;
+    const start = addresses[index] ?? 0n;
     let next = index + 1;
-    while (next < this.count && addresses[next] === start) next++;
-    if (next === this.count) return 0n;
-    const gap = addresses[next]! - start;
+    while (addresses[next] === start) next++;
+    const gap = (addresses[next] ?? start) - start;
     return gap > LARGEST_GAP ? 0n : gap;
   }
 
@@ -99,17 +95,16 @@ export class CompactSymbolTable implements SymbolTable {
     const buckets = this.#buckets ?? this.#buildHash();
     const wanted = bytesOf(name);
     const mask = buckets.length - 1;
-    for (let slot = hash(wanted, 0, wanted.length) & mask; buckets[slot] !== 0; slot = (slot + 1) & mask) {
-      const index = buckets[slot]! - 1;
-      if (this.#sameName(index, wanted, 0, wanted.length)) return index;
+    for (let slot = hash(wanted, 0, wanted.length) & mask; ; slot = (slot + 1) & mask) {
+      const index = (buckets[slot] ?? 0) - 1;
+      if (index < 0 || this.#sameName(index, wanted, 0, wanted.length)) return index;
     }
-    return -1;
   }
 
   #sameName(index: number, bytes: Uint8Array, start: number, end: number): boolean {
     const { names, nameStarts } = this.arrays;
-    const from = nameStarts[index]!;
-    if (nameStarts[index + 1]! - from !== end - start) return false;
+    const from = nameStarts[index] ?? 0;
+    if ((nameStarts[index + 1] ?? 0) - from !== end - start) return false;
     for (let i = start; i < end; i++) if (names[from + i - start] !== bytes[i]) return false;
     return true;
   }
@@ -121,12 +116,15 @@ export class CompactSymbolTable implements SymbolTable {
     const mask = buckets.length - 1;
     // From the last to the first, so that the chain of one name is in address order.
     for (let index = this.count - 1; index >= 0; index--) {
-      const start = nameStarts[index]!;
-      const end = nameStarts[index + 1]!;
-      let slot = hash(names, start, end) & mask;
-      while (buckets[slot] !== 0 && !this.#sameName(buckets[slot]! - 1, names, start, end)) slot = (slot + 1) & mask;
-      next[index] = buckets[slot]!;
-      buckets[slot] = index + 1;
+      const start = nameStarts[index] ?? 0;
+      const end = nameStarts[index + 1] ?? 0;
+      for (let slot = hash(names, start, end) & mask; ; slot = (slot + 1) & mask) {
+        const other = buckets[slot] ?? 0;
+        if (other !== 0 && !this.#sameName(other - 1, names, start, end)) continue;
+        next[index] = other;
+        buckets[slot] = index + 1;
+        break;
+      }
     }
     this.#next = next;
     this.#buckets = buckets;
@@ -148,6 +146,6 @@ export function noSymbols(): SymbolTable {
 /** FNV-1a. */
 function hash(bytes: Uint8Array, start: number, end: number): number {
   let value = 0x811c9dc5;
-  for (let i = start; i < end; i++) value = Math.imul(value ^ bytes[i]!, 0x01000193);
+  for (let i = start; i < end; i++) value = Math.imul(value ^ (bytes[i] ?? 0), 0x01000193);
   return (value ^ (value >>> 15)) >>> 0;
 }

@@ -21,9 +21,9 @@ export const NO_VERSION: KernelVersion = { banner: null, release: '', major: 0, 
  * further back: Debian `Debian 6.1.176-1`, Ubuntu `(Ubuntu 5.15.0-100.110-generic 5.15.143)`.
  */
 export function parseBanner(banner: string): KernelVersion | null {
-  const match = /^Linux version ((\d{1,3})\.(\d{1,5})(?:\.(\d{1,5}))?\S*)/.exec(banner);
-  if (match === null) return null;
-  const [, release, major, minor, patch] = match as unknown as [string, string, string, string, string?];
+  const [, release, major, minor, patch] =
+    /^Linux version ((\d{1,3})\.(\d{1,5})(?:\.(\d{1,5}))?\S*)/.exec(banner) ?? [];
+  if (release === undefined) return null;
   const source =
     new RegExp(`Debian ${major}\\.${minor}\\.(\\d+)`).exec(banner) ??
     new RegExp(`\\(Ubuntu \\S+ ${major}\\.${minor}\\.(\\d+)\\)`).exec(banner);

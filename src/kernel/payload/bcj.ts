@@ -3,7 +3,7 @@
  * addresses before it compresses, this turns them back. In place; `position` of the first byte is 0.
  */
 import { badInput } from '../../errors.js';
-import { Words, wordFormat } from '../words.js';
+import { LITTLE, Words, wordFormat } from '../words.js';
 
 /** Filter ids as the xz file format numbers them (section 5.3). */
 export function undoBranchFilter(id: number, bytes: Uint8Array): void {
@@ -54,14 +54,14 @@ function sparc(word: number, position: number): number {
 }
 
 function armThumb(bytes: Uint8Array): void {
+  const view = new Words(bytes, LITTLE);
   for (let at = 0; at + 4 <= bytes.length; at += 2) {
-    if ((bytes[at + 1]! & 0xf8) !== 0xf0 || (bytes[at + 3]! & 0xf8) !== 0xf8) continue;
-    const packed = ((bytes[at + 1]! & 7) << 19) | (bytes[at]! << 11) | ((bytes[at + 3]! & 7) << 8) | bytes[at + 2]!;
+    const [high, low] = [view.uint16(at), view.uint16(at + 2)];
+    if (high >>> 11 !== 0b11110 || low >>> 11 !== 0b11111) continue;
+    const packed = ((high & 0x7ff) << 11) | (low & 0x7ff);
     const target = ((packed << 1) - (at + 4)) >>> 1;
-    bytes[at + 1] = 0xf0 | ((target >>> 19) & 7);
-    bytes[at] = target >>> 11;
-    bytes[at + 3] = 0xf8 | ((target >>> 8) & 7);
-    bytes[at + 2] = target;
+    view.setUint16(at, 0xf000 | ((target >>> 11) & 0x7ff));
+    view.setUint16(at + 2, 0xf800 | (target & 0x7ff));
     at += 2;
   }
 }
@@ -70,33 +70,35 @@ function armThumb(bytes: Uint8Array): void {
 function x86(bytes: Uint8Array): void {
   const isExtreme = (byte: number) => byte === 0x00 || byte === 0xff;
   const allowed = [true, true, true, false, true, false, false, false] as const;
-  const bitOfMask = [0, 1, 2, 2, 3, 3, 3, 3] as const;
+  // Index of the highest bit that is set, from 1; 0 for none.
+  const bitOf = (mask: number): number => 32 - Math.clz32(mask);
+  const view = new Words(bytes, LITTLE);
   let mask = 0;
   let previous = -1;
   const end = bytes.length - 4;
   for (let at = 0; at < end; at++) {
-    if ((bytes[at]! & 0xfe) !== 0xe8) continue;
+    if ((view.uint8(at) & 0xfe) !== 0xe8) continue;
     const gap = at - previous;
     if (gap > 3) mask = 0;
     else {
       mask = (mask << (gap - 1)) & 7;
-      if (mask !== 0 && (!allowed[mask] || isExtreme(bytes[at + 4 - bitOfMask[mask]!]!))) {
+      if (mask !== 0 && (!allowed[mask] || isExtreme(view.uint8(at + 4 - bitOf(mask))))) {
         previous = at;
         mask = (mask << 1) | 1;
         continue;
       }
     }
     previous = at;
-    if (!isExtreme(bytes[at + 4]!)) {
+    if (!isExtreme(view.uint8(at + 4))) {
       mask = (mask << 1) | 1;
       continue;
     }
-    let source = bytes[at + 1]! | (bytes[at + 2]! << 8) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 24);
+    let source = view.int32(at + 1);
     let target: number;
     for (;;) {
       target = (source - (at + 5)) | 0;
       if (mask === 0) break;
-      const shift = bitOfMask[mask]! * 8;
+      const shift = bitOf(mask) * 8;
       if (!isExtreme((target >>> (24 - shift)) & 0xff)) break;
       source = target ^ ((2 ** (32 - shift) - 1) | 0);
     }

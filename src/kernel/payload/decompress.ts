@@ -1,5 +1,5 @@
 /** Payloads of boot images and side files, told apart by their magic. */
-import { badInput } from '../../errors.js';
+import { badInput, messageOf } from '../../errors.js';
 import { LITTLE, Words } from '../words.js';
 import { decompressBzip2, isBzip2 } from './bzip2.js';
 import { decompressLz4, isLz4 } from './lz4.js';
@@ -42,7 +42,7 @@ function decompressGzip(bytes: Uint8Array, limit: number, zlib: Zlib): Uint8Arra
   try {
     unpacked = zlib.inflateRaw(bytes.subarray(start), limit);
   } catch (error) {
-    throw badInput('gzip payload', 'a well-formed stream', `corrupt data (${(error as Error).message})`);
+    throw badInput('gzip payload', 'a well-formed stream', `corrupt data (${messageOf(error)})`);
   }
   if (unpacked === null)
     throw badInput('gzip payload', `at most ${limit} bytes when unpacked`, 'more (a decompression bomb?)');
@@ -56,9 +56,9 @@ function decompressGzip(bytes: Uint8Array, limit: number, zlib: Zlib): Uint8Arra
 
 /** RFC 1952, section 2.3. */
 function gzipHeaderSize(bytes: Uint8Array): number {
-  const flags = bytes[3]!;
+  const flags = bytes[3] ?? 0;
   let at = 10;
-  if (flags & 4) at += 2 + (bytes[at]! | (bytes[at + 1]! << 8));
+  if (flags & 4) at += 2 + ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8));
   for (const flag of [8, 16]) if (flags & flag) at = bytes.indexOf(0, at) + 1 || bytes.length;
   return Math.min(at + (flags & 2 ? 2 : 0), bytes.length);
 }

@@ -74,8 +74,9 @@ export function decodeBlock(input: Uint8Array, output: Uint8Array): void {
 
   const corrupt = (what: string) => badInput('LZO payload', 'a well-formed LZO1X block', what);
   const next = (): number => {
-    if (from >= input.length) throw corrupt('an instruction past its end');
-    return input[from++]!;
+    const byte = input[from++];
+    if (byte === undefined) throw corrupt('an instruction past its end');
+    return byte;
   };
   const extended = (mask: number): number => {
     let length = mask;
@@ -88,16 +89,19 @@ export function decodeBlock(input: Uint8Array, output: Uint8Array): void {
   };
   const literals = (count: number): void => {
     if (from + count > input.length || to + count > output.length) throw corrupt(`${count} literals too many`);
+    // Inside of both: just checked.
     for (let i = 0; i < count; i++) output[to++] = input[from++]!;
   };
   const match = (distance: number, length: number): void => {
     if (distance > to || to + length > output.length) throw corrupt(`a match ${distance} bytes back`);
+    // Inside: just checked.
     for (let i = 0; i < length; i++, to++) output[to] = output[to - distance]!;
   };
 
-  if (input[0]! > 17) {
+  const [first = 0] = input;
+  if (first > 17) {
     from = 1;
-    const count = input[0]! - 17;
+    const count = first - 17;
     literals(count);
     state = count < 4 ? count : 4;
   }

@@ -63,7 +63,7 @@ function firstFrame(bytes: Uint8Array, limit: number): { length: number; size: n
   try {
     const descriptor = view.uint8(4);
     const singleSegment = (descriptor & 0x20) !== 0;
-    let at = 5 + (singleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]!;
+    let at = 5 + (singleSegment ? 0 : 1) + ((1 << (descriptor & 3)) >> 1);
     let size: number | null = null;
     switch (descriptor >> 6) {
       case 0:

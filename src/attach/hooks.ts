@@ -33,6 +33,7 @@ export function hookEntries(
   const nested = plan.judge === 'all';
   const judged = nested ? executor.checkOutermost : executor.check;
   const hooks: Hook[] = [];
+  const requests: number[] = [];
   const byNumber = new Map<number, PlannedEntry>();
   const ring = audit ? openRing(engine, check, executor, nested, reportRing) : null;
 
@@ -59,6 +60,7 @@ export function hookEntries(
   for (const planned of plan.entries) {
     const { entry, address } = planned;
     const requestOffset = check.createRequest(requestPresetOf(planned, plan.variant, audit));
+    requests.push(requestOffset);
     byNumber.set(check.entryOf(requestOffset), planned);
     hooks.push(
       engine.hookCopy({
@@ -92,6 +94,7 @@ export function hookEntries(
         ring?.flush();
       } finally {
         for (const hook of hooks.splice(0)) hook.remove();
+        for (const request of requests.splice(0)) check.releaseRequests(request);
         ring?.close();
         if (ring) check.releaseRing();
       }

@@ -22,6 +22,7 @@ import {
 import { Layout, Structure } from './layout.js';
 import type { CheckParameters, Declaration, Slot } from './parameters.js';
 import { type MappedRegion, RegionTable } from './regions.js';
+import { SlotTable } from './slots.js';
 import type { CheckedObject, Copy, Direction, Verdict } from './verdict.js';
 import { type CheckStatistics, type Reason, reasonsByCode, StatisticsTable } from './verdicts.js';
 
@@ -127,12 +128,22 @@ const MOST_ENTRIES = 255;
 /** Cache names are read to their NUL, or this far. */
 const NAME_LIMIT = 256;
 
+/** Everything of a check that holds its linear memory: gone when it is closed, so that the collector can have it. */
+interface Open {
+  readonly memory: WebAssembly.Memory;
+  readonly executor: Executor;
+  readonly executors: Map<ExecutorName, Executor>;
+  readonly regions: RegionTable;
+  readonly declarations: DeclarationTables;
+  readonly statistics: StatisticsTable;
+  readonly context: Structure;
+}
+
 export class Check {
   /** Order of the request's u64 fields, for hooks. */
   static readonly requestFields = REQUEST_FIELDS;
   readonly requestFields = REQUEST_FIELDS;
 
-  readonly memory: WebAssembly.Memory;
   /** Where guest memory starts in linear memory; a multiple of 64 KiB. */
   readonly guestOffset: number;
   readonly guestBytes: number;
@@ -144,13 +155,6 @@ export class Check {
   readonly requestBytes: number;
   /** Who runs the check. */
   readonly executor: ExecutorName;
-  /** The module's export: 0 when the guest may go on, else ask `verdictOf(request)`. */
-  readonly judgeExport: Judge;
-  /** The same for hooks on functions that call each other: copies inside a copy are passed over. */
-  readonly judgeOutermostExport: Judge;
-  /** The module's export: judges consecutive requests, gives how many deserve a look. */
-  readonly judgeBatchExport: JudgeBatch;
-
   /** Reads guest memory that no region covers: exactly `length` bytes, or undefined where they cannot be had. */
   #foreignReader: ((address: bigint, length: number) => Uint8Array | undefined) | null = null;
   /** Brings in the bytes at an address (and maps them); whether it could. */
@@ -158,19 +162,17 @@ export class Check {
 
   readonly #layout: Layout;
   readonly #area: ControlArea;
-  readonly #regions: RegionTable;
-  readonly #declarations: DeclarationTables;
   readonly #reasons: ReadonlyMap<number, Reason>;
-  readonly #statistics: StatisticsTable;
-  readonly #context: Structure;
   readonly #firstNoteworthy: number;
   readonly #source: CheckSource;
   readonly #module: Uint8Array;
   readonly #hostRead: HostRead;
-  readonly #executors = new Map<ExecutorName, Executor>();
+  readonly #requests: SlotTable;
   #foreignEngine: Engine | null = null;
   #parameters: CheckParameters | null = null;
-  #nextRequest: number;
+  #open: Open | null;
+  /** What had been judged when it was closed. */
+  #lastStatistics: CheckStatistics | null = null;
   #entries = 0;
   readonly #ring: Ring;
   #ringTaken = false;
@@ -185,11 +187,9 @@ export class Check {
     area: ControlArea,
     options: CheckOptions,
   ) {
-    this.memory = memory;
     this.#source = options.source;
     this.#module = module;
     this.#hostRead = hostRead;
-    this.#executors.set(executor.name, executor);
     this.executor = executor.name;
     this.#layout = layout;
     this.#area = area;
@@ -197,18 +197,25 @@ export class Check {
     this.guestBytes = options.guestBytes;
     this.contextOffset = area.context;
     this.requestBytes = layout.get('RequestLayout', 'BYTES');
-    this.judgeExport = executor.check;
-    this.judgeOutermostExport = executor.checkOutermost;
-    this.judgeBatchExport = executor.checkBatch;
-    this.#regions = new RegionTable(memory, layout, area, options.regionCapacity ?? 1024);
-    this.#declarations = new DeclarationTables(memory, layout, area, options.declaredCapacity ?? 4096);
     this.#reasons = reasonsByCode(layout);
-    this.#statistics = new StatisticsTable(memory, layout, area.context, this.#reasons);
-    this.#context = new Structure(memory, layout, 'ContextLayout', area.context);
-    this.#context.setU32('checkedRanges', area.checkedRanges);
-    this.#context.setU32('functions', area.functions);
+    const context = new Structure(memory, layout, 'ContextLayout', area.context);
+    context.setU32('checkedRanges', area.checkedRanges);
+    context.setU32('functions', area.functions);
+    this.#open = {
+      memory,
+      executor,
+      executors: new Map([[executor.name, executor]]),
+      regions: new RegionTable(memory, layout, area, options.regionCapacity ?? 1024),
+      declarations: new DeclarationTables(memory, layout, area, options.declaredCapacity ?? 4096),
+      statistics: new StatisticsTable(memory, layout, area.context, this.#reasons),
+      context,
+    };
     this.#firstNoteworthy = layout.get('VerdictRange', 'FIRST_NOTEWORTHY');
-    this.#nextRequest = area.requests;
+    this.#requests = new SlotTable(
+      area.requests,
+      this.requestBytes,
+      Math.floor((area.requestsEnd - area.requests) / this.requestBytes),
+    );
     this.#ring = {
       countOffset: area.ring,
       firstOffset: area.ring + RING_HEAD,
@@ -244,13 +251,54 @@ export class Check {
     return check;
   }
 
+  get #live(): Open {
+    if (this.#open === null) throw badInput('check', 'one that is open', 'one that was closed');
+    return this.#open;
+  }
+
+  /** Control area first, guest memory from `guestOffset` on. */
+  get memory(): WebAssembly.Memory {
+    return this.#live.memory;
+  }
+
+  /** The module's export: 0 when the guest may go on, else ask `verdictOf(request)`. */
+  get judgeExport(): Judge {
+    return this.#live.executor.check;
+  }
+
+  /** The same for hooks on functions that call each other: copies inside a copy are passed over. */
+  get judgeOutermostExport(): Judge {
+    return this.#live.executor.checkOutermost;
+  }
+
+  /** The module's export: judges consecutive requests, gives how many deserve a look. */
+  get judgeBatchExport(): JudgeBatch {
+    return this.#live.executor.checkBatch;
+  }
+
+  /**
+   * Lets go of linear memory, guest memory in it, which the collector takes when nobody else holds `memory`: close the
+   * emulator that maps it first (`Guest.close()` does both). `statistics()` still tells what was judged; taking things back
+   * (detaching, undeclaring) is harmless; anything else is an error. Twice is harmless.
+   */
+  close(): void {
+    if (this.#open === null) return;
+    this.#lastStatistics = this.#open.statistics.read();
+    this.#open.executors.get('native')?.native?.readFrom(undefined);
+    this.#open = null;
+    this.#foreignReader = null;
+    this.#foreignEngine = null;
+    this.missing = null;
+  }
+
   /** An executor on this check's memory, for hooks; made when it is first asked for. `auto` is the check's own. */
   async executorFor(wanted: 'auto' | ExecutorName): Promise<Executor> {
     const name = wanted === 'auto' ? this.executor : wanted;
-    const known = this.#executors.get(name);
+    const { executors } = this.#live;
+    const known = executors.get(name);
     if (known) return known;
     const made = await makeExecutor(name, this.#source, this.#module, this.memory, this.#hostRead);
-    this.#executors.set(name, made);
+    executors.set(name, made);
     made.native?.readFrom(this.#foreignEngine?.nativeHandle ?? undefined);
     return made;
   }
@@ -286,10 +334,11 @@ export class Check {
   }
 
   #readForeignFrom(reader: typeof this.foreignReader, engine: Engine | null): void {
+    if (this.#open === null && reader === null) return;
+    this.#live.context.setU8('hostReads', reader !== null);
+    this.#live.executors.get('native')?.native?.readFrom(engine?.nativeHandle ?? undefined);
     this.#foreignReader = reader;
     this.#foreignEngine = engine;
-    this.#context.setU8('hostReads', reader !== null);
-    this.#executors.get('native')?.native?.readFrom(engine?.nativeHandle ?? undefined);
   }
 
   #readForeign(low: number, high: number, length: number, destination: number): number {
@@ -302,37 +351,37 @@ export class Check {
 
   /** Mapped regions in address order. */
   get regions(): readonly MappedRegion[] {
-    return this.#regions.list;
+    return this.#live.regions.list;
   }
 
   /** Guest addresses [address, address + size) lie at `offset` of linear memory. Overlap is an error; two addresses of the same bytes are fine. */
   mapRegion(address: bigint, size: bigint, offset: number): void {
-    this.#regions.map(address, size, offset);
+    this.#live.regions.map(address, size, offset);
   }
 
   unmapRegion(address: bigint): void {
-    this.#regions.unmap(address);
+    this.#live.regions.unmap(address);
   }
 
   declare(declaration: Declaration): void {
-    this.#declarations.add(declaration);
+    this.#live.declarations.add(declaration);
   }
 
   /** How many declarations there are. */
   get declared(): number {
-    return this.#declarations.count;
+    return this.#live.declarations.count;
   }
 
   /** Takes back what was declared at this first address. */
   undeclare(start: bigint): void {
-    this.#declarations.remove(start);
+    this.#open?.declarations.remove(start);
   }
 
   clearDeclarations(): void {
-    this.#declarations.clear();
+    this.#live.declarations.clear();
   }
 
-  /** A fresh request slot for one entry point; gives its offset. Slots live as long as the check. */
+  /** A fresh request slot for one entry point; gives its offset. It is there until `releaseRequests()`. */
   createRequest(preset: RequestPreset): number {
     return this.createRequests(preset, 1);
   }
@@ -340,13 +389,11 @@ export class Check {
   /** Consecutive request slots of one entry point, `requestBytes` apart, for `judgeBatchExport`; gives the first one's offset. */
   createRequests(preset: RequestPreset, count: number): number {
     if (!Number.isInteger(count) || count < 1) throw badInput('check: requests', 'one or more', String(count));
-    const first = this.#nextRequest;
-    const end = first + count * this.requestBytes;
-    if (end > this.#area.requestsEnd) {
-      const free = Math.floor((this.#area.requestsEnd - first) / this.requestBytes);
-      throw badInput('check: requests', `at most ${free} more (requestCapacity)`, String(count));
+    const first = this.#requests.take(count);
+    if (first === undefined) {
+      throw badInput('check: requests', `at most ${this.#requests.largest} more (requestCapacity)`, String(count));
     }
-    this.#nextRequest = end;
+    const end = first + count * this.requestBytes;
     // 0 is no entry point. Two that share a number are judged both where one calls the other: nothing is missed.
     this.#entries = (this.#entries % MOST_ENTRIES) + 1;
     for (let offset = first; offset < end; offset += this.requestBytes) {
@@ -356,6 +403,11 @@ export class Check {
       if (preset.function) this.#presetFunction(request, preset.function);
     }
     return first;
+  }
+
+  /** Takes back what `createRequests()` gave: no hook may use it any more. Twice is harmless. */
+  releaseRequests(first: number): void {
+    if (first !== this.requestOffset) this.#requests.giveBack(first);
   }
 
   #preset(request: Structure, direction: RequestPreset['direction'], sizeBits: number): void {
@@ -383,14 +435,14 @@ export class Check {
       if (count === capacity || start - base > 0xffff_ffffn) break;
       table[count++] = Number(start - base);
     }
-    this.#context.setU64('functionBase', base);
-    this.#context.setU32('functionCount', count);
+    this.#live.context.setU64('functionBase', base);
+    this.#live.context.setU32('functionCount', count);
   }
 
   /** No arrival from now on is part of a copy that is under way: the guest runs anew, or from another state. */
   endCopy(): void {
-    this.#context.setU32('copyEntry', 0);
-    this.#context.setU32('lastEntry', 0);
+    this.#live.context.setU32('copyEntry', 0);
+    this.#live.context.setU32('lastEntry', 0);
     const bytes = this.#layout.get('CheckedRangeLayout', 'BYTES');
     for (let index = 0; index < this.#layout.get('CheckedRanges', 'COUNT'); index++) {
       const at = this.#area.checkedRanges + index * bytes;
@@ -427,9 +479,10 @@ export class Check {
       const address = request.u64('offset');
       if (address === last || !this.missing(address)) return;
       last = address;
-      this.#statistics.takeBack(code, this.#directionOf(request));
+      this.#live.statistics.takeBack(code, this.#directionOf(request));
       this.judgeExport(this.contextOffset, offset);
-      if (this.#context.u32('copyEntry') === request.u8('entry')) this.#context.setU32('copyCode', request.u16('code'));
+      if (this.#live.context.u32('copyEntry') === request.u8('entry'))
+        this.#live.context.setU32('copyCode', request.u16('code'));
     }
   }
 
@@ -519,7 +572,7 @@ export class Check {
       const pointer = request.u64('judgedPointer');
       return { start: pointer, end: pointer, windowStart: pointer, windowEnd: pointer, cache };
     }
-    const declaration = is('DECLARED_OBJECT') ? this.#declarations.get(Number(request.u64('cache'))) : undefined;
+    const declaration = is('DECLARED_OBJECT') ? this.#live.declarations.get(Number(request.u64('cache'))) : undefined;
     return {
       start: request.u64('objectStart'),
       end: request.u64('objectEnd'),
@@ -553,11 +606,11 @@ export class Check {
   }
 
   #readPart(address: bigint, length: number): Uint8Array | undefined {
-    const here = this.#regions.read(address, length);
+    const here = this.#live.regions.read(address, length);
     if (here) return here;
     const foreign = this.#foreignReader?.(address, length) ?? this.#foreignReader?.(address, 1);
     if (foreign) return foreign.subarray(0, length);
-    return this.missing?.(address) ? this.#regions.read(address, length) : undefined;
+    return this.missing?.(address) ? this.#live.regions.read(address, length) : undefined;
   }
 
   #mask(address: bigint): bigint {
@@ -591,17 +644,17 @@ export class Check {
       bytes: new Uint8Array(this.memory.buffer.slice(0, this.#area.guest)),
       context: this.#area.context,
       verdicts: this.#reasons,
-      declaredCaches: this.#declarations.slabCaches(),
+      declaredCaches: this.#live.declarations.slabCaches(),
     };
   }
 
   /** What was judged since the last reset, by every caller of this check. */
   statistics(): CheckStatistics {
-    return this.#statistics.read();
+    return this.#lastStatistics ?? this.#live.statistics.read();
   }
 
   resetStatistics(): void {
-    this.#statistics.reset();
+    this.#live.statistics.reset();
     this.endCopy();
   }
 }

@@ -269,8 +269,11 @@ export class Guest {
     );
   }
 
+  /** Closes the emulator and the check, whose memory the collector takes. Twice is harmless. */
   close(): void {
     this.engine.close();
+    this.check.close();
+    this.memory.close();
   }
 
   #preparePerCpu(): void {

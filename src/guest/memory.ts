@@ -33,8 +33,8 @@ export class GuestMemory {
   readonly #check: Check;
   readonly #ram: RamBlock;
   readonly #addressMask: bigint | null;
-  readonly #bytes: Uint8Array;
-  readonly #words: Words;
+  #bytes: Uint8Array;
+  #words: Words;
   readonly #endian: Endian;
   readonly #regions: MappedRange[] = [];
   readonly #inEngine: MappedRange[] = [];
@@ -52,6 +52,14 @@ export class GuestMemory {
     this.#endian = kernel.endian;
     this.#endOfFree = ram.physicalBase + ram.bytes;
     this.#nextOwn = check.guestOffset + Number(ram.bytes);
+  }
+
+  /** Lets go of the memory: nothing is mapped any more. */
+  close(): void {
+    this.#bytes = new Uint8Array(0);
+    this.#words = new Words(this.#bytes, { endian: this.#endian, bits: 64 });
+    this.#regions.length = 0;
+    this.#inEngine.length = 0;
   }
 
   /** Physical RAM: [base, base + bytes). */

@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Attachment, attach } from '../../src/attach/attach.js';
 import type { AttachOptions } from '../../src/attach/options.js';
-import { executors } from '../../src/check/check.js';
+import { Check, executors } from '../../src/check/check.js';
 import { builtCheck } from '../../src/engine/built-check.js';
 import { type CallOptions, Guest } from '../../src/guest/guest.js';
 import { loadOwnKernel, startOwnGuest } from '../../src/scenario/own.js';
+import { collectGarbage } from '../garbage.js';
 
 const available = executors(builtCheck)
   .filter((executor) => executor.available)
@@ -426,6 +427,42 @@ describe("judge 'all', several calls in one run", () => {
     expect((await guest.resume()).kind).toBe('bug');
     expect(stopping.violations).toMatchObject([{ entry: '__check_object_size', kernelJudges: true }]);
     stopping.detach();
+  });
+});
+
+describe('attached and detached many times', () => {
+  it('gives back what it took of its check, whatever it judged', async () => {
+    const guest = await startOwnGuest(await loadOwnKernel('x86_64'));
+    const check = await Check.create({ source: builtCheck, guestBytes: 0, requestCapacity: 24 });
+    const kinds: AttachOptions[] = [{ judge: 'kernel' }, { judge: 'all' }, { judge: 'all', mode: 'audit' }];
+    try {
+      for (let count = 0; count < 30; count++) {
+        for (const options of kinds) {
+          const attachment = await attach(guest.engine, guest.kernel, { memory: check, ...options });
+          attachment.detach();
+        }
+      }
+    } finally {
+      guest.close();
+    }
+  });
+
+  it('leaves nothing of a closed guest that is still held but what was told of it', async () => {
+    const kernel = await loadOwnKernel('x86_64');
+    const closed: { guest: Guest; attachment: Attachment }[] = [];
+    for (let count = 0; count < 8; count++) {
+      const guest = await startOwnGuest(kernel);
+      const attachment = await attach(guest, { onViolation: 'record' });
+      await guest.call('__check_object_size', [guest.symbol('_stext'), 64n, 1n]);
+      guest.close();
+      attachment.detach();
+      closed.push({ guest, attachment });
+    }
+    // Each had 64 MiB of RAM.
+    const isBack = (): boolean => process.memoryUsage().external < 256 << 20;
+    await collectGarbage(isBack);
+    expect(isBack()).toBe(true);
+    for (const { attachment } of closed) expect(attachment.statistics().bad).toBe(1);
   });
 });
 

@@ -129,6 +129,47 @@ describe('requests of hooks', () => {
     check.createRequests({ direction: 'to_user' }, 2);
     expect(() => check.createRequest({ direction: 'to_user' })).toThrow(/at most 0 more/);
   });
+
+  it('has the slots again that were released, as wide as they were', async () => {
+    const check = await Check.create({ source: builtCheck, guestBytes: 0, requestCapacity: 6 });
+    const preset = { direction: 'to_user' } as const;
+    const [one, two, three] = [1, 2, 3].map((count) => check.createRequests(preset, count)) as [number, number, number];
+    check.releaseRequests(one);
+    check.releaseRequests(three);
+    check.releaseRequests(three);
+    expect(() => check.createRequests(preset, 4)).toThrow(/at most 3 more/);
+    check.releaseRequests(two);
+    expect(check.createRequests(preset, 6)).toBe(one);
+    check.releaseRequests(check.requestOffset);
+    expect(() => check.createRequest(preset)).toThrow(/at most 0 more/);
+  });
+
+  it('is an error after close() for all but its statistics and taking things back', async () => {
+    const closed = await Guest.create({ bits: 64, endian: 'little', pageShift: 12 });
+    closed.configure('6.1');
+    const { check } = closed;
+    const request = check.createRequest({ direction: 'to_user' });
+    closed.judge(0n, 1n, 'to_user');
+    check.close();
+    check.close();
+    expect(check.statistics()).toMatchObject({ checks: 1, bad: 1 });
+    check.releaseRequests(request);
+    check.undeclare(0n);
+    check.foreignReader = null;
+    for (const use of [
+      () => check.memory,
+      () => check.judgeExport,
+      () => check.judge({ pointer: 0n, size: 1n, direction: 'to_user' }, closed.at),
+      () => check.createRequest({ direction: 'to_user' }),
+      () => check.read(0n, 1),
+      () => check.mapRegion(0n, 1n, 0),
+      () => check.image(),
+      () => check.resetStatistics(),
+    ]) {
+      expect(use).toThrow(/check: expected one that is open, found one that was closed/);
+    }
+    await expect(check.executorFor('v8')).rejects.toThrow(/closed/);
+  });
 });
 
 describe('memory that is not there yet', () => {

@@ -2,16 +2,12 @@
  * What every `Engine` must do, as src/engine/engine.ts says it. The judges are the instruction counts and register
  * values that follow from the programs by hand.
  */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Engine, EngineSpec, RunOptions, RunResult } from '../../src/engine/engine.js';
 import { UsercopyError } from '../../src/errors.js';
+import { collectGarbage } from '../garbage.js';
 import { increments, type Machine, machines, type Program, variants } from './machines.js';
 import { limitJudge, trappingJudge } from './wasm.js';
-
-setFlagsFromString('--expose-gc');
-const gc = runInNewContext('gc') as () => void;
 
 const code = 0x10_0000n;
 const data = 0x20_0000n;
@@ -661,25 +657,19 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine)
         const engine = prepare(machine, machine.load);
         const collected: string[] = [];
         const registry = new FinalizationRegistry((label: string) => collected.push(label));
-        const collect = async (): Promise<void> => {
-          for (let i = 0; i < 20 && collected.length === 0; i++) {
-            gc();
-            await new Promise((resolve) => setTimeout(resolve, 5));
-          }
-        };
         (() => {
           const memory = new WebAssembly.Memory({ initial: 1 });
           new DataView(memory.buffer).setBigUint64(0, 0x1234n, true);
           registry.register(memory, 'memory');
           engine.mapShared(0x8000_0000n, 0x1_0000n, 'rw', memory, 0);
         })();
-        await collect();
+        await collectGarbage(() => collected.length > 0);
         expect(collected).toEqual([]);
         engine.writeRegister(pointer, 0x8000_0000n);
         engine.runSync(toEnd(machine.load));
         expect(engine.readRegister(value)).toBe(0x1234n);
         engine.unmap(0x8000_0000n, 0x1_0000n);
-        await collect();
+        await collectGarbage(() => collected.length > 0);
         expect(collected).toEqual(['memory']);
       });
 

@@ -218,20 +218,18 @@ async function download(
       ? release === request.release
       : flavour === request.flavour && (series === null || isOfSeries(release, series)),
   );
-  const reasons: string[] = [];
+  const passedOver: PassedOver[] = [];
   for (const { release } of wanted.reverse()) {
     const packages = await packagesOf(apt, release);
     if (packages === null) continue;
     const { files, failures } = await unpackAll(apt, packages, release, path.join(workspace, `unpacked-${release}`));
-    if (files !== null) return { release, files, warnings: [...warnings, ...reasons, ...failures] };
-    reasons.push(
-      `${release} is listed but could not be had: ${failures.join('; ') || 'its packages hold no boot image'}`,
-    );
+    if (files !== null) return { release, files, warnings: [...warnings, ...toldOnce(passedOver), ...failures] };
+    passedOver.push({ release, reason: failures[0] ?? 'its packages hold no boot image' });
   }
-  if (reasons.length > 0)
+  if (passedOver.length > 0)
     throw new UsercopyError(
       'missing-dependency',
-      `kernel ${request.wanted}: expected the mirror to have it, found: ${reasons[0]}`,
+      `kernel ${request.wanted}: expected the mirror to have it, found: ${toldOnce(passedOver).join('; ')}`,
     );
   const others = [
     ...new Set(kernels.filter(({ flavour }) => flavour === request.flavour).map(({ release }) => release)),
@@ -243,6 +241,21 @@ async function download(
       : `a suite that has kernels for ${request.variant}`,
     ['none of this name', ...warnings].join('; '),
   );
+}
+
+interface PassedOver {
+  readonly release: string;
+  readonly reason: string;
+}
+
+/** One sentence for all kernels that an index lists and the mirror did not give, with the first one's reason. */
+function toldOnce(passedOver: readonly PassedOver[]): string[] {
+  const [first] = passedOver;
+  if (first === undefined) return [];
+  const releases = passedOver.map(({ release }) => release).join(', ');
+  return passedOver.length === 1
+    ? [`${releases} is listed but could not be had: ${first.reason}`]
+    : [`${passedOver.length} newer kernels are listed but could not be had: ${releases} (the first: ${first.reason})`];
 }
 
 /**

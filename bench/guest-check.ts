@@ -29,11 +29,11 @@ export interface GuestCheck {
 /** Runs the guest's own check once on each path. @throws UsercopyError `guest` where its answer is not the expected one. */
 export async function countGuestCheck(guest: Guest, paths: Paths): Promise<GuestCheck> {
   const model = guest.variant.cycles === undefined ? null : await openCycleModel(guest.variant);
-  const before = guest.memory.snapshot();
+  const before = guest.snapshot();
   const costs: Partial<Record<PathName, GuestCost>> = {};
   try {
     for (const path of PATHS) {
-      guest.memory.restore(before);
+      guest.restore(before);
       const { pointer, size, outcome } = paths[path];
       const call = await guest.call('__check_object_size', [pointer, size, 1n], {
         countInstructions: true,
@@ -50,7 +50,7 @@ export async function countGuestCheck(guest: Guest, paths: Paths): Promise<Guest
         cycles: call.cycles === null ? null : Math.round(call.cycles),
       };
     }
-    guest.memory.restore(before);
+    guest.restore(before);
     return { costs: costs as Record<PathName, GuestCost>, core: model?.table.core ?? null };
   } finally {
     model?.close();

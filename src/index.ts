@@ -68,8 +68,9 @@ export { judgeReport, type ReportJudgement } from './diagnosis/from-report.js';
 export type { Machine } from './diagnosis/machine.js';
 export { builtCheck } from './engine/built-check.js';
 export { type ErrorKind, UsercopyError } from './errors.js';
-export { type CallOptions, type CallOutcome, Guest, type GuestOptions } from './guest/guest.js';
-export type { GuestMemory, RamBlock } from './guest/memory.js';
+export { type CallOptions, type CallOutcome, Guest, type GuestOptions, type GuestSnapshot } from './guest/guest.js';
+export { type MachineState, saveMachine } from './guest/machine-state.js';
+export type { GuestMemory, MemorySnapshot, RamBlock } from './guest/memory.js';
 export { KernelObjects, type SlabObjects, type SlabSpec } from './guest/objects.js';
 export {
   applySnapshot,

@@ -17,7 +17,8 @@ import { type ArgumentPlaces, CallWatch, GuestCall } from '../stack/call.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
 import { callObserver } from './call-observer.js';
 import { hidesVariables, withHiddenVariables } from './hidden-variables.js';
-import { GuestMemory } from './memory.js';
+import { MachineState } from './machine-state.js';
+import { GuestMemory, type MemorySnapshot } from './memory.js';
 
 const PAGE = 4096n;
 const MIB = 1n << 20n;
@@ -56,6 +57,15 @@ export interface CallOptions
   readonly places?: ArgumentPlaces;
   /** Milliseconds; default 10 000. */
   readonly timeLimit?: number;
+}
+
+/** What `Guest.snapshot()` keeps; only the guest that made it can take it back. */
+export interface GuestSnapshot {
+  readonly owner: Guest;
+  readonly memory: MemorySnapshot;
+  readonly machine: MachineState;
+  readonly task: bigint;
+  readonly stack: { readonly start: bigint; readonly end: bigint };
 }
 
 const RULES: Readonly<Record<keyof GuestOptions, OptionRule>> = {
@@ -267,6 +277,37 @@ export class Guest {
       'guest',
       `${this.#describe(target)}: expected it to return, but it ended in ${outcome.kind} at ${this.#describe(outcome.pc)}`,
     );
+  }
+
+  /**
+   * CPU, memory, the current task, and what was mapped and taken of RAM, as they are now. By copy on every engine: all
+   * memory is looked at, what is not zero is kept (docs/performance.md says what that costs). Also in a callback.
+   */
+  snapshot(): GuestSnapshot {
+    return {
+      owner: this,
+      memory: this.memory.snapshot(),
+      // Memory that somebody mapped into the emulator himself.
+      machine: new MachineState(this.engine, ({ start }) => !this.memory.maps(start)),
+      task: this.#task,
+      stack: this.#stack,
+    };
+  }
+
+  /**
+   * Puts a snapshot of this guest back, as often as one likes. Attachments stay, and drop what they knew of the run before.
+   * @throws UsercopyError `guest` for a snapshot of another guest; `engine` when the guest is closed, or when memory that
+   *   somebody mapped into its emulator has been unmapped since.
+   */
+  restore(snapshot: GuestSnapshot): void {
+    if (snapshot.owner !== this) {
+      throw new UsercopyError('guest', 'Guest.restore: expected a snapshot of this guest, found one of another');
+    }
+    // First the CPU: what waits in an audit is judged then, by the memory that it was noted in.
+    snapshot.machine.restore();
+    this.memory.restore(snapshot.memory);
+    this.#task = snapshot.task;
+    this.#stack = snapshot.stack;
   }
 
   /** Closes the emulator and the check, whose memory the collector takes. Twice is harmless. */

@@ -28,6 +28,22 @@ export interface RamBlock {
   readonly firstFree: bigint;
 }
 
+/** Bytes that a snapshot compares and keeps together; a piece of zeroes is not kept. */
+const PIECE = 65_536;
+const ZEROES = new Uint8Array(PIECE);
+
+/** See `GuestMemory.snapshot`. */
+export interface MemorySnapshot {
+  readonly owner: GuestMemory;
+  /** By offset in linear memory, those that are not all zero. */
+  readonly pieces: ReadonlyMap<number, Uint8Array>;
+  readonly endOfFree: bigint;
+  readonly nextOwn: number;
+  /** How many there were. */
+  readonly regions: number;
+  readonly inEngine: number;
+}
+
 export class GuestMemory {
   readonly #engine: Engine;
   readonly #check: Check;
@@ -183,14 +199,62 @@ export class GuestMemory {
     return Buffer.from(bytes).toString('latin1');
   }
 
-  /** All guest bytes as they are; `restore` puts them back. */
-  snapshot(): Uint8Array {
-    return this.#bytes.slice(this.#check.guestOffset, this.#nextOwn);
+  /** Whether the bytes at an address of the emulator are of this memory. */
+  maps(address: bigint): boolean {
+    return this.#inEngine.some((region) => address >= region.address && address - region.address < region.size);
   }
 
-  /** Puts a snapshot's bytes back. Code is taken to be the same: what was translated is kept. */
-  restore(snapshot: Uint8Array): void {
-    this.#bytes.set(snapshot, this.#check.guestOffset);
+  /** All guest bytes as they are, and what was taken and mapped; `restore` puts them back. */
+  snapshot(): MemorySnapshot {
+    const pieces = new Map<number, Uint8Array>();
+    for (let offset = this.#check.guestOffset; offset < this.#nextOwn; offset += PIECE) {
+      const piece = this.#piece(offset);
+      if (!piece.equals(ZEROES.subarray(0, piece.length))) pieces.set(offset, new Uint8Array(piece));
+    }
+    return {
+      owner: this,
+      pieces,
+      endOfFree: this.#endOfFree,
+      nextOwn: this.#nextOwn,
+      regions: this.#regions.length,
+      inEngine: this.#inEngine.length,
+    };
+  }
+
+  /**
+   * Puts a snapshot back. Memory that was mapped since is unmapped, what was taken since is free; code is dropped where
+   * bytes differ. @throws UsercopyError `guest` for a snapshot of another guest.
+   */
+  restore(snapshot: MemorySnapshot): void {
+    if (snapshot.owner !== this) {
+      throw new UsercopyError('guest', 'restore: expected a snapshot of this guest, found one of another');
+    }
+    for (const { address, size } of this.#inEngine.splice(snapshot.inEngine)) this.#engine.unmap(address, size);
+    for (const { address } of this.#regions.splice(snapshot.regions)) this.#check.unmapRegion(address);
+    for (let offset = this.#check.guestOffset; offset < this.#nextOwn; offset += PIECE) {
+      const piece = this.#piece(offset);
+      const saved = snapshot.pieces.get(offset) ?? ZEROES.subarray(0, piece.length);
+      if (piece.equals(saved)) continue;
+      piece.set(saved);
+      this.#dropCodeAt(offset, piece.length);
+    }
+    this.#nextOwn = snapshot.nextOwn;
+    this.#endOfFree = snapshot.endOfFree;
+  }
+
+  /** Guest bytes at an offset of linear memory, as many as are looked at together. */
+  #piece(offset: number): Buffer {
+    const end = this.#check.guestOffset + this.#check.guestBytes;
+    return Buffer.from(this.#bytes.buffer, offset, Math.min(PIECE, end - offset));
+  }
+
+  /** Wherever those bytes of linear memory are seen. */
+  #dropCodeAt(offset: number, length: number): void {
+    for (const region of this.#inEngine) {
+      const from = Math.max(offset, region.offset);
+      const to = Math.min(offset + length, region.offset + Number(region.size));
+      if (from < to) this.#engine.dropCode(region.address + BigInt(from - region.offset), to - from);
+    }
   }
 
   #map(address: bigint, size: bigint, offset: number): void {

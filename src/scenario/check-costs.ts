@@ -64,11 +64,11 @@ async function runCases(
     const attachment = await attach(guest.engine, guest.kernel, {
       ...{ onViolation: 'record', memory: guest.check, profile, declarations },
     });
-    const before = guest.memory.snapshot();
+    const before = guest.snapshot();
     const rows: Measured[] = [];
     try {
       for (const twin of cases.filter(({ name }) => wanted(name))) {
-        guest.memory.restore(before);
+        guest.restore(before);
         rows.push(await measure(guest, attachment, twin, blockPricer(model)));
       }
     } finally {

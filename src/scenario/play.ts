@@ -70,14 +70,14 @@ export async function playScenario(file: ScenarioFile): Promise<ScenarioRun> {
   try {
     const judge = scenario.judge ?? (hasCheck(guest.kernel, guest.variant) ? 'kernel' : 'all');
     const steps = scenario.steps.map((step, index) => prepareStep(step, index, world, judge, positions));
-    const before = guest.memory.snapshot();
+    const before = guest.snapshot();
     const attachment = await located(positions, ['guest', 'profile'], () =>
       attachTo(world, scenario, judge, positions),
     );
     try {
       const rows: ScenarioRow[] = [];
       for (const [index, step] of steps.entries()) {
-        guest.memory.restore(before);
+        guest.restore(before);
         rows.push(await located(positions, ['steps', index], () => playStep(world, attachment, step)));
       }
       return {

@@ -50,7 +50,7 @@ export interface TwinOptions {
  * @throws UsercopyError `guest` when a case neither returns nor ends in BUG().
  */
 export async function runTwins(guest: Guest, cases: readonly TwinCase[], options: TwinOptions = {}): Promise<TwinRun> {
-  const before = guest.memory.snapshot();
+  const before = guest.snapshot();
   const depth = await measureStackDepth(guest);
   const attachment = await attach(guest.engine, guest.kernel, {
     judge: 'kernel',
@@ -65,10 +65,10 @@ export async function runTwins(guest: Guest, cases: readonly TwinCase[], options
   try {
     const rows: TwinRow[] = [];
     for (const twin of cases) {
-      guest.memory.restore(before);
+      guest.restore(before);
       rows.push(await runTwin(guest, attachment, twin));
     }
-    guest.memory.restore(before);
+    guest.restore(before);
     return { variant: guest.variant.name, kernel: guest.kernel.version.release, profile: attachment.profile, rows };
   } finally {
     attachment.detach();

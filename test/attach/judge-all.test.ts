@@ -4,7 +4,7 @@ import { type Attachment, attach } from '../../src/attach/attach.js';
 import type { AttachOptions } from '../../src/attach/options.js';
 import type { Violation } from '../../src/attach/violation.js';
 import { UsercopyError } from '../../src/errors.js';
-import { Guest } from '../../src/guest/guest.js';
+import { Guest, type GuestSnapshot } from '../../src/guest/guest.js';
 import { usercopyLine } from '../../src/guest/log.js';
 import { KernelObjects, type SlabObjects } from '../../src/guest/objects.js';
 import { fetchKernel } from '../../src/image/fetch.js';
@@ -25,7 +25,7 @@ describe.each(['x86_64', 'arm64', 'i386', 's390x'])("judge 'all' on Debian's %s 
   let slab: SlabObjects;
   let depth: StackDepth | null;
   let position: bigint;
-  let memory: Uint8Array;
+  let state: GuestSnapshot;
   let attachment: Attachment | null = null;
 
   beforeAll(async () => {
@@ -41,7 +41,7 @@ describe.each(['x86_64', 'arm64', 'i386', 's390x'])("judge 'all' on Debian's %s 
     depth = await measureStackDepth(guest);
     position = guest.memory.allocate(4096n);
     guest.memory.write(guest.user.address, new Uint8Array(4096).fill(0x41));
-    memory = guest.memory.snapshot();
+    state = guest.snapshot();
   }, 120_000);
   afterEach(() => {
     attachment?.detach();
@@ -67,7 +67,7 @@ describe.each(['x86_64', 'arm64', 'i386', 's390x'])("judge 'all' on Debian's %s 
     const outcome = await guest.call(symbol, args);
     const line = outcome.kind === 'bug' ? usercopyLine(guest) : null;
     // printk and BUG() leave locks and counters behind.
-    if (outcome.kind === 'bug') guest.memory.restore(memory);
+    if (outcome.kind === 'bug') guest.restore(state);
     return {
       kind: outcome.kind,
       line,
@@ -140,15 +140,15 @@ describe.each(['x86_64', 'arm64', 'i386', 's390x'])("judge 'all' on Debian's %s 
     });
     // void iov_iter_init(struct iov_iter *i, unsigned int direction, const struct iovec *iov, unsigned long nr_segs, size_t count)
     await guest.call('iov_iter_init', [iterator, 0n, iovec, 2n, 80n]);
-    const before = memory;
-    memory = guest.memory.snapshot();
+    const before = state;
+    state = guest.snapshot();
     try {
       await start({ judge: 'all' });
       // static size_t simple_copy_to_iter(const void *addr, size_t bytes, void *data, struct iov_iter *i)
       const good = await play('simple_copy_to_iter', [slab.object(2), OBJECT, 0n, iterator]);
       expect(good).toMatchObject({ kind: 'returned', violations: [] });
       // The iterator has advanced.
-      guest.memory.restore(memory);
+      guest.restore(state);
       const bad = await play('simple_copy_to_iter', [slab.object(2), OBJECT + 1n, 0n, iterator]);
       expect(bad).toMatchObject({ kind: 'bug', checks: 1 });
       expect(bad.violations).toMatchObject([{ message: bad.line, kernelJudges: true }]);
@@ -157,7 +157,7 @@ describe.each(['x86_64', 'arm64', 'i386', 's390x'])("judge 'all' on Debian's %s 
       expect(unasked).toMatchObject({ kind: 'returned', checks: 2 });
       expect(unasked.violations).toMatchObject([{ kernelJudges: false, copy: { size: 25n } }]);
     } finally {
-      memory = before;
+      state = before;
     }
   });
 

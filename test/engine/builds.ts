@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Engine, EngineSpec } from '../../src/engine/engine.js';
 import { loadAddon } from '../../src/engine/unicorn-addon.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
+import { restoringContract } from '../guest/restoring.js';
 import { unicornBuilds, unicornsHere } from '../places.js';
 import { engineContract } from './contract.js';
 import { countingContract } from './counting.js';
@@ -20,6 +21,7 @@ export function contractOn(version: string): void {
   const open = (spec: EngineSpec): Engine => openUnicorn(spec, { library: build.library });
   engineContract(`libunicorn ${version}`, open);
   countingContract(`libunicorn ${version}`, open);
+  restoringContract(`libunicorn ${version}`, open);
 
   describe('a hook in the delay slot of a SPARC jump', () => {
     const start = 0x1_0000n;

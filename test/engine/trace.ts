@@ -32,17 +32,17 @@ async function trace(guest: Guest, call: Call): Promise<{ addresses: bigint[]; o
 
 /** Counts the cases’ calls and holds them against their traces; limits too. */
 export async function compareWithTrace(guest: Guest, cases: readonly TwinCase[]): Promise<void> {
-  const before = guest.memory.snapshot();
+  const before = guest.snapshot();
   for (const twin of cases) {
     const call = callOf(twin);
-    guest.memory.restore(before);
+    guest.restore(before);
     const { addresses, outcome } = await trace(guest, call);
-    guest.memory.restore(before);
+    guest.restore(before);
     const counted = await guest.call(call.symbol, call.arguments, { timeLimit: TIME_LIMIT, countInstructions: true });
     expect({ case: twin.name, ...counted }).toEqual({ case: twin.name, ...outcome, instructions: addresses.length });
 
     for (const limit of [1, Math.floor(addresses.length / 3)]) {
-      guest.memory.restore(before);
+      guest.restore(before);
       const limited = await guest.call(call.symbol, call.arguments, { timeLimit: TIME_LIMIT, instructionLimit: limit });
       if (limited.kind !== 'limited')
         throw new Error(`${twin.name}: expected a stop after ${limit}, not ${limited.kind}`);

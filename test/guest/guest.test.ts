@@ -23,13 +23,13 @@ describe.each(['x86_64', 'arm64'])('a guest out of the built-in %s kernel', (var
   });
 
   it("reports the kernel's BUG() with the place, and keeps what printk wrote", async () => {
-    const before = guest.memory.snapshot();
+    const before = guest.snapshot();
     const outcome = await guest.call('__check_object_size', [0n, 8n, 1n]);
     expect(outcome.kind).toBe('bug');
     expect(readLog(guest)).toContain(
       'usercopy: Kernel memory exposure attempt detected from null address (offset 0, size 8)!',
     );
-    guest.memory.restore(before);
+    guest.restore(before);
     expect(readLog(guest)).toEqual([]);
   });
 
@@ -60,10 +60,10 @@ describe.each(['x86_64', 'arm64'])('a guest out of the built-in %s kernel', (var
   });
 
   it('counts the same instructions for the same call', async () => {
-    const before = guest.memory.snapshot();
+    const before = guest.snapshot();
     const counts: (number | null)[] = [];
     for (let run = 0; run < 3; run++) {
-      guest.memory.restore(before);
+      guest.restore(before);
       counts.push((await guest.call('kmalloc', [64n], { countInstructions: true })).instructions);
     }
     expect(counts[0]).toBeGreaterThan(10);

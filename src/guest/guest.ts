@@ -286,9 +286,9 @@ export class Guest {
   snapshot(): GuestSnapshot {
     return {
       owner: this,
-      memory: this.memory.snapshot(),
-      // Memory that somebody mapped into the emulator himself.
+      // With memory that somebody mapped into the emulator himself.
       machine: new MachineState(this.engine, ({ start }) => !this.memory.maps(start)),
+      memory: this.memory.snapshot(),
       task: this.#task,
       stack: this.#stack,
     };

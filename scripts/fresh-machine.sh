@@ -128,8 +128,8 @@ inside node --version >"$place/node.log" 2>&1 || cannot "node does not run there
 inside useradd --create-home user
 git -c safe.directory='*' clone -q --no-hardlinks "$checkout" "$machine$project"
 cp -r "$npm_cache" "$machine/home/user/.npm"
-# Kernels that were fetched before are packages too.
-if [[ -d "$checkout/.cache/kernels" ]]; then
+# Kernels that were fetched before are packages too; only tests ask for them.
+if [[ " ${commands[*]} " == *' test '* && -d "$checkout/.cache/kernels" ]]; then
   mkdir -p "$machine$project/.cache"
   cp -r "$checkout/.cache/kernels" "$machine$project/.cache/kernels"
 fi

@@ -1,7 +1,7 @@
 /** What several drivers say in the same words. */
 import type { Endian, Kernel } from '../src/kernel/kernel.js';
 import { decodeUnsigned, encodeUnsigned } from '../src/kernel/words.js';
-import type { FrameConvention, FrameLayout, PageValidity } from './driver.js';
+import type { DirectBranch, FrameConvention, FrameLayout, PageValidity } from './driver.js';
 
 /** Value of a kernel variable of `size` bytes; undefined when the symbol or its bytes are not there. */
 export function readWord(kernel: Kernel, symbol: string, size: 4 | 8): bigint | undefined {
@@ -58,3 +58,31 @@ export function instructions(endian: Endian, ...encodings: number[]): Uint8Array
   const bytes = encodings.map((encoding) => encodeUnsigned(BigInt(encoding >>> 0), 4, endian));
   return Uint8Array.from(bytes.flatMap((word) => [...word]));
 }
+
+/** A branch of 32 bits: which bits tell it, which hold the distance, and how that counts. */
+export interface WordBranch {
+  readonly mask: number;
+  readonly value: number;
+  /** Lowest and first unused bit of the distance. */
+  readonly distance: readonly [number, number];
+  /** Bytes for each unit of it. */
+  readonly unit: bigint;
+  /** Bytes from the instruction to where the distance counts from. */
+  readonly from: bigint;
+}
+
+/** Direct branches of an architecture whose instructions are words. */
+export const wordBranches = (endian: Endian, { mask, value, distance, unit, from }: WordBranch): DirectBranch => ({
+  step: 4,
+  target(code, at, address) {
+    if (at + 4 > code.length) return null;
+    const word = decodeUnsigned(code.subarray(at, at + 4), endian);
+    if ((word & BigInt(mask)) !== BigInt(value)) return null;
+    const bits = distance[1] - distance[0];
+    return address + BigInt(at) + from + BigInt.asIntN(bits, word >> BigInt(distance[0])) * unit;
+  },
+});
+
+/** b and bl of powerpc (I-form), relative. */
+export const powerpcBranches = (endian: Endian): DirectBranch =>
+  wordBranches(endian, { mask: 0xfc000002, value: 0x48000000, distance: [2, 26], unit: 4n, from: 0n });

@@ -166,6 +166,14 @@ export interface StaticBranch {
   nop(existing: Uint8Array): Uint8Array;
 }
 
+/** Direct calls and jumps in code, as far as they name their target themselves. */
+export interface DirectBranch {
+  /** Bytes between places where an instruction may begin. */
+  readonly step: number;
+  /** Where the call or jump at `at` of `code` goes, whose first byte lies at `address`; null for any other instruction. */
+  target(code: Uint8Array, at: number, address: bigint): bigint | null;
+}
+
 /** What an emulator is made ready for. */
 export interface MachineState {
   readonly kernel: Kernel;
@@ -231,6 +239,7 @@ export interface Variant {
   readonly current: CurrentTask;
   readonly frames: FrameConvention;
   readonly staticBranch: StaticBranch;
+  readonly directBranch: DirectBranch;
   /** ARCH_HAS_CURRENT_STACK_POINTER (2792d84e6da5, 5.18): the kernel's stack check knows the stack pointer. */
   readonly hasCurrentStackPointer: boolean;
   /** BUG() of a stopped guest. */

@@ -10,6 +10,7 @@ import { VerdictRange } from './verdict';
 export enum SkipVmalloc {
   NO = 0,
   VMALLOC_OR_MODULE = 1,
+  VMALLOC = 2,
 }
 
 export enum PageSpan {

@@ -17,7 +17,7 @@ function isKmap(c: Context, pointer: u64, declared: Declared | null): bool {
   return isIntrospectedKmap(c, pointer, c.kmap == Kmap.PKMAP ? 1 : c.kmapRangeCount);
 }
 
-/** A kmapped page stands alone (4e140f59d285, 5.18). */
+/** A kmapped page stands alone (4e140f59d285, 5.19-rc1). */
 function checkKmap(c: Context, request: Request, pointer: u64, size: u64): i32 {
   const offset = pointer & (c.pageSize - 1);
   noteObject(request, pointer - offset, (pointer - offset + c.pageSize) & c.wordMask);
@@ -38,7 +38,7 @@ function isVmallocOrModule(c: Context, pointer: u64, declared: Declared | null):
 }
 
 /**
- * A vmalloc area: without its guard page by its vm_struct (0aef499f3172, 5.18), with it by its vmap_area (35fb9ae4aa2e).
+ * A vmalloc area: without its guard page by its vm_struct (0aef499f3172, 5.19-rc1), with it by its vmap_area (35fb9ae4aa2e).
  * A declared area is what may be copied; it has no guard page.
  */
 function checkVmalloc(c: Context, request: Request, pointer: u64, size: u64): i32 {
@@ -77,7 +77,7 @@ function checkVmalloc(c: Context, request: Request, pointer: u64, size: u64): i3
   return bad ? refuse(c, request, Refusal.VMALLOC, offset, size) : Acceptance.VMALLOC;
 }
 
-/** A compound page as a whole (ab502103ae3c, 5.18). */
+/** A compound page as a whole (ab502103ae3c, 5.19-rc1). */
 @inline
 function checkFolio(c: Context, request: Request, pointer: u64, size: u64, start: u64, bytes: u64): i32 {
   noteObject(request, start, (start + bytes) & c.wordMask);
@@ -131,6 +131,7 @@ export function checkHeap(c: Context, request: Request, pointer: u64, size: u64,
       return checkVmalloc(c, request, pointer, size);
     }
   } else if (c.skipVmalloc == SkipVmalloc.VMALLOC_OR_MODULE && isVmallocOrModule(c, pointer, declared)) return 0;
+  else if (c.skipVmalloc == SkipVmalloc.VMALLOC && isVmalloc(c, pointer, declared)) return 0;
   if (declared) return checkDeclared(c, request, pointer, size, toUser, declared);
   if (c.highmem && c.pageSpan && isDeclaredKmap(c, pointer)) {
     return checkPageSpan(c, request, pointer, size, toUser, true);

@@ -1,5 +1,5 @@
 /**
- * Pages that are not slab, before 5.18: check_page_span(), and the same rules inside check_heap_object() of the
+ * Pages that are not slab, before 5.19: check_page_span(), and the same rules inside check_heap_object() of the
  * July 2016 mails.
  */
 import { Context, DeclaredKind, PageSpan, Request } from './context';

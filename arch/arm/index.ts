@@ -1,7 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
 import { LITTLE, Words } from '../../src/kernel/words.js';
-import { instructions, pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { instructions, pageValidityOf, readWord, threadSizeOf, wordBranches } from '../common.js';
 import type { ArchDriver, BootTools, MemoryLayout, Variant } from '../driver.js';
 import { armCycles } from './cycles.js';
 import { armDump } from './dump.js';
@@ -149,6 +149,14 @@ export const arm32: Variant = {
     jump: (code, target) => instruction(0xea000000 | Number(BigInt.asUintN(24, (target - code - 8n) >> 2n))),
     nop: () => instruction(0xe1a00000),
   },
+  // b and bl.
+  directBranch: wordBranches('little', {
+    mask: 0x0e000000,
+    value: 0x0a000000,
+    distance: [0, 24],
+    unit: 4n,
+    from: 8n,
+  }),
   hasCurrentStackPointer: true,
   // udf #0x12 in ARM code, udf #2 in Thumb-2 code (arch/arm/include/asm/bug.h).
   bug: { kind: 'invalid instruction', encodings: [instruction(0xe7f001f2), Uint8Array.of(0x02, 0xde)] },

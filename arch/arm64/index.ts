@@ -1,7 +1,15 @@
 import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
-import { hasVmemmap, instructions, pageValidityOf, readWord, threadSizeOf, uncheckedFrames } from '../common.js';
+import {
+  hasVmemmap,
+  instructions,
+  pageValidityOf,
+  readWord,
+  threadSizeOf,
+  uncheckedFrames,
+  wordBranches,
+} from '../common.js';
 import type { ArchDriver, MachineState, MemoryLayout, Variant } from '../driver.js';
 import { arm64Cycles } from './cycles.js';
 import { arm64Dump, largestMinimumBits } from './dump.js';
@@ -157,6 +165,14 @@ export const variant: Variant = {
     jump: (code, target) => instruction(0x14000000 | Number(BigInt.asUintN(26, (target - code) >> 2n))),
     nop: () => instruction(0xd503201f),
   },
+  // b and bl.
+  directBranch: wordBranches('little', {
+    mask: 0x7c000000,
+    value: 0x14000000,
+    distance: [0, 26],
+    unit: 4n,
+    from: 0n,
+  }),
   hasCurrentStackPointer: true,
   // Unicorn 2.0.1 reports brk as interrupt 7.
   bug: { kind: 'interrupt', number: 7 },

@@ -96,6 +96,8 @@ export const ia64Variant: Variant = {
     jump: (_code, _target, existing) => existing,
     nop: (existing) => existing,
   },
+  // Bundles are not decoded: which functions are called is not known.
+  directBranch: { step: 16, target: () => null },
   hasCurrentStackPointer: false,
   // break 0, as __builtin_trap() compiles to: the Break Instruction vector (0x2c00), printed as "bugcheck! 0".
   bug: { kind: 'interrupt', number: 11 },

@@ -1,6 +1,6 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
-import { instructions, pageValidityOf, readWord } from '../common.js';
+import { instructions, pageValidityOf, powerpcBranches, readWord } from '../common.js';
 import type { MemoryLayout, StaticBranch, Variant } from '../driver.js';
 import { ppcCycles } from './cycles.js';
 import { backChainFrames, stackSizeOf } from './frames.js';
@@ -69,6 +69,7 @@ export const ppc: Variant = {
   current: { kind: 'register', register: '2' },
   frames: backChainFrames(4, 8),
   staticBranch,
+  directBranch: powerpcBranches('big'),
   hasCurrentStackPointer: true,
   // twi 31,0,0: a program check.
   bug: { kind: 'interrupt', number: 6 },

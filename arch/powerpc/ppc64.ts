@@ -1,7 +1,7 @@
 /** ppc64: Book3S in 64-bit big-endian mode, ELFv2, as our own guest is built; no real kernel has judged it here. */
 
 import { BIG, Words } from '../../src/kernel/words.js';
-import { instructions } from '../common.js';
+import { instructions, powerpcBranches } from '../common.js';
 import type { Variant } from '../driver.js';
 import { ppc64Cycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
@@ -28,6 +28,7 @@ export const ppc64: Variant = {
     jump: (code, target) => instruction(0x4800_0000 | Number(BigInt.asUintN(26, target - code))),
     nop: () => instruction(0x6000_0000),
   },
+  directBranch: powerpcBranches('big'),
   dump: ppc64Dump,
   debianKernel: null,
   prepare(engine) {

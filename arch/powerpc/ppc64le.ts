@@ -3,7 +3,7 @@ import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
 import { LITTLE, Words } from '../../src/kernel/words.js';
-import { instructions, pageValidityOf, readWord } from '../common.js';
+import { instructions, pageValidityOf, powerpcBranches, readWord } from '../common.js';
 import type { BootTools, MemoryLayout, Variant } from '../driver.js';
 import { ppc64leCycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
@@ -122,6 +122,7 @@ export const ppc64le: Variant = {
     jump: (code, target) => instructions('little', 0x4800_0000 | Number(BigInt.asUintN(26, target - code))),
     nop: () => instructions('little', 0x6000_0000),
   },
+  directBranch: powerpcBranches('little'),
   hasCurrentStackPointer: true,
   // Unicorn 2.0.1 reports program exceptions as interrupt 6, with the pc behind the instruction.
   bug: { kind: 'interrupt', number: 6, pcOffset: 4 },

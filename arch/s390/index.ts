@@ -1,7 +1,7 @@
 /** s390x: 64-bit z/Architecture; kernels up to 6.9, whose virtual addresses are real ones. */
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
-import { BIG, Words } from '../../src/kernel/words.js';
+import { BIG, decodeUnsigned, Words } from '../../src/kernel/words.js';
 import { hasVmemmap, pageValidityOf, prologueOf, readWord, threadSizeOf } from '../common.js';
 import type { ArchDriver, BootVariable, FrameLayout, MemoryLayout, Variant } from '../driver.js';
 import { s390xCycles } from './cycles.js';
@@ -128,6 +128,15 @@ export const s390x: Variant = {
     relativeEntries: ({ version }) => atLeast(version, 4, 20),
     jump: (code, target) => branchRelative(0xc0f4, target - code),
     nop: () => branchRelative(0xc004, 0n),
+  },
+  directBranch: {
+    step: 2,
+    // brasl and brcl.
+    target(code, at, address) {
+      const [first, second] = code.subarray(at, at + 2);
+      if (at + 6 > code.length || first !== 0xc0 || ![4, 5].includes(second! & 15)) return null;
+      return address + BigInt(at) + 2n * BigInt.asIntN(32, decodeUnsigned(code.subarray(at + 2, at + 6), 'big'));
+    },
   },
   hasCurrentStackPointer: true,
   // Unicorn 2.0.1 reports every program exception, a monitor call's among them, as interrupt 3; mc 0,0.

@@ -1,6 +1,6 @@
 /** What sparc and sparc64 share. */
-import { instructions, uncheckedFrames } from '../common.js';
-import type { BugSignature, FrameConvention, StaticBranch } from '../driver.js';
+import { instructions, uncheckedFrames, wordBranches } from '../common.js';
+import type { BugSignature, DirectBranch, FrameConvention, StaticBranch } from '../driver.js';
 
 /**
  * Unicorn 2.0.1: code with register windows does not run (a fresh CPU traps at its first `save`, on 32 bits it never
@@ -21,6 +21,14 @@ export const staticBranch: StaticBranch = {
   jump: (code, target) => instruction(0x10800000 | Number(BigInt.asUintN(22, (target - code) >> 2n))),
   nop: () => instruction(0x01000000),
 };
+
+export const directBranch: DirectBranch = wordBranches('big', {
+  mask: 0xc0000000,
+  value: 0x40000000,
+  distance: [0, 30],
+  unit: 4n,
+  from: 0n,
+});
 
 /** `ta 5`, as __builtin_trap() compiles to. */
 export const bugTrap = (base: number): BugSignature => ({ kind: 'interrupt', number: base + 5 });

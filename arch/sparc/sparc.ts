@@ -1,7 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
-import { ALL_REGISTERS, ARGUMENTS, bugTrap, registerWindows, staticBranch } from './common.js';
+import { ALL_REGISTERS, ARGUMENTS, bugTrap, directBranch, registerWindows, staticBranch } from './common.js';
 import { sparcCycles } from './cycles.js';
 
 const KIB = 1024n;
@@ -52,6 +52,7 @@ export const sparc: Variant = {
   current: { kind: 'masked stack pointer' },
   frames: registerWindows(4, 0),
   staticBranch,
+  directBranch,
   hasCurrentStackPointer: false,
   bug: bugTrap(0x80),
   dump: null,

@@ -1,7 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
-import { ALL_REGISTERS, ARGUMENTS, bugTrap, registerWindows, staticBranch } from './common.js';
+import { ALL_REGISTERS, ARGUMENTS, bugTrap, directBranch, registerWindows, staticBranch } from './common.js';
 import { sparc64Cycles } from './cycles.js';
 
 const KIB = 1024n;
@@ -57,6 +57,7 @@ export const sparc64: Variant = {
   current: { kind: 'register', register: 'g4' },
   frames: registerWindows(8, STACK_BIAS),
   staticBranch,
+  directBranch,
   hasCurrentStackPointer: false,
   bug: bugTrap(0x100),
   dump: null,

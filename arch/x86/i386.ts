@@ -6,7 +6,7 @@ import { i386Cycles } from './cycles.js';
 import { i386Dump } from './dump32.js';
 import { framePointerFrames } from './frames.js';
 import { unpackX86Image } from './image.js';
-import { staticBranch } from './static-branch.js';
+import { directBranch, staticBranch } from './static-branch.js';
 
 const KIB = 1024n;
 const MIB = 1n << 20n;
@@ -119,6 +119,7 @@ export const i386: Variant = {
   current: { kind: 'memory', base: null, symbols: ['pcpu_hot', 'current_task'], offset: 0n },
   frames: framePointerFrames(4, [0x89, 0xe5]),
   staticBranch,
+  directBranch,
   hasCurrentStackPointer: true,
   // ud2
   bug: { kind: 'invalid instruction', encodings: [Uint8Array.of(0x0f, 0x0b)] },

@@ -7,7 +7,7 @@ import { x86_64Cycles } from './cycles.js';
 import { x86_64Dump } from './dump.js';
 import { framePointerFrames } from './frames.js';
 import { unpackX86Image } from './image.js';
-import { staticBranch } from './static-branch.js';
+import { directBranch, staticBranch } from './static-branch.js';
 
 /** `__START_KERNEL_map`: where the kernel image's own mapping begins (arch/x86/include/asm/page_64_types.h). */
 const START_KERNEL_MAP = 0xffffffff80000000n;
@@ -105,6 +105,7 @@ export const x86_64: Variant = {
   current: { kind: 'memory', base: 'gs_base', symbols: ['pcpu_hot', 'current_task'], offset: 0n },
   frames: framePointerFrames(8, [0x48, 0x89, 0xe5]),
   staticBranch,
+  directBranch,
   hasCurrentStackPointer: true,
   // ud2
   bug: { kind: 'invalid instruction', encodings: [Uint8Array.of(0x0f, 0x0b)] },

@@ -199,7 +199,7 @@ class Oracle {
     return this.kmapObject() ?? this.vmallocObject();
   }
 
-  /** kmap slots (5.18 on): the copy must stay within the page. */
+  /** kmap slots (5.19-rc1 on): the copy must stay within the page. */
   private kmapObject(): Finding {
     const { switches, introspection } = this.parameters;
     if (switches.kmap === 'off') return null;
@@ -215,7 +215,7 @@ class Oracle {
     return this.size > this.memory.pageSize - offset ? bad('kmap', offset, this.size, object) : good('kmap', object);
   }
 
-  /** vmalloc addresses: skipped up to 5.17, held against their area from 5.18 on. */
+  /** vmalloc addresses: skipped up to 5.18, held against their area from 5.19-rc1 on. */
   private vmallocObject(): Finding {
     const { switches, introspection } = this.parameters;
     const declared = this.declaredAt('vmalloc area', this.pointer);
@@ -227,6 +227,7 @@ class Oracle {
       (ofGuest && contains(introspection.vmalloc, this.pointer));
     const isModule = ofGuest && contains(introspection.modules, this.pointer);
     if (switches.skipVmalloc === 'vmalloc or module' && (isVmalloc || isModule)) return null;
+    if (switches.skipVmalloc === 'vmalloc' && isVmalloc) return null;
     if (switches.vmalloc === 'off' || !isVmalloc || this.pageFaultsDisabled()) return this.pageObject();
 
     const area = declared ?? (introspection === null ? null : this.memory.findVmapArea(introspection, this.pointer));

@@ -22,6 +22,8 @@ export interface Attachment {
   readonly check: Check;
   /** Name of the profile in force. */
   readonly profile: string;
+  /** What it was picked by, in a sentence; null when it was named. */
+  readonly profileBy: string | null;
   readonly judge: JudgeMode;
   readonly mode: 'enforce' | 'audit';
   /** Who runs the check at the hooks. */
@@ -149,6 +151,7 @@ async function attachTo(engine: Engine, kernel: Kernel, options: AttachOptions):
     return {
       check,
       profile: plan.profile.name,
+      profileBy: plan.profileBy,
       judge: plan.judge,
       mode,
       executor: executor.name,

@@ -29,7 +29,7 @@ export interface AttachOptions {
   readonly memory?: 'foreign' | Check | undefined;
   /** Who runs the check at the hooks; `auto` (default): the check's own, native code where it was built. */
   readonly executor?: 'auto' | ExecutorName | undefined;
-  /** A profile's name, with switches (`4.16,pagespan`); `auto` (default) picks by version and config. */
+  /** A profile's name, with switches (`4.16,pagespan`); `auto` (default) picks by the kernel's contents, its vendor, its version. */
   readonly profile?: string | undefined;
   /** Memory that no kernel structure describes. */
   readonly declarations?: readonly Declaration[] | undefined;

@@ -2,10 +2,11 @@
 import type { UaccessEntry, Variant } from '../../arch/driver.js';
 import { variantOf } from '../../arch/index.js';
 import type { CheckParameters } from '../check/parameters.js';
-import { type Profile, parseProfile, profileForVersion } from '../check/profiles.js';
+import { type Profile, parseProfile } from '../check/profiles.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { type Gate, gateOf } from '../introspect/gate.js';
 import { checkParametersOf, withMemory } from '../introspect/parameters.js';
+import { profileOf } from '../introspect/profile.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { requireTypes } from '../kernel/require-types.js';
 import type { MessageStyle } from '../report/format.js';
@@ -15,7 +16,7 @@ import { entryPointOf } from '../stack/entry-point.js';
 export type JudgeMode = 'kernel' | 'all';
 
 export interface RuleOptions {
-  /** A profile's name, with switches (`4.16,pagespan`); `auto` (default) picks by version and config. */
+  /** A profile's name, with switches (`4.16,pagespan`); `auto` (default) picks by the kernel's contents, its vendor, its version. */
   readonly profile?: string | undefined;
   /** Check stack frames, or not; default: as the profile says, else as the kernel does. An error where it does not link them. */
   readonly frames?: boolean | undefined;
@@ -28,6 +29,8 @@ export interface RuleOptions {
 /** How a kernel's copies are judged, and in which words. */
 export interface Rules {
   readonly profile: Profile;
+  /** What `auto` picked it by, in a sentence; null when it was named. */
+  readonly profileBy: string | null;
   readonly parameters: CheckParameters;
   readonly style: MessageStyle;
 }
@@ -70,7 +73,7 @@ export interface Plan extends Rules {
  */
 export function rulesOf(kernel: Kernel, variant: Variant, options: RuleOptions): Rules {
   const wanted = options.profile ?? 'auto';
-  const profile = wanted === 'auto' ? profileForVersion(kernel.version, kernel.config) : parseProfile(wanted);
+  const { profile, by } = wanted === 'auto' ? profileOf(kernel, variant) : { profile: parseProfile(wanted), by: null };
   const parameters = checkParametersOf(kernel, variant, {
     switches: profile.switches,
     declaredOnly: options.declaredOnly,
@@ -79,7 +82,12 @@ export function rulesOf(kernel: Kernel, variant: Variant, options: RuleOptions):
     depthOfPrint: options.stackDepth?.print,
   });
   const allocator = profile.switches.allocator ?? parameters.introspection?.slab.allocator ?? 'SLUB';
-  return { profile, parameters, style: { format: profile.switches.format, bits: kernel.bits, allocator } };
+  return {
+    profile,
+    profileBy: by,
+    parameters,
+    style: { format: profile.switches.format, bits: kernel.bits, allocator },
+  };
 }
 
 /**

@@ -99,7 +99,7 @@ export class ContextWriter {
       c.setU8(name, switches[name]);
     }
     // Where nothing is skipped, virt_addr_valid() alone decides, as it does after 517e1fbeb65f.
-    const skip = switches.skipVmalloc === 'vmalloc or module' ? switches.skipVmalloc : 'no';
+    const skip = switches.skipVmalloc === 'unless virt_addr_valid' ? 'no' : switches.skipVmalloc;
     c.setU8('skipVmalloc', this.#constant('SkipVmalloc', skip));
     const pageSpans = { off: 'OFF', v3: 'V3', 'v3-cma': 'V3_CMA', '4.8': 'V4_8' } as const;
     c.setU8('pageSpan', this.#layout.get('PageSpan', pageSpans[switches.pageSpan]));

@@ -26,21 +26,21 @@ export interface ProfileSwitches {
   readonly textTouchCounts: boolean;
   /** Look at the text's linear alias too. Dead code in the July 2016 mail: HAVE_ARCH_… without CONFIG_. */
   readonly linearText: boolean;
-  /** Vmalloc and module addresses are not looked at (4.8 to 5.17: before the vmalloc rule); v3 did not ask. */
-  readonly skipVmalloc: 'no' | 'vmalloc or module' | 'unless virt_addr_valid';
+  /** Vmalloc and module addresses are not looked at (4.8 to 5.18: before the vmalloc rule); v3 did not ask. */
+  readonly skipVmalloc: 'no' | 'vmalloc' | 'vmalloc or module' | 'unless virt_addr_valid';
   /** The rodata, data, bss and page-span rules. */
   readonly pageSpan: 'off' | 'v3' | 'v3-cma' | '4.8';
   /** Whitelist of the slab cache (4.16 on). */
   readonly whitelist: boolean;
   /** Warn once and pass inside the object but outside the whitelist (HARDENED_USERCOPY_FALLBACK, 4.16 to 5.15). */
   readonly fallback: boolean;
-  /** kmap rule (5.18 on); `fixmap` adds the fixmap slots of kmap_local (6.12). */
+  /** kmap rule (5.19-rc1 on); `fixmap` adds the fixmap slots of kmap_local (6.12). */
   readonly kmap: 'off' | 'pkmap' | 'fixmap';
   /** highmem aware: the page of a kmapped address (5.4 on, 314eed30ede0). */
   readonly highmem: boolean;
-  /** `off`; (a) `vm_struct` 5.18 to 5.19-rc1; (b) `vmap_area`; (c) as (b) but not while page faults are disabled. */
+  /** `off`; (a) `vm_struct` 5.19-rc1 and -rc2; (b) `vmap_area`; (c) as (b) but not while page faults are disabled. */
   readonly vmalloc: 'off' | 'vm_struct' | 'vmap_area' | 'vmap_area, page faults enabled';
-  /** Large folios (5.18 on). */
+  /** Large folios (5.19-rc1 on). */
   readonly folio: boolean;
   /** Below the stack pointer is bad, and every bad stack prints `sp - ptr` (5.18 on, where the architecture has it). */
   readonly depth: boolean;

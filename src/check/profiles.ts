@@ -63,19 +63,24 @@ const V5_0: ProfileSwitches = {
 
 const V5_18: ProfileSwitches = {
   ...V5_0,
-  highmem: false,
-  // 4e140f59d285 "mm/usercopy: Check kmap addresses properly", 0aef499f3172 "mm/usercopy: Detect vmalloc overruns" and
-  // ab502103ae3c "mm/usercopy: Detect large folio overruns"; the page-span rules went in 1109a5d90701. The pull request of
-  // 5.19-rc1 has all of them: 5.18 itself is 5.0 with the depth rule.
-  kmap: 'pkmap',
-  vmalloc: 'vm_struct',
-  folio: true,
-  // 2792d84e6da5 "usercopy: Check valid lifetime via stack depth" (5.18-rc1).
+  // 2792d84e6da5 "usercopy: Check valid lifetime via stack depth" (5.18-rc1). The page-span rules can no longer be switched on:
+  // ef3e787c21d1 "usercopy: Disable CONFIG_HARDENED_USERCOPY_PAGESPAN".
   depth: true,
 };
 
-const V6_1: ProfileSwitches = {
+const V5_19_RC: ProfileSwitches = {
   ...V5_18,
+  highmem: false,
+  // 4e140f59d285 "mm/usercopy: Check kmap addresses properly", 0aef499f3172 "mm/usercopy: Detect vmalloc overruns" and
+  // ab502103ae3c "mm/usercopy: Detect large folio overruns"; the page-span rules went in 1109a5d90701. All of them came with the
+  // pull request of 5.19-rc1.
+  kmap: 'pkmap',
+  vmalloc: 'vm_struct',
+  folio: true,
+};
+
+const V6_1: ProfileSwitches = {
+  ...V5_19_RC,
   // 993d0b287e2e "usercopy: Handle vm_map_ram() areas" (5.19-rc3), then d319f344561d "mm: Fix copy_from_user_nofault()" (6.4, and
   // stable trees).
   vmalloc: 'vmap_area, page faults enabled',
@@ -90,8 +95,9 @@ const PROFILES = {
   '4.8': { kernels: '4.8 to 4.15', switches: V4_8 },
   '4.16': { kernels: '4.16 to 4.20', switches: V4_16 },
   '5.0': { kernels: '5.0 to 5.17', switches: V5_0 },
-  '5.18': { kernels: '5.18 and the first candidates of 5.19', switches: V5_18 },
-  '6.1': { kernels: '5.19 to 6.12 at least', switches: V6_1 },
+  '5.18': { kernels: '5.18', switches: V5_18 },
+  '5.19-rc': { kernels: '5.19-rc1 and -rc2', switches: V5_19_RC },
+  '6.1': { kernels: '5.19 to 7.3 at least', switches: V6_1 },
 } as const satisfies Record<string, { readonly kernels: string; readonly switches: ProfileSwitches }>;
 
 export type ProfileName = keyof typeof PROFILES;
@@ -103,10 +109,13 @@ export const profileList: readonly { readonly name: string; readonly kernels: st
   ([name, { kernels }]) => ({ name, kernels }),
 );
 
-const MAINLINE: readonly ProfileName[] = ['4.8', '4.16', '5.0', '5.18', '6.1'];
-const BEFORE_5_18: readonly ProfileName[] = ['4.8', '4.16', '5.0'];
-const WHITELISTS: readonly ProfileName[] = ['4.16', '5.0', '5.18', '6.1'];
-const SINCE_5_18: readonly ProfileName[] = ['5.18', '6.1'];
+const SERIES_2016: readonly ProfileName[] = ['v3', 'v3-cma'];
+const MAINLINE: readonly ProfileName[] = ['4.8', '4.16', '5.0', '5.18', '5.19-rc', '6.1'];
+/** Vendors have a check of 5.18 with the options that mainline had taken away by then. */
+const BEFORE_5_19: readonly ProfileName[] = ['4.8', '4.16', '5.0', '5.18'];
+const FALLS_BACK: readonly ProfileName[] = ['4.16', '5.0', '5.18'];
+const SINCE_5_18: readonly ProfileName[] = ['5.18', '5.19-rc', '6.1'];
+const SINCE_5_19: readonly ProfileName[] = ['5.19-rc', '6.1'];
 
 /** A change to a profile's switches. */
 interface Switch {
@@ -120,17 +129,17 @@ const SWITCHES: Readonly<Record<string, Switch>> = {
   pagespan: {
     about: 'HARDENED_USERCOPY_PAGESPAN: rodata, data, bss and page-span rules',
     switches: { pageSpan: '4.8' },
-    profiles: BEFORE_5_18,
+    profiles: BEFORE_5_19,
   },
-  'no-pagespan': { about: 'without it', switches: { pageSpan: 'off' }, profiles: BEFORE_5_18 },
+  'no-pagespan': { about: 'without it', switches: { pageSpan: 'off' }, profiles: BEFORE_5_19 },
   fallback: {
     about: 'HARDENED_USERCOPY_FALLBACK: inside the object, outside its whitelist: warn once and pass',
     switches: { fallback: true },
-    profiles: ['4.16', '5.0'],
+    profiles: FALLS_BACK,
   },
-  'no-fallback': { about: 'without it', switches: { fallback: false }, profiles: ['4.16', '5.0'] },
-  bypass: { about: 'hardened_usercopy=off', switches: { bypass: true }, profiles: WHITELISTS },
-  'no-bypass': { about: 'without it', switches: { bypass: false }, profiles: WHITELISTS },
+  'no-fallback': { about: 'without it', switches: { fallback: false }, profiles: FALLS_BACK },
+  bypass: { about: 'hardened_usercopy=off', switches: { bypass: true }, profiles: MAINLINE },
+  'no-bypass': { about: 'without it', switches: { bypass: false }, profiles: MAINLINE },
   frames: {
     about: 'stack frames are walked, whether the kernel has FRAME_POINTER or not',
     switches: { frames: true },
@@ -140,7 +149,7 @@ const SWITCHES: Readonly<Record<string, Switch>> = {
   'wrap-counts-end': {
     about: 'wrapped when ptr + n < ptr: before 951531691c4b (5.3)',
     switches: { wrapCountsEnd: true },
-    profiles: BEFORE_5_18,
+    profiles: BEFORE_5_19,
   },
   'wrap-last-byte': {
     about: 'wrapped when ptr + (n - 1) < ptr: after it',
@@ -152,6 +161,16 @@ const SWITCHES: Readonly<Record<string, Switch>> = {
     switches: { skipVmalloc: 'vmalloc or module' },
     profiles: ['4.8'],
   },
+  'skip-vmalloc': {
+    about: 'vmalloc addresses are not looked at, those of modules are: trees that took the check before 4.8, RHEL 7',
+    switches: { skipVmalloc: 'vmalloc' },
+    profiles: [...SERIES_2016, '4.8'],
+  },
+  'linear-text': {
+    about: "the text's linear alias is looked at too",
+    switches: { linearText: true },
+    profiles: SERIES_2016,
+  },
   'unless-virt-addr-valid': {
     about: 'only addresses of the linear map are looked at: after it',
     switches: { skipVmalloc: 'unless virt_addr_valid' },
@@ -160,34 +179,34 @@ const SWITCHES: Readonly<Record<string, Switch>> = {
   highmem: {
     about: 'the page of a kmapped address is looked at: after 314eed30ede0 (5.4)',
     switches: { highmem: true },
-    profiles: BEFORE_5_18,
+    profiles: BEFORE_5_19,
   },
-  'no-highmem': { about: 'before it', switches: { highmem: false }, profiles: BEFORE_5_18 },
+  'no-highmem': { about: 'before it', switches: { highmem: false }, profiles: BEFORE_5_19 },
   'vmalloc-vm-struct': {
-    about: 'vmalloc rule of 5.18: vm_struct, the guard page excluded',
+    about: 'vmalloc rule of 5.19-rc1: vm_struct, the guard page excluded',
     switches: { vmalloc: 'vm_struct' },
-    profiles: SINCE_5_18,
+    profiles: SINCE_5_19,
   },
   'vmalloc-vmap-area': {
     about: 'vmalloc rule of 5.19: vmap_area, the guard page passes',
     switches: { vmalloc: 'vmap_area' },
-    profiles: SINCE_5_18,
+    profiles: SINCE_5_19,
   },
   'vmalloc-page-faults-enabled': {
     about: 'the same, not while page faults are disabled: d319f344561d (6.4, and 6.1.y)',
     switches: { vmalloc: 'vmap_area, page faults enabled' },
-    profiles: SINCE_5_18,
+    profiles: SINCE_5_19,
   },
-  'no-vmalloc': { about: 'no vmalloc rule', switches: { vmalloc: 'off' }, profiles: SINCE_5_18 },
+  'no-vmalloc': { about: 'no vmalloc rule', switches: { vmalloc: 'off' }, profiles: SINCE_5_19 },
   'kmap-fixmap': {
     about: 'is_kmap_addr() with the fixmap slots, as 6.12 has it',
     switches: { kmap: 'fixmap' },
-    profiles: SINCE_5_18,
+    profiles: SINCE_5_19,
   },
-  'kmap-pkmap': { about: 'is_kmap_addr() with PKMAP only', switches: { kmap: 'pkmap' }, profiles: SINCE_5_18 },
-  'no-kmap': { about: 'no kmap rule', switches: { kmap: 'off' }, profiles: SINCE_5_18 },
-  folio: { about: 'large folios are objects', switches: { folio: true }, profiles: SINCE_5_18 },
-  'no-folio': { about: 'they are not', switches: { folio: false }, profiles: SINCE_5_18 },
+  'kmap-pkmap': { about: 'is_kmap_addr() with PKMAP only', switches: { kmap: 'pkmap' }, profiles: SINCE_5_19 },
+  'no-kmap': { about: 'no kmap rule', switches: { kmap: 'off' }, profiles: SINCE_5_19 },
+  folio: { about: 'large folios are objects', switches: { folio: true }, profiles: SINCE_5_19 },
+  'no-folio': { about: 'they are not', switches: { folio: false }, profiles: SINCE_5_19 },
   depth: {
     about: 'below the stack pointer is bad; stack offsets are printed',
     switches: { depth: true },
@@ -232,6 +251,10 @@ export function profileSwitches(name: string): ProfileSwitches {
   return PROFILES[name as ProfileName].switches;
 }
 
+/** The switches that go with a profile. */
+export const switchesOf = (profile: ProfileName): readonly string[] =>
+  switchNames.filter((name) => SWITCHES[name]!.profiles.includes(profile));
+
 /** Reads `4.16,pagespan,fallback`: a profile and switches, applied in order. */
 export function parseProfile(text: string): Profile {
   const [first = '', ...changes] = text.split(',').map((part) => part.trim());
@@ -239,8 +262,8 @@ export function parseProfile(text: string): Profile {
   for (const change of changes) {
     const found = Object.hasOwn(SWITCHES, change) ? SWITCHES[change] : undefined;
     if (!found?.profiles.includes(first as ProfileName)) {
-      const usable = switchNames.filter((name) => SWITCHES[name]!.profiles.includes(first as ProfileName));
-      throw badInput(`profile ${first}`, `switches out of ${usable.join(', ')}`, `'${change}'`);
+      const usable = switchesOf(first as ProfileName).join(', ');
+      throw badInput(`profile ${first}`, `switches out of ${usable}`, `'${change}'`);
     }
     switches = { ...switches, ...found.switches };
   }
@@ -278,7 +301,11 @@ function isEnabled(config: KernelConfig | null, name: string, otherwise: boolean
   return config ? config.enabled(name) : otherwise;
 }
 
+/** The candidates of 5.19 before 993d0b287e2e. */
+const EARLY_5_19 = /^5\.19\.0-rc[12]\b/;
+
 function baseProfile(version: KernelVersion): ProfileName {
+  if (EARLY_5_19.test(version.release)) return '5.19-rc';
   if (atLeast(version, 5, 19)) return '6.1';
   if (atLeast(version, 5, 18)) return '5.18';
   if (atLeast(version, 5, 0)) return '5.0';
@@ -287,14 +314,14 @@ function baseProfile(version: KernelVersion): ProfileName {
 }
 
 function vmallocChange(version: KernelVersion): string | null {
-  if (!atLeast(version, 5, 19)) return null;
+  if (baseProfile(version) !== '6.1') return null;
   return hasFix(version, 6, 4, PAGE_FAULT_FIX_STABLE) ? null : 'vmalloc-vmap-area';
 }
 
 /**
- * The profile of a kernel (`auto`), by its version and, where there is one, its config. Whether the
- * stack pointer is compared at all is the architecture's affair (`Variant.hasCurrentStackPointer`). Kernels older than 4.8
- * get the oldest mainline profile.
+ * The profile of a version and, where there is one, its config: what `profileOf()` (src/introspect/profile.ts) takes where
+ * contents and vendor do not tell. Whether the stack pointer is compared at all is the architecture's affair
+ * (`Variant.hasCurrentStackPointer`). Kernels older than 4.8 get the oldest mainline profile.
  */
 export function profileForVersion(version: KernelVersion, config: KernelConfig | null = null): Profile {
   const base = baseProfile(version);

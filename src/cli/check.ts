@@ -4,7 +4,7 @@ import type { Verdict } from '../check/verdict.js';
 import { type DumpFinding, judgeDump } from '../repro/from-dump.js';
 import { print } from '../terminal.js';
 import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readText, secondsOf } from './arguments.js';
-import { BAD_INPUT, CLEAN, count, toJson, VIOLATION } from './output.js';
+import { BAD_INPUT, byLine, CLEAN, count, toJson, VIOLATION } from './output.js';
 
 interface CheckOptions extends CopyOptions {
   readonly dump: string;
@@ -32,7 +32,7 @@ export function checkCommand(): Command {
     .option('--size <bytes>', 'bytes of the copy: 0x… or decimal')
     .option('--to-user', 'the copy goes to user memory')
     .option('--from-user', 'the copy comes from user memory')
-    .option('--profile <name>', 'rules to judge by; default: by version and configuration')
+    .option('--profile <name>', 'rules to judge by; default: by what the kernel holds, then by its vendor and version')
     .option('--frames', 'check stack frames although the kernel does not')
     .option('--timeout <seconds>', 'longest time for reading the dump', DEFAULT_TIMEOUT)
     .option('--json', 'print JSON')
@@ -84,6 +84,7 @@ function jsonOf({
   variant,
   kernel,
   profile,
+  profileBy,
   copy,
   verdict,
   message,
@@ -95,6 +96,7 @@ function jsonOf({
     variant,
     kernel,
     profile,
+    profileBy,
     copy: { ...copy, size: count(copy.size) },
     message,
     verdict: jsonVerdict(verdict),
@@ -104,11 +106,21 @@ function jsonOf({
   };
 }
 
-function linesOf({ variant, kernel, profile, message, explanation, found, warnings }: DumpFinding): string[] {
+function linesOf({
+  variant,
+  kernel,
+  profile,
+  profileBy,
+  message,
+  explanation,
+  found,
+  warnings,
+}: DumpFinding): string[] {
   return [
     `${variant}, kernel ${kernel}, profile ${profile} (kernel found by ${found.by})`,
     ...(message === null ? [] : [message]),
     ...explanation,
+    ...byLine(profileBy),
     ...warnings.map((warning) => `note: ${warning}`),
   ];
 }

@@ -91,7 +91,7 @@ function starter({ variant, kernel, profile }: Answers, schema: string): string 
 name: one object, and one byte too many
 guest:
   ${guest}
-  # The rules of one era of kernels, with switches: 4.16,pagespan; auto picks by version and configuration.
+  # The rules of one era of kernels, with switches: 4.16,pagespan; auto picks by what the kernel holds, then by version.
   profile: ${JSON.stringify(profile)}
 
 # Names stand for the first byte of an object; 'buffer.end' is the first byte after it.

@@ -39,3 +39,7 @@ export function table(
     return grid.toString();
   });
 }
+
+/** The line that says what a profile was picked by; none for one that was named. */
+export const byLine = (profileBy: string | null): string[] =>
+  profileBy === null ? [] : [`note: the profile was picked by ${profileBy}`];

@@ -59,7 +59,7 @@ export function reproCommand(): Command {
     .option('--size <bytes>', 'bytes of the copy: 0x… or decimal')
     .option('--to-user', 'the copy goes to user memory')
     .option('--from-user', 'the copy comes from user memory')
-    .option('--profile <name>', 'rules to judge by; default: by version and configuration')
+    .option('--profile <name>', 'rules to judge by; default: by what the kernel holds, then by its vendor and version')
     .option('--variant <name>', 'report: its architecture, where the log does not tell it (usercopy arch lists them)')
     .option('--release <release>', 'report: its kernel (6.1.0-50-amd64), where the log does not tell it')
     .option('-o, --output <file>', "write the scenario that the report describes (YAML, for 'usercopy run')")

@@ -8,7 +8,7 @@ import { runIsolated } from '../scenario/guest-process.js';
 import { NEWEST_OWN_PROFILE } from '../scenario/own.js';
 import { writeScenario } from '../scenario/write.js';
 import { colours, print, progress } from '../terminal.js';
-import { CLEAN, toJson, VIOLATION } from './output.js';
+import { byLine, CLEAN, toJson, VIOLATION } from './output.js';
 
 export const DEFAULT_COPIES = 100_000;
 const MOST_COPIES = 100_000_000;
@@ -90,9 +90,10 @@ function wholeNumber(option: string, text: string, most: number): number {
 }
 
 function describe({ result, file }: RandomRun): string {
-  const { variant, kernel, profile, copies, refused, nearBoundary, mismatchCount, seed } = result;
+  const { variant, kernel, profile, profileBy, copies, refused, nearBoundary, mismatchCount, seed } = result;
   const lines = [
     `${variant}, kernel ${kernel}, profile ${profile}, seed ${seed}`,
+    ...byLine(profileBy),
     `${copies} copies, ${nearBoundary} of them within 64 bytes of a boundary; the guest refused ${refused}`,
     mismatchCount === 0 ? 'no mismatch' : colours.red(`${mismatchCount} MISMATCHES`),
   ];

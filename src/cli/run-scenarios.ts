@@ -4,7 +4,7 @@ import { runIsolated } from '../scenario/guest-process.js';
 import type { ScenarioRow, ScenarioRun } from '../scenario/play.js';
 import type { ScenarioTask } from '../scenario/tasks.js';
 import { colours, print, printError, progress } from '../terminal.js';
-import { BAD_INPUT, CLEAN, count, table, toJsonLine, VIOLATION } from './output.js';
+import { BAD_INPUT, byLine, CLEAN, count, table, toJsonLine, VIOLATION } from './output.js';
 import { shorten } from './run-twins.js';
 
 export interface CallOptions {
@@ -72,7 +72,7 @@ function jsonOf(run: ScenarioRun): unknown {
 }
 
 function describe(run: ScenarioRun): string {
-  const { file, name, variant, kernel, profile, rows, notes } = run;
+  const { file, name, variant, kernel, profile, profileBy, rows, notes } = run;
   const unmet = rows.flatMap((row) => row.unmet.map((what) => colours.red(`${row.case}: ${what}`)));
   const refused = rows.length === 1 ? rows.flatMap((row) => row.explanation) : [];
   return [
@@ -86,6 +86,7 @@ function describe(run: ScenarioRun): string {
       null,
     ]),
     ...refused,
+    ...byLine(profileBy),
     ...notes.map((note) => `note: ${note}`),
     ...unmet,
   ].join('\n');

@@ -6,7 +6,7 @@ import { OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import type { LkdtmTask, OwnTask } from '../scenario/tasks.js';
 import type { TwinRow, TwinRun } from '../scenario/twins.js';
 import { colours, print, progress } from '../terminal.js';
-import { CLEAN, count, table, toJson, VIOLATION } from './output.js';
+import { byLine, CLEAN, count, table, toJson, VIOLATION } from './output.js';
 
 export interface OwnOptions {
   readonly variant?: readonly string[];
@@ -129,6 +129,7 @@ function describe(runs: readonly TwinRun[], details: boolean, failed: readonly F
   const hasCycles = runs.some((run) => run.rows.some(({ guestCycles }) => guestCycles !== undefined));
   const texts = detailed(runs, details).flatMap((run) => [
     `${run.variant}, kernel ${run.kernel}, profile ${run.profile}`,
+    ...byLine(run.profileBy),
     table(
       ['case', "guest's own check", 'ours', 'identical', 'instructions', ...(hasCycles ? ['cycles'] : [])],
       run.rows.map(describeRow),

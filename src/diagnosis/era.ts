@@ -1,6 +1,7 @@
 /** Which rules a reported kernel followed: by its release, and where the release leaves it open, by the message. */
 
-import { type Profile, type ProfileName, parseProfile, profileForVersion, profileNames } from '../check/profiles.js';
+import { type Profile, type ProfileName, parseProfile, profileNames } from '../check/profiles.js';
+import { profileForRelease } from '../check/vendor-profiles.js';
 import type { KernelVersion } from '../kernel/kernel.js';
 import { atLeast, parseBanner } from '../kernel/version.js';
 import type { UsercopyMessage } from '../report/report.js';
@@ -57,6 +58,16 @@ function beforeWrapFix(release: string, profile: Profile): Profile | null {
   return /^5\.3\.0-rc/.test(release) ? parseProfile(`${profile.name},wrap-counts-end`) : null;
 }
 
+/** Commits after a version's tag, which may be of the next one: `5.18.0+`, `5.18.0-12345-g0123456789ab`, `-next-20220601`. */
+const AFTER_TAG = /^\d+\.\d+(?:\.0)?(?:-rc\d+)?(?:\+|-\d{5}-g|-next-)/;
+
+/** The next profile in a tree that is on the way to the next version. */
+function afterTag(release: string, own: Profile): Candidate | null {
+  const next = profileNames[profileNames.indexOf(own.name.split(',')[0] as ProfileName) + 1];
+  if (next === undefined || !AFTER_TAG.test(release)) return null;
+  return { profile: parseProfile(next), note: `a build after its tag: it has the check of ${next}` };
+}
+
 /** Rules to try in turn. The first is the release's own; without a release all, the newest first. */
 export function candidatesFor(release: string | null, message: UsercopyMessage): Candidate[] {
   const version = release === null ? null : versionOf(release);
@@ -71,11 +82,12 @@ export function candidatesFor(release: string | null, message: UsercopyMessage):
       note,
     }));
   }
-  // The first candidate of 5.19 still looks for a vm_struct.
-  const own = /^5\.19\.0-rc1\b/.test(release) ? parseProfile('5.18') : profileForVersion(version);
+  const { profile: own } = profileForRelease(version);
   const candidates: Candidate[] = [{ profile: withConfiguration(own, message), note: null }];
   const early = beforeWrapFix(release, own);
   if (early !== null) candidates.push({ profile: early, note: 'this candidate of 5.3 still has the older wrap rule' });
+  const next = afterTag(release, own);
+  if (next !== null) candidates.push({ ...next, profile: withConfiguration(next.profile, message) });
   if (!atLeast(version, 4, 8)) {
     for (const name of ['v3', 'v3-cma'] as const) {
       candidates.push({

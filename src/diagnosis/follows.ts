@@ -196,7 +196,7 @@ const text: Rule = (message, switches, machine) => {
 
 const spans: Rule = (message, switches) => {
   if (switches.pageSpan === 'off')
-    return no('these rules do not look at page spans (HARDENED_USERCOPY_PAGESPAN, up to 5.17)');
+    return no('these rules do not look at page spans (HARDENED_USERCOPY_PAGESPAN, up to 5.18)');
   const offset = zeroOffset(message, 'a page span');
   if (offset !== null) return offset;
   if (message.size < 2n) return no('one byte cannot span pages');
@@ -208,7 +208,7 @@ const RULES: Readonly<Record<WholeMessage['refusal'], Rule>> = {
   'null address': nullAddress,
   'process stack': processStack,
   kmap: (message, switches, machine) => {
-    if (switches.kmap === 'off') return no('these rules know no kmap slots (5.18 on)');
+    if (switches.kmap === 'off') return no('these rules know no kmap slots (5.19 on)');
     if (!machine.highmem) return no('a 64-bit kernel has no kmap slots');
     const offset = message.offset ?? 0n;
     const page = machine.pageSizes.find((size) => offset < size && offset + message.size > size);
@@ -217,7 +217,7 @@ const RULES: Readonly<Record<WholeMessage['refusal'], Rule>> = {
       : yes(`the copy runs ${bytes(offset + message.size - page)} past a kmap slot of one page`);
   },
   vmalloc: (message, switches, machine) => {
-    if (switches.vmalloc === 'off') return no('these rules pass over vmalloc addresses (until 5.17)');
+    if (switches.vmalloc === 'off') return no('these rules pass over vmalloc addresses (until 5.18)');
     const tag = pointerTag(message.offset ?? 0n, machine);
     return yes(
       tag === null
@@ -226,7 +226,7 @@ const RULES: Readonly<Record<WholeMessage['refusal'], Rule>> = {
     );
   },
   'vmalloc, no area': (message, switches) => {
-    if (switches.vmalloc === 'off') return no('these rules pass over vmalloc addresses (until 5.17)');
+    if (switches.vmalloc === 'off') return no('these rules pass over vmalloc addresses (until 5.18)');
     return (
       zeroOffset(message, 'vmalloc without an area') ??
       yes(
@@ -252,7 +252,7 @@ const RULES: Readonly<Record<WholeMessage['refusal'], Rule>> = {
       : no('these rules do not tell it'),
   'slab object index out of range': () => no('no message is printed for it'),
   'page alloc': (message, switches, machine) => {
-    if (!switches.folio) return no('these rules do not look at large folios (5.18 on)');
+    if (!switches.folio) return no('these rules do not look at large folios (5.19 on)');
     const folio = folioFor(message, machine);
     return folio === null
       ? no(
@@ -262,7 +262,7 @@ const RULES: Readonly<Record<WholeMessage['refusal'], Rule>> = {
   },
   rodata: (message, switches) => {
     if (switches.pageSpan === 'off')
-      return no('these rules do not look at rodata (HARDENED_USERCOPY_PAGESPAN, up to 5.17)');
+      return no('these rules do not look at rodata (HARDENED_USERCOPY_PAGESPAN, up to 5.18)');
     if (message.direction === 'to_user') return no('reading rodata is allowed');
     return zeroOffset(message, 'rodata') ?? yes('the copy lies in rodata');
   },

@@ -1,6 +1,7 @@
 /** A report without a dump: what its copy was, and whether its message follows from its own numbers. */
 import { findVariant } from '../../arch/index.js';
-import { type Profile, parseProfile, profileForVersion } from '../check/profiles.js';
+import { type Profile, parseProfile } from '../check/profiles.js';
+import { profileForRelease } from '../check/vendor-profiles.js';
 import type { Copy } from '../check/verdict.js';
 import { hex } from '../errors.js';
 import type { UsercopyReport } from '../report/report.js';
@@ -107,7 +108,7 @@ function judge(
   const { kernelVersion: release } = report;
   const version = release === null ? null : versionOf(release);
   const named = profileName === undefined || profileName === 'auto' ? null : parseProfile(profileName);
-  const own = named ?? (version === null ? null : profileForVersion(version));
+  const own = named ?? (version === null ? null : profileForRelease(version).profile);
   if (message === null) return { outcome: 'unknown', profile: own, reasons: [whyUnknown(report)] };
   const otherCopy = given === null ? null : contradictsCopy(message, given, machine);
   if (otherCopy !== null) return { outcome: 'contradictory', profile: own, reasons: [otherCopy] };

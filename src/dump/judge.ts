@@ -16,7 +16,7 @@ import { type CurrentTaskFound, currentTask } from './current.js';
 import type { Dump } from './open-dump.js';
 
 export interface JudgeOptions {
-  /** A profile's name, or `auto` (default): by the kernel's version and config. */
+  /** A profile's name, or `auto` (default): by the kernel's contents, its vendor, its version. */
   readonly profile?: string | undefined;
   /** Check stack frames although the dump's kernel does not. An error where it does not link them. */
   readonly frames?: boolean | undefined;
@@ -37,6 +37,8 @@ export interface DumpJudgement {
 export class DumpJudge {
   readonly dump: Dump;
   readonly profile: Profile;
+  /** What it was picked by, in a sentence; null when it was named. */
+  readonly profileBy: string | null;
   readonly #check: Check;
   readonly #parameters: CheckParameters;
   readonly #style: MessageStyle;
@@ -50,6 +52,7 @@ export class DumpJudge {
   private constructor(dump: Dump, rules: Rules, check: Check, options: JudgeOptions) {
     this.dump = dump;
     this.profile = rules.profile;
+    this.profileBy = rules.profileBy;
     this.#style = rules.style;
     this.#check = check;
     this.#options = options;

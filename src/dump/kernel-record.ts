@@ -2,9 +2,13 @@
  * A kernel reduced to what was asked of it: symbols, members of structures, enumerators, configuration. A shrunk dump carries
  * one, so that it can be judged without the image.
  */
+
+import { findVariant } from '../../arch/index.js';
 import { badInput, hex } from '../errors.js';
+import { traitsOf } from '../introspect/traits.js';
 import type {
   Bits,
+  CheckTraits,
   Endian,
   Field,
   Kernel,
@@ -34,6 +38,8 @@ export interface KernelRecord {
   readonly enumerators: Readonly<Record<string, string>>;
   /** null: no configuration was known. */
   readonly config: Readonly<Record<string, string>> | null;
+  /** Absent in dumps of earlier versions of this program. */
+  readonly traits?: CheckTraits;
 }
 
 /** Answers as `kernel` does, and remembers what was asked. */
@@ -83,7 +89,13 @@ export class RecordingKernel {
       ),
       enumerators: Object.fromEntries([...this.#enumerators].map(([name, value]) => [name, String(value)])),
       config: config && Object.fromEntries(this.#config),
+      ...this.#traits(),
     };
+  }
+
+  #traits(): { traits?: CheckTraits } {
+    const variant = findVariant(this.#source.variant);
+    return variant === null ? {} : { traits: traitsOf(this.#source, variant) };
   }
 
   #recordSymbols(table: SymbolTable): SymbolTable {
@@ -196,6 +208,7 @@ export function kernelFromRecord(
     endian: record.endian,
     segments: [],
     version: record.version,
+    traits: record.traits,
     read,
     symbols: {
       count: symbols.size,

@@ -101,6 +101,7 @@ function checkRecord(record: KernelRecord): void {
     [record.version.major, record.version.minor, record.version.patch].every(isCount),
     record.source === null || record.source === 'btf' || record.source === 'table',
     record.config === null || Object.values(record.config).every(isText),
+    record.traits === undefined || [...record.traits.texts, ...record.traits.calls].every(isText),
     Object.values(record.symbols).every(isAddress),
     Object.entries(record.places).every(
       ([address, [name, start, type, size]]) => [address, start, size].every(isAddress) && [name, type].every(isText),

@@ -88,6 +88,14 @@ export interface KernelConfig {
   enabled(name: string): boolean;
 }
 
+/** What a kernel's contents tell of its check. */
+export interface CheckTraits {
+  /** Texts of the check that the image holds. */
+  readonly texts: readonly string[];
+  /** Functions that the check calls. */
+  readonly calls: readonly string[];
+}
+
 export interface Kernel {
   /** Name of the architecture variant: `x86_64`. */
   readonly variant: string;
@@ -100,6 +108,8 @@ export interface Kernel {
   readonly version: KernelVersion;
   /** null where the image has no IKCONFIG and no file was given. */
   readonly config: KernelConfig | null;
+  /** What was found in its contents, where they are not at hand themselves (a shrunk dump). */
+  readonly traits?: CheckTraits | undefined;
   /** Reads bytes of the image at a virtual address; undefined when the image does not hold them all. bss reads as zero. */
   read(address: bigint, length: number): Uint8Array | undefined;
 }

@@ -50,6 +50,8 @@ export interface DumpFinding extends DumpJudgement {
   /** Release. */
   readonly kernel: string;
   readonly profile: string;
+  /** What it was picked by, in a sentence; null when it was named. */
+  readonly profileBy: string | null;
   /** How the kernel was found in the dump, and how far it was moved from where it was linked to. */
   readonly found: { readonly by: string; readonly slide: bigint };
 }
@@ -107,6 +109,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       variant: dump.variant.name,
       kernel: dump.kernel.version.release,
       profile: judge.profile.name,
+      profileBy: judge.profileBy,
       found: { by: dump.located.by, slide: dump.located.slide },
     };
     let result = checked;

@@ -39,6 +39,8 @@ export interface DifferentialResult {
   readonly variant: string;
   readonly kernel: string;
   readonly profile: string;
+  /** What it was picked by, in a sentence; null when it was named. */
+  readonly profileBy: string | null;
   readonly seed: number;
   readonly copies: number;
   /** Copies that the kernel refused. */
@@ -329,6 +331,7 @@ export async function runDifferential(
       variant: variant.name,
       kernel: kernel.version.release,
       profile: attachment.profile,
+      profileBy: attachment.profileBy,
       seed: options.seed,
       copies: options.copies,
       refused,

@@ -28,7 +28,7 @@ export interface ScenarioGuest {
   /** Types and configuration of `kernel`, when the image has none. */
   readonly btf?: string;
   readonly config?: string;
-  /** Rules to judge by, with switches (`4.16,pagespan`); `auto` (default) picks by version and configuration. */
+  /** Rules to judge by, with switches (`4.16,pagespan`); `auto` (default) picks by what the kernel holds, then by vendor and version. */
   readonly profile?: string;
   /** Check stack frames although the kernel does not. */
   readonly frames?: boolean;

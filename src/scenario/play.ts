@@ -43,6 +43,8 @@ export interface ScenarioRun {
   readonly variant: string;
   readonly kernel: string;
   readonly profile: string;
+  /** What it was picked by, in a sentence; null when it was named. */
+  readonly profileBy: string | null;
   readonly judge: 'kernel' | 'all';
   readonly notes: readonly string[];
   readonly rows: readonly ScenarioRow[];
@@ -86,6 +88,7 @@ export async function playScenario(file: ScenarioFile): Promise<ScenarioRun> {
         variant: guest.variant.name,
         kernel: guest.kernel.version.release,
         profile: attachment.profile,
+        profileBy: attachment.profileBy,
         judge,
         notes: attachment.notes,
         rows,

@@ -33,6 +33,8 @@ export interface TwinRun {
   readonly variant: string;
   readonly kernel: string;
   readonly profile: string;
+  /** What it was picked by, in a sentence; null when it was named. */
+  readonly profileBy: string | null;
   readonly rows: readonly TwinRow[];
 }
 
@@ -69,7 +71,8 @@ export async function runTwins(guest: Guest, cases: readonly TwinCase[], options
       rows.push(await runTwin(guest, attachment, twin));
     }
     guest.restore(before);
-    return { variant: guest.variant.name, kernel: guest.kernel.version.release, profile: attachment.profile, rows };
+    const { profile, profileBy } = attachment;
+    return { variant: guest.variant.name, kernel: guest.kernel.version.release, profile, profileBy, rows };
   } finally {
     attachment.detach();
   }

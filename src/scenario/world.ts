@@ -16,7 +16,7 @@ export interface World {
   readonly kernel: Kernel;
   readonly names: Names;
   readonly declarations: readonly Declaration[];
-  /** Rules to judge by; undefined: by version and configuration. */
+  /** Rules to judge by; undefined: `auto`. */
   readonly profile: string | undefined;
   /** Whether the guest's own check knows these rules and these objects, so that it is a judge of ours. */
   readonly ownCheckKnows: boolean;

@@ -122,7 +122,16 @@ describe.each(SHAPES)('$bits bits, $endian endian, 2^$pageShift bytes a page', (
     };
     const flatmem = guest.introspection.pageValidity;
     const frames = { savedFrame: 0, header: 2 * guest.wordBytes, entryToCaller: guest.wordBytes, bias: 0 };
-    const profiles = ['v3', 'v3-cma', '4.8,pagespan', '4.16,fallback', '5.0,pagespan', '5.18', '6.1,kmap-fixmap'];
+    const profiles = [
+      'v3',
+      'v3-cma',
+      '4.8,pagespan',
+      '4.16,fallback',
+      '5.0,pagespan',
+      '5.18',
+      '5.19-rc',
+      '6.1,kmap-fixmap',
+    ];
     const bases = [guest.LINEAR, guest.IMAGE, guest.PAGES, guest.DATA, guest.STACK, guest.VMALLOC];
     // Words that look like pointers keep the check going further than noise would.
     const word = (): bigint => {

@@ -20,10 +20,10 @@ function config(...names: string[]): KernelConfig {
 
 describe('profiles', () => {
   it('are the eras of the check', () => {
-    expect(profileNames).toEqual(['v3', 'v3-cma', '4.8', '4.16', '5.0', '5.18', '6.1']);
+    expect(profileNames).toEqual(['v3', 'v3-cma', '4.8', '4.16', '5.0', '5.18', '5.19-rc', '6.1']);
     expect(profileNames.map((name) => profileSwitches(name).stackFirst)).toEqual([
       ...[false, false, false, false],
-      ...[true, true, true],
+      ...[true, true, true, true],
     ]);
     expect(profileNames.filter((name) => profileSwitches(name).format === 'new')[0]).toBe('4.16');
   });
@@ -36,7 +36,9 @@ describe('profiles', () => {
 
   it('list what exists when they are asked for what does not', () => {
     expect(() => parseProfile('')).toThrow(UsercopyError);
-    expect(() => parseProfile('7.0')).toThrow(/one of v3, v3-cma, 4\.8, 4\.16, 5\.0, 5\.18, 6\.1, found '7\.0'/);
+    expect(() => parseProfile('7.0')).toThrow(
+      /one of v3, v3-cma, 4\.8, 4\.16, 5\.0, 5\.18, 5\.19-rc, 6\.1, found '7\.0'/,
+    );
     expect(() => parseProfile('6.1,fallback')).toThrow(
       /profile 6\.1: expected switches out of .*kmap-fixmap.*'fallback'/,
     );
@@ -67,6 +69,9 @@ describe('profiles', () => {
     ['5.4.0', '5.0'],
     ['5.10.216', '5.0'],
     ['5.18.0', '5.18'],
+    ['5.19.0-rc2', '5.19-rc'],
+    ['5.19.0-rc3', '6.1,vmalloc-vmap-area'],
+    ['5.19.0', '6.1,vmalloc-vmap-area'],
     // The stable reviews of 4.14.149 and 4.19.79 carry 314eed30ede0.
     ['4.14.148', '4.8,wrap-last-byte,unless-virt-addr-valid'],
     ['4.14.149', '4.8,wrap-last-byte,highmem,unless-virt-addr-valid'],

@@ -34,28 +34,31 @@ const V4_16: ProfileSwitches = {
   whitelist: true,
 };
 const V5_0: ProfileSwitches = { ...V4_16, stackFirst: true, wrapCountsEnd: false, highmem: true, pageSpan: 'off' };
-const V5_18: ProfileSwitches = {
-  ...V5_0,
+const V5_18: ProfileSwitches = { ...V5_0, depth: true, kfence: true };
+const V5_19_RC: ProfileSwitches = {
+  ...V5_18,
   skipVmalloc: 'no',
   kmap: 'pkmap',
   vmalloc: 'vm_struct',
   folio: true,
-  depth: true,
-  kfence: true,
 };
-const V6_1: ProfileSwitches = { ...V5_18, vmalloc: 'vmap_area, page faults enabled' };
+const V6_1: ProfileSwitches = { ...V5_19_RC, vmalloc: 'vmap_area, page faults enabled' };
 
 /** The switches of each era, written from the history of mm/usercopy.c and not taken from the program under test. */
 export const ERAS: Readonly<Record<string, ProfileSwitches>> = {
   v3: V3,
   'v3-cma': { ...V3, pageSpan: 'v3-cma' },
   '4.8': V4_8,
+  'v3-cma after is_vmalloc_addr': { ...V3, pageSpan: 'v3-cma', skipVmalloc: 'vmalloc', linearText: true },
+  'RHEL 7': { ...V4_8, pageSpan: 'off', skipVmalloc: 'vmalloc' },
   '4.8 without PAGESPAN': { ...V4_8, pageSpan: 'off' },
   '4.16': V4_16,
   '4.16 with fallback': { ...V4_16, fallback: true, pageSpan: 'off' },
   '5.0': V5_0,
   '5.0 with PAGESPAN and fallback': { ...V5_0, pageSpan: '4.8', fallback: true },
   '5.18': V5_18,
+  '5.18 with PAGESPAN and fallback': { ...V5_18, pageSpan: '4.8', fallback: true },
+  '5.19-rc': V5_19_RC,
   '6.1 before d319f344561d': { ...V6_1, vmalloc: 'vmap_area' },
   '6.1': V6_1,
   '6.12': { ...V6_1, kmap: 'fixmap' },

@@ -1,6 +1,7 @@
 /** `usercopy kernel`: real kernels to run. */
 import { Command } from 'commander';
 import { badInput } from '../errors.js';
+import { debugTypes } from '../image/debug-types.js';
 import { cachedKernels, type FetchedKernel, fetchKernel, remoteKernels } from '../image/fetch.js';
 import { importKernels } from '../image/import.js';
 import { print, progress, warn } from '../terminal.js';
@@ -11,12 +12,14 @@ export function kernelCommand(): Command {
     .description('get real kernels')
     .addCommand(fetchCommand())
     .addCommand(listCommand())
+    .addCommand(typesCommand())
     .addHelpText(
       'after',
       `
 Examples:
   $ usercopy kernel fetch x86_64
-  $ usercopy kernel list`,
+  $ usercopy kernel list
+  $ usercopy kernel types 5.10.0-32-686`,
     );
 }
 
@@ -58,6 +61,39 @@ Examples:
       for (const { warnings } of fetched) for (const warning of warnings ?? []) warn(warning);
       if (json) print(toJson(from === undefined ? fetched[0] : fetched));
       else for (const { release, path } of fetched) print(`${release}  ${path}`);
+    });
+}
+
+interface TypesArguments {
+  readonly variant?: string;
+  readonly refresh?: boolean;
+  readonly json?: boolean;
+}
+
+function typesCommand(): Command {
+  return new Command('types')
+    .description('make the types of a Debian kernel whose image has none, of its debug symbols, into the cache')
+    .argument('<release>', 'what uname -r says: 6.1.0-50-armmp')
+    .option('--variant <name>', 'i386, arm, …; default: that of the kernel in the cache')
+    .option('--refresh', 'make them again')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Downloads the package of debug symbols (some 700 MB) and makes BTF of it with pahole: three minutes, once. The kernel in the
+cache has its types from then on; elsewhere they are given by --btf FILE.
+
+Examples:
+  $ usercopy kernel types 5.10.0-32-686
+  $ usercopy kernel types 7.2.13+deb14-armmp --variant arm`,
+    )
+    .action(async (release: string, { json, ...options }: TypesArguments) => {
+      progress.show(`getting the types of ${release}`);
+      const found = await debugTypes(release, { ...options, onProgress: (what) => progress.show(what) });
+      progress.clear();
+      for (const warning of found.warnings ?? []) warn(warning);
+      if (json) print(toJson(found));
+      else print(found.path);
     });
 }
 

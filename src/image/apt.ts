@@ -18,6 +18,8 @@ export interface PackageVersion {
   readonly version: string;
   /** Names in its Depends field. */
   readonly depends: readonly string[];
+  /** Bytes of the package; null where the index does not say. */
+  readonly size: number | null;
 }
 
 /** A version of a package, and a suite that offers it. */
@@ -123,6 +125,7 @@ export class PrivateApt {
       .map((stanza) => ({
         name,
         version: field(stanza, 'Version'),
+        size: Number(field(stanza, 'Size')) || null,
         depends: field(stanza, 'Depends')
           .split(/[,|]/)
           .map((dependency) => dependency.trim().split(' ')[0] ?? ''),
@@ -146,12 +149,30 @@ export class PrivateApt {
     });
   }
 
-  /** Downloads a package's newest version; its path, or null with the reason when the mirror does not have it. */
-  async download(name: string): Promise<{ readonly path: string | null; readonly reason: string }> {
+  /**
+   * Downloads a package's newest version; its path, or null with the reason when the mirror does not have it.
+   * @param onBytes hears every second how many bytes are there
+   */
+  async download(
+    name: string,
+    onBytes?: (bytes: number) => void,
+  ): Promise<{ readonly path: string | null; readonly reason: string }> {
     const before = new Set(await fs.readdir(this.directory));
-    const { output } = await run('apt-get', ['-q', ...this.options, 'download', name], this.directory, DOWNLOAD_LIMIT);
+    const watch = onBytes && setInterval(() => void this.#tellSize(before, onBytes), 1000);
+    const { output } = await run(
+      'apt-get',
+      ['-q', ...this.options, 'download', name],
+      this.directory,
+      DOWNLOAD_LIMIT,
+    ).finally(() => clearInterval(watch));
     const file = (await fs.readdir(this.directory)).find((entry) => entry.endsWith('.deb') && !before.has(entry));
     return { path: file === undefined ? null : path.join(this.directory, file), reason: lastLine(output) };
+  }
+
+  async #tellSize(before: ReadonlySet<string>, onBytes: (bytes: number) => void): Promise<void> {
+    const file = (await fs.readdir(this.directory)).find((entry) => entry.includes('.deb') && !before.has(entry));
+    const status = file === undefined ? null : await fs.stat(path.join(this.directory, file)).catch(() => null);
+    if (status !== null) onBytes(status.size);
   }
 }
 

@@ -150,7 +150,7 @@ async function readRequest(name: string, options: FetchOptions): Promise<Request
   };
 }
 
-function debianKernelOf(name: string, drivers: readonly ArchDriver[]): NonNullable<Variant['debianKernel']> {
+export function debianKernelOf(name: string, drivers: readonly ArchDriver[]): NonNullable<Variant['debianKernel']> {
   const variants = drivers.flatMap((driver) => driver.variants);
   const kernel = variants.find((variant) => variant.name === name)?.debianKernel;
   if (kernel) return kernel;
@@ -331,6 +331,11 @@ export async function store(
   if (files.config !== null) await fs.copyFile(files.config, path.join(kept, `config-${release}`));
   await fs.writeFile(path.join(kept, 'variant'), `${request.variant}\n`);
   const target = path.join(request.cache, release);
+  // Types may have been there before the image.
+  for (const name of await fs.readdir(target).catch(() => []))
+    if (name.startsWith('btf-')) await fs.copyFile(path.join(target, name), path.join(kept, name));
+  if ((await findImage(target, request.variant, release)) === null)
+    await fs.rm(target, { recursive: true, force: true });
   // Another process may have been quicker; its files are the same.
   await fs.rename(kept, target).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;

@@ -10,6 +10,9 @@ export interface KernelFiles {
   readonly config: string | null;
 }
 
+/** Where the types of a release lie that its image does not hold, beside it. */
+export const typesFile = (directory: string, release: string): string => path.join(directory, `btf-${release}`);
+
 /** Folders inside folders: usr/lib/modules/<release>. */
 const DEEPEST = 6;
 const MOST_FILES = 10_000;

@@ -16,6 +16,7 @@ import { applyRela } from '../kernel/relocate.js';
 import { noSymbols } from '../kernel/symbols.js';
 import { findBanner, NO_VERSION } from '../kernel/version.js';
 import { type FlatPayload, loadFlatImage } from './flat.js';
+import { typesFile } from './kernel-files.js';
 import { nativeZlib } from './native-zlib.js';
 import { findOffsetTable } from './offset-tables.js';
 
@@ -65,8 +66,8 @@ export async function loadKernel(from: string | KernelSource, options: LoadKerne
       image.payload.kind === 'elf'
         ? await fromElf(image.payload.bytes, where, drivers, types, config)
         : await fromFlat(image.payload, image.variant!, where, types, config);
-    const typed = kernel.types === null ? await withOffsetTable(kernel, drivers) : kernel;
-    return 'path' in source ? await withNeighbouringConfig(typed, source.path) : typed;
+    const here = 'path' in source ? await withNeighbours(kernel, source.path) : kernel;
+    return here.types === null ? await withOffsetTable(here, drivers) : here;
   } catch (error) {
     if (error instanceof UsercopyError) {
       if (error.message.includes(where)) throw error;
@@ -78,12 +79,23 @@ export async function loadKernel(from: string | KernelSource, options: LoadKerne
   }
 }
 
-/** Distributions put `config-<release>` beside the image, as in /boot: it is taken when the image holds none. */
-async function withNeighbouringConfig(kernel: Kernel, imagePath: string): Promise<Kernel> {
-  if (kernel.config !== null || kernel.version.release === '') return kernel;
-  const path = join(dirname(imagePath), `config-${basename(kernel.version.release)}`);
-  const bytes = await fs.readFile(path).catch(() => null);
-  return bytes === null ? kernel : { ...kernel, config: await readConfig(bytes, nativeZlib) };
+/**
+ * Distributions put `config-<release>` beside the image, as in /boot; `kernel types` puts `btf-<release>` there. Each is taken
+ * when the image holds none.
+ */
+async function withNeighbours(kernel: Kernel, imagePath: string): Promise<Kernel> {
+  const release = basename(kernel.version.release);
+  if (release === '') return kernel;
+  const directory = dirname(imagePath);
+  const read = (name: string): Promise<Uint8Array | null> => fs.readFile(name).catch(() => null);
+  const config = kernel.config === null ? await read(join(directory, `config-${release}`)) : null;
+  const btf = kernel.types === null ? typesFile(directory, release) : null;
+  const types = btf === null ? null : await read(btf);
+  return {
+    ...kernel,
+    ...(config === null ? {} : { config: await readConfig(config, nativeZlib) }),
+    ...(btf === null || types === null ? {} : { types: await readBtf(types, btf, nativeZlib) }),
+  };
 }
 
 /** An image without types gets those of its release, where a table has them. */

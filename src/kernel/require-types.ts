@@ -11,6 +11,6 @@ export function requireTypes({ types, version: { release } }: Kernel, what: stri
   throw badInput(
     what,
     'a kernel whose types are known (BTF in the image, --btf FILE, or a table of its release)',
-    `none for release ${release || 'unknown'}; with BTF of it at hand, 'node scripts/make-offset-table.mjs <variant> ${release || '<release>'} <BTF file>' makes a table`,
+    `none for release ${release || 'unknown'}; 'usercopy kernel types ${release || '<release>'}' makes them of Debian's debug symbols`,
   );
 }

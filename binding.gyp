@@ -36,6 +36,7 @@
         'native/registers.cc',
         'native/ring.cc',
         'native/run.cc',
+        'native/s390.cc',
         'native/sparc.cc',
         'native/timer.cc',
       ],

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "s390.h"
 #include "sparc.h"
 
 void Counting::Start(const Napi::Object& options) {
@@ -77,8 +78,8 @@ std::optional<Counting::Limit> Counting::LimitFor(const Block& block) {
   const bool sparc = emulator_.arch() == UC_ARCH_SPARC;
   if (room > block.instructions || (room == block.instructions && !sparc)) return std::nullopt;
   const uint64_t count = gate_.counter.instructions();
-  // 2.0.1: in the middle of a block of s390x the condition code is not where it can be saved.
-  if (room == 0 || lengths.empty() || emulator_.arch() == UC_ARCH_S390X) return Limit{block.address, count};
+  if (room == 0 || lengths.empty()) return Limit{block.address, count};
+  if (emulator_.arch() == UC_ARCH_S390X && LosesConditionCode()) return Limit{block.address, count};
   uint64_t address = block.address;
   for (uint64_t i = 0; i < room; ++i) address += lengths[i];
   // libunicorn keeps the next pc of SPARC to itself: a stop between a branch and its delay slot would forget the branch.

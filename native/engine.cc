@@ -1,10 +1,14 @@
 #include "engine.h"
 
+#include "s390.h"
+#include "sparc.h"
+
 Napi::Function Engine::Define(Napi::Env env) {
   using E = Engine;
   return DefineClass(env, "Engine",
                      {
                          InstanceMethod<&E::Close>("close"),
+                         InstanceMethod<&E::Quirks>("quirks"),
                          InstanceMethod<&E::Ask<&E::runner_, &Runner::Slice>>("slice"),
                          InstanceMethod<&E::Ask<&E::runner_, &Runner::Stop>>("stop"),
                          InstanceMethod<&E::Ask<&E::registers_, &Registers::Read>>("readRegister"),
@@ -72,4 +76,19 @@ Napi::Value Engine::Close(const Napi::CallbackInfo& info) {
   emulator_.RefuseWhileRunning(info.Env(), "close");
   Shut();
   return info.Env().Undefined();
+}
+
+// What this libunicorn cannot do for this machine, in words; tried, not told by its version.
+Napi::Value Engine::Quirks(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  emulator_.Live(env);
+  const Napi::Array found = Napi::Array::New(env);
+  if (emulator_.arch() == UC_ARCH_SPARC && ForgetsJumps(emulator_.mode())) {
+    found.Set(found.Length(), "hooks in the delay slot of a jump are refused: the jump would be forgotten");
+  }
+  if (emulator_.arch() == UC_ARCH_S390X && LosesConditionCode()) {
+    found.Set(found.Length(),
+              "limits of instructions end before the block that would exceed them: inside it the condition code would be lost");
+  }
+  return found;
 }

@@ -29,6 +29,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
  private:
   Napi::Value Close(const Napi::CallbackInfo& info);
+  Napi::Value Quirks(const Napi::CallbackInfo& info);
   void Shut();
   template <auto Part, auto Method>
   Napi::Value Ask(const Napi::CallbackInfo& info) {

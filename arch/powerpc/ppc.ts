@@ -54,7 +54,7 @@ export const ppc: Variant = {
   relativeRelocation: 22,
   pageShifts: [12],
   engine: { arch: 'PPC', mode: ['PPC32', 'BIG_ENDIAN'] },
-  note: 'no real kernel has judged it, only our guest; mftb ends Unicorn 2.0.1',
+  note: 'no real kernel has judged it, only our guest; mftb ends Unicorn 2.0.1, and reads 0 from 2.1.1 on',
   registers: {
     pc: 'pc',
     sp: '1',

@@ -99,7 +99,7 @@ export const ppc64le: Variant = {
   pageShifts: [16, 12],
   // Unicorn 2.0.1 refuses PPC64 without BIG_ENDIAN; MSR.LE makes it little.
   engine: { arch: 'PPC', mode: ['PPC64', 'BIG_ENDIAN'] },
-  note: 'MSR.HV is patched into a saved CPU state, for real mode needs it; sched_clock is a stub, for mftb ends Unicorn 2.0.1',
+  note: 'MSR.HV is patched into a saved CPU state, for real mode needs it; sched_clock is a stub, for mftb ends Unicorn 2.0.1 and reads 0 from 2.1.1 on',
   registers: {
     pc: 'pc',
     sp: '1',
@@ -163,7 +163,8 @@ export const ppc64le: Variant = {
   boot: bootPaca,
   // Real mode ignores the upper four bits of an address.
   addressMask: 0x0fff_ffff_ffff_ffffn,
-  // mftb ends the process (Unicorn 2.0.1); the code stands for global and local entry alike.
+  // mftb ends the process in Unicorn 2.0.1, so that it cannot be tried at open; from 2.1.1 on it reads 0, as the stub answers.
+  // The code stands for global and local entry alike.
   stubs: [{ symbol: 'sched_clock', code: instructions('little', LOAD_ZERO, RETURN, LOAD_ZERO, RETURN) }],
   entryOffset,
 };

@@ -3,8 +3,10 @@ import { instructions, uncheckedFrames, wordBranches } from '../common.js';
 import type { BugSignature, DirectBranch, FrameConvention, StaticBranch } from '../driver.js';
 
 /**
- * Unicorn 2.0.1: code with register windows does not run (a fresh CPU traps at its first `save`, on 32 bits it never
- * returns). Guests are built with -mflat, which keeps the ABI's frame layout without windows.
+ * Unicorn 2.0.1, 2.1.1 and 2.1.4 alike: code with register windows runs as long as none has to be spilled, and nothing can
+ * make room. The CPU starts unprivileged, so that %wim, %cansave and a trap table cannot be set, and Unicorn has no names for
+ * them. On 32 bits seven nested calls come back; the eighth overwrites the oldest window, without a trap. On 64 bits the first
+ * `save` traps (128, spill). Guests are built with -mflat, which keeps the ABI's frame layout without windows.
  */
 export const ARGUMENTS = ['o0', 'o1', 'o2', 'o3', 'o4', 'o5'];
 

@@ -35,7 +35,7 @@ export const sparc: Variant = {
   relativeRelocation: 22,
   pageShifts: [12],
   engine: { arch: 'SPARC', mode: ['SPARC32', 'BIG_ENDIAN'] },
-  note: 'our guest is built with -mflat, for register windows do not work in Unicorn 2.0.1; no real kernel has judged it',
+  note: 'our guest is built with -mflat, for Unicorn (2.0.1 to 2.1.4) overwrites the oldest of eight register windows in silence; no real kernel has judged it',
   registers: {
     pc: 'pc',
     sp: 'o6',

@@ -42,7 +42,7 @@ export const sparc64: Variant = {
   relativeRelocation: 22,
   pageShifts: [13],
   engine: { arch: 'SPARC', mode: ['SPARC64', 'BIG_ENDIAN'] },
-  note: 'our guest is built with -mflat, for register windows do not work in Unicorn 2.0.1; no real kernel has judged it',
+  note: 'our guest is built with -mflat, for Unicorn (2.0.1 to 2.1.4) traps at the first save of a register window; no real kernel has judged it',
   registers: {
     pc: 'pc',
     sp: 'o6',

@@ -1,9 +1,34 @@
 /** `usercopy arch`: what is supported on each architecture. */
 import { Command } from 'commander';
-import type { ArchDriver } from '../../arch/driver.js';
+import type { ArchDriver, Variant } from '../../arch/driver.js';
+import { openUnicorn } from '../engine/unicorn-native.js';
+import { UsercopyError } from '../errors.js';
 import { ownVariants } from '../scenario/own.js';
 import { print } from '../terminal.js';
 import { table, toJson } from './output.js';
+
+interface Emulated {
+  /** `2.1.4`; null where nothing runs here. */
+  readonly unicorn: string | null;
+  /** What it cannot do for the variant, in words; or why nothing runs. */
+  readonly quirks: readonly string[];
+}
+
+/** Tries what holds for the libunicorn that is loaded. */
+function emulated({ engine }: Variant): Emulated {
+  if ('unsupported' in engine) return { unicorn: null, quirks: [engine.unsupported] };
+  try {
+    const emulator = openUnicorn(engine);
+    try {
+      return { unicorn: emulator.version, quirks: emulator.quirks?.() ?? [] };
+    } finally {
+      emulator.close();
+    }
+  } catch (error) {
+    if (!(error instanceof UsercopyError)) throw error;
+    return { unicorn: null, quirks: [error.message] };
+  }
+}
 
 export function archCommand(drivers: readonly ArchDriver[]): Command {
   return new Command('arch')
@@ -31,6 +56,7 @@ Examples:
           kernelFetch: variant.debianKernel?.metaPackage ?? null,
           frames: variant.frames.linked,
           note: variant.note,
+          ...emulated(variant),
         })),
       );
       if (options.json) {
@@ -55,5 +81,19 @@ Examples:
           [null, null, null, null, null, null, null, null, null, 60],
         ),
       );
+      print(quirksText(rows));
     });
+}
+
+/** One line for each thing that some variants cannot do, with the variants. */
+function quirksText(rows: readonly (Emulated & { readonly variant: string; readonly run: boolean })[]): string {
+  const running = rows.filter(({ run }) => run);
+  const found = new Map<string, string[]>();
+  for (const { variant, quirks } of running) {
+    for (const quirk of quirks) found.set(quirk, [...(found.get(quirk) ?? []), variant]);
+  }
+  const version = running.find(({ unicorn }) => unicorn !== null)?.unicorn;
+  const head = version === undefined ? 'Nothing runs here:' : `libunicorn ${version}, as tried just now:`;
+  if (found.size === 0) return `${head} no restriction`;
+  return [head, ...[...found].map(([quirk, variants]) => `  ${variants.join(', ')}: ${quirk}`)].join('\n');
 }

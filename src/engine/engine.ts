@@ -158,8 +158,9 @@ export interface RunOptions {
   readonly countInstructions?: boolean | undefined;
   /**
    * The run ends when so many instructions have been executed, also in the middle of a block. Counts them too. It may
-   * end a little earlier where Unicorn 2.0.1 cannot be stopped without harm: on SPARC before the branch instead of in its
-   * delay slot, before the IT instruction instead of in what it makes conditional, on s390x before the block.
+   * end a little earlier where Unicorn cannot be stopped without harm: on SPARC before the branch instead of in its
+   * delay slot, before the IT instruction instead of in what it makes conditional, on s390x before the block where this
+   * libunicorn loses the condition code inside it (up to 2.1.1; `quirks()` says so).
    */
   readonly instructionLimit?: number | undefined;
   /**
@@ -215,6 +216,11 @@ export interface Engine {
   readonly version: string;
   readonly spec: EngineSpec;
   readonly capabilities: EngineCapabilities;
+  /**
+   * What the emulator that is loaded cannot do for this machine where another release can, in words. It is tried, once for a
+   * process. Absent where the engine tries nothing.
+   */
+  quirks?(): readonly string[];
   /** What a native check reads this emulator's memory through; null where there is no such thing. */
   readonly nativeHandle: object | null;
 

@@ -18,6 +18,7 @@ export interface NativeRunOptions {
 export interface NativeEngine {
   close(): void;
   stop(): void;
+  quirks(): string[];
   readRegister(name: string): bigint;
   readRegisters(names: readonly string[]): bigint[];
   writeRegister(name: string, value: bigint): void;

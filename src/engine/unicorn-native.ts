@@ -117,6 +117,10 @@ class UnicornNative implements Engine {
     this.#native = new addon.Engine(spec.arch, spec.mode, spec.cpu, this.#status, spec.mmu ?? false);
   }
 
+  quirks(): readonly string[] {
+    return this.#native.quirks();
+  }
+
   get nativeHandle(): NativeEngine {
     return this.#native;
   }

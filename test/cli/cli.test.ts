@@ -192,6 +192,25 @@ describe('usercopy arch', () => {
     expect(status).toBe(0);
     const rows = JSON.parse(out) as { variant: string; run: boolean; bits: number; endian: string }[];
     expect(rows.find(({ variant }) => variant === 'x86_64')).toMatchObject({ run: true, bits: 64, endian: 'little' });
+    expect(rows.find(({ run }) => !run)).toMatchObject({ unicorn: null, quirks: [expect.stringMatching(/no IA-64/)] });
+  });
+
+  // What was seen of each: a hook in SPARC's delay slot, a stop inside a block of s390x.
+  it.each(unicornsHere)('says what holds for libunicorn $version, which is asked for', ({ version, lib }) => {
+    const environment = { UNICORN_PREFIX: join(lib, '../..') };
+    const rows = JSON.parse(usercopy(['arch', '--json'], environment).out) as { variant: string; quirks: string[] }[];
+    const quirksOf = (variant: string) => rows.find((row) => row.variant === variant)?.quirks.join();
+    expect(rows.find(({ variant }) => variant === 'x86_64')).toMatchObject({ unicorn: version, quirks: [] });
+    expect(quirksOf('sparc')).toMatch(version === '2.1.4' ? /delay slot/ : /^$/);
+    expect(quirksOf('s390x')).toMatch(version === '2.1.4' ? /^$/ : /condition code/);
+    const { out } = usercopy(['arch'], environment);
+    expect(out).toContain(`libunicorn ${version}, as tried just now:`);
+  });
+
+  it('says so where no libunicorn can be opened', () => {
+    const { status, out } = usercopy(['arch'], { UNICORN_PREFIX: '/nowhere' });
+    expect(status).toBe(0);
+    expect(out).toMatch(/Nothing runs here:\n.*x86_64.*: UNICORN_PREFIX=\/nowhere: expected a libunicorn/);
   });
 });
 

@@ -318,6 +318,16 @@ export function countingContract(name: string, open: (spec: EngineSpec) => Engin
       registers: { pswm: 0x1_8000_0000n, r6: code + 0x24n, r3: data, r4: data + 0x100n },
       coarse: 4,
     },
+    // lghi r1,3; 1: cgr r1,r5; nopr; nopr; ipm r4; agr r2,r4; brctg r1,1b: the condition code crosses the middle of a block
+    's390x with a condition code inside a block': {
+      spec: { arch: 'S390X', mode: ['BIG_ENDIAN'] },
+      bytes: 'a7190003 b9200015 0707 0707 b2220040 b9080024 a717fff8 0700',
+      end: 0x18,
+      instructions: 1 + 3 * 6,
+      changed: ['r1', 'r2', 'r4'],
+      registers: { pswm: 0x1_8000_0000n, r5: 2n },
+      coarse: 6,
+    },
     // li 3,3; mtctr 3; 1: addi 4,4,1; twgti 4,2; addi 5,5,1; bdnz 1b: the trap is taken in the third turn
     'powerpc with a trap in the middle of a block': {
       spec: { arch: 'PPC', mode: ['PPC32', 'BIG_ENDIAN'] },
@@ -353,6 +363,8 @@ export function countingContract(name: string, open: (spec: EngineSpec) => Engin
       return engine;
     };
     const whole = ready();
+    // The condition code that would be lost is the only reason to end early there.
+    const allowed = spec.arch === 'S390X' && whole.quirks?.().length === 0 ? 0 : coarse;
     whole.write(code - 4n, Uint8Array.of(0x40, 0, 0, 2)); // call, on SPARC
     expect(whole.runSync({ start, until, instructionLimit: 0 })).toMatchObject({ instructions: 0, pc: code });
     expect(whole.runSync({ start, until, countInstructions: true })).toMatchObject({ reason: 'until', instructions });
@@ -361,7 +373,7 @@ export function countingContract(name: string, open: (spec: EngineSpec) => Engin
       const first = engine.runSync({ start, until, instructionLimit: limit });
       expect(first.reason).toBe('instruction limit');
       expect(first.instructions).toBeLessThanOrEqual(limit);
-      expect(first.instructions).toBeGreaterThanOrEqual(limit - coarse);
+      expect(first.instructions).toBeGreaterThanOrEqual(limit - allowed);
       const rest = engine.runSync({
         start: first.instructions === 0 ? start : first.pc,
         until,

@@ -3,6 +3,7 @@
  * surroundings of lines that speak of usercopy are kept.
  */
 import { once } from './once.js';
+import { loggedIn } from './panic-url.js';
 import { parseReports } from './parse.js';
 import type { UsercopyReport } from './report.js';
 
@@ -56,7 +57,10 @@ class Excerpts {
   }
 
   end(): UsercopyReport[] {
-    if (this.#whole !== null) return parseReports(this.#whole.join(''));
+    if (this.#whole !== null) {
+      const { text, notes } = loggedIn(this.#whole.join(''));
+      return parseReports(text).map((report) => ({ ...report, notes: [...notes, ...report.notes] }));
+    }
     this.#lines(this.#rest);
     this.#close();
     return once(this.#found.slice(0, MOST_REPORTS));

@@ -36,7 +36,22 @@ export async function decompress(
 }
 
 /** The first member: what follows a payload inside a boot image is no next one. */
-function decompressGzip(bytes: Uint8Array, limit: number, zlib: Zlib): Uint8Array {
+const decompressGzip = (bytes: Uint8Array, limit: number, zlib: Zlib): Uint8Array =>
+  gzipMember(bytes, limit, zlib).bytes;
+
+/** Every member of a gzip file, one after the other: what tools leave that append. `limit` holds for each. */
+export function* decompressGzipMembers(bytes: Uint8Array, limit: number, zlib: Zlib): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; ) {
+    const rest = bytes.subarray(at);
+    // Zeros fill up a last block.
+    if (at > 0 && rest.every((byte) => byte === 0)) return;
+    const { bytes: unpacked, read } = gzipMember(rest, limit, zlib);
+    yield unpacked;
+    at += read;
+  }
+}
+
+function gzipMember(bytes: Uint8Array, limit: number, zlib: Zlib): { bytes: Uint8Array; read: number } {
   const start = gzipHeaderSize(bytes);
   let unpacked: ReturnType<Zlib['inflateRaw']>;
   try {
@@ -51,7 +66,7 @@ function decompressGzip(bytes: Uint8Array, limit: number, zlib: Zlib): Uint8Arra
   const expected = new Words(bytes, LITTLE).uint32(trailer);
   const found = zlib.crc32(unpacked.bytes);
   if (found !== expected) throw badInput('gzip payload', `the checksum ${expected.toString(16)}`, found.toString(16));
-  return unpacked.bytes;
+  return { bytes: unpacked.bytes, read: trailer + 8 };
 }
 
 /** RFC 1952, section 2.3. */

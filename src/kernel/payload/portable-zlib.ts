@@ -21,7 +21,18 @@ function crc32(bytes: Uint8Array): number {
   return ~remainder >>> 0;
 }
 
-function unpack(bytes: Uint8Array, windowBits: number, limit: number): { bytes: Uint8Array; read: number } | null {
+/** What `unpack()` gives for a stream that is not whole. */
+type Broken = 'throw' | 'keep';
+
+interface Unpacked {
+  readonly bytes: Uint8Array;
+  /** Packed bytes that were read. */
+  readonly read: number;
+  /** False: the stream is damaged or ends too early; `bytes` is what was there before that was noticed. */
+  readonly whole: boolean;
+}
+
+function unpack(bytes: Uint8Array, windowBits: number, limit: number, broken: Broken): Unpacked | null {
   const stream = new ZStream();
   const failed = (code: number): Error => new Error(stream.msg || `zlib's error ${code}`);
   const begun = zlibInflateInit2(stream, windowBits);
@@ -30,6 +41,7 @@ function unpack(bytes: Uint8Array, windowBits: number, limit: number): { bytes: 
   stream.avail_in = bytes.length;
   const pieces: Uint8Array[] = [];
   let length = 0;
+  let whole = true;
   for (;;) {
     stream.output = new Uint8Array(PIECE);
     stream.next_out = 0;
@@ -40,8 +52,11 @@ function unpack(bytes: Uint8Array, windowBits: number, limit: number): { bytes: 
     pieces.push(stream.output.subarray(0, stream.next_out));
     if (code === Z_STREAM_END) break;
     // Z_FINISH answers Z_BUF_ERROR where more room is wanted, and where the input ends too early.
-    if (code !== Z_BUF_ERROR && code !== Z_OK) throw failed(code);
-    if (stream.avail_out > 0) throw new Error('unexpected end of file');
+    const isDamaged = code !== Z_BUF_ERROR && code !== Z_OK;
+    if (!isDamaged && stream.avail_out === 0) continue;
+    if (broken === 'throw') throw isDamaged ? failed(code) : new Error('unexpected end of file');
+    whole = false;
+    break;
   }
   const result = new Uint8Array(length);
   let at = 0;
@@ -49,11 +64,15 @@ function unpack(bytes: Uint8Array, windowBits: number, limit: number): { bytes: 
     result.set(piece, at);
     at += piece.length;
   }
-  return { bytes: result, read: stream.total_in };
+  return { bytes: result, read: stream.total_in, whole };
 }
 
 export const portableZlib: Zlib = Object.freeze({
   crc32,
-  inflateRaw: (bytes: Uint8Array, limit: number) => unpack(bytes, -WINDOW_BITS, limit),
-  inflate: (bytes: Uint8Array, limit: number) => unpack(bytes, WINDOW_BITS, limit)?.bytes ?? null,
+  inflateRaw: (bytes: Uint8Array, limit: number) => unpack(bytes, -WINDOW_BITS, limit, 'throw'),
+  inflate: (bytes: Uint8Array, limit: number) => unpack(bytes, WINDOW_BITS, limit, 'throw')?.bytes ?? null,
 });
+
+/** A zlib stream as far as it can be read; null for more than `limit` bytes. */
+export const inflateSome = (bytes: Uint8Array, limit: number): Unpacked | null =>
+  unpack(bytes, WINDOW_BITS, limit, 'keep');

@@ -1,0 +1,60 @@
+/** What a kernel that panicked puts into its QR code: digits of a real one (6.9-rc2), and both ways to write them. */
+import { readFileSync } from 'node:fs';
+import { deflateSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { packageFile } from '../../src/paths.js';
+import { panicDigits, panicLog } from '../../src/report/panic-url.js';
+
+/** As drm_panic_qr.rs of 6.12 writes them: a string of bits, cut into pieces of 13. */
+function thirteens(bytes: Uint8Array): string {
+  const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  return (bits.match(/.{1,13}/g) ?? [])
+    .map((piece) => {
+      const length = piece.length === 1 ? 1 : Math.floor((piece.length + 1) / 3);
+      return Number.parseInt(piece, 2).toString().padStart(length, '0');
+    })
+    .join('');
+}
+
+/** As later ones do: numbers of seven bytes, the first byte the lowest. */
+function sevens(bytes: Uint8Array): string {
+  const digits = [0, 3, 5, 8, 10, 13, 15, 17];
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 7) {
+    const piece = [...bytes.subarray(at, at + 7)].reverse();
+    const value = BigInt(`0x${piece.map((byte) => byte.toString(16).padStart(2, '0')).join('')}`);
+    text += value.toString().padStart(digits[piece.length] ?? 0, '0');
+  }
+  return text;
+}
+
+describe('the address in a QR code of drm_panic', () => {
+  // One digit of it is wrong, as its checksum says: everything before that place is as that kernel wrote it.
+  it('of a real panic holds its log, and a wrong digit is told', () => {
+    const digits = panicDigits(readFileSync(packageFile('test/report/fixtures/panic-report-6.9.txt'), 'utf8'));
+    const log = panicLog(digits ?? '');
+    expect(log?.whole).toBe(false);
+    expect(log?.text).toContain('Kernel panic - not syncing: sysrq triggered crash');
+    expect(log?.text).toContain('CPU: 6 PID: 2454 Comm: bash Not tainted 6.9.0-rc2+ #7');
+  });
+
+  // Every length of a remainder, by logs of many lengths.
+  it.each([
+    ['13 bits as 4 digits', thirteens],
+    ['7 bytes as 17 digits', sevens],
+  ])('written %s gives back every log', (_, write) => {
+    for (let length = 0; length < 120; length++) {
+      const log = `usercopy: Kernel memory exposure attempt detected from SLUB object 'a' (offset 0, size ${length})! ${'x7q'.repeat(length)}`;
+      const digits = write(deflateSync(log));
+      const url = `https://example.org/panic_report/#?a=x86_64&v=6.14.0&zl=${digits}`;
+      expect(panicLog(panicDigits(url) ?? '')).toEqual({ text: log, whole: true });
+    }
+  });
+
+  it('is none where the digits hold no log, or no address is there', () => {
+    expect(panicLog('1'.repeat(400))).toBeNull();
+    expect(panicLog('9'.repeat(401))).toBeNull();
+    expect(panicDigits('zl=1234567890123456789')).toBeNull();
+    expect(panicDigits('https://example.org/?zl=12')).toBeNull();
+  });
+});

@@ -4,6 +4,7 @@ import { createContext, runInContext } from 'node:vm';
 import { build } from 'vite';
 import { beforeAll, expect, it } from 'vitest';
 import { drivers } from '../arch/index.js';
+import { judgeReport } from '../src/diagnosis/from-report.js';
 import { loadKernel } from '../src/image/load.js';
 import { packageFile } from '../src/paths.js';
 import { parseReports } from '../src/report/parse.js';
@@ -67,6 +68,15 @@ it.each(reportFiles('logs'))('the report $name is read as it is here', ({ log, r
   const found = rooms.parseReports(log);
   expect(found.length).toBe(reports.length);
   expect(JSON.stringify(found, wordsAsText)).toBe(JSON.stringify(parseReports(log), wordsAsText));
+});
+
+it.each(reportFiles('logs'))('the report $name is judged as it is here', ({ log }) => {
+  const judged = (read: typeof parseReports, judge: typeof judgeReport): string =>
+    JSON.stringify(
+      read(log).map((report) => judge(report).reproduction.explanation),
+      wordsAsText,
+    );
+  expect(judged(rooms.parseReports, rooms.judgeReport)).toBe(judged(parseReports, judgeReport));
 });
 
 const wordsAsText = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value);

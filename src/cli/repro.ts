@@ -5,6 +5,7 @@ import { withCauses } from '../diagnosis/causes.js';
 import { judgeReport, type ReportJudgement } from '../diagnosis/from-report.js';
 import { withGiven } from '../diagnosis/given.js';
 import type { Reproduction } from '../diagnosis/outcome.js';
+import { scenarioHead } from '../diagnosis/scenario-of.js';
 import { summaryOf } from '../diagnosis/summary.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { writeWhole } from '../image/files.js';
@@ -150,14 +151,7 @@ async function printReport(report: UsercopyReport, given: Copy | null, options: 
   print(options.json ? toJson(reproductionJson(reproduction)) : linesOf(reproduction).join('\n'));
   if (options.output === undefined) return VIOLATION;
   if (scenario === null) throw new UsercopyError('bad-input', `repro: no scenario was written: ${why}`);
-  writeWhole(
-    options.output,
-    writeScenario(scenario.scenario, [
-      `Reported by a kernel ${report.kernelVersion ?? 'whose release is not told'}:`,
-      report.message!.text,
-      ...scenario.notes,
-    ]),
-  );
+  writeWhole(options.output, writeScenario(scenario.scenario, scenarioHead(judgement, scenario)));
   return VIOLATION;
 }
 

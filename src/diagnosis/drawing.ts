@@ -106,7 +106,7 @@ function table(scene: Scene): string {
   const row = (kind: PartKind | 'copy', { label, start, end }: Pick<Part, 'label' | 'start' | 'end'>): string =>
     `<tr><td class="key"><i class="${CLASSES[kind]}"></i></td><td>${escaped(label)}</td><td class="number">${escaped(place(start, scene))}</td><td class="number">${escaped(place(end, scene))}</td><td>${bytes(end - start)}</td></tr>`;
   const sorted = [...parts].sort((left, right) => (left.start < right.start ? -1 : left.start > right.start ? 1 : 0));
-  return `<table><thead><tr><th class="key"></th><th>what</th><th>from</th><th>to</th><th>size</th></tr></thead><tbody>${sorted
+  return `<table><thead><tr><td class="key"></td><th>what</th><th>from</th><th>to</th><th>size</th></tr></thead><tbody>${sorted
     .map((part) => row(part.kind, part))
     .join('')}${row('copy', { ...copy, label: 'the copy' })}</tbody></table>`;
 }

@@ -63,6 +63,7 @@ function addressScene(reproduction: Reproduction, start: bigint, size: bigint, m
     for (const member of members)
       add(first + member.offset, first + member.offset + member.size, 'member', member.name);
     if (window !== null) add(window.start, window.end, 'window', 'user copies may touch');
+    else if (cacheFacts(cache ?? '').window === 'whole object') add(first, end, 'window', 'user copies may touch');
   } else if (surroundings?.area) {
     add(surroundings.area.start, surroundings.area.end, 'area', 'vmalloc area');
   } else if (surroundings?.stack) {

@@ -2,6 +2,7 @@
 export { variants } from '../../arch/index.js';
 export { Check } from '../../src/check/check.js';
 export { parseProfile, profileForVersion } from '../../src/check/profiles.js';
+export { judgeReport, parseReports } from '../../src/diagnosis/index.js';
 export { readDumpFile } from '../../src/dump/dump-file.js';
 export { checkParametersOf } from '../../src/introspect/parameters.js';
 export { findBtf, parseBtf } from '../../src/kernel/btf.js';
@@ -10,4 +11,3 @@ export { parseElf, sectionBytes, symbolsFromElf } from '../../src/kernel/elf.js'
 export { decompress } from '../../src/kernel/payload/decompress.js';
 export { portableZlib } from '../../src/kernel/payload/portable-zlib.js';
 export { findBanner } from '../../src/kernel/version.js';
-export { parseReports } from '../../src/report/parse.js';

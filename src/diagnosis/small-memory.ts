@@ -1,0 +1,69 @@
+/**
+ * A small memory that nobody's kernel keeps books of: stacks, slabs, folios, areas and text as declared. Any profile of the
+ * check can be asked about a copy in it.
+ */
+import type { Check } from '../check/check.js';
+import type { AddressRange, CheckParameters, Declaration } from '../check/parameters.js';
+import type { Profile } from '../check/profiles.js';
+import type { Copy, Verdict } from '../check/verdict.js';
+import type { Bits, Endian } from '../kernel/kernel.js';
+import { formatMessage } from '../report/format.js';
+
+export interface SmallMemory {
+  readonly bits: Bits;
+  readonly endian: Endian;
+  readonly pageShift: number;
+  /** Whether its kernels compare with the stack pointer (5.18 on). */
+  readonly hasStackPointer: boolean;
+  readonly text: AddressRange | null;
+  /** Where the linear map shows the text, if elsewhere. */
+  readonly linearText: AddressRange | null;
+  /** Of the task that asks; 0 where no stack is declared. */
+  readonly stackPointer: bigint;
+  readonly declarations: readonly Declaration[];
+}
+
+export interface SmallVerdict {
+  readonly verdict: Verdict;
+  /** The kernel's line; null where it prints none. */
+  readonly message: string | null;
+}
+
+const THREAD_SIZE = 16n << 10n;
+
+/** The check's parameters for such a memory under some rules. */
+export function parametersOf(memory: SmallMemory, { switches }: Profile): CheckParameters {
+  const { bits, endian, pageShift, text, linearText } = memory;
+  return {
+    bits,
+    endian,
+    pageShift,
+    switches: { ...switches, depth: switches.depth && memory.hasStackPointer },
+    text,
+    linearText,
+    rodata: null,
+    data: null,
+    bss: null,
+    taskSize: 1n << BigInt(bits === 64 ? 47 : 31),
+    stack: {
+      threadSize: THREAD_SIZE,
+      current: { kind: 'declared' },
+      depthOfCheck: 0n,
+      depthOfPrint: 0n,
+      frames: null,
+    },
+    introspection: null,
+  };
+}
+
+/** Judges a copy, by a check that is there for this alone: what was declared in it before is forgotten. */
+export function judgeSmall(check: Check, memory: SmallMemory, profile: Profile, copy: Copy): SmallVerdict {
+  check.clearDeclarations();
+  for (const declaration of memory.declarations) check.declare(declaration);
+  check.configure(parametersOf(memory, profile));
+  const verdict = check.judge(copy, { stackPointer: memory.stackPointer, framePointer: 0n, currentBase: 0n });
+  return {
+    verdict,
+    message: formatMessage(verdict, copy, { format: profile.switches.format, bits: memory.bits, allocator: 'SLUB' }),
+  };
+}

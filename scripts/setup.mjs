@@ -9,6 +9,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeCheckLayout } from './lib/check-layout-header.mjs';
 import { closeSuites } from './lib/debian-packages.mjs';
+import { findChromium } from './lib/find-chromium.mjs';
 import { findJson } from './lib/find-json.mjs';
 import { allBuilds, chooseUnicorn, unicornFacts } from './lib/find-unicorn.mjs';
 import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
@@ -92,6 +93,21 @@ function testPlaces() {
       if (absence) console.log(`setup: tests will not run on libunicorn ${version}: ${absence}`);
     }
     write(builds);
+  };
+}
+
+/** What only the tests of the page need; a machine without it skips them and says so. */
+function chromium() {
+  const isTest = process.argv.includes('--test');
+  const here = findChromium(false);
+  if (!isTest || here.absence === null) {
+    writePlaces({ chromium: here });
+    return null;
+  }
+  return () => {
+    const found = findChromium(true);
+    if (found.absence) console.log(`setup: the page is not tested in a browser: ${found.absence}`);
+    writePlaces({ chromium: found });
   };
 }
 
@@ -197,7 +213,9 @@ function javascript() {
 
 const isInstalled = !existsSync(join(root, 'tsconfig.json'));
 // `npm install` among the sources must not set off another one.
-const everything = process.argv.includes('--install') ? [] : [packages, unicorn, testPlaces, check, addon, javascript];
+const everything = process.argv.includes('--install')
+  ? []
+  : [packages, unicorn, testPlaces, chromium, check, addon, javascript];
 try {
   for (const step of isInstalled ? [unicorn, addon] : everything) {
     // Looked at again under the lock: another set-up may have done it meanwhile.

@@ -119,6 +119,25 @@ function versionOf(options, name, prefix) {
 }
 
 /**
+ * Unpacks a package and everything that it needs and this machine, which must run the suite, has not got installed, as
+ * `unpackDebianPackages` does.
+ */
+export function unpackWithNeeds(suite, name, folder) {
+  const options = openSuite(suite);
+  if (typeof options === 'string') return { reason: options };
+  const status = '-oDir::State::status=/var/lib/dpkg/status';
+  const plan = output('apt-get', [...options, status, '--simulate', '--no-install-recommends', 'install', name]);
+  const found = [...plan.matchAll(/^Inst (\S+) (?:\[\S+\] )?\((\S+) /gm)].map((match) => ({
+    name: match[1],
+    version: match[2],
+  }));
+  if (!found.some((one) => one.name === name))
+    return { reason: `Debian's ${suite} has no ${name} that fits this machine` };
+  // The package itself first: the log goes by its name.
+  return unpack(options, suite, [...found].reverse(), folder);
+}
+
+/**
  * Unpacks packages of one suite into `folder` (its `usr` and so on), which appears whole or not at all.
  * `packages`: `{ names, version }` each: the first of the names that the suite has in a version that begins so
  * (a number that begins so is another version: 2.1.1 is not 2.1.11).
@@ -133,6 +152,10 @@ export function unpackDebianPackages(suite, packages, folder) {
     if (!name) return { reason: `Debian's ${suite} has no ${names.join(' or ')} ${version}`.trim() };
     found.push({ name, version: versionOf(options, name, version) });
   }
+  return unpack(options, suite, found, folder);
+}
+
+function unpack(options, suite, found, folder) {
   mkdirSync(dirname(folder), { recursive: true });
   const workspace = mkdtempSync(join(dirname(folder), '.unpack-'));
   try {

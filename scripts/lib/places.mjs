@@ -16,6 +16,8 @@
  *     wabt       { program: wasm2c, version: "1.0.32", include: folder of wasm-rt.h, source: folder of wasm-rt-impl.c } of the wasm2c that build/generated/
  *                check_module.c is of; null where the check runs in V8 only
  *     json       { include } of nlohmann's JSON for Modern C++; null where it cannot be had
+ *     chromium   { program, libraries: folders for LD_LIBRARY_PATH, absence: null } that the page is tested in, or
+ *                { absence: "why it is not here" }
  *
  * A program that shall use one of `unicorns` gets its `lib` in LD_LIBRARY_PATH (Debian's bindings call dlopen with the
  * bare name) and, if it is Python, its `python` in PYTHONPATH.

@@ -14,6 +14,7 @@ import { doctorCommand } from './doctor.js';
 import { kernelCommand } from './kernel.js';
 import { newCommand } from './new.js';
 import { BAD_INPUT, CLEAN, VIOLATION } from './output.js';
+import { pageCommand } from './page.js';
 import { prepareCommand } from './prepare.js';
 import { profilesCommand } from './profiles.js';
 import { reproCommand } from './repro.js';
@@ -47,6 +48,7 @@ Exit status: 0 when all is as it should be, 1 when a copy was refused or a check
     .addCommand(kernelCommand())
     .addCommand(archCommand(drivers))
     .addCommand(benchCommand())
+    .addCommand(pageCommand())
     .addCommand(profilesCommand())
     .addCommand(newCommand())
     .addCommand(doctorCommand())

@@ -1,0 +1,93 @@
+/** The page: tabs, what a link brings back, and what is dropped onto it. */
+import { render } from 'preact';
+import { useRef, useState } from 'preact/hooks';
+import { type Linked, readFragment } from './link.js';
+import { ReportTab } from './report-tab.js';
+
+const TABS = [{ name: 'report', label: 'A report', Panel: ReportTab }] as const;
+
+type TabName = (typeof TABS)[number]['name'];
+
+const isTab = (name: string): name is TabName => TABS.some((tab) => tab.name === name);
+
+function Page({ linked, trouble }: { readonly linked: Linked | null; readonly trouble: string | null }) {
+  const [chosen, choose] = useState<TabName>(linked !== null && isTab(linked.tab) ? linked.tab : 'report');
+  const buttons = useRef<Partial<Record<TabName, HTMLButtonElement | null>>>({});
+  const move = (event: KeyboardEvent): void => {
+    const at = TABS.findIndex(({ name }) => name === chosen);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: TABS.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const next = TABS[(to + TABS.length) % TABS.length]?.name ?? 'report';
+    choose(next);
+    buttons.current[next]?.focus();
+  };
+  return (
+    <>
+      <header>
+        <h1>usercopy</h1>
+        <p>
+          Linux refused a copy between user and kernel memory, and you have its report: what it means, by the rules of
+          its kernel. Nothing that you put here leaves this page.
+        </p>
+        <div role="tablist" aria-label="What to look at" onKeyDown={move}>
+          {TABS.map(({ name, label }) => (
+            <button
+              key={name}
+              type="button"
+              role="tab"
+              id={`tab-${name}`}
+              aria-selected={name === chosen}
+              aria-controls={`panel-${name}`}
+              tabIndex={name === chosen ? 0 : -1}
+              ref={(button) => {
+                buttons.current[name] = button;
+              }}
+              onClick={() => choose(name)}
+            >
+              {label}
+            </button>
+          ))}
+        </div>
+      </header>
+      <main>
+        {trouble === null ? null : (
+          <p class="trouble" role="alert">
+            {trouble}
+          </p>
+        )}
+        {TABS.map(({ name, Panel }) => (
+          <section
+            key={name}
+            role="tabpanel"
+            id={`panel-${name}`}
+            aria-labelledby={`tab-${name}`}
+            hidden={name !== chosen}
+          >
+            <Panel linked={linked?.tab === name ? linked : null} isShown={name === chosen} />
+          </section>
+        ))}
+      </main>
+      <footer>
+        <p>unicorn-usercopy. The page makes no connection: its security policy forbids every one.</p>
+      </footer>
+    </>
+  );
+}
+
+async function start(): Promise<void> {
+  const root = document.getElementById('page');
+  if (root === null) return;
+  const found = await readFragment(location.hash);
+  const linked = typeof found === 'string' ? null : found;
+  root.replaceChildren();
+  render(<Page linked={linked} trouble={typeof found === 'string' ? found : null} />, root);
+  document.documentElement.dataset['ready'] = 'yes';
+}
+
+// A link that is followed on the open page is another view.
+addEventListener('hashchange', () => location.reload());
+// What is dropped beside a field must not replace the page.
+addEventListener('dragover', (event) => event.preventDefault());
+addEventListener('drop', (event) => event.preventDefault());
+void start();

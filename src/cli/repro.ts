@@ -33,6 +33,7 @@ interface ReproOptions extends CopyOptions {
   readonly output?: string;
   readonly shrink?: string;
   readonly redact?: boolean;
+  readonly log?: string;
   readonly html?: string;
   readonly timeout: string;
   readonly json?: boolean;
@@ -66,6 +67,7 @@ export function reproCommand(): Command {
     .option('-o, --output <file>', "write the scenario that the report describes (YAML, for 'usercopy run')")
     .option('--shrink <file>', 'dump: write it reduced to the pages that were needed (ELF)')
     .option('--redact', 'with --shrink: blank what does not matter')
+    .option('--log <file>', "dump: write the kernel's log that is in it")
     .option('--html <file>', 'dump: draw the memory around the copy')
     .option('--timeout <seconds>', 'dump: longest time for reading it', DEFAULT_TIMEOUT)
     .option('--json', 'print JSON')
@@ -124,7 +126,7 @@ async function readReports(path: string): Promise<UsercopyReport[]> {
 }
 
 function refuseDumpOptions(options: ReproOptions): void {
-  const stray = (['kernel', 'btf', 'config', 'regs', 'shrink', 'redact', 'html'] as const).find(
+  const stray = (['kernel', 'btf', 'config', 'regs', 'shrink', 'redact', 'log', 'html'] as const).find(
     (name) => options[name] !== undefined,
   );
   if (stray !== undefined) throw badInput('repro', `--dump FILE beside --${stray}`, 'none');
@@ -156,7 +158,7 @@ async function printReport(report: UsercopyReport, given: Copy | null, options: 
 }
 
 function dumpInput(dump: string, options: ReproOptions): DumpInput {
-  const { regs, kernel, btf, config, profile, shrink, redact, html } = options;
+  const { regs, kernel, btf, config, profile, shrink, redact, log, html } = options;
   return {
     dump,
     registers: regs === undefined ? null : { text: readText(regs, MAXIMUM_REGISTER_TEXT), path: regs },
@@ -165,8 +167,14 @@ function dumpInput(dump: string, options: ReproOptions): DumpInput {
     config,
     profile,
     shrink: shrink === undefined ? undefined : { path: shrink, redact: redact ?? false },
+    log,
     html,
   };
+}
+
+function callLines({ surroundings }: Reproduction['explanation']): string[] {
+  const calls = surroundings?.calls ?? [];
+  return calls.length === 0 ? [] : ['called from:', ...calls.map((call) => `  ${call}`)];
 }
 
 function linesOf(reproduction: Reproduction): string[] {
@@ -181,6 +189,7 @@ function linesOf(reproduction: Reproduction): string[] {
     ...(check === null ? [] : [said(`check (${check.judged})`, check.message)]),
     ...(replay === null ? [] : [said(`replay (${replay.kernel})`, replay.message)]),
     ...explanation.lines,
+    ...callLines(explanation),
     ...explanation.causes.map(({ cause, because }) => `likely cause: ${cause} (${because})`),
   ];
 }

@@ -32,6 +32,8 @@ export type CopySource =
   | 'trace'
   /** The command line. */
   | 'given'
+  /** A word of the stack in a dump, and the check says of it what the log says. */
+  | 'dump stack'
   /** The registers of a dump, at the check's first instruction. */
   | 'dump registers';
 

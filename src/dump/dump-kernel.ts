@@ -63,10 +63,10 @@ export class SlidSymbols implements SymbolTable {
 }
 
 /**
- * A kernel, seen in the dump: its symbols moved by the slide, and completed by variables that kallsyms does not list. Its
- * `segments` stay where the image has them.
+ * A kernel, seen in the dump: its symbols moved by the slide, and completed by variables that kallsyms does not list and that
+ * are found in `memory`, the running image. Its `segments` stay where the image has them.
  */
-export function kernelInDump(image: Kernel, located: Located, physical: PhysicalMemory): Kernel {
+export function kernelInDump(image: Kernel, located: Located, physical: PhysicalMemory, memory: () => Segment): Kernel {
   const read = (address: bigint, length: number): Uint8Array | undefined => located.memory.read(address, length);
   const seen = { ...image, read };
   const slid = new SlidSymbols(image.symbols, located.slide);
@@ -75,16 +75,22 @@ export function kernelInDump(image: Kernel, located: Located, physical: Physical
   const exported = exportedVariables(image.segments, image.endian === 'little', image.bits);
   const moved = new Map([...exported].map(([name, address]) => [name, word(address + located.slide)]));
   const known = { ...seen, symbols: new ExtendedSymbols(slid, moved) };
-  let memory: Segment | null = null;
-  const hidden = hiddenVariables(
-    known,
-    () => {
-      memory ??= imageSegment(located.memory, located.inside, located.imageOffset, extentOf(image, located.slide));
-      return memory;
-    },
-    physical,
-  );
+  const hidden = hiddenVariables(known, memory, physical);
   return Object.freeze({ ...seen, symbols: new ExtendedSymbols(known.symbols, hidden) });
+}
+
+/** The memory of a kernel in the dump whose image says how large it is; read when first asked for. */
+export function runningImage(image: Kernel, located: Located): () => Segment {
+  return once(() => imageSegment(located.memory, located.inside, located.imageOffset, extentOf(image, located.slide)));
+}
+
+/** A function that works once and then remembers. */
+export function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 /** Addresses at which the running image may lie: some images do not tell how much memory follows their contents. */

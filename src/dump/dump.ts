@@ -1,7 +1,8 @@
 /** A memory dump that is open, and what opening one may be told. */
 import type { MachineState, Variant } from '../../arch/driver.js';
 import type { RegisterValues } from '../../arch/dump.js';
-import type { Kernel } from '../kernel/kernel.js';
+import type { Modules } from '../introspect/modules.js';
+import type { Kernel, Segment } from '../kernel/kernel.js';
 import type { DumpFile } from './dump-file.js';
 import type { Located } from './locate.js';
 import type { PhysicalMemory } from './physical.js';
@@ -32,10 +33,16 @@ export interface Dump {
   readonly file: DumpFile;
   /** Of the CPU that stands at `__check_object_size`, or of the first. */
   readonly registers: RegisterValues;
+  /** Of every CPU, as far as the file has them. */
+  readonly cpus: readonly RegisterValues[];
   /** The CPU stands at the first instruction of `__check_object_size`. */
   readonly atCheck: boolean;
   /** What is odd about the file. */
   readonly warnings: readonly string[];
+  /** The running kernel's own memory; null where the file has only parts of it (a shrunk dump). Made when first asked for. */
+  image(): Segment | null;
+  /** null where no list of modules is found. Looked for when first asked for. */
+  modules(): Modules | null;
   close(): void;
 }
 

@@ -4,11 +4,12 @@ import type { DumpConvention, RegisterValues } from '../../arch/dump.js';
 import { variants } from '../../arch/index.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { nativeZlib } from '../image/native-zlib.js';
-import type { Kernel } from '../kernel/kernel.js';
+import { findModules, Modules } from '../introspect/modules.js';
+import type { Kernel, Segment } from '../kernel/kernel.js';
 import { entryPointOf } from '../stack/entry-point.js';
 import type { Dump, DumpOptions } from './dump.js';
 import { type DumpFile, readDumpFile } from './dump-file.js';
-import { kernelInDump } from './dump-kernel.js';
+import { kernelInDump, once, runningImage } from './dump-kernel.js';
 import { FileReader } from './file.js';
 import { type Evidence, type Located, locateKernel } from './locate.js';
 import { openShrunk } from './open-shrunk.js';
@@ -39,7 +40,7 @@ async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
   const shrunk = shrunkNoteOf(core.notes, file.path);
   if (shrunk) return { ...openShrunk(file.path, core, shrunk, options), close: () => file.close() };
   const physical = core.memory;
-  const { evidence, located, kernel } = await findKernel(file.path, core, physical, options);
+  const { evidence, located, kernel, image } = await findKernel(file.path, core, physical, options);
   const { variant } = evidence;
   located.memory.show(evidence.convention.hiddenMappings?.(kernel, located.memory.tables) ?? []);
   const entries = checkEntries(kernel, variant);
@@ -58,22 +59,42 @@ async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
     physical,
     file: core,
     registers,
+    cpus: evidence.registers,
     atCheck: standing !== undefined,
     warnings,
+    image,
+    modules: once(() => modulesIn(kernel, image)),
     close: () => file.close(),
   };
 }
 
-async function kernelOf(evidence: Evidence, located: Located, options: DumpOptions): Promise<Kernel> {
-  if (evidence.image) return kernelInDump(evidence.image, located, evidence.physical);
+/** The kernel as it runs, and its memory. */
+interface Running {
+  readonly kernel: Kernel;
+  readonly image: () => Segment;
+}
+
+async function kernelOf(evidence: Evidence, located: Located, options: DumpOptions): Promise<Running> {
+  if (evidence.image) return running(evidence.image, located, evidence.physical);
   if (!options.kernelFromDump) {
     throw badInput(evidence.path, "the kernel's image (--kernel)", 'none');
   }
-  return kernelInDump(
-    await options.kernelFromDump(located, evidence.variant),
-    { ...located, slide: 0n },
-    evidence.physical,
-  );
+  const found = await options.kernelFromDump(located, evidence.variant);
+  return running(found, { ...located, slide: 0n }, evidence.physical);
+}
+
+function running(image: Kernel, located: Located, physical: PhysicalMemory): Running {
+  const memory = runningImage(image, located);
+  return { kernel: kernelInDump(image, located, physical, memory), image: memory };
+}
+
+/** Where a symbol says it, else where it is found. */
+function modulesIn(kernel: Kernel, image: () => Segment): Modules | null {
+  for (const { address } of kernel.symbols.all('modules')) {
+    const found = Modules.at(kernel, address);
+    if (found !== null) return found;
+  }
+  return findModules(kernel, image());
 }
 
 /** The first machine that the file may be of whose kernel is found in it; without an image several may be possible. */
@@ -82,7 +103,7 @@ async function findKernel(
   core: DumpFile,
   physical: PhysicalMemory,
   options: DumpOptions,
-): Promise<{ evidence: Evidence; located: Located; kernel: Kernel }> {
+): Promise<{ evidence: Evidence; located: Located; kernel: Kernel; image: () => Segment }> {
   const image = options.image ?? null;
   const note = core.notes.find(({ owner }) => owner === 'VMCOREINFO');
   const vmcoreinfo = note ? new Vmcoreinfo(note.data) : null;
@@ -96,7 +117,7 @@ async function findKernel(
       );
       const evidence: Evidence = { path, variant, convention, physical, registers, vmcoreinfo, image };
       const located = locateKernel(evidence);
-      return { evidence, located, kernel: await kernelOf(evidence, located, options) };
+      return { evidence, located, ...(await kernelOf(evidence, located, options)) };
     } catch (error) {
       if (!(error instanceof UsercopyError)) throw error;
       failure ??= error;

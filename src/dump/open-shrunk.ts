@@ -39,8 +39,11 @@ export function openShrunk(path: string, file: DumpFile, note: ShrunkNote, optio
     physical: file.memory,
     file,
     registers,
+    cpus: [registers],
     atCheck: note.atCheck && registers.get(pc) === note.registers.get(pc),
     warnings: file.warnings,
+    image: () => null,
+    modules: () => null,
   };
 }
 

@@ -114,6 +114,9 @@ const CHECK =
 const WRAPPER =
   /^(?:_*copy_(?:to|from)_user(?:_key|_nmi|_nofault)?|_*copy(?:in|out)(?:_\w+)?|simple_copy_to_iter|_*copy_(?:to|from)_iter(?:_full)?|_*copy_page_(?:to|from)_iter(?:_iovec)?|copy_(?:to|from)_iter_iovec|memcpy_(?:to|from)iovec(?:end)?|memdup_user(?:_nul)?|v?memdup_user|strncpy_from_user|strndup_user|put_user|get_user|_*copy_struct_from_user|simple_(?:read_from|write_to)_buffer|copy_(?:from|to)_buffer|memory_read_from_buffer|copy_(?:from|to|safe_from)_(?:sockptr|bpfptr)\w*|user_regset_copy(?:in|out)|_*skb_datagram_iter|skb_copy_(?:and_hash_)?datagram_iter|skb_copy_datagram_from_iter|iov_iter_(?:copy_from_user|get_pages)\w*)(?:\.(?:part|constprop|isra|cold)[.\w]*)*$/;
 
+/** Whether a function belongs to the check itself. */
+export const isOfCheck = (symbol: string): boolean => CHECK.test(symbol);
+
 /**
  * The function that made the copy: the first outside the check and the usual wrappers. Where the CPU stopped in the check
  * itself (up to 4.15) the trace begins with it. Null when the trace is cut.

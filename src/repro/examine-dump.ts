@@ -4,15 +4,20 @@ import type { Outcome, ReplayFinding, Reproduction } from '../diagnosis/outcome.
 import { stackDepthOfDump } from '../dump/dump-code.js';
 import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
 import { kernelFromDump } from '../dump/kernel-from-dump.js';
+import { readDumpLog } from '../dump/log.js';
 import { type Dump, openDump } from '../dump/open-dump.js';
 import type { Engine } from '../engine/engine.js';
-import { UsercopyError } from '../errors.js';
+import { badInput, hex, UsercopyError } from '../errors.js';
+import { writeWhole } from '../image/files.js';
 import { loadKernel } from '../image/load.js';
+import { type KernelLog, logText } from '../introspect/printk.js';
+import { chooseReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { explainDump } from './explain-dump.js';
 import { writeMemoryPage } from './html.js';
 import { type Replay, replayCopy } from './replay.js';
 import { writeShrunkDump } from './shrink.js';
+import { type SourcedCopy, standAtCheck } from './stand-at-check.js';
 import { RecordedDump } from './touched-memory.js';
 
 export interface DumpInput {
@@ -29,6 +34,8 @@ export interface DumpInput {
   readonly frames?: boolean | undefined;
   /** Where to write the dump reduced to what was needed; with `redact` without what nobody read. */
   readonly shrink?: { readonly path: string; readonly redact: boolean } | undefined;
+  /** Where to write the kernel's log that is in the dump. */
+  readonly log?: string | undefined;
   /** Where to write a page that draws the memory around the copy. */
   readonly html?: string | undefined;
 }
@@ -54,6 +61,8 @@ export interface DumpFinding extends DumpJudgement {
   readonly profileBy: string | null;
   /** How the kernel was found in the dump, and how far it was moved from where it was linked to. */
   readonly found: { readonly by: string; readonly slide: bigint };
+  /** Where the copy is from, its object and the members that it touches. */
+  readonly reproduction: Reproduction;
 }
 
 /** The same in both forms. */
@@ -71,7 +80,7 @@ export interface ExamineOptions {
 
 /** @throws UsercopyError `bad-input` for files that are not what they should be, or no copy to judge. */
 export async function examineDump(question: DumpQuestion, options: ExamineOptions): Promise<DumpAnswer> {
-  const { input, report } = question;
+  const { input } = question;
   const files = { btf: input.btf, config: input.config };
   const image = input.kernel === undefined ? null : await loadKernel(input.kernel, files);
   const opened = await openDump(input.dump, {
@@ -80,29 +89,33 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
     kernelFromDump: (located, variant) => kernelFromDump(input.dump, located, variant, files),
   });
   try {
-    const recorded = input.shrink ? new RecordedDump(opened) : null;
-    const dump = recorded?.dump ?? opened;
-    const judge = await DumpJudge.create(dump, {
-      stackDepth: async (of, current) => {
-        if (options.withoutEmulator === null) await options.beforeEmulation?.(null);
-        return withEngine(of, options, (engine) => stackDepthOfDump(engine, recorded?.emulated ?? of, current));
-      },
-      profile: input.profile,
-      ...(input.frames ? { frames: true } : {}),
-    });
-    const from = question.copy === null ? 'dump registers' : 'given';
-    const judgement = await judge.judge(question.copy ?? judge.copyFromRegisters());
+    const judgeOf = (dump: Dump, emulated: Dump = dump): Promise<DumpJudge> =>
+      DumpJudge.create(dump, {
+        stackDepth: async (of, current) => {
+          if (options.withoutEmulator === null) await options.beforeEmulation?.(null);
+          return withEngine(of, options, (engine) => stackDepthOfDump(engine, emulated, current));
+        },
+        profile: input.profile,
+        ...(input.frames ? { frames: true } : {}),
+      });
+    const asked = await askedCopy(opened, question, judgeOf);
+    const { report } = asked;
+    const recorded = input.shrink ? new RecordedDump(asked.dump) : null;
+    const dump = recorded?.dump ?? asked.dump;
+    const judge = await judgeOf(dump, recorded?.emulated);
+    const judgement = withWarnings(await judge.judge(asked.copy ?? judge.copyFromRegisters()), asked.notes);
     const { message, copy } = judgement;
+    const sources = asked.copy ?? FROM_REGISTERS;
     const checked: Reproduction = {
       outcome: outcomeOf(judgement, null, report),
       variant: dump.variant.name,
       profile: judge.profile.name,
       kernel: dump.kernel.version.release,
-      copy: { ...copy, pointerFrom: from, sizeFrom: from, directionFrom: from },
+      copy: { ...FROM_REGISTERS, ...sources, ...copy },
       report,
       check: { message, judged: 'dump' },
       replay: null,
-      explanation: explainDump(judge, judgement),
+      explanation: explainDump(judge, judgement, report),
     };
     const finding: DumpFinding = {
       ...judgement,
@@ -111,6 +124,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       profile: judge.profile.name,
       profileBy: judge.profileBy,
       found: { by: dump.located.by, slide: dump.located.slide },
+      reproduction: checked,
     };
     let result = checked;
     let emulatedPages: readonly bigint[] = [];
@@ -127,7 +141,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       }
     }
     recorded?.keepImage(emulatedPages);
-    if (recorded && input.shrink) writeShrunkDump(input.shrink.path, recorded, opened, input.shrink.redact);
+    if (recorded && input.shrink) writeShrunkDump(input.shrink.path, recorded, asked.dump, input.shrink.redact);
     if (input.html !== undefined) {
       writeMemoryPage(input.html, result, (address, length) => opened.kernel.read(address, length));
     }
@@ -136,6 +150,72 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
     opened.close();
   }
 }
+
+const FROM_REGISTERS = {
+  pointerFrom: 'dump registers',
+  sizeFrom: 'dump registers',
+  directionFrom: 'dump registers',
+} as const;
+
+/** Which copy is meant, and the dump as it was when the kernel was asked about it. */
+interface AskedCopy {
+  readonly dump: Dump;
+  /** null: the one in the registers. */
+  readonly copy: SourcedCopy | null;
+  readonly report: UsercopyReport | null;
+  readonly notes: readonly string[];
+}
+
+/**
+ * The given copy; of a CPU at the check the one in its registers; else the one that the log tells, or the log inside the
+ * dump.
+ */
+async function askedCopy(
+  opened: Dump,
+  { input, copy, report: given }: DumpQuestion,
+  judgeOf: (dump: Dump) => Promise<DumpJudge>,
+): Promise<AskedCopy> {
+  const log = input.log !== undefined || (!opened.atCheck && given === null) ? readDumpLog(opened) : null;
+  if (input.log !== undefined) {
+    if (log === null) throw badInput(input.dump, "the kernel's log in its memory, for --log", 'none');
+    writeWhole(input.log, logText(log));
+  }
+  if (opened.atCheck) {
+    const sourced =
+      copy === null ? null : ({ ...copy, pointerFrom: 'given', sizeFrom: 'given', directionFrom: 'given' } as const);
+    return { dump: opened, copy: sourced, report: given, notes: [] };
+  }
+  const inside = given === null && log !== null ? chooseReport(parseReports(logText(log))) : null;
+  const report = given ?? inside;
+  if (report === null) {
+    if (copy === null) throw noCopy(opened, log);
+    const sourced = { ...copy, pointerFrom: 'given', sizeFrom: 'given', directionFrom: 'given' } as const;
+    return { dump: opened, copy: sourced, report: null, notes: [] };
+  }
+  const { release } = opened.kernel.version;
+  if (report.kernelVersion !== null && report.kernelVersion !== release) {
+    throw badInput(input.dump, `a dump of kernel ${report.kernelVersion}, as the log's`, `kernel ${release}`);
+  }
+  const { notes, ...standing } = await standAtCheck(opened, report, copy, judgeOf);
+  const from = inside === null ? [] : [`the report is from the log in the dump (${log!.layout})`];
+  return { ...standing, report, notes: [...from, ...notes] };
+}
+
+function noCopy({ path, variant, registers }: Dump, log: KernelLog | null): UsercopyError {
+  const pc = registers.get(variant.registers.pc);
+  const found =
+    log === null ? 'no log in its memory' : `a log of ${log.records.length} records without one in its memory`;
+  return badInput(
+    path,
+    'a CPU at the first instruction of __check_object_size (--regs), or a usercopy report (--report, or in its own log)',
+    `${pc === undefined ? 'no registers' : `${variant.registers.pc} ${hex(pc)}`} and ${found}; say which copy with --at, --size and --to-user or --from-user`,
+  );
+}
+
+const withWarnings = (judgement: DumpJudgement, notes: readonly string[]): DumpJudgement => ({
+  ...judgement,
+  warnings: [...notes, ...judgement.warnings],
+});
 
 /** What the dump's own kernel says; why there is no such thing where it cannot be asked. */
 async function replayIn(

@@ -5,8 +5,10 @@ import type { ExplainedField, ExplainedObject, ExplainedSurroundings, Explanatio
 import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
 import { hex } from '../errors.js';
+import { MemoryReader } from '../introspect/memory-reader.js';
+import type { UsercopyReport } from '../report/report.js';
+import { isOfCheck } from '../report/trace.js';
 import { backtraceOf, describeStackAddress, placeOf } from '../stack/backtrace.js';
-import { MemoryReader } from './memory-reader.js';
 import { type SlabFacts, slabFactsOf } from './slab-facts.js';
 import { memberAt, structOfCache } from './struct-fields.js';
 import { vmapFactsOf } from './vmap-facts.js';
@@ -18,7 +20,11 @@ const COMM_LENGTH = 16;
 type Surroundings = { -readonly [Key in keyof ExplainedSurroundings]: ExplainedSurroundings[Key] };
 
 /** Reads only; what the dump lacks is null. Warnings of the judgement are among the lines. */
-export function explainDump(judge: DumpJudge, judgement: DumpJudgement): Explanation {
+export function explainDump(
+  judge: DumpJudge,
+  judgement: DumpJudgement,
+  report: UsercopyReport | null = null,
+): Explanation {
   const { verdict, copy, explanation, warnings } = judgement;
   const { dump } = judge;
   const lines = [...explanation];
@@ -30,7 +36,7 @@ export function explainDump(judge: DumpJudge, judgement: DumpJudgement): Explana
     area: null,
     stack: null,
     symbol: null,
-    calls: dump.atCheck ? callsOf(dump) : [],
+    calls: callsOfReport(report) ?? (dump.atCheck ? callsOf(dump) : []),
   };
   let object: ExplainedObject | null = null;
   let field: ExplainedField | null = null;
@@ -77,7 +83,6 @@ export function explainDump(judge: DumpJudge, judgement: DumpJudgement): Explana
       default:
     }
   }
-  if (surroundings.calls.length > 0) lines.push(`called from: ${surroundings.calls.join(' < ')}`);
   lines.push(...warnings.map((warning) => `note: ${warning}`));
   return {
     region: verdict.outcome === 'unreadable' ? null : verdict.by,
@@ -207,9 +212,23 @@ function symbolOf({ dump, parameters }: DumpJudge, address: bigint): string | nu
 const registersOf = ({ registers }: Dump) => ({ readRegister: (name: string): bigint => registers.get(name) ?? 0n });
 
 function callsOf(dump: Dump): string[] {
-  const trace = backtraceOf(registersOf(dump), dump.kernel, dump.variant);
-  return trace.slice(0, MOST_CALLS).map(({ symbol, offset, address, reliable }) => {
-    const name = symbol === null ? hex(address) : `${symbol}+${hex(offset)}`;
-    return reliable ? name : `? ${name}`;
+  const trace = backtraceOf(registersOf(dump), dump.kernel, dump.variant, dump.modules());
+  return trace.slice(0, MOST_CALLS).map(({ symbol, offset, address, module, reliable }) => {
+    const place = symbol === null ? hex(address) : `${symbol}+${hex(offset)}`;
+    return `${reliable ? '' : '? '}${place}${module === null ? '' : ` [${module}]`}`;
+  });
+}
+
+/** A trace that the kernel made wins over a scanned stack; null where the log has none that goes beyond the check. */
+function callsOfReport(report: UsercopyReport | null): string[] | null {
+  if (report === null || report.mixed) return null;
+  const entries = [...(report.pc === null ? [] : [report.pc]), ...report.trace].filter(({ reliable }) => reliable);
+  const last = entries.findLastIndex(({ symbol }) => isOfCheck(symbol));
+  const callers = last < 0 ? [] : entries.slice(last + 1, last + 1 + MOST_CALLS);
+  if (callers.length === 0) return null;
+  return callers.map(({ symbol, offset, module, source, inlined }) => {
+    const place = offset === null ? symbol : `${symbol}+${hex(BigInt(offset))}`;
+    const where = `${source === null ? '' : ` (${source})`}${inlined ? ' (inlined)' : ''}`;
+    return `${place}${module === null ? '' : ` [${module}]`}${where}`;
   });
 }

@@ -1,8 +1,8 @@
 /** The vmalloc area that an address lies in, and who asked for it. */
 
 import type { Introspection, VmapAreaSlots } from '../check/parameters.js';
+import type { MemoryReader } from '../introspect/memory-reader.js';
 import type { Kernel } from '../kernel/kernel.js';
-import type { MemoryReader } from './memory-reader.js';
 
 export interface VmapFacts {
   /** With its guard page; first byte and first byte after. */

@@ -13,11 +13,21 @@ export interface CodePlace {
   readonly symbol: string | null;
   /** Bytes from the symbol's start. */
   readonly offset: bigint;
+  /** Module that the code belongs to; null for the kernel's own, and where modules are not known. */
+  readonly module: string | null;
 }
 
-export function placeOf(kernel: Kernel, address: bigint): CodePlace {
+/** Code outside of the kernel image. */
+export interface ModuleCode {
+  contains(address: bigint): boolean;
+  find(address: bigint): { readonly module: string; readonly symbol: string | null; readonly offset: bigint } | null;
+}
+
+export function placeOf(kernel: Kernel, address: bigint, modules: ModuleCode | null = null): CodePlace {
+  const inModule = modules?.find(address) ?? null;
+  if (inModule !== null) return { address, ...inModule };
   const found = kernel.symbols.find(address);
-  return { address, symbol: found?.symbol.name ?? null, offset: found?.offset ?? 0n };
+  return { address, symbol: found?.symbol.name ?? null, offset: found?.offset ?? 0n, module: null };
 }
 
 export interface BacktraceEntry extends CodePlace {
@@ -38,25 +48,34 @@ const PAGE = 4096;
 /**
  * Frames from the innermost outwards, of a guest that stands at a function's first instruction. The chain of frames is
  * followed where this kernel keeps one and it holds; after it, words on the stack that point into the text are given as
- * unreliable entries. `kernel.read` must show the guest's memory.
+ * unreliable entries. With `modules` code of theirs counts too. `kernel.read` must show the guest's memory.
  */
-export function backtraceOf(engine: Pick<Engine, 'readRegister'>, kernel: Kernel, variant: Variant): Backtrace {
+export function backtraceOf(
+  engine: Pick<Engine, 'readRegister'>,
+  kernel: Kernel,
+  variant: Variant,
+  modules: ModuleCode | null = null,
+): Backtrace {
   const textStart = kernel.symbols.address('_stext');
   const textEnd = kernel.symbols.address('_etext');
   const inText = (address: bigint): boolean =>
     textStart !== undefined && textEnd !== undefined && address >= textStart && address < textEnd;
-  const entry = (address: bigint, reliable: boolean): BacktraceEntry => ({ ...placeOf(kernel, address), reliable });
+  const isCode = (address: bigint): boolean => inText(address) || modules?.contains(address) === true;
+  const entry = (address: bigint, reliable: boolean): BacktraceEntry => ({
+    ...placeOf(kernel, address, modules),
+    reliable,
+  });
   const register = (name: string): bigint => engine.readRegister(name);
 
   const entries: BacktraceEntry[] = [];
   const { stackPointer, returnAddress } = callSite(register, kernel, variant);
-  if (returnAddress !== undefined && inText(returnAddress)) entries.push(entry(returnAddress, true));
+  if (returnAddress !== undefined && isCode(returnAddress)) entries.push(entry(returnAddress, true));
   let scanFrom = stackPointer;
   let outer = false;
   for (const { place, record } of linkedFrames(register, kernel, variant)) {
     // The innermost one is where the call came from, chain or not.
     if (outer) {
-      if (!inText(place)) break;
+      if (!isCode(place)) break;
       entries.push(entry(place, true));
     }
     outer = true;

@@ -1,6 +1,7 @@
-/** Numbers and texts in a dumped kernel's memory; what cannot be read is null, and nothing throws. */
+/** Numbers and texts in a kernel's memory; what cannot be read is null, and nothing throws. */
 
 import type { Slot } from '../check/parameters.js';
+import { latin1 } from '../kernel/bytes.js';
 import type { Kernel, StructType } from '../kernel/kernel.js';
 import { decodeUnsigned } from '../kernel/words.js';
 
@@ -50,6 +51,6 @@ export class MemoryReader {
     const bytes = this.bytes(address, limit) ?? this.bytes(address, 16);
     if (!bytes) return null;
     const end = bytes.indexOf(0);
-    return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString('latin1');
+    return latin1(bytes, 0, end < 0 ? bytes.length : end);
   }
 }

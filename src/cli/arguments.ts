@@ -50,3 +50,11 @@ export const secondsOf = (option: string, text: string): number => numberOf(opti
 export function readText(path: string, limit: number, encoding: 'latin1' | 'utf8' = 'latin1'): string {
   return readWhole(path, limit).toString(encoding);
 }
+
+/** `info registers` of a machine with many CPUs. */
+const MAXIMUM_REGISTER_TEXT = 16 << 20;
+
+/** QEMU's `info registers` in a file; null without one. */
+export function readRegisters(path: string | undefined): { readonly text: string; readonly path: string } | null {
+  return path === undefined ? null : { text: readText(path, MAXIMUM_REGISTER_TEXT), path };
+}

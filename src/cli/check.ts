@@ -3,8 +3,9 @@ import { Command } from 'commander';
 import type { Verdict } from '../check/verdict.js';
 import { type DumpFinding, judgeDump } from '../repro/from-dump.js';
 import { print } from '../terminal.js';
-import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readText, secondsOf } from './arguments.js';
+import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
 import { BAD_INPUT, byLine, CLEAN, count, toJson, VIOLATION } from './output.js';
+import { callLines, explanationJson } from './repro-json.js';
 
 interface CheckOptions extends CopyOptions {
   readonly dump: string;
@@ -17,8 +18,6 @@ interface CheckOptions extends CopyOptions {
   readonly timeout: string;
   readonly json?: boolean;
 }
-
-const MAXIMUM_REGISTER_TEXT = 16 << 20;
 
 export function checkCommand(): Command {
   return new Command('check')
@@ -39,7 +38,8 @@ export function checkCommand(): Command {
     .addHelpText(
       'after',
       `
-Without --at the copy is taken from the argument registers: of --regs, or of the dump's own notes.
+Without --at the copy is taken from the argument registers (of --regs, or of the dump's own notes) where the CPU stands at the
+check, else from the report in the dump's own log.
 
 Examples:
   $ usercopy check --dump vmcore --kernel vmlinuz --regs regs.txt
@@ -55,8 +55,7 @@ Exit status: 0 when the kernel would let the copy pass, 1 when not, 2 for bad in
 async function runCheck(options: CheckOptions): Promise<number> {
   const given = copyOf(options, 'check');
   const { btf, config, kernel, profile, frames } = options;
-  const registers =
-    options.regs === undefined ? null : { text: readText(options.regs, MAXIMUM_REGISTER_TEXT), path: options.regs };
+  const registers = readRegisters(options.regs);
   const finding = await judgeDump(
     {
       dump: options.dump,
@@ -91,7 +90,9 @@ function jsonOf({
   explanation,
   found,
   warnings,
+  reproduction,
 }: DumpFinding): unknown {
+  const { copy_from, object, field, surroundings } = explanationJson(reproduction);
   return {
     variant,
     kernel,
@@ -101,6 +102,10 @@ function jsonOf({
     message,
     verdict: jsonVerdict(verdict),
     explanation,
+    copy_from,
+    object,
+    field,
+    surroundings,
     found,
     warnings,
   };
@@ -112,15 +117,19 @@ function linesOf({
   profile,
   profileBy,
   message,
-  explanation,
   found,
+  reproduction,
   warnings,
 }: DumpFinding): string[] {
+  // What an emulator that ended was to tell is among the finding's warnings only.
+  const { lines } = reproduction.explanation;
+  const notes = warnings.map((warning) => `note: ${warning}`).filter((note) => !lines.includes(note));
   return [
     `${variant}, kernel ${kernel}, profile ${profile} (kernel found by ${found.by})`,
     ...(message === null ? [] : [message]),
-    ...explanation,
+    ...lines,
     ...byLine(profileBy),
-    ...warnings.map((warning) => `note: ${warning}`),
+    ...notes,
+    ...callLines(reproduction.explanation),
   ];
 }

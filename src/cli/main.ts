@@ -11,6 +11,7 @@ import { benchCommand } from './bench.js';
 import { checkCommand } from './check.js';
 import { completionCommand } from './completion.js';
 import { doctorCommand } from './doctor.js';
+import { identifyCommand } from './identify.js';
 import { kernelCommand } from './kernel.js';
 import { newCommand } from './new.js';
 import { BAD_INPUT, CLEAN, VIOLATION } from './output.js';
@@ -42,6 +43,7 @@ Exit status: 0 when all is as it should be, 1 when a copy was refused or a check
     )
     .addCommand(runCommand())
     .addCommand(checkCommand())
+    .addCommand(identifyCommand())
     .addCommand(reproCommand())
     .addCommand(triageCommand())
     .addCommand(prepareCommand())

@@ -1,13 +1,13 @@
 /** The contract of `usercopy repro --json`: every key is always there, what is not known is null. */
 
-import type { Reproduction } from '../diagnosis/outcome.js';
+import type { ExplainedObject, Reproduction } from '../diagnosis/outcome.js';
 import { summaryOf } from '../diagnosis/summary.js';
 import { hex } from '../errors.js';
 import type { TraceEntry, UsercopyReport } from '../report/report.js';
 import { count } from './output.js';
 
 const bytesJson = (value: bigint | null): number | string | null => (value === null ? null : count(value));
-const addressJson = (value: bigint | null): string | null => (value === null ? null : hex(value));
+export const addressJson = (value: bigint | null): string | null => (value === null ? null : hex(value));
 const entryJson = (entry: TraceEntry): unknown => ({ ...entry, address: addressJson(entry.address) });
 
 /** A report's fields under the names that reports are catalogued by. */
@@ -56,8 +56,7 @@ export function reportJson(report: UsercopyReport): Record<string, unknown> {
 }
 
 export function reproductionJson(reproduction: Reproduction): Record<string, unknown> {
-  const { outcome, variant, profile, kernel, copy, report, check, replay, explanation } = reproduction;
-  const { object, field, surroundings } = explanation;
+  const { outcome, variant, profile, kernel, copy, report, check, replay } = reproduction;
   const { known, ...summary } = summaryOf(reproduction);
   return {
     verdict: { ...summary, known_cause: known },
@@ -73,33 +72,45 @@ export function reproductionJson(reproduction: Reproduction): Record<string, unk
     report: report === null ? null : reportJson(report),
     check,
     replay,
-    explanation: {
-      ...explanation,
-      copy_from: { pointer: copy.pointerFrom, size: copy.sizeFrom, direction: copy.directionFrom },
-      object:
-        object === null
-          ? null
-          : {
-              ...object,
-              start: addressJson(object.start),
-              end: addressJson(object.end),
-              size: bytesJson(object.size),
-              window:
-                object.window === null
-                  ? null
-                  : { start: addressJson(object.window.start), end: addressJson(object.window.end) },
-            },
-      field,
-      surroundings: surroundings
-        ? {
-            ...surroundings,
-            redZone: bytesJson(surroundings.redZone),
-            outside: surroundings.outside && {
-              before: count(surroundings.outside.before),
-              after: count(surroundings.outside.after),
-            },
-          }
-        : null,
-    },
+    explanation: explanationJson(reproduction),
+  };
+}
+
+/** What is known of the place of a copy. */
+export function explanationJson({ copy, explanation }: Reproduction): Record<string, unknown> {
+  const { object, field, surroundings } = explanation;
+  return {
+    ...explanation,
+    copy_from: { pointer: copy.pointerFrom, size: copy.sizeFrom, direction: copy.directionFrom },
+    object: objectJson(object),
+    field,
+    surroundings: surroundings
+      ? {
+          ...surroundings,
+          redZone: bytesJson(surroundings.redZone),
+          outside: surroundings.outside && {
+            before: count(surroundings.outside.before),
+            after: count(surroundings.outside.after),
+          },
+        }
+      : null,
+  };
+}
+
+/** Who called the check, a caller a line. */
+export function callLines({ surroundings }: Reproduction['explanation']): string[] {
+  const calls = surroundings?.calls ?? [];
+  return calls.length === 0 ? [] : ['called from:', ...calls.map((call) => `  ${call}`)];
+}
+
+export function objectJson(object: ExplainedObject | null): unknown {
+  if (object === null) return null;
+  const { start, end, size, window } = object;
+  return {
+    ...object,
+    start: addressJson(start),
+    end: addressJson(end),
+    size: bytesJson(size),
+    window: window === null ? null : { start: addressJson(window.start), end: addressJson(window.end) },
   };
 }

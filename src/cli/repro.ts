@@ -15,9 +15,9 @@ import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
 import { readLog } from '../repro/read-log.js';
 import { writeScenario } from '../scenario/write.js';
 import { print } from '../terminal.js';
-import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readText, secondsOf } from './arguments.js';
+import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
 import { CLEAN, toJson, toJsonLine, VIOLATION } from './output.js';
-import { reproductionJson } from './repro-json.js';
+import { callLines, reproductionJson } from './repro-json.js';
 
 interface ReproOptions extends CopyOptions {
   readonly report?: string;
@@ -38,8 +38,6 @@ interface ReproOptions extends CopyOptions {
   readonly timeout: string;
   readonly json?: boolean;
 }
-
-const MAXIMUM_REGISTER_TEXT = 16 << 20;
 
 export function reproCommand(): Command {
   return new Command('repro')
@@ -161,7 +159,7 @@ function dumpInput(dump: string, options: ReproOptions): DumpInput {
   const { regs, kernel, btf, config, profile, shrink, redact, log, html } = options;
   return {
     dump,
-    registers: regs === undefined ? null : { text: readText(regs, MAXIMUM_REGISTER_TEXT), path: regs },
+    registers: readRegisters(regs),
     kernel,
     btf,
     config,
@@ -170,11 +168,6 @@ function dumpInput(dump: string, options: ReproOptions): DumpInput {
     log,
     html,
   };
-}
-
-function callLines({ surroundings }: Reproduction['explanation']): string[] {
-  const calls = surroundings?.calls ?? [];
-  return calls.length === 0 ? [] : ['called from:', ...calls.map((call) => `  ${call}`)];
 }
 
 function linesOf(reproduction: Reproduction): string[] {

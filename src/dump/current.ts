@@ -32,10 +32,21 @@ export function currentTask(kernel: Kernel, variant: Variant, registers: Registe
     if (stack !== null) return { task, stack, by: 'registers' };
   }
   const sp = registers.get(variant.registers.sp);
-  if (sp === undefined) return null;
+  return sp === undefined ? null : withStack(reader, sp);
+}
+
+/** The task whose stack an address lies on; null when it lies on none. */
+export function taskWithStack(kernel: Kernel, variant: Variant, address: bigint): CurrentTaskFound | null {
+  const reader = TaskReader.of(kernel, variant);
+  return reader && withStack(reader, address);
+}
+
+function withStack(reader: TaskReader, address: bigint): CurrentTaskFound | null {
   for (const task of reader.tasks()) {
     const stack = reader.stackOf(task);
-    if (stack !== null && sp >= stack && sp < stack + reader.threadSize) return { task, stack, by: 'task list' };
+    if (stack !== null && address >= stack && address < stack + reader.threadSize) {
+      return { task, stack, by: 'task list' };
+    }
   }
   return null;
 }

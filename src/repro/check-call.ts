@@ -1,6 +1,6 @@
 /** Where `__check_object_size` was called from, in a dump that was made after it had refused a copy: its stack and its caller. */
 import type { RegisterValues } from '../../arch/dump.js';
-import { type CurrentTaskFound, currentTask } from '../dump/current.js';
+import { type CurrentTaskFound, currentTask, taskWithStack } from '../dump/current.js';
 import type { Dump } from '../dump/open-dump.js';
 import { Words } from '../kernel/words.js';
 import type { TraceEntry, UsercopyReport } from '../report/report.js';
@@ -40,9 +40,8 @@ export function crashedCpu(dump: Dump, stackPointer: bigint | null): Crashed {
     task !== null && stackPointer >= task.stack && stackPointer < task.stack + size;
   const found = running.find(({ task }) => onStack(task));
   if (found !== undefined) return { ...found, gone: false };
-  const others = currentTask(kernel, variant, new Map([[variant.registers.sp, stackPointer]]));
-  const registers = running[0]?.registers ?? dump.registers;
-  return onStack(others) ? { registers, task: others, gone: true } : { registers, task: null, gone: false };
+  const other = taskWithStack(kernel, variant, stackPointer);
+  return { registers: running[0]?.registers ?? dump.registers, task: other, gone: other !== null };
 }
 
 /** By the chain of frames from where BUG() was, else by the return address on the stack; null where neither is there. */

@@ -1,8 +1,14 @@
 /** The process that `from-dump.ts` starts. */
 import { answerQuestions } from '../child.js';
-import { type DumpAnswer, examineDump } from './examine-dump.js';
-import type { DumpEvent, DumpRequest } from './from-dump.js';
+import { type DumpAnswer, examineDump, identifyAddress } from './examine-dump.js';
+import type { DumpEvent, DumpRequest, IdentifyRequest } from './from-dump.js';
+import type { Identified } from './identify.js';
 
-answerQuestions<DumpRequest, DumpEvent, DumpAnswer>(({ question, withoutEmulator }, tell) =>
-  examineDump(question, { withoutEmulator, beforeEmulation: (known) => tell({ known }) }),
+answerQuestions<DumpRequest | IdentifyRequest, DumpEvent, DumpAnswer | Identified>((request, tell) =>
+  'identify' in request
+    ? identifyAddress(request.identify)
+    : examineDump(request.question, {
+        withoutEmulator: request.withoutEmulator,
+        beforeEmulation: (known) => tell({ known }),
+      }),
 );

@@ -15,6 +15,7 @@ import { chooseReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { explainDump } from './explain-dump.js';
 import { writeMemoryPage } from './html.js';
+import { type Identified, identifyIn } from './identify.js';
 import { type Replay, replayCopy } from './replay.js';
 import { writeShrunkDump } from './shrink.js';
 import { type SourcedCopy, standAtCheck } from './stand-at-check.js';
@@ -50,6 +51,12 @@ export interface DumpQuestion {
   readonly replay: boolean;
 }
 
+/** What lies at an address of a dump? */
+export interface IdentifyQuestion {
+  readonly input: DumpInput;
+  readonly address: bigint;
+}
+
 /** What the check says of a copy in a dump. */
 export interface DumpFinding extends DumpJudgement {
   /** Architecture variant as `usercopy arch` lists it. */
@@ -81,13 +88,7 @@ export interface ExamineOptions {
 /** @throws UsercopyError `bad-input` for files that are not what they should be, or no copy to judge. */
 export async function examineDump(question: DumpQuestion, options: ExamineOptions): Promise<DumpAnswer> {
   const { input } = question;
-  const files = { btf: input.btf, config: input.config };
-  const image = input.kernel === undefined ? null : await loadKernel(input.kernel, files);
-  const opened = await openDump(input.dump, {
-    image,
-    registers: input.registers,
-    kernelFromDump: (located, variant) => kernelFromDump(input.dump, located, variant, files),
-  });
+  const opened = await openInput(input);
   try {
     const judgeOf = (dump: Dump, emulated: Dump = dump): Promise<DumpJudge> =>
       DumpJudge.create(dump, {
@@ -146,6 +147,25 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       writeMemoryPage(input.html, result, (address, length) => opened.kernel.read(address, length));
     }
     return { finding, reproduction: result };
+  } finally {
+    opened.close();
+  }
+}
+
+async function openInput(input: DumpInput): Promise<Dump> {
+  const files = { btf: input.btf, config: input.config };
+  return openDump(input.dump, {
+    image: input.kernel === undefined ? null : await loadKernel(input.kernel, files),
+    registers: input.registers,
+    kernelFromDump: (located, variant) => kernelFromDump(input.dump, located, variant, files),
+  });
+}
+
+/** What lies at an address. No code of the dump runs. @throws UsercopyError `bad-input` as `examineDump` does. */
+export async function identifyAddress({ input, address }: IdentifyQuestion): Promise<Identified> {
+  const opened = await openInput(input);
+  try {
+    return await identifyIn(await DumpJudge.create(opened, { profile: input.profile }), address);
   } finally {
     opened.close();
   }

@@ -95,7 +95,8 @@ export function explainDump(
   };
 }
 
-function objectOf({ start, end, windowStart, windowEnd, cache }: CheckedObject): ExplainedObject {
+/** The object of a verdict; what the dump tells of it beyond that is null. */
+export function objectOf({ start, end, windowStart, windowEnd, cache }: CheckedObject): ExplainedObject {
   return {
     start,
     end,

@@ -15,15 +15,23 @@ import {
   type DumpInput,
   type DumpQuestion,
   findingWithNotes,
+  type IdentifyQuestion,
   withNotes,
 } from './examine-dump.js';
+import type { Identified } from './identify.js';
 
 export type { DumpFinding, DumpInput } from './examine-dump.js';
+export type { DumpedTask, Identified } from './identify.js';
 
 /** What the child is asked. */
 export interface DumpRequest {
   readonly question: DumpQuestion;
   readonly withoutEmulator: string | null;
+}
+
+/** What the child is asked instead. */
+export interface IdentifyRequest {
+  readonly identify: IdentifyQuestion;
 }
 
 /** An emulator is about to start: what is known by then. */
@@ -64,6 +72,18 @@ export async function reproduceDump(
 export async function judgeDump(input: DumpInput, copy: Copy | null, limits: DumpLimits = {}): Promise<DumpFinding> {
   const { answer, ended } = await ask({ input, copy, report: null, replay: false }, limits);
   return ended === null ? answer.finding : findingWithNotes(answer.finding, [ended]);
+}
+
+/** What lies at an address: object, cache, member, state and owner. @throws as `reproduceDump`. */
+export async function identifyInDump(input: DumpInput, address: bigint, limits: DumpLimits = {}): Promise<Identified> {
+  const { child = packageFile(CHILD), readingLimit = READING_LIMIT } = limits;
+  const outcome = await askChild<IdentifyRequest, DumpEvent, Identified>(
+    child,
+    { identify: { input, address } },
+    { limit: readingLimit },
+  );
+  if (outcome.ended === null) return outcome.answer;
+  throw new UsercopyError('guest', `${input.dump}: the process that reads it ${outcome.ended}`);
 }
 
 /** `ended`: how the emulator ended that was to go on after what is answered. */

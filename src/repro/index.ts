@@ -3,9 +3,10 @@
  *
  * - `judgeDump` says what the check makes of a copy by the structures in a dump.
  * - `reproduceDump` also lets the dump's own kernel judge it, and says why.
+ * - `identifyInDump` says what lies at an address.
  * - `openDump` opens a dump for those who want to read its kernel and memory themselves.
  *
- * The first two work in a process of their own: a dump may be anything.
+ * The first three work in a process of their own: a dump may be anything.
  */
 
 export type {
@@ -29,4 +30,13 @@ export type { Located } from '../dump/locate.js';
 export { openDump } from '../dump/open-dump.js';
 export type { Absence, MemoryRange, PhysicalMemory } from '../dump/physical.js';
 export type { VirtualMemory } from '../dump/virtual.js';
-export { type DumpFinding, type DumpInput, type DumpLimits, judgeDump, reproduceDump } from './from-dump.js';
+export {
+  type DumpedTask,
+  type DumpFinding,
+  type DumpInput,
+  type DumpLimits,
+  type Identified,
+  identifyInDump,
+  judgeDump,
+  reproduceDump,
+} from './from-dump.js';

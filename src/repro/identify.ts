@@ -1,0 +1,134 @@
+/** What lies at an address of a dumped kernel: its object, cache, member, state and owner. */
+import type { ExplainedObject, ExplainedSurroundings } from '../diagnosis/outcome.js';
+import { taskWithStack } from '../dump/current.js';
+import type { DumpJudge } from '../dump/judge.js';
+import type { Dump } from '../dump/open-dump.js';
+import { hex } from '../errors.js';
+import { MemoryReader } from '../introspect/memory-reader.js';
+import { placeOf } from '../stack/backtrace.js';
+import { explainDump, objectOf } from './explain-dump.js';
+
+export interface DumpedTask {
+  readonly comm: string | null;
+  readonly pid: number | null;
+  /** Address of its task_struct, and bounds of its stack. */
+  readonly task: bigint;
+  readonly stack: { readonly start: bigint; readonly end: bigint } | null;
+}
+
+export interface Identified {
+  readonly address: bigint;
+  /** Architecture variant, and release. */
+  readonly variant: string;
+  readonly kernel: string;
+  /** In a phrase. */
+  readonly what: string;
+  /** false where it is not mapped, or the dump lacks what would tell. */
+  readonly known: boolean;
+  /** null where no page table maps it. */
+  readonly physical: bigint | null;
+  /** `symbol+0x1c`, of the kernel or of a module. */
+  readonly symbol: string | null;
+  readonly module: string | null;
+  readonly object: ExplainedObject | null;
+  /** The member of the object's structure, where cache and size tell which it is. */
+  readonly member: string | null;
+  readonly struct: string | null;
+  readonly neighbours: ExplainedSurroundings['neighbours'];
+  readonly area: ExplainedSurroundings['area'];
+  /** Whose stack it is, or whose task_struct. */
+  readonly task: DumpedTask | null;
+  /** Who has it: a task, a module, who asked for the area; null where nothing in the dump tells. */
+  readonly owner: string | null;
+  /** A few sentences; why something is not told is among them. */
+  readonly lines: readonly string[];
+}
+
+const COMM_LENGTH = 16;
+
+/** The bytes are looked at as the check looks at them, and by the kernel's symbols, tasks and modules. */
+export async function identifyIn(judge: DumpJudge, address: bigint): Promise<Identified> {
+  const { dump } = judge;
+  const { kernel, variant } = dump;
+  const judgement = await judge.judge({ pointer: address, size: 1n, direction: 'to_user' });
+  const { verdict } = judgement;
+  const explanation = explainDump(judge, judgement);
+  const translated = dump.located.memory.translate(address);
+  const place = placeOf(kernel, address, dump.modules());
+  const { field, surroundings } = explanation;
+  const checked = verdict.outcome === 'unreadable' ? null : verdict.object;
+  const object = explanation.object ?? (checked && objectOf(checked));
+  const stackOwner = taskWithStack(kernel, variant, address);
+  const task =
+    stackOwner !== null
+      ? taskAt(dump, stackOwner.task)
+      : field?.struct === 'task_struct' && object?.start != null
+        ? taskAt(dump, object.start)
+        : null;
+  const symbol = place.symbol === null ? null : `${place.symbol}+${hex(place.offset)}`;
+  const area = surroundings?.area ?? null;
+  const what = whatIs({ verdict, stackOwner: stackOwner !== null, object, symbol, place, mapped: translated !== null });
+  return {
+    address,
+    variant: variant.name,
+    kernel: kernel.version.release,
+    what,
+    known: translated !== null && (verdict.outcome !== 'unreadable' || symbol !== null || task !== null),
+    physical: translated?.physical ?? null,
+    symbol,
+    module: place.module,
+    object,
+    member: field?.first ?? null,
+    struct: field?.struct ?? null,
+    neighbours: surroundings?.neighbours ?? [],
+    area,
+    task,
+    owner: ownerOf(task, place.module, area),
+    lines: [
+      ...explanation.lines.filter((line) => !NOT_OF_A_COPY.test(line)),
+      ...(verdict.outcome === 'unreadable' ? ['what it is needs memory that the dump does not have'] : []),
+    ],
+  };
+}
+
+/** Sentences about the one byte that was asked about as if it were copied. */
+const NOT_OF_A_COPY =
+  /^(?:copy (?:to|from) user|passes|refused|the copy|in struct|cannot be judged|inside the object|note: the stack)/;
+
+interface Found {
+  readonly verdict: { readonly outcome: string; readonly by?: string };
+  readonly stackOwner: boolean;
+  readonly object: ExplainedObject | null;
+  readonly symbol: string | null;
+  readonly place: { readonly module: string | null };
+  readonly mapped: boolean;
+}
+
+function whatIs({ verdict, stackOwner, object, symbol, place, mapped }: Found): string {
+  if (object?.cache != null) return `slab object of ${object.cache}`;
+  if (stackOwner) return 'stack of a task';
+  if (place.module !== null) return `module ${place.module}`;
+  if (symbol !== null) return 'kernel image';
+  if (!mapped) return 'not mapped';
+  return verdict.by ?? 'memory that cannot be judged';
+}
+
+function taskAt(dump: Dump, task: bigint): DumpedTask {
+  const { kernel, variant } = dump;
+  const read = new MemoryReader(kernel);
+  const type = kernel.types!.struct('task_struct');
+  const pid = read.member(task, type, 'pid');
+  const stack = read.member(task, type, 'stack');
+  return {
+    comm: type.has('comm') ? read.text(task + BigInt(type.offset('comm')), COMM_LENGTH) : null,
+    pid: pid === null ? null : Number(pid),
+    task,
+    stack: stack === null ? null : { start: stack, end: stack + variant.threadSize(kernel) },
+  };
+}
+
+function ownerOf(task: DumpedTask | null, module: string | null, area: Identified['area']): string | null {
+  if (task !== null) return `task ${task.comm ?? hex(task.task)}${task.pid === null ? '' : ` (pid ${task.pid})`}`;
+  if (module !== null) return `module ${module}`;
+  return area?.caller == null ? null : `asked for by ${area.caller}`;
+}

@@ -1,18 +1,22 @@
 /** `usercopy triage`: many logs and dumps, grouped by cause. */
+import { realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { badInput } from '../errors.js';
 import { print, progress } from '../terminal.js';
-import { type Item, itemsIn } from '../triage/items.js';
+import { type Item, itemsIn, shardOf } from '../triage/items.js';
 import { type TriageAnswer, triageItems } from '../triage/pool.js';
 import { Grouping, type TriageGroup } from '../triage/row.js';
-import { TriageState } from '../triage/state.js';
+import { mergeStates, TriageState } from '../triage/state.js';
 import { DEFAULT_TIMEOUT, numberOf, secondsOf } from './arguments.js';
-import { BAD_INPUT, CLEAN, table, toJson, VIOLATION } from './output.js';
+import { CLEAN, table, toJson, VIOLATION } from './output.js';
 
 interface TriageOptions {
   readonly jobs?: string;
   readonly state?: string;
+  readonly shard?: string;
+  readonly merge?: readonly string[];
   readonly timeout: string;
   readonly json?: boolean;
 }
@@ -33,20 +37,25 @@ export function triageCommand(): Command {
     .argument('<folder>', 'looked through with all its sub-folders; links are not followed')
     .option('--jobs <number>', 'processes at a time; default: one per CPU')
     .option('--state <file>', 'keep what is done in this file, and go on from there in a later run')
+    .option('--shard <I/N>', 'look at part I of N only, for one of N workers; the result is in the state file')
+    .option('--merge <files...>', 'read nothing but the state files of such workers, and tell what they found')
     .option('--timeout <seconds>', 'longest time for reading a dump', DEFAULT_TIMEOUT)
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
 Each file is read in a process of its own; one that crashes or hangs is a line under "not read". A dump is read together with
-what lies beside it: vmlinux or vmlinuz…, *.btf, config, regs.txt, dmesg.txt; when it cannot be judged, the log is read alone.
+what lies beside it: vmlinux or vmlinuz…, *.btf, config, regs.txt, and its log as RHEL, Debian and SUSE name it (vmcore-dmesg.txt,
+dmesg.202401011200, dmesg.txt); when it cannot be judged, the log is read alone.
 
 Examples:
   $ usercopy triage /var/crash
   $ usercopy triage reports --state triage.jsonl --json | jq '.groups[0]'
+  $ seq 8 | parallel --retries 3 usercopy triage /var/crash --shard {}/8 --state shard-{}.jsonl
+  $ usercopy triage /var/crash --merge shard-*.jsonl
 
-Exit status: 0 when everything was read and holds no report, 1 when some were found, 2 for bad input, and when none was found but
-files could not be read.`,
+Exit status: 0 when everything was read and holds no report; 1 when some were found, and when something was not read (its name and
+the reason are told); 2 for bad input. With --shard 0 when all of the part is in the state file, whatever was found.`,
     )
     .action(async (folder: string, options: TriageOptions) => {
       process.exitCode = await runTriage(folder, options);
@@ -56,50 +65,111 @@ files could not be read.`,
 async function runTriage(folder: string, options: TriageOptions): Promise<number> {
   const jobs = options.jobs === undefined ? availableParallelism() : numberOf('--jobs', options.jobs, MOST_JOBS);
   const timeout = secondsOf('--timeout', options.timeout);
+  const shard = options.shard === undefined ? null : shardFrom(options.shard);
+  if (shard !== null && options.state === undefined) throw badInput('--shard', '--state FILE beside it', 'none');
+  const merged = options.merge === undefined ? null : mergeStates(options.merge);
+  if (merged !== null && (options.state !== undefined || shard !== null)) {
+    throw badInput('--merge', 'neither --state nor --shard beside it', 'one of them');
+  }
   const state = options.state === undefined ? null : new TriageState(options.state);
-  const statePath = options.state === undefined ? null : resolve(options.state);
+  const own = new Set([...(options.merge ?? []), ...(options.state === undefined ? [] : [options.state])].map(real));
   const found = itemsIn(folder);
-  const items = found.items.filter(({ path }) => resolve(path) !== statePath);
-  const grouping = new Grouping();
-  const failures: Failure[] = [];
-  let reports = 0;
-  let failed = 0;
-  let done = 0;
-  const take = (item: Item, answer: TriageAnswer): void => {
-    done++;
-    reports += answer.rows.length;
-    for (const row of answer.rows) grouping.add(row);
-    if (answer.error !== null) {
-      failed++;
-      if (failures.length < MOST_SHOWN) failures.push({ file: item.path, error: answer.error });
-    }
-    progress.show(`${done} of ${items.length} files, ${reports} reports`);
-  };
+  const isOurs = (name: string): boolean =>
+    !own.has(real(join(folder, name))) && (shard === null || shardOf(name, shard.count) === shard.index);
+  const items = found.items.filter(({ name }) => isOurs(name));
+  const skipped = found.skipped.filter(({ name }) => isOurs(name));
+  const tally = new Tally(items.length);
+  for (const { name, reason, harmless } of skipped) if (!harmless) tally.fail(name, reason);
   const open: Item[] = [];
   for (const item of items) {
-    const known = state?.answerOf(item) ?? null;
-    if (known === null) open.push(item);
-    else take(item, known);
+    const known = (merged ?? state)?.answerOf(item) ?? null;
+    if (known !== null) tally.take(item.name, known);
+    else if (merged === null) open.push(item);
+    else tally.fail(item.name, 'none of the merged files has it as it is now');
   }
+  const gone = merged?.gone(found.items) ?? [];
+  for (const answer of gone) tally.take('a file that is gone', answer);
   await triageItems(open, { jobs, logLimit: LOG_LIMIT, dumpLimit: timeout * 1000 }, (item, answer) => {
     state?.add(item, answer);
-    take(item, answer);
+    tally.take(item.name, answer);
   });
   progress.clear();
-  const summary = { folder, files: items.length, skipped: found.skipped, reports, failed };
-  const groups = grouping.groups();
-  if (options.json) print(toJson({ ...summary, groups, failures }));
-  else for (const text of describe(summary, groups, failures)) print(text);
-  if (reports > 0) return VIOLATION;
-  return failed > 0 ? BAD_INPUT : CLEAN;
+  const harmless = skipped.filter((file) => file.harmless);
+  const summary: Summary = {
+    folder,
+    files: items.length,
+    skipped: harmless.length,
+    gone: gone.length,
+    reports: tally.reports,
+    failed: tally.failed,
+  };
+  const groups = tally.grouping.groups();
+  const skippedFiles = harmless.slice(0, MOST_SHOWN).map(({ name, reason }) => ({ file: name, reason }));
+  if (options.json) print(toJson({ ...summary, groups, failures: tally.failures, skipped_files: skippedFiles }));
+  else for (const text of describe(summary, groups, tally.failures)) print(text);
+  if (shard !== null) return CLEAN;
+  return tally.reports > 0 || tally.failed > 0 ? VIOLATION : CLEAN;
 }
 
-function describe(
-  summary: { files: number; skipped: number; reports: number; failed: number },
-  groups: readonly TriageGroup[],
-  failures: readonly Failure[],
-): string[] {
-  const { files, skipped, reports, failed } = summary;
+interface Summary {
+  readonly folder: string;
+  readonly files: number;
+  /** Files that cannot hold a report. */
+  readonly skipped: number;
+  /** Items of merged files that are not in the folder any more. */
+  readonly gone: number;
+  readonly reports: number;
+  readonly failed: number;
+}
+
+/** What was found so far. */
+class Tally {
+  readonly grouping = new Grouping();
+  readonly failures: Failure[] = [];
+  reports = 0;
+  failed = 0;
+  #done = 0;
+  readonly #all: number;
+
+  constructor(all: number) {
+    this.#all = all;
+  }
+
+  take(name: string, { rows, error }: TriageAnswer): void {
+    this.#done++;
+    this.reports += rows.length;
+    for (const row of rows) this.grouping.add(row);
+    if (error !== null) this.fail(name, error);
+    progress.show(`${this.#done} of ${this.#all} files, ${this.reports} reports`);
+  }
+
+  fail(file: string, error: string): void {
+    this.failed++;
+    if (this.failures.length < MOST_SHOWN) this.failures.push({ file, error });
+  }
+}
+
+/** `3/8` is the third of eight parts. */
+function shardFrom(text: string): { readonly index: number; readonly count: number } {
+  const [, part, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
+  const index = Number(part) - 1;
+  if (part === undefined || index < 0 || index >= Number(count)) {
+    throw badInput('--shard', 'I/N with I from 1 to N', `'${text}'`);
+  }
+  return { index, count: Number(count) };
+}
+
+/** A path without its links, where it is there: a state file may lie in the folder that it is of. */
+function real(path: string): string {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return resolve(path);
+  }
+}
+
+function describe(summary: Summary, groups: readonly TriageGroup[], failures: readonly Failure[]): string[] {
+  const { files, skipped, gone, reports, failed } = summary;
   const rows = groups
     .slice(0, MOST_SHOWN)
     .map(({ count, region, cache, offset, caller, direction, kernels, causes, known, examples }) => [
@@ -118,7 +188,8 @@ function describe(
       examples[0] ?? '',
     ]);
   return [
-    `${files} files (${skipped} more are neither log nor dump), ${reports} reports in ${groups.length} groups, ${failed} not read`,
+    `${files} files (${skipped} more cannot hold a report), ${reports} reports in ${groups.length} groups, ${failed} not read`,
+    ...(gone === 0 ? [] : [`${gone} of the merged files' items are not in the folder any more; they are counted`]),
     ...(rows.length === 0
       ? []
       : [

@@ -2,7 +2,7 @@
 import { variants } from '../../arch/index.js';
 import { UsercopyError } from '../errors.js';
 import type { Zlib } from '../kernel/payload/zlib.js';
-import { type CoreNote, readElfCore } from './elf-core.js';
+import { type CoreNote, isElfCore, readElfCore } from './elf-core.js';
 import type { ByteSource } from './file.js';
 import { FlattenedFile, isFlattened } from './flattened.js';
 import { isKdump, readKdump } from './kdump.js';
@@ -19,6 +19,11 @@ export interface DumpFile {
   readonly memory: PhysicalMemory;
   /** What is odd and did not stop the reading. */
   readonly warnings: readonly string[];
+}
+
+/** Whether a file's first bytes are those of a dump: an ELF core, a kdump-compressed file, or either of them flattened. */
+export function isDump(head: Uint8Array): boolean {
+  return isElfCore(head) || isKdump(head) || isFlattened(head);
 }
 
 /**

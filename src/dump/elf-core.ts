@@ -51,6 +51,12 @@ interface ProgramHeader extends CoreSegment {
   readonly type: number;
 }
 
+/** Whether a file's first bytes are those of an ELF core. */
+export function isElfCore(head: Uint8Array): boolean {
+  if (head.length < 18 || latin1(head, 0, 4) !== '\x7fELF') return false;
+  return new Words(head, wordFormat(64, head[5] !== 2)).uint16(16) === ET_CORE;
+}
+
 /** Reads headers and notes of a core file; the memory itself is not touched. */
 export function readElfCore(file: ByteSource): ElfCore {
   const { path } = file;

@@ -3,6 +3,7 @@ import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import xzDecompress from 'xz-decompress';
+import { isDump } from '../dump/dump-file.js';
 import { badInput, codeOf, UsercopyError } from '../errors.js';
 import { decompressBzip2, isBzip2 } from '../kernel/payload/bzip2.js';
 import { isXz } from '../kernel/payload/xz.js';
@@ -30,7 +31,9 @@ export const isPacked = (head: Uint8Array): boolean =>
 export async function readLog(path: string): Promise<UsercopyReport[]> {
   const name = path === '-' ? 'standard input' : path;
   try {
-    return await readReports(textOf(await unpacked(await withHead(open(path)), name)));
+    const bytes = await unpacked(await withHead(open(path)), name);
+    if (isDump(bytes.head)) throw badInput(name, 'a log', 'a memory dump: unpack it, and give it with --dump');
+    return await readReports(textOf(bytes));
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
     const code = codeOf(error);

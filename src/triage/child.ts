@@ -1,4 +1,5 @@
 /** A process of triage: reads one file at a time and tells what it found. */
+import { basename, dirname, join } from 'node:path';
 import { answerQuestions } from '../child.js';
 import { withCauses } from '../diagnosis/causes.js';
 import { judgeReport } from '../diagnosis/from-report.js';
@@ -18,16 +19,16 @@ const MOST_REPORTS = 1000;
 /** Milliseconds that a dump's own kernel may run. */
 const EMULATION_LIMIT = 60_000;
 
-function answerOfLog(path: string, reports: readonly UsercopyReport[]): TriageAnswer {
+function answerOfLog(name: string, reports: readonly UsercopyReport[]): TriageAnswer {
   const read = reports.slice(0, MOST_REPORTS);
   return {
-    rows: read.map((report) => rowOf(path, judgeReport(report).reproduction)),
+    rows: read.map((report) => rowOf(name, judgeReport(report).reproduction)),
     error: read.length === reports.length ? null : `only the first ${MOST_REPORTS} of ${reports.length} reports`,
   };
 }
 
 /** The dump with the report that it was made at; what else the log beside it holds are reports of their own. */
-async function answerOfDump({ path, beside = {} }: Item, limit: number): Promise<TriageAnswer> {
+async function answerOfDump({ path, name, beside = {} }: Item, limit: number): Promise<TriageAnswer> {
   const { kernel, btf, config, regs, report } = beside;
   const reports = report === undefined ? [] : await readLog(report);
   const said = chooseReport(reports);
@@ -44,10 +45,10 @@ async function answerOfDump({ path, beside = {} }: Item, limit: number): Promise
     said,
     { readingLimit: limit, emulationLimit: Math.min(limit, EMULATION_LIMIT) },
   );
-  const row: TriageRow = rowOf(path, withCauses(reproduction));
+  const row: TriageRow = rowOf(name, withCauses(reproduction));
   if (report === undefined) return { rows: [row], error: null };
   const others = answerOfLog(
-    report,
+    join(dirname(name), basename(report)),
     reports.filter((other) => other !== said && !isCopyOf(other, said)),
   );
   return { rows: [row, ...others.rows], error: others.error };
@@ -60,7 +61,7 @@ const isCopyOf = ({ message, trace }: UsercopyReport, said: UsercopyReport | nul
 answerQuestions<TriageQuestion, never, TriageAnswer>(async ({ item, limit }) => {
   try {
     if (item.kind === 'dump') return await answerOfDump(item, limit);
-    return answerOfLog(item.path, await readLog(item.path));
+    return answerOfLog(item.name, await readLog(item.path));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return { rows: [], error: error instanceof UsercopyError ? message : `unexpected: ${message}` };

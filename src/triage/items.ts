@@ -1,15 +1,19 @@
 /** Files of a folder that triage looks at: logs, and memory dumps with what lies beside them. */
-import { closeSync, type Dirent, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, type Dirent, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
+import { basename, join, relative, sep } from 'node:path';
+import { isDump } from '../dump/dump-file.js';
 import { badInput } from '../errors.js';
-import { BIG, LITTLE, Words } from '../kernel/words.js';
+import { LITTLE, Words } from '../kernel/words.js';
 import { looksLikeText } from '../report/encoding.js';
 import { isPacked } from '../repro/read-log.js';
 
 export interface Item {
   readonly kind: 'log' | 'dump';
+  /** As it can be opened. */
   readonly path: string;
-  /** Bytes and time of the last change, by which a file is known again. */
+  /** Relative to the folder: the same wherever that is mounted. */
+  readonly name: string;
+  /** Bytes and time of the last change of all that belongs to it, by which it is known again. */
   readonly stamp: string;
   /** Of a dump: files in the same folder that go with it. */
   readonly beside?: {
@@ -21,62 +25,111 @@ export interface Item {
   };
 }
 
+/** A file that is no item. */
+export interface Skipped {
+  /** Relative to the folder. */
+  readonly name: string;
+  readonly reason: string;
+  /** It cannot hold a report: an image of a kernel, an empty file, a link to what is read anyway. Else a report may be lost. */
+  readonly harmless: boolean;
+}
+
 export interface Found {
   readonly items: readonly Item[];
-  /** Files that are neither: images, archives, what cannot be read. */
-  readonly skipped: number;
+  readonly skipped: readonly Skipped[];
 }
 
 const MOST_DEPTH = 32;
 const MOST_FILES = 1_000_000;
 const HEAD = 4096;
-const ET_CORE = 4;
 
 /** Walks a folder; links are not followed. @throws UsercopyError `bad-input` when it is none. */
 export function itemsIn(directory: string): Found {
   const items: Item[] = [];
-  let skipped = 0;
+  const skipped: Skipped[] = [];
+  const root = realpathSync.native(existingFolder(directory));
+  const nameOf = (path: string): string => relative(directory, path);
+  const skip = (path: string, reason: string, harmless: boolean): void => {
+    skipped.push({ name: nameOf(path), reason, harmless });
+  };
   const walk = (folder: string, depth: number): void => {
-    const files: string[] = [];
-    for (const entry of entriesOf(folder, depth === 0)) {
+    const files: FoundFile[] = [];
+    const folders: string[] = [];
+    for (const entry of entriesOf(folder, (reason) => skip(folder, reason, false))) {
       const path = join(folder, entry.name);
-      if (entry.isDirectory() && depth < MOST_DEPTH) walk(path, depth + 1);
-      else if (entry.isFile()) files.push(path);
+      if (entry.isDirectory()) folders.push(path);
+      else if (entry.isFile()) files.push(lookAt(path));
+      else if (entry.isSymbolicLink()) skipLink(path, root, skip);
+      else skip(path, 'expected a file, found a pipe, a socket or a device', false);
     }
-    const kinds = new Map(files.map((path) => [path, kindOf(path)]));
-    const dumps = files.filter((path) => kinds.get(path)?.kind === 'dump');
-    const beside = dumps.length === 1 ? companions(files) : {};
-    const taken = new Set(dumps.length === 1 ? Object.values(beside) : []);
-    for (const path of files) {
-      const { kind, stamp } = kinds.get(path)!;
+    const { pairs, taken } = paired(files);
+    for (const { path, kind, stamp, reason } of files) {
       if (taken.has(path)) continue;
-      if (kind === null || items.length >= MOST_FILES) skipped++;
-      else items.push({ kind, path, stamp, ...(kind === 'dump' && dumps.length === 1 ? { beside } : {}) });
+      if (kind === 'other') skip(path, reason, reason === KERNEL || reason === EMPTY);
+      else if (items.length >= MOST_FILES) skip(path, `more than ${MOST_FILES} files`, false);
+      else if (kind === 'log') items.push({ kind, path, name: nameOf(path), stamp });
+      else items.push({ kind, path, name: nameOf(path), ...withStamps(stamp, pairs.get(path), files) });
+    }
+    for (const path of folders) {
+      if (depth < MOST_DEPTH) walk(path, depth + 1);
+      else skip(path, `folders are looked into ${MOST_DEPTH} deep`, false);
     }
   };
   walk(directory, 0);
-  return { items, skipped };
+  return { items: items.sort((left, right) => (left.name < right.name ? -1 : 1)), skipped };
 }
 
-function entriesOf(folder: string, top: boolean): Dirent[] {
+function existingFolder(path: string): string {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status?.isDirectory()) return path;
+  throw badInput(path, 'a folder that can be read', status === undefined ? 'nothing' : 'something else');
+}
+
+function skipLink(path: string, root: string, skip: (path: string, reason: string, harmless: boolean) => void): void {
   try {
-    return readdirSync(folder, { withFileTypes: true }).sort((left, right) => (left.name < right.name ? -1 : 1));
-  } catch (error) {
-    if (!top) return [];
-    throw badInput(folder, 'a folder that can be read', (error as NodeJS.ErrnoException).code ?? String(error));
+    const target = realpathSync.native(path);
+    if (target === root || target.startsWith(root + sep)) skip(path, 'a link to what is looked at anyway', true);
+    else skip(path, 'a link that leads out of the folder', false);
+  } catch {
+    skip(path, 'a link that leads nowhere', false);
   }
 }
 
-function kindOf(path: string): { kind: Item['kind'] | null; stamp: string } {
-  let stamp = '';
+function entriesOf(folder: string, fail: (reason: string) => void): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).sort((left, right) => (left.name < right.name ? -1 : 1));
+  } catch (error) {
+    fail(`expected a folder that can be read, found ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    return [];
+  }
+}
+
+const KERNEL = 'an image or the types of a kernel';
+const EMPTY = 'empty';
+
+interface FoundFile {
+  readonly path: string;
+  readonly kind: Item['kind'] | 'other';
+  readonly stamp: string;
+  /** Why it is neither log nor dump. */
+  readonly reason: string;
+}
+
+function lookAt(path: string): FoundFile {
   try {
     const { size, mtimeMs } = statSync(path);
-    stamp = `${size} ${Math.floor(mtimeMs)}`;
+    const stamp = `${size} ${Math.floor(mtimeMs)}`;
+    const other = (reason: string): FoundFile => ({ path, kind: 'other', stamp, reason });
+    if (size === 0) return other(DUMP_NAME.test(basename(path)) ? 'a dump without a byte in it' : EMPTY);
     const head = headOf(path);
-    if (isDump(head)) return { kind: 'dump', stamp };
-    return { kind: size > 0 && (isPacked(head) || looksLikeText(head)) ? 'log' : null, stamp };
-  } catch {
-    return { kind: null, stamp };
+    if (isDump(head)) return { path, kind: 'dump', stamp, reason: '' };
+    if (isPacked(head) && !KERNEL_NAME.test(basename(path))) return { path, kind: 'log', stamp, reason: '' };
+    if (isOfKernel(head) || KERNEL_NAME.test(basename(path))) return other(KERNEL);
+    if (looksLikeText(head)) return { path, kind: 'log', stamp, reason: '' };
+    return other('neither text nor a dump');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    return { path, kind: 'other', stamp: '', reason: `expected a file that can be read, found ${code}` };
   }
 }
 
@@ -90,28 +143,79 @@ function headOf(path: string): Buffer {
   }
 }
 
-/** An ELF core, a kdump-compressed dump or a flattened one. */
-function isDump(head: Buffer): boolean {
-  if (head.length >= 18 && head.toString('latin1', 0, 4) === '\x7fELF') {
-    const big = head[5] === 2;
-    return new Words(head, big ? BIG : LITTLE).uint16(16) === ET_CORE;
-  }
-  const start = head.toString('latin1', 0, 16);
-  return start.startsWith('KDUMP   ') || start.startsWith('DISKDUMP') || start.startsWith('makedumpfile');
+/** Programs, boot images (HdrS, EFI's MZ), BTF. */
+function isOfKernel(head: Buffer): boolean {
+  // A core is told before.
+  if (head.toString('latin1', 0, 4) === '\x7fELF') return true;
+  const magic = head.length < 4 ? 0 : new Words(head, LITTLE).uint16(0);
+  return head.toString('latin1', 0x202, 0x206) === 'HdrS' || magic === 0x5a4d || magic === 0xeb9f || magic === 0x9feb;
 }
 
-/** What lies beside a folder's only dump, by the names that people use; nothing where two files could be meant. */
-function companions(files: readonly string[]): NonNullable<Item['beside']> {
-  const one = (pattern: RegExp): string | undefined => {
-    const matching = files.filter((path) => pattern.test(path));
-    return matching.length === 1 ? matching[0] : undefined;
+const PACKED = '(?:\\.(?:gz|xz|zst|bz2))?';
+/** As distributions, QEMU and people call dumps: vmcore, dump.202401011200 (Debian), vmcore.flat, crash.core. */
+const DUMP_NAME = /^(?:vmcore|dump[.-]?\d|core\.)|\.(?:vmcore|core|dump)$/i;
+const KERNEL_NAME = new RegExp(`^(?:vmlinu[xz]|bzImage|z?Image)[^/]*$|^(?:BTF|[^/]*\\.btf)${PACKED}$`, 'i');
+const CONFIG_NAME = new RegExp(`^(?:\\.config|config(?:-[^/]*)?)${PACKED}$`);
+const REGISTERS_NAME = /^regs(?:\.txt)?$/;
+/** RHEL: vmcore-dmesg.txt, Debian: dmesg.202401011200, SUSE: dmesg.txt. */
+const LOG_NAME = new RegExp(
+  `^(?:vmcore-)?(?:dmesg|log|console)(?:-incomplete)?(?:[.-]\\d+)?(?:\\.txt|\\.log)?${PACKED}$`,
+);
+
+type Beside = NonNullable<Item['beside']>;
+
+/**
+ * Dumps with what lies beside them, by the names that people use. A folder's only dump takes all that fits alone; of
+ * several each takes what has its name (dump.1 and dmesg.1, a.vmcore and a.dmesg.txt), and the folder's only kernel.
+ */
+function paired(files: readonly FoundFile[]): { pairs: ReadonlyMap<string, Beside>; taken: ReadonlySet<string> } {
+  const pairs = new Map<string, Beside>();
+  const dumps = files.filter(({ kind }) => kind === 'dump');
+  const others = files.filter(({ kind }) => kind !== 'dump').map(({ path }) => path);
+  const named = (pattern: RegExp): string[] => others.filter((path) => pattern.test(basename(path)));
+  const only = (paths: readonly string[]): string | undefined => (paths.length === 1 ? paths[0] : undefined);
+  const isBtf = (path: string): boolean => /btf/i.test(basename(path));
+  const images = named(KERNEL_NAME);
+  const shared = {
+    kernel: only(images.filter((path) => !isBtf(path))),
+    btf: only(images.filter(isBtf)),
+    config: only(named(CONFIG_NAME)),
   };
-  const found = {
-    kernel: one(/[\\/](?:vmlinu[xz]|bzImage|z?Image)[^\\/]*$/),
-    btf: one(/(?:\.btf|[\\/]BTF)$/i),
-    config: one(/[\\/](?:\.config|config(?:-[^\\/]*)?)$/),
-    regs: one(/[\\/]regs(?:\.txt)?$/),
-    report: one(/[\\/](?:dmesg|vmcore-dmesg|log)(?:\.txt|\.log)?$/),
-  };
-  return Object.fromEntries(Object.entries(found).filter(([, path]) => path !== undefined));
+  for (const { path } of dumps) {
+    const alone = dumps.length === 1;
+    const own = others.filter((other) => keyOf(other) !== '' && keyOf(other) === keyOf(path));
+    const ownOnly = (pattern: RegExp): string | undefined => only(own.filter((other) => pattern.test(basename(other))));
+    const found = {
+      ...shared,
+      regs: alone ? only(named(REGISTERS_NAME)) : ownOnly(/reg/),
+      report: alone ? (only(named(LOG_NAME)) ?? ownOnly(/dmesg|log|txt|console/)) : ownOnly(/dmesg|log|txt|console/),
+    };
+    pairs.set(path, Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)));
+  }
+  return { pairs, taken: new Set([...pairs.values()].flatMap((beside) => Object.values(beside))) };
+}
+
+/** What is left of a name without the words that say what a file is. */
+const keyOf = (path: string): string =>
+  basename(path)
+    .toLowerCase()
+    .replace(/\b(?:gz|xz|zst|bz2)$/, '')
+    .replace(/vmcore|dump|core|dmesg|console|serial|regs?|kdump|flat|elf|txt|log|incomplete/g, '')
+    .replace(/[^a-z0-9]+/g, '');
+
+function withStamps(
+  stamp: string,
+  beside: Beside | undefined,
+  files: readonly FoundFile[],
+): { readonly stamp: string; readonly beside?: Beside } {
+  if (beside === undefined || Object.keys(beside).length === 0) return { stamp };
+  const stamps = Object.values(beside).map((path) => files.find((file) => file.path === path)?.stamp ?? '');
+  return { stamp: [stamp, ...stamps].join(', '), beside };
+}
+
+/** Which of `count` shards a name belongs to, from 0: by the name alone, so that all who look at the folder agree (FNV-1a). */
+export function shardOf(name: string, count: number): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return hash % count;
 }

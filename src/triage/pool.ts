@@ -2,6 +2,7 @@
  * Processes that work through items. One that dies or takes too long costs its item, not the run; one that has done many is
  * replaced, so that memory stays flat.
  */
+import { basename, dirname, join } from 'node:path';
 import { Child } from '../child.js';
 import { packageFile } from '../paths.js';
 import type { Item } from './items.js';
@@ -67,8 +68,9 @@ class PoolWorker {
     const report = item.beside?.report;
     if (item.kind !== 'dump' || answer.error === null || answer.rows.length > 0 || report === undefined) return answer;
     // Whatever became of the dump, the log beside it says something.
-    const log = await this.#ask({ kind: 'log', path: report, stamp: item.stamp });
-    return { rows: log.rows, error: log.error === null ? answer.error : `${answer.error}; ${report}: ${log.error}` };
+    const name = join(dirname(item.name), basename(report));
+    const log = await this.#ask({ kind: 'log', path: report, name, stamp: item.stamp });
+    return { rows: log.rows, error: log.error === null ? answer.error : `${answer.error}; ${log.error}` };
   }
 
   end(): void {

@@ -5,6 +5,7 @@ import type { Item } from './items.js';
 import type { TriageAnswer } from './pool.js';
 
 interface StateLine extends TriageAnswer {
+  /** The item's name. */
   readonly path: string;
   readonly stamp: string;
 }
@@ -38,13 +39,18 @@ export class TriageState {
 
   /** What was found in the file as it is now; null when it was not looked at. */
   answerOf(item: Item): TriageAnswer | null {
-    const line = this.#done.get(item.path);
+    const line = this.#done.get(item.name);
     return line?.stamp === item.stamp ? line : null;
+  }
+
+  /** Everything in it, by the item's name. */
+  get done(): ReadonlyMap<string, TriageAnswer & { readonly stamp: string }> {
+    return this.#done;
   }
 
   add(item: Item, answer: TriageAnswer): void {
     // A newline first: the last line may have been cut off.
-    const text = `${JSON.stringify({ path: item.path, stamp: item.stamp, ...answer })}\n`;
+    const text = `${JSON.stringify({ path: item.name, stamp: item.stamp, ...answer })}\n`;
     try {
       appendFileSync(this.#path, this.#started ? text : `\n${text}`);
     } catch (error) {
@@ -54,6 +60,37 @@ export class TriageState {
   }
 
   #started = false;
+}
+
+/** What several runs have done, each a part of a folder or all of it. */
+export interface MergedStates {
+  /** null where none has looked at the file as it is now. */
+  answerOf(item: Item): TriageAnswer | null;
+  /** Of names that are not among `items`: files that are gone. */
+  gone(items: readonly Item[]): readonly TriageAnswer[];
+}
+
+/**
+ * An item counts once however many files have it: an answer without an error wins over one with.
+ * @throws UsercopyError `bad-input` for a file that is not there or is something else.
+ */
+export function mergeStates(paths: readonly string[]): MergedStates {
+  const states = paths.map((path) => {
+    if (!existsSync(path)) throw badInput(path, 'a state file of triage', 'nothing');
+    return new TriageState(path);
+  });
+  const better = (found: readonly TriageAnswer[]): TriageAnswer | null =>
+    found.find(({ error }) => error === null) ?? found[0] ?? null;
+  return {
+    answerOf: (item) => better(states.map((state) => state.answerOf(item)).filter((answer) => answer !== null)),
+    gone(items) {
+      const there = new Set(items.map(({ name }) => name));
+      const names = new Set(states.flatMap(({ done }) => [...done.keys()].filter((name) => !there.has(name))));
+      return [...names].map(
+        (name) => better(states.map(({ done }) => done.get(name)).filter((answer) => answer !== undefined))!,
+      );
+    },
+  };
 }
 
 function parse(text: string): StateLine | null {

@@ -1,7 +1,18 @@
-import { spawnSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageFile } from '../../src/paths.js';
 import { itemsIn } from '../../src/triage/items.js';
@@ -17,6 +28,8 @@ Call Trace:
  ${caller}+0x3/0x4
 ---[ end trace 0000000000000000 ]---
 `;
+
+const CLI = 'build/js/src/cli/main.js';
 
 let directory: string;
 beforeAll(() => {
@@ -35,6 +48,7 @@ function emptyCore(): Uint8Array {
 let folders = 0;
 function folder(files: Readonly<Record<string, string | Uint8Array>>): string {
   const path = join(directory, `folder-${folders++}`);
+  mkdirSync(path);
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(join(path, name, '..'), { recursive: true });
     writeFileSync(join(path, name), content);
@@ -43,7 +57,7 @@ function folder(files: Readonly<Record<string, string | Uint8Array>>): string {
 }
 
 function triage(...args: string[]) {
-  const result = spawnSync(process.execPath, [packageFile('build/js/src/cli/main.js'), 'triage', ...args], {
+  const result = spawnSync(process.execPath, [packageFile(CLI), 'triage', ...args], {
     encoding: 'utf8',
     timeout: 120_000,
   });
@@ -63,7 +77,7 @@ describe('usercopy triage', () => {
     expect(status).toBe(1);
     expect(err).toBe('');
     const found = JSON.parse(out);
-    expect(found).toMatchObject({ files: 4, skipped: 1, reports: 4, failed: 0, failures: [] });
+    expect(found).toMatchObject({ files: 4, skipped: 0, reports: 4, failed: 1, failures: [{ file: 'image.png' }] });
     expect(found.groups.map((group: { count: number; caller: string }) => [group.count, group.caller])).toEqual([
       [3, 'widget_read'],
       [1, 'gadget_read'],
@@ -134,11 +148,37 @@ describe('usercopy triage', () => {
       'gadget_read',
       'widget_read',
     ]);
-    expect(found.failures[0].file).toBe(join(path, 'case/vmcore'));
+    expect(found.failures[0].file).toBe('case/vmcore');
   });
 
-  it('exits with 2 when nothing is found but something could not be read', () => {
-    expect(triage(folder({ vmcore: emptyCore() }), '--json').status).toBe(2);
+  it('exits with 1 when nothing is found but something could not be read, and names all of it with its reason', () => {
+    const path = folder({
+      'deep/vmcore': emptyCore(),
+      'deep/empty.txt': '',
+      'other/vmcore.gz': gzipSync(emptyCore()),
+      'other/noise.bin': Uint8Array.of(1, 0, 2, 0),
+      'other/vmlinux': Buffer.from('\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0', 'latin1'),
+      'cut.gz': gzipSync(bug(100)).subarray(0, 60),
+      'vmcore.incomplete': '',
+    });
+    symlinkSync('/nowhere', join(path, 'dangling'));
+    symlinkSync(join(path, 'deep'), join(path, 'inside'));
+    const { status, out } = triage(path, '--json');
+    expect(status).toBe(1);
+    const found = JSON.parse(out);
+    expect(Object.fromEntries(found.failures.map(({ file, error }: Record<string, string>) => [file, error]))).toEqual({
+      'deep/vmcore': expect.stringMatching(/vmcore/),
+      'other/vmcore.gz': expect.stringMatching(/memory dump: unpack it/),
+      'other/noise.bin': 'neither text nor a dump',
+      'cut.gz': expect.stringMatching(/packed data that is whole/),
+      'vmcore.incomplete': 'a dump without a byte in it',
+      dangling: 'a link that leads nowhere',
+    });
+    expect(found.skipped_files.map(({ file }: { file: string }) => file).sort()).toEqual([
+      'deep/empty.txt',
+      'inside',
+      'other/vmlinux',
+    ]);
   });
 });
 
@@ -161,12 +201,80 @@ describe('the files of a folder', () => {
   });
 });
 
+describe('the layouts of crash folders', () => {
+  const beside = (files: Readonly<Record<string, string | Uint8Array>>): Record<string, string | undefined> => {
+    const path = folder(files);
+    const { items } = itemsIn(path);
+    return Object.fromEntries(items.map(({ name, beside }) => [name, beside?.report && relative(path, beside.report)]));
+  };
+
+  it.each([
+    ['RHEL', 'r/vmcore', 'r/vmcore-dmesg.txt', 'r/kexec-dmesg.log'],
+    ['Debian', 'd/dump.202401011200', 'd/dmesg.202401011200', 'd/notes.txt'],
+    ['SUSE', 's/vmcore', 's/dmesg.txt.gz', 's/README.txt'],
+  ])('of %s are a dump with its log', (_name, dump, log, other) => {
+    expect(beside({ [dump]: emptyCore(), [log]: bug(1), [other]: 'x' })).toEqual({ [dump]: log, [other]: undefined });
+  });
+
+  it('of several dumps in one folder are told apart by their names', () => {
+    const files = { 'vmcore.1': emptyCore(), 'vmcore.2': emptyCore(), 'dmesg.1': bug(1), 'dmesg.2.txt': bug(2) };
+    expect(beside(files)).toEqual({ 'vmcore.1': 'dmesg.1', 'vmcore.2': 'dmesg.2.txt' });
+  });
+});
+
+describe('parts of a folder for many workers', () => {
+  const LOGS = 30;
+  const crashes = (): string =>
+    folder(Object.fromEntries(Array.from({ length: LOGS }, (_, index) => [`case-${index}/dmesg.txt`, bug(index + 1)])));
+  const shardOptions = (path: string, states: string, part: number): string[] => {
+    return [path, '--jobs', '1', '--shard', `${part}/3`, '--state', join(states, `${part}.jsonl`)];
+  };
+
+  it('are all of it, each item once, also when a worker is killed half way and does its part again', async () => {
+    const path = crashes();
+    const states = folder({});
+    const statePath = join(states, '2.jsonl');
+    const worker = spawn(process.execPath, [packageFile(CLI), 'triage', ...shardOptions(path, states, 2)]);
+    const ended = new Promise((resolve) => worker.once('exit', (_code, signal) => resolve(signal)));
+    const written = (): number => (existsSync(statePath) ? readFileSync(statePath, 'utf8').split('\n').length : 0);
+    while (worker.exitCode === null && written() < 4) await setTimeout(5);
+    worker.kill('SIGKILL');
+    expect(await ended).toBe('SIGKILL');
+    for (const part of [1, 3]) expect(triage(...shardOptions(path, states, part)).status).toBe(0);
+    const files = [1, 2, 3].map((part) => join(states, `${part}.jsonl`));
+    const merge = (): Record<string, unknown> & { failures: { error: string }[] } => {
+      const { status, out } = triage(path, '--json', '--merge', ...files, files[0]!);
+      return { status, ...JSON.parse(out) };
+    };
+    const half = merge();
+    expect(half['status']).toBe(1);
+    expect(Number(half['reports']) + Number(half['failed'])).toBe(LOGS);
+    expect(half['failed']).toBeGreaterThan(0);
+    expect(half.failures[0]!.error).toBe('none of the merged files has it as it is now');
+    expect(triage(...shardOptions(path, states, 2)).status).toBe(0);
+    expect(merge()).toMatchObject({ reports: LOGS, failed: 0, files: LOGS, groups: [{ count: LOGS }] });
+    expect(merge()).toEqual(merge());
+  });
+
+  it.each([
+    [['--shard', '0/3', '--state', 'x'], /--shard: expected I\/N/],
+    [['--shard', '4/3', '--state', 'x'], /--shard: expected I\/N/],
+    [['--shard', '1/3'], /--state FILE/],
+    [['--merge', '/nowhere'], /\/nowhere: expected a state file/],
+    [['--merge', 'x', '--shard', '1/2', '--state', 'y'], /x: expected a state file|neither --state nor --shard/],
+  ])('refuse %s with one sentence', (options, words) => {
+    const { status, err } = triage(folder({ 'a.txt': bug(1) }), ...options);
+    expect(status).toBe(2);
+    expect(err).toMatch(words);
+  });
+});
+
 describe('processes of triage', () => {
   const answers = async (program: string, names: readonly string[]): Promise<Map<string, TriageAnswer>> => {
     const child = join(folder({ 'child.mjs': program }), 'child.mjs');
     const found = new Map<string, TriageAnswer>();
     await triageItems(
-      names.map((path) => ({ kind: 'log' as const, path, stamp: '' })),
+      names.map((path) => ({ kind: 'log' as const, path, name: path, stamp: '' })),
       { jobs: 2, logLimit: 10_000, dumpLimit: 10_000, child },
       (item, answer) => found.set(item.path, answer),
     );

@@ -2,7 +2,7 @@
 import { closeSync, type Dirent, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { isDump } from '../dump/dump-file.js';
-import { badInput } from '../errors.js';
+import { badInput, codeOf } from '../errors.js';
 import { LITTLE, Words } from '../kernel/words.js';
 import { looksLikeText } from '../report/encoding.js';
 import { isPacked } from '../repro/read-log.js';
@@ -99,7 +99,7 @@ function entriesOf(folder: string, fail: (reason: string) => void): Dirent[] {
   try {
     return readdirSync(folder, { withFileTypes: true }).sort((left, right) => (left.name < right.name ? -1 : 1));
   } catch (error) {
-    fail(`expected a folder that can be read, found ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    fail(`expected a folder that can be read, found ${codeOf(error)}`);
     return [];
   }
 }
@@ -128,7 +128,7 @@ function lookAt(path: string): FoundFile {
     if (looksLikeText(head)) return { path, kind: 'log', stamp, reason: '' };
     return other('neither text nor a dump');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    const code = codeOf(error);
     return { path, kind: 'other', stamp: '', reason: `expected a file that can be read, found ${code}` };
   }
 }

@@ -2,9 +2,13 @@
 import { render } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import { type Linked, readFragment } from './link.js';
+import { PlayTab } from './play-tab.js';
 import { ReportTab } from './report-tab.js';
 
-const TABS = [{ name: 'report', label: 'A report', Panel: ReportTab }] as const;
+const TABS = [
+  { name: 'report', label: 'A report', Panel: ReportTab },
+  { name: 'play', label: 'Play with the check', Panel: PlayTab },
+] as const;
 
 type TabName = (typeof TABS)[number]['name'];
 

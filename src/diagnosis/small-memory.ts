@@ -7,6 +7,7 @@ import type { AddressRange, CheckParameters, Declaration } from '../check/parame
 import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
 import type { Bits, Endian } from '../kernel/kernel.js';
+import { encodeUnsigned } from '../kernel/words.js';
 import { formatMessage } from '../report/format.js';
 
 export interface SmallMemory {
@@ -21,6 +22,8 @@ export interface SmallMemory {
   /** Of the task that asks; 0 where no stack is declared. */
   readonly stackPointer: bigint;
   readonly declarations: readonly Declaration[];
+  /** Frames on the stack, innermost first: where each keeps the address of the next, the return address above it. Empty: not walked. */
+  readonly frames?: readonly bigint[];
 }
 
 export interface SmallVerdict {
@@ -33,7 +36,8 @@ const THREAD_SIZE = 16n << 10n;
 
 /** The check's parameters for such a memory under some rules. */
 export function parametersOf(memory: SmallMemory, { switches }: Profile): CheckParameters {
-  const { bits, endian, pageShift, text, linearText } = memory;
+  const { bits, endian, pageShift, text, linearText, frames = [] } = memory;
+  const word = bits / 8;
   return {
     bits,
     endian,
@@ -50,7 +54,7 @@ export function parametersOf(memory: SmallMemory, { switches }: Profile): CheckP
       current: { kind: 'declared' },
       depthOfCheck: 0n,
       depthOfPrint: 0n,
-      frames: null,
+      frames: frames.length === 0 ? null : { savedFrame: 0, header: 2 * word, entryToCaller: word, bias: 0 },
     },
     introspection: null,
   };
@@ -61,7 +65,17 @@ export function judgeSmall(check: Check, memory: SmallMemory, profile: Profile, 
   check.clearDeclarations();
   for (const declaration of memory.declarations) check.declare(declaration);
   check.configure(parametersOf(memory, profile));
-  const verdict = check.judge(copy, { stackPointer: memory.stackPointer, framePointer: 0n, currentBase: 0n });
+  const { bits, endian, frames = [] } = memory;
+  // The links between frames are the only bytes of such a memory that the check reads.
+  check.foreignReader = (address, length) => {
+    const at = frames.indexOf(address);
+    return at < 0 || length !== bits / 8 ? undefined : encodeUnsigned(frames[at + 1] ?? 0n, length, endian);
+  };
+  const verdict = check.judge(copy, {
+    stackPointer: memory.stackPointer,
+    framePointer: frames[0] ?? 0n,
+    currentBase: 0n,
+  });
   return {
     verdict,
     message: formatMessage(verdict, copy, { format: profile.switches.format, bits: memory.bits, allocator: 'SLUB' }),

@@ -1,0 +1,183 @@
+/** The small memories that the play tab lays out by hand: what lies in each, and where a copy begins. */
+import type { Variant } from '../arch/driver.js';
+import type { Declaration } from '../src/check/parameters.js';
+import type { Part } from '../src/diagnosis/scene.js';
+import type { SmallMemory } from '../src/diagnosis/small-memory.js';
+
+export interface Place {
+  readonly memory: SmallMemory;
+  readonly parts: readonly Part[];
+  /** What a copy can be dragged over, half-open. */
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** What of a place can be changed by hand. */
+export interface SlabForm {
+  readonly objectSize: number;
+  readonly redZone: number;
+  readonly useroffset: number;
+  readonly usersize: number;
+}
+
+export const PLACES = ['slab', 'stack', 'vmalloc', 'folio', 'text', 'null'] as const;
+export type PlaceName = (typeof PLACES)[number];
+
+export const PLACE_LABELS: Readonly<Record<PlaceName, string>> = {
+  slab: 'objects of a slab',
+  stack: 'the stack of a task',
+  vmalloc: 'a vmalloc area',
+  folio: 'a large folio',
+  text: 'kernel text',
+  null: 'a null pointer',
+};
+
+const OBJECTS = 4;
+
+export function placeOf(name: PlaceName, variant: Variant, slab: SlabForm): Place {
+  const base = variant.bits === 64 ? 0xffff_8880_1000_0000n : 0xc100_0000n;
+  const pageShift = variant.pageShifts[0] ?? 12;
+  const page = 1n << BigInt(pageShift);
+  const make = (start: bigint, end: bigint, parts: readonly Part[], change: Partial<SmallMemory>): Place => ({
+    start,
+    end,
+    parts,
+    memory: {
+      bits: variant.bits,
+      endian: variant.endian,
+      pageShift,
+      hasStackPointer: variant.hasCurrentStackPointer,
+      text: null,
+      linearText: null,
+      stackPointer: 0n,
+      declarations: [],
+      ...change,
+    },
+  });
+  switch (name) {
+    case 'slab':
+      return slabPlace(base, slab, make);
+    case 'stack':
+      return stackPlace(base, variant, make);
+    case 'vmalloc': {
+      const end = base + 2n * page;
+      return make(
+        base,
+        end + page,
+        [
+          { start: base, end, kind: 'area', label: 'vmalloc area of two pages' },
+          { start: end, end: end + page, kind: 'red zone', label: 'its guard page' },
+        ],
+        {
+          declarations: [
+            { kind: 'vmalloc space', start: base, end: end + 16n * page },
+            { kind: 'vmalloc area', start: base, end },
+          ],
+        },
+      );
+    }
+    case 'folio': {
+      const end = base + 4n * page;
+      return make(
+        base,
+        end + page,
+        [
+          { start: base, end, kind: 'area', label: 'folio of four pages' },
+          { start: end, end: end + page, kind: 'neighbour', label: "somebody else's page" },
+        ],
+        {
+          declarations: [
+            { kind: 'compound page', start: base, end },
+            { kind: 'pages', type: 'plain', start: end, end: end + page },
+          ],
+        },
+      );
+    }
+    case 'text': {
+      const start = variant.bits === 64 ? 0xffff_ffff_8100_0000n : 0xc010_0000n;
+      const text = { start, end: start + 0x4000n };
+      return make(
+        start - 0x1000n,
+        text.end + 0x1000n,
+        [
+          { start: start - 0x1000n, end: start, kind: 'neighbour', label: 'before _stext' },
+          { ...text, kind: 'area', label: 'kernel text' },
+          { start: text.end, end: text.end + 0x1000n, kind: 'neighbour', label: 'after _etext' },
+        ],
+        { text },
+      );
+    }
+    case 'null':
+      return make(
+        0n,
+        64n,
+        [
+          { start: 0n, end: 17n, kind: 'red zone', label: 'ZERO_OR_NULL_PTR' },
+          { start: 17n, end: 64n, kind: 'neighbour', label: 'above it' },
+        ],
+        {},
+      );
+  }
+}
+
+type Make = (start: bigint, end: bigint, parts: readonly Part[], change: Partial<SmallMemory>) => Place;
+
+/** Numbers that contradict each other are drawn together: an object has at least a byte, its whitelist lies in it. */
+export function sound({ objectSize, redZone, useroffset, usersize }: SlabForm): SlabForm {
+  const within = (value: number, low: number, high: number): number =>
+    Number.isFinite(value) ? Math.min(high, Math.max(low, Math.round(value))) : low;
+  const size = within(objectSize, 1, 4096);
+  const offset = within(useroffset, 0, size);
+  return {
+    objectSize: size,
+    redZone: within(redZone, 0, 256),
+    useroffset: offset,
+    usersize: within(usersize, 0, size - offset),
+  };
+}
+
+function slabPlace(base: bigint, form: SlabForm, make: Make): Place {
+  const { objectSize, redZone, useroffset, usersize } = sound(form);
+  const stride = BigInt(Math.ceil((redZone + objectSize) / 8) * 8);
+  const end = base + BigInt(OBJECTS) * stride;
+  const parts: Part[] = [];
+  for (let index = 0; index < OBJECTS; index++) {
+    const start = base + BigInt(index) * stride + BigInt(redZone);
+    if (redZone > 0) parts.push({ start: start - BigInt(redZone), end: start, kind: 'red zone', label: 'red zone' });
+    parts.push({ start, end: start + BigInt(objectSize), kind: 'object', label: `object ${index}` });
+    const window = start + BigInt(useroffset);
+    if (usersize > 0) parts.push({ start: window, end: window + BigInt(usersize), kind: 'window', label: 'whitelist' });
+  }
+  const declaration: Declaration = {
+    kind: 'slab',
+    cache: 'example_cache',
+    start: base,
+    end,
+    objectStride: stride,
+    objectSize: BigInt(objectSize),
+    redLeftPad: BigInt(redZone),
+    useroffset: BigInt(useroffset),
+    usersize: BigInt(usersize),
+  };
+  return make(base, end, parts, { declarations: [declaration] });
+}
+
+/** Four frames of 128 bytes each, as x86 links them: the saved frame pointer, and the return address above it. */
+function stackPlace(base: bigint, { bits }: Variant, make: Make): Place {
+  const word = BigInt(bits / 8);
+  const start = base;
+  const end = base + 1024n;
+  const stackPointer = base + 384n;
+  const size = 128n;
+  const frames = [0n, 1n, 2n, 3n].map((index) => stackPointer + size * (index + 1n) - 2n * word);
+  const parts: Part[] = [
+    { start, end: stackPointer, kind: 'neighbour', label: 'stack, not in use' },
+    ...frames.flatMap((frame, index): Part[] => [
+      { start: frame + 2n * word - size, end: frame, kind: 'frame', label: `frame ${index}` },
+      { start: frame, end: frame + 2n * word, kind: 'red zone', label: 'saved registers' },
+    ]),
+    { start: stackPointer + 4n * size, end, kind: 'area', label: 'stack, further up' },
+    { start: end, end: end + 128n, kind: 'red zone', label: 'not the stack' },
+  ];
+  return make(start, end + 128n, parts, { declarations: [{ kind: 'stack', start, end }], stackPointer, frames });
+}

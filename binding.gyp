@@ -80,6 +80,7 @@
               'native/library/report.cc',
               'native/library/sha256.cc',
               'native/library/siblings.cc',
+              'native/library/snapshot.cc',
               'native/library/suppression.cc',
               'native/library/unicorn.cc',
               'native/native_check.c',

@@ -37,7 +37,7 @@ extern "C" {
 #define USERCOPY_API __attribute__((visibility("default")))
 
 /* Changes whenever a structure or a function of this header changes its meaning. */
-#define USERCOPY_INTERFACE 2
+#define USERCOPY_INTERFACE 3
 /* USERCOPY_INTERFACE of the header that the library was built with. */
 USERCOPY_API uint32_t usercopy_interface(void);
 
@@ -52,7 +52,7 @@ typedef struct UsercopyAttachment UsercopyAttachment;
 typedef void (*UsercopyFunction)(void);
 
 /*
- * The libunicorn of an emulator, said one of three ways; the others are NULL. 104 bytes.
+ * The libunicorn of an emulator, said one of three ways; the others are NULL. 112 bytes.
  *
  * A program that has libunicorn linked in statically, and exports none of its symbols, fills the functions in with
  * USERCOPY_UNICORN_LINKED (after including <unicorn/unicorn.h>).
@@ -71,6 +71,7 @@ typedef struct UsercopyUnicorn {
   UsercopyFunction uc_hook_add;      /* 80 */
   UsercopyFunction uc_hook_del;      /* 88 */
   UsercopyFunction uc_emu_stop;      /* 96 */
+  UsercopyFunction uc_mem_map_ptr;   /* 104 */
 } UsercopyUnicorn;
 
 #define USERCOPY_UNICORN_LINKED                                                                           \
@@ -78,7 +79,7 @@ typedef struct UsercopyUnicorn {
     NULL, NULL, (UsercopyFunction)uc_version, (UsercopyFunction)uc_strerror, (UsercopyFunction)uc_query,  \
         (UsercopyFunction)uc_ctl, (UsercopyFunction)uc_reg_read, (UsercopyFunction)uc_reg_write,          \
         (UsercopyFunction)uc_reg_read_batch, (UsercopyFunction)uc_mem_read, (UsercopyFunction)uc_hook_add, \
-        (UsercopyFunction)uc_hook_del, (UsercopyFunction)uc_emu_stop                                      \
+        (UsercopyFunction)uc_hook_del, (UsercopyFunction)uc_emu_stop, (UsercopyFunction)uc_mem_map_ptr    \
   }
 
 /* ---- Violations ------------------------------------------------------------------------------------------------- */
@@ -195,6 +196,12 @@ USERCOPY_API void usercopy_detach(UsercopyAttachment* attachment);
 
 USERCOPY_API void usercopy_set_user_data(UsercopyAttachment* attachment, void* data);
 
+/*
+ * The address of a function, by its name in the prepared file. Of several of one name the first. 0, or -1 when the file has
+ * none: `address` is not written.
+ */
+USERCOPY_API int usercopy_symbol(const UsercopyAttachment* attachment, const char* name, uint64_t* address);
+
 /* ---- Going on, starting over ------------------------------------------------------------------------------------ */
 
 /*
@@ -275,10 +282,51 @@ USERCOPY_API size_t usercopy_tally(UsercopyAttachment* attachment, int32_t tally
                                    uint64_t* count);
 
 /*
- * What a person should know of this attachment, '\n' between sentences: what cannot be judged, and why. It grows when
- * 10 000 copies have been judged and not one object was found: then it is also written to stderr, once.
+ * What a person should know of this attachment, '\n' between sentences: what cannot be judged, and why. That hardly anything
+ * is judged comes first, and is written to stderr when it is attached. It grows when 10 000 copies have been judged and not
+ * one object was found: that is also written to stderr, once.
  */
 USERCOPY_API const char* usercopy_notes(UsercopyAttachment* attachment);
+
+/* ---- Snapshots -------------------------------------------------------------------------------------------------- */
+
+typedef struct UsercopySnapshot UsercopySnapshot;
+
+/*
+ * Puts a guest that was written down into an emulator that was just opened: maps its memory and sets its registers. `folder`
+ * is what `usercopy run … --snapshot` writes, or one of Unicorn's dumpers (unicorn_dumper_*.py). Needs zlib (libz.so.1).
+ *
+ *   uc_open(UC_ARCH_X86, UC_MODE_64, &uc);
+ *   UsercopySnapshot* guest = usercopy_snapshot_load(uc, "guest");
+ *   UsercopyAttachment* attachment = usercopy_attach(uc, prepared, on_violation);
+ *   usercopy_snapshot_place(guest, "return_address", &until, NULL);
+ *   uc_emu_start(uc, …, until, 0, 0);
+ *
+ * NULL on failure: usercopy_error() says why, in one sentence; nothing may be done with the emulator then but uc_close().
+ */
+USERCOPY_API UsercopySnapshot* usercopy_snapshot_load(struct uc_struct* uc, const char* folder);
+USERCOPY_API UsercopySnapshot* usercopy_snapshot_load_with(const UsercopyUnicorn* unicorn, struct uc_struct* uc,
+                                                           const char* folder);
+
+/*
+ * The first byte of what the snapshot has a name for, and the first byte after it: `return_address`, `user`, `stack`, `task`,
+ * the scenario's objects. `end` may be NULL. 0, or -1 when there is none of that name.
+ */
+USERCOPY_API int usercopy_snapshot_place(const UsercopySnapshot* snapshot, const char* name, uint64_t* start,
+                                         uint64_t* end);
+
+/*
+ * Puts memory and registers back as they were loaded, without a copy of what was not written: once an iteration, or after a
+ * crash. What the harness has mapped itself stays as it is. Each process of a fork has memory of its own. Call
+ * usercopy_reset() too. 0, or -1: usercopy_error().
+ */
+USERCOPY_API int usercopy_snapshot_restore(UsercopySnapshot* snapshot);
+
+/* Registers of the files that the emulator does not have or does not take, a blank between them; empty: none. */
+USERCOPY_API const char* usercopy_snapshot_unknown_registers(UsercopySnapshot* snapshot);
+
+/* Frees the memory: after uc_close(). NULL is harmless. */
+USERCOPY_API void usercopy_snapshot_free(UsercopySnapshot* snapshot);
 
 /* One sentence on this thread's last failure; empty when there was none. */
 USERCOPY_API const char* usercopy_error(void);

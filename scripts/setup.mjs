@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { writeCheckLayout } from './lib/check-layout-header.mjs';
 import { closeSuites } from './lib/debian-packages.mjs';
 import { findChromium } from './lib/find-chromium.mjs';
+import { findFuzzer } from './lib/find-fuzzer.mjs';
 import { findJson } from './lib/find-json.mjs';
 import { allBuilds, chooseUnicorn, unicornFacts } from './lib/find-unicorn.mjs';
 import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
@@ -69,7 +70,7 @@ function unicorn() {
   };
 }
 
-/** What only tests need: Debian's builds side by side, and a Python for their bindings. Only `--test` fetches them. */
+/** What only tests need: Debian's builds side by side, a Python for their bindings, a fuzzer. Only `--test` fetches them. */
 function testPlaces() {
   const isTest = process.argv.includes('--test');
   const write = (builds) => {
@@ -80,10 +81,10 @@ function testPlaces() {
       return { version, source, include, lib, library, glibc, sha256, lacks, python, absence: null };
     });
     const { python } = readPlaces();
-    writePlaces({ unicorns, python: isTest || !python ? findPython() : python });
+    writePlaces({ unicorns, python: isTest || !python ? findPython() : python, fuzzer: findFuzzer(isTest) });
   };
   const here = allBuilds(false);
-  if (!isTest || here.every(({ absence }) => !absence)) {
+  if (!isTest || (here.every(({ absence }) => !absence) && !findFuzzer(false).absence)) {
     write(here);
     return null;
   }

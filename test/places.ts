@@ -26,6 +26,13 @@ export function python(): string {
   return found.program;
 }
 
+/** AFL++; a text where it is not here: why. */
+export function fuzzer(): { readonly program: string; readonly runtime: string; readonly lib: string } | string {
+  const found = places().fuzzer;
+  if (found === undefined) throw new Error('build/places.json names no fuzzer: run npm run setup -- --test');
+  return 'absence' in found ? found.absence : found;
+}
+
 /** The environment in which a program loads this libunicorn, and Python its binding. */
 export function unicornEnvironment({ lib, python: bindings }: HereBuild): NodeJS.ProcessEnv {
   return { ...process.env, LD_LIBRARY_PATH: lib, PYTHONPATH: bindings };

@@ -207,6 +207,7 @@ export const variant: Variant = {
     ];
   },
   prepare: setAddressBits,
+  unsavedState: 'TCR_EL1',
 };
 
 export const arm64: ArchDriver = { linuxArch: 'arm64', variants: [variant] };

@@ -34,6 +34,7 @@ export const ppc64: Variant = {
   prepare(engine) {
     enterRealMode(engine, MSR.SF | MSR.HV | MSR.ME);
   },
+  unsavedState: 'MSR.HV',
   stubs: [],
   entryOffset,
 };

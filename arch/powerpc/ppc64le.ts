@@ -160,6 +160,7 @@ export const ppc64le: Variant = {
   prepare(engine: Engine) {
     enterRealMode(engine, MSR.SF | MSR.HV | MSR.ME | MSR.LE);
   },
+  unsavedState: 'MSR.HV',
   boot: bootPaca,
   // Real mode ignores the upper four bits of an address.
   addressMask: 0x0fff_ffff_ffff_ffffn,

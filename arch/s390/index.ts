@@ -163,6 +163,7 @@ export const s390x: Variant = {
     { symbol: 'vmemmap', value: VMEMMAP },
   ],
   prepare: enterPrimarySpace,
+  unsavedState: 'control registers 1, 7 and 13 and the address space in the PSW',
 };
 
 export const s390: ArchDriver = { linuxArch: 's390', variants: [s390x] };

@@ -50,6 +50,7 @@ UsercopyAttachment::UsercopyAttachment(const Unicorn& unicorn, uc_engine* uc, Pr
     // Code that has run before was translated without the hooks.
     unicorn_.ctl(uc_, static_cast<uc_control_type>(UC_CTL_WRITE(UC_CTL_TB_FLUSH, 0)));
     Siblings::Add(this);
+    TellWarnings();
   } catch (...) {
     for (const auto& place : places_) {
       if (place->hook != 0) unicorn_.hook_del(uc_, place->hook);

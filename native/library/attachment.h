@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,8 @@ struct UsercopyAttachment {
   bool Flush();
   UsercopyStatistics Statistics() const;
   std::vector<Tally::Row> Rows(int32_t tally) const;
+  // Of a function; nothing where the prepared file has none of that name.
+  std::optional<uint64_t> Symbol(const char* name) const;
 
   void* user_data = nullptr;
   SuppressionList suppressions;
@@ -94,6 +97,7 @@ struct UsercopyAttachment {
   void Fail(Place& place);
   void Crash(Place& place);
   void Note(Place& place);
+  void TellWarnings() const;
   void LookAtCounts();
 
   // `report` stays where it is: its violation points into it. No outcome: the copy passed.

@@ -4,12 +4,13 @@
 
 #include "attachment.h"
 #include "failure.h"
+#include "snapshot.h"
 
 namespace {
 
 thread_local std::string last_error;
 
-static_assert(sizeof(void*) != 8 || (sizeof(UsercopyUnicorn) == 104 && offsetof(UsercopyUnicorn, uc_emu_stop) == 96),
+static_assert(sizeof(void*) != 8 || (sizeof(UsercopyUnicorn) == 112 && offsetof(UsercopyUnicorn, uc_mem_map_ptr) == 104),
               "as harness.h says");
 static_assert(sizeof(void*) != 8 || (sizeof(UsercopyFrame) == 40 && offsetof(UsercopyFrame, reliable) == 32),
               "as harness.h says");
@@ -115,5 +116,52 @@ const char* usercopy_notes(UsercopyAttachment* attachment) {
   attachment->notes_text = attachment->Notes();
   return attachment->notes_text.c_str();
 }
+
+int usercopy_symbol(const UsercopyAttachment* attachment, const char* name, uint64_t* address) {
+  const std::optional<uint64_t> found = attachment->Symbol(name);
+  if (found) *address = *found;
+  return found ? 0 : -1;
+}
+
+UsercopySnapshot* usercopy_snapshot_load(uc_struct* uc, const char* folder) {
+  return Guarded<UsercopySnapshot*>("usercopy_snapshot_load", nullptr, [&] {
+    if (uc == nullptr || folder == nullptr) throw Failure("expected an emulator and a folder, found NULL");
+    return new UsercopySnapshot(Unicorn::Loaded(), uc, folder);
+  });
+}
+
+UsercopySnapshot* usercopy_snapshot_load_with(const UsercopyUnicorn* unicorn, uc_struct* uc, const char* folder) {
+  return Guarded<UsercopySnapshot*>("usercopy_snapshot_load_with", nullptr, [&] {
+    if (unicorn == nullptr || uc == nullptr || folder == nullptr) {
+      throw Failure("expected a UsercopyUnicorn, an emulator and a folder, found NULL");
+    }
+    return new UsercopySnapshot(Unicorn::Given(*unicorn), uc, folder);
+  });
+}
+
+int usercopy_snapshot_place(const UsercopySnapshot* snapshot, const char* name, uint64_t* start, uint64_t* end) {
+  const UsercopySnapshot::Place* const place = snapshot->Find(name);
+  if (place == nullptr) return -1;
+  *start = place->start;
+  if (end != nullptr) *end = place->end;
+  return 0;
+}
+
+int usercopy_snapshot_restore(UsercopySnapshot* snapshot) {
+  return Guarded("usercopy_snapshot_restore", -1, [&] {
+    snapshot->Restore();
+    return 0;
+  });
+}
+
+const char* usercopy_snapshot_unknown_registers(UsercopySnapshot* snapshot) {
+  snapshot->unknown_text.clear();
+  for (const std::string& name : snapshot->unknown_registers()) {
+    snapshot->unknown_text += (snapshot->unknown_text.empty() ? "" : " ") + name;
+  }
+  return snapshot->unknown_text.c_str();
+}
+
+void usercopy_snapshot_free(UsercopySnapshot* snapshot) { delete snapshot; }
 
 const char* usercopy_error(void) { return last_error.c_str(); }

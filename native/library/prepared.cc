@@ -24,8 +24,8 @@ constexpr size_t kMostFile = size_t{512} << 20;
 constexpr uint64_t kMostOffset = 0xffffff;
 constexpr int64_t kMostFrameOffset = 1 << 16;
 
-// {"usercopyHarness":2,"sha256":"…","attachment":…}: the digest is of the bytes of the attachment.
-constexpr const char* kHead = "{\"usercopyHarness\":2,\"sha256\":\"";
+// {"usercopyHarness":3,"sha256":"…","attachment":…}: the digest is of the bytes of the attachment.
+constexpr const char* kHead = "{\"usercopyHarness\":3,\"sha256\":\"";
 constexpr const char* kMiddle = "\",\"attachment\":";
 constexpr size_t kDigest = 64;
 
@@ -337,6 +337,7 @@ Prepared ReadPrepared(const char* text) {
     prepared.text_end = range.At("end").Address(prepared.bits);
   }
   ReadSymbols(prepared, attachment.At("symbols"));
+  for (const JsonReader& warning : attachment.At("warnings").Items(64)) prepared.warnings.push_back(warning.Text(kMostText));
   for (const JsonReader& note : attachment.At("notes").Items(64)) prepared.notes.push_back(note.Text(kMostText));
   return prepared;
 }

@@ -90,6 +90,8 @@ struct Prepared {
   // [start, end) of the kernel's text; both 0: not known.
   uint64_t text_start = 0, text_end = 0;
   PreparedSymbols symbols;
+  // That hardly anything is judged; and what else a person should know.
+  std::vector<std::string> warnings;
   std::vector<std::string> notes;
 };
 

@@ -9,6 +9,8 @@ namespace {
 constexpr const char* kUnjudged = "unreadable";
 constexpr uint64_t kBlindCopies = 10000;
 
+void Warn(const std::string& text) { std::fprintf(stderr, "usercopy: warning: %s\n", text.c_str()); }
+
 void Replace(std::string& text, const char* what, const std::string& by) {
   const size_t at = text.find(what);
   if (at != std::string::npos) text.replace(at, std::strlen(what), by);
@@ -237,7 +239,19 @@ std::vector<Tally::Row> UsercopyAttachment::Rows(int32_t tally) const {
   return rows;
 }
 
+std::optional<uint64_t> UsercopyAttachment::Symbol(const char* name) const {
+  const PreparedSymbols& symbols = prepared_.symbols;
+  for (size_t i = 0; i < symbols.starts.size(); ++i) {
+    if (std::strcmp(symbols.names.c_str() + symbols.starts[i], name) == 0) return symbols.addresses[i];
+  }
+  return std::nullopt;
+}
+
 // An attachment that can judge nothing must not look like one that finds nothing.
+void UsercopyAttachment::TellWarnings() const {
+  for (const std::string& warning : prepared_.warnings) Warn(warning);
+}
+
 void UsercopyAttachment::LookAtCounts() {
   const UsercopyStatistics sums = Statistics();
   // Copies inside copies are not counted, and those of an audit are judged later.
@@ -252,12 +266,12 @@ void UsercopyAttachment::LookAtCounts() {
   late_notes_.push_back(std::to_string(blind) +
                         " copies were let through and not one object was found: the guest's memory is not what the file was "
                         "prepared for, or its kernel was never set up; nothing is judged");
-  std::fprintf(stderr, "usercopy: warning: %s\n", late_notes_.back().c_str());
+  Warn(late_notes_.back());
 }
 
 std::string UsercopyAttachment::Notes() const {
   std::string text;
-  for (const auto* list : {&prepared_.notes, &late_notes_}) {
+  for (const auto* list : {&prepared_.warnings, &prepared_.notes, &late_notes_}) {
     for (const std::string& note : *list) text += (text.empty() ? "" : "\n") + note;
   }
   return text;

@@ -90,6 +90,7 @@ Unicorn FunctionsOf(void* handle) {
   Look(unicorn.hook_add, handle, "uc_hook_add");
   Look(unicorn.hook_del, handle, "uc_hook_del");
   Look(unicorn.emu_stop, handle, "uc_emu_stop");
+  Look(unicorn.mem_map_ptr, handle, "uc_mem_map_ptr");
   return unicorn;
 }
 
@@ -224,6 +225,7 @@ Unicorn Unicorn::Given(const UsercopyUnicorn& given) {
   Take(unicorn.hook_add, given.uc_hook_add);
   Take(unicorn.hook_del, given.uc_hook_del);
   Take(unicorn.emu_stop, given.uc_emu_stop);
+  Take(unicorn.mem_map_ptr, given.uc_mem_map_ptr);
   return unicorn;
 }
 
@@ -277,6 +279,12 @@ int RegisterFile::Find(const std::string& name, const std::string& where) const 
     throw Failure(where + ": expected a register of at most 8 bytes, found one of " + std::to_string(width));
   }
   return id;
+}
+
+int RegisterFile::Look(const std::string& name) const {
+  const int id = NumberOf(name);
+  const size_t width = id < 0 ? 0 : Width(id);
+  return width == 0 || width > kWord ? -1 : id;
 }
 
 uint64_t RegisterFile::Read(int id) const {

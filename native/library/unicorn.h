@@ -21,6 +21,7 @@ struct Unicorn {
   decltype(&::uc_hook_add) hook_add = nullptr;
   decltype(&::uc_hook_del) hook_del = nullptr;
   decltype(&::uc_emu_stop) emu_stop = nullptr;
+  decltype(&::uc_mem_map_ptr) mem_map_ptr = nullptr;
 
   // Whether uc_emu_stop() in a hook stops before its instruction, with the pc there. 2.0.1 may go on, or leave the pc of an
   // earlier block; 2.1.1 and 2.1.4 stop in place.
@@ -46,6 +47,8 @@ class RegisterFile {
 
   // The register's number. Throws a Failure where the architecture has none of this name, or it has more than 8 bytes.
   int Find(const std::string& name, const std::string& where) const;
+  // The same; -1 where there is no such register.
+  int Look(const std::string& name) const;
   uint64_t Read(int id) const;
   void Write(int id, uint64_t value) const;
   // An address in code as uc_emu_start() and the pc take it: odd where the guest runs Thumb code.

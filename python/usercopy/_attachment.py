@@ -23,7 +23,7 @@ OnMissing = Callable[[int], bool]
 _TALLIES = ("direction", "region", "cache", "caller", "verdict")
 
 
-def _libunicorn_of(uc: Any) -> int:
+def libunicorn_of(uc: Any) -> int:
     """dlopen()'s handle of the libunicorn that the binding of `uc` has loaded."""
     for cls in type(uc).__mro__:
         for value in vars(sys.modules.get(cls.__module__, object)).values():
@@ -88,6 +88,13 @@ class Attachment:
         finally:
             if self._pointer is not None:
                 self._library.usercopy_resume_cancel(self._pointer)
+
+    def symbol(self, name: str) -> int:
+        """The address of a function by its name in the prepared file. Raises UsercopyError when it has none."""
+        address = ctypes.c_uint64()
+        if self._library.usercopy_symbol(self._open(), name.encode("latin-1", "replace"), ctypes.byref(address)) != 0:
+            raise UsercopyError(f"usercopy: expected a function of the prepared file, found none of the name {name!r}")
+        return address.value
 
     def reset(self) -> None:
         """Forgets everything about copies under way: once an iteration, and whenever registers or memory were put back."""
@@ -191,7 +198,7 @@ def attach(
         except OSError as error:
             raise UsercopyError(f"usercopy.attach: {os.fspath(prepared)} cannot be read: {error.strerror}") from None
     loaded = _library.load(library)
-    unicorn = _library.Unicorn(handle=_libunicorn_of(uc))
+    unicorn = _library.Unicorn(handle=libunicorn_of(uc))
     attachment = Attachment(loaded, uc, on_violation, on_missing)
     pointer = loaded.usercopy_attach_with(ctypes.byref(unicorn), uc._uch, content, attachment._callback)
     if not pointer:

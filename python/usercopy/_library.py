@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import List, Optional
 
-INTERFACE = 2
+INTERFACE = 3
 
 
 class UsercopyError(Exception):
@@ -18,7 +18,7 @@ class UsercopyError(Exception):
 class Unicorn(ctypes.Structure):
     """UsercopyUnicorn."""
 
-    _fields_ = [("handle", ctypes.c_void_p), ("path", ctypes.c_char_p), ("functions", ctypes.c_void_p * 11)]
+    _fields_ = [("handle", ctypes.c_void_p), ("path", ctypes.c_char_p), ("functions", ctypes.c_void_p * 12)]
 
 
 class Frame(ctypes.Structure):
@@ -104,6 +104,15 @@ _SIGNATURES = {
         ],
     ),
     "usercopy_notes": (ctypes.c_char_p, [_POINTER]),
+    "usercopy_symbol": (ctypes.c_int, [_POINTER, ctypes.c_char_p, ctypes.POINTER(ctypes.c_uint64)]),
+    "usercopy_snapshot_load_with": (_POINTER, [ctypes.POINTER(Unicorn), _POINTER, ctypes.c_char_p]),
+    "usercopy_snapshot_place": (
+        ctypes.c_int,
+        [_POINTER, ctypes.c_char_p, ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(ctypes.c_uint64)],
+    ),
+    "usercopy_snapshot_restore": (ctypes.c_int, [_POINTER]),
+    "usercopy_snapshot_unknown_registers": (ctypes.c_char_p, [_POINTER]),
+    "usercopy_snapshot_free": (None, [_POINTER]),
     "usercopy_error": (ctypes.c_char_p, []),
 }
 

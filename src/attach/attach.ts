@@ -11,7 +11,7 @@ import type { Kernel } from '../kernel/kernel.js';
 import { type DepthGuest, measureStackDepth, type StackDepth } from '../stack/depth.js';
 import { BlindSpots } from './blind-spots.js';
 import { hookEntries } from './hooks.js';
-import { notesOf } from './notes.js';
+import { notesOf, nothingJudged } from './notes.js';
 import { type AttachOptions, requireAttachOptions, requireGuestAttachOptions } from './options.js';
 import { functionStarts, type JudgeMode, planOf } from './plan.js';
 import { Reporter } from './reporter.js';
@@ -136,7 +136,7 @@ async function attachTo(engine: Engine, kernel: Kernel, options: AttachOptions):
     undo.push(() => reporter.close());
     // Hooks of one address fire in order, and a copy that is stopped or fails ends an arrival: these come first.
     const tell = options.onBlindSpot ?? ((spot) => process.emitWarning(spot, 'UsercopyWarning'));
-    const blindSpots = new BlindSpots(engine, plan, tell);
+    const blindSpots = new BlindSpots(engine, plan, check, tell);
     undo.push(() => blindSpots.close());
     const hooks = hookEntries(engine, check, executor, plan, {
       audit,
@@ -146,6 +146,7 @@ async function attachTo(engine: Engine, kernel: Kernel, options: AttachOptions):
     undo.push(() => hooks.remove());
     const notes = [
       ...(model === null ? [] : [`cycles are estimates for ${model.table.core}: ${IGNORED}`]),
+      ...nothingJudged(plan),
       ...notesOf(plan, options.stackDepth !== undefined),
     ];
     return {

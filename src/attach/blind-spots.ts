@@ -2,14 +2,22 @@
  * What an attachment did not see while it looked as if there was nothing to see. Told at the end of a run, once: copies that
  * passed without the kernel's check being asked, and a guest without a page array.
  */
+import type { Check } from '../check/check.js';
+import type { Acceptance } from '../check/verdict.js';
+import type { CheckStatistics } from '../check/verdicts.js';
 import type { Engine, Hook } from '../engine/engine.js';
 import { pageArrayGap } from './page-array.js';
 import type { Plan, PlannedEntry } from './plan.js';
+
+/** So many copies of which not one had to do with an object are no accident. */
+const BLIND_COPIES = 10_000;
+const FOUND_NOTHING: ReadonlySet<string> = new Set<Acceptance>(['empty copy', 'bypassed', 'nothing objects']);
 
 export class BlindSpots {
   /** In the order in which they were found. */
   readonly found: string[] = [];
   readonly #plan: Plan;
+  readonly #check: Check;
   readonly #tell: (spot: string) => void;
   readonly #run: Hook;
   /** Hooks that fire once, so that they cost a run nothing. */
@@ -19,9 +27,11 @@ export class BlindSpots {
   #asked = false;
   #copiesAreKnown = false;
   #pagesAreKnown = false;
+  #objectsAreKnown = false;
 
-  constructor(engine: Engine, plan: Plan, tell: (spot: string) => void) {
+  constructor(engine: Engine, plan: Plan, check: Check, tell: (spot: string) => void) {
     this.#plan = plan;
+    this.#check = check;
     this.#tell = tell;
     this.#pagesAreKnown = plan.parameters.introspection === null;
     if (plan.unjudged.length > 0) this.#watchCopies(engine);
@@ -60,10 +70,21 @@ export class BlindSpots {
         `the guest copied (${reached}), but never asked its check: judge 'kernel' judged nothing; judge 'all' judges every copy`,
       );
     }
-    if (this.#pagesAreKnown) return;
-    this.#pagesAreKnown = true;
-    const gap = pageArrayGap(parameters, live);
-    if (gap !== null) this.#add(noPagesNote(gap));
+    if (!this.#pagesAreKnown) {
+      this.#pagesAreKnown = true;
+      const gap = pageArrayGap(parameters, live);
+      if (gap !== null) this.#add(noPagesNote(gap));
+    }
+    if (!this.#objectsAreKnown) this.#lookForObjects(this.#check.statistics());
+  }
+
+  #lookForObjects({ checks, reasons }: CheckStatistics): void {
+    const blind = reasons.reduce((sum, { by, count }) => (by !== null && FOUND_NOTHING.has(by) ? sum + count : sum), 0);
+    this.#objectsAreKnown = blind < checks || checks >= BLIND_COPIES;
+    if (blind < checks || checks < BLIND_COPIES) return;
+    this.#add(
+      `${checks} copies were let through and not one object was found: the guest's memory is not what its kernel describes, or was never set up; nothing is judged`,
+    );
   }
 
   #add(spot: string): void {

@@ -6,7 +6,7 @@ import { hex } from '../errors.js';
 import type { Kernel, KernelSymbol } from '../kernel/kernel.js';
 
 /** Version of the file; native/library/prepared.cc knows the same one. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 /** An address, 0x…: JSON's numbers end at 2^53. */
 type Address = string;
@@ -86,7 +86,9 @@ export interface HarnessFile {
   /** [_stext, _etext) */
   readonly text: { readonly start: Address; readonly end: Address } | null;
   readonly symbols: HarnessSymbols | null;
-  /** What a person should know: what cannot be judged, and why. */
+  /** That nothing is judged, or hardly anything, and why: whoever attaches is told on standard error. */
+  readonly warnings: readonly string[];
+  /** What else a person should know: what cannot be judged, and why. */
   readonly notes: readonly string[];
 }
 

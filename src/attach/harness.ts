@@ -14,7 +14,7 @@ import type { Kernel } from '../kernel/kernel.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
 import { noPagesNote } from './blind-spots.js';
 import { type HarnessFile, harnessSymbols } from './harness-file.js';
-import { notesOf } from './notes.js';
+import { notesOf, nothingJudged } from './notes.js';
 import { pageArrayGap } from './page-array.js';
 import { functionStarts, type Plan, type PlanOptions, planOf } from './plan.js';
 import { requestRegisters } from './requests.js';
@@ -58,6 +58,7 @@ export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {
     entries: hookedEntries(plan),
     copying: copyingFunctions(plan),
     verdicts: verdictsOf(image, style),
+    warnings: warningsOf(plan),
     notes: [...notesOf(plan, options.stackDepth !== undefined), ...blindSpotsOf(plan)],
     declaredCaches: Object.fromEntries(image.declaredCaches),
     cacheName: name && { offset: name.offset, size: name.size },
@@ -103,11 +104,18 @@ function copyingFunctions({ entries, unjudged, variant }: Plan): HarnessFile['co
   });
 }
 
-/** What a library that only judges cannot find out for itself. */
-function blindSpotsOf({ parameters, live, unjudged }: Plan): string[] {
-  const gap = pageArrayGap(parameters, live);
+/** Why the attachment judges nothing, or hardly anything. */
+function warningsOf(plan: Plan): string[] {
+  const gap = pageArrayGap(plan.parameters, plan.live);
   return [
-    ...(gap === null ? [] : [noPagesNote(gap)]),
+    ...nothingJudged(plan),
+    ...(gap === null ? [] : [`${noPagesNote(gap)}; unless the harness brings memory in which there is one`]),
+  ];
+}
+
+/** What a library that only judges cannot find out for itself. */
+function blindSpotsOf({ unjudged }: Plan): string[] {
+  return [
     ...(unjudged.length === 0
       ? []
       : ["judges only what the guest's own check is asked about; copies that reach no check are not noticed"]),

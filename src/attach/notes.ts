@@ -1,7 +1,12 @@
 import { closedGate, isClosed } from '../introspect/gate.js';
 import type { Plan } from './plan.js';
 
-/** What a person should know before relying on an attachment. */
+/** Why no copy at all is judged; empty where some are. */
+export function nothingJudged({ judge, gate }: Plan): string[] {
+  return isClosed(gate) && judge === 'kernel' ? [`${closedGate(gate)}, so nothing is judged`] : [];
+}
+
+/** What else a person should know before relying on an attachment. */
 export function notesOf({ judge, kernelJudges, parameters, profile, gate }: Plan, depthIsKnown: boolean): string[] {
   const notes: string[] = [];
   if (judge === 'all') {
@@ -11,13 +16,7 @@ export function notesOf({ judge, kernelJudges, parameters, profile, gate }: Plan
         : 'judges every copy: the kernel has no check of its own',
     );
   }
-  if (isClosed(gate)) {
-    notes.push(
-      judge === 'all'
-        ? `${closedGate(gate)}; every copy is judged all the same`
-        : `${closedGate(gate)}, so nothing is judged`,
-    );
-  }
+  if (isClosed(gate) && judge === 'all') notes.push(`${closedGate(gate)}; every copy is judged all the same`);
   if (parameters.introspection === null) notes.push('the kernel has no types: only declared memory is judged');
   else if (profile.switches.whitelist && parameters.introspection.slab.useroffset === null) {
     notes.push('kmem_cache has no whitelist fields: the whole object may be copied');

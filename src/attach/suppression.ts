@@ -29,7 +29,7 @@ export interface SuppressionCount {
 }
 
 /** Whether `text` is what `glob` stands for; the time is that of both lengths multiplied, however many stars there are. */
-function matches(glob: string, text: string): boolean {
+export function matchesGlob(glob: string, text: string): boolean {
   let at = 0;
   let star = -1;
   let resume = 0;
@@ -83,7 +83,7 @@ export class SuppressionList {
 
   /** Whether a rule silences this violation; it is counted then. */
   silences(facts: SuppressionFacts): boolean {
-    const match = this.#rules.find(({ globs }) => globs.every(([part, glob]) => matches(glob, facts[part] ?? '')));
+    const match = this.#rules.find(({ globs }) => globs.every(([part, glob]) => matchesGlob(glob, facts[part] ?? '')));
     if (match) match.count++;
     return match !== undefined;
   }

@@ -1,9 +1,11 @@
 /** `usercopy kernel`: real kernels to run. */
 import { Command } from 'commander';
-import { badInput } from '../errors.js';
 import { debugTypes } from '../image/debug-types.js';
+import { matchesGlob } from '../attach/suppression.js';
+import { badInput, hex } from '../errors.js';
 import { cachedKernels, type FetchedKernel, fetchKernel, remoteKernels } from '../image/fetch.js';
 import { importKernels } from '../image/import.js';
+import { loadKernel } from '../image/load.js';
 import { print, progress, warn } from '../terminal.js';
 import { table, toJson } from './output.js';
 
@@ -13,13 +15,15 @@ export function kernelCommand(): Command {
     .addCommand(fetchCommand())
     .addCommand(listCommand())
     .addCommand(typesCommand())
+    .addCommand(symbolsCommand())
     .addHelpText(
       'after',
       `
 Examples:
   $ usercopy kernel fetch x86_64
   $ usercopy kernel list
-  $ usercopy kernel types 5.10.0-32-686`,
+  $ usercopy kernel types 5.10.0-32-686
+  $ usercopy kernel symbols vmlinuz '*copy_to_user*'`,
     );
 }
 
@@ -153,4 +157,34 @@ async function listRemote(variant: string, { suite, json }: ListArguments): Prom
         kernels.map(({ release, flavour, version, suites }) => [release, flavour, version, suites.join(', ')]),
       ),
     );
+}
+
+function symbolsCommand(): Command {
+  return new Command('symbols')
+    .description("list a kernel image's symbols: address, bytes, type and name, in address order")
+    .argument('<image>', 'vmlinux, bzImage, …')
+    .argument('[pattern]', "only names like this; '*' stands for any characters")
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Types are those of nm: T and t are functions, D, d, B and b variables, R and r constants.
+
+Examples:
+  $ usercopy kernel symbols vmlinuz simple_read_from_buffer
+  $ usercopy kernel symbols vmlinuz '*copy_to_user*' --json | jq -r '.[].address'
+
+Exit status: 0, or 2 when there is none.`,
+    )
+    .action(async (image: string, pattern: string | undefined, { json }: { readonly json?: boolean }) => {
+      const { symbols } = await loadKernel(image);
+      const found = [...symbols].filter(({ name }) => pattern === undefined || matchesGlob(pattern, name));
+      if (found.length === 0) {
+        const wanted = pattern === undefined ? 'symbols' : `symbols like '${pattern}'`;
+        throw badInput(`kernel symbols ${image}`, wanted, `none among ${symbols.count}`);
+      }
+      if (json)
+        print(toJson(found.map(({ name, address, size, type }) => ({ name, address, size: Number(size), type }))));
+      else for (const { name, address, size, type } of found) print(`${hex(address)} ${size} ${type} ${name}`);
+    });
 }

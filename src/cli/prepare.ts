@@ -1,49 +1,129 @@
 /** `usercopy prepare`: works an attachment out for harnesses in C or Python (native/harness.h). */
-import { Command } from 'commander';
+import { resolve } from 'node:path';
+import { Command, Option } from 'commander';
 import { variantOf } from '../../arch/index.js';
 import { type HarnessOptions, prepareHarness } from '../attach/harness.js';
 import { type HarnessFile, harnessText } from '../attach/harness-file.js';
-import { badInput } from '../errors.js';
+import { badInput, hex, UsercopyError } from '../errors.js';
+import { Guest } from '../guest/guest.js';
+import { readSnapshot, snapshotReader } from '../guest/snapshot.js';
 import { bareKernel } from '../image/bare.js';
 import { writeWhole } from '../image/files.js';
+import { loadKernel } from '../image/load.js';
+import { withMemory } from '../introspect/parameters.js';
 import { wordOf } from '../scenario/expression.js';
 import { readScenario, type ScenarioFile } from '../scenario/read.js';
 import { buildWorld } from '../scenario/world.js';
 import { measureStackDepth } from '../stack/depth.js';
-import { print } from '../terminal.js';
+import { print, warn } from '../terminal.js';
+import { toJson } from './output.js';
 
 interface PrepareOptions {
   readonly output: string;
   readonly symbol?: readonly string[];
+  readonly kernel?: string;
+  readonly btf?: string;
+  readonly config?: string;
+  readonly snapshot?: string;
+  readonly profile?: string;
+  readonly frames?: boolean;
+  readonly judge?: 'kernel' | 'all';
+  readonly json?: boolean;
 }
 
 export function prepareCommand(): Command {
   return new Command('prepare')
-    .description('work the attachment of a scenario out, for a harness in C or Python (libusercopy)')
-    .argument('<scenario>', 'the guest, its declared memory and the rules; its copies are not made')
+    .description('work the attachment of a kernel or a scenario out, for a harness in C or Python (libusercopy)')
+    .argument('[scenario]', 'the guest, its declared memory and the rules; its copies are not made')
     .requiredOption('-o, --output <file>', 'where the JSON for usercopy_attach() goes')
+    .option('--kernel <image>', 'instead of a scenario: a kernel image (vmlinux, bzImage, …)')
+    .option('--btf <file>', '--kernel: its types, when the image has none')
+    .option('--config <file>', '--kernel: its .config, when the image has none')
+    .option(
+      '--snapshot <folder>',
+      '--kernel: the memory that the harness loads, as Unicorn dumpers and run --snapshot write it',
+    )
+    .option('--profile <name>', '--kernel: rules to judge by; default: by version')
+    .option('--frames', '--kernel: check stack frames although the kernel does not')
+    .addOption(
+      new Option('--judge <which>', '--kernel: what the kernel judges, or every copy').choices(['kernel', 'all']),
+    )
     .option(
       '--symbol <name=address...>',
       "the harness's guest is no kernel: only these entry points are hooked, and only declared memory is judged",
     )
+    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
+The functions' names are in the file, for backtraces and usercopy_symbol(). What the attachment cannot judge is told as a note;
+that it judges hardly anything is a warning: here, when the harness attaches, and when 10 000 copies were let through.
+
 Examples:
+  $ usercopy run --kernel vmlinuz --snapshot guest
+  $ usercopy prepare --kernel vmlinuz --snapshot guest -o attach.json
   $ usercopy prepare kernel.yaml -o attach.json
   $ usercopy prepare firmware.yaml --symbol _copy_to_user=0x10000 -o attach.json
 
 Exit status: 0, or 2 for bad input.`,
     )
-    .action(async (scenario: string, options: PrepareOptions) => {
-      const file = readScenario(scenario);
-      const prepared =
-        options.symbol === undefined ? await ofGuest(file) : await ofAddresses(file, parseSymbols(options.symbol));
+    .action(async (scenario: string | undefined, options: PrepareOptions) => {
+      const prepared = await prepare(scenario, options);
       writeWhole(options.output, harnessText(prepared));
-      const entries = prepared.entries.map(({ symbol, address }) => `${symbol} at ${address}`).join(', ');
-      print(`${options.output}: ${prepared.variant}, profile ${prepared.profile}; hooks ${entries}`);
-      for (const note of prepared.notes) print(`note: ${note}`);
+      for (const warning of prepared.warnings) warn(warning);
+      const { variant, kernel, profile, judge, entries, warnings, notes } = prepared;
+      if (options.json) {
+        const hooks = entries.map(({ symbol, address }) => ({ symbol, address }));
+        print(toJson({ file: options.output, variant, kernel, profile, judge, entries: hooks, warnings, notes }));
+        return;
+      }
+      const hooked = entries.map(({ symbol, address }) => `${symbol} at ${address}`).join(', ');
+      print(`${options.output}: ${variant}, profile ${profile}; hooks ${hooked}`);
+      for (const note of notes) print(`note: ${note}`);
     });
+}
+
+const KERNEL_OPTIONS = ['btf', 'config', 'snapshot', 'profile', 'frames', 'judge'] as const;
+
+function prepare(scenario: string | undefined, options: PrepareOptions): Promise<HarnessFile> {
+  const { kernel, symbol } = options;
+  if ((kernel === undefined) === (scenario === undefined)) {
+    throw badInput('prepare', 'either a scenario or --kernel IMAGE', kernel === undefined ? 'neither' : 'both');
+  }
+  if (scenario === undefined) {
+    if (symbol !== undefined) throw badInput('prepare --symbol', 'a scenario that declares the memory', '--kernel');
+    return ofKernel(kernel!, options);
+  }
+  const stray = KERNEL_OPTIONS.find((name) => options[name] !== undefined);
+  if (stray !== undefined)
+    throw badInput(`prepare --${stray}`, '--kernel IMAGE with it', 'a scenario, which says it itself');
+  const file = readScenario(scenario);
+  return symbol === undefined ? ofGuest(file) : ofAddresses(file, parseSymbols(symbol));
+}
+
+/** The image as it stands, or as the snapshot has it: a page array is nowhere but in a guest that was set up. */
+async function ofKernel(image: string, options: PrepareOptions): Promise<HarnessFile> {
+  const { btf, config, snapshot, profile, frames, judge } = options;
+  const guest = await Guest.create(await loadKernel(resolve(image), { btf, config }));
+  try {
+    const { kernel } = guest;
+    const stackDepth = kernel.types === null ? null : await measureStackDepth(guest);
+    const live = snapshot === undefined ? kernel : withMemory(kernel, readerOf(snapshot, guest));
+    return await prepareHarness(live, { profile, frames, judge, stackDepth: stackDepth ?? undefined });
+  } finally {
+    guest.close();
+  }
+}
+
+/** @throws UsercopyError `bad-input` when the snapshot is not of a guest that runs this kernel where the image says. */
+function readerOf(folder: string, { kernel }: Guest): ReturnType<typeof snapshotReader> {
+  const read = snapshotReader(readSnapshot(folder));
+  const text = kernel.symbols.address('_stext') ?? kernel.segments[0]?.address ?? 0n;
+  if (read(text, 16) !== undefined) return read;
+  throw new UsercopyError(
+    'bad-input',
+    `prepare --snapshot ${folder}: expected the kernel's text at ${hex(text)}, where its image has it (nokaslr), found no memory there`,
+  );
 }
 
 function parseSymbols(words: readonly string[]): ReadonlyMap<string, bigint> {

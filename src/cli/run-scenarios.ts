@@ -1,5 +1,6 @@
 /** `usercopy run FILE…` and `usercopy run --call`: scenarios, from files or put together from the command line. */
 import { UsercopyError } from '../errors.js';
+import type { ScenarioGuest } from '../scenario/format.js';
 import { runIsolated } from '../scenario/guest-process.js';
 import type { ScenarioRow, ScenarioRun } from '../scenario/play.js';
 import type { ScenarioTask } from '../scenario/tasks.js';
@@ -36,19 +37,25 @@ export async function runScenarioFiles(paths: readonly string[], json: boolean):
   return status;
 }
 
-/** Calls functions of one guest, each from the same memory. Gives the exit status. */
-export async function runCalls(options: CallOptions): Promise<number> {
-  const { kernel, variant = [], btf, config, profile, frames, judge } = options;
+/** The guest that the command line describes. `what` is named in errors. */
+export function guestOf(options: Omit<CallOptions, 'call' | 'judge' | 'json'>, what: string): ScenarioGuest {
+  const { kernel, variant = [], btf, config, profile, frames } = options;
   if ((kernel === undefined) === (variant.length !== 1)) {
-    throw new UsercopyError('bad-input', 'run --call: expected --kernel IMAGE or one --variant NAME');
+    throw new UsercopyError('bad-input', `${what}: expected --kernel IMAGE or one --variant NAME`);
   }
-  const guest = {
+  return {
     ...(kernel === undefined ? { variant: variant[0]! } : { kernel }),
     ...(btf === undefined ? {} : { btf }),
     ...(config === undefined ? {} : { config }),
     ...(profile === undefined ? {} : { profile }),
     ...(frames ? { frames } : {}),
   };
+}
+
+/** Calls functions of one guest, each from the same memory. Gives the exit status. */
+export async function runCalls(options: CallOptions): Promise<number> {
+  const { judge } = options;
+  const guest = guestOf(options, 'run --call');
   const steps = options.call.map((call) => ({ call }));
   const scenario = { guest, steps, ...(judge === undefined ? {} : { judge }) };
   return playAndPrint({ scenario, name: '--call' }, options.json ?? false);

@@ -4,6 +4,7 @@ import { UsercopyError } from '../errors.js';
 import { ownVariants } from '../scenario/own.js';
 import { DEFAULT_COPIES, runRandom } from './run-random.js';
 import { runCalls, runScenarioFiles } from './run-scenarios.js';
+import { runSnapshot } from './run-snapshot.js';
 import { runLkdtm, runOwn } from './run-twins.js';
 
 interface RunOptions {
@@ -15,6 +16,7 @@ interface RunOptions {
   readonly frames?: boolean;
   readonly call?: string[];
   readonly judge?: 'kernel' | 'all';
+  readonly snapshot?: string;
   readonly copies: string;
   readonly seed?: string;
   readonly json?: boolean;
@@ -42,6 +44,10 @@ export function runCommand(): Command {
     .addOption(
       new Option('--judge <which>', '--call: what the kernel judges, or every copy').choices(['kernel', 'all']),
     )
+    .option(
+      '--snapshot <folder>',
+      "run nothing: write the guest of a scenario, --kernel or --variant (with --call: at that function) as Unicorn's dumpers do",
+    )
     .option('--copies <number>', 'random: how many copies', String(DEFAULT_COPIES))
     .option('--seed <number>', 'random: seed of the generator; default: from the clock, and printed')
     .option('--cycles', 'own: estimate guest cycles too')
@@ -57,6 +63,7 @@ Examples:
   $ usercopy run random --kernel vmlinuz --copies 100000 --seed 1
   $ usercopy run random --variant sparc64 ppc --frames
   $ usercopy run --kernel vmlinuz --call '__check_object_size(_stext + 64, 1024, 1)'
+  $ usercopy run --kernel vmlinuz --snapshot guest --call '_copy_to_user(user, kmalloc_64, 64)'
 
 Exit status: 0 when all are identical and as expected, 1 when a copy was refused that none expected, a check said
 something else or an expectation is not met, 2 for bad input.`,
@@ -68,6 +75,7 @@ something else or an expectation is not met, 2 for bad input.`,
 
 function run(what: readonly string[], options: RunOptions): Promise<number> {
   const [set] = what;
+  if (options.snapshot !== undefined) return runSnapshot(what, { ...options, snapshot: options.snapshot });
   if (options.call !== undefined) {
     if (set !== undefined) throw new UsercopyError('bad-input', `run --call: expected nothing to play, found '${set}'`);
     return runCalls({ ...options, call: options.call });

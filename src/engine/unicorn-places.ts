@@ -36,6 +36,10 @@ export type UnicornBuild =
 export interface Places {
   readonly unicorn?: UnicornPlace & { readonly passedOver: readonly PassedOver[] };
   readonly unicorns?: readonly UnicornBuild[];
+  /** AFL++, which tests fuzz with; Debian's, unpacked by the set-up. */
+  readonly fuzzer?:
+    | { readonly program: string; readonly runtime: string; readonly lib: string; readonly source: string }
+    | { readonly absence: string };
   readonly python?: { readonly program: string; readonly version: string } | null;
   readonly json?: { readonly include: string } | null;
   readonly wabt?: {

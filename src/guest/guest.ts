@@ -269,6 +269,18 @@ export class Guest {
     return this.#run(pc, options, true);
   }
 
+  /** Where called functions return to; no code lies there. */
+  get returnAddress(): bigint {
+    return this.#stopAddress;
+  }
+
+  /** Leaves the guest at the function's first instruction as `call` would have it, without running it; null: where calls return to. */
+  stand(target: string | null, args: readonly bigint[] = []): void {
+    const address = target === null ? this.#stopAddress : this.symbol(target);
+    this.#setUpCall(address, args, {});
+    this.engine.writeRegister(this.variant.registers.pc, address);
+  }
+
   /** Calls a function and gives its value. @throws UsercopyError `guest` when it does not return. */
   async callForValue(target: string | bigint, args: readonly bigint[], options: CallOptions = {}): Promise<bigint> {
     const outcome = await this.call(target, args, options);

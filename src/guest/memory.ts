@@ -188,6 +188,12 @@ export class GuestMemory {
     this.#bytes.set(bytes, this.#check.guestOffset + Number(start));
   }
 
+  /** Byte offset among the guest's bytes of what the emulator shows from `start` on; undefined: no region starts there. */
+  offsetOfRegion(start: bigint): number | undefined {
+    const region = this.#inEngine.find(({ address }) => address === start);
+    return region && region.offset - this.#check.guestOffset;
+  }
+
   /** A C string of at most `limit` bytes. */
   readString(address: bigint, limit = 256): string {
     const bytes: number[] = [];

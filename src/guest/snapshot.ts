@@ -10,6 +10,10 @@
  *
  * Numbers may also be strings of 0x…: JSON's own end at 2^53. An empty `content_file` is memory that was not dumped: it is
  * mapped and zero.
+ *
+ * Of our own are two members that other readers pass over. `usercopy_memory` of a segment: its place in the guest's physical
+ * memory, for guests that see the same bytes at several addresses; segments whose places overlap share them. `usercopy` of
+ * the whole: the guest's kernel and variant, and `places`, [start, end) by name.
  */
 import { mkdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
@@ -161,6 +165,34 @@ function inflate(path: string, size: number): Uint8Array {
   }
 }
 
+/** Reads a snapshot's memory: the bytes at an address, undefined where some are in no segment. Such that were not dumped are zero. */
+export function snapshotReader({ segments }: Snapshot): (address: bigint, length: number) => Uint8Array | undefined {
+  const sorted = [...segments].sort((a, b) => (a.start < b.start ? -1 : 1));
+  const covering = (address: bigint): SnapshotSegment | undefined => {
+    let low = 0;
+    let high = sorted.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (sorted[middle]!.start <= address) low = middle + 1;
+      else high = middle;
+    }
+    const segment = sorted[low - 1];
+    return segment !== undefined && address < segment.end ? segment : undefined;
+  };
+  return (address, length) => {
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const segment = covering(address + BigInt(done));
+      if (segment === undefined) return undefined;
+      const offset = Number(address + BigInt(done) - segment.start);
+      const count = Math.min(length - done, Number(segment.end - segment.start) - offset);
+      if (segment.bytes !== null) bytes.set(segment.bytes.subarray(offset, offset + count), done);
+      done += count;
+    }
+    return bytes;
+  };
+}
+
 /**
  * Maps a snapshot's memory into a fresh emulator and sets the registers that it knows; gives those that it does not.
  * Segments that touch and have the same permissions become one region.
@@ -187,8 +219,39 @@ export function applySnapshot(engine: Engine, snapshot: Snapshot): { readonly un
   return { unknownRegisters };
 }
 
-/** Writes what an emulator holds as a snapshot into `folder`, with the registers that a person wants to see. */
-export function writeSnapshot(engine: Engine, variant: Variant, folder: string): void {
+/** An address range with a name. */
+export interface SnapshotPlace {
+  readonly name: string;
+  readonly start: bigint;
+  /** First byte after. */
+  readonly end: bigint;
+}
+
+export interface SnapshotDetails {
+  /** Release of the guest's kernel. */
+  readonly kernel: string;
+  readonly places: readonly SnapshotPlace[];
+  /** Where the memory of the region that starts at this address begins among the guest's bytes; undefined: it has its own. */
+  readonly memoryOffset: (start: bigint) => number | undefined;
+}
+
+/** What dumpers call an architecture. Others have no dumper. */
+const DUMPER_NAMES: Readonly<Record<string, string>> = { x86_64: 'x64', i386: 'x86', arm64: 'arm64le', arm: 'armle' };
+
+/** JSON whose bigints are integers: what dumpers write, and readers of theirs compute with. */
+function jsonWithIntegers(value: unknown): string {
+  const marked = JSON.stringify(value, (_key, part) => (typeof part === 'bigint' ? `${INTEGER}${part}` : part), 1);
+  return marked.replace(new RegExp(`"${INTEGER}(\\d+)"`, 'g'), '$1');
+}
+
+/** Begins no other text: a character that stands for nothing. */
+const INTEGER = '\uffff';
+
+/**
+ * Writes what an emulator holds as a snapshot into `folder`, with the registers that a person wants to see.
+ * @throws UsercopyError `bad-input` when the folder cannot be written.
+ */
+export function writeSnapshot(engine: Engine, variant: Variant, folder: string, details?: SnapshotDetails): void {
   try {
     mkdirSync(folder, { recursive: true });
   } catch (error) {
@@ -198,14 +261,23 @@ export function writeSnapshot(engine: Engine, variant: Variant, folder: string):
     const file = `${start.toString(16)}.bin`;
     writeWhole(join(folder, file), deflateSync(engine.read(start, Number(end - start)), { level: 1 }));
     const granted = Object.fromEntries(['r', 'w', 'x'].map((letter) => [letter, permissions.includes(letter)]));
-    return { start: hex(start), end: hex(end), name: '', permissions: granted, content_file: file };
+    const segment = { start, end, name: '', permissions: granted, content_file: file };
+    const offset = details?.memoryOffset(start);
+    return offset === undefined ? segment : { ...segment, usercopy_memory: BigInt(offset) };
   });
   const { registers } = variant;
   const names = new Set([registers.pc, registers.sp, registers.fp, ...registers.arguments, ...registers.all]);
   const { current } = variant;
   if (current.kind === 'register') names.add(current.register);
   if (current.kind === 'memory' && current.base !== null) names.add(current.base);
-  const regs = Object.fromEntries([...names].map((name) => [name, hex(engine.readRegister(name))]));
-  const index = { arch: { arch: variant.name }, regs, segments };
-  writeWhole(join(folder, INDEX_NAME), `${JSON.stringify(index, null, 1)}\n`);
+  if (registers.link !== null) names.add(registers.link);
+  const regs = Object.fromEntries([...names].map((name) => [name, engine.readRegister(name)]));
+  const places = details?.places.map(({ name, start, end }) => [name, [start, end]]);
+  const about = details && {
+    variant: variant.name,
+    kernel: details.kernel,
+    places: Object.fromEntries(places ?? []),
+  };
+  const index = { arch: { arch: DUMPER_NAMES[variant.name] ?? variant.name }, regs, segments, usercopy: about };
+  writeWhole(join(folder, INDEX_NAME), `${jsonWithIntegers(index)}\n`);
 }

@@ -71,6 +71,7 @@ function nameOf(task: GuestTask): string {
     case 'random':
       return task.guest.kernel ?? task.guest.variant ?? 'guest';
     case 'scenario':
+    case 'snapshot':
       return 'path' in task.source ? task.source.path : task.source.name;
   }
 }

@@ -42,6 +42,11 @@ export class ObjectMaker {
     };
   }
 
+  /** Everything that was made, in that order; the end is null where it is not known. */
+  get made(): readonly { readonly name: string; readonly start: bigint; readonly end: bigint | null }[] {
+    return [...this.#named].map(([name, place]) => ({ name, ...place }));
+  }
+
   async make(name: string, object: ScenarioObject): Promise<void> {
     this.#named.set(name, await this.#made(name, object));
   }

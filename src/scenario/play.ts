@@ -2,7 +2,7 @@
 import { type Attachment, attach } from '../attach/attach.js';
 import { entriesOf, hasCheck } from '../attach/plan.js';
 import type { Acceptance, Copy, Direction, Refusal } from '../check/verdict.js';
-import { UsercopyError } from '../errors.js';
+import { badInput, UsercopyError } from '../errors.js';
 import type { CallOutcome, Guest } from '../guest/guest.js';
 import { usercopyLine } from '../guest/log.js';
 import { measureStackDepth } from '../stack/depth.js';
@@ -142,21 +142,25 @@ function prepareStep(
   }
   if (call !== undefined) {
     const where = positions.at(['steps', index, 'call']);
-    const { symbol, arguments: terms } = parseCall(call, where);
-    if (guest.kernel.symbols.address(symbol) === undefined) {
-      throw positions.refuse(
-        ['steps', index, 'call'],
-        `a function of kernel ${guest.kernel.version.release}`,
-        `'${symbol}'`,
-      );
-    }
-    const args = terms.map((term) => evaluate(term, names, bits, where));
-    return { name: step.name ?? call, copy: null, symbol, arguments: args, expect };
+    return { name: step.name ?? call, copy: null, ...guestCallOf(call, { guest, names }, where), expect };
   }
   if (copy === undefined) throw positions.refuse(['steps', index], "either 'copy' or 'call'", 'neither');
   const prepared = prepareCopy(copy, index, names, bits, positions);
   const name = step.name ?? `${copy.pointer}, ${copy.size} bytes, ${prepared.direction.replace('_', ' ')}`;
   return { name, copy: prepared, ...callOf(prepared, guest, judge), expect };
+}
+
+/** Reads `symbol(argument, …)`, with what the names in it stand for. @throws UsercopyError `bad-input` that begins with `where`. */
+export function guestCallOf(
+  call: string,
+  { guest, names }: Pick<World, 'guest' | 'names'>,
+  where: string,
+): { readonly symbol: string; readonly arguments: readonly bigint[] } {
+  const { symbol, arguments: terms } = parseCall(call, where);
+  if (guest.kernel.symbols.address(symbol) === undefined) {
+    throw badInput(where, `a function of kernel ${guest.kernel.version.release}`, `'${symbol}'`);
+  }
+  return { symbol, arguments: terms.map((term) => evaluate(term, names, guest.kernel.bits, where)) };
 }
 
 function prepareCopy(

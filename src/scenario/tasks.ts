@@ -10,7 +10,8 @@ import { checkOwnFrames, chooseOwnProfile, loadOwnKernel, ownCases, startOwnGues
 import { buildOwnWorld } from './own-world.js';
 import { playScenario, type ScenarioRun } from './play.js';
 import { SeededRandom } from './random.js';
-import { readScenario, scenarioInMemory } from './read.js';
+import { readScenario, type ScenarioFile, scenarioInMemory } from './read.js';
+import { type SnapshotSummary, snapshotScenario } from './snapshot.js';
 import { runTwins, type TwinRun } from './twins.js';
 
 interface KernelFiles {
@@ -49,14 +50,25 @@ export interface ScenarioTask {
   readonly source: { readonly path: string } | { readonly scenario: Scenario; readonly name: string };
 }
 
-export type GuestTask = OwnTask | LkdtmTask | RandomTask | ScenarioTask;
+/** A scenario's guest, written down before its steps. */
+export interface SnapshotTask {
+  readonly kind: 'snapshot';
+  readonly source: ScenarioTask['source'];
+  /** The function at which it shall stand: `symbol(argument, …)`. */
+  readonly call?: string | undefined;
+  readonly folder: string;
+}
+
+export type GuestTask = OwnTask | LkdtmTask | RandomTask | ScenarioTask | SnapshotTask;
 
 /** What comes out of each kind of task. */
 export type ResultOf<Task extends GuestTask> = Task extends OwnTask | LkdtmTask
   ? TwinRun
   : Task extends RandomTask
     ? DifferentialResult
-    : ScenarioRun;
+    : Task extends SnapshotTask
+      ? SnapshotSummary
+      : ScenarioRun;
 
 /** Where results and progress go as they come. */
 export interface TaskListener<Result> {
@@ -72,7 +84,7 @@ export async function runTask<Task extends GuestTask>(
   task: Task,
   listener: TaskListener<ResultOf<Task>>,
 ): Promise<void> {
-  const { result, progress } = listener as TaskListener<TwinRun | DifferentialResult | ScenarioRun>;
+  const { result, progress } = listener as TaskListener<TwinRun | DifferentialResult | ScenarioRun | SnapshotSummary>;
   switch (task.kind) {
     case 'own':
       for (const profile of task.profiles) {
@@ -84,13 +96,15 @@ export async function runTask<Task extends GuestTask>(
       return result(await runLkdtmTask(task));
     case 'random':
       return result(await runRandomTask(task, progress));
-    case 'scenario': {
-      const { source } = task;
-      const file = 'path' in source ? readScenario(source.path) : scenarioInMemory(source.scenario, source.name);
-      return result(await playScenario(file));
-    }
+    case 'scenario':
+      return result(await playScenario(fileOf(task.source)));
+    case 'snapshot':
+      return result(await snapshotScenario(fileOf(task.source), task.folder, task.call));
   }
 }
+
+const fileOf = (source: ScenarioTask['source']): ScenarioFile =>
+  'path' in source ? readScenario(source.path) : scenarioInMemory(source.scenario, source.name);
 
 /** Frames are looked at when that is asked for, else as the kernel does. */
 const asked = (frames: boolean | undefined): { readonly frames?: true } => (frames ? { frames: true } : {});

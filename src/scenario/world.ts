@@ -15,6 +15,8 @@ export interface World {
   /** What to attach to: the guest's kernel. */
   readonly kernel: Kernel;
   readonly names: Names;
+  /** The scenario's objects, in the order in which they were made. */
+  readonly objects: ObjectMaker['made'];
   readonly declarations: readonly Declaration[];
   /** Rules to judge by; undefined: `auto`. */
   readonly profile: string | undefined;
@@ -39,6 +41,7 @@ export async function buildWorld(file: ScenarioFile): Promise<World> {
       guest,
       kernel: started.kernel,
       names: maker.names,
+      objects: maker.made,
       declarations: maker.declarations,
       profile: started.profile,
       ownCheckKnows: started.ownCheckKnows && !declares,

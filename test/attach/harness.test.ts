@@ -85,7 +85,11 @@ describe.skipIf(!existsSync(library))('a harness outside Node (libusercopy)', ()
       const attachment = await attach(guest.engine, guest.kernel, { profile: '6.1', memory: guest.check });
       await guest.call('do_copy', [guest.user.address, object + 8n, 57n, 0n]);
       attachment.detach();
-      writeSnapshot(guest.engine, guest.variant, folder);
+      writeSnapshot(guest.engine, guest.variant, folder, {
+        kernel: guest.kernel.version.release,
+        places: [{ name: 'return_address', start: guest.returnAddress, end: guest.returnAddress + 1n }],
+        memoryOffset: (start) => guest.memory.offsetOfRegion(start),
+      });
       const kernel = join(folder, 'kernel.json');
       writeFileSync(kernel, harnessText(await prepareHarness(guest.kernel, { profile: '6.1' })));
       const { stdout, stderr } = runPython('examples/harness/snapshot.py', [kernel, folder]);

@@ -1,0 +1,99 @@
+"""What the check costs a harness in Python: as measure.c does. Arguments: attach.json FOLDER EXECUTIONS."""
+import json
+import statistics
+import sys
+import time
+
+from unicorn import UC_ARCH_X86, UC_HOOK_CODE, UC_MODE_64, Uc
+from unicorn.x86_const import (
+    UC_X86_REG_R8,
+    UC_X86_REG_RAX,
+    UC_X86_REG_RCX,
+    UC_X86_REG_RDI,
+    UC_X86_REG_RDX,
+    UC_X86_REG_RSI,
+    UC_X86_REG_RSP,
+)
+
+import usercopy
+
+FUNCTION, ROUNDS, BYTES, WARM_UP = "simple_read_from_buffer", 10, 64, 200
+
+
+class Machine:
+    """simple_read_from_buffer(user, 64, &position, object, 64), as a harness calls it."""
+
+    def __init__(self, prepared, folder):
+        self.uc = Uc(UC_ARCH_X86, UC_MODE_64)
+        self.guest = usercopy.load_snapshot(self.uc, folder)
+        self.attachment = usercopy.attach(self.uc, prepared)
+        self.function = self.attachment.symbol(FUNCTION)
+        user, obj, self.scratch = (self.guest.place(name)[0] for name in ("user", "kmalloc_64", "scratch"))
+        self.back = self.guest.place("return_address")[0]
+        self.sp = self.guest.place("stack")[1] - 1024 - 8
+        self.stacked = self.back.to_bytes(8, "little")
+        self.registers = (
+            (UC_X86_REG_RDI, user),
+            (UC_X86_REG_RSI, BYTES),
+            (UC_X86_REG_RDX, self.scratch),
+            (UC_X86_REG_RCX, obj),
+            (UC_X86_REG_R8, BYTES),
+            (UC_X86_REG_RSP, self.sp),
+        )
+
+    def execute(self):
+        uc = self.uc
+        for register, value in self.registers:
+            uc.reg_write(register, value)
+        uc.mem_write(self.sp, self.stacked)
+        uc.mem_write(self.scratch, bytes(8))
+        if self.attachment is not None:
+            self.attachment.reset()
+        uc.emu_start(self.function, self.back)
+        if uc.reg_read(UC_X86_REG_RAX) != BYTES:
+            sys.exit("measure: the function returned something else")
+
+    def time(self, executions):
+        """Nanoseconds an execution."""
+        before = time.perf_counter_ns()
+        for _ in range(executions):
+            self.execute()
+        return (time.perf_counter_ns() - before) / executions
+
+
+def main():
+    prepared, folder, executions = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    checked, bare = Machine(prepared, folder), Machine(prepared, folder)
+    bare.attachment.detach()
+    bare.attachment = None
+    seen = []
+    hook = bare.uc.hook_add(UC_HOOK_CODE, lambda *_: seen.append(1))
+    bare.execute()
+    bare.uc.hook_del(hook)
+    # Code that was translated with the hook is left behind.
+    bare = Machine(prepared, folder)
+    bare.attachment.detach()
+    bare.attachment = None
+    before = checked.attachment.statistics.checks
+    checked.execute()
+    copies = checked.attachment.statistics.checks - before
+    bare.time(WARM_UP)
+    checked.time(WARM_UP)
+    times = [(bare.time(executions), checked.time(executions)) for _ in range(ROUNDS)]
+    without, with_check = (statistics.median(column) for column in zip(*times))
+    result = {
+        "language": "Python",
+        "function": FUNCTION,
+        "instructions": len(seen),
+        "copies": copies,
+        "executions": executions,
+        "rounds": ROUNDS,
+        "withoutNs": round(without, 1),
+        "withNs": round(with_check, 1),
+        "costPercent": round((with_check / without - 1) * 100, 1),
+    }
+    print(json.dumps(result))
+    checked.attachment.detach()
+
+
+main()

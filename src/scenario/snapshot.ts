@@ -1,0 +1,96 @@
+/**
+ * A scenario's guest written down before its steps, for harnesses outside Node: memory and registers as Unicorn's dumpers write
+ * them, and what lies where.
+ */
+import { type SnapshotPlace, writeSnapshot } from '../guest/snapshot.js';
+import type { Scenario, ScenarioObject } from './format.js';
+import { guestCallOf } from './play.js';
+import type { ScenarioFile } from './read.js';
+import { buildWorld, type World } from './world.js';
+
+export interface SnapshotSummary {
+  readonly folder: string;
+  readonly variant: string;
+  readonly kernel: string;
+  /** The function at whose first instruction the guest stands; null: where calls return to. */
+  readonly at: string | null;
+  readonly places: readonly SnapshotPlace[];
+  /** What a person should know: what the guest has not, and what the files do not hold. */
+  readonly warnings: readonly string[];
+}
+
+/** One slab of a general cache; any byte of its objects may be copied. */
+const general = (size: number): ScenarioObject => ({
+  slab: { cache: `kmalloc-${size >= 1024 ? `${size / 1024}k` : size}`, objectSize: size, index: size > 2048 ? 0 : 1 },
+});
+
+const GENERAL_SIZES = [8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192];
+
+/** What a kernel image is given when nobody says what it shall have. */
+export const USUAL_OBJECTS: NonNullable<Scenario['objects']> = {
+  ...Object.fromEntries(GENERAL_SIZES.map((size) => [`kmalloc_${size}`, general(size)])),
+  // No byte of a cred may be copied.
+  cred: { slab: { cache: 'cred_jar', objectSize: 168, size: 192, useroffset: 0, usersize: 0, index: 1 } },
+  folio: { compoundPage: { order: 2 } },
+  vmalloc: { vmalloc: { pages: 4 } },
+  scratch: { bytes: { size: 4096 } },
+};
+
+/**
+ * Starts the scenario's guest, makes its objects and writes all of it into `folder`. With `call`, `symbol(argument, …)`, it is
+ * left at the function's first instruction.
+ * @throws UsercopyError as playing the scenario does, and `bad-input` when the folder cannot be written.
+ */
+export async function snapshotScenario(file: ScenarioFile, folder: string, call?: string): Promise<SnapshotSummary> {
+  const world = await buildWorld(file);
+  try {
+    const { guest } = world;
+    const called = call === undefined ? null : guestCallOf(call, world, '--call');
+    guest.stand(called?.symbol ?? null, called?.arguments ?? []);
+    const places = placesOf(world);
+    writeSnapshot(guest.engine, guest.variant, folder, {
+      kernel: guest.kernel.version.release,
+      places,
+      memoryOffset: (start) => guest.memory.offsetOfRegion(start),
+    });
+    return {
+      folder,
+      variant: guest.variant.name,
+      kernel: guest.kernel.version.release,
+      at: called?.symbol ?? null,
+      places,
+      warnings: warningsOf(world),
+    };
+  } finally {
+    world.guest.close();
+  }
+}
+
+const WORD = 8n;
+
+function placesOf({ guest, objects }: World): SnapshotPlace[] {
+  const types = guest.kernel.types;
+  const taskBytes = types?.hasStruct('task_struct') ? BigInt(types.struct('task_struct').size) : WORD;
+  return [
+    { name: 'return_address', start: guest.returnAddress, end: guest.returnAddress + 1n },
+    { name: 'user', start: guest.user.address, end: guest.user.address + guest.user.size },
+    { name: 'stack', ...guest.stack },
+    ...(guest.task === 0n ? [] : [{ name: 'task', start: guest.task, end: guest.task + taskBytes }]),
+    ...objects.map(({ name, start, end }) => ({ name, start, end: end ?? start })),
+  ];
+}
+
+function warningsOf({ guest, declarations }: World): string[] {
+  const { unsavedState } = guest.variant;
+  return [
+    ...(guest.kernel.types === null
+      ? ['the kernel has no types: the guest has no task and no page array, and only declared memory can be judged']
+      : []),
+    ...(declarations.length > 0
+      ? ["declared memory is no part of a snapshot: 'usercopy prepare' of the same scenario tells a harness of it"]
+      : []),
+    ...(unsavedState === undefined
+      ? []
+      : [`the registers of a snapshot do not hold ${unsavedState}: set it by yourself`]),
+  ];
+}

@@ -1,0 +1,44 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packageFile } from '../../../src/paths.js';
+import { usercopy } from '../../cli/usercopy.js';
+import { python, unicornEnvironment, unicornsHere } from '../../places.js';
+import { runProgram } from './machine.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'snapshot-'));
+const [scenario, guest, prepared] = ['case.yaml', 'guest', 'attach.json'].map((name) => join(folder, name)) as [
+  string,
+  string,
+  string,
+];
+afterAll(() => rmSync(folder, { recursive: true }));
+
+beforeAll(() => {
+  writeFileSync(
+    scenario,
+    `guest: { variant: x86_64, build: nocheck, profile: "6.1", ram: 0x1000000 }
+objects: { victim: { result: { call: kmalloc(64), size: 64 } } }
+steps: [{ call: "do_copy(user, victim, 64, 1)" }]
+`,
+  );
+  const written = usercopy(['run', scenario, '--snapshot', guest, '--call', 'do_copy(user, victim, 65, 1)']);
+  expect([written.err, written.status]).toEqual(['', 0]);
+  const made = usercopy(['prepare', scenario, '-o', prepared]);
+  expect([made.err, made.status]).toEqual(['', 0]);
+});
+
+describe.each(unicornsHere)('a guest that was written down, with libunicorn $version', (build) => {
+  it('is loaded, judged and put back by a harness in Python', () => {
+    const environment = unicornEnvironment(build);
+    environment['PYTHONPATH'] = `${packageFile('python')}:${environment['PYTHONPATH']}`;
+    const script = packageFile('test/attach/library/check_snapshot.py');
+    const { stdout, stderr, status } = runProgram(python(), [script, prepared, guest], '', environment);
+    expect(stderr).toBe('');
+    const claims = stdout.trim().split('\n');
+    expect(claims.filter((claim) => !claim.endsWith(': yes'))).toEqual([]);
+    expect(claims.length).toBeGreaterThan(25);
+    expect(status).toBe(0);
+  });
+});

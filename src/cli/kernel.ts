@@ -1,8 +1,8 @@
 /** `usercopy kernel`: real kernels to run. */
 import { Command } from 'commander';
-import { debugTypes } from '../image/debug-types.js';
 import { matchesGlob } from '../attach/suppression.js';
 import { badInput, hex } from '../errors.js';
+import { debugTypes } from '../image/debug-types.js';
 import { cachedKernels, type FetchedKernel, fetchKernel, remoteKernels } from '../image/fetch.js';
 import { importKernels } from '../image/import.js';
 import { loadKernel } from '../image/load.js';

@@ -18,7 +18,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 beforeAll(() => {
   writeFileSync(
     scenario,
-    `guest: { variant: x86_64, build: nocheck, profile: "6.1", ram: 0x1000000 }
+    `guest: { variant: x86_64, build: nocheck, profile: "6.1", ram: 0x1800000 }
 objects: { victim: { result: { call: kmalloc(64), size: 64 } } }
 steps: [{ call: "do_copy(user, victim, 64, 1)" }]
 `,

@@ -261,6 +261,8 @@ export interface Variant {
   bootVariables(kernel: Kernel, physicalBase: bigint): readonly BootVariable[];
   /** What must be done to a fresh emulator before the first instruction. */
   prepare(engine: Engine, state: MachineState): void;
+  /** What Unicorn's dumpers (`unicorn_dumper_*.py`) call it; absent: they do not know it. */
+  readonly dumperName?: string;
   /** CPU state that `prepare` sets and a snapshot's registers do not hold, by name; absent: there is none. */
   readonly unsavedState?: string;
   /** What more a kernel image needs when it is started without booting: areas that registers point to, page tables. */

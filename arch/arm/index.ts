@@ -129,6 +129,7 @@ export const arm32: Variant = {
   relativeRelocation: 23,
   pageShifts: [12],
   engine: { arch: 'ARM', mode: ['ARM'] },
+  dumperName: 'armle',
   note: "frames only in ARM code with frame pointers: Debian's have none",
   registers: {
     pc: 'pc',

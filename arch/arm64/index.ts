@@ -137,6 +137,7 @@ export const variant: Variant = {
   relativeRelocation: 0x403,
   pageShifts: [12, 14, 16],
   engine: { arch: 'ARM64', mode: ['ARM'] },
+  dumperName: 'arm64le',
   note: "KASAN's pointer tags are not read",
   registers: {
     pc: 'pc',

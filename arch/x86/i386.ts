@@ -103,6 +103,7 @@ export const i386: Variant = {
   relativeRelocation: 8,
   pageShifts: [12],
   engine: { arch: 'X86', mode: ['32'] },
+  dumperName: 'x86',
   note: "frames only in kernels with frame pointers, as Debian's are",
   registers: {
     pc: 'eip',

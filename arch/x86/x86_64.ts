@@ -87,6 +87,7 @@ export const x86_64: Variant = {
   relativeRelocation: 8,
   pageShifts: [12],
   engine: { arch: 'X86', mode: ['64'] },
+  dumperName: 'x64',
   note: "frames only in kernels with frame pointers: Debian's have none",
   registers: {
     pc: 'rip',

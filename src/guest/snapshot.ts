@@ -235,9 +235,6 @@ export interface SnapshotDetails {
   readonly memoryOffset: (start: bigint) => number | undefined;
 }
 
-/** What dumpers call an architecture. Others have no dumper. */
-const DUMPER_NAMES: Readonly<Record<string, string>> = { x86_64: 'x64', i386: 'x86', arm64: 'arm64le', arm: 'armle' };
-
 /** JSON whose bigints are integers: what dumpers write, and readers of theirs compute with. */
 function jsonWithIntegers(value: unknown): string {
   const marked = JSON.stringify(value, (_key, part) => (typeof part === 'bigint' ? `${INTEGER}${part}` : part), 1);
@@ -278,6 +275,6 @@ export function writeSnapshot(engine: Engine, variant: Variant, folder: string, 
     kernel: details.kernel,
     places: Object.fromEntries(places ?? []),
   };
-  const index = { arch: { arch: DUMPER_NAMES[variant.name] ?? variant.name }, regs, segments, usercopy: about };
+  const index = { arch: { arch: variant.dumperName ?? variant.name }, regs, segments, usercopy: about };
   writeWhole(join(folder, INDEX_NAME), `${jsonWithIntegers(index)}\n`);
 }

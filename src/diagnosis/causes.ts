@@ -8,7 +8,7 @@ import { callerOf } from '../report/trace.js';
 import { type CacheFacts, cacheFacts } from './cache-name.js';
 import { versionOf } from './era.js';
 import { isInternalCache, knownCauseOf } from './known-causes.js';
-import { machineOf } from './machine.js';
+import { machineOf, objectOffset } from './machine.js';
 import { explainNumbers, poisonOf } from './numbers.js';
 import type { LikelyCause, ReproducedCopy, Reproduction } from './outcome.js';
 
@@ -16,6 +16,8 @@ import type { LikelyCause, ReproducedCopy, Reproduction } from './outcome.js';
 interface Evidence {
   readonly report: UsercopyReport;
   readonly copy: ReproducedCopy;
+  /** Where in its object the copy begins, below 0 where before it. */
+  readonly offset: bigint;
   readonly facts: CacheFacts;
   /** Why the whole kernel cannot be trusted; null where nothing says so. */
   readonly damage: string | null;
@@ -120,20 +122,26 @@ function checkItself({ report: { message, arch } }: Evidence): string | null {
   }
 }
 
-function whitelist({ report: { message }, facts: { objectSize, window }, damage, internal }: Evidence): string | null {
+function whitelist({
+  report: { message },
+  offset,
+  facts: { objectSize, window },
+  damage,
+  internal,
+}: Evidence): string | null {
   if (message?.cache == null || damage !== null || internal) return null;
   if (window === 'none') return 'caches of this kind had no whitelist on this kernel';
   if (message.format === 'whitelist warning') return 'the copy lies inside the object, and only the whitelist objects';
   if (message.refusal !== 'slab object' || window !== 'unknown' || message.format !== 'new') return null;
   if (objectSize !== null) {
-    return (message.offset ?? 0n) + (message.size ?? 0n) > objectSize
+    return offset < 0n || offset + (message.size ?? 0n) > objectSize
       ? null
       : 'caches of this kind had no whitelist before 5.8, and the release is not told';
   }
   return `${message.cache} is a cache of its own: user copies may touch only what its creator named`;
 }
 
-function length({ report: { message }, facts: { objectSize }, internal }: Evidence): string | null {
+function length({ report: { message }, offset, facts: { objectSize }, internal }: Evidence): string | null {
   switch (message?.refusal) {
     case 'wrapped address':
       return message.size === 0n ? null : 'a negative length, or an error number taken for one';
@@ -155,7 +163,8 @@ function length({ report: { message }, facts: { objectSize }, internal }: Eviden
     case 'slab object in left red zone':
       return 'the pointer lies before the object that it was made for';
     case 'slab object': {
-      if (objectSize !== null && (message.offset ?? 0n) + (message.size ?? 0n) > objectSize) {
+      if (offset < 0n) return 'the copy begins before its object, which lies in the KFENCE pool';
+      if (objectSize !== null && offset + (message.size ?? 0n) > objectSize) {
         return `the copy ends behind the ${objectSize} bytes of its object`;
       }
       if (internal)
@@ -176,6 +185,7 @@ export function likelyCauses(report: UsercopyReport, copy: ReproducedCopy): Like
   const evidence: Evidence = {
     report,
     copy,
+    offset: message === null ? 0n : objectOffset(message, machineOf(report.bits, findVariant(report.arch))),
     facts: cacheFacts(cache, kernelVersion === null ? null : versionOf(kernelVersion)),
     damage: damageOf(report),
     internal: isInternalCache(cache),

@@ -4,7 +4,7 @@ import { hex } from '../errors.js';
 import type { Expectation, Scenario, ScenarioGuest, ScenarioObject, Word } from '../scenario/format.js';
 import { cacheFacts } from './cache-name.js';
 import { folioFor, pointerTag, type WholeMessage } from './follows.js';
-import type { Machine } from './machine.js';
+import { type Machine, objectOffset } from './machine.js';
 import type { ReproducedCopy } from './outcome.js';
 
 /** What of a built-in guest a scenario's numbers depend on. */
@@ -126,6 +126,7 @@ const slabObject: Describe = (message, setting) => {
   if (message.format === 'old') return oldSlabObject(message, cache, known);
   const offset = message.offset ?? 0n;
   const end = offset + message.size;
+  if (objectOffset(message, setting.machine) < 0n) return 'the built-in guests have no KFENCE pool';
   if (known !== null && offset >= known) return 'the copy begins in what slab debugging puts behind objects';
   if (known !== null && known > LARGEST_OBJECT) return TOO_LARGE;
   if (known !== null && (facts.window === 'whole object' || end > known)) {

@@ -5,9 +5,10 @@
 import type { ProfileSwitches } from '../check/parameters.js';
 import { hex } from '../errors.js';
 import type { KernelVersion } from '../kernel/kernel.js';
+import { atLeast } from '../kernel/version.js';
 import type { RegisterObject, UsercopyMessage } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
-import { LARGEST_STACK, type Machine } from './machine.js';
+import { LARGEST_STACK, type Machine, objectOffset } from './machine.js';
 
 export type Following =
   /** `assuming`: what memory must have been like, in sentences. */
@@ -123,7 +124,30 @@ const processStack: Rule = (message, switches, machine) => {
   );
 };
 
-const slabObject: Rule = (message, switches, _machine, objects, version) => {
+/** 5.12 brought it; Android's older trees have it too. */
+const mayHaveKfence = (version: KernelVersion | null): boolean =>
+  version === null || atLeast(version, 5, 12) || version.release.includes('android');
+
+/**
+ * Only of an object of the KFENCE pool, which lies anywhere in a page with a guard page behind it, the offset is plainly the
+ * pointer minus the object's first byte: kfence_object_start() in __check_heap_object(), from 5.12 on.
+ */
+function beforeObject(message: WholeMessage, kfence: boolean, machine: Machine): Following {
+  const { offset } = message;
+  const before = -objectOffset(message, machine);
+  if (!kfence) {
+    return no(
+      `an offset of ${offset} is ${-before}: the copy would begin before its object, as only KFENCE's objects allow (5.12 on)`,
+    );
+  }
+  if (message.format === 'whitelist warning')
+    return no('a copy that begins before its object is refused, not warned of');
+  return yes(
+    `the object is of the KFENCE pool, and the copy begins ${bytes(before)} before it (${offset} is ${-before})`,
+  );
+}
+
+const slabObject: Rule = (message, switches, machine, objects, version) => {
   const name = message.cache ?? '';
   const facts = cacheFacts(name, version);
   if (switches.format === 'old') {
@@ -142,6 +166,8 @@ const slabObject: Rule = (message, switches, _machine, objects, version) => {
   const offset = message.offset ?? 0n;
   const told = objects.find((object) => object.cache === name && BigInt(object.offset) === offset);
   const size = told === undefined ? facts.objectSize : BigInt(told.size);
+  const kfence = switches.kfence && mayHaveKfence(version);
+  if (objectOffset(message, machine) < 0n) return beforeObject(message, kfence, machine);
   const end = offset + message.size;
   const warning = message.format === 'whitelist warning';
   if (warning && !switches.fallback) return no('these rules do not warn: they refuse');
@@ -157,7 +183,9 @@ const slabObject: Rule = (message, switches, _machine, objects, version) => {
   }
   if (offset >= size) {
     if (offset >= size + LARGEST_DEBUG_METADATA)
-      return no(`an offset of ${offset} is beyond every object of ${name}, which has ${bytes(size)}`);
+      return kfence && machine.pageSizes.some((page) => offset < 2n * page)
+        ? yes(`the copy begins ${bytes(offset)} into the two pages of an object of the KFENCE pool`)
+        : no(`an offset of ${offset} is beyond every object of ${name}, which has ${bytes(size)}`);
     return yes(
       `the copy begins behind the ${bytes(size)} of an object of ${name}, in what slab debugging or KASAN put there`,
     );

@@ -4,7 +4,7 @@ import { hex } from '../errors.js';
 import type { UsercopyReport } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
 import { pointerTag } from './follows.js';
-import type { Machine } from './machine.js';
+import { type Machine, objectOffset } from './machine.js';
 import { isHashed } from './recover.js';
 
 const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
@@ -46,6 +46,10 @@ export function explainNumbers(report: UsercopyReport, machine: Machine): string
         ? `for a stack the offset is the stack pointer minus the copy's pointer: ${offset} is ${signed}, so the copy begins ${bytes(-signed)} above it`
         : `for a stack the offset is the stack pointer minus the copy's pointer: the copy begins ${bytes(signed)} below it, where nothing is in use`,
     );
+  }
+  if (refusal === 'slab object' && objectOffset(message, machine) < 0n) {
+    const signed = objectOffset(message, machine);
+    lines.push(`an offset is unsigned: ${offset} is ${signed}, so the copy begins ${bytes(-signed)} before the object`);
   }
   if (refusal === 'null address') lines.push('for a null address the offset is the pointer itself');
   if ((refusal === 'kernel text' || refusal === 'linear kernel text') && offset !== null) {

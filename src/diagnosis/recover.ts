@@ -3,7 +3,7 @@
 import type { Direction, Refusal } from '../check/verdict.js';
 import type { UsercopyMessage, UsercopyReport } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
-import { isPageMultiple, type Machine } from './machine.js';
+import { isPageMultiple, type Machine, objectOffset } from './machine.js';
 import type { CopySource, ReproducedCopy } from './outcome.js';
 
 /** Registers below are counters, flags and sizes, not pointers. */
@@ -173,6 +173,7 @@ function fitsMessage(
     case 'slab object': {
       const { objectSize } = cacheFacts(message.cache ?? '');
       if (message.format === 'old' || objectSize === null || (objectSize & (objectSize - 1n)) !== 0n) return null;
+      if (objectOffset(message, machine) < 0n) return null;
       return pointer % objectSize === offset ? null : false;
     }
     default:

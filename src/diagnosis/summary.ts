@@ -1,6 +1,8 @@
 /** What a reader wants first: one paragraph, and the same in fields. */
+import { findVariant } from '../../arch/index.js';
 import type { UsercopyReport } from '../report/report.js';
 import { callerOf } from '../report/trace.js';
+import { machineOf, objectOffset } from './machine.js';
 import type { KnownCause, Reproduction } from './outcome.js';
 
 export interface Summary {
@@ -120,10 +122,13 @@ const DOUBTS: Partial<Readonly<Record<Reproduction['outcome'], string>>> = {
 };
 
 /** By how much the copy misses its object, where both are told. */
-function missText({ report, explanation, copy }: Reproduction): string {
+function missText({ report, explanation, copy, variant }: Reproduction): string {
   const size = explanation.object?.size ?? null;
-  const offset = report?.message?.offset ?? null;
-  if (size === null || offset === null || copy.size === null || explanation.object?.cache == null) return '';
+  const message = report?.message ?? null;
+  if (report === null || message === null || message.offset === null) return '';
+  if (size === null || copy.size === null || explanation.object?.cache == null) return '';
+  const offset = objectOffset(message, machineOf(report.bits, findVariant(variant)));
+  if (offset < 0n) return `: it begins ${bytes(-offset)} before the object`;
   const end = offset + copy.size;
   if (end > size) return `: it begins ${bytes(offset)} into the object and ends ${bytes(end - size)} past it`;
   return `: it lies inside the object, at [${offset}, ${end})`;

@@ -55,6 +55,22 @@ describe('whether a report follows from its own numbers', () => {
       exposure("SLUB object 'kmalloc-64'", 70000, 8) + x86('6.1.0'),
       'contradictory',
     ],
+    // Of KFENCE's objects SLUB prints pointer minus object in 32 bits, SLAB in a word.
+    [
+      '4 bytes before a KFENCE object',
+      exposure("SLUB object 'names_cache'", 4294967292, 8) + x86('6.1.0'),
+      'consistent',
+    ],
+    ['a page before one', exposure("SLUB object 'kmalloc-64'", 4294963200, 8) + x86('6.1.0'), 'contradictory'],
+    [
+      'before an object, by 64 bits',
+      exposure("SLUB object 'kmalloc-64'", 2n ** 64n - 4n, 8) + x86('6.1.0'),
+      'contradictory',
+    ],
+    ['the same of SLAB', exposure("SLAB object 'kmalloc-64'", 2n ** 64n - 4n, 8) + x86('6.1.0'), 'consistent'],
+    ['before KFENCE was there', exposure("SLUB object 'kmalloc-64'", 4294967292, 8) + x86('5.4.0'), 'contradictory'],
+    ['in the guard page behind one', exposure("SLUB object 'kmalloc-64'", 8000, 8) + x86('6.1.0'), 'consistent'],
+    ['behind that', exposure("SLUB object 'kmalloc-64'", 8192, 8) + x86('6.1.0'), 'contradictory'],
     ['a copy of no bytes', exposure("SLUB object 'task_struct'", 8, 0) + x86('6.1.0'), 'contradictory'],
     ['SLAB where it is gone', exposure("SLAB object 'kmalloc-64'", 0, 65) + x86('6.8.0'), 'contradictory'],
     ['SLAB before', exposure("SLAB object 'kmalloc-64'", 0, 65) + x86('5.0.0'), 'consistent'],
@@ -193,6 +209,11 @@ describe('what the numbers mean', () => {
       'an error number',
       exposure("SLUB object 'kmalloc-512'", 0, 18446744073709551594n) + x86('6.1.0'),
       'the size is -22',
+    ],
+    [
+      'a copy that begins before its object',
+      exposure("SLUB object 'kmalloc-64'", 4294967280, 64) + x86('6.1.0'),
+      '4294967280 is -16, so the copy begins 16 bytes before the object',
     ],
     ['a memory cgroup', exposure("SLUB object 'inode(12:a)'", 0, 8) + x86('5.4.0'), 'memory cgroup'],
   ])('explains %s', (_name, log, words) => {

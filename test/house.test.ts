@@ -64,6 +64,7 @@ const PROCESS_ROOMS = ['cli', 'triage', 'scenario', 'repro'];
 const ALSO_STARTS_PROCESSES: Readonly<Record<string, string>> = {
   'src/child.ts': 'how a child is started',
   'src/image/apt.ts': 'fetching a kernel is asking apt',
+  'src/image/debug-types.ts': 'pahole makes types of debug symbols',
 };
 
 /**

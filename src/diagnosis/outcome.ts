@@ -115,6 +115,8 @@ export interface ExplainedField {
   readonly struct: string;
   readonly first: string | null;
   readonly last: string | null;
+  /** Members that the copy covers, with a few before and behind, in bytes from the structure's start. */
+  readonly members: readonly { readonly name: string; readonly offset: number; readonly size: number }[];
 }
 
 /** A class of docs/causes.md. */

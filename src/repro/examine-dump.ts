@@ -1,5 +1,6 @@
 /** A copy in a memory dump: what the check says of it, what the dump's own kernel says when it runs, and what it means. */
 import type { Copy } from '../check/verdict.js';
+import { withCauses } from '../diagnosis/causes.js';
 import type { Outcome, ReplayFinding, Reproduction } from '../diagnosis/outcome.js';
 import { stackDepthOfDump } from '../dump/dump-code.js';
 import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
@@ -144,7 +145,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
     recorded?.keepImage(emulatedPages);
     if (recorded && input.shrink) writeShrunkDump(input.shrink.path, recorded, asked.dump, input.shrink.redact);
     if (input.html !== undefined) {
-      writeMemoryPage(input.html, result, (address, length) => opened.kernel.read(address, length));
+      writeMemoryPage(input.html, withCauses(result), (address, length) => opened.kernel.read(address, length));
     }
     return { finding, reproduction: result };
   } finally {

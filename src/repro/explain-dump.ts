@@ -10,7 +10,7 @@ import type { UsercopyReport } from '../report/report.js';
 import { isOfCheck } from '../report/trace.js';
 import { backtraceOf, describeStackAddress, placeOf } from '../stack/backtrace.js';
 import { type SlabFacts, slabFactsOf } from './slab-facts.js';
-import { memberAt, structOfCache } from './struct-fields.js';
+import { memberAt, membersAround, structOfCache } from './struct-fields.js';
 import { vmapFactsOf } from './vmap-facts.js';
 
 /** Names in a call chain at most. */
@@ -161,7 +161,9 @@ function fieldOf(
   const last = copy.size === 0n ? first : at(copy.pointer + copy.size - 1n);
   const name = (member: string | null): string => member ?? 'outside the structure';
   lines.push(`in struct ${struct.name} the copy goes from ${name(first)} to ${name(last)}`);
-  return { struct: struct.name, first, last };
+  const start = Number(copy.pointer - object.start);
+  const members = membersAround(struct, start, start + Number(copy.size));
+  return { struct: struct.name, first, last, members };
 }
 
 function vmallocArea(

@@ -54,6 +54,32 @@ export function structOfCache(types: TypeTable, cache: string, objectSize: numbe
   return null;
 }
 
+/** Members of a drawing on each side of what is copied, and in all. */
+const MEMBERS_ASIDE = 3;
+const MOST_MEMBERS = 24;
+
+/** Members that [start, end) covers, with a few before and behind; of a union the first. Bitfields have no bytes of their own. */
+export function membersAround(
+  { members }: StructType,
+  start: number,
+  end: number,
+): { readonly name: string; readonly offset: number; readonly size: number }[] {
+  const apart: Field[] = [];
+  for (const member of [...members].sort((left, right) => left.offset - right.offset)) {
+    const last = apart.at(-1);
+    if (member.bits === null && member.size > 0 && (last === undefined || member.offset >= last.offset + last.size)) {
+      apart.push(member);
+    }
+  }
+  const first = apart.findIndex(({ offset, size }) => offset + size > start);
+  const behind = apart.findIndex(({ offset }) => offset >= end);
+  if (first < 0) return [];
+  return apart
+    .slice(Math.max(0, first - MEMBERS_ASIDE), (behind < 0 ? apart.length : behind) + MEMBERS_ASIDE)
+    .slice(0, MOST_MEMBERS)
+    .map(({ path, offset, size }) => ({ name: path, offset, size }));
+}
+
 /**
  * The member at a byte offset, as C would reach it: `comm[3]`, `se.load.weight`, with `+n` for a byte inside a number. Of
  * the members of a union the first one. null behind the structure's end; between two members `(padding)`.

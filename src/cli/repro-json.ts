@@ -4,6 +4,7 @@ import type { ExplainedObject, Reproduction } from '../diagnosis/outcome.js';
 import { summaryOf } from '../diagnosis/summary.js';
 import { hex } from '../errors.js';
 import type { TraceEntry, UsercopyReport } from '../report/report.js';
+import type { Code } from '../repro/code-lines.js';
 import { count } from './output.js';
 
 const bytesJson = (value: bigint | null): number | string | null => (value === null ? null : count(value));
@@ -55,7 +56,8 @@ export function reportJson(report: UsercopyReport): Record<string, unknown> {
   };
 }
 
-export function reproductionJson(reproduction: Reproduction): Record<string, unknown> {
+/** `code`: the report's Code: line as instructions. */
+export function reproductionJson(reproduction: Reproduction, code: Code | null = null): Record<string, unknown> {
   const { outcome, variant, profile, kernel, copy, report, check, replay } = reproduction;
   const { known, ...summary } = summaryOf(reproduction);
   return {
@@ -73,6 +75,7 @@ export function reproductionJson(reproduction: Reproduction): Record<string, unk
     check,
     replay,
     explanation: explanationJson(reproduction),
+    code,
   };
 }
 

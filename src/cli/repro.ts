@@ -11,8 +11,11 @@ import { badInput, UsercopyError } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { chooseReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
+import { type Code, codeLinesOf } from '../repro/code-lines.js';
+import { callsOfReport } from '../repro/explain-dump.js';
 import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
 import { readLog } from '../repro/read-log.js';
+import { openSourceLines, withCallLines, withSourceLines } from '../repro/source-lines.js';
 import { writeScenario } from '../scenario/write.js';
 import { print } from '../terminal.js';
 import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
@@ -30,6 +33,7 @@ interface ReproOptions extends CopyOptions {
   readonly profile?: string;
   readonly variant?: string;
   readonly release?: string;
+  readonly debug?: string;
   readonly output?: string;
   readonly shrink?: string;
   readonly redact?: boolean;
@@ -38,6 +42,10 @@ interface ReproOptions extends CopyOptions {
   readonly timeout: string;
   readonly json?: boolean;
 }
+
+/** Instructions shown before the one that the CPU stopped at, and from it on. */
+const CODE_BEFORE = 6;
+const CODE_BEHIND = 3;
 
 export function reproCommand(): Command {
   return new Command('repro')
@@ -62,6 +70,7 @@ export function reproCommand(): Command {
     .option('--profile <name>', 'rules to judge by; default: by what the kernel holds, then by its vendor and version')
     .option('--variant <name>', 'report: its architecture, where the log does not tell it (usercopy arch lists them)')
     .option('--release <release>', 'report: its kernel (6.1.0-50-amd64), where the log does not tell it')
+    .option('--debug <file>', 'vmlinux or .debug file of the kernel: lines of source for the callers')
     .option('-o, --output <file>', "write the scenario that the report describes (YAML, for 'usercopy run')")
     .option('--shrink <file>', 'dump: write it reduced to the pages that were needed (ELF)')
     .option('--redact', 'with --shrink: blank what does not matter')
@@ -112,7 +121,7 @@ async function runRepro(options: ReproOptions): Promise<number> {
       readingLimit: secondsOf('--timeout', options.timeout) * 1000,
     }),
   );
-  print(options.json ? toJson(reproductionJson(reproduction)) : linesOf(reproduction).join('\n'));
+  print(await text(reproduction, options));
   return reproduction.outcome === 'clean' ? CLEAN : VIOLATION;
 }
 
@@ -135,11 +144,15 @@ function judged(report: UsercopyReport, given: Copy | null, { profile }: ReproOp
 }
 
 /** Each is a line of JSON; none is played, since a log may hold many. */
-function printAll(reports: readonly UsercopyReport[], given: Copy | null, options: ReproOptions): number {
+async function printAll(
+  reports: readonly UsercopyReport[],
+  given: Copy | null,
+  options: ReproOptions,
+): Promise<number> {
   if (options.output !== undefined) throw badInput('repro', 'one report beside --output', '--all');
   for (const report of reports) {
     const { reproduction } = judged(report, given, options);
-    print(options.json ? toJsonLine(reproductionJson(reproduction)) : `${linesOf(reproduction).join('\n')}\n`);
+    print(await text(reproduction, options, toJsonLine));
   }
   return VIOLATION;
 }
@@ -148,7 +161,7 @@ async function printReport(report: UsercopyReport, given: Copy | null, options: 
   const judgement = judged(report, given, options);
   const { playReport } = await import('../repro/play-report.js');
   const { reproduction, scenario, why } = await playReport(judgement);
-  print(options.json ? toJson(reproductionJson(reproduction)) : linesOf(reproduction).join('\n'));
+  print(await text(reproduction, options));
   if (options.output === undefined) return VIOLATION;
   if (scenario === null) throw new UsercopyError('bad-input', `repro: no scenario was written: ${why}`);
   writeWhole(options.output, writeScenario(scenario.scenario, scenarioHead(judgement, scenario)));
@@ -168,6 +181,38 @@ function dumpInput(dump: string, options: ReproOptions): DumpInput {
     log,
     html,
   };
+}
+
+/** With lines of source, where `--debug` gives them, and the code as instructions. */
+async function text(reproduction: Reproduction, options: ReproOptions, json = toJson): Promise<string> {
+  const { report } = reproduction;
+  const code = report === null ? null : await codeLinesOf(report);
+  const lines = options.debug === undefined ? null : openSourceLines(options.debug);
+  const told =
+    lines === null
+      ? reproduction
+      : withCallLines({ ...reproduction, report: report && withSourceLines(report, lines) }, lines);
+  if (options.json) return json(reproductionJson(told, code));
+  const trace = lines === null || told.explanation.surroundings ? [] : traceLines(told.report);
+  const more = [...trace, ...codeLines(code)].join('\n');
+  return `${linesOf(told).join('\n')}${more === '' ? '' : `\n${more}`}${options.all ? '\n' : ''}`;
+}
+
+function traceLines(report: UsercopyReport | null): string[] {
+  const calls = report === null ? null : callsOfReport(report);
+  return calls === null ? [] : ['called from:', ...calls.map((call) => `  ${call}`)];
+}
+
+function codeLines(code: Code | null): string[] {
+  if (code === null) return [];
+  if (code.note !== null) return [`note: ${code.note}`];
+  const stop = code.lines.findIndex(({ stopped }) => stopped);
+  const around = code.lines.slice(Math.max(0, stop - CODE_BEFORE), stop + CODE_BEHIND);
+  const shown = around.map(
+    ({ offset, text, stopped }) =>
+      `${stopped ? '> ' : '  '}${`${offset < 0 ? '' : '+'}${offset}`.padStart(4)}: ${text}`,
+  );
+  return ['code where the CPU stopped:', ...shown];
 }
 
 function linesOf(reproduction: Reproduction): string[] {

@@ -69,7 +69,7 @@ function reportOf(block: Block): UsercopyReport {
     stackPointer: stackPointerOf(registers, found?.convention.stackPointer ?? []),
     returnLength: measured.length,
     pc: block.mixed ? null : pc,
-    code: codeOf(kernelText),
+    code: codeOf(kernelText, text),
     trace: traceOf(kernelText.split('\n')),
     registerObjects: block.mixed ? [] : registerObjectsOf(kernelText),
     registerText:
@@ -100,10 +100,15 @@ function withWholeAddress(
 const bitsOfAddress = (message: UsercopyMessage | null): 32 | 64 | null =>
   message?.address == null ? null : message.addressDigits === 16 ? 64 : message.addressDigits === 8 ? 32 : null;
 
-/** Postings put several spaces between the bytes, or break the line. */
-function codeOf(text: string): string | null {
-  const bytes = /^(?:Code|Instruction dump): {0,4}((?:[0-9a-fX<>()]{2,20} {0,40}){1,80})/m.exec(text)?.[1];
-  return bytes === undefined ? null : bytes.trim().replace(/ +/g, ' ');
+/**
+ * Postings put several spaces between the bytes, or break the line. powerpc's dump begins on the line behind its heading, has
+ * several, and stands behind the registers of user mode.
+ */
+function codeOf(kernelText: string, text: string): string | null {
+  const bytes =
+    /^(?:Code|Instruction DUMP): {0,4}((?:[0-9a-fX<>()]{2,20} {0,40}){1,80})/m.exec(kernelText)?.[1] ??
+    /^Instruction dump: {0,4}\n?((?:(?:[0-9a-f]{8}|[<(][0-9a-f]{8}[>)]|X{8})[ \n]{0,40}){1,40})/m.exec(text)?.[1];
+  return bytes === undefined ? null : bytes.trim().replace(/\s+/g, ' ');
 }
 
 function stackPointerOf(registers: ReadonlyMap<string, bigint>, names: readonly string[]): bigint | null {

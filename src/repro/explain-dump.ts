@@ -223,7 +223,7 @@ function callsOf(dump: Dump): string[] {
 }
 
 /** A trace that the kernel made wins over a scanned stack; null where the log has none that goes beyond the check. */
-function callsOfReport(report: UsercopyReport | null): string[] | null {
+export function callsOfReport(report: UsercopyReport | null): string[] | null {
   if (report === null || report.mixed) return null;
   const entries = [...(report.pc === null ? [] : [report.pc]), ...report.trace].filter(({ reliable }) => reliable);
   const last = entries.findLastIndex(({ symbol }) => isOfCheck(symbol));

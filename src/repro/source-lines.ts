@@ -1,0 +1,135 @@
+/** Lines of source for places in a kernel, out of its debug information: by llvm-symbolizer or addr2line, where one of them is. */
+import { spawnSync } from 'node:child_process';
+import type { Reproduction } from '../diagnosis/outcome.js';
+import { badInput, hex, UsercopyError } from '../errors.js';
+import { readWhole } from '../image/files.js';
+import { parseElf, symbolsFromElf } from '../kernel/elf.js';
+import type { SymbolTable } from '../kernel/kernel.js';
+import type { TraceEntry, UsercopyReport } from '../report/report.js';
+
+/** One function at an address; `inlined` into the one behind it. */
+interface SourceFrame {
+  readonly symbol: string;
+  readonly source: string;
+  readonly inlined: boolean;
+}
+
+export interface SourceLines {
+  /** Frames at `symbol+offset`, innermost first; none where nothing is told. `isCall`: the address lies behind a call. */
+  at(symbol: string, offset: number, size: number | null, isCall: boolean): readonly SourceFrame[];
+  /** The program that told them. */
+  readonly by: string;
+}
+
+const LARGEST_DEBUG_FILE = 2 ** 31 - 1;
+const TIME_LIMIT = 120_000;
+const LARGEST_ANSWER = 16 << 20;
+
+/** The symbolizers, the one that reads every architecture first. */
+const TOOLS = [
+  ...['llvm-symbolizer', ...[21, 20, 19, 18, 17, 16, 15, 14].map((version) => `llvm-symbolizer-${version}`)].map(
+    (program) => ({
+      program,
+      options: (file: string) => [`--obj=${file}`, '--functions=linkage', '--no-demangle'],
+    }),
+  ),
+  { program: 'addr2line', options: (file: string) => ['-e', file, '-f', '-i'] },
+] as const;
+
+/**
+ * Opens a vmlinux or a .debug file.
+ * @throws UsercopyError `bad-input` for a file without symbols, `missing-dependency` where neither program is there.
+ */
+export function openSourceLines(file: string): SourceLines {
+  const symbols = symbolsFromElf(parseElf(readWhole(file, LARGEST_DEBUG_FILE), file), file);
+  if (symbols === null) throw badInput(file, 'a symbol table (.symtab)', 'none: it is stripped');
+  const tool = TOOLS.find(({ program }) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0);
+  if (tool === undefined) {
+    throw new UsercopyError('missing-dependency', '--debug: expected llvm-symbolizer or addr2line, found neither');
+  }
+  return {
+    by: tool.program,
+    at(symbol, offset, size, isCall) {
+      const start = startOf(symbols, symbol, size);
+      return start === null ? [] : framesAt(tool, file, start + BigInt(offset) - (isCall ? 1n : 0n));
+    },
+  };
+}
+
+/** Of several functions of one name the one with the size that the trace tells; null where that does not decide. */
+function startOf(symbols: SymbolTable, name: string, size: number | null): bigint | null {
+  const named = symbols.all(name);
+  const [only, ...others] = addressesOf(named, size);
+  return only === undefined || others.length > 0 ? null : only;
+}
+
+const addressesOf = (named: ReturnType<SymbolTable['all']>, size: number | null): readonly bigint[] => {
+  const fitting = size === null || named.length < 2 ? named : named.filter((symbol) => symbol.size === BigInt(size));
+  return [...new Set(fitting.map(({ address }) => address))];
+};
+
+function framesAt({ program, options }: (typeof TOOLS)[number], file: string, address: bigint): SourceFrame[] {
+  const { stdout, error, status } = spawnSync(program, options(file), {
+    input: `${hex(address)}\n`,
+    encoding: 'utf8',
+    timeout: TIME_LIMIT,
+    maxBuffer: LARGEST_ANSWER,
+  });
+  if (error !== undefined || status !== 0) {
+    throw new UsercopyError('bad-input', `${file}: ${program} failed (${error?.message ?? `status ${status}`})`);
+  }
+  // A function and its place, a line each, the innermost first.
+  const lines = stdout.split('\n').filter((line) => line !== '');
+  const frames: SourceFrame[] = [];
+  for (let index = 0; index + 1 < lines.length; index += 2) {
+    const symbol = lines[index]!;
+    const source = /^(.*?:\d+)(?::\d+)?(?: \(.*\))?$/.exec(lines[index + 1]!)?.[1];
+    if (source === undefined || source.startsWith('?') || /:0$/.test(source)) continue;
+    frames.push({ symbol, source, inlined: index + 3 < lines.length });
+  }
+  return frames;
+}
+
+/** The report with lines and inlined functions in its trace; entries of modules, and what is not told, stay as they are. */
+export function withSourceLines(report: UsercopyReport, lines: SourceLines): UsercopyReport {
+  const pc = report.pc === null ? null : expanded(report.pc, lines, false).at(-1)!;
+  return { ...report, pc, trace: report.trace.flatMap((entry) => expanded(entry, lines, true)) };
+}
+
+function expanded(entry: TraceEntry, lines: SourceLines, isCall: boolean): TraceEntry[] {
+  if (entry.offset === null || entry.module !== null || entry.inlined || entry.source !== null) return [entry];
+  const frames = lines.at(entry.symbol, entry.offset, entry.size, isCall);
+  const own = frames.at(-1);
+  if (own === undefined) return [entry];
+  const inlined = frames.slice(0, -1).map(({ symbol, source }) => ({
+    ...entry,
+    symbol,
+    source,
+    offset: null,
+    size: null,
+    address: null,
+    inlined: true,
+  }));
+  return [...inlined, { ...entry, source: own.source }];
+}
+
+const CALL = /^(\? )?([^\s+]+)\+0x([0-9a-f]+)$/;
+
+/** The callers of a dump with their lines, a function a line. What has one, and code of modules, stays as it is. */
+export function withCallLines(reproduction: Reproduction, lines: SourceLines): Reproduction {
+  const { surroundings } = reproduction.explanation;
+  if (!surroundings) return reproduction;
+  const calls = surroundings.calls.flatMap((call) => {
+    const [, guessed = '', symbol, offset] = CALL.exec(call) ?? [];
+    if (symbol === undefined || offset === undefined) return [call];
+    const frames = lines.at(symbol, Number.parseInt(offset, 16), null, true);
+    const own = frames.at(-1);
+    if (own === undefined) return [call];
+    const inlined = frames.slice(0, -1).map((frame) => `${guessed}${frame.symbol} (${frame.source}) (inlined)`);
+    return [...inlined, `${call} (${own.source})`];
+  });
+  return {
+    ...reproduction,
+    explanation: { ...reproduction.explanation, surroundings: { ...surroundings, calls } },
+  };
+}

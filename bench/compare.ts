@@ -1,5 +1,5 @@
 /** Two results side by side: what became slower or faster by more than the noise. */
-import { table } from '../src/cli/output.js';
+import { table } from '../src/cli/table.js';
 import { badInput } from '../src/errors.js';
 import { colours } from '../src/terminal.js';
 import { figure } from './report.js';

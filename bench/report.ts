@@ -1,6 +1,6 @@
 /** What the benchmark says: one line a measurement, with the aim beside it. */
 import type { ExecutorName } from '../src/check/check.js';
-import { table } from '../src/cli/output.js';
+import { table } from '../src/cli/table.js';
 import { colours } from '../src/terminal.js';
 
 /** One measured thing. */

@@ -1,6 +1,6 @@
 /** A result for people: tables, and what to think of them. */
 import { EXECUTORS } from '../src/check/executors.js';
-import { table } from '../src/cli/output.js';
+import { table } from '../src/cli/table.js';
 import { colours } from '../src/terminal.js';
 import { figure, groupText, noisyText } from './report.js';
 import { type BenchResult, missingExecutors, NOISY_MARGIN, type VariantResult } from './run.js';

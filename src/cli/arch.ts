@@ -1,11 +1,13 @@
 /** `usercopy arch`: what is supported on each architecture. */
 import { Command } from 'commander';
-import type { ArchDriver, Variant } from '../../arch/driver.js';
+import type { Variant } from '../../arch/driver.js';
+import { drivers } from '../../arch/index.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
 import { UsercopyError } from '../errors.js';
 import { ownVariants } from '../scenario/own.js';
 import { print } from '../terminal.js';
-import { table, toJson } from './output.js';
+import { toJson } from './output.js';
+import { table } from './table.js';
 
 interface Emulated {
   /** `2.1.4`; null where nothing runs here. */
@@ -30,7 +32,7 @@ function emulated({ engine }: Variant): Emulated {
   }
 }
 
-export function archCommand(drivers: readonly ArchDriver[]): Command {
+export function archCommand(): Command {
   return new Command('arch')
     .description('list the architectures and what is supported on each')
     .option('--json', 'print JSON')

@@ -12,7 +12,8 @@ import { cachedKernels, defaultCacheDirectory } from '../image/fetch.js';
 import { packageFile } from '../paths.js';
 import { ownVariants } from '../scenario/own.js';
 import { colours, print } from '../terminal.js';
-import { BAD_INPUT, CLEAN, table, toJson } from './output.js';
+import { BAD_INPUT, CLEAN, toJson } from './output.js';
+import { table } from './table.js';
 
 interface Finding {
   readonly name: string;

@@ -7,7 +7,8 @@ import { cachedKernels, type FetchedKernel, fetchKernel, remoteKernels } from '.
 import { importKernels } from '../image/import.js';
 import { loadKernel } from '../image/load.js';
 import { print, progress, warn } from '../terminal.js';
-import { table, toJson } from './output.js';
+import { toJson } from './output.js';
+import { table } from './table.js';
 
 export function kernelCommand(): Command {
   return new Command('kernel')

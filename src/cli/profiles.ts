@@ -3,7 +3,8 @@ import { Command } from 'commander';
 import { profileList, switchList } from '../check/profiles.js';
 import { unreadTrees, vendorTrees } from '../check/vendor-profiles.js';
 import { print } from '../terminal.js';
-import { table, toJson } from './output.js';
+import { toJson } from './output.js';
+import { table } from './table.js';
 
 export function profilesCommand(): Command {
   return new Command('profiles')

@@ -11,12 +11,9 @@ import { badInput, UsercopyError } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { chooseReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
-import { type Code, codeLinesOf } from '../repro/code-lines.js';
-import { callsOfReport } from '../repro/explain-dump.js';
-import { type DumpInput, reproduceDump } from '../repro/from-dump.js';
+import type { Code } from '../repro/code-lines.js';
+import type { DumpInput } from '../repro/from-dump.js';
 import { readLog } from '../repro/read-log.js';
-import { openSourceLines, withCallLines, withSourceLines } from '../repro/source-lines.js';
-import { writeScenario } from '../scenario/write.js';
 import { print } from '../terminal.js';
 import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
 import { CLEAN, toJson, toJsonLine, VIOLATION } from './output.js';
@@ -116,6 +113,7 @@ async function runRepro(options: ReproOptions): Promise<number> {
       'repro: a scenario is written of a report alone; a dump holds its own memory',
     );
   }
+  const { reproduceDump } = await import('../repro/from-dump.js');
   const reproduction = withCauses(
     await reproduceDump(dumpInput(options.dump, options), given, chosen, {
       readingLimit: secondsOf('--timeout', options.timeout) * 1000,
@@ -164,6 +162,7 @@ async function printReport(report: UsercopyReport, given: Copy | null, options: 
   print(await text(reproduction, options));
   if (options.output === undefined) return VIOLATION;
   if (scenario === null) throw new UsercopyError('bad-input', `repro: no scenario was written: ${why}`);
+  const { writeScenario } = await import('../scenario/write.js');
   writeWhole(options.output, writeScenario(scenario.scenario, scenarioHead(judgement, scenario)));
   return VIOLATION;
 }
@@ -186,19 +185,24 @@ function dumpInput(dump: string, options: ReproOptions): DumpInput {
 /** With lines of source, where `--debug` gives them, and the code as instructions. */
 async function text(reproduction: Reproduction, options: ReproOptions, json = toJson): Promise<string> {
   const { report } = reproduction;
-  const code = report === null ? null : await codeLinesOf(report);
-  const lines = options.debug === undefined ? null : openSourceLines(options.debug);
-  const told =
-    lines === null
-      ? reproduction
-      : withCallLines({ ...reproduction, report: report && withSourceLines(report, lines) }, lines);
+  const code = report === null ? null : await (await import('../repro/code-lines.js')).codeLinesOf(report);
+  const told = options.debug === undefined ? reproduction : await withLines(reproduction, options.debug);
   if (options.json) return json(reproductionJson(told, code));
-  const trace = lines === null || told.explanation.surroundings ? [] : traceLines(told.report);
+  const untold = options.debug === undefined || told.explanation.surroundings;
+  const trace = untold ? [] : await traceLines(told.report);
   const more = [...trace, ...codeLines(code)].join('\n');
   return `${linesOf(told).join('\n')}${more === '' ? '' : `\n${more}`}${options.all ? '\n' : ''}`;
 }
 
-function traceLines(report: UsercopyReport | null): string[] {
+async function withLines(reproduction: Reproduction, debug: string): Promise<Reproduction> {
+  const { openSourceLines, withCallLines, withSourceLines } = await import('../repro/source-lines.js');
+  const { report } = reproduction;
+  const lines = openSourceLines(debug);
+  return withCallLines({ ...reproduction, report: report && withSourceLines(report, lines) }, lines);
+}
+
+async function traceLines(report: UsercopyReport | null): Promise<string[]> {
+  const { callsOfReport } = await import('../repro/explain-dump.js');
   const calls = report === null ? null : callsOfReport(report);
   return calls === null ? [] : ['called from:', ...calls.map((call) => `  ${call}`)];
 }

@@ -5,8 +5,9 @@ import { runIsolated } from '../scenario/guest-process.js';
 import type { ScenarioRow, ScenarioRun } from '../scenario/play.js';
 import type { ScenarioTask } from '../scenario/tasks.js';
 import { colours, print, printError, progress } from '../terminal.js';
-import { BAD_INPUT, byLine, CLEAN, count, table, toJsonLine, VIOLATION } from './output.js';
+import { BAD_INPUT, byLine, CLEAN, count, toJsonLine, VIOLATION } from './output.js';
 import { shorten } from './run-twins.js';
+import { table } from './table.js';
 
 export interface CallOptions {
   readonly call: readonly string[];

@@ -5,8 +5,9 @@ import { runIsolated } from '../scenario/guest-process.js';
 import { type SnapshotSummary, USUAL_OBJECTS } from '../scenario/snapshot.js';
 import type { SnapshotTask } from '../scenario/tasks.js';
 import { print, progress, warn } from '../terminal.js';
-import { CLEAN, table, toJson } from './output.js';
+import { CLEAN, toJson } from './output.js';
 import { type CallOptions, guestOf } from './run-scenarios.js';
+import { table } from './table.js';
 
 export interface SnapshotOptions extends Omit<CallOptions, 'call'> {
   readonly snapshot: string;

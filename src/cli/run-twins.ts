@@ -6,7 +6,8 @@ import { OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import type { LkdtmTask, OwnTask } from '../scenario/tasks.js';
 import type { TwinRow, TwinRun } from '../scenario/twins.js';
 import { colours, print, progress } from '../terminal.js';
-import { byLine, CLEAN, count, table, toJson, VIOLATION } from './output.js';
+import { byLine, CLEAN, count, toJson, VIOLATION } from './output.js';
+import { table } from './table.js';
 
 export interface OwnOptions {
   readonly variant?: readonly string[];

@@ -10,7 +10,8 @@ import { type TriageAnswer, triageItems } from '../triage/pool.js';
 import { Grouping, type TriageGroup } from '../triage/row.js';
 import { mergeStates, TriageState } from '../triage/state.js';
 import { DEFAULT_TIMEOUT, numberOf, secondsOf } from './arguments.js';
-import { CLEAN, table, toJson, VIOLATION } from './output.js';
+import { CLEAN, toJson, VIOLATION } from './output.js';
+import { table } from './table.js';
 
 interface TriageOptions {
   readonly jobs?: string;

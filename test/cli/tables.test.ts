@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { table } from '../../src/cli/output.js';
+import { table } from '../../src/cli/table.js';
 import { usercopy } from './usercopy.js';
 
 const words = (text: string): string[] => text.split(/[\s│┌┬┐├┼┤└┴┘─]+/).filter((word) => word !== '');

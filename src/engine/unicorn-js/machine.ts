@@ -54,11 +54,11 @@ export class UnicornMachine {
     this.version = this.#readVersion();
     const arch = constants.require('architecture', 'ARCH_', spec.arch);
     const mode = spec.mode.reduce((all, name) => all | constants.require('mode', 'MODE_', name, 'any of'), 0);
-    const cpu = this.#cpuModel();
     const described = [spec.arch, ...spec.mode].join(' ');
     if (module._uc_arch_supported(arch) === 0) {
       throw new UsercopyError('unsupported', `this build of unicorn.js has no ${spec.arch}: take one that has`);
     }
+    const cpu = this.#cpuModel();
     this.#ids = new RegisterIds(constants, spec.arch);
     this.pcName =
       spec.arch !== 'X86' ? 'pc' : spec.mode.includes('64') ? 'rip' : spec.mode.includes('32') ? 'eip' : 'ip';

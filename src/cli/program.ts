@@ -1,0 +1,55 @@
+/** The program that `usercopy` is: its verbs, one file each, and its help. */
+import { Command } from 'commander';
+import { write, writeError } from '../terminal.js';
+
+/** In the order of the help. A verb is loaded when it is wanted: all of them take five times as long as Node.js itself. */
+const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./run.js')).runCommand(),
+  check: async () => (await import('./check.js')).checkCommand(),
+  identify: async () => (await import('./identify.js')).identifyCommand(),
+  repro: async () => (await import('./repro.js')).reproCommand(),
+  triage: async () => (await import('./triage.js')).triageCommand(),
+  prepare: async () => (await import('./prepare.js')).prepareCommand(),
+  kernel: async () => (await import('./kernel.js')).kernelCommand(),
+  arch: async () => (await import('./arch.js')).archCommand(),
+  bench: async () => (await import('./bench.js')).benchCommand(),
+  page: async () => (await import('./page.js')).pageCommand(),
+  profiles: async () => (await import('./profiles.js')).profilesCommand(),
+  new: async () => (await import('./new.js')).newCommand(),
+  doctor: async () => (await import('./doctor.js')).doctorCommand(),
+  completion: async () => (await import('./completion.js')).completionCommand(),
+};
+/** The verbs that an invocation needs: the one that it names; all for help and completion, and where it names none. */
+function wantedVerbs(argument: string | undefined): readonly string[] {
+  const named = argument !== undefined && argument !== 'completion' && Object.hasOwn(VERBS, argument);
+  return named ? [argument] : Object.keys(VERBS);
+}
+
+/** The program with the verbs that this invocation needs. Its exits are thrown as `CommanderError`. */
+export async function program(version: string): Promise<Command> {
+  const whole = new Command('usercopy')
+    .description("Linux's hardened-usercopy check for any guest under the Unicorn CPU emulator")
+    .version(version)
+    .showHelpAfterError('(usercopy --help lists the verbs)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ usercopy run own                                  # the built-in guests, their own check and ours
+  $ usercopy new case.yaml && usercopy run case.yaml  # a scenario of your own
+  $ usercopy check --dump vmcore --kernel vmlinuz --regs regs.txt
+
+Exit status: 0 when all is as it should be, 1 when a copy was refused or a check said something else, 2 for bad input.`,
+    )
+    .exitOverride();
+  for (const verb of wantedVerbs(process.argv[2])) whole.addCommand(await VERBS[verb]!());
+  return overrideExits(whole);
+}
+
+/** Sub-commands inherit neither exitOverride nor output. */
+function overrideExits(command: Command): Command {
+  command.exitOverride();
+  command.configureOutput({ writeOut: write, writeErr: writeError });
+  for (const child of command.commands) overrideExits(child);
+  return command;
+}

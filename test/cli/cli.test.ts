@@ -214,6 +214,50 @@ describe('usercopy arch', () => {
   });
 });
 
+describe('what usercopy loads', () => {
+  /** Files and packages that a source loads when it is loaded, by its static imports. */
+  const loadedBy = (entry: string, seen = new Set<string>()): Set<string> => {
+    if (seen.has(entry)) return seen;
+    seen.add(entry);
+    const text = readFileSync(packageFile(entry), 'utf8');
+    for (const [, from] of text.matchAll(/^(?:import|export)\s(?!type\b)[^;]*?from\s+'([^']+)';/gm)) {
+      if (from!.startsWith('.')) loadedBy(join(entry, '..', from!.replace(/\.js$/, '.ts')), seen);
+      else if (!from!.startsWith('node:')) seen.add(from!);
+    }
+    return seen;
+  };
+
+  it('for --version is itself and what prints', () => {
+    const loaded = loadedBy('src/cli/main.ts');
+    expect([...loaded].filter((name) => !name.startsWith('src/'))).toEqual(['picocolors']);
+    expect([...loaded].filter((name) => name.startsWith('src/cli/')).sort()).toEqual([
+      'src/cli/main.ts',
+      'src/cli/output.ts',
+    ]);
+    const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
+    for (const flag of ['--version', '-V'])
+      expect(usercopy([flag])).toEqual({ status: 0, out: `${version}\n`, err: '' });
+  });
+
+  it('for the log of a report is no kernel out of a dump, no emulator and no YAML', () => {
+    const loaded = [...loadedBy('src/cli/repro.ts')];
+    expect(loaded.filter((name) => /^src\/(dump\/kernel|engine|guest|scenario\/(?!expression))/.test(name))).toEqual(
+      [],
+    );
+    expect(loaded).not.toContain('yaml');
+  });
+
+  it('is the verb that is named, and every verb for help', () => {
+    const help = usercopy(['--help']).out;
+    const verbs = [...help.matchAll(/^ {2}([a-z]+) .*$/gm)].map(([, verb]) => verb!).filter((verb) => verb !== 'help');
+    expect(verbs.length).toBeGreaterThan(10);
+    const program = readFileSync(packageFile('src/cli/program.ts'), 'utf8');
+    for (const verb of verbs) expect(program).toContain(`  ${verb}: async () => (await import('./${verb}.js'))`);
+    expect(usercopy(['arch', '--help']).out).toContain('Usage: usercopy arch');
+    expect(usercopy(['ach']).err).toContain('Did you mean arch?');
+  });
+});
+
 describe('usercopy --help', () => {
   it('lists the verbs, and each verb shows examples', () => {
     expect(usercopy(['--help']).out).toMatch(/run.*check.*kernel.*arch/s);

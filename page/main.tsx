@@ -1,12 +1,14 @@
 /** The page: tabs, what a link brings back, and what is dropped onto it. */
 import { render } from 'preact';
 import { useRef, useState } from 'preact/hooks';
+import { DumpTab } from './dump-tab.js';
 import { type Linked, readFragment } from './link.js';
 import { PlayTab } from './play-tab.js';
 import { ReportTab } from './report-tab.js';
 
 const TABS = [
   { name: 'report', label: 'A report', Panel: ReportTab },
+  { name: 'dump', label: 'A dump', Panel: DumpTab },
   { name: 'play', label: 'Play with the check', Panel: PlayTab },
 ] as const;
 
@@ -16,6 +18,9 @@ const isTab = (name: string): name is TabName => TABS.some((tab) => tab.name ===
 
 function Page({ linked, trouble }: { readonly linked: Linked | null; readonly trouble: string | null }) {
   const [chosen, choose] = useState<TabName>(linked !== null && isTab(linked.tab) ? linked.tab : 'report');
+  // A tab is made when it is first looked at, and keeps what was put into it.
+  const seen = useRef(new Set<TabName>());
+  seen.current.add(chosen);
   const buttons = useRef<Partial<Record<TabName, HTMLButtonElement | null>>>({});
   const move = (event: KeyboardEvent): void => {
     const at = TABS.findIndex(({ name }) => name === chosen);
@@ -68,7 +73,9 @@ function Page({ linked, trouble }: { readonly linked: Linked | null; readonly tr
             aria-labelledby={`tab-${name}`}
             hidden={name !== chosen}
           >
-            <Panel linked={linked?.tab === name ? linked : null} isShown={name === chosen} />
+            {seen.current.has(name) ? (
+              <Panel linked={linked?.tab === name ? linked : null} isShown={name === chosen} />
+            ) : null}
           </section>
         ))}
       </main>

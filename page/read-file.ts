@@ -1,4 +1,4 @@
-/** A dropped file as a log's text, packed or not. */
+/** A dropped file, packed or not: its bytes, or its text where it is a log. */
 import xzDecompress from 'xz-decompress';
 import { UsercopyError } from '../src/errors.js';
 import { isBzip2 } from '../src/kernel/payload/bzip2.js';
@@ -15,7 +15,7 @@ const LARGEST_UNPACKED = 128 << 20;
 
 const refused = (text: string): UsercopyError => new UsercopyError('bad-input', text);
 
-export async function bytesOf(file: Blob, name: string): Promise<Uint8Array> {
+async function bytesOf(file: Blob, name: string): Promise<Uint8Array> {
   if (file.size > LARGEST_FILE)
     throw refused(
       `${name}: expected at most ${LARGEST_FILE >> 20} MiB, found ${Math.ceil(file.size / 2 ** 20)} (cut out the lines around the report)`,
@@ -23,9 +23,13 @@ export async function bytesOf(file: Blob, name: string): Promise<Uint8Array> {
   return new Uint8Array(await file.arrayBuffer());
 }
 
-/** @throws UsercopyError `bad-input` for packed data that is broken, and for too much of it. */
+/** A file's bytes, unpacked where they are packed. @throws UsercopyError `bad-input` for packed data that is broken, and for too much of it. */
+export const unpackedBytesOf = async (file: Blob, name: string): Promise<Uint8Array> =>
+  unpacked(await bytesOf(file, name), name);
+
+/** @throws UsercopyError as `unpackedBytesOf`. */
 export async function logTextOf(file: Blob, name: string): Promise<string> {
-  const bytes = await unpacked(await bytesOf(file, name), name);
+  const bytes = await unpackedBytesOf(file, name);
   return new TextDecoder(encodingOf(bytes.subarray(0, 4096))).decode(bytes);
 }
 

@@ -3,7 +3,7 @@
  * and the styles by their digests and forbids every connection.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
@@ -20,9 +20,20 @@ const text = (path) => readFileSync(inRoot(path), 'utf8');
 const inElement = (content) => content.replace(/<(?=[!/])/g, '\\x3c');
 const digest = (content) => `'sha256-${createHash('sha256').update(content).digest('base64')}'`;
 
+/** Vite would put an empty module where one of Node.js is asked for. */
+const withoutNode = {
+  name: 'without-node',
+  enforce: 'pre',
+  resolveId(source, importer) {
+    if (!/^node:/.test(source) || importer?.includes('node_modules')) return null;
+    throw new SetupError(`page: ${importer} asks for ${source}, which a browser has not got`);
+  },
+};
+
 async function program() {
   const built = await build({
     configFile: false,
+    plugins: [withoutNode],
     root: inRoot('page'),
     logLevel: 'error',
     oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
@@ -38,7 +49,6 @@ async function program() {
   if (outputs.length !== 1 || other.length > 0)
     throw new SetupError(`page: expected one script, found ${outputs.length} files`);
   const { code } = outputs[0];
-  if (/["'`]node:[a-z]/.test(code)) throw new SetupError('page: its program asks for a module of Node.js');
   return inElement(code);
 }
 
@@ -82,7 +92,9 @@ async function buildPage() {
   };
   const page = text('page/index.html').replace(/<!-- (\w+) -->/g, (_, name) => parts[name]);
   mkdirSync(inRoot('build/page'), { recursive: true });
-  writeFileSync(inRoot(OUTPUT), page);
+  // Whole or not at all: somebody may be reading it.
+  writeFileSync(inRoot(`${OUTPUT}.new`), page);
+  renameSync(inRoot(`${OUTPUT}.new`), inRoot(OUTPUT));
   return page;
 }
 

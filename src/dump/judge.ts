@@ -1,11 +1,10 @@
 /** Judges copies against the structures that lie in a dump. */
 import type { Variant } from '../../arch/driver.js';
 import { type Rules, rulesOf } from '../attach/plan.js';
-import { Check } from '../check/check.js';
+import { Check, type CheckSource } from '../check/check.js';
 import type { CheckParameters } from '../check/parameters.js';
 import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
-import { builtCheck } from '../engine/built-check.js';
 import { hex, UsercopyError } from '../errors.js';
 import { closedGate, type Gate, gateOf, isClosed } from '../introspect/gate.js';
 import { explainVerdict } from '../report/explain.js';
@@ -16,6 +15,8 @@ import { type CurrentTaskFound, currentTask } from './current.js';
 import type { Dump } from './open-dump.js';
 
 export interface JudgeOptions {
+  /** Where check.wasm comes from: `builtCheck` in Node.js. */
+  readonly source: CheckSource;
   /** A profile's name, or `auto` (default): by the kernel's contents, its vendor, its version. */
   readonly profile?: string | undefined;
   /** Check stack frames although the dump's kernel does not. An error where it does not link them. */
@@ -69,10 +70,10 @@ export class DumpJudge {
   }
 
   /** @throws UsercopyError `bad-input` when the kernel lacks the types or symbols that the check reads. */
-  static async create(dump: Dump, options: JudgeOptions = {}): Promise<DumpJudge> {
+  static async create(dump: Dump, options: JudgeOptions): Promise<DumpJudge> {
     const rules = rulesOf(dump.kernel, runningVariant(dump), { profile: options.profile, frames: options.frames });
     // All guest memory is read through `foreignReader`.
-    const check = await Check.create({ source: builtCheck, guestBytes: 0 });
+    const check = await Check.create({ source: options.source, guestBytes: 0 });
     return new DumpJudge(dump, rules, check, options);
   }
 

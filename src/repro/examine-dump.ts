@@ -7,6 +7,7 @@ import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
 import { kernelFromDump } from '../dump/kernel-from-dump.js';
 import { readDumpLog } from '../dump/log.js';
 import { type Dump, openDump } from '../dump/open-dump.js';
+import { builtCheck } from '../engine/built-check.js';
 import type { Engine } from '../engine/engine.js';
 import { badInput, hex, UsercopyError } from '../errors.js';
 import { writeWhole } from '../image/files.js';
@@ -93,6 +94,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
   try {
     const judgeOf = (dump: Dump, emulated: Dump = dump): Promise<DumpJudge> =>
       DumpJudge.create(dump, {
+        source: builtCheck,
         stackDepth: async (of, current) => {
           if (options.withoutEmulator === null) await options.beforeEmulation?.(null);
           return withEngine(of, options, (engine) => stackDepthOfDump(engine, emulated, current));
@@ -166,7 +168,7 @@ async function openInput(input: DumpInput): Promise<Dump> {
 export async function identifyAddress({ input, address }: IdentifyQuestion): Promise<Identified> {
   const opened = await openInput(input);
   try {
-    return await identifyIn(await DumpJudge.create(opened, { profile: input.profile }), address);
+    return await identifyIn(await DumpJudge.create(opened, { source: builtCheck, profile: input.profile }), address);
   } finally {
     opened.close();
   }

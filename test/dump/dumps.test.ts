@@ -13,6 +13,7 @@ import { stackDepthOfDump } from '../../src/dump/dump-code.js';
 import { DumpJudge, type JudgeOptions } from '../../src/dump/judge.js';
 import { kernelFromDump } from '../../src/dump/kernel-from-dump.js';
 import { type Dump, openDump } from '../../src/dump/open-dump.js';
+import { builtCheck } from '../../src/engine/built-check.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
 import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
@@ -102,7 +103,7 @@ async function judge(path: string, image: Kernel | null, registers: string | nul
     kernelFromDump: (located, variant) => kernelFromDump(path, located, variant, {}),
   });
   try {
-    const judging = await DumpJudge.create(dump, { stackDepth });
+    const judging = await DumpJudge.create(dump, { source: builtCheck, stackDepth });
     const copy = judging.copyFromRegisters();
     const judged = await judging.judge(copy);
     return { ...judged, found: dump.located.by, replay: replayed ? await replay(dump, copy) : null };

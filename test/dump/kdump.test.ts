@@ -17,6 +17,7 @@ import { readDumpFile } from '../../src/dump/dump-file.js';
 import { FileReader } from '../../src/dump/file.js';
 import { DumpJudge } from '../../src/dump/judge.js';
 import { openDump } from '../../src/dump/open-dump.js';
+import { builtCheck } from '../../src/engine/built-check.js';
 import { loadKernel } from '../../src/image/load.js';
 import { nativeZlib } from '../../src/image/native-zlib.js';
 import { randomNumbers, Scratch } from './core-builder.js';
@@ -255,7 +256,7 @@ describe.skipIf(missing !== null)(`makedumpfile's own${missing ? ` (skipped: ${m
         image,
         registers: { text: readFileSync(registers, 'latin1'), path: registers },
       });
-      const judge = await DumpJudge.create(dump);
+      const judge = await DumpJudge.create(dump, { source: builtCheck });
       const { message } = await judge.judge(judge.copyFromRegisters());
       expect(message, way).toBe(JSON.parse(readFileSync(join(machine, CASE, 'case.json'), 'utf8')).message);
       dump.close();

@@ -70,3 +70,18 @@ export async function open(
   await page.waitForSelector('html[data-ready]');
   return { page, asked, errors };
 }
+
+/** What a screen reader, a keyboard and an eye may miss, by axe-core's rules. */
+export async function accessibility(page: Page): Promise<string[]> {
+  await page.evaluate(readFileSync(packageFile('node_modules/axe-core/axe.min.js'), 'utf8'));
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+    };
+    const { violations } = await axe.run();
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 100)).join(' | ')}`);
+  });
+}
+
+/** Pixels that the page is wide; more than the window's mean that it must be moved sideways. */
+export const widest = (page: Page): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth);

@@ -84,7 +84,7 @@ describe.skipIf(place.absence !== null)(
       ({ page } = await open(browser, { viewport: { width: 1000, height: 900 } }));
       // By keyboard: the tab list is one stop, arrows move in it.
       await page.focus('#tab-report');
-      await page.keyboard.press('ArrowRight');
+      await page.keyboard.press('End');
       await page.waitForSelector('#panel-play .said .verdict');
     });
     afterAll(() => browser?.close());

@@ -10,7 +10,7 @@ import { summaryOf } from '../../src/diagnosis/summary.js';
 import { packageFile } from '../../src/paths.js';
 import { chooseReport, parseReports } from '../../src/report/parse.js';
 import { parseScenario } from '../../src/scenario/read.js';
-import { buildPage, chromiumPlace, launch, open, PAGE } from './chromium.js';
+import { accessibility, buildPage, chromiumPlace, launch, open, PAGE, widest } from './chromium.js';
 
 const place = chromiumPlace();
 const log = (name: string): string => readFileSync(packageFile(`test/report/logs/${name}.log`), 'utf8');
@@ -20,20 +20,6 @@ const paste = async (page: Page, text: string): Promise<void> => {
   await page.fill('#log', text);
   await page.waitForSelector('article');
 };
-
-/** What a screen reader, a keyboard and an eye may miss, by axe-core's rules. */
-async function accessibility(page: Page): Promise<string[]> {
-  await page.evaluate(readFileSync(packageFile('node_modules/axe-core/axe.min.js'), 'utf8'));
-  return page.evaluate(async () => {
-    const { axe } = globalThis as unknown as {
-      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
-    };
-    const { violations } = await axe.run();
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 100)).join(' | ')}`);
-  });
-}
-
-const widest = (page: Page): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth);
 
 describe.skipIf(place.absence !== null)(
   `the page in a browser${place.absence === null ? '' : ` (${place.absence})`}`,

@@ -8,6 +8,7 @@ import { requireSymbol } from '../introspect/fields.js';
 import { decodeWord, encodeWord } from '../kernel/words.js';
 import { type CallEnd, CallWatch, GuestCall, type WordMemory } from '../stack/call.js';
 import { type DepthGuest, measureStackDepth, type StackDepth } from '../stack/depth.js';
+import { FROM_STACK_END } from './call-place.js';
 import type { CurrentTaskFound } from './current.js';
 import { type Dump, machineStateOf } from './dump.js';
 import { EmulatedPages, type MissingPage } from './emulated-pages.js';
@@ -22,8 +23,6 @@ export interface DumpCodeOptions {
 }
 
 const DEFAULT_TIME_LIMIT = 10_000;
-/** Distance of a call's stack pointer from the end of the stack, where the dump's CPU tells none. */
-export const FROM_STACK_END = 2048n;
 
 export class DumpCode {
   readonly engine: Engine;

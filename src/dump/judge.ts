@@ -11,6 +11,7 @@ import { explainVerdict } from '../report/explain.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
 import { argumentRegister } from '../stack/call.js';
 import type { StackDepth } from '../stack/depth.js';
+import { callPlaceOf } from './call-place.js';
 import { type CurrentTaskFound, currentTask } from './current.js';
 import type { Dump } from './open-dump.js';
 
@@ -127,11 +128,21 @@ export class DumpJudge {
     return { copy, verdict, message, explanation: explainVerdict(verdict, copy), warnings: this.#warnings(verdict) };
   }
 
+  /** At the check's first instruction: the CPU's where it stands there, else that of the call which a replay makes. */
+  get #stackPointer(): bigint {
+    const { variant, registers, atCheck } = this.dump;
+    if (!atCheck && this.#current) {
+      const { atEntry } = callPlaceOf(this.dump, this.#current);
+      return BigInt.asUintN(variant.bits, atEntry - BigInt(variant.call.stackBias ?? 0));
+    }
+    // Without a stack pointer nothing lies below it.
+    return registers.get(variant.registers.sp) ?? 0n;
+  }
+
   #ask(copy: Copy): Verdict {
     const { variant, registers } = this.dump;
     return this.#check.judge(copy, {
-      // Without a stack pointer nothing lies below it.
-      stackPointer: registers.get(variant.registers.sp) ?? 0n,
+      stackPointer: this.#stackPointer,
       framePointer: registers.get(variant.registers.fp) ?? 0n,
       currentBase: this.#current?.task ?? 0n,
     });
@@ -155,6 +166,8 @@ export class DumpJudge {
 
   #warnings(verdict: Verdict): string[] {
     const warnings = [...this.dump.warnings];
+    const note = this.dump.kernel.types?.note;
+    if (note !== undefined) warnings.push(note);
     if (isClosed(this.#gate)) warnings.push(closedGate(this.#gate));
     if (verdict.outcome === 'unreadable') warnings.push(...whyUnreadable(this.dump, verdict.address));
     if (!this.#current) {
@@ -162,7 +175,7 @@ export class DumpJudge {
     } else if (this.#needsDepth(verdict)) {
       if (!this.dump.atCheck) {
         warnings.push(
-          `the stack pointer is that of ${place(this.dump)}, not of __check_object_size: what lies below it and the offset depend on that`,
+          `the CPU stands at ${place(this.dump)}, not at __check_object_size: what lies below the stack pointer and the offset are those of a call made ${callPlaceOf(this.dump, this.#current).fromCpu ? 'from there' : "near the end of the task's stack"}`,
         );
       }
       if (!this.#depth) {

@@ -4,8 +4,9 @@
  */
 
 import type { Copy } from '../check/verdict.js';
+import { callPlaceOf } from '../dump/call-place.js';
 import { type CurrentTaskFound, currentTask } from '../dump/current.js';
-import { DumpCode, FROM_STACK_END } from '../dump/dump-code.js';
+import { DumpCode } from '../dump/dump-code.js';
 import type { Dump } from '../dump/open-dump.js';
 import type { Engine, Hook } from '../engine/engine.js';
 import { badInput, UsercopyError } from '../errors.js';
@@ -50,9 +51,6 @@ const WARNING_FUNCTION = 'usercopy_warn';
 const MOST_WARNINGS = 4;
 /** Bytes of an instruction where all are the same length. */
 const FIXED_INSTRUCTION = 4;
-/** A call that is made where none was: below what leaf functions may use, and with room for the check and its message. */
-const RED_ZONE = 512n;
-const LEAST_STACK = 4096n;
 
 /**
  * Runs the check on one copy. With a CPU that stands at the check's first instruction nothing but the three arguments is
@@ -166,17 +164,14 @@ class Replayer {
 
   /** A call from where the CPU stands, when that is on the task's stack; else from near the stack's end. */
   #makeCall(target: bigint, args: readonly bigint[], task: CurrentTaskFound | null): bigint {
-    const { variant, kernel, registers, path } = this.#dump;
+    const { path } = this.#dump;
     if (!task) throw badInput(path, 'registers that lead to the current task, for a replay', 'none');
-    const end = task.stack + variant.threadSize(kernel);
-    const sp = registers.has(variant.registers.sp) ? this.#code.call.stackPointer : null;
-    const onStack = sp !== null && sp > task.stack + LEAST_STACK && sp < end;
+    const { stackPointer, fromCpu } = callPlaceOf(this.#dump, task);
     this.#warnings.push(
-      onStack
+      fromCpu
         ? 'replay: the CPU does not stand at __check_object_size; called from where its stack pointer is'
         : 'replay: the stack pointer is not known; called from near the end of the stack of the current task',
     );
-    const stackPointer = onStack ? sp - RED_ZONE : end - FROM_STACK_END;
     // Never executed: it lies on the stack, below everything that the check uses.
     const returnTo = task.stack;
     this.#code.call.enter({ target, arguments: args, stackPointer, returnTo });

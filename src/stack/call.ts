@@ -54,6 +54,14 @@ export function argumentRegister({ name, registers }: Variant, index: number): s
   throw new UsercopyError('unsupported', `${name}: expected argument ${index} in a register, found none for it`);
 }
 
+/** Stack pointer at the first instruction of a function that is called from `stackPointer`; both are addresses. */
+export function entryStackPointer({ call, bits }: Variant, stackPointer: bigint, stackArguments = 0): bigint {
+  const word = BigInt(bits / 8);
+  const free = stackPointer - BigInt(stackArguments) * word;
+  const aligned = free - (free % BigInt(call.stackAlignment)) - BigInt(call.reservedBytes);
+  return call.pushesReturnAddress ? aligned - word : aligned;
+}
+
 /** The function at whose first instruction an emulated CPU stands, or that is about to be called there. */
 export class GuestCall {
   readonly #variant: Variant;
@@ -94,10 +102,7 @@ export class GuestCall {
 
   /** Stack pointer at the first instruction of a function that is called from `stackPointer`; both are addresses. */
   entryStackPointer(stackPointer: bigint, stackArguments = 0): bigint {
-    const { stackAlignment, reservedBytes, pushesReturnAddress } = this.#variant.call;
-    const free = stackPointer - BigInt(stackArguments) * this.#wordBytes;
-    const aligned = free - (free % BigInt(stackAlignment)) - BigInt(reservedBytes);
-    return pushesReturnAddress ? aligned - this.#wordBytes : aligned;
+    return entryStackPointer(this.#variant, stackPointer, stackArguments);
   }
 
   /** Puts everything but the program counter where the function's first instruction expects it; gives its stack pointer. */

@@ -7,8 +7,12 @@ export function nothingJudged({ judge, gate }: Plan): string[] {
 }
 
 /** What else a person should know before relying on an attachment. */
-export function notesOf({ judge, kernelJudges, parameters, profile, gate }: Plan, depthIsKnown: boolean): string[] {
+export function notesOf(
+  { judge, kernelJudges, parameters, profile, gate, live }: Plan,
+  depthIsKnown: boolean,
+): string[] {
   const notes: string[] = [];
+  if (live.types?.note !== undefined) notes.push(live.types.note);
   if (judge === 'all') {
     notes.push(
       kernelJudges

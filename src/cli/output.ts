@@ -20,6 +20,8 @@ export function count(value: bigint): number | string {
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : String(value);
 }
 
-/** The line that says what a profile was picked by; none for one that was named. */
-export const byLine = (profileBy: string | null): string[] =>
-  profileBy === null ? [] : [`note: the profile was picked by ${profileBy}`];
+/** Lines that say what a profile was picked by, unless it was named, and whose types were used, unless they are the kernel's own. */
+export const byLine = (profileBy: string | null, typesBy: string | null = null): string[] => [
+  ...(profileBy === null ? [] : [`note: the profile was picked by ${profileBy}`]),
+  ...(typesBy === null ? [] : [`note: ${typesBy}`]),
+];

@@ -90,10 +90,10 @@ function wholeNumber(option: string, text: string, most: number): number {
 }
 
 function describe({ result, file }: RandomRun): string {
-  const { variant, kernel, profile, profileBy, copies, refused, nearBoundary, mismatchCount, seed } = result;
+  const { variant, kernel, profile, profileBy, typesBy, copies, refused, nearBoundary, mismatchCount, seed } = result;
   const lines = [
     `${variant}, kernel ${kernel}, profile ${profile}, seed ${seed}`,
-    ...byLine(profileBy),
+    ...byLine(profileBy, typesBy),
     `${copies} copies, ${nearBoundary} of them within 64 bytes of a boundary; the guest refused ${refused}`,
     mismatchCount === 0 ? 'no mismatch' : colours.red(`${mismatchCount} MISMATCHES`),
   ];

@@ -130,7 +130,7 @@ function describe(runs: readonly TwinRun[], details: boolean, failed: readonly F
   const hasCycles = runs.some((run) => run.rows.some(({ guestCycles }) => guestCycles !== undefined));
   const texts = detailed(runs, details).flatMap((run) => [
     `${run.variant}, kernel ${run.kernel}, profile ${run.profile}`,
-    ...byLine(run.profileBy),
+    ...byLine(run.profileBy, run.typesBy),
     table(
       ['case', "guest's own check", 'ours', 'identical', 'instructions', ...(hasCycles ? ['cycles'] : [])],
       run.rows.map(describeRow),

@@ -149,6 +149,12 @@ export class KernelObjects {
     return { start, end, guardEnd };
   }
 
+  /** Address of the word that points to the top of the tree with areas that begin at `start`; null where there is none. */
+  treeOf(start: bigint): bigint | null {
+    const index = this.#facts.vmap.kind === 'nodes' ? Number((start / NODE_ZONE_BYTES) % NODES) : 0;
+    return this.#trees[index] ?? null;
+  }
+
   /** Switches on the static key that kmem_cache_debug_flags() asks first, in memory and in the code that was compiled for it. */
   enableSlubDebug(): void {
     const key = this.#facts.slab.debugEnabled;
@@ -292,9 +298,9 @@ export class KernelObjects {
     this.#set(area, slots.vaEnd, end);
     this.#set(area, slots.vm, vm);
     this.#set(vm, slots.vmSize, BigInt(pages + 1) * this.#pageBytes);
-    const index = vmap.kind === 'nodes' ? Number((start / NODE_ZONE_BYTES) % NODES) : 0;
-    const tree = this.#trees[index];
-    if (tree === undefined) throw new UsercopyError('guest', `vmalloc: expected a tree for area ${index}, found none`);
+    const tree = this.treeOf(start);
+    if (tree === null)
+      throw new UsercopyError('guest', `vmalloc: expected a tree for the area at ${hex(start)}, found none`);
     this.#insertNode(tree, slots, area, start);
   }
 

@@ -29,7 +29,7 @@ export const TABLE_STRUCTS: Readonly<Record<string, readonly string[]>> = {
   memblock_region: ['base', 'size', 'flags'],
   memblock_type: ['cnt', 'max', 'regions', 'name'],
   paca_struct: ['__current', 'kstack', 'data_offset', 'paca_index'],
-  page: ['flags', 'compound_head', 'compound_order', 'page_type', 'slab_cache', 's_mem'],
+  page: ['flags', 'compound_head', 'compound_info', 'compound_order', 'page_type', 'slab_cache', 's_mem'],
   pglist_data: ['node_mem_map', 'node_start_pfn'],
   prb_desc: ['text_blk_lpos.begin', 'text_blk_lpos.next'],
   printk_info: ['seq', 'text_len'],
@@ -91,8 +91,8 @@ export function makeOffsetTable(types: TypeTable, variant: string, source: strin
   return { variant, source, releases: [source], structs, enumerators };
 }
 
-/** Types out of a table. `where` names it in errors. */
-export function typesFromTable(table: OffsetTable, where: string): TypeTable {
+/** Types out of a table. `where` names it in errors; `note` as in `TypeTable`. */
+export function typesFromTable(table: OffsetTable, where: string, note?: string): TypeTable {
   const structs = new Map(
     Object.entries(table.structs).map(([name, { size, members }]) => [
       name,
@@ -101,6 +101,7 @@ export function typesFromTable(table: OffsetTable, where: string): TypeTable {
   );
   return {
     source: 'table',
+    note,
     hasStruct: (name) => structs.has(name),
     struct(name) {
       const struct = structs.get(name);
@@ -123,6 +124,34 @@ export async function findOffsetTable(linuxArch: string, variant: string, releas
   for (const { table, name } of await readTables(linuxArch))
     if (table.variant === variant && table.releases.includes(release)) return typesFromTable(table, name);
   return null;
+}
+
+/** `6.1.0-50-686-pae` → its series and what it was built for. */
+function kindOf(release: string): { readonly major: number; readonly minor: number; readonly flavour: string } | null {
+  const [, major, minor, rest = ''] = /^(\d+)\.(\d+)(.*)$/.exec(release) ?? [];
+  if (major === undefined || minor === undefined) return null;
+  return { major: Number(major), minor: Number(minor), flavour: /-([a-z][a-z0-9-]*)$/.exec(rest)?.[1] ?? '' };
+}
+
+/**
+ * Tables that may fit a release which none lists, the likeliest first: of the same series and flavour, then of the series, then of
+ * the nearest series. Whether one fits has to be proved.
+ */
+export async function nearestOffsetTables(
+  linuxArch: string,
+  variant: string,
+  release: string,
+): Promise<readonly OffsetTable[]> {
+  const wanted = kindOf(release);
+  if (wanted === null) return [];
+  const tables = (await readTables(linuxArch)).map(({ table }) => table).filter((table) => table.variant === variant);
+  const distance = ({ source }: OffsetTable): number => {
+    const kind = kindOf(source);
+    if (kind === null) return Number.POSITIVE_INFINITY;
+    const series = Math.abs((wanted.major - kind.major) * 20 + wanted.minor - kind.minor);
+    return series * 2 + (kind.flavour === wanted.flavour ? 0 : 1);
+  };
+  return tables.sort((left, right) => distance(left) - distance(right));
 }
 
 async function readTables(linuxArch: string): Promise<{ table: OffsetTable; name: string }[]> {

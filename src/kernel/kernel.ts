@@ -63,6 +63,8 @@ export interface StructType {
 
 export interface TypeTable {
   readonly source: 'btf' | 'table';
+  /** What a person should know of types that were not made of this very kernel. */
+  readonly note?: string | undefined;
   /** A missing struct is an error that names it. */
   struct(name: string): StructType;
   hasStruct(name: string): boolean;

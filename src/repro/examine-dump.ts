@@ -13,8 +13,10 @@ import { badInput, hex, UsercopyError } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { loadKernel } from '../image/load.js';
 import { type KernelLog, logText } from '../introspect/printk.js';
+import type { Kernel } from '../kernel/kernel.js';
 import { chooseReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
+import { provedTypes } from '../scenario/typed-kernel.js';
 import { explainDump } from './explain-dump.js';
 import { writeMemoryPage } from './html.js';
 import { type Identified, identifyIn } from './identify.js';
@@ -87,10 +89,23 @@ export interface ExamineOptions {
   readonly beforeEmulation?: (known: DumpAnswer | null) => Promise<void>;
 }
 
+/** The image, with types that are proved on it where it has none: that runs its code. */
+async function typedImage(
+  path: string,
+  files: { readonly btf: string | undefined; readonly config: string | undefined },
+  { withoutEmulator, beforeEmulation }: ExamineOptions,
+): Promise<Kernel> {
+  const image = await loadKernel(path, files);
+  if (image.types !== null || withoutEmulator !== null) return image;
+  await beforeEmulation?.(null);
+  const types = await provedTypes(image);
+  return types === null ? image : { ...image, types };
+}
+
 /** @throws UsercopyError `bad-input` for files that are not what they should be, or no copy to judge. */
 export async function examineDump(question: DumpQuestion, options: ExamineOptions): Promise<DumpAnswer> {
   const { input } = question;
-  const opened = await openInput(input);
+  const opened = await openInput(input, options);
   try {
     const judgeOf = (dump: Dump, emulated: Dump = dump): Promise<DumpJudge> =>
       DumpJudge.create(dump, {
@@ -155,10 +170,11 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
   }
 }
 
-async function openInput(input: DumpInput): Promise<Dump> {
+/** `options`: code of the image may be run, when its types have to be proved. */
+async function openInput(input: DumpInput, options: ExamineOptions = { withoutEmulator: '' }): Promise<Dump> {
   const files = { btf: input.btf, config: input.config };
   return openDump(input.dump, {
-    image: input.kernel === undefined ? null : await loadKernel(input.kernel, files),
+    image: input.kernel === undefined ? null : await typedImage(input.kernel, files, options),
     registers: input.registers,
     kernelFromDump: (located, variant) => kernelFromDump(input.dump, located, variant, files),
   });

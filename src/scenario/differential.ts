@@ -41,6 +41,8 @@ export interface DifferentialResult {
   readonly profile: string;
   /** What it was picked by, in a sentence; null when it was named. */
   readonly profileBy: string | null;
+  /** Whose types these are, where they are not the kernel's own; else null. */
+  readonly typesBy: string | null;
   readonly seed: number;
   readonly copies: number;
   /** Copies that the kernel refused. */
@@ -237,7 +239,9 @@ function reportLine(guest: Guest): string {
 function abortLine(guest: Guest): string {
   const [name, detail, toUser, offset, length] = [0, 1, 2, 3, 4].map((index) => guest.argument(index));
   const mask = (value: bigint): bigint => BigInt.asUintN(guest.variant.bits, value);
-  const quoted = detail === 0n ? '' : ` '${guest.memory.readString(mask(detail!))}'`;
+  // A name that is not there has no text to compare.
+  const isThere = detail !== 0n && guest.memory.tryRead(mask(detail!), 1) !== undefined;
+  const quoted = isThere ? ` '${guest.memory.readString(mask(detail!))}'` : '';
   const words = (toUser! & 0xffn) === 0n ? ['overwrite', 'to'] : ['exposure', 'from'];
   return `usercopy: Kernel memory ${words[0]} attempt detected ${words[1]} ${guest.memory.readString(mask(name!))}${quoted} (offset ${mask(offset!)}, size ${mask(length!)})!`;
 }
@@ -246,9 +250,9 @@ function abortLine(guest: Guest): string {
  * Calls the guest's own check. What comes back is why it did not end: the rules before 5.18 look at the last page of a
  * copy without asking whether there is one.
  */
-function callCheck(guest: Guest, check: bigint, { pointer, size, direction }: Copy): string | null {
+function callCheck(guest: Guest, check: bigint, { pointer, size, direction }: Copy, timeLimit: number): string | null {
   try {
-    guest.callOnce(check, [pointer, size, direction === 'to_user' ? 1n : 0n], TIME_LIMIT);
+    guest.callOnce(check, [pointer, size, direction === 'to_user' ? 1n : 0n], timeLimit);
     return null;
   } catch (error) {
     if (error instanceof UsercopyError && error.kind === 'guest') return error.message;
@@ -256,18 +260,37 @@ function callCheck(guest: Guest, check: bigint, { pointer, size, direction }: Co
   }
 }
 
+/** What both checks say of one copy. */
+export interface BothVerdicts {
+  /** The guest's line; null when its check came back. Where it did not end, why. */
+  readonly guest: string | null;
+  readonly ours: string | null;
+  /** The guest faulted: it has no verdict, and ours must not let that copy pass. */
+  readonly faulted: boolean;
+  readonly agree: boolean;
+}
+
+export interface AskOptions {
+  readonly profile?: string | undefined;
+  readonly declarations?: readonly Declaration[] | undefined;
+  readonly frames?: boolean | undefined;
+  /** Milliseconds for one call; default 10 000. */
+  readonly timeLimit?: number | undefined;
+}
+
+/** A guest's own check and ours, asked the same. */
+export interface BothChecks {
+  readonly profile: string;
+  readonly profileBy: string | null;
+  ask(copy: Copy): BothVerdicts;
+  close(): void;
+}
+
 /**
- * Judges `copies` random copies twice. Memory that the kernel's check changes (its stack frames) plays no part in later
- * verdicts; nothing is printed, since the run ends where the guest begins to complain. A guest that faults has
- * no verdict: ours must not let that copy pass.
+ * Nothing is printed, since a run ends where the guest begins to complain.
  * @throws UsercopyError `bad-input` when the kernel has no function for that, `guest` when it does not come back.
  */
-export async function runDifferential(
-  guest: Guest,
-  world: Boundaries,
-  random: SeededRandom,
-  options: DifferentialOptions,
-): Promise<DifferentialResult> {
+export async function openBothChecks(guest: Guest, options: AskOptions = {}): Promise<BothChecks> {
   const { kernel, engine, variant } = guest;
   const complaints = COMPLAINTS.flatMap(({ symbol, line }) => {
     const address = entryPointOf(kernel, variant, symbol);
@@ -302,24 +325,52 @@ export async function runDifferential(
   const warn = kernel.symbols.address('usercopy_warn');
   // The fallback of 4.16 to 5.15 warns and lets the copy pass; the warning itself needs a machine.
   if (warn !== undefined) hooks.push(engine.hookAddress(warn, () => engine.stop()));
+  const check = guest.symbol('__check_object_size');
+  return {
+    profile: attachment.profile,
+    profileBy: attachment.profileBy,
+    ask(copy) {
+      guestLine = null;
+      ours = null;
+      const fault = callCheck(guest, check, copy, options.timeLimit ?? TIME_LIMIT);
+      const agree = fault === null ? guestLine === ours : ours !== null;
+      return { guest: guestLine ?? fault, ours, faulted: fault !== null, agree };
+    },
+    close() {
+      for (const hook of hooks) hook.remove();
+      attachment.detach();
+    },
+  };
+}
+
+/**
+ * Judges `copies` random copies twice. Memory that the kernel's check changes (its stack frames) plays no part in later
+ * verdicts; nothing is printed, since the run ends where the guest begins to complain. A guest that faults has
+ * no verdict: ours must not let that copy pass.
+ * @throws UsercopyError `bad-input` when the kernel has no function for that, `guest` when it does not come back.
+ */
+export async function runDifferential(
+  guest: Guest,
+  world: Boundaries,
+  random: SeededRandom,
+  options: DifferentialOptions,
+): Promise<DifferentialResult> {
+  const { kernel, engine, variant } = guest;
+  const checks = await openBothChecks(guest, options);
   try {
-    const check = guest.symbol('__check_object_size');
     const mismatches: Mismatch[] = [];
     let mismatchCount = 0;
     let refused = 0;
     let nearBoundary = 0;
     for (let done = 0; done < options.copies; done++) {
       const { copy, near } = randomCopy(random, world, kernel.bits);
-      guestLine = null;
-      ours = null;
-      const fault = callCheck(guest, check, copy);
+      const { guest: line, ours, faulted, agree } = checks.ask(copy);
       if (near) nearBoundary++;
-      if (guestLine !== null) refused++;
-      guestLine ??= fault;
-      if (fault === null ? guestLine !== ours : ours === null) {
+      if (line !== null && !faulted) refused++;
+      if (!agree) {
         mismatchCount++;
         if (mismatches.length < 100) {
-          mismatches.push({ copy, guest: guestLine, ours, stackPointer: engine.readRegister(variant.registers.sp) });
+          mismatches.push({ copy, guest: line, ours, stackPointer: engine.readRegister(variant.registers.sp) });
         }
       }
       if (done % 4096 === 4095) {
@@ -330,8 +381,9 @@ export async function runDifferential(
     return {
       variant: variant.name,
       kernel: kernel.version.release,
-      profile: attachment.profile,
-      profileBy: attachment.profileBy,
+      profile: checks.profile,
+      profileBy: checks.profileBy,
+      typesBy: kernel.types?.note ?? null,
       seed: options.seed,
       copies: options.copies,
       refused,
@@ -340,7 +392,6 @@ export async function runDifferential(
       mismatchCount,
     };
   } finally {
-    for (const hook of hooks) hook.remove();
-    attachment.detach();
+    checks.close();
   }
 }

@@ -3,7 +3,6 @@ import { resolve } from 'node:path';
 import { parseProfile } from '../check/profiles.js';
 import { Guest } from '../guest/guest.js';
 import { fetchKernel } from '../image/fetch.js';
-import { loadKernel } from '../image/load.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { measureStackDepth, type StackDepth } from '../stack/depth.js';
 import { wordOf } from './expression.js';
@@ -11,6 +10,7 @@ import type { ScenarioGuest } from './format.js';
 import { chooseOwnProfile, loadOwnKernel, OWN_PROFILES, ownVariants, startOwnGuest } from './own.js';
 import { located, type Path, type Positions } from './positions.js';
 import type { ScenarioFile } from './read.js';
+import { loadTypedKernel } from './typed-kernel.js';
 
 export interface StartedGuest {
   readonly guest: Guest;
@@ -44,7 +44,7 @@ async function startRealGuest(spec: ScenarioGuest, { directory, positions }: Sce
   const { kernel: image, variant, release, btf, config, ram } = spec;
   const path = (name: string): string => resolve(directory, name);
   const found = image === undefined ? (await fetchKernel(variant!, { release: release! })).path : path(image);
-  const kernel = await loadKernel(found, { btf: btf && path(btf), config: config && path(config) });
+  const kernel = await loadTypedKernel(found, { btf: btf && path(btf), config: config && path(config) });
   const guest = await Guest.create(kernel, { ramBytes: ram === undefined ? undefined : ramOf(ram, positions) });
   return {
     guest,

@@ -2,7 +2,6 @@
 import type { Declaration } from '../check/parameters.js';
 import { Guest } from '../guest/guest.js';
 import { KernelObjects } from '../guest/objects.js';
-import { loadKernel } from '../image/load.js';
 import { type Boundaries, buildRandomWorld, type DifferentialResult, runDifferential } from './differential.js';
 import type { Scenario, ScenarioGuest } from './format.js';
 import { lkdtmCases } from './lkdtm.js';
@@ -13,6 +12,7 @@ import { SeededRandom } from './random.js';
 import { readScenario, type ScenarioFile, scenarioInMemory } from './read.js';
 import { type SnapshotSummary, snapshotScenario } from './snapshot.js';
 import { runTwins, type TwinRun } from './twins.js';
+import { loadTypedKernel } from './typed-kernel.js';
 
 interface KernelFiles {
   readonly kernel: string;
@@ -122,7 +122,7 @@ async function runOwnTask({ variant, frames, cycles }: OwnTask, profile: string)
 }
 
 async function kernelGuest({ kernel: path, btf, config }: KernelFiles): Promise<Guest> {
-  return Guest.create(await loadKernel(path, { btf, config }));
+  return Guest.create(await loadTypedKernel(path, { btf, config }));
 }
 
 async function runLkdtmTask(task: LkdtmTask): Promise<TwinRun> {

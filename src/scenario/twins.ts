@@ -35,6 +35,8 @@ export interface TwinRun {
   readonly profile: string;
   /** What it was picked by, in a sentence; null when it was named. */
   readonly profileBy: string | null;
+  /** Whose types these are, where they are not the kernel's own; else null. */
+  readonly typesBy: string | null;
   readonly rows: readonly TwinRow[];
 }
 
@@ -72,7 +74,14 @@ export async function runTwins(guest: Guest, cases: readonly TwinCase[], options
     }
     guest.restore(before);
     const { profile, profileBy } = attachment;
-    return { variant: guest.variant.name, kernel: guest.kernel.version.release, profile, profileBy, rows };
+    return {
+      variant: guest.variant.name,
+      kernel: guest.kernel.version.release,
+      profile,
+      profileBy,
+      typesBy: guest.kernel.types?.note ?? null,
+      rows,
+    };
   } finally {
     attachment.detach();
   }

@@ -212,14 +212,18 @@ async function systemMirrors(): Promise<{ main: string; security: string }> {
   };
 }
 
-/** Runs a program to its end; its output and whether it failed. A missing program is a `missing-dependency` error. */
-async function run(
+/**
+ * Runs a program to its end, with more in its environment where that is given; its output and whether it failed.
+ * @throws UsercopyError `missing-dependency` for a program that is missing.
+ */
+export async function run(
   program: string,
   args: readonly string[],
   cwd: string,
   timeout: number,
+  environment: NodeJS.ProcessEnv = {},
 ): Promise<{ output: string; failed: boolean }> {
-  const options = { cwd, timeout, maxBuffer: OUTPUT_LIMIT, env: { ...process.env, LC_ALL: 'C' } };
+  const options = { cwd, timeout, maxBuffer: OUTPUT_LIMIT, env: { ...process.env, LC_ALL: 'C', ...environment } };
   try {
     const { stdout, stderr } = await promisify(execFile)(program, args, options);
     return { output: stderr + stdout, failed: false };

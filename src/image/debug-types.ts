@@ -2,14 +2,12 @@
  * Types of a Debian kernel whose image has none: its package of debug symbols is fetched, and pahole makes BTF of the DWARF in
  * it. The BTF lies in the cache beside the image, where `loadKernel()` finds it.
  */
-import { execFile } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
-import { promisify } from 'node:util';
 import { drivers as allDrivers } from '../../arch/index.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { readBtf } from '../kernel/btf.js';
-import { everySuite, PrivateApt, unpackImages } from './apt.js';
+import { everySuite, PrivateApt, run, unpackImages } from './apt.js';
 import { debianKernelOf, defaultCacheDirectory } from './fetch.js';
 import { typesFile } from './kernel-files.js';
 import { nativeZlib } from './native-zlib.js';
@@ -17,6 +15,7 @@ import { inWorkspace } from './workspace.js';
 
 /** Making BTF of a kernel takes a minute of CPU. */
 const PAHOLE_LIMIT = 900_000;
+const SHORT_LIMIT = 60_000;
 /** Debian's pahole and what it is linked to beyond what every system has. */
 const PAHOLE_PACKAGES = ['pahole', 'libdw1', 'libelf1', 'libbpf1'];
 const RELEASE = /^\d+\.\d+[\w.+~-]*$/;
@@ -61,9 +60,9 @@ export async function debugTypes(release: string, options: DebugTypesOptions = {
     const warnings = apt.failures.map((failure) => `the index of ${failure}`);
     const image = await debugImage(apt, release, workspace, warnings, say);
     const btf = path.join(workspace, 'btf');
-    const pahole = await findPahole(cache, workspace, say);
+    const program = await findPahole(cache, workspace, say);
     say('making BTF of the debug symbols (a minute)');
-    await runPahole(pahole, image, btf);
+    await runPahole(program, image, btf);
     await keep(btf, target, variant);
     return { variant, release, path: target, ...(warnings.length === 0 ? {} : { warnings }) };
   });
@@ -139,17 +138,17 @@ async function findPahole(cache: string, workspace: string, say: (what: string) 
   const before = await unpacked();
   if (before !== null) return before;
   say('fetching pahole');
-  const { stdout } = await promisify(execFile)('dpkg', ['--print-architecture']);
+  const { output: architecture } = await run('dpkg', ['--print-architecture'], cache, SHORT_LIMIT);
   const place = path.join(workspace, 'pahole');
   await fs.mkdir(place, { recursive: true });
   // The machine's own libraries are of its own suite; a newer pahole may want newer ones.
-  const apt = await PrivateApt.open(place, stdout.trim(), [await ownSuite()]);
+  const apt = await PrivateApt.open(place, architecture.trim(), [await ownSuite()]);
   await fs.mkdir(directory, { recursive: true });
   const failures: string[] = [];
   for (const name of PAHOLE_PACKAGES) {
     const { path: deb, reason } = await apt.download(name);
     if (deb === null) failures.push(`${name}: ${reason}`);
-    else await promisify(execFile)('dpkg-deb', ['-x', deb, directory]);
+    else await run('dpkg-deb', ['-x', deb, directory], cache, SHORT_LIMIT);
   }
   const found = await unpacked();
   if (found !== null) return found;
@@ -164,28 +163,33 @@ async function ownSuite(): Promise<string> {
   return /^VERSION_CODENAME=([a-z]+)$/m.exec(text)?.[1] ?? 'bookworm';
 }
 
-const environment = ({ libraries }: Pahole): NodeJS.ProcessEnv =>
-  libraries === null ? process.env : { ...process.env, LD_LIBRARY_PATH: libraries };
-
-async function answers(pahole: Pahole): Promise<boolean> {
-  return promisify(execFile)(pahole.program, ['--version'], { env: environment(pahole) }).then(
-    () => true,
-    () => false,
-  );
+/** Runs pahole; null where it is missing. */
+async function pahole({ program, libraries }: Pahole, args: readonly string[], limit: number): Promise<string | null> {
+  try {
+    const { output, failed } = await run(
+      program,
+      args,
+      '/',
+      limit,
+      libraries === null ? {} : { LD_LIBRARY_PATH: libraries },
+    );
+    return failed && args.includes('--version') ? null : output;
+  } catch (error) {
+    if (error instanceof UsercopyError && error.kind === 'missing-dependency') return null;
+    throw error;
+  }
 }
 
-async function runPahole(pahole: Pahole, image: string, btf: string): Promise<void> {
-  const options = { env: environment(pahole), timeout: PAHOLE_LIMIT, maxBuffer: 16 << 20 };
-  const said = await promisify(execFile)(pahole.program, [`--btf_encode_detached=${btf}`, image], options).then(
-    ({ stderr }) => stderr,
-    (error: Error & { stderr?: string }) => error.stderr || error.message,
-  );
+const answers = async (of: Pahole): Promise<boolean> => (await pahole(of, ['--version'], SHORT_LIMIT)) !== null;
+
+async function runPahole(of: Pahole, image: string, btf: string): Promise<void> {
+  const said = await pahole(of, [`--btf_encode_detached=${btf}`, image], PAHOLE_LIMIT);
   // What pahole does not understand it says, and goes on: that the file can be read is what counts.
   const bytes = await fs.readFile(btf).catch(() => null);
   if (bytes === null)
     throw new UsercopyError(
       'missing-dependency',
-      `pahole: expected BTF of ${path.basename(image)}, found: ${said.trim()}`,
+      `pahole: expected BTF of ${path.basename(image)}, found: ${said?.trim() || 'nothing'}`,
     );
   await readBtf(bytes, `BTF of ${path.basename(image)}`, nativeZlib);
 }

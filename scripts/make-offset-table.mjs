@@ -52,7 +52,7 @@ async function make([variant, release, btf, ...others]) {
 
 /** JSON with a structure's members on lines of their own. */
 const layOut = (table) =>
-  `${JSON.stringify(table, null, 2).replace(/\[\s+(\d+(?:,\s+\d+)*)\s+\]/g, (_, list) => `[${list.replace(/\s+/g, ' ')}]`)}\n`;
+  `${JSON.stringify(table, null, 2).replace(/\[\s+((?:\d+|"[^"]*")(?:,\s+(?:\d+|"[^"]*"))*)\s+\]/g, (_, list) => `[${list.replace(/\s+/g, ' ')}]`)}\n`;
 
 async function compare([variant, first, second]) {
   const [left, right] = await Promise.all(

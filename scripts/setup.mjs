@@ -13,6 +13,7 @@ import { findChromium } from './lib/find-chromium.mjs';
 import { findFuzzer } from './lib/find-fuzzer.mjs';
 import { findJson } from './lib/find-json.mjs';
 import { allBuilds, chooseUnicorn, unicornFacts } from './lib/find-unicorn.mjs';
+import { findZstd } from './lib/find-zstd.mjs';
 import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
 import { translateCheck, wabtPlaces, writeConfig } from './lib/native-check.mjs';
 import { readPlaces, writePlaces } from './lib/places.mjs';
@@ -97,18 +98,23 @@ function testPlaces() {
   };
 }
 
-/** What only the tests of the page need; a machine without it skips them and says so. */
-function chromium() {
+/** Programs that only some tests need; a machine without one skips those and says so. */
+const TEST_PROGRAMS = [
+  { name: 'chromium', find: findChromium, without: 'the page is not tested in a browser' },
+  { name: 'zstd', find: findZstd, without: 'no dump is expanded for tests' },
+];
+
+function testPrograms() {
   const isTest = process.argv.includes('--test');
-  const here = findChromium(false);
-  if (!isTest || here.absence === null) {
-    writePlaces({ chromium: here });
-    return null;
-  }
+  const here = TEST_PROGRAMS.map(({ name, find }) => [name, find(false)]);
+  writePlaces(Object.fromEntries(here));
+  if (!isTest || here.every(([, { absence }]) => absence === null)) return null;
   return () => {
-    const found = findChromium(true);
-    if (found.absence) console.log(`setup: the page is not tested in a browser: ${found.absence}`);
-    writePlaces({ chromium: found });
+    for (const { name, find, without } of TEST_PROGRAMS) {
+      const found = find(true);
+      if (found.absence) console.log(`setup: ${without}: ${found.absence}`);
+      writePlaces({ [name]: found });
+    }
   };
 }
 
@@ -216,7 +222,7 @@ const isInstalled = !existsSync(join(root, 'tsconfig.json'));
 // `npm install` among the sources must not set off another one.
 const everything = process.argv.includes('--install')
   ? []
-  : [packages, unicorn, testPlaces, chromium, check, addon, javascript];
+  : [packages, unicorn, testPlaces, testPrograms, check, addon, javascript];
 try {
   for (const step of isInstalled ? [unicorn, addon] : everything) {
     // Looked at again under the lock: another set-up may have done it meanwhile.

@@ -33,6 +33,18 @@ export function fuzzer(): { readonly program: string; readonly runtime: string; 
   return 'absence' in found ? found.absence : found;
 }
 
+/** The program that expands dumps, and its environment; a text where it is not here: why. */
+export function zstd(): { readonly program: string; readonly env: NodeJS.ProcessEnv } | string {
+  const found = places().zstd;
+  if (found === undefined) throw new Error('build/places.json names no zstd: run npm run setup -- --test');
+  if (found.program === null) return found.absence ?? 'no zstd';
+  const { program, libraries } = found;
+  return {
+    program,
+    env: libraries.length === 0 ? process.env : { ...process.env, LD_LIBRARY_PATH: libraries.join(':') },
+  };
+}
+
 /** The environment in which a program loads this libunicorn, and Python its binding. */
 export function unicornEnvironment({ lib, python: bindings }: HereBuild): NodeJS.ProcessEnv {
   return { ...process.env, LD_LIBRARY_PATH: lib, PYTHONPATH: bindings };

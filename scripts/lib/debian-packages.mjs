@@ -57,6 +57,17 @@ function keyring() {
   return keyringIn(join(folder, 'usr/share/keyrings'));
 }
 
+/** Folders with shared libraries below one. */
+export function libraryFolders(path) {
+  if (!existsSync(path)) return [];
+  const entries = readdirSync(path, { withFileTypes: true });
+  const here = entries.some((entry) => /\.so(\.\d+)*$/.test(entry.name)) ? [path] : [];
+  return [
+    ...here,
+    ...entries.filter((entry) => entry.isDirectory()).flatMap(({ name }) => libraryFolders(join(path, name))),
+  ];
+}
+
 /** The suite of Debian that this machine runs, `trixie`; undefined on other machines. */
 export function ownSuite() {
   const file = '/etc/os-release';

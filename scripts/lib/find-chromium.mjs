@@ -1,22 +1,12 @@
 /** A Chromium for the tests of the page: the machine's, or Debian's unpacked into the project's cache with what it lacks. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { ownSuite, unpackWithNeeds } from './debian-packages.mjs';
+import { libraryFolders, ownSuite, unpackWithNeeds } from './debian-packages.mjs';
 import { cache, hasProgram } from './step.mjs';
 
 const PACKAGE = 'chromium-headless-shell';
 const folder = join(cache, 'chromium');
 const unpacked = join(folder, 'usr/lib/chromium', PACKAGE);
-
-/** Folders with shared libraries below one. */
-function libraryFolders(path) {
-  const entries = readdirSync(path, { withFileTypes: true });
-  const here = entries.some((entry) => /\.so(\.\d+)*$/.test(entry.name)) ? [path] : [];
-  return [
-    ...here,
-    ...entries.filter((entry) => entry.isDirectory()).flatMap(({ name }) => libraryFolders(join(path, name))),
-  ];
-}
 
 const fromCache = () =>
   existsSync(unpacked)

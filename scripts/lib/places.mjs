@@ -20,6 +20,7 @@
  *     json       { include } of nlohmann's JSON for Modern C++; null where it cannot be had
  *     chromium   { program, libraries: folders for LD_LIBRARY_PATH, absence: null } that the page is tested in, or
  *                { absence: "why it is not here" }
+ *     zstd       the same of the program that expands the dumps of tests
  *
  * A program that shall use one of `unicorns` gets its `lib` in LD_LIBRARY_PATH (Debian's bindings call dlopen with the
  * bare name) and, if it is Python, its `python` in PYTHONPATH.

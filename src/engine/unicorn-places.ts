@@ -41,6 +41,12 @@ export interface Places {
     | { readonly program: string; readonly runtime: string; readonly lib: string; readonly source: string }
     | { readonly absence: string };
   readonly python?: { readonly program: string; readonly version: string } | null;
+  /** Expands the dumps of tests; `libraries` are folders for the loader. */
+  readonly zstd?: {
+    readonly program: string | null;
+    readonly libraries: readonly string[];
+    readonly absence: string | null;
+  };
   readonly json?: { readonly include: string } | null;
   readonly wabt?: {
     readonly program: string;

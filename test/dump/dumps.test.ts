@@ -2,7 +2,7 @@
  * Real dumps, stopped at the first instruction of the kernel's own check: the judge is the kernel's log, kept beside each.
  * A message of null is a copy that the kernel let pass.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -17,7 +17,10 @@ import { builtCheck } from '../../src/engine/built-check.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
 import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { examineDump } from '../../src/repro/examine-dump.js';
+import { identifyIn } from '../../src/repro/identify.js';
 import { replayCopy } from '../../src/repro/replay.js';
+import { zstd } from '../places.js';
 
 const SHARED = resolve('../shared/dumps');
 const MACHINES = [
@@ -29,10 +32,11 @@ const MACHINES = [
 ] as const;
 type Machine = (typeof MACHINES)[number];
 
+const expander = zstd();
 const missing = !existsSync(SHARED)
   ? 'the shared dumps are not there (../shared/dumps)'
-  : spawnSync('zstd', ['--version']).error
-    ? 'zstd is not installed, which expands them'
+  : typeof expander === 'string'
+    ? expander
     : null;
 
 interface Case {
@@ -49,13 +53,15 @@ const casesOf = ({ name }: Machine) =>
 const readCase = ({ name }: Machine, which: string): Case =>
   JSON.parse(readFileSync(join(SHARED, name, which, 'case.json'), 'utf8'));
 
-/** The base is unpacked once per machine; each case is a patch against it. */
-function expand({ name }: Machine, which: string): string {
+/** The base is unpacked once per machine; each case is a patch against it, before the check or after the panic. */
+function expand({ name }: Machine, which: string, when: 'vmcore-pre' | 'vmcore' = 'vmcore-pre'): string {
   const base = join(scratch, `${name}.base`);
   const dump = join(scratch, 'case.vmcore');
-  const run = (...args: string[]) => execFileSync('zstd', ['-q', '-d', '-f', ...args]);
+  if (typeof expander === 'string') throw new Error(expander);
+  const { program, env } = expander;
+  const run = (...args: string[]) => execFileSync(program, ['-q', '-d', '-f', ...args], { env });
   if (!existsSync(base)) run('--long=27', join(SHARED, name, 'base.vmcore.zst'), '-o', base);
-  const patch = join(SHARED, name, which, 'vmcore-pre.zpatch');
+  const patch = join(SHARED, name, which, `${when}.zpatch`);
   rmSync(dump, { force: true });
   run('--long=29', '--memory=2048MB', `--patch-from=${base}`, patch, '-o', dump);
   execFileSync('chmod', ['u+w', dump]);
@@ -139,6 +145,94 @@ for (const machine of MACHINES) {
     }
   });
 }
+
+/** A case of each kind of place on each machine: the search for the copy differs by the rule and by how frames are linked. */
+const AFTER_PANIC: readonly (readonly [Machine['name'], string])[] = [
+  ['x86_64-6.1', 'UCX_TASK'],
+  ['x86_64-6.1', 'UCX_STACK_OVER'],
+  ['x86_64-own-slab', 'USERCOPY_STACK_FRAME_FROM'],
+  ['arm64-6.1', 'UCX_STACK_START'],
+  ['s390x-6.1', 'UCX_VM_NOAREA'],
+  ['ppc64le-6.1', 'USERCOPY_STACK_BEYOND'],
+];
+
+describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (skipped: ${missing})` : ''}`, () => {
+  for (const [name, which] of AFTER_PANIC) {
+    it(`of ${name} is judged and replayed as the kernel did for ${which}, by the log inside it alone`, async () => {
+      const machine = MACHINES.find((candidate) => candidate.name === name)!;
+      const expected = readCase(machine, which);
+      const kernel = join(directory(machine), machine.image);
+      const { reproduction } = await examineDump(
+        {
+          input: {
+            dump: expand(machine, which, 'vmcore'),
+            kernel,
+            btf: machine.sideTypes ? join(directory(machine), 'BTF.zst') : undefined,
+            registers: null,
+          },
+          copy: null,
+          report: null,
+          replay: true,
+        },
+        { withoutEmulator: null },
+      );
+      const { outcome, copy, check, replay, explanation, report } = reproduction;
+      expect({ ptr: copy.pointer, n: copy.size, to: copy.direction }).toEqual({
+        ptr: BigInt(expected.args.ptr),
+        n: BigInt(expected.args.n),
+        to: expected.args.to_user === 1 ? 'to_user' : 'from_user',
+      });
+      expect([outcome, check?.message, replay?.message]).toEqual(['identical', expected.message, expected.message]);
+      // The stack pointer and the caller at the check, as QEMU had them there.
+      expect(explanation.lines.filter((line) => /stack pointer|not found/.test(line))).toEqual([]);
+      expect(report?.trace.length).toBeGreaterThan(5);
+      const callers = explanation.surroundings?.calls ?? [];
+      const inLog = readFileSync(join(SHARED, name, which, 'dmesg.txt'), 'latin1');
+      expect(callers.length).toBeGreaterThan(3);
+      for (const call of callers.slice(0, 4)) expect(inLog).toContain(call.split(' ')[0]);
+    });
+  }
+
+  it('names what lies at an address: member, state, owner, module', async () => {
+    const machine = MACHINES[0];
+    const path = expand(machine, 'UCX_TASK', 'vmcore');
+    const dump = await openDump(path, { image: await load(machine) });
+    try {
+      const judging = await DumpJudge.create(dump);
+      const { args } = readCase(machine, 'UCX_TASK');
+      const comm = await identifyIn(judging, BigInt(args.ptr));
+      expect(comm).toMatchObject({ known: true, struct: 'task_struct', member: 'comm[0]', owner: 'task init (pid 1)' });
+      expect(comm.object).toMatchObject({ cache: 'task_struct', state: 'allocated' });
+      // The test module's function that made the copy, by the return address that QEMU had.
+      const { ra } = JSON.parse(readFileSync(join(SHARED, machine.name, 'UCX_TASK', 'case.json'), 'utf8')).args;
+      expect(await identifyIn(judging, BigInt(ra))).toMatchObject({ module: 'ucx', symbol: 'ucx_copy+0x9a' });
+      expect(await identifyIn(judging, 0x1234n)).toMatchObject({ known: false, what: 'not mapped' });
+    } finally {
+      dump.close();
+    }
+  });
+});
+
+describe.skipIf(missing !== null)(`a caller that is not in the image${missing ? ` (skipped: ${missing})` : ''}`, () => {
+  it.each([
+    ['ppc64le-6.1', 'UCX_TASK', /^(\s*NIP \S+\s+LR) (\S+)/m],
+    ['arm64-6.1', 'UCX_TASK', /(X30=)([0-9a-f]{16})/],
+    ['s390x-6.1', 'UCX_TASK', /(R14=)([0-9a-f]{16})/],
+  ])('of %s, as eBPF and freed modules are, does not stop the replay of %s', async (name, which, link) => {
+    const machine = MACHINES.find((candidate) => candidate.name === name)!;
+    const regs = join(scratch, 'regs.txt');
+    const text = readFileSync(join(SHARED, name, which, 'regs.txt'), 'latin1');
+    // An address of vmalloc space at which nothing is mapped.
+    const moved = text.replace(link, (_all, before: string, address: string) => {
+      const far = BigInt.asUintN(64, BigInt(`0x${address}`) + 0x1234_5000n);
+      return `${before}${before.endsWith('=') ? '' : ' '}${far.toString(16).padStart(16, '0')}`;
+    });
+    expect(moved).not.toBe(text);
+    writeFileSync(regs, moved);
+    const result = await judge(expand(machine, which), await load(machine), regs);
+    expect(result.replay).toMatchObject({ message: readCase(machine, which).message, end: 'bug' });
+  });
+});
 
 describe.skipIf(missing !== null)(`a dump that tells less${missing ? ` (skipped: ${missing})` : ''}`, () => {
   const [x86, arm64] = MACHINES;

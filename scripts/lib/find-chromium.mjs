@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { libraryFolders, ownSuite, unpackWithNeeds } from './debian-packages.mjs';
-import { cache, hasProgram } from './step.mjs';
+import { cache, programPath } from './step.mjs';
 
 const PACKAGE = 'chromium-headless-shell';
 const folder = join(cache, 'chromium');
@@ -16,7 +16,7 @@ const fromCache = () =>
 /** `{ program, libraries, absence }`: the folders that the loader must be told of, or why there is none. `fetches`: may download. */
 export function findChromium(fetches) {
   const named = process.env.CHROMIUM;
-  const installed = [PACKAGE, 'chromium', 'google-chrome'].map(hasProgram).find((path) => path);
+  const installed = [PACKAGE, 'chromium', 'google-chrome'].map(programPath).find((path) => path);
   const program = named || installed;
   if (program) return { program, libraries: [], absence: null };
   const here = fromCache();

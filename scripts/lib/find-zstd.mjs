@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { libraryFolders, ownSuite, unpackWithNeeds } from './debian-packages.mjs';
-import { cache, hasProgram } from './step.mjs';
+import { cache, programPath } from './step.mjs';
 
 const folder = join(cache, 'zstd');
 const unpacked = join(folder, 'usr/bin/zstd');
@@ -15,7 +15,8 @@ const fromCache = () =>
 
 /** `{ program, libraries, absence }`: the folders that the loader must be told of, or why there is none. `fetches`: may download. */
 export function findZstd(fetches) {
-  if (hasProgram('zstd')) return { program: 'zstd', libraries: [], absence: null };
+  const installed = programPath('zstd');
+  if (installed) return { program: installed, libraries: [], absence: null };
   const here = fromCache();
   if (here || !fetches) return here ?? none('no zstd was found or fetched');
   const suite = ownSuite();

@@ -99,9 +99,12 @@ export function mustRun(name, what, commands, advice = '', otherwise = []) {
   throw new SetupError(`${what} failed${advice ? ` (${advice})` : ''}; its output is in ${logOf(name)}`);
 }
 
-export function hasProgram(name) {
-  return (process.env.PATH ?? '').split(':').some((folder) => folder && existsSync(join(folder, name)));
+export function programPath(name) {
+  const folders = (process.env.PATH ?? '').split(':').filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
+
+export const hasProgram = (name) => programPath(name) !== undefined;
 
 function isAlive(pid) {
   try {

@@ -1,0 +1,94 @@
+/** The Code: line as instructions, and lines of source by a compiler's own debug information. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { parseReports } from '../../src/report/parse.js';
+import { codeLinesOf } from '../../src/repro/code-lines.js';
+import { openSourceLines, withSourceLines } from '../../src/repro/source-lines.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'usercopy-lines-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const MESSAGE = "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 8, size 100)!";
+
+/** Code lines of kernels as they were printed, and the instruction of BUG() on each architecture. */
+const CODES = [
+  ['x86_64', '49 0f 45 f3 e8 4d 5e ff ff <0f> 0b 48 89 f1', 'ud2'],
+  ['x86_64', '5e ff ff e8 4d 5e ff ff <0f> 0b', 'ud2'],
+  ['i386', 'e8 88 e6 fe ff <0f> 0b 48', 'ud2'],
+  ['arm64', 'aa0003e3 b00014e0 912e8000 97fff1a6 (d4210000)', 'brk #0x800'],
+  ['arm', 'e59f0010 e58d3000 ebffffff (e7f001f2)', 'udf #0x12'],
+  ['ppc64le', '38638d00 4bcbf211 60000000 <0fe00000> 60000000', 'twui r0, 0'],
+  ['ppc64', '38638d00 4bcbf211 60000000 <0fe00000> 60000000', 'twui r0, 0'],
+] as const;
+
+describe('the code of a report', () => {
+  const [report] = parseReports(`${MESSAGE}\nkernel BUG at mm/usercopy.c:102!\nRIP: 0010:usercopy_abort+0x1/0x2\n`);
+
+  it.each(CODES)('of %s, %s, is instructions up to the one that the CPU stopped at', async (arch, code, text) => {
+    const found = await codeLinesOf({ ...report!, arch, code });
+    expect(found?.note).toBeNull();
+    expect(found?.lines.find(({ stopped }) => stopped)).toMatchObject({ offset: 0, text });
+  });
+
+  it.each([
+    ['riscv64', '8082 <9002>', /nothing here does it for riscv64/],
+    ['x86_64', '0f XX <0f> 0b', /not all of its bytes/],
+    ['x86_64', '0f 0b', /does not say where/],
+  ])('of %s, %s, is not disassembled, and a note says why', async (arch, code, note) => {
+    expect((await codeLinesOf({ ...report!, arch, code }))?.note).toMatch(note);
+  });
+});
+
+describe('lines of source', () => {
+  const source = `static volatile int sink;
+__attribute__((noinline)) void __check_object_size(void) { sink++; }
+static inline __attribute__((always_inline)) void copy_it(void) {
+  __check_object_size();
+  sink++;
+}
+__attribute__((noinline)) void widget_read(void) {
+  copy_it();
+  sink = 4;
+}
+int main(void) { widget_read(); return 0; }
+`;
+  const object = join(directory, 'widget');
+  const path = join(directory, 'widget.c');
+
+  it('and inlined functions are those of the compiler, found by the symbol and its offset alone', () => {
+    writeFileSync(path, source);
+    execFileSync('gcc', ['-g', '-O1', '-o', object, path]);
+    // Where the call returns to, by the disassembler of the compiler's own tools.
+    const listing = execFileSync('objdump', ['-d', '--no-show-raw-insn', object], { encoding: 'utf8' });
+    const [, start = '', body = ''] = /^([0-9a-f]+) <widget_read>:\n([\s\S]*?)\n\n/m.exec(listing) ?? [];
+    const lines = body.split('\n');
+    const call = lines.findIndex((line) => line.includes('<__check_object_size>'));
+    const behind = /^\s*([0-9a-f]+):/.exec(lines[call + 1] ?? '')?.[1] ?? '';
+    const offset = Number.parseInt(behind, 16) - Number.parseInt(start, 16);
+    const [report] = parseReports(
+      `${MESSAGE}\nkernel BUG at mm/usercopy.c:102!\nRIP: 0010:usercopy_abort+0x1/0x2\nCall Trace:\n __check_object_size+0x1/0x2\n` +
+        ` widget_read+0x${offset.toString(16)}/0x40\n gone+0x1/0x2\n widget_write+0x1/0x2 [widget]\n---[ end trace 0000000000000000 ]---\n`,
+    );
+    const { trace } = withSourceLines(report!, openSourceLines(object));
+    const told = trace.slice(1).map(({ symbol, source: where, inlined }) => [symbol, where, inlined]);
+    expect(told).toEqual([
+      ['copy_it', `${path}:4`, true],
+      ['widget_read', `${path}:8`, false],
+      ['gone', null, false],
+      ['widget_write', null, false],
+    ]);
+  });
+
+  it.each([
+    ['text', () => writeFileSync(object, 'no ELF file'), /expected an ELF file/],
+    ['no symbols', () => spawnSync('gcc', ['-s', '-o', object, path]), /stripped/],
+  ])('out of a file with %s is one sentence', (_name, make, words) => {
+    writeFileSync(path, source);
+    rmSync(object, { force: true });
+    make();
+    expect(() => openSourceLines(object)).toThrow(words);
+  });
+});

@@ -122,6 +122,7 @@ describe('usercopy repro --report', () => {
       'check',
       'replay',
       'explanation',
+      'code',
     ]);
     expect(Object.keys(found.copy)).toEqual(['pointer', 'size', 'direction']);
     expect(found.explanation.copy_from).toEqual({ pointer: null, size: 'printed', direction: 'printed' });

@@ -1,6 +1,5 @@
-/** What the build put into the page beside its program: the check, the built-in guests' facts, the atlas of costs. */
-import type { Check } from '../src/check/check.js';
-import { Check as CheckClass } from '../src/check/check.js';
+/** What the build put into the page beside its program: the check, and the built-in guests' facts. */
+import { Check } from '../src/check/check.js';
 import type { GuestFacts } from '../src/diagnosis/describe.js';
 
 const block = (id: string): string => document.getElementById(id)?.textContent ?? '';
@@ -12,7 +11,7 @@ export function checkModule(): Uint8Array {
 
 /** A check of its own: 64 declarations of a kind, no guest memory unless asked for. */
 export const makeCheck = (guestBytes = 0): Promise<Check> =>
-  CheckClass.create({
+  Check.create({
     source: { module: checkModule },
     guestBytes,
     declaredCapacity: 64,
@@ -28,6 +27,3 @@ const revive = (_: string, value: unknown): unknown =>
 export function guestFacts(): ReadonlyMap<string, GuestFacts> {
   return new Map(Object.entries(JSON.parse(block('guest-facts') || '{}', revive) as Record<string, GuestFacts>));
 }
-
-/** The text of the atlas's data; null where the page was built without. */
-export const atlasText = (): string | null => block('atlas') || null;

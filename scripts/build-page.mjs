@@ -3,21 +3,19 @@
  * and the styles by their digests and forbids every connection.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
 import { fingerprint, isFresh, root, SetupError, setStamp } from './lib/step.mjs';
 
 const OUTPUT = 'build/page/index.html';
-/** What `usercopy bench` measured for docs/overhead.md; the page shows it where it is there. */
-const ATLAS = 'docs/overhead.json';
 
 const inRoot = (path) => join(root, path);
 const text = (path) => readFileSync(inRoot(path), 'utf8');
 
 /** What stands in an HTML element as it is: no end tag and no comment may begin in it. */
-const inElement = (content) => content.replace(/<(?=[!/])/g, '\\x3c');
+const inElement = (content) => content.replace(/<(?=\/script|!--)/gi, '\\x3c');
 const digest = (content) => `'sha256-${createHash('sha256').update(content).digest('base64')}'`;
 
 /** Vite would put an empty module where one of Node.js is asked for. */
@@ -70,11 +68,9 @@ async function buildPage() {
   const { DRAWING_STYLE } = await import(inRoot('build/js/src/diagnosis/drawing.js'));
   const style = `${DRAWING_STYLE}\n${text('page/style.css')}`;
   const script = await program();
-  const atlas = existsSync(inRoot(ATLAS)) ? text(ATLAS) : '';
   const data = [
     `<script type="text/plain" id="check-wasm">${readFileSync(inRoot('build/check.wasm')).toString('base64')}</script>`,
     `<script type="application/json" id="guest-facts">${await guestFacts()}</script>`,
-    `<script type="application/json" id="atlas">${atlas.replaceAll('<', '\\u003c')}</script>`,
   ];
   const policy = [
     "default-src 'none'",

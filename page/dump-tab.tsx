@@ -240,8 +240,11 @@ function drawnOf({ dump }: DumpJudge, reproduction: Reproduction): { readonly me
   };
 }
 
-/** Members of the object's structure that the dump knows; of a union the first one. */
-function membersOf({ kernel }: DumpJudge['dump'], { explanation: { object } }: Reproduction): Member[] {
+/** Members beside those that the copy touches: a task_struct has hundreds. */
+const MEMBERS_AROUND = 3;
+
+/** Members of the object's structure around the copy, as far as the dump knows them; of a union the first one. */
+function membersOf({ kernel }: DumpJudge['dump'], { copy, explanation: { object } }: Reproduction): Member[] {
   if (object?.cache == null || object.size === null || kernel.types === null) return [];
   const struct = structOfCache(kernel.types, object.cache, Number(object.size));
   const members: Member[] = [];
@@ -251,5 +254,11 @@ function membersOf({ kernel }: DumpJudge['dump'], { explanation: { object } }: R
     members.push({ name: path, offset: BigInt(offset), size: BigInt(size) });
     end = offset + size;
   }
-  return members;
+  const from = (copy.pointer ?? 0n) - (object.start ?? 0n);
+  const to = from + (copy.size ?? 0n);
+  const touched = members.flatMap(({ offset, size }, index) => (offset < to && offset + size > from ? [index] : []));
+  const [first] = touched;
+  const last = touched.at(-1);
+  if (first === undefined || last === undefined) return [];
+  return members.slice(Math.max(0, first - MEMBERS_AROUND), last + 1 + MEMBERS_AROUND);
 }

@@ -1,0 +1,292 @@
+#!/usr/bin/env node
+/**
+ * Dumps of running kernels, with the kernel as judge: boots a kernel of the cache under QEMU with busybox, stops it at
+ * `__check_object_size`, and dumps
+ *
+ *     passes      as it stands there: the kernel goes on, and says nothing
+ *     refused     with a size that no object has: the kernel's own line comes out on the console
+ *     elsewhere   stopped wherever it is: copies are asked with --at, and a replay must say the same
+ *     off         booted with hardened_usercopy=off: the check is not called, whatever is copied
+ *
+ *     node scripts/boot-dumps.mjs RELEASE…            kernels of the cache (`usercopy kernel fetch`)
+ *     --keep DIRECTORY   keep the dumps there         --judge DIRECTORY   judge those that were kept, boot nothing
+ *
+ * Needs qemu-system of the architecture, and apt for its busybox. Exit status 1 when something is judged otherwise than the kernel did.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { findVariant } from '../build/js/arch/index.js';
+import { stackDepthOfDump } from '../build/js/src/dump/dump-code.js';
+import { DumpJudge } from '../build/js/src/dump/judge.js';
+import { openDump } from '../build/js/src/dump/open-dump.js';
+import { openUnicorn } from '../build/js/src/engine/unicorn-native.js';
+import { PrivateApt } from '../build/js/src/image/apt.js';
+import { cachedKernels } from '../build/js/src/image/fetch.js';
+import { loadKernel } from '../build/js/src/image/load.js';
+import { replayCopy } from '../build/js/src/repro/replay.js';
+import { entryPointOf } from '../build/js/src/stack/entry-point.js';
+import { Machine } from './lib/qemu-machine.mjs';
+
+const { values, positionals } = parseArgs({
+  options: { keep: { type: 'string' }, judge: { type: 'string' } },
+  allowPositionals: true,
+});
+const root = fileURLToPath(new URL('..', import.meta.url));
+const cli = join(root, 'build/js/src/cli/main.js');
+const BOOT_LIMIT = 600_000;
+const READY = /UCX-READY/;
+/** More than any object of a slab. */
+const TOO_LARGE = 1n << 20n;
+
+const INIT = `#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+echo UCX-READY
+while true; do /bin/busybox cat /proc/version /proc/self/status > /dev/null; /bin/busybox usleep 200000; done
+`;
+
+/** An archive of cpio's newc format. */
+function cpio(files) {
+  const parts = [];
+  const pad = (length) => Buffer.alloc((4 - (length % 4)) % 4);
+  [...files, { name: 'TRAILER!!!', mode: 0, data: Buffer.alloc(0) }].forEach(
+    ({ name, mode, data, device = [0, 0] }, index) => {
+      const fields = [index + 1, mode, 0, 0, 1, 0, data.length, 0, 0, ...device, name.length + 1, 0];
+      const head = Buffer.from(`070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}${name}\0`);
+      parts.push(head, pad(head.length), data, pad(data.length));
+    },
+  );
+  return Buffer.concat(parts);
+}
+
+/** busybox of an architecture, out of Debian's static build. */
+async function busyboxOf(variant) {
+  const { architecture } = findVariant(variant).debianKernel;
+  const directory = join(root, '.cache', 'busybox', architecture);
+  const find = () =>
+    ['bin/busybox', 'usr/bin/busybox'].map((name) => join(directory, name)).find((file) => existsSync(file));
+  if (find()) return find();
+  mkdirSync(directory, { recursive: true });
+  const apt = await PrivateApt.open(directory, architecture, ['bookworm', 'trixie', 'sid']);
+  const { path, reason } = await apt.download('busybox-static');
+  if (path === null) throw new Error(`busybox-static for ${architecture}: ${reason}`);
+  execFileSync('dpkg-deb', ['-x', path, directory]);
+  return find();
+}
+
+async function initrdOf(variant, directory) {
+  const file = join(directory, 'initrd.gz');
+  const [folder, program] = [0o40755, 0o100755];
+  const entries = [
+    ...['bin', 'dev', 'proc'].map((name) => ({ name, mode: folder, data: Buffer.alloc(0) })),
+    { name: 'dev/console', mode: 0o20600, data: Buffer.alloc(0), device: [5, 1] },
+    { name: 'dev/null', mode: 0o20666, data: Buffer.alloc(0), device: [1, 3] },
+    { name: 'bin/busybox', mode: program, data: readFileSync(await busyboxOf(variant)) },
+    { name: 'init', mode: program, data: Buffer.from(INIT) },
+  ];
+  writeFileSync(file, gzipSync(cpio(entries)));
+  return file;
+}
+
+/** Takes the four dumps of a kernel. */
+async function take({ variant, path, release }, directory) {
+  const kernel = await loadKernel({ path });
+  const check = entryPointOf(kernel, findVariant(variant), '__check_object_size');
+  const initrd = await initrdOf(variant, directory);
+  const facts = {};
+  const save = async (machine, name, more) => {
+    const registers = await machine.dump(join(directory, `${name}.vmcore`));
+    writeFileSync(join(directory, `${name}.regs.txt`), registers);
+    facts[name] = more;
+  };
+  const booted = async (append) => {
+    const machine = new Machine(variant, directory);
+    await machine.boot({ kernel: path, initrd, append, memory: variant === 'ppc64le' ? 512 : 256 });
+    await Promise.race([
+      machine.waitFor(READY, BOOT_LIMIT),
+      machine.ended.then((why) => Promise.reject(new Error(why))),
+    ]);
+    console.error(`${release}: booted${append && ` with ${append}`}`);
+    await machine.attach();
+    return machine;
+  };
+  let machine = await booted('');
+  try {
+    await machine.runFor(300);
+    await save(machine, 'elsewhere', {});
+    const nextCopy = async () => {
+      for (let attempt = 0; attempt < 400; attempt++) {
+        if (!(await machine.runTo(check, 60_000)))
+          throw new Error('expected a copy that the kernel judges, found none in a minute');
+        const [pointer, size, toUser] = [
+          await machine.argument(0),
+          await machine.argument(1),
+          await machine.argument(2),
+        ];
+        if ((toUser & 255n) === 1n && size >= 64n) return { pointer, size };
+      }
+      throw new Error('expected a copy to user memory of 64 bytes at least, found none');
+    };
+    const before = machine.log().length;
+    await nextCopy();
+    await save(machine, 'passes', { line: null });
+    // It goes on, to the next copy.
+    await nextCopy();
+    if (/usercopy:/.test(machine.log().slice(before))) throw new Error('the kernel refused a copy of its own');
+    await machine.setArgument(1, TOO_LARGE);
+    await save(machine, 'refused', {});
+    await machine.runFor(3000);
+    for (let round = 0; round < 20 && !/usercopy: .*!/.test(machine.log()); round++) await machine.runFor(1500);
+    facts.refused.line = /usercopy: Kernel memory .*!/.exec(machine.log())?.[0] ?? null;
+    copyFileSync(machine.serial, join(directory, 'console.txt'));
+  } finally {
+    await machine.close();
+  }
+  machine = await booted('hardened_usercopy=off');
+  try {
+    facts.asked = await machine.runTo(check, 4000);
+    await save(machine, 'off', { asked: facts.asked });
+  } finally {
+    await machine.close();
+  }
+  writeFileSync(join(directory, 'facts.json'), JSON.stringify({ variant, release, ...facts }, null, 1));
+}
+
+const failures = [];
+const expect = (what, found, wanted) => {
+  const same = JSON.stringify(found) === JSON.stringify(wanted);
+  console.log(
+    `${same ? 'ok ' : 'NOT'} ${what}${same ? '' : `: expected ${JSON.stringify(wanted)}, found ${JSON.stringify(found)}`}`,
+  );
+  if (!same) failures.push(what);
+};
+
+function usercopy(...args) {
+  const { stdout, stderr, status } = spawnSync(process.execPath, [cli, ...args, '--json'], {
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+  });
+  try {
+    return { status, json: JSON.parse(stdout), stderr };
+  } catch {
+    throw new Error(`${args[0]}: ${stderr.trim()}`);
+  }
+}
+
+async function judge({ path, release }, directory) {
+  const facts = JSON.parse(readFileSync(join(directory, 'facts.json'), 'utf8'));
+  const of = (name) => ['--dump', join(directory, `${name}.vmcore`), '--regs', join(directory, `${name}.regs.txt`)];
+  const one = (name, image, how) => {
+    const { line } = facts[name];
+    const { json } = usercopy('repro', ...of(name), ...image);
+    expect(`${how}, ${name}: check`, usercopy('check', ...of(name), ...image).json.message, line);
+    expect(`${how}, ${name}: replay`, json.replay === null ? 'no replay' : json.replay.message, line);
+    expect(`${how}, ${name}: outcome`, json.outcome, line === null ? 'clean' : 'identical');
+  };
+  one('passes', ['--kernel', path], release);
+  one('refused', ['--kernel', path], release);
+  expect(`${release}, off: the kernel called its check`, facts.off.asked, false);
+  const kernel = await loadKernel({ path });
+  const text = `0x${(kernel.symbols.address('_stext') + 64n).toString(16)}`;
+  const off = usercopy('check', ...of('off'), '--kernel', path, '--at', text, '--size', '64', '--to-user');
+  expect(`${release}, off: check`, [off.status, off.json.message], [0, null]);
+  expect(
+    `${release}, off: said`,
+    off.json.warnings.some((warning) => warning.includes('hardened_usercopy is off')),
+    true,
+  );
+  await judgeElsewhere(kernel, release, directory);
+  one('refused', [], `${release}, without image`);
+}
+
+/** Copies of the stack and of what is around it: ours and the replay of each. */
+async function judgeElsewhere(kernel, release, directory) {
+  const registers = { text: readFileSync(join(directory, 'elsewhere.regs.txt'), 'utf8'), path: 'elsewhere.regs.txt' };
+  const dump = await openDump(join(directory, 'elsewhere.vmcore'), { image: kernel, registers });
+  try {
+    const withEngine = async (work) => {
+      const engine = openUnicorn(dump.variant.engine);
+      try {
+        return await work(engine);
+      } finally {
+        engine.close();
+      }
+    };
+    const judge = await DumpJudge.create(dump, {
+      stackDepth: (of, current) => withEngine((engine) => stackDepthOfDump(engine, of, current)),
+    });
+    const { stack } = judge.current;
+    const end = stack + dump.variant.threadSize(kernel);
+    const sp = dump.registers.get(dump.variant.registers.sp);
+    const copies = [];
+    for (const place of [stack + 64n, sp - 1024n, sp - 528n, sp - 16n, sp, sp + 32n, end - 256n, end - 16n])
+      for (const size of [8n, 4096n]) copies.push({ pointer: place, size, direction: 'to_user' });
+    for (const name of ['_stext', '_etext', 'init_task', '_end'])
+      for (const direction of ['to_user', 'from_user'])
+        copies.push({ pointer: kernel.symbols.address(name) + 8n, size: 32n, direction });
+    let same = 0;
+    const different = [];
+    for (const copy of copies) {
+      const { message } = await judge.judge(copy);
+      const replay = await withEngine((engine) => replayCopy(engine, dump, copy)).catch((error) => ({
+        message: error.message,
+        end: 'error',
+      }));
+      if (replay.message === message && (replay.end === 'returned') === (message === null)) same++;
+      else
+        different.push({
+          at: `0x${copy.pointer.toString(16)}`,
+          size: Number(copy.size),
+          message,
+          replay: `${replay.end}: ${replay.message}`,
+        });
+    }
+    expect(`${release}, elsewhere: copies on which check and replay differ`, different, []);
+    console.log(`    ${same} of ${copies.length} the same`);
+  } finally {
+    dump.close();
+  }
+}
+
+if (positionals.length === 0) {
+  console.error('usage: node scripts/boot-dumps.mjs [--keep DIRECTORY | --judge DIRECTORY] RELEASE…');
+  process.exit(2);
+}
+const kernels = await cachedKernels();
+for (const release of positionals) {
+  const kernel = kernels.find((candidate) => candidate.release === release);
+  if (kernel === undefined) {
+    console.error(
+      `${release}: expected a kernel of the cache (${kernels.map((known) => known.release).join(', ')}), found none`,
+    );
+    process.exit(2);
+  }
+  const scratch = mkdtempSync(join(tmpdir(), 'usercopy-boot-'));
+  const directory = (values.judge ?? values.keep) ? join(values.judge ?? values.keep, release) : scratch;
+  mkdirSync(directory, { recursive: true });
+  try {
+    if (values.judge === undefined) await take(kernel, directory);
+    await judge(kernel, directory);
+  } catch (error) {
+    console.error(`${release}: ${error.message}`);
+    failures.push(release);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+    if (existsSync(directory))
+      for (const name of readdirSync(directory)) if (name.endsWith('.socket')) rmSync(join(directory, name));
+  }
+}
+process.exitCode = failures.length === 0 ? 0 : 1;

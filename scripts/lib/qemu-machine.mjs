@@ -1,0 +1,225 @@
+/** A machine of QEMU's that boots a kernel, stops it where it is told, and dumps its memory. */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Numbers of GDB's remote protocol for the first three arguments, and how a kernel is booted with a console on the first line. */
+export const MACHINES = {
+  x86_64: {
+    program: 'qemu-system-x86_64',
+    options: ['-machine', 'q35', '-cpu', 'max'],
+    console: 'ttyS0',
+    arguments: [5, 4, 3],
+    littleEndian: true,
+  },
+  arm64: {
+    program: 'qemu-system-aarch64',
+    options: ['-machine', 'virt', '-cpu', 'cortex-a57'],
+    console: 'ttyAMA0',
+    arguments: [0, 1, 2],
+    littleEndian: true,
+  },
+  s390x: {
+    program: 'qemu-system-s390x',
+    options: ['-machine', 's390-ccw-virtio', '-cpu', 'max'],
+    console: 'ttysclp0',
+    arguments: [4, 5, 6],
+    littleEndian: false,
+  },
+  ppc64le: {
+    program: 'qemu-system-ppc64',
+    options: ['-machine', 'pseries', '-cpu', 'power9', '-vga', 'none'],
+    console: 'hvc0',
+    arguments: [3, 4, 5],
+    littleEndian: true,
+  },
+};
+
+const CONNECT_LIMIT = 20_000;
+
+async function connect(path) {
+  for (const end = Date.now() + CONNECT_LIMIT; ; await sleep(100)) {
+    const socket = existsSync(path)
+      ? await new Promise((resolve) => {
+          const attempt = createConnection(path);
+          attempt.once('connect', () => resolve(attempt)).once('error', () => resolve(null));
+        })
+      : null;
+    if (socket !== null) return socket;
+    if (Date.now() > end) throw new Error(`${path}: expected QEMU to listen, found nobody`);
+  }
+}
+
+export class Machine {
+  #child;
+  #qmp;
+  #gdb;
+  #replies = [];
+  #waiting = [];
+  /** Answers and stops, as far as nobody has asked for them. */
+  #packets = { answer: [], stop: [] };
+  #wanted = { answer: [], stop: [] };
+
+  constructor(variant, directory) {
+    this.machine = MACHINES[variant];
+    this.directory = directory;
+    this.serial = join(directory, 'serial.txt');
+  }
+
+  /** Starts the kernel; it runs. */
+  async boot({ kernel, initrd, append, memory }) {
+    const { program, options, console } = this.machine;
+    const [qmp, gdb] = ['qmp', 'gdb'].map((name) => join(this.directory, `${name}.socket`));
+    for (const file of [qmp, gdb, this.serial]) rmSync(file, { force: true });
+    const socket = (path) => `unix:${path},server=on,wait=off`;
+    this.#child = spawn(
+      program,
+      [
+        ...options,
+        ...['-accel', 'tcg', '-smp', '1', '-m', String(memory), '-nographic', '-nodefaults', '-no-reboot'],
+        ...['-kernel', kernel, '-initrd', initrd, '-append', `console=${console} nokaslr panic=-1 ${append}`],
+        ...['-serial', `file:${this.serial}`, '-qmp', socket(qmp), '-gdb', socket(gdb)],
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    let said = '';
+    this.#child.stderr.on('data', (data) => {
+      said += data;
+    });
+    this.ended = new Promise((resolve) =>
+      this.#child.once('exit', (code) => resolve(`QEMU ended (${code}): ${said.trim()}`)),
+    );
+    this.#qmp = await connect(qmp);
+    let text = '';
+    this.#qmp.on('data', (data) => {
+      text += data;
+      const lines = text.split('\n');
+      text = lines.pop();
+      for (const line of lines) {
+        const message = JSON.parse(line);
+        if ('return' in message || 'error' in message)
+          (this.#waiting.shift() ?? ((m) => this.#replies.push(m)))(message);
+      }
+    });
+    await this.command('qmp_capabilities');
+    // GDB stops the machine as it connects: later, when it is asked for.
+    this.gdbPath = gdb;
+  }
+
+  async command(execute, args = {}) {
+    const answer = new Promise((resolve) => this.#waiting.push(resolve));
+    this.#qmp.write(`${JSON.stringify({ execute, arguments: args })}\n`);
+    const message = await Promise.race([answer, this.ended.then((why) => ({ error: { desc: why } }))]);
+    if (message.error) throw new Error(`${execute}: ${message.error.desc}`);
+    return message.return;
+  }
+
+  log = () => (existsSync(this.serial) ? readFileSync(this.serial, 'latin1') : '');
+
+  /** Waits for a line on the console. */
+  async waitFor(pattern, limit) {
+    for (const end = Date.now() + limit; ; await sleep(500)) {
+      const found = pattern.exec(this.log());
+      if (found) return found;
+      if (Date.now() > end) throw new Error(`expected ${pattern} on the console, found: ${this.log().slice(-600)}`);
+    }
+  }
+
+  /** Stops the machine. */
+  async attach() {
+    this.#gdb = await connect(this.gdbPath);
+    let text = '';
+    this.#gdb.on('data', (data) => {
+      text += data.toString('latin1');
+      for (;;) {
+        const found = /^[+]*\$([^#]*)#[0-9a-f]{2}/.exec(text);
+        if (!found) break;
+        text = text.slice(found[0].length);
+        this.#gdb.write('+');
+        // A stop may be told although nobody waits for one.
+        const kind = /^[TS]\d\d/.test(found[1]) ? 'stop' : 'answer';
+        (this.#wanted[kind].shift() ?? ((packet) => this.#packets[kind].push(packet)))(found[1]);
+      }
+    });
+    // Registers are read and written one by one only for a client that knows the target's description.
+    await this.#ask('qXfer:features:read:target.xml:0,ffb');
+    this.#send('?');
+    await this.#next('stop');
+  }
+
+  #next(kind) {
+    const packet = this.#packets[kind].shift();
+    return packet === undefined ? new Promise((resolve) => this.#wanted[kind].push(resolve)) : Promise.resolve(packet);
+  }
+
+  /** Goes on; what is given resolves when the machine stops. */
+  #continue() {
+    this.#packets.stop.length = 0;
+    this.#send('c');
+    return this.#next('stop');
+  }
+
+  #send(packet) {
+    const sum = [...packet].reduce((total, character) => (total + character.charCodeAt(0)) & 255, 0);
+    this.#gdb.write(`$${packet}#${sum.toString(16).padStart(2, '0')}`);
+  }
+
+  async #ask(packet) {
+    this.#send(packet);
+    return this.#next('answer');
+  }
+
+  /** Goes on until the instruction at `address`, for at most `limit` milliseconds; whether it was reached. The machine is stopped then. */
+  async runTo(address, limit) {
+    const place = address.toString(16);
+    // It may stand there: one instruction on its own, or it would not get away.
+    this.#packets.stop.length = 0;
+    this.#send('s');
+    await this.#next('stop');
+    await this.#ask(`Z0,${place},4`);
+    const stop = this.#continue();
+    const reached = await Promise.race([stop.then(() => true), sleep(limit).then(() => false)]);
+    if (!reached) {
+      this.#gdb.write('\u0003');
+      await stop;
+    }
+    await this.#ask(`z0,${place},4`);
+    return reached;
+  }
+
+  /** Lets it run for a while, and stops it wherever it is. */
+  async runFor(milliseconds) {
+    const stop = this.#continue();
+    await sleep(milliseconds);
+    this.#gdb.write('\u0003');
+    await stop;
+  }
+
+  async argument(index) {
+    const bytes = Buffer.from(await this.#ask(`p${this.machine.arguments[index].toString(16)}`), 'hex');
+    return this.machine.littleEndian ? bytes.readBigUInt64LE() : bytes.readBigUInt64BE();
+  }
+
+  async setArgument(index, value) {
+    const bytes = Buffer.alloc(8);
+    if (this.machine.littleEndian) bytes.writeBigUInt64LE(value);
+    else bytes.writeBigUInt64BE(value);
+    const answer = await this.#ask(`P${this.machine.arguments[index].toString(16)}=${bytes.toString('hex')}`);
+    if (answer !== 'OK') throw new Error(`register of argument ${index}: expected OK, found ${answer}`);
+  }
+
+  /** Physical memory as an ELF vmcore, and the registers as QEMU prints them. */
+  async dump(file) {
+    await this.command('dump-guest-memory', { paging: false, protocol: `file:${file}` });
+    return this.command('human-monitor-command', { 'command-line': 'info registers' });
+  }
+
+  async close() {
+    this.#gdb?.destroy();
+    this.#qmp?.destroy();
+    this.#child?.kill('SIGKILL');
+    await this.ended;
+  }
+}

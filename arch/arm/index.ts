@@ -57,7 +57,10 @@ function layout(kernel: Kernel): MemoryLayout {
     pageValidity: atLeast(kernel.version, 5, 14)
       ? // a4d5613c4dc6 (5.14): a page block that touches memory has struct pages throughout.
         { kind: 'memblock', blockSize: pageBlock(kernel) }
-      : pageValidityOf(kernel, { kind: 'memblock' }),
+      : // HAVE_ARCH_PFN_VALID: memblock tells in FLATMEM too, where the architecture has a function of its own.
+        kernel.symbols.address('pfn_valid') === undefined
+        ? pageValidityOf(kernel, { kind: 'memblock' })
+        : { kind: 'memblock' },
     kmap: hasHighmem ? [{ start: pkmap, end: pkmap + PKMAP_SLOTS * PAGE }] : [],
     taskSize: pageOffset - 16n * MIB,
     imageOffset: pageOffset - physicalBase,

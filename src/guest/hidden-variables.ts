@@ -29,6 +29,7 @@ interface Scratch {
   readonly engine: Engine;
   readonly memory: GuestMemory;
   readonly task: bigint;
+  readonly stack: { readonly start: bigint; readonly end: bigint };
   call(symbol: string, args: readonly bigint[], options: { timeLimit: number }): Promise<{ readonly kind: string }>;
   callForValue(symbol: string, args: readonly bigint[], options: { timeLimit: number }): Promise<bigint>;
 }
@@ -79,7 +80,9 @@ async function loadsOf(guest: Scratch, symbol: string, args: readonly bigint[]):
   if (guest.kernel.symbols.address(symbol) === undefined) return [];
   const loads: Load[] = [];
   const hook = guest.engine.hookMemoryRead((address, size) => {
-    if (isInImage(guest.kernel, address)) loads.push({ address, size });
+    // The first task's stack is part of the image.
+    const isOnStack = address >= guest.stack.start && address < guest.stack.end;
+    if (isInImage(guest.kernel, address) && !isOnStack) loads.push({ address, size });
   });
   try {
     const outcome = await guest.call(symbol, args, { timeLimit: TIME_LIMIT });

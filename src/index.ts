@@ -12,9 +12,9 @@
  */
 
 export { type AttachableGuest, type Attachment, attach } from './attach/attach.js';
-export { type HarnessOptions, prepareHarness } from './attach/harness.js';
+export { prepareHarness } from './attach/harness.js';
 export { type HarnessFile, type HarnessSymbols, harnessText } from './attach/harness-file.js';
-export type { AttachOptions } from './attach/options.js';
+export type { AttachOptions, HarnessOptions } from './attach/options.js';
 export type { JudgeMode } from './attach/plan.js';
 export {
   parseSuppressions,
@@ -64,7 +64,7 @@ export type { Analysed, CycleModel } from './cycles/price.js';
 export type { Operation, Pipeline, Read, Timing, UnitGroup, Write } from './cycles/scoreboard.js';
 export type { Cost, CycleTable } from './cycles/table.js';
 export type { WholeMessage } from './diagnosis/follows.js';
-export { judgeReport, type ReportJudgement } from './diagnosis/from-report.js';
+export { type JudgeReportOptions, judgeReport, type ReportJudgement } from './diagnosis/from-report.js';
 export type { Machine } from './diagnosis/machine.js';
 export { builtCheck } from './engine/built-check.js';
 export { type ErrorKind, UsercopyError } from './errors.js';

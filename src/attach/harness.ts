@@ -6,7 +6,6 @@
 import { createHash } from 'node:crypto';
 import type { Variant } from '../../arch/driver.js';
 import { Check, type CheckImage } from '../check/check.js';
-import type { Declaration } from '../check/parameters.js';
 import type { CheckedObject, Direction, Verdict } from '../check/verdict.js';
 import { builtCheck } from '../engine/built-check.js';
 import { hex, UsercopyError } from '../errors.js';
@@ -15,17 +14,13 @@ import { formatMessage, type MessageStyle } from '../report/format.js';
 import { noPagesNote } from './blind-spots.js';
 import { type HarnessFile, harnessSymbols } from './harness-file.js';
 import { notesOf, nothingJudged } from './notes.js';
+import { type HarnessOptions, requireHarnessOptions } from './options.js';
 import { pageArrayGap } from './page-array.js';
-import { functionStarts, type Plan, type PlanOptions, planOf } from './plan.js';
+import { functionStarts, type Plan, planOf } from './plan.js';
 import { requestRegisters } from './requests.js';
 
 /** Pieces of memory that are zero are left out. */
 const PIECE = 4096;
-
-export interface HarnessOptions extends Omit<PlanOptions, 'declares' | 'read'> {
-  /** Memory that no kernel structure describes. */
-  readonly declarations?: readonly Declaration[] | undefined;
-}
 
 /**
  * Works an attachment out. `kernel.read` must show the memory of the guest as it is when the harness attaches: some of
@@ -33,6 +28,7 @@ export interface HarnessOptions extends Omit<PlanOptions, 'declares' | 'read'> {
  * @throws UsercopyError as `attach` does.
  */
 export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {}): Promise<HarnessFile> {
+  requireHarnessOptions(options);
   const declarations = options.declarations ?? [];
   const plan = planOf(kernel, { ...options, declares: declarations.length > 0 });
   const { variant, parameters, style } = plan;

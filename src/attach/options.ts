@@ -4,7 +4,7 @@ import { EXECUTORS } from '../check/executors.js';
 import type { Declaration } from '../check/parameters.js';
 import { aBoolean, aCount, aFunction, anArray, aText, type OptionRule, requireOptions } from '../engine/options.js';
 import { badInput } from '../errors.js';
-import type { JudgeMode } from './plan.js';
+import type { JudgeMode, PlanOptions } from './plan.js';
 import type { Suppression } from './suppression.js';
 import type { ViolationHandler } from './violation.js';
 
@@ -50,6 +50,11 @@ export interface AttachOptions {
   readonly onBlindSpot?: ((spot: string) => void) | undefined;
 }
 
+export interface HarnessOptions extends Omit<PlanOptions, 'declares' | 'read'> {
+  /** Memory that no kernel structure describes. */
+  readonly declarations?: readonly Declaration[] | undefined;
+}
+
 const DEPTH = {
   accepts: (value: unknown) => typeof value === 'object' && value !== null && 'check' in value && 'print' in value,
   expected: '{ check, print }, both in bytes',
@@ -89,6 +94,19 @@ export function requireAttachOptions(options: AttachOptions): void {
     );
   }
   if (charge) throw badInput('attach: charge', "mode 'enforce' (an audit judges after the fact)", "mode 'audit'");
+}
+
+const HARNESS_RULES: Readonly<Record<keyof HarnessOptions, OptionRule>> = {
+  judge: GUEST_RULES.judge,
+  profile: GUEST_RULES.profile,
+  declarations: GUEST_RULES.declarations,
+  frames: GUEST_RULES.frames,
+  stackDepth: GUEST_RULES.stackDepth,
+};
+
+/** The same for an attachment that a harness makes. */
+export function requireHarnessOptions(options: HarnessOptions): void {
+  requireOptions('prepareHarness', options, HARNESS_RULES);
 }
 
 /** The same for a guest, whose memory is known. */

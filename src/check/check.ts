@@ -3,6 +3,7 @@
  * after it; the memory never grows. Hooks call `judgeExport` themselves; everything else goes through here.
  */
 import type { Engine } from '../engine/engine.js';
+import { aByteArray, aCount, anObject, type OptionRule, requireFields, requireOptions } from '../engine/options.js';
 import { badInput } from '../errors.js';
 import { decodeUnsigned, LITTLE, Words } from '../kernel/words.js';
 import { ContextWriter } from './context.js';
@@ -11,6 +12,7 @@ import { DeclarationTables } from './declarations.js';
 import {
   allocateMemory,
   type CheckSource,
+  EXECUTORS,
   type Executor,
   type ExecutorName,
   exportedNumbers,
@@ -23,7 +25,7 @@ import { Layout, Structure } from './layout.js';
 import type { CheckParameters, Declaration, Slot } from './parameters.js';
 import { type MappedRegion, RegionTable } from './regions.js';
 import { SlotTable } from './slots.js';
-import type { CheckedObject, Copy, Direction, Verdict } from './verdict.js';
+import { type CheckedObject, type Copy, type Direction, requireCopy, type Verdict } from './verdict.js';
 import { type CheckStatistics, type Reason, reasonsByCode, StatisticsTable } from './verdicts.js';
 
 export { type CheckSource, type Executor, type ExecutorName, type ExecutorState, executors } from './executors.js';
@@ -101,6 +103,31 @@ const REQUEST_FIELDS = [
   'currentBase',
   'returnAddress',
 ] as const;
+
+const NEEDED = {
+  source: {
+    accepts: (value) => typeof value === 'object' && value !== null && 'module' in value,
+    expected: 'where check.wasm comes from (builtCheck in Node.js)',
+  },
+  guestBytes: aCount,
+} satisfies Partial<Record<keyof CheckOptions, OptionRule>>;
+
+const RULES: Readonly<Record<keyof CheckOptions, OptionRule>> = {
+  ...NEEDED,
+  declaredCapacity: aCount,
+  regionCapacity: aCount,
+  requestCapacity: aCount,
+  ringCapacity: aCount,
+  functionCapacity: aCount,
+  executor: { words: ['auto', ...EXECUTORS] },
+  wasm: aByteArray,
+};
+
+const PRESET_RULES = {
+  direction: { words: ['to_user', 'from_user', 'register', 'by address'] },
+  sizeBits: { accepts: (value) => value === 32, expected: '32, where only the low half counts' },
+  function: anObject,
+} satisfies Record<keyof RequestPreset, OptionRule>;
 
 const DIRECTION_KINDS = {
   to_user: 'TO_USER',
@@ -231,7 +258,8 @@ export class Check {
    * @throws UsercopyError `missing-dependency` when the executor asked for is not available.
    */
   static async create(options: CheckOptions): Promise<Check> {
-    if (!options.source) throw badInput('check: source', 'where check.wasm comes from (builtCheck in Node.js)', 'none');
+    requireOptions('Check.create', options, RULES);
+    requireFields('Check.create', options, NEEDED);
     const module = options.wasm ?? options.source.module();
     const layout = new Layout(await exportedNumbers(options.source, module));
     const area = layOutControlArea(layout, {
@@ -388,6 +416,8 @@ export class Check {
 
   /** Consecutive request slots of one entry point, `requestBytes` apart, for `judgeBatchExport`; gives the first one's offset. */
   createRequests(preset: RequestPreset, count: number): number {
+    requireOptions('check: requests', preset, PRESET_RULES);
+    requireFields('check: requests', preset, { direction: PRESET_RULES.direction });
     if (!Number.isInteger(count) || count < 1) throw badInput('check: requests', 'one or more', String(count));
     const first = this.#requests.take(count);
     if (first === undefined) {
@@ -456,6 +486,7 @@ export class Check {
 
   /** Judges one copy; brings memory in where `missing` can. */
   judge(copy: Copy, at: JudgedAt): Verdict {
+    requireCopy('check: copy', copy);
     if (!this.#parameters) throw badInput('check', 'configure() before judge()', 'none');
     const request = this.#request(this.requestOffset);
     this.#preset(request, copy.direction, 64);

@@ -1,4 +1,5 @@
 /** Declared memory: the sorted tables that the module searches. */
+import { aBigInt, aText, requireFields, requireOptions } from '../engine/options.js';
 import { badInput, hex } from '../errors.js';
 import { type ControlArea, DECLARED_TABLES } from './control.js';
 import { type Layout, Structure } from './layout.js';
@@ -22,6 +23,20 @@ const TABLE_OF: Record<Declaration['kind'], number> = {
   'compound page': 4,
   pages: 4,
 };
+
+const RANGE_RULES = { kind: { words: Object.keys(TABLE_OF) }, start: aBigInt, end: aBigInt };
+const PAGES_RULES = { ...RANGE_RULES, type: { words: ['plain', 'Reserved', 'CMA'] } };
+const SLAB_NEEDS = { ...RANGE_RULES, cache: aText, objectStride: aBigInt, objectSize: aBigInt };
+const SLAB_RULES = { ...SLAB_NEEDS, redLeftPad: aBigInt, useroffset: aBigInt, usersize: aBigInt };
+
+/** @throws UsercopyError `bad-input` for an unknown kind, a field that it does not have, and one that it lacks. */
+function requireDeclaration(declaration: Declaration): void {
+  requireFields('declaration', declaration, { kind: RANGE_RULES.kind });
+  const { kind } = declaration;
+  const where = `declared ${kind}`;
+  requireOptions(where, declaration, kind === 'slab' ? SLAB_RULES : kind === 'pages' ? PAGES_RULES : RANGE_RULES);
+  requireFields(where, declaration, kind === 'slab' ? SLAB_NEEDS : kind === 'pages' ? PAGES_RULES : RANGE_RULES);
+}
 
 const PAGE_KINDS = { plain: 'PLAIN_PAGES', Reserved: 'RESERVED_PAGES', CMA: 'CMA_PAGES' } as const;
 
@@ -121,14 +136,8 @@ export class DeclarationTables {
   }
 
   add(declaration: Declaration): void {
+    requireDeclaration(declaration);
     const index = TABLE_OF[declaration.kind];
-    if (index === undefined) {
-      throw badInput(
-        'declaration',
-        `a kind of ${Object.keys(TABLE_OF).join(', ')}`,
-        String((declaration as { kind: unknown }).kind),
-      );
-    }
     const { start, end } = declaration;
     if (start < 0n || end <= start || end >= 1n << 64n) {
       throw badInput(`declared ${declaration.kind}`, 'a range start < end < 2^64', rangeText(declaration));

@@ -1,3 +1,5 @@
+import { aWord, type OptionRule, requireFields } from '../engine/options.js';
+
 /** Who receives the bytes. `to_user` exposes kernel memory, `from_user` overwrites it. */
 export type Direction = 'to_user' | 'from_user';
 
@@ -8,6 +10,17 @@ export interface Copy {
   /** Bytes; an unsigned word of the guest. */
   readonly size: bigint;
   readonly direction: Direction;
+}
+
+const COPY_RULES = {
+  pointer: aWord,
+  size: aWord,
+  direction: { words: ['to_user', 'from_user'] },
+} satisfies Record<keyof Copy, OptionRule>;
+
+/** @throws UsercopyError `bad-input` for a copy that lacks something, or says what no copy does. */
+export function requireCopy(where: string, copy: unknown): void {
+  requireFields(where, copy, COPY_RULES);
 }
 
 /**

@@ -2,8 +2,9 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { variantOf } from '../../arch/index.js';
-import { type HarnessOptions, prepareHarness } from '../attach/harness.js';
+import { prepareHarness } from '../attach/harness.js';
 import { type HarnessFile, harnessText } from '../attach/harness-file.js';
+import type { HarnessOptions } from '../attach/options.js';
 import { badInput, hex, UsercopyError } from '../errors.js';
 import { Guest } from '../guest/guest.js';
 import { readSnapshot, snapshotReader } from '../guest/snapshot.js';

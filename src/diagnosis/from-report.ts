@@ -2,7 +2,8 @@
 import { findVariant } from '../../arch/index.js';
 import { type Profile, parseProfile } from '../check/profiles.js';
 import { profileForRelease } from '../check/vendor-profiles.js';
-import type { Copy } from '../check/verdict.js';
+import { type Copy, requireCopy } from '../check/verdict.js';
+import { anArray, anObject, aText, type OptionRule, orNull, requireFields, requireOptions } from '../engine/options.js';
 import { hex } from '../errors.js';
 import type { UsercopyReport } from '../report/report.js';
 import { blamesNextFunction, callerOf } from '../report/trace.js';
@@ -34,17 +35,28 @@ export interface ReportJudgement {
 
 const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
 
+export interface JudgeReportOptions {
+  /** A profile's name, with switches; `auto` (default) is by the report's release. */
+  readonly profile?: string | undefined;
+  /** The copy, where it is known from elsewhere. */
+  readonly given?: Copy | null | undefined;
+}
+
+const RULES: Readonly<Record<keyof JudgeReportOptions, OptionRule>> = { profile: aText, given: orNull(anObject) };
+const REPORT_NEEDS = { registers: anObject, trace: anArray, registerObjects: anArray, notes: anArray };
+
 /**
  * Judges a report by its kernel's rules, or by `profile`. With `given`, a copy that the user names, the message must be
  * about that copy.
+ * @throws UsercopyError `bad-input` for what is no report of `parseReports`, no copy, or no option.
  */
-export function judgeReport(
-  report: UsercopyReport,
-  options: { readonly profile?: string | undefined; readonly given?: Copy | null } = {},
-): ReportJudgement {
+export function judgeReport(report: UsercopyReport, options: JudgeReportOptions = {}): ReportJudgement {
+  requireFields('judgeReport: report', report, REPORT_NEEDS);
+  requireOptions('judgeReport', options, RULES);
   const variant = findVariant(report.arch);
   const machine = machineOf(report.bits, variant);
   const { given = null } = options;
+  if (given !== null) requireCopy('judgeReport: given', given);
   const recovered = recoverCopy(report, machine);
   const copy: ReproducedCopy =
     given === null ? recovered : { ...given, pointerFrom: 'given', sizeFrom: 'given', directionFrom: 'given' };

@@ -2,6 +2,7 @@
 import type { Variant } from '../../arch/driver.js';
 import type { DumpConvention, RegisterValues } from '../../arch/dump.js';
 import { variants } from '../../arch/index.js';
+import { aFunction, anObject, type OptionRule, orNull, requireOptions } from '../engine/options.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { nativeZlib } from '../image/native-zlib.js';
 import { findModules, Modules } from '../introspect/modules.js';
@@ -20,12 +21,19 @@ import { Vmcoreinfo } from './vmcoreinfo.js';
 
 export type { Dump, DumpOptions, RegisterText } from './dump.js';
 
+const RULES: Readonly<Record<keyof DumpOptions, OptionRule>> = {
+  image: orNull(anObject),
+  kernelFromDump: aFunction,
+  registers: orNull(anObject),
+};
+
 /**
  * Opens an ELF or kdump-compressed vmcore, flattened or not; its memory is read only where it is needed.
  * @throws UsercopyError `bad-input` for a file that is no such dump or not of this kernel, `unsupported` for an
  *   architecture whose dumps are not read.
  */
 export async function openDump(path: string, options: DumpOptions = {}): Promise<Dump> {
+  requireOptions('openDump', options, RULES);
   const file = FileReader.open(path);
   try {
     return await openFile(file, options);

@@ -1,6 +1,7 @@
 /** Options of public functions, looked at when they are given: a slip of the pen is no option that nobody reads. */
 import { closest } from 'fastest-levenshtein';
 import { badInput } from '../errors.js';
+import type { EngineSpec, RunOptions } from './engine.js';
 
 /** What an option may be: one of some words, or what `accepts` says yes to, or both. */
 export interface OptionRule {
@@ -14,12 +15,32 @@ export const aBoolean: OptionRule = { accepts: (value) => typeof value === 'bool
 export const aText: OptionRule = { accepts: (value) => typeof value === 'string', expected: 'a text' };
 export const aFunction: OptionRule = { accepts: (value) => typeof value === 'function', expected: 'a function' };
 export const anArray: OptionRule = { accepts: (value) => Array.isArray(value), expected: 'an array' };
+export const aBigInt: OptionRule = { accepts: (value) => typeof value === 'bigint', expected: 'a bigint' };
 export const aWord: OptionRule = {
   accepts: (value) => typeof value === 'bigint' && value >= 0n,
   expected: 'a bigint of 0 or more',
 };
 export const isCount = (value: unknown): value is number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+export const anObject: OptionRule = {
+  accepts: (value) => typeof value === 'object' && value !== null,
+  expected: 'an object',
+};
+export const aByteArray: OptionRule = { accepts: (value) => value instanceof Uint8Array, expected: 'a Uint8Array' };
+export const aNumber: OptionRule = {
+  accepts: (value) => typeof value === 'number' && value >= 0,
+  expected: 'a number of 0 or more',
+};
+export const aDuration: OptionRule = {
+  accepts: (value) => typeof value === 'number' && value > 0,
+  expected: 'milliseconds above 0',
+};
+/** Also null, for what may be known to be none. */
+export const orNull = ({ words, accepts, expected }: OptionRule): OptionRule => ({
+  ...(words ? { words } : {}),
+  accepts: (value) => value === null || accepts?.(value) === true,
+  expected: `${expected ?? 'one of them'} or null`,
+});
 export const aCount: OptionRule = { accepts: isCount, expected: 'a whole number of 0 or more' };
 
 /**
@@ -32,18 +53,36 @@ export function requireOptions(where: string, options: unknown, rules: Readonly<
   const known = Object.keys(rules);
   for (const [name, value] of Object.entries(options)) {
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
-    if (rule === undefined) {
-      throw badInput(
-        `${where}: option`,
-        `one of ${known.join(', ')}`,
-        `'${name}' (did you mean '${closest(name, known)}'?)`,
-      );
-    }
+    if (rule === undefined) throw unknown(where, name, known);
     if (value !== undefined) requireValue(`${where}: ${name}`, value, rule);
   }
 }
 
-function requireValue(where: string, value: unknown, { words = [], accepts, expected }: OptionRule): void {
+/**
+ * For an object that must have all of these; what else is in it does not matter.
+ * @throws UsercopyError `bad-input` for what is missing, or is not what the rule says.
+ */
+export function requireFields(where: string, value: unknown, rules: Readonly<Record<string, OptionRule>>): void {
+  if (typeof value !== 'object' || value === null) throw badInput(where, 'an object', shown(value));
+  const fields = new Map(Object.entries(value));
+  for (const name of Object.keys(rules)) requireValue(`${where}: ${name}`, fields.get(name), rules[name] ?? {});
+}
+
+/**
+ * Only the names, for calls that are made often.
+ * @throws UsercopyError `bad-input` for an option that is none.
+ */
+export function requireKnown(where: string, options: object, known: ReadonlySet<string>): void {
+  for (const name in options) if (!known.has(name)) throw unknown(where, name, [...known]);
+}
+
+function unknown(where: string, name: string, known: readonly string[]): Error {
+  const found = `'${name}' (did you mean '${closest(name, known)}'?)`;
+  return badInput(`${where}: option`, `one of ${known.join(', ')}`, found);
+}
+
+/** @throws UsercopyError `bad-input` that says what is taken. */
+export function requireValue(where: string, value: unknown, { words = [], accepts, expected }: OptionRule): void {
   if (words.some((word) => word === value) || accepts?.(value)) return;
   const choices = [...words.map((word) => `'${word}'`), ...(expected === undefined ? [] : [expected])].join(', ');
   const hint = typeof value === 'string' && words.length > 0 ? ` (did you mean '${closest(value, words)}'?)` : '';
@@ -53,4 +92,34 @@ function requireValue(where: string, value: unknown, { words = [], accepts, expe
 function shown(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 60)}'`;
   return typeof value === 'object' && value !== null ? 'an object' : String(value).slice(0, 60);
+}
+
+const SPEC_RULES = { arch: aText, mode: anArray, cpu: aText, mmu: aBoolean } satisfies Record<
+  keyof EngineSpec,
+  OptionRule
+>;
+
+/** @throws UsercopyError `bad-input` for what no emulator has, or lacks an architecture. */
+export function requireSpec(where: string, spec: unknown): void {
+  requireOptions(where, spec, SPEC_RULES);
+  requireFields(where, spec, { arch: SPEC_RULES.arch, mode: SPEC_RULES.mode });
+}
+
+const RUN_OPTIONS: Readonly<Record<keyof RunOptions, true>> = {
+  resume: true,
+  start: true,
+  until: true,
+  timeLimit: true,
+  blockLimit: true,
+  countInstructions: true,
+  instructionLimit: true,
+  cycles: true,
+  cycleLimit: true,
+  signal: true,
+};
+const KNOWN_IN_RUNS = new Set(Object.keys(RUN_OPTIONS));
+
+/** A limit whose name is misspelt is none. @throws UsercopyError `bad-input` for an option that a run does not have. */
+export function requireRunOptions(options: RunOptions): void {
+  requireKnown('run', options, KNOWN_IN_RUNS);
 }

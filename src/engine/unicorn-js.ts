@@ -3,6 +3,7 @@
  * its own, so that guest memory is always foreign to the check; its translation is interpreted, some 50 times slower
  * than libunicorn's. Instructions are counted by a hook on each.
  */
+
 import { badInput, hex, UsercopyError } from '../errors.js';
 import type {
   CopyHookSpec,
@@ -16,6 +17,7 @@ import type {
   RunResult,
   SavedContext,
 } from './engine.js';
+import { requireRunOptions, requireSpec } from './options.js';
 import { RunEvents } from './run-events.js';
 import {
   ADDRESS_END,
@@ -43,7 +45,10 @@ export type EngineOpener = (spec: EngineSpec) => Engine;
 export async function openUnicornJs(source?: string | UnicornJsFactory): Promise<EngineOpener> {
   const module = await loadUnicornJs(source);
   const constants = new Constants(module);
-  return (spec) => new UnicornJs(new UnicornMachine(module, constants, spec), spec);
+  return (spec) => {
+    requireSpec('openUnicornJs', spec);
+    return new UnicornJs(new UnicornMachine(module, constants, spec), spec);
+  };
 }
 
 /** One hook at an address. */
@@ -553,6 +558,7 @@ class UnicornJs implements Engine {
   }
 
   #begin(options: RunOptions): void {
+    requireRunOptions(options);
     this.#machine.requireOpen();
     if (this.#running) {
       throw new UsercopyError('engine', 'run: this emulator is running already; wait for that run, or stop() it first');

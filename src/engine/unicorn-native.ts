@@ -1,4 +1,5 @@
 /** `Engine` over libunicorn, through the addon in `native/`. */
+
 import { badInput, UsercopyError } from '../errors.js';
 import type {
   BlockPricer,
@@ -14,6 +15,7 @@ import type {
   RunResult,
   SavedContext,
 } from './engine.js';
+import { aText, type OptionRule, requireOptions, requireRunOptions, requireSpec } from './options.js';
 import { RunEvents } from './run-events.js';
 import {
   loadAddon,
@@ -83,11 +85,15 @@ export interface OpenUnicornOptions {
   readonly library?: string | undefined;
 }
 
+const OPEN_RULES: Readonly<Record<keyof OpenUnicornOptions, OptionRule>> = { library: aText };
+
 /**
  * Opens an emulator. Unknown architecture, mode or CPU model: an error that lists what exists.
  * @throws UsercopyError `missing-dependency` without the addon, without a libunicorn, or when another one is in use.
  */
 export function openUnicorn(spec: EngineSpec, options: OpenUnicornOptions = {}): Engine {
+  requireOptions('openUnicorn', options, OPEN_RULES);
+  requireSpec('openUnicorn', spec);
   const addon = loadAddon();
   openLibrary(addon, options.library);
   return new UnicornNative(addon, spec);
@@ -275,7 +281,9 @@ class UnicornNative implements Engine {
     }
   }
 
-  #begin({ resume, timeLimit, blockLimit, instructionLimit, cycleLimit, cycles }: RunOptions): void {
+  #begin(options: RunOptions): void {
+    requireRunOptions(options);
+    const { resume, timeLimit, blockLimit, instructionLimit, cycleLimit, cycles } = options;
     if (this.#running) {
       throw new UsercopyError('engine', 'run: this emulator is running already; wait for that run, or stop() it first');
     }

@@ -7,7 +7,17 @@ import { variantOf } from '../../arch/index.js';
 import { Check } from '../check/check.js';
 import { builtCheck } from '../engine/built-check.js';
 import type { Engine, RunOptions, RunResult } from '../engine/engine.js';
-import { anArray, aWord, type OptionRule, requireOptions } from '../engine/options.js';
+import {
+  aBoolean,
+  aCount,
+  aDuration,
+  aFunction,
+  aNumber,
+  anArray,
+  aWord,
+  type OptionRule,
+  requireOptions,
+} from '../engine/options.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
 import { hex, UsercopyError } from '../errors.js';
 import { withMemory } from '../introspect/parameters.js';
@@ -72,6 +82,16 @@ const RULES: Readonly<Record<keyof GuestOptions, OptionRule>> = {
   ramBytes: aWord,
   physicalBase: aWord,
   regions: anArray,
+};
+
+const CALL_RULES: Readonly<Record<keyof CallOptions, OptionRule>> = {
+  countInstructions: aBoolean,
+  instructionLimit: aCount,
+  cycles: aFunction,
+  cycleLimit: aNumber,
+  stackPointer: aWord,
+  places: { words: ['registers', 'stack'] },
+  timeLimit: aDuration,
 };
 
 export class Guest {
@@ -247,6 +267,7 @@ export class Guest {
    *   function's name and the address.
    */
   async call(target: string | bigint, args: readonly bigint[], options: CallOptions = {}): Promise<CallOutcome> {
+    requireOptions('Guest.call', options, CALL_RULES);
     const address = typeof target === 'string' ? this.symbol(target) : target;
     this.#setUpCall(address, args, options);
     return this.#run(address, options);

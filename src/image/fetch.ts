@@ -5,6 +5,7 @@ import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ArchDriver, Variant } from '../../arch/driver.js';
 import { drivers as allDrivers } from '../../arch/index.js';
+import { aBoolean, anArray, aText, type OptionRule, requireOptions } from '../engine/options.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { everySuite, PrivateApt, unpackImages } from './apt.js';
 import { compareVersions } from './debian-version.js';
@@ -29,6 +30,14 @@ export interface FetchOptions {
   readonly cacheDirectory?: string;
   readonly drivers?: readonly ArchDriver[];
 }
+
+const FETCH_RULES: Readonly<Record<keyof FetchOptions, OptionRule>> = {
+  release: aText,
+  suite: aText,
+  refresh: aBoolean,
+  cacheDirectory: aText,
+  drivers: anArray,
+};
 
 export interface FetchedKernel {
   readonly variant: string;
@@ -71,6 +80,7 @@ interface Request {
  * Errors: `bad-input` for a variant or release that Debian lacks, `missing-dependency` without apt or network.
  */
 export async function fetchKernel(variant: string, options: FetchOptions = {}): Promise<FetchedKernel> {
+  requireOptions('fetchKernel', options, FETCH_RULES);
   const request = await readRequest(variant, options);
   const cached = options.refresh ? null : await lookUp(request);
   if (cached !== null) return cached;
@@ -88,6 +98,8 @@ export async function remoteKernels(
   variant: string,
   options: Pick<FetchOptions, 'suite' | 'cacheDirectory' | 'drivers'> = {},
 ): Promise<{ readonly kernels: readonly RemoteKernel[]; readonly warnings: readonly string[] }> {
+  const { suite, cacheDirectory, drivers } = FETCH_RULES;
+  requireOptions('remoteKernels', options, { suite, cacheDirectory, drivers });
   const request = await readRequest(variant, { ...options, release: options.suite ?? '0.0' });
   return inWorkspace(request.cache, async (workspace) => {
     const apt = await openApt(workspace, request);

@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import type { ArchDriver } from '../../arch/driver.js';
 import { drivers as allDrivers } from '../../arch/index.js';
+import { anArray, aText, type OptionRule, requireOptions } from '../engine/options.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { decompress } from '../kernel/payload/decompress.js';
 import { unpackImages } from './apt.js';
@@ -22,6 +23,8 @@ export interface ImportOptions {
   readonly drivers?: readonly ArchDriver[];
 }
 
+const RULES: Readonly<Record<keyof ImportOptions, OptionRule>> = { cacheDirectory: aText, drivers: anArray };
+
 /**
  * Takes every kernel over that a package or a folder holds; which variant and release each is, its image says.
  * @returns those taken over; images that could not be read are named in `warnings`
@@ -31,6 +34,7 @@ export async function importKernels(
   source: string,
   options: ImportOptions = {},
 ): Promise<{ readonly kernels: readonly FetchedKernel[]; readonly warnings: readonly string[] }> {
+  requireOptions('importKernels', options, RULES);
   const cache = options.cacheDirectory ?? (await defaultCacheDirectory());
   return inWorkspace(cache, async (workspace) => {
     const { found, said } = await kernelFiles(source, path.join(workspace, 'unpacked'));

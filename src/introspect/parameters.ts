@@ -1,6 +1,7 @@
 /** A kernel and its architecture, put into the terms of the check. */
 import type { MemoryLayout, Variant } from '../../arch/driver.js';
 import type { AddressRange, CheckParameters, ProfileSwitches } from '../check/parameters.js';
+import { aBoolean, anObject, aWord, type OptionRule, requireFields, requireOptions } from '../engine/options.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { introspectionOf } from './structures.js';
 import { type StackOptions, stackParameters } from './task.js';
@@ -8,6 +9,14 @@ import { type StackOptions, stackParameters } from './task.js';
 export interface ParameterOptions extends StackOptions {
   readonly switches: ProfileSwitches;
 }
+
+const RULES: Readonly<Record<keyof ParameterOptions, OptionRule>> = {
+  switches: anObject,
+  frames: aBoolean,
+  declaredOnly: aBoolean,
+  depthOfCheck: aWord,
+  depthOfPrint: aWord,
+};
 
 /** The kernel as it stands in some memory (a guest's RAM, a dump): same symbols and types, other bytes. */
 export function withMemory(kernel: Kernel, read: (address: bigint, length: number) => Uint8Array | undefined): Kernel {
@@ -35,6 +44,8 @@ function linearAlias(text: AddressRange | null, layout: MemoryLayout): AddressRa
  * @throws UsercopyError `bad-input` when the kernel lacks a symbol or type that its own check would use.
  */
 export function checkParametersOf(kernel: Kernel, variant: Variant, options: ParameterOptions): CheckParameters {
+  requireOptions('checkParametersOf', options, RULES);
+  requireFields('checkParametersOf', options, { switches: RULES.switches });
   const layout = variant.layout(kernel);
   const text = rangeOf(kernel, '_stext', '_etext');
   return {

@@ -1,6 +1,7 @@
 /** A verdict in the kernel's own words. Addresses and numbers are formatted as printk does. */
 
-import type { Copy, Refusal, Verdict } from '../check/verdict.js';
+import { type Copy, type Refusal, requireCopy, type Verdict } from '../check/verdict.js';
+import { type OptionRule, requireFields } from '../engine/options.js';
 import type { Bits } from '../kernel/kernel.js';
 
 /** What the wording depends on, besides the verdict. */
@@ -10,6 +11,12 @@ export interface MessageStyle {
   readonly bits: Bits;
   readonly allocator: 'SLUB' | 'SLAB';
 }
+
+const STYLE = {
+  format: { words: ['old', 'new'] },
+  bits: { accepts: (value: unknown) => value === 32 || value === 64, expected: '32 or 64' },
+  allocator: { words: ['SLUB', 'SLAB'] },
+} satisfies Record<keyof MessageStyle, OptionRule>;
 
 /** Type in brackets of the old format; slab refusals print the cache's name there. */
 const OLD_TYPE: Readonly<Record<Refusal, string | null>> = {
@@ -59,6 +66,8 @@ function newName(by: Refusal, cache: string | null, allocator: 'SLUB' | 'SLAB'):
  * for an unreadable one, and for SLAB's `BUG_ON(objnr >= cachep->num)`.
  */
 export function formatMessage(verdict: Verdict, copy: Copy, style: MessageStyle): string | null {
+  requireCopy('formatMessage: copy', copy);
+  requireFields('formatMessage: style', style, STYLE);
   if (verdict.outcome !== 'bad' || verdict.by === 'slab object index out of range') return null;
   const exposes = copy.direction === 'to_user';
   const cache = verdict.object?.cache ?? null;

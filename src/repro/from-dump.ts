@@ -3,9 +3,19 @@
  * not be this program's end. What was found before that is kept.
  */
 
-import type { Copy } from '../check/verdict.js';
+import { type Copy, requireCopy } from '../check/verdict.js';
 import { askChild } from '../child.js';
 import type { Reproduction } from '../diagnosis/outcome.js';
+import {
+  aBoolean,
+  aDuration,
+  anObject,
+  aText,
+  type OptionRule,
+  orNull,
+  requireFields,
+  requireOptions,
+} from '../engine/options.js';
 import { UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
 import type { UsercopyReport } from '../report/report.js';
@@ -47,6 +57,24 @@ export interface DumpLimits {
   /** Milliseconds that code of the dump may run, with the emulator's own start; default 60 000. */
   readonly emulationLimit?: number | undefined;
 }
+
+const INPUT_RULES: Readonly<Record<keyof DumpInput, OptionRule>> = {
+  dump: aText,
+  kernel: aText,
+  btf: aText,
+  config: aText,
+  registers: orNull(anObject),
+  profile: aText,
+  frames: aBoolean,
+  shrink: anObject,
+  html: aText,
+};
+
+const LIMIT_RULES: Readonly<Record<keyof DumpLimits, OptionRule>> = {
+  child: aText,
+  readingLimit: aDuration,
+  emulationLimit: aDuration,
+};
 
 const CHILD = 'build/js/src/repro/dump-child.js';
 const READING_LIMIT = 300_000;
@@ -91,6 +119,10 @@ async function ask(
   question: DumpQuestion,
   limits: DumpLimits,
 ): Promise<{ readonly answer: DumpAnswer; readonly ended: string | null }> {
+  requireOptions('dump', question.input, INPUT_RULES);
+  requireFields('dump', question.input, { dump: INPUT_RULES.dump });
+  requireOptions('dump: limits', limits, LIMIT_RULES);
+  if (question.copy !== null) requireCopy('dump: copy', question.copy);
   const { child = packageFile(CHILD), readingLimit = READING_LIMIT, emulationLimit = EMULATION_LIMIT } = limits;
   let emulating = false;
   let known: DumpAnswer | null = null;

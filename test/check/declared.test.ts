@@ -199,7 +199,11 @@ describe('declared memory', () => {
   it.each<[string, Declaration, RegExp]>([
     ['an empty range', { kind: 'stack', start: 5n, end: 5n }, /start < end/],
     ['a range beyond 2^64', { kind: 'stack', start: 5n, end: 1n << 64n }, /start < end < 2\^64/],
-    ['an unknown kind', { kind: 'heap', start: 1n, end: 2n } as unknown as Declaration, /a kind of stack/],
+    [
+      'an unknown kind',
+      { kind: 'heap', start: 1n, end: 2n } as unknown as Declaration,
+      /kind: expected one of 'stack'/,
+    ],
     ['a stride of 0', slab({ objectStride: 0n, objectSize: 0n }), /objectStride above 0/],
     ['an object larger than its stride', slab({ objectSize: 129n }), /within objectStride 128/],
     ['a whitelist past the object', slab({ useroffset: 90n, usersize: 11n }), /whitelist inside/],

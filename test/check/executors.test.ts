@@ -45,7 +45,7 @@ describe('executors', () => {
       expect((await Check.create({ source: builtCheck, guestBytes: 0, executor })).executor).toBe(executor);
     }
     await expect(Check.create({ source: builtCheck, guestBytes: 0, executor: 'jit' as 'js' })).rejects.toThrow(
-      /executor: expected auto, native, v8, js, found jit/,
+      /executor: expected one of 'auto', 'native', 'v8', 'js', found 'jit'/,
     );
   });
 

@@ -86,7 +86,7 @@ const CASES: readonly (readonly [string, () => unknown, RegExp])[] = [
     /expected one of suite, cacheDirectory, drivers/,
   ],
   ['importKernels', () => importKernels('/nowhere', any({ cacheDir: '/tmp' })), /did you mean 'cacheDirectory'/],
-  ['openDump', () => openDump('/nowhere', any({ kernel: null })), /expected one of image, kernelFromDump, registers/],
+  ['openDump', () => openDump('/nowhere', any({ kernel: null })), /expected one of image, readKernelInDump, registers/],
   ['judgeDump', () => judgeDump(any({ dump: '/nowhere', registres: null }), null), /did you mean 'registers'/],
   ['judgeDump', () => judgeDump(any({}), null), /dump: expected a text, found undefined/],
   [

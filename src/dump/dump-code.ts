@@ -1,5 +1,5 @@
 /**
- * Code of a dumped kernel, run in an emulator on a copy of the dump's pages, which are brought in as they are touched. The
+ * Code of the kernel in a dump, run in an emulator on a copy of the dump's pages, which are brought in as they are touched. The
  * dump is not changed.
  */
 import type { Engine, RunResult } from '../engine/engine.js';
@@ -123,7 +123,7 @@ export class DumpCode {
 const MAXIMUM_PAGES = 256;
 
 /**
- * How much stack the dumped kernel's own check uses; null when it has no rule about the stack pointer.
+ * How much stack the check of the kernel in the dump uses; null when it has no rule about the stack pointer.
  * @throws UsercopyError as `measureStackDepth`; `guest` too where the dump lacks memory that the check needs.
  */
 export async function stackDepthOfDump(

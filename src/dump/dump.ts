@@ -18,7 +18,7 @@ export interface DumpOptions {
   /** The kernel's image with its symbols and types; without it they must be in the dump. */
   readonly image?: Kernel | null;
   /** Makes a kernel of what lies in the dump, when there is no image. */
-  readonly kernelFromDump?: (located: Located, variant: Variant) => Promise<Kernel>;
+  readonly readKernelInDump?: (located: Located, variant: Variant) => Promise<Kernel>;
   /** Registers from elsewhere; they win over the dump's notes. */
   readonly registers?: RegisterText | null;
 }

@@ -10,8 +10,8 @@ import type { Kernel, Segment } from '../kernel/kernel.js';
 import { entryPointOf } from '../stack/entry-point.js';
 import type { Dump, DumpOptions } from './dump.js';
 import { type DumpFile, readDumpFile } from './dump-file.js';
-import { kernelInDump, once, runningImage } from './dump-kernel.js';
 import { FileReader } from './file.js';
+import { kernelInDump, once, runningImage } from './kernel-in-dump.js';
 import { type Evidence, type Located, locateKernel } from './locate.js';
 import { openShrunk } from './open-shrunk.js';
 import type { PhysicalMemory } from './physical.js';
@@ -23,7 +23,7 @@ export type { Dump, DumpOptions, RegisterText } from './dump.js';
 
 const RULES: Readonly<Record<keyof DumpOptions, OptionRule>> = {
   image: orNull(anObject),
-  kernelFromDump: aFunction,
+  readKernelInDump: aFunction,
   registers: orNull(anObject),
 };
 
@@ -84,10 +84,10 @@ interface Running {
 
 async function kernelOf(evidence: Evidence, located: Located, options: DumpOptions): Promise<Running> {
   if (evidence.image) return running(evidence.image, located, evidence.physical);
-  if (!options.kernelFromDump) {
+  if (!options.readKernelInDump) {
     throw badInput(evidence.path, "the kernel's image (--kernel)", 'none');
   }
-  const found = await options.kernelFromDump(located, evidence.variant);
+  const found = await options.readKernelInDump(located, evidence.variant);
   return running(found, { ...located, slide: 0n }, evidence.physical);
 }
 

@@ -5,7 +5,7 @@ import { ExtendedSymbols } from '../kernel/added-symbols.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Dump, DumpOptions } from './dump.js';
 import type { DumpFile } from './dump-file.js';
-import { SlidSymbols } from './dump-kernel.js';
+import { SlidSymbols } from './kernel-in-dump.js';
 import { kernelFromRecord } from './kernel-record.js';
 import { parseRegisterText } from './registers.js';
 import type { ShrunkNote } from './shrunk-note.js';

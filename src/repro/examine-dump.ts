@@ -4,10 +4,10 @@ import { withCauses } from '../diagnosis/causes.js';
 import type { Outcome, ReplayFinding, Reproduction } from '../diagnosis/outcome.js';
 import { stackDepthOfDump } from '../dump/dump-code.js';
 import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
-import { kernelFromDump } from '../dump/kernel-from-dump.js';
 import { readDumpLog } from '../dump/log.js';
 import { type Dump, openDump } from '../dump/open-dump.js';
 import { builtCheck } from '../engine/built-check.js';
+import { readKernelInDump } from '../dump/read-kernel-in-dump.js';
 import type { Engine } from '../engine/engine.js';
 import { badInput, hex, UsercopyError } from '../errors.js';
 import { writeWhole } from '../image/files.js';
@@ -176,7 +176,7 @@ async function openInput(input: DumpInput, options: ExamineOptions = { withoutEm
   return openDump(input.dump, {
     image: input.kernel === undefined ? null : await typedImage(input.kernel, files, options),
     registers: input.registers,
-    kernelFromDump: (located, variant) => kernelFromDump(input.dump, located, variant, files),
+    readKernelInDump: (located, variant) => readKernelInDump(input.dump, located, variant, files),
   });
 }
 

@@ -1,5 +1,5 @@
 /**
- * The dumped kernel's own `__check_object_size`, run in an emulator on the dump's memory with the dump's registers: what it
+ * `__check_object_size` of the kernel in a dump, run in an emulator on the dump's memory with the dump's registers: what it
  * says of a copy, in its own words.
  */
 

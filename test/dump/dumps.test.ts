@@ -11,9 +11,9 @@ import { drivers } from '../../arch/index.js';
 import type { Copy } from '../../src/check/verdict.js';
 import { stackDepthOfDump } from '../../src/dump/dump-code.js';
 import { DumpJudge, type JudgeOptions } from '../../src/dump/judge.js';
-import { kernelFromDump } from '../../src/dump/kernel-from-dump.js';
 import { type Dump, openDump } from '../../src/dump/open-dump.js';
 import { builtCheck } from '../../src/engine/built-check.js';
+import { readKernelInDump } from '../../src/dump/read-kernel-in-dump.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
 import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
@@ -119,7 +119,7 @@ async function judge(path: string, image: Kernel | null, registers: string | nul
   const dump = await openDump(path, {
     image,
     registers: registers === null ? null : { text: readFileSync(registers, 'latin1'), path: registers },
-    kernelFromDump: (located, variant) => kernelFromDump(path, located, variant, {}),
+    readKernelInDump: (located, variant) => readKernelInDump(path, located, variant, {}),
   });
   try {
     const judging = await DumpJudge.create(dump, { source: builtCheck, stackDepth });

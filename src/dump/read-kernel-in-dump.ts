@@ -9,7 +9,7 @@ import { findKallsyms } from '../kernel/kallsyms.js';
 import { readKallsyms } from '../kernel/kallsyms-decode.js';
 import type { Kernel, KernelConfig, TypeTable } from '../kernel/kernel.js';
 import { findBanner, NO_VERSION } from '../kernel/version.js';
-import { imageSegment } from './dump-kernel.js';
+import { imageSegment } from './kernel-in-dump.js';
 import type { Located } from './locate.js';
 
 /**
@@ -29,7 +29,7 @@ export interface SideFiles {
  * Its symbols are where the running kernel has them: KASLR relocated the base that kallsyms counts from.
  * @throws UsercopyError `bad-input` when the dump's memory holds no kallsyms.
  */
-export async function kernelFromDump(
+export async function readKernelInDump(
   path: string,
   located: Located,
   variant: Variant,

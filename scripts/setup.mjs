@@ -126,6 +126,7 @@ function addon() {
     'build/check.wasm',
     'scripts/lib/unicorn-names.mjs',
     'scripts/lib/check-layout-header.mjs',
+    'scripts/lib/harness-format.json',
     'scripts/lib/native-check.mjs',
     'scripts/lib/find-json.mjs',
     join(packageFolder('node-addon-api'), 'package.json'),

@@ -24,8 +24,8 @@ constexpr size_t kMostFile = size_t{512} << 20;
 constexpr uint64_t kMostOffset = 0xffffff;
 constexpr int64_t kMostFrameOffset = 1 << 16;
 
-// {"usercopyHarness":3,"sha256":"…","attachment":…}: the digest is of the bytes of the attachment.
-constexpr const char* kHead = "{\"usercopyHarness\":3,\"sha256\":\"";
+// {"usercopyHarness":N,"sha256":"…","attachment":…}: the digest is of the bytes of the attachment.
+constexpr const char* kHead = "{\"usercopyHarness\":" USERCOPY_HARNESS_FORMAT ",\"sha256\":\"";
 constexpr const char* kMiddle = "\",\"attachment\":";
 constexpr size_t kDigest = 64;
 

@@ -1,12 +1,14 @@
 /** The file of an attachment that is worked out beforehand: what is in it, and how it is written. */
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { FrameLayout } from '../../arch/driver.js';
 import type { Direction } from '../check/verdict.js';
 import { hex } from '../errors.js';
 import type { Kernel, KernelSymbol } from '../kernel/kernel.js';
+import { packageFile } from '../paths.js';
 
-/** Version of the file; native/library/prepared.cc knows the same one. */
-const FORMAT = 3;
+/** What the version of the file is; the set-up tells the same one to libusercopy. */
+const FORMAT_FILE = 'scripts/lib/harness-format.json';
 
 /** An address, 0x…: JSON's numbers end at 2^53. */
 type Address = string;
@@ -99,7 +101,8 @@ export interface HarnessFile {
 export function harnessText(file: HarnessFile): string {
   const attachment = JSON.stringify(file);
   const digest = createHash('sha256').update(attachment).digest('hex');
-  return `{"usercopyHarness":${FORMAT},"sha256":"${digest}","attachment":${attachment}}\n`;
+  const { version }: { readonly version: number } = JSON.parse(readFileSync(packageFile(FORMAT_FILE), 'utf8'));
+  return `{"usercopyHarness":${version},"sha256":"${digest}","attachment":${attachment}}\n`;
 }
 
 /** Printable and without blanks. */

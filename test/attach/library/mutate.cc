@@ -87,7 +87,7 @@ void Mutate(Json& root, Random& random) {
 }
 
 std::string FileOf(const std::string& attachment) {
-  return "{\"usercopyHarness\":3,\"sha256\":\"" + Sha256(attachment.data(), attachment.size()) + "\",\"attachment\":" +
+  return "{\"usercopyHarness\":" USERCOPY_HARNESS_FORMAT ",\"sha256\":\"" + Sha256(attachment.data(), attachment.size()) + "\",\"attachment\":" +
          attachment + "}\n";
 }
 

@@ -13,11 +13,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { cache, hasProgram, runLogged, sha256Of } from './step.mjs';
+import { dirname, join, resolve } from 'node:path';
+import { cache, hasProgram, root, runLogged, sha256Of } from './step.mjs';
 
-const MIRROR = 'http://deb.debian.org/debian';
-const KEYRINGS = ['debian-archive-keyring.pgp', 'debian-archive-keyring.gpg'];
+/** `src/image/apt.ts` reads the same file. */
+const archive = JSON.parse(readFileSync(join(root, 'scripts', 'lib', 'debian-archive.json'), 'utf8'));
 
 /** Lists that this run of the set-up has fetched: suite to apt's options, or to the reason why there are none. */
 const opened = new Map();
@@ -38,23 +38,27 @@ function output(program, args) {
 function mirror() {
   const sites = output('apt-get', ['indextargets', '--format', '$(SITE)', 'Created-By: Packages']).split('\n');
   return (
-    sites.map((site) => site.trim().replace(/\/$/, '')).find((site) => /^https?:\/\/.*\/debian$/.test(site)) ?? MIRROR
+    sites.map((site) => site.trim().replace(/\/$/, '')).find((site) => /^https?:\/\/.*\/debian$/.test(site)) ??
+    archive.main
   );
 }
 
-const keyringIn = (folder) => KEYRINGS.map((name) => join(folder, name)).find(existsSync);
+const keyringHere = () =>
+  archive.keyringFolders
+    .flatMap((folder) => archive.keyrings.map((name) => resolve(root, folder, name)))
+    .find(existsSync);
 
 /** Debian's keys: the machine's, or those that its own archive vouches for (Ubuntu has the package, but not installed). */
 function keyring() {
   const folder = join(cache, 'apt', 'keyring');
-  const found = keyringIn('/usr/share/keyrings') ?? keyringIn(join(folder, 'usr/share/keyrings'));
+  const found = keyringHere();
   if (found) return found;
   mkdirSync(folder, { recursive: true });
   const download = ['apt-get', ...asRoot, ...patience, 'download', 'debian-archive-keyring'];
   if (!runLogged('debian-keyring', [download], { cwd: folder, minutes: 2 })) return undefined;
   const file = readdirSync(folder).find((name) => name.endsWith('.deb'));
   if (!file || !runLogged('debian-keyring', [['dpkg-deb', '-x', join(folder, file), folder]])) return undefined;
-  return keyringIn(join(folder, 'usr/share/keyrings'));
+  return keyringHere();
 }
 
 /** Folders with shared libraries below one. */
@@ -177,8 +181,8 @@ function unpack(options, suite, found, folder) {
         reason: `${wanted.join(', ')} of Debian's ${suite} could not be downloaded: see .cache/setup/${log}.log`,
       };
     const archives = readdirSync(workspace).filter((name) => name.endsWith('.deb'));
-    const root = join(workspace, 'root');
-    const commands = archives.map((name) => ['dpkg-deb', '-x', join(workspace, name), root]);
+    const unpacked = join(workspace, 'root');
+    const commands = archives.map((name) => ['dpkg-deb', '-x', join(workspace, name), unpacked]);
     if (!runLogged(`${log}-unpack`, commands))
       return { reason: `dpkg-deb could not unpack ${wanted.join(', ')}: see .cache/setup/${log}-unpack.log` };
     const hashed = found.map(({ name, version }) => {
@@ -186,7 +190,7 @@ function unpack(options, suite, found, folder) {
       return { name, version, sha256: sha256Of(join(workspace, archive)) };
     });
     rmSync(folder, { recursive: true, force: true });
-    renameSync(root, folder);
+    renameSync(unpacked, folder);
     return { packages: hashed };
   } finally {
     rmSync(workspace, { recursive: true, force: true });

@@ -1,13 +1,12 @@
 /** The machine's own apt with state of its own: no root, nothing installed, signatures checked as always. */
 import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
 import { UsercopyError } from '../errors.js';
+import { packageFile } from '../paths.js';
 
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-const MAIN = 'http://deb.debian.org/debian';
-const SECURITY = 'http://deb.debian.org/debian-security';
 const QUERY_LIMIT = 60_000;
 const UPDATE_LIMIT = 180_000;
 const DOWNLOAD_LIMIT = 900_000;
@@ -38,7 +37,7 @@ const APT_HELPER = '/usr/lib/apt/apt-helper';
  * A role that the archive does not tell is asked for as such.
  */
 export async function everySuite(directory: string): Promise<string[]> {
-  const { main } = await systemMirrors();
+  const { main } = await systemMirrors(debianArchive());
   const names = await Promise.all(
     ROLES.map(async (role) => {
       const file = path.join(directory, `InRelease-${role}`);
@@ -52,6 +51,31 @@ export async function everySuite(directory: string): Promise<string[]> {
 
 /** Suites that have none for security: they are mended by newer versions, as the ones with a dash are. */
 const WITHOUT_SECURITY = /^(?:unstable|sid|experimental|rc-buggy)$|-/;
+
+interface DebianArchive {
+  readonly main: string;
+  readonly security: string;
+  readonly keyrings: readonly string[];
+  /** Of this machine, and where the set-up unpacks them. */
+  readonly keyringFolders: readonly string[];
+}
+
+/** What the set-up knows of Debian's archive too, before anything is compiled. */
+const debianArchive = (): DebianArchive =>
+  JSON.parse(readFileSync(packageFile('scripts/lib/debian-archive.json'), 'utf8'));
+
+/** @throws UsercopyError `missing-dependency` where Debian's keys are not here. */
+function keyringOf({ keyrings, keyringFolders }: DebianArchive): string {
+  const files = keyringFolders.flatMap((folder) =>
+    keyrings.map((name) => path.resolve(packageFile('.'), folder, name)),
+  );
+  const found = files.find((file) => existsSync(file));
+  if (found !== undefined) return found;
+  throw new UsercopyError(
+    'missing-dependency',
+    `Debian's archive keys: expected one of ${files.join(', ')}, found none; install the package debian-archive-keyring, or give a kernel image of your own`,
+  );
+}
 
 export class PrivateApt {
   private constructor(
@@ -67,16 +91,9 @@ export class PrivateApt {
    * Errors: `missing-dependency` without apt, Debian's keys or a reachable mirror.
    */
   static async open(directory: string, architecture: string, suites: readonly string[]): Promise<PrivateApt> {
-    const keys = await fs.access(KEYRING).then(
-      () => true,
-      () => false,
-    );
-    if (!keys)
-      throw new UsercopyError(
-        'missing-dependency',
-        `Debian's archive keys: expected ${KEYRING}, found no such file; install the package debian-archive-keyring, or give a kernel image of your own`,
-      );
-    const mirrors = await systemMirrors();
+    const archive = debianArchive();
+    const keyring = keyringOf(archive);
+    const mirrors = await systemMirrors(archive);
     const sources = suites.flatMap((suite) => [
       `${mirrors.main} ${suite}`,
       ...(WITHOUT_SECURITY.test(suite) ? [] : [`${mirrors.security} ${suite}-security`]),
@@ -84,7 +101,7 @@ export class PrivateApt {
     await fs.mkdir(path.join(directory, 'lists', 'partial'), { recursive: true });
     await fs.mkdir(path.join(directory, 'cache', 'archives', 'partial'), { recursive: true });
     const list = path.join(directory, 'sources.list');
-    await fs.writeFile(list, sources.map((source) => `deb [signed-by=${KEYRING}] ${source} main\n`).join(''));
+    await fs.writeFile(list, sources.map((source) => `deb [signed-by=${keyring}] ${source} main\n`).join(''));
     const status = path.join(directory, 'status');
     await fs.writeFile(status, '');
     const options = [
@@ -202,13 +219,13 @@ export async function unpackImages(deb: string, directory: string): Promise<stri
 }
 
 /** The mirrors that the machine uses, where it is a Debian; else Debian's own. */
-async function systemMirrors(): Promise<{ main: string; security: string }> {
+async function systemMirrors(archive: DebianArchive): Promise<{ main: string; security: string }> {
   const targets = ['indextargets', '--format', '$(SITE)', 'Created-By: Packages'];
   const { output } = await run('apt-get', targets, '/', QUERY_LIMIT);
   const sites = output.split('\n').map((line) => line.trim().replace(/\/$/, ''));
   return {
-    main: sites.find((site) => /^https?:\/\/.*\/debian$/.test(site)) ?? MAIN,
-    security: sites.find((site) => /^https?:\/\/.*\/debian-security$/.test(site)) ?? SECURITY,
+    main: sites.find((site) => /^https?:\/\/.*\/debian$/.test(site)) ?? archive.main,
+    security: sites.find((site) => /^https?:\/\/.*\/debian-security$/.test(site)) ?? archive.security,
   };
 }
 

@@ -15,7 +15,7 @@ export const unicornsHere: readonly HereBuild[] = unicornBuilds.flatMap((build) 
 /** The libunicorn that the addon and libusercopy were built with. */
 export function unicornInUse(): UnicornPlace {
   const { unicorn } = places();
-  if (unicorn === undefined) throw new Error('build/places.json names no libunicorn: run npm run setup -- --test');
+  if (unicorn === undefined) throw new Error('build/places.json names no libunicorn: run npm run build -- --test');
   return unicorn;
 }
 
@@ -29,7 +29,7 @@ export function python(): string {
 /** AFL++; a text where it is not here: why. */
 export function fuzzer(): { readonly program: string; readonly runtime: string; readonly lib: string } | string {
   const found = places().fuzzer;
-  if (found === undefined) throw new Error('build/places.json names no fuzzer: run npm run setup -- --test');
+  if (found === undefined) throw new Error('build/places.json names no fuzzer: run npm run build -- --test');
   return 'absence' in found ? found.absence : found;
 }
 

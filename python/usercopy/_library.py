@@ -133,7 +133,7 @@ def load(path: Optional[str] = None) -> ctypes.CDLL:
     if not places:
         raise UsercopyError(
             "libusercopy: expected it beside this module, in $USERCOPY_LIBRARY or among the system's libraries, found none: "
-            "run `npm run setup` in unicorn-usercopy and install this module again, or set USERCOPY_LIBRARY"
+            "run `npm run build` in unicorn-usercopy and install this module again, or set USERCOPY_LIBRARY"
         )
     try:
         library = ctypes.CDLL(places[0])

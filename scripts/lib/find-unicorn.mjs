@@ -93,7 +93,7 @@ export function allBuilds(fetch) {
   return DEBIAN_BUILDS.map((build) => {
     const found = fetch ? fetchBuild(build) : unpackedBuild(build.version);
     if (found === null)
-      return { version: build.version, absence: 'it was not fetched: npm run setup -- --test does that' };
+      return { version: build.version, absence: 'it was not fetched: npm run build -- --test does that' };
     return found.problem ? { version: build.version, absence: found.problem } : found;
   });
 }

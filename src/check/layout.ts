@@ -16,7 +16,7 @@ export class Layout {
     if (value === undefined) {
       throw new UsercopyError(
         'bad-input',
-        `check.wasm: expected the export ${enumeration}.${member}, found none; build it again (npm run setup)`,
+        `check.wasm: expected the export ${enumeration}.${member}, found none; build it again (npm run build)`,
       );
     }
     return value;

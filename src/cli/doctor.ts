@@ -28,7 +28,7 @@ interface Finding {
 }
 
 const OLDEST_NODE = [20, 17] as const;
-const SET_UP = 'npm run setup; in an installed package: npm rebuild unicorn-usercopy --ignore-scripts=false';
+const SET_UP = 'npm run build; in an installed package: npm rebuild unicorn-usercopy --ignore-scripts=false';
 
 const EXECUTOR_USES: Readonly<Record<ExecutorName, string>> = {
   native: 'check.wasm compiled into the addon; used where it is there',

@@ -115,7 +115,7 @@ export function loadAddon(root = projectRoot()): NativeAddon {
   if (loaded) return loaded;
   const file = join(root, 'build', 'Release', 'unicorn_engine.node');
   if (!existsSync(file)) {
-    throw new UsercopyError('missing-dependency', `the emulator addon is not built (${file}): run \`npm run setup\``);
+    throw new UsercopyError('missing-dependency', `the emulator addon is not built (${file}): run \`npm run build\``);
   }
   let addon: NativeAddon;
   try {
@@ -124,7 +124,7 @@ export function loadAddon(root = projectRoot()): NativeAddon {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new UsercopyError(
       'missing-dependency',
-      `the emulator addon cannot be loaded (${reason}): run \`npm run setup\` again, with libunicorn 2.0.1 or later installed or UNICORN_PREFIX pointing at one`,
+      `the emulator addon cannot be loaded (${reason}): run \`npm run build\` again, with libunicorn 2.0.1 or later installed or UNICORN_PREFIX pointing at one`,
       { cause: error },
     );
   }

@@ -57,7 +57,7 @@ export function openLibrary(addon: NativeAddon, asked?: string): string {
   if (chosen === undefined) {
     throw new UsercopyError(
       'missing-dependency',
-      'no libunicorn was found when the project was set up: run `npm run setup` with libunicorn 2.0.1 or later installed, or set UNICORN_PREFIX to where one is',
+      'no libunicorn was found when the project was set up: run `npm run build` with libunicorn 2.0.1 or later installed, or set UNICORN_PREFIX to where one is',
     );
   }
   return addon.openLibrary(chosen, false);

@@ -34,7 +34,7 @@ describe('executors', () => {
     expect(executors(builtCheck).map(({ name }) => name)).toEqual(['native', 'v8', 'js']);
     for (const executor of executors(builtCheck)) {
       if (executor.available) expect(executor.why).toBeNull();
-      else expect(executor.why).toMatch(/npm run setup|built|found/);
+      else expect(executor.why).toMatch(/npm run build|built|found/);
     }
     expect(available).toEqual(expect.arrayContaining(['v8', 'js']));
   });

@@ -16,7 +16,7 @@ export function chromiumPlace(): Place {
   const { chromium: place } = JSON.parse(readFileSync(packageFile('build/places.json'), 'utf8')) as {
     chromium?: Place;
   };
-  return place ?? { program: null, libraries: [], absence: 'the set-up looked for none: run npm run setup -- --test' };
+  return place ?? { program: null, libraries: [], absence: 'the set-up looked for none: run npm run build -- --test' };
 }
 
 export const PAGE = packageFile('build/page/index.html');

@@ -50,9 +50,9 @@ export function namedRegisters(
 ): Map<string, bigint> {
   const registers = new Map<string, bigint>();
   for (const { pattern, name } of patterns) {
-    for (const match of text.matchAll(pattern)) {
-      const known = name(match[1]!);
-      if (!registers.has(known)) registers.set(known, BigInt(`0x${match[2]}`));
+    for (const [, printed = '', value] of text.matchAll(pattern)) {
+      const known = name(printed);
+      if (!registers.has(known)) registers.set(known, BigInt(`0x${value}`));
     }
   }
   return registers;

@@ -52,8 +52,8 @@ const mips: OopsConvention = {
   isLittle: () => true,
   registers(text) {
     const found = new Map<string, bigint>();
-    for (const [, first, row] of text.matchAll(/^\$ ?(\d{1,2}) +: ((?:[0-9a-f]{8,16} ?){1,4})/gm)) {
-      for (const [index, value] of row!.trim().split(' ').entries()) {
+    for (const [, first, row = ''] of text.matchAll(/^\$ ?(\d{1,2}) +: ((?:[0-9a-f]{8,16} ?){1,4})/gm)) {
+      for (const [index, value] of row.trim().split(' ').entries()) {
         const name = `$${Number(first) + index}`;
         if (!found.has(name)) found.set(name, BigInt(`0x${value}`));
       }

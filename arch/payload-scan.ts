@@ -24,7 +24,7 @@ export async function scanForPayload(
   let attempts = 0;
   let word = 0;
   for (let next = from; next < bytes.length && attempts < ATTEMPTS; next++) {
-    word = (word >>> 8) | (bytes[next]! << 24);
+    word = (word >>> 8) | ((bytes[next] ?? 0) << 24);
     const magic = word >>> 0;
     if (!MAGICS.has(magic) && (magic & 0xf0ffffff) !== 0x00088b1f) continue;
     const offset = next - 3;

@@ -66,6 +66,7 @@ export class Child<Question, Event, Answer> {
         act();
       };
       const hear = (message: unknown): void => {
+        // The child is this package's own program, and says nothing else.
         const said = message as ChildMessage<Event, Answer>;
         switch (said.kind) {
           case 'event': {
@@ -93,6 +94,7 @@ export class Child<Question, Event, Answer> {
       };
       child.on('message', hear).on('error', fail).on('close', end);
       startTimer(limit);
+      // A question is plain data, which its type parameter cannot say.
       child.send(question as object);
     });
   }
@@ -127,10 +129,12 @@ export function answerQuestions<Question, Event, Answer>(
   endWithParent(Number(process.argv[2]));
   const say = (message: ChildMessage<Event, Answer>): Promise<void> =>
     new Promise((resolve, reject) => {
+      // A child has a channel to its parent.
       process.send!(message, undefined, {}, (error) => (error ? reject(error) : resolve()));
     });
   process.on('message', async (question) => {
     try {
+      // What `Child.ask` sent.
       const answer = await work(question as Question, (event) => say({ kind: 'event', event }));
       await say({ kind: 'answer', answer });
     } catch (error) {

@@ -224,6 +224,13 @@ function readsNumbers(modules: House): string[] {
     );
 }
 
+/** `as` and `!` without a reason, in what is shipped; `as const` needs none. */
+function bareAssertions(modules: House): string[] {
+  return [...modules.values()]
+    .filter(({ path }) => /^(src|arch)\//.test(path))
+    .flatMap(({ path, bareAssertions: lines }) => lines.map((line) => `${path}:${line}`));
+}
+
 /** Arrows between the folders beside src/ that may not be. */
 function strayArrows(modules: House): string[] {
   return edges(modules)
@@ -284,6 +291,10 @@ describe('the house', () => {
 
   it('takes numbers out of bytes in one place', () => {
     expect(readsNumbers(house)).toEqual([]);
+  });
+
+  it('says why where it knows a type better than the compiler', () => {
+    expect(bareAssertions(house)).toEqual([]);
   });
 
   it('says no name of an architecture outside of arch/', () => {
@@ -387,6 +398,24 @@ describe('the guard sees', () => {
       expect(readsNumbers(made({ 'src/dump/a.ts': source }))).toHaveLength(1);
     },
   );
+
+  it('a type that is asserted without a reason', () => {
+    const source = `
+const a = b as C;
+const d = e!;
+// Looked at before.
+const f = g! as H;
+const i = j as const; // not this
+const k = l! + (m as N); // both are explained
+const o = p
+  .q!
+  .r;
+`;
+    expect(bareAssertions(made({ 'src/dump/a.ts': source }))).toEqual(
+      ['2', '3', '9'].map((line) => `src/dump/a.ts:${line}`),
+    );
+    expect(bareAssertions(made({ 'bench/a.ts': source }))).toEqual([]);
+  });
 
   it('a process that another room starts', () => {
     const modules = made({

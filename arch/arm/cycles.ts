@@ -19,13 +19,12 @@ const SETS_FLAGS =
 const READS_CARRY = /^(?:adc|sbc|rsc|rrx)s?$/;
 
 const withoutCondition = (printed: string): string => {
-  const [name, suffix] = printed.replace(/\.[nw]$/, '').split(/(?=\.)/, 2);
-  return UNCONDITIONAL.test(printed) || !CONDITION.test(name!)
-    ? printed
-    : name!.replace(CONDITION, '') + (suffix ?? '');
+  const [name = '', suffix = ''] = printed.replace(/\.[nw]$/, '').split(/(?=\.)/, 2);
+  return UNCONDITIONAL.test(printed) || !CONDITION.test(name) ? printed : name.replace(CONDITION, '') + suffix;
 };
 
 function access(printed: string, _operands: readonly Operand[], known: RegisterAccess | null): RegisterAccess {
+  // Capstone tells it for ARM.
   const { reads, writes } = known!;
   const mnemonic = withoutCondition(printed);
   const conditional = mnemonic !== printed;
@@ -43,7 +42,7 @@ export const armCycles: CycleTraits = {
     const alias = ALIASES[register];
     return alias === undefined ? register : alias;
   },
-  registerKind: (register) => (register === 'pc' ? 'pc' : /^[sdq]\d/.test(register) ? register[0]! : 'r'),
+  registerKind: (register) => (register === 'pc' ? 'pc' : /^[sdq]\d/.test(register) ? register.slice(0, 1) : 'r'),
   mnemonic: withoutCondition,
   access,
 };

@@ -15,6 +15,7 @@ function storage(register: string): string | null {
 
 /** Capstone leaves out operands of aliases that compare. */
 function access(mnemonic: string, operands: readonly Operand[], known: RegisterAccess | null): RegisterAccess {
+  // Capstone tells the others for arm64.
   if (!/^(?:cmp|cmn|tst)$/.test(mnemonic)) return known!;
   return { reads: operands.flatMap(({ registers }) => registers), writes: ['nzcv'] };
 }

@@ -26,9 +26,10 @@ function access(printed: string, operands: readonly Operand[]): RegisterAccess {
     if (/^b[a-z]*l[ra]?l?$/.test(mnemonic) && !/lr$/.test(mnemonic)) writes.push('lr');
     if (/^b(?:lt|le|eq|ge|gt|ne|so|ns|un|nu|c|t|f)/.test(mnemonic)) reads.push(condition?.registers[0] ?? 'cr0');
   } else if (COMPARE.test(name)) {
-    const named = operands[0]?.registers[0]?.startsWith('cr') ? 1 : 0;
-    writes.push(named ? operands[0]!.registers[0]! : 'cr0');
-    reads.push(...registers(named));
+    const first = operands[0]?.registers[0] ?? '';
+    const named = first.startsWith('cr');
+    writes.push(named ? first : 'cr0');
+    reads.push(...registers(named ? 1 : 0));
   } else if (/^mt(?:lr|ctr|xer)/.test(name)) {
     reads.push(...registers(0));
     writes.push(name.slice(2));

@@ -9,11 +9,11 @@ function registers(text: string): Map<string, bigint> {
   const set = (name: string, value: string): void => {
     if (!found.has(name)) found.set(name, BigInt(`0x${value}`));
   };
-  for (const [, first, row] of text.matchAll(/^GPR(\d\d): ((?:[0-9a-f]{8,16} ?){1,8})/gm)) {
-    for (const [index, value] of row!.trim().split(' ').entries()) set(`r${Number(first) + index}`, value);
+  for (const [, first, row = ''] of text.matchAll(/^GPR(\d\d): ((?:[0-9a-f]{8,16} ?){1,8})/gm)) {
+    for (const [index, value] of row.trim().split(' ').entries()) set(`r${Number(first) + index}`, value);
   }
-  for (const [, name, value] of text.matchAll(/\b(NIP|LR|CTR): +([0-9a-f]{8,16})\b/g)) {
-    set(name === 'NIP' ? 'pc' : name!.toLowerCase(), value!);
+  for (const [, name = '', value = ''] of text.matchAll(/\b(NIP|LR|CTR): +([0-9a-f]{8,16})\b/g)) {
+    set(name === 'NIP' ? 'pc' : name.toLowerCase(), value);
   }
   return found;
 }

@@ -58,6 +58,6 @@ export const s390xCycles: CycleTraits = {
   capstone: { arch: 'SYSZ', mode: ['BIG_ENDIAN'] },
   llvm: { triple: 's390x-linux-gnu', cpu: 'z14' },
   storage: (register) => (register === '%r0' || register !== '0' ? register : null),
-  registerKind: (register) => (register.startsWith('%') ? register[1]! : register),
+  registerKind: (register) => (register.startsWith('%') ? register.slice(1, 2) : register),
   access,
 };

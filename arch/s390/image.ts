@@ -25,6 +25,7 @@ export async function unpackS390Image(bytes: Uint8Array, tools: ImageTools): Pro
   if (unpacked === null) throw badInput('s390 bzImage', 'a compressed kernel inside', 'none that unpacks');
   return {
     format: `bzImage (${unpacked.format})`,
+    // Nothing is taken for the payload without it.
     payload: { kind: 'flat', bytes: unpacked.bytes, ...info! },
   };
 }
@@ -44,12 +45,8 @@ function findImageInfo(bytes: Uint8Array, unpackedSize: number): ImageInfo | nul
     const bss = view.uint64(at + 8);
     if (bss >= BigInt(UNPACKED_LIMIT)) continue;
     const memorySize = BigInt(imageSize) + bss;
-    const [address, symbols, start, end] = [-16, 48, 56, 64].map((field) => view.uint64(at + field)) as [
-      bigint,
-      bigint,
-      bigint,
-      bigint,
-    ];
+    const word = (field: number): bigint => view.uint64(at + field);
+    const [address, symbols, start, end] = [word(-16), word(48), word(56), word(64)];
     const isRelocated =
       address > 0n && symbols > address && start > symbols && end > start && end <= address + BigInt(unpackedSize);
     return isRelocated && (end - start) % RELA_SIZE === 0n

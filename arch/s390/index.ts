@@ -80,9 +80,10 @@ const PROLOGUE_BYTES = 64;
 
 /** stg %r…,<displacement>(%r15), as far as the register: e3 .0 f. .. .. 24 */
 const storesOnStack = (code: Uint8Array, displacement: number): boolean => {
+  const words = new Words(code, BIG);
   for (let at = 0; at + 6 <= code.length; at += 2) {
-    if (code[at] !== 0xe3 || (code[at + 1]! & 0xf) !== 0 || code[at + 5] !== 0x24) continue;
-    if (((code[at + 2]! << 8) | code[at + 3]!) === (0xf000 | displacement) && code[at + 4] === 0) return true;
+    if ((words.uint16(at) & 0xff0f) !== 0xe300 || words.uint8(at + 5) !== 0x24) continue;
+    if (words.uint16(at + 2) === (0xf000 | displacement) && words.uint8(at + 4) === 0) return true;
   }
   return false;
 };

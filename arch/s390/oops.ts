@@ -7,7 +7,7 @@ function generalRegisters(text: string): Map<string, bigint> {
   const begin = text.indexOf('Krnl GPRS:');
   if (begin < 0) return found;
   const rest = text.slice(begin + 'Krnl GPRS:'.length, begin + 1000);
-  const digits = /^[\s0-9a-f]*/.exec(rest)![0].replace(/\s+/g, '');
+  const digits = rest.replace(/[^\s0-9a-f].*/s, '').replace(/\s+/g, '');
   for (let index = 0; index < 16 && digits.length >= 16 * (index + 1); index++) {
     found.set(`r${index}`, BigInt(`0x${digits.slice(16 * index, 16 * (index + 1))}`));
   }

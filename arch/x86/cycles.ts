@@ -24,8 +24,8 @@ function storage(register: string): string | null {
   if (register === 'rflags' || register === 'eflags') return 'flags';
   const numbered = /^r(\d+)[dwb]?$/.exec(register);
   if (numbered) return `r${numbered[1]}`;
-  const low = /^([abcd])[lh]$/.exec(register) ?? /^([sd]i|[bs]p)l$/.exec(register);
-  if (low) return low[1]!;
+  const [, low] = /^([abcd])[lh]$/.exec(register) ?? /^([sd]i|[bs]p)l$/.exec(register) ?? [];
+  if (low !== undefined) return low;
   return LEGACY[register.replace(/^[re]/, '')] ?? register.replace(/^[yz]mm/, 'xmm');
 }
 
@@ -41,9 +41,10 @@ const x86 = {
   storage,
   registerKind: width,
   access: (mnemonic: string, operands: readonly Operand[], known: RegisterAccess | null): RegisterAccess => {
+    // Capstone tells it for x86, but not that a conditional move keeps its destination.
     const { reads, writes } = known!;
-    // Capstone does not say that a conditional move keeps its destination.
-    return mnemonic.startsWith('cmov') ? { reads: [...reads, ...operands[0]!.registers], writes } : { reads, writes };
+    const kept = mnemonic.startsWith('cmov') ? (operands[0]?.registers ?? []) : [];
+    return { reads: [...reads, ...kept], writes };
   },
   keepsRest: (register: string) => {
     const kind = width(register);

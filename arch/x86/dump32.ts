@@ -8,15 +8,14 @@ const EM_X86_64 = 62;
 const CR4_PAE = 1n << 5n;
 const PAGE_OFFSET = 0xc000_0000n;
 
-const SHAPES: readonly PageTableShape[] = [
-  { pageShift: 12, addressBits: 32 },
-  { pageShift: 12, addressBits: 32, format: PAE },
-];
+const PLAIN_SHAPE: PageTableShape = { pageShift: 12, addressBits: 32 };
+const PAE_SHAPE: PageTableShape = { pageShift: 12, addressBits: 32, format: PAE };
+const SHAPES: readonly PageTableShape[] = [PLAIN_SHAPE, PAE_SHAPE];
 
 /** CONFIG_VMSPLIT_*, by what the image says of itself: its segments carry both addresses. */
 function pageOffset({ segments }: Kernel): bigint {
-  const segment = segments.find(({ physical }) => physical !== null);
-  return segment ? segment.address - segment.physical! : PAGE_OFFSET;
+  for (const { address, physical } of segments) if (physical !== null) return address - physical;
+  return PAGE_OFFSET;
 }
 
 export const i386Dump: DumpConvention = {
@@ -27,13 +26,13 @@ export const i386Dump: DumpConvention = {
     const root = registers.get('cr3');
     if (root === undefined) return [];
     const cr4 = registers.get('cr4');
-    const shapes = cr4 === undefined ? SHAPES : [SHAPES[(cr4 & CR4_PAE) === 0n ? 0 : 1]!];
+    const shapes = cr4 === undefined ? SHAPES : [(cr4 & CR4_PAE) === 0n ? PLAIN_SHAPE : PAE_SHAPE];
     return shapes.map((shape) => ({ ...shape, root }));
   },
   rootSymbols: ['swapper_pg_dir'],
   shapes: SHAPES,
   // VMCOREINFO_CONFIG(X86_PAE) (arch/x86/kernel/crash_core_32.c)
-  shapeFromNotes: (notes: KernelNotes) => SHAPES[notes.text('CONFIG_X86_PAE') === 'y' ? 1 : 0]!,
+  shapeFromNotes: (notes: KernelNotes) => (notes.text('CONFIG_X86_PAE') === 'y' ? PAE_SHAPE : PLAIN_SHAPE),
   imageOffsetFromNotes: () => PAGE_OFFSET,
   // KERNEL_IMAGE_SIZE; CONFIG_PHYSICAL_ALIGN may be less than 2 MiB, then the banner is searched.
   placement: { kind: 'offset', offset: pageOffset, slots: { end: 512n << 20n, step: 1n << 21n } },

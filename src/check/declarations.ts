@@ -1,6 +1,7 @@
 /** Declared memory: the sorted tables that the module searches. */
 import { aBigInt, aText, requireFields, requireOptions } from '../engine/options.js';
 import { badInput, hex } from '../errors.js';
+import { countBefore } from '../kernel/sorted.js';
 import { type ControlArea, DECLARED_TABLES } from './control.js';
 import { type Layout, Structure } from './layout.js';
 import type { AddressRange, Declaration } from './parameters.js';
@@ -129,10 +130,16 @@ export class DeclarationTables {
     return this.#start + index * this.#capacity * this.#entryBytes;
   }
 
+  #tableAt(index: number): Entry[] {
+    // One for each of TABLES, which TABLE_OF counts in.
+    return this.#tables[index]!;
+  }
+
   #writeCount(index: number): void {
-    const { table, count } = TABLES[index]!;
-    this.#context.setU32(table, this.#tableOffset(index));
-    this.#context.setU32(count, this.#tables[index]!.length);
+    const fields = TABLES[index];
+    if (fields === undefined) return;
+    this.#context.setU32(fields.table, this.#tableOffset(index));
+    this.#context.setU32(fields.count, this.#tableAt(index).length);
   }
 
   add(declaration: Declaration): void {
@@ -142,14 +149,8 @@ export class DeclarationTables {
     if (start < 0n || end <= start || end >= 1n << 64n) {
       throw badInput(`declared ${declaration.kind}`, 'a range start < end < 2^64', rangeText(declaration));
     }
-    const entries = this.#tables[index]!;
-    let low = 0;
-    let high = entries.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (entries[middle]!.declaration.start > start) high = middle;
-      else low = middle + 1;
-    }
+    const entries = this.#tableAt(index);
+    const low = countBefore(entries, (entry) => entry.declaration.start <= start);
     const before = entries[low - 1]?.declaration;
     const after = entries[low]?.declaration;
     const other = before && before.end > start ? before : after && after.start < end ? after : undefined;
@@ -198,9 +199,10 @@ export class DeclarationTables {
     let removed = 0;
     this.#tables.forEach((entries, index) => {
       const position = entries.findIndex((entry) => entry.declaration.start === start);
-      if (position < 0) return;
+      const entry = entries[position];
+      if (entry === undefined) return;
       removed++;
-      this.#byId.delete(entries[position]!.id);
+      this.#byId.delete(entry.id);
       const at = this.#tableOffset(index) + position * this.#entryBytes;
       const end = this.#tableOffset(index) + entries.length * this.#entryBytes;
       new Uint8Array(this.#memory.buffer).copyWithin(at, at + this.#entryBytes, end);

@@ -4,7 +4,7 @@
  */
 import { instantiate } from '@assemblyscript/loader';
 import type { NativeCheck } from '../engine/unicorn-addon.js';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, messageOf, UsercopyError } from '../errors.js';
 
 /** `native`: check.wasm compiled into the addon; `v8`: WebAssembly; `js`: check.wasm as JavaScript, for places without WebAssembly. */
 export type ExecutorName = 'native' | 'v8' | 'js';
@@ -119,19 +119,21 @@ export function chooseExecutor(wanted: 'auto' | ExecutorName, source: CheckSourc
 
 async function compile(module: Uint8Array): Promise<WebAssembly.Module> {
   try {
+    // The type of the web's API asks for bytes that no other thread has; these are a file's.
     return await WebAssembly.compile(module as Uint8Array<ArrayBuffer>);
   } catch (error) {
-    throw badInput('check.wasm', 'a WebAssembly module', (error as Error).message);
+    throw badInput('check.wasm', 'a WebAssembly module', messageOf(error));
   }
 }
 
 async function exportsInV8(module: Uint8Array, memory: WebAssembly.Memory, read: HostRead): Promise<ModuleExports> {
   const compiled = await compile(module);
   try {
-    return (await instantiate(compiled, { env: { memory }, host: { read } })).instance
-      .exports as unknown as ModuleExports;
+    const { instance } = await instantiate(compiled, { env: { memory }, host: { read } });
+    // assembly/index.ts exports these.
+    return instance.exports as unknown as ModuleExports;
   } catch (error) {
-    throw badInput('check.wasm', "this version's module, importing env.memory and host.read", (error as Error).message);
+    throw badInput('check.wasm', "this version's module, importing env.memory and host.read", messageOf(error));
   }
 }
 
@@ -189,11 +191,11 @@ export async function exportedNumbers(source: CheckSource, module: Uint8Array): 
   if (hasWebAssembly()) {
     const exports = await exportsInV8(module, new WebAssembly.Memory({ initial: 1, maximum: 1 }), () => 0);
     for (const [name, value] of Object.entries(exports)) {
-      if (value instanceof WebAssembly.Global) numbers.set(name, value.value as number);
+      if (value instanceof WebAssembly.Global) numbers.set(name, Number(value.value));
     }
     return numbers;
   }
-  const exports = await exportsInJavaScript(source, { buffer: new ArrayBuffer(65_536) } as WebAssembly.Memory, () => 0);
+  const exports = await exportsInJavaScript(source, bufferAsMemory(65_536), () => 0);
   for (const [name, value] of Object.entries(exports)) {
     // wasm2js writes an underscore for the dot.
     if (typeof value === 'object') numbers.set(name.replace('_', '.'), value.value);
@@ -201,11 +203,16 @@ export async function exportedNumbers(source: CheckSource, module: Uint8Array): 
   return numbers;
 }
 
+/** What JavaScript takes for a linear memory where there is no WebAssembly: its buffer is all that is used, and it never grows. */
+const bufferAsMemory = (bytes: number): WebAssembly.Memory =>
+  // Only `buffer` is asked for.
+  ({ buffer: new ArrayBuffer(bytes) }) as WebAssembly.Memory;
+
 /** Linear memory of `pages` of 64 KiB that never grows. */
 export function allocateMemory(pages: number): WebAssembly.Memory {
   try {
     if (hasWebAssembly()) return new WebAssembly.Memory({ initial: pages, maximum: pages });
-    return { buffer: new ArrayBuffer(pages * 65_536) } as WebAssembly.Memory;
+    return bufferAsMemory(pages * 65_536);
   } catch (error) {
     throw new UsercopyError(
       'bad-input',

@@ -102,7 +102,10 @@ const PROFILES = {
 
 export type ProfileName = keyof typeof PROFILES;
 
-export const profileNames = Object.keys(PROFILES) as readonly ProfileName[];
+/** Whether a text is the name of a profile. */
+export const isProfileName = (name: string): name is ProfileName => Object.hasOwn(PROFILES, name);
+
+export const profileNames: readonly ProfileName[] = Object.keys(PROFILES).filter(isProfileName);
 
 /** The profiles with the kernels that each stands for. */
 export const profileList: readonly { readonly name: string; readonly kernels: string }[] = Object.entries(PROFILES).map(
@@ -245,10 +248,12 @@ export interface Profile {
 
 /** The switches of a named profile; an error that lists the names. */
 export function profileSwitches(name: string): ProfileSwitches {
-  if (!Object.hasOwn(PROFILES, name)) {
-    throw badInput('profile', `one of ${profileNames.join(', ')}`, `'${name}'`);
-  }
-  return PROFILES[name as ProfileName].switches;
+  return PROFILES[requireProfileName(name)].switches;
+}
+
+function requireProfileName(name: string): ProfileName {
+  if (isProfileName(name)) return name;
+  throw badInput('profile', `one of ${profileNames.join(', ')}`, `'${name}'`);
 }
 
 /** The switches that go with a profile. */
@@ -257,8 +262,9 @@ export const switchesOf = (profile: ProfileName): readonly string[] =>
 
 /** Reads `4.16,pagespan,fallback`: a profile and switches, applied in order. */
 export function parseProfile(text: string): Profile {
-  const [first = '', ...changes] = text.split(',').map((part) => part.trim());
-  let switches = profileSwitches(first);
+  const [named = '', ...changes] = text.split(',').map((part) => part.trim());
+  const first = requireProfileName(named);
+  let switches: ProfileSwitches = PROFILES[first].switches;
   for (const change of changes) {
     const found = Object.hasOwn(SWITCHES, change) ? SWITCHES[change] : undefined;
     if (!found?.profiles.includes(first as ProfileName)) {

@@ -1,5 +1,7 @@
 /** Which guest addresses lie where in linear memory: the table that the module searches, and a reader of its own. */
+
 import { badInput, hex } from '../errors.js';
+import { countBefore } from '../kernel/sorted.js';
 import type { ControlArea } from './control.js';
 import { type Layout, Structure } from './layout.js';
 
@@ -38,14 +40,7 @@ export class RegionTable {
 
   /** Index of the first region that starts above `address`. */
   #above(address: bigint): number {
-    let low = 0;
-    let high = this.#regions.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#regions[middle]!.address > address) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+    return countBefore(this.#regions, (region) => region.address <= address);
   }
 
   map(address: bigint, size: bigint, offset: number): void {

@@ -33,7 +33,7 @@ function bashScript(places: readonly Place[]): string {
   const cases = places.map(({ path, words, options, choices }) => {
     const values = options
       .filter(({ option }) => option.argChoices)
-      .map(({ option, flags }) => `      ${flags.join('|')}) words="${option.argChoices!.join(' ')}" ;;`);
+      .map(({ option, flags }) => `      ${flags.join('|')}) words="${option.argChoices?.join(' ')}" ;;`);
     const all = [...words.map(({ word }) => word), ...choices, ...options.flatMap(({ flags }) => flags)];
     return [
       `    "${path}")`,

@@ -37,7 +37,11 @@ const EXECUTOR_USES: Readonly<Record<ExecutorName, string>> = {
 };
 
 /** Programs that single verbs or the build call; the rest is in the package. */
-const PROGRAMS: readonly { readonly names: readonly string[]; readonly use: string; readonly packages: string }[] = [
+const PROGRAMS: readonly {
+  readonly names: readonly [string, ...string[]];
+  readonly use: string;
+  readonly packages: string;
+}[] = [
   { names: ['g++', 'c++'], use: 'building the addon', packages: 'g++' },
   { names: ['make'], use: 'building the addon', packages: 'make' },
   { names: ['python3'], use: 'building the addon', packages: 'python3' },
@@ -138,8 +142,9 @@ async function findings(): Promise<Finding[]> {
     ...check(),
     finding('built-in guests', true, ownVariants().join(', ') || null, 'guests/elf of the package is empty'),
     ...PROGRAMS.map(({ names, use, packages }) => {
-      const found = names.map(programPath).find((path) => path !== null) ?? unpackedProgram(names[0]!);
-      return finding(names[0]!, false, found, `for ${use}; Debian, Ubuntu: apt-get install ${packages}`);
+      const [name] = names;
+      const found = names.map(programPath).find((path) => path !== null) ?? unpackedProgram(name);
+      return finding(name, false, found, `for ${use}; Debian, Ubuntu: apt-get install ${packages}`);
     }),
     await cache(),
   ];

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { matchesGlob } from '../attach/suppression.js';
 import { badInput, hex } from '../errors.js';
 import { debugTypes } from '../image/debug-types.js';
-import { cachedKernels, type FetchedKernel, fetchKernel, remoteKernels } from '../image/fetch.js';
+import { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel, remoteKernels } from '../image/fetch.js';
 import { importKernels } from '../image/import.js';
 import { loadKernel } from '../image/load.js';
 import { print, progress, warn } from '../terminal.js';
@@ -58,10 +58,7 @@ Examples:
   $ usercopy kernel fetch --from kernel-core-5.14.0-427.el9.x86_64.rpm`,
     )
     .action(async (variant: string | undefined, { from, json, ...options }: FetchArguments) => {
-      if ((variant === undefined) === (from === undefined))
-        throw badInput('kernel fetch', 'either a variant or --from PATH', from === undefined ? 'neither' : 'both');
-      progress.show(from === undefined ? `fetching Debian's kernel for ${variant}` : `reading ${from}`);
-      const fetched = from === undefined ? [await fetchKernel(variant!, options)] : await imported(from);
+      const fetched = await fetchedOrImported(variant, from, options);
       progress.clear();
       for (const { warnings } of fetched) for (const warning of warnings ?? []) warn(warning);
       if (json) print(toJson(from === undefined ? fetched[0] : fetched));
@@ -102,10 +99,25 @@ Examples:
     });
 }
 
+async function fetchedOrImported(
+  variant: string | undefined,
+  from: string | undefined,
+  options: FetchOptions,
+): Promise<readonly FetchedKernel[]> {
+  if (variant !== undefined && from === undefined) {
+    progress.show(`fetching Debian's kernel for ${variant}`);
+    return [await fetchKernel(variant, options)];
+  }
+  if (variant === undefined && from !== undefined) {
+    progress.show(`reading ${from}`);
+    return imported(from);
+  }
+  throw badInput('kernel fetch', 'either a variant or --from PATH', from === undefined ? 'neither' : 'both');
+}
+
 async function imported(from: string): Promise<readonly FetchedKernel[]> {
   const { kernels, warnings } = await importKernels(from);
-  const [first, ...others] = kernels;
-  return [{ ...first!, ...(warnings.length === 0 ? {} : { warnings }) }, ...others];
+  return kernels.map((kernel, index) => (index === 0 && warnings.length > 0 ? { ...kernel, warnings } : kernel));
 }
 
 interface ListArguments {

@@ -7,7 +7,8 @@ import { printError, progress, write } from '../terminal.js';
 import { BAD_INPUT, CLEAN, VIOLATION } from './output.js';
 
 function packageVersion(): string {
-  return (JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string }).version;
+  const { version }: { readonly version: string } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
+  return version;
 }
 
 async function main(): Promise<void> {

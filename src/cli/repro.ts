@@ -97,14 +97,14 @@ async function runRepro(options: ReproOptions): Promise<number> {
     options.report === undefined
       ? null
       : (await readReports(options.report)).map((report) => withGiven(report, options));
-  const chosen = reports === null ? null : chooseReport(reports);
+  const chosen = chooseReport(reports ?? []);
   if (reports === null && (options.variant !== undefined || options.release !== undefined)) {
     throw badInput('repro', '--report FILE beside --variant and --release, which say what a log lacks', 'none');
   }
   if (options.dump === undefined) {
     refuseDumpOptions(options);
     if (chosen === null) throw badInput('repro', '--report FILE, --dump FILE or both', 'none of them');
-    return options.all ? printAll(reports!, given, options) : printReport(chosen, given, options);
+    return options.all ? printAll(reports ?? [], given, options) : printReport(chosen, given, options);
   }
   if (options.all) throw badInput('repro', 'one report beside --dump', '--all');
   if (options.output !== undefined) {

@@ -4,8 +4,9 @@ import { badInput, hex } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import type { DifferentialResult } from '../scenario/differential.js';
 import type { Scenario, ScenarioGuest } from '../scenario/format.js';
-import { runIsolated } from '../scenario/guest-process.js';
+import { runForOne } from '../scenario/guest-process.js';
 import { NEWEST_OWN_PROFILE } from '../scenario/own.js';
+import type { RandomTask } from '../scenario/tasks.js';
 import { writeScenario } from '../scenario/write.js';
 import { colours, print, progress } from '../terminal.js';
 import { byLine, CLEAN, toJson, VIOLATION } from './output.js';
@@ -73,13 +74,8 @@ interface RandomRun {
 }
 
 async function runOne(guest: ScenarioGuest, copies: number, seed: number): Promise<RandomRun> {
-  const results: DifferentialResult[] = [];
-  await runIsolated(
-    { kind: 'random', guest, copies, seed },
-    { result: (result) => results.push(result), progress: (text) => progress.show(text) },
-  );
+  const result = await runForOne<RandomTask>({ kind: 'random', guest, copies, seed }, (text) => progress.show(text));
   progress.clear();
-  const result = results[0]!;
   return { result, file: await writeMismatch(result, guest) };
 }
 

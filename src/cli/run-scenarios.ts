@@ -63,13 +63,8 @@ export async function runCalls(options: CallOptions): Promise<number> {
 }
 
 async function playAndPrint(source: ScenarioTask['source'], json: boolean): Promise<number> {
-  const runs: ScenarioRun[] = [];
-  await runIsolated(
-    { kind: 'scenario', source },
-    { result: (run) => runs.push(run), progress: (text) => progress.show(text) },
-  );
+  const run = await runForOne<ScenarioTask>({ kind: 'scenario', source }, (text) => progress.show(text));
   progress.clear();
-  const run = runs[0]!;
   if (json) print(toJsonLine(jsonOf(run)));
   else print(describe(run));
   return run.ok ? CLEAN : VIOLATION;

@@ -1,7 +1,7 @@
 /** `usercopy run own` and `usercopy run lkdtm`: built-in sets of copies, the guest's own check held against ours. */
 import { IGNORED } from '../cycles/open.js';
 import { UsercopyError } from '../errors.js';
-import { runAllIsolated, runIsolated } from '../scenario/guest-process.js';
+import { runAllIsolated, runForOne } from '../scenario/guest-process.js';
 import { OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import type { LkdtmTask, OwnTask } from '../scenario/tasks.js';
 import type { TwinRow, TwinRun } from '../scenario/twins.js';
@@ -52,11 +52,11 @@ export async function runOwn(options: OwnOptions): Promise<number> {
   );
   const runs: TwinRun[][] = tasks.map(() => []);
   const outcomes = await runAllIsolated(tasks, (index) => ({
-    result: (run) => runs[index]!.push(run),
+    result: (run) => runs[index]?.push(run),
     progress: (text) => progress.show(text),
   }));
   progress.clear();
-  const reasons = outcomes.map((outcome) => (outcome.status === 'rejected' ? (outcome.reason as Error) : null));
+  const reasons = outcomes.map((outcome) => (outcome.status === 'rejected' ? errorOf(outcome.reason) : null));
   throwCommon(reasons);
   const failed = tasks.flatMap(({ variant }, index): FailedVariant[] => {
     const reason = reasons[index];
@@ -69,6 +69,8 @@ export async function runOwn(options: OwnOptions): Promise<number> {
   return failed.length > 0 ? VIOLATION : statusOf(all);
 }
 
+const errorOf = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)));
+
 /** Throws what is no matter of one variant: an option that none takes, or an emulator that is not there. */
 function throwCommon(reasons: readonly (Error | null)[]): void {
   const [first] = reasons;
@@ -78,7 +80,6 @@ function throwCommon(reasons: readonly (Error | null)[]): void {
 
 /** Exit status: 0 when all are identical, else 1. */
 export async function runLkdtm({ kernel, btf, config, profile, frames, json }: LkdtmOptions): Promise<number> {
-  const runs: TwinRun[] = [];
   const task: LkdtmTask = {
     kind: 'lkdtm',
     kernel,
@@ -87,11 +88,11 @@ export async function runLkdtm({ kernel, btf, config, profile, frames, json }: L
     profile,
     frames: frames ?? false,
   };
-  await runIsolated(task, { result: (run) => runs.push(run), progress: (text) => progress.show(text) });
+  const run = await runForOne(task, (text) => progress.show(text));
   progress.clear();
-  if (json) print(toJson(jsonOf(runs[0]!)));
-  else print(describe(runs, false));
-  return statusOf(runs);
+  if (json) print(toJson(jsonOf(run)));
+  else print(describe([run], false));
+  return statusOf([run]);
 }
 
 const statusOf = (runs: readonly TwinRun[]): number =>

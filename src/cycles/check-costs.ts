@@ -34,7 +34,8 @@ export async function readCheckCosts(variant: Variant): Promise<CheckCosts> {
   const driver = driverOf(variant);
   const file = packageFile(`arch/${driver?.linuxArch ?? variant.name}/check-costs.json`);
   const bytes = await fs.readFile(file, 'utf8').catch(() => '{}');
-  const costs = (JSON.parse(bytes) as CheckCostFile)[variant.name];
+  const all: CheckCostFile = JSON.parse(bytes);
+  const costs = all[variant.name];
   if (costs === undefined)
     throw new UsercopyError(
       'unsupported',

@@ -70,8 +70,13 @@ export class Disassembler {
     this.#capstone = capstone;
     this.#scratch = capstone._malloc(24 + 4 * MOST_REGISTERS);
     this.#code = capstone._malloc(LONGEST_BLOCK);
-    const mode = modes.reduce((bits, name) => (bits | capstone[`MODE_${name}`]!) >>> 0, 0);
-    const error = capstone._cs_open(capstone[`ARCH_${traits.capstone.arch}`]!, mode, this.#scratch + 16);
+    const constant = (name: `ARCH_${string}` | `MODE_${string}`): number => {
+      const value = capstone[name];
+      if (value === undefined) throw new UsercopyError('missing-dependency', `Capstone has no ${name}`);
+      return value;
+    };
+    const mode = modes.reduce((bits, name) => (bits | constant(`MODE_${name}`)) >>> 0, 0);
+    const error = capstone._cs_open(constant(`ARCH_${traits.capstone.arch}`), mode, this.#scratch + 16);
     if (error !== capstone.ERR_OK)
       throw new UsercopyError(
         'missing-dependency',
@@ -85,6 +90,7 @@ export class Disassembler {
   }
 
   static async open(traits: CycleTraits): Promise<Disassembler> {
+    // The package has no types.
     const { default: load } = (await import('@alexaltea/capstone-js')) as { default: () => Promise<CapstoneModule> };
     return new Disassembler(await load(), traits, traits.capstone.mode);
   }

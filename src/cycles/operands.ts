@@ -27,7 +27,7 @@ export function parseOperands(text: string): Operand[] {
   let depth = 0;
   let start = 0;
   for (let at = 0; at <= text.length; at++) {
-    const character = at < text.length ? text[at]! : ',';
+    const character = text[at] ?? ',';
     if ('[({'.includes(character)) depth++;
     else if ('])}'.includes(character)) depth--;
     else if (character === ',' && depth === 0) {
@@ -43,10 +43,10 @@ function parseOperand(text: string): Operand {
   if (IMMEDIATE.test(text)) return { kind: 'i', text, registers: [] };
   if (text.startsWith('{')) return { kind: 'l', text, registers: namesIn(expandRanges(text)) };
   if (SHIFT.test(text)) return { kind: 's', text, registers: namesIn(text) };
-  const bracket = /[[(]([^\])]*)[\])]/.exec(text);
-  if (bracket !== null) {
-    const registers = namesIn(bracket[1]!);
-    return { kind: registers.length > 1 || bracket[1]!.includes('*') ? 'x' : 'm', text, registers };
+  const address = /[[(]([^\])]*)[\])]/.exec(text)?.[1];
+  if (address !== undefined) {
+    const registers = namesIn(address);
+    return { kind: registers.length > 1 || address.includes('*') ? 'x' : 'm', text, registers };
   }
   return { kind: 'r', text, registers: namesIn(text).slice(0, 1) };
 }
@@ -79,7 +79,7 @@ export function shapeOf(operands: readonly Operand[], traits: CycleTraits): stri
         case 'l':
           return `l${operand.registers.length}`;
         case 's':
-          return operand.text.split(' ')[0]!;
+          return operand.text.replace(/ .*/s, '');
         case 'm':
         case 'x': {
           const width = /^([a-z]*word|byte) ptr/.exec(operand.text)?.[1] ?? '';

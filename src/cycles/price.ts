@@ -107,7 +107,7 @@ export class CycleModel {
       cost,
       flags: cost.flags ?? '',
       uses: Object.entries(cost.uses)
-        .map(([group, cycles]) => ({ units: table.groups[group]!, cycles }))
+        .map(([group, cycles]) => ({ units: table.groups[group] ?? [], cycles }))
         .sort((a, b) => a.units.length - b.units.length),
     }));
   }
@@ -147,6 +147,7 @@ export class CycleModel {
   }
 
   operation(instruction: Analysed): Operation {
+    // Classes count in this list.
     const { cost, uses, flags } = this.#costs[this.#classOf(instruction)]!;
     const load = flags.includes('l');
     const store = flags.includes('s');

@@ -59,26 +59,29 @@ class Units {
   }
 
   available(group: UnitGroup, cycle: number): boolean {
-    for (const unit of group) if (this.#freeAt[unit]! <= cycle) return true;
+    for (const unit of group) if (this.#freeFrom(unit) <= cycle) return true;
     return false;
   }
 
   take(group: UnitGroup, cycle: number, cycles: number): void {
     let turn = this.#turns.get(group);
     let unit = turn === undefined ? undefined : this.#highest(turn, cycle);
-    if (unit === undefined) {
+    if (turn === undefined || unit === undefined) {
       // None is free when another kind of work of the same instruction has just taken it: the first that will be.
-      unit = this.#highest(group, cycle) ?? group.reduce((a, b) => (this.#freeAt[b]! < this.#freeAt[a]! ? b : a));
+      unit = this.#highest(group, cycle) ?? group.reduce((a, b) => (this.#freeFrom(b) < this.#freeFrom(a) ? b : a));
       turn = [...group];
       this.#turns.set(group, turn);
     }
-    turn!.splice(turn!.indexOf(unit), 1);
-    this.#freeAt[unit] = Math.max(this.#freeAt[unit]!, cycle) + cycles;
+    turn.splice(turn.indexOf(unit), 1);
+    this.#freeAt[unit] = Math.max(this.#freeFrom(unit), cycle) + cycles;
+  }
+
+  #freeFrom(unit: number): number {
+    return this.#freeAt[unit] ?? 0;
   }
 
   #highest(group: UnitGroup, cycle: number): number | undefined {
-    for (let i = group.length - 1; i >= 0; i--) if (this.#freeAt[group[i]!]! <= cycle) return group[i];
-    return undefined;
+    return group.findLast((unit) => this.#freeFrom(unit) <= cycle);
   }
 }
 
@@ -90,72 +93,74 @@ export function simulate(operations: readonly Operation[], pipeline: Pipeline, t
 
 function outOfOrder(operations: readonly Operation[], pipeline: Pipeline, timings?: Timing[]): number {
   const units = new Units(pipeline.units);
-  const entered = enter(operations, pipeline.width);
-  const issued = new Array<number>(operations.length).fill(-1);
-  // Who writes what each operation reads: fixed in program order, before anything moves.
-  const producers: { by: number; latency: number; sooner: number }[][] = [];
-  const lastWriter = new Map<number, { by: number; latency: number; forwards: number }>();
-  let lastStore = -1;
-  let lastLoad = -1;
-  let lastBarrier = -1;
-  const order: number[][] = [];
-  for (const [index, operation] of operations.entries()) {
-    producers.push(
-      operation.reads.flatMap(({ register, after }) => {
-        const writer = lastWriter.get(register);
-        return writer === undefined
-          ? []
-          : [{ by: writer.by, latency: writer.latency, sooner: Math.min(after, writer.forwards) }];
-      }),
-    );
-    for (const { register, latency, forwards } of operation.writes)
-      lastWriter.set(register, { by: index, latency, forwards });
-    const waits: number[] = [];
-    if (operation.store) {
-      if (lastStore >= 0) waits.push(lastStore);
-      if (lastLoad >= 0) waits.push(lastLoad);
-      lastStore = index;
-    }
-    if (operation.load && lastBarrier >= 0) waits.push(lastBarrier);
-    if (operation.load) lastLoad = index;
-    if (operation.barrier && (operation.load || operation.store)) lastBarrier = index;
-    order.push(waits);
-  }
-
-  const waiting: number[] = [];
-  for (const [index, operation] of operations.entries()) {
-    if (isFree(operation)) issued[index] = entered[index]!;
-    else waiting.push(index);
-  }
-  let finish = 0;
+  const all = enteredOperations(operations, pipeline);
+  const waiting = all.filter(({ issued }) => issued < 0);
   for (let cycle = 1; waiting.length > 0; cycle++) {
-    for (let at = 0; at < waiting.length; ) {
-      const index = waiting[at]!;
-      if (entered[index]! >= cycle) break;
-      const operation = operations[index]!;
+    let at = 0;
+    for (let next = waiting[at]; next !== undefined && next.entered < cycle; next = waiting[at]) {
+      const { operation, producers, waits } = next;
       const ready =
-        producers[index]!.every(
-          ({ by, latency, sooner }) => issued[by]! >= 0 && issued[by]! + latency - sooner <= cycle,
-        ) &&
-        order[index]!.every((before) => issued[before]! >= 0) &&
+        producers.every(({ by, latency, sooner }) => by.issued >= 0 && by.issued + latency - sooner <= cycle) &&
+        waits.every(({ issued }) => issued >= 0) &&
         operation.uses.every(({ units: group }) => units.available(group, cycle));
       if (!ready) {
         at++;
         continue;
       }
       for (const { units: group, cycles } of operation.uses) units.take(group, cycle, cycles);
-      issued[index] = cycle;
+      next.issued = cycle;
       waiting.splice(at, 1);
     }
   }
   let retired = 0;
-  for (const [index, operation] of operations.entries()) {
-    const executed = issued[index]! + operation.latency;
+  for (const { operation, entered, issued } of all) {
+    const executed = issued + operation.latency;
     retired = Math.max(retired, executed + 1);
-    timings?.push({ entered: entered[index]!, issued: issued[index]!, executed, retired });
-    finish = retired + 1;
+    timings?.push({ entered, issued, executed, retired });
   }
-  return finish;
+  return retired + 1;
+}
+
+interface Entered {
+  readonly operation: Operation;
+  /** Cycles; `issued` is -1 until it is. */
+  readonly entered: number;
+  issued: number;
+  /** Who writes what it reads, and how long that takes. */
+  readonly producers: readonly { readonly by: Entered; readonly latency: number; readonly sooner: number }[];
+  /** Whose memory accesses go first. */
+  readonly waits: readonly Entered[];
+}
+
+/** Operations in program order, by which it is fixed what each waits for before anything moves. */
+function enteredOperations(operations: readonly Operation[], pipeline: Pipeline): Entered[] {
+  const cycles = enter(operations, pipeline.width);
+  const lastWriter = new Map<number, { readonly by: Entered; readonly latency: number; readonly forwards: number }>();
+  let lastStore: Entered | null = null;
+  let lastLoad: Entered | null = null;
+  let lastBarrier: Entered | null = null;
+  const all: Entered[] = [];
+  for (const [index, operation] of operations.entries()) {
+    const entered = cycles[index] ?? 0;
+    const producers = operation.reads.flatMap(({ register, after }) => {
+      const writer = lastWriter.get(register);
+      return writer === undefined
+        ? []
+        : [{ by: writer.by, latency: writer.latency, sooner: Math.min(after, writer.forwards) }];
+    });
+    const waits: Entered[] = [];
+    if (operation.store && lastStore) waits.push(lastStore);
+    if (operation.store && lastLoad) waits.push(lastLoad);
+    if (operation.load && lastBarrier) waits.push(lastBarrier);
+    const own: Entered = { operation, entered, issued: isFree(operation) ? entered : -1, producers, waits };
+    for (const { register, latency, forwards } of operation.writes)
+      lastWriter.set(register, { by: own, latency, forwards });
+    if (operation.store) lastStore = own;
+    if (operation.load) lastLoad = own;
+    if (operation.barrier && (operation.load || operation.store)) lastBarrier = own;
+    all.push(own);
+  }
+  return all;
 }
 
 /** Handled where instructions enter: zeroing idioms, nothing to execute. */

@@ -40,5 +40,5 @@ export interface CycleTable {
 }
 
 export async function readCycleTable(linuxArch: string, file: string): Promise<CycleTable> {
-  return JSON.parse(await fs.readFile(packageFile(`arch/${linuxArch}/${file}`), 'utf8')) as CycleTable;
+  return JSON.parse(await fs.readFile(packageFile(`arch/${linuxArch}/${file}`), 'utf8'));
 }

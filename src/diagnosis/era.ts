@@ -42,7 +42,7 @@ function withConfiguration(profile: Profile, message: UsercopyMessage): Profile 
   let result = profile;
   for (const change of configured(message)) {
     const [base, ...others] = result.name.split(',');
-    const known = base !== undefined && knows(base as ProfileName, change);
+    const known = base !== undefined && isProfileName(base) && knows(base, change);
     if (known && !others.includes(change)) result = parseProfile(`${result.name},${change}`);
   }
   return result;
@@ -97,8 +97,8 @@ export function candidatesFor(release: string | null, message: UsercopyMessage):
     }
   }
   if (!isVendorTree(release)) return candidates;
-  const [base] = own.name.split(',');
-  for (const name of profileNames.slice(profileNames.indexOf(base as ProfileName) + 1)) {
+  const [base = ''] = own.name.split(',');
+  for (const name of profileNames.slice(isProfileName(base) ? profileNames.indexOf(base) + 1 : 0)) {
     candidates.push({
       profile: withConfiguration(parseProfile(name), message),
       note: `this is no rule of ${version.major}.${version.minor}: the vendor's tree must have taken the check of ${name} back`,

@@ -1,4 +1,6 @@
 /** What lies where around a copy: the parts of memory that a drawing shows, from what is known of a copy. */
+
+import type { UsercopyMessage } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
 import { folioFor } from './follows.js';
 import { type Machine, machineOf } from './machine.js';
@@ -36,7 +38,8 @@ export function sceneOf(reproduction: Reproduction, members: readonly Member[] =
   if (copy.pointer !== null && copy.size !== null) return addressScene(reproduction, copy.pointer, copy.size, members);
   const message = report?.message ?? null;
   if (message === null || message.size === null || message.offset === null) return 'Where the copy lies is not known.';
-  return offsetScene(reproduction, message.offset, message.size, machineOf(report?.bits ?? null, null));
+  const { offset, size } = message;
+  return offsetScene(reproduction, { ...message, offset, size }, machineOf(report?.bits ?? null, null));
 }
 
 const isRefused = ({ outcome, report, check, replay }: Reproduction): boolean =>
@@ -74,8 +77,12 @@ function addressScene(reproduction: Reproduction, start: bigint, size: bigint, m
 }
 
 /** Without a pointer: the message's offset, from where its rule counts it. */
-function offsetScene(reproduction: Reproduction, offset: bigint, size: bigint, machine: Machine): Scene | string {
-  const message = reproduction.report!.message!;
+function offsetScene(
+  reproduction: Reproduction,
+  message: UsercopyMessage & { readonly offset: bigint; readonly size: bigint },
+  machine: Machine,
+): Scene | string {
+  const { offset, size } = message;
   const refused = isRefused(reproduction);
   const signed = BigInt.asIntN(machine.bits, offset);
   const scene = (origin: string, start: bigint, parts: readonly Part[]): Scene => ({

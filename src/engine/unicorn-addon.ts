@@ -119,7 +119,7 @@ export function loadAddon(root = projectRoot()): NativeAddon {
   }
   let addon: NativeAddon;
   try {
-    addon = createRequire(import.meta.url)(file) as NativeAddon;
+    addon = createRequire(import.meta.url)(file);
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new UsercopyError(

@@ -495,7 +495,8 @@ class UnicornJs implements Engine {
 
   #describeFault(type: number, address: bigint, size: number): MemoryFault {
     const kinds = { read: 'READ', write: 'WRITE', fetch: 'FETCH' } as const;
-    for (const [kind, name] of Object.entries(kinds) as ['read' | 'write' | 'fetch', string][]) {
+    for (const kind of ['read', 'write', 'fetch'] as const) {
+      const name = kinds[kind];
       const protection = type === this.#constant(`MEM_${name}_PROT`);
       if (protection || type === this.#constant(`MEM_${name}_UNMAPPED`)) return { kind, protection, address, size };
     }
@@ -672,15 +673,19 @@ class UnicornJs implements Engine {
   #adjustSharedHooks(): void {
     const limited = Number.isFinite(this.#deadline) || Number.isFinite(this.#blocksLeft);
     this.#adjust('block', limited || this.#blocks.size > 0, 'HOOK_BLOCK', 'vijii', (_uc, address, size) =>
+      // Unicorn's own callback types: address a bigint, size a number.
       this.#onBlock(BigInt.asUintN(64, address as bigint), size as number),
     );
     this.#adjust('instruction', this.#counts || this.#steps.size > 0, 'HOOK_CODE', 'vijii', (_uc, address, size) =>
+      // The same.
       this.#onInstruction(BigInt.asUintN(64, address as bigint), size as number),
     );
     this.#adjust('interrupt', this.#interrupts.size > 0, 'HOOK_INTR', 'viii', (_uc, number) =>
+      // The same.
       this.#onInterrupt((number as number) >>> 0),
     );
     this.#adjust('read', this.#reads.size > 0, 'HOOK_MEM_READ', 'viijiji', (_uc, _type, address, size) =>
+      // The same.
       this.#onRead(BigInt.asUintN(64, address as bigint), size as number),
     );
     if (!this.#stale) return;

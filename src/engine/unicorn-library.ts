@@ -13,9 +13,9 @@ interface UnicornFiles {
 
 /** The library below a prefix (or the folder of a pip wheel); undefined when there is none. */
 function libraryBelow(prefix: string): string | undefined {
-  const { libraries, folders } = JSON.parse(
+  const { libraries, folders }: UnicornFiles = JSON.parse(
     readFileSync(packageFile('scripts/lib/unicorn-files.json'), 'utf8'),
-  ) as UnicornFiles;
+  );
   for (const folder of [prefix, join(prefix, 'unicorn')].flatMap((base) => folders.map((name) => join(base, name)))) {
     if (!existsSync(folder)) continue;
     const inside = readdirSync(folder).filter((name) => name.includes('-linux-'));

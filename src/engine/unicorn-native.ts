@@ -190,8 +190,10 @@ class UnicornNative implements Engine {
       registers,
       judge,
       onVerdict,
+      // Made by this addon, which knows its own object again and refuses another.
       native?.check as NativeCheck | undefined,
       native?.outermost ?? false,
+      // Opened by this engine.
       spec.ring ? (spec.ring as Ring).id : undefined,
       stackedReturn && [stackedReturn.stackPointer, stackedReturn.returnAddress, stackedReturn.bytes],
     );
@@ -205,6 +207,7 @@ class UnicornNative implements Engine {
       [countOffset, firstOffset, requestBytes, headBytes, capacity, contextOffset],
       spec.judge,
       spec.onVerdicts,
+      // Made by this addon, which knows its own object again and refuses another.
       native?.check as NativeCheck | undefined,
       native?.outermost ?? false,
     );
@@ -217,6 +220,7 @@ class UnicornNative implements Engine {
 
   hookMemoryFault(callback: MemoryFaultHandler): Hook {
     const id = this.#native.addFaultHook((kind, protection, address, size) =>
+      // The addon counts in the same list.
       callback({ kind: faultKinds[kind]!, protection, address, size }),
     );
     return this.#eventHook(id);
@@ -263,6 +267,7 @@ class UnicornNative implements Engine {
           break;
         }
         const left = Math.max(end - performance.now(), 0.01);
+        // `status` counts the fields that there are; so it does below.
         outcome = this.#slice(options, this.#status[status.pc]!, Math.min(sliceMilliseconds, left), null);
       }
       return this.#result(outcome, options);
@@ -333,16 +338,19 @@ class UnicornNative implements Engine {
   }
 
   #slice(options: RunOptions, start: bigint, milliseconds: number, first: NativeRunOptions | null): Outcome {
+    // The addon counts in the same list.
     return outcomes[this.#native.slice(start, options.until, milliseconds, first)]!;
   }
 
   #result(outcome: Outcome, options: RunOptions): RunResult {
+    // A field of `status`.
     const cycles = options.cycles ? this.#statusAsDoubles[status.cycles]! : null;
     const counts = options.countInstructions || options.instructionLimit !== undefined || cycles !== null;
     const least = Number(this.#status[status.instructions]);
     const slack = Number(this.#status[status.slack]);
     return {
       reason: outcome === 'halted' ? 'error' : outcome === 'due' ? 'time limit' : outcome,
+      // A field of `status`.
       pc: this.#status[status.pc]!,
       instructions: counts ? least : null,
       instructionsRange: counts && slack > 0 ? { least, most: least + slack } : null,

@@ -59,7 +59,8 @@ export interface Places {
 /** What the last set-up wrote; an empty object where none has run. */
 export function places(): Places {
   try {
-    return JSON.parse(readFileSync(packageFile('build/places.json'), 'utf8')) as Places;
+    const found: Places = JSON.parse(readFileSync(packageFile('build/places.json'), 'utf8'));
+    return found;
   } catch {
     return {};
   }

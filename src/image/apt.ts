@@ -245,6 +245,7 @@ export async function run(
     const { stdout, stderr } = await promisify(execFile)(program, args, options);
     return { output: stderr + stdout, failed: false };
   } catch (error) {
+    // What execFile() rejects with.
     const { code, stdout, stderr, killed } = error as NodeJS.ErrnoException & {
       stdout?: string;
       stderr?: string;

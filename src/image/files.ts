@@ -14,9 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { badInput, UsercopyError } from '../errors.js';
-
-const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
+import { badInput, codeOf, UsercopyError } from '../errors.js';
 
 /** @throws UsercopyError `bad-input` for what is no regular file, is larger than `limit` bytes, or cannot be read. */
 export function readWhole(path: string, limit: number): Buffer {

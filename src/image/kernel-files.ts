@@ -25,10 +25,10 @@ export async function findFiles(directory: string): Promise<KernelFiles[]> {
   const files = await listFiles(directory);
   const configs = files.filter((file) => /^config(?:-|$)/.test(path.basename(file)));
   const images = files.flatMap((image) => {
-    const [, name, release] = /^(vmlinu[zx])(?:-(.+))?$/.exec(path.basename(image)) ?? [];
-    return name === undefined
-      ? []
-      : [{ image, name: name as KernelFiles['name'], release: release ?? releaseOf(image) }];
+    const [, last, release] = /^vmlinu([zx])(?:-(.+))?$/.exec(path.basename(image)) ?? [];
+    if (last === undefined) return [];
+    const name: KernelFiles['name'] = last === 'z' ? 'vmlinuz' : 'vmlinux';
+    return [{ image, name, release: release ?? releaseOf(image) }];
   });
   return images.map((found) => ({
     ...found,

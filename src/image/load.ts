@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import type { ArchDriver, UnpackedImage, Variant } from '../../arch/driver.js';
 import { drivers as allDrivers } from '../../arch/index.js';
 import { anArray, type OptionRule, requireOptions } from '../engine/options.js';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, codeOf, messageOf, UsercopyError } from '../errors.js';
 import { findBtf, parseBtf, readBtf } from '../kernel/btf.js';
 import { findConfig, readConfig } from '../kernel/config.js';
 import { type ElfFile, isElf, parseElf, sectionBytes, symbolsFromElf } from '../kernel/elf.js';
@@ -153,6 +153,12 @@ async function fromElf(
   );
 }
 
+/** A flat image was told by a driver's reader, which is a variant's. */
+function requireVariant(variant: Variant | null, where: string): Variant {
+  if (variant) return variant;
+  throw badInput(where, 'an image that tells its architecture', 'one that does not');
+}
+
 async function fromFlat(
   payload: FlatPayload,
   variant: Variant,
@@ -278,7 +284,6 @@ export async function readFile(path: string): Promise<Uint8Array> {
     return await fs.readFile(path);
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
-    const code = (error as NodeJS.ErrnoException).code;
-    throw badInput(path, 'a readable file', code === 'ENOENT' ? 'no such file' : (error as Error).message);
+    throw badInput(path, 'a readable file', codeOf(error) === 'ENOENT' ? 'no such file' : messageOf(error));
   }
 }

@@ -18,6 +18,7 @@ export const nativeZlib: Zlib = Object.freeze({
     within(() => {
       // @types/node does not know what `info` makes of the result: it tells how many bytes were read.
       const result: unknown = inflateRawSync(bytes, { maxOutputLength: limit, info: true } as ZlibOptions);
+      // As Node.js documents it.
       const { buffer, engine } = result as { buffer: Uint8Array; engine: { bytesWritten: number } };
       return { bytes: buffer, read: engine.bytesWritten };
     }),

@@ -163,6 +163,7 @@ async function readTables(linuxArch: string): Promise<{ table: OffsetTable; name
       .sort()
       .map(async (name) => ({
         name: `offsets/${name}`,
+        // The package's own file.
         table: JSON.parse(await fs.readFile(join(directory, name), 'utf8')) as OffsetTable,
       })),
   );

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { UsercopyError } from '../errors.js';
+import { codeOf, UsercopyError } from '../errors.js';
 
 const PREFIX = '.fetch-';
 /** Milliseconds after which a folder whose maker cannot be asked is nobody's: fetching takes minutes. */
@@ -38,8 +38,8 @@ export async function inWorkspace<Result>(
 
 /** An error of the file system as a sentence; any other as it is. */
 function notWritable(cache: string, error: unknown): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === undefined || !REFUSED.includes(code)) return error;
+  const code = codeOf(error);
+  if (!REFUSED.includes(code)) return error;
   return new UsercopyError(
     'missing-dependency',
     `kernel cache ${cache}: expected a folder that can be written, found ${code}; XDG_CACHE_HOME may name another place`,
@@ -67,6 +67,6 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return codeOf(error) === 'EPERM';
   }
 }

@@ -35,7 +35,8 @@ export async function playReport(judgement: ReportJudgement): Promise<PlayedRepo
   if (typeof described === 'string') return without(described);
   try {
     const run = await playScenario(scenarioInMemory(described.scenario));
-    const row = run.rows[0]!;
+    const [row] = run.rows;
+    if (row === undefined) return { ...without('its scenario has no copy'), scenario: described };
     const met = row.unmet.length === 0;
     return {
       reproduction: {

@@ -93,7 +93,9 @@ async function unpacked(bytes: Bytes, name: string): Promise<Bytes> {
   const { head, chunks } = bytes;
   if (isGzip(head)) return withHead(gunzipped(chunks));
   if (isXz(head, 0)) {
+    // Node.js and the web have a type of their own for one kind of stream.
     const packed = Readable.toWeb(Readable.from(chunks, { objectMode: false })) as ReadableStream<Uint8Array>;
+    // The same.
     return withHead(Readable.fromWeb(new xzDecompress.XzReadableStream(packed) as never));
   }
   if (isBzip2(head, 0))

@@ -3,6 +3,7 @@ import { type Attachment, attach } from '../attach/attach.js';
 import type { CheckCosts, PathCost } from '../cycles/check-costs.js';
 import { blockPricer, openCycleModel } from '../cycles/open.js';
 import type { BlockPricer, Hook } from '../engine/engine.js';
+import { UsercopyError } from '../errors.js';
 import type { Guest } from '../guest/guest.js';
 import { GuestCall } from '../stack/call.js';
 import { entryPointOf } from '../stack/entry-point.js';
@@ -38,9 +39,9 @@ export async function learnCheckCosts(variant: string, profile = '6.1'): Promise
 
   const good = new Map(rows.filter(({ verdict }) => verdict?.startsWith('good')).map((row) => [row.name, row]));
   const bare = await runCases(variant, 'nocheck', profile, (name) => good.has(name));
-  const added = bare.rows.map(({ name, total }) => {
-    const built = good.get(name)!;
-    return between(total, between(built.check, built.total));
+  const added = bare.rows.flatMap(({ name, total }) => {
+    const built = good.get(name);
+    return built === undefined ? [] : [between(total, between(built.check, built.total))];
   });
   const mean = (of: (cost: PathCost) => number) =>
     Math.round(added.reduce((sum, cost) => sum + of(cost), 0) / Math.max(1, added.length));
@@ -103,7 +104,9 @@ async function measure(guest: Guest, attachment: Attachment, twin: TwinCase, cyc
   }
   const before = verdictCounts(attachment);
   try {
-    const outcome = await guest.call(twin.call!.symbol, twin.call!.arguments, { countInstructions: true, cycles });
+    if (!twin.call)
+      throw new UsercopyError('bad-input', `${twin.name}: expected a function that is called, found none`);
+    const outcome = await guest.call(twin.call.symbol, twin.call.arguments, { countInstructions: true, cycles });
     const total: PathCost = { instructions: outcome.instructions ?? 0, cycles: outcome.cycles ?? 0 };
     const verdict = [...verdictCounts(attachment)].find(([key, count]) => count > (before.get(key) ?? 0))?.[0] ?? null;
     return { name: twin.name, verdict, check: between(start ?? total, end ?? total), total };

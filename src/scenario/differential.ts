@@ -8,6 +8,7 @@ import type { Copy } from '../check/verdict.js';
 import { hex, UsercopyError } from '../errors.js';
 import type { Guest } from '../guest/guest.js';
 import type { KernelObjects } from '../guest/objects.js';
+import { countBefore } from '../kernel/sorted.js';
 import { measureStackDepth } from '../stack/depth.js';
 import { entryPointOf } from '../stack/entry-point.js';
 import type { SeededRandom } from './random.js';
@@ -197,14 +198,8 @@ function randomCopy(random: SeededRandom, world: Boundaries, bits: number): { co
 
 /** The boundary `skip` places above the first one that is higher than an address; the last one at most. */
 function boundaryAbove(boundaries: readonly bigint[], address: bigint, skip: number): bigint {
-  let low = 0;
-  let high = boundaries.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (boundaries[middle]! > address) high = middle;
-    else low = middle + 1;
-  }
-  return boundaries[Math.min(low + skip, boundaries.length - 1)]!;
+  const above = countBefore(boundaries, (boundary) => boundary <= address);
+  return boundaries[above + skip] ?? boundaries.at(-1) ?? address;
 }
 
 function randomAddress(random: SeededRandom, world: Boundaries): bigint {
@@ -228,22 +223,23 @@ const COMPLAINTS: readonly Complaint[] = [
 /** report_usercopy(ptr, len, to_user, type) */
 function reportLine(guest: Guest): string {
   const { bits } = guest.variant;
-  const [pointer, length, toUser, type] = [0, 1, 2, 3].map((index) => BigInt.asUintN(bits, guest.argument(index)));
-  const words = (toUser! & 0xffn) === 0n ? 'overwrite attempt detected to' : 'exposure attempt detected from';
+  const argument = (index: number): bigint => BigInt.asUintN(bits, guest.argument(index));
+  const [pointer, length, toUser, type] = [argument(0), argument(1), argument(2), argument(3)];
+  const words = (toUser & 0xffn) === 0n ? 'overwrite attempt detected to' : 'exposure attempt detected from';
   const digits = bits / 4;
-  const printed = pointer === 0n ? '(null)'.padStart(digits) : pointer!.toString(16).padStart(digits, '0');
-  return `usercopy: kernel memory ${words} ${printed} (${guest.memory.readString(type!)}) (${length} bytes)`;
+  const printed = pointer === 0n ? '(null)'.padStart(digits) : pointer.toString(16).padStart(digits, '0');
+  return `usercopy: kernel memory ${words} ${printed} (${guest.memory.readString(type)}) (${length} bytes)`;
 }
 
 /** usercopy_abort(name, detail, to_user, offset, len) */
 function abortLine(guest: Guest): string {
-  const [name, detail, toUser, offset, length] = [0, 1, 2, 3, 4].map((index) => guest.argument(index));
-  const mask = (value: bigint): bigint => BigInt.asUintN(guest.variant.bits, value);
+  const argument = (index: number): bigint => BigInt.asUintN(guest.variant.bits, guest.argument(index));
+  const [name, detail, toUser, offset, length] = [argument(0), argument(1), argument(2), argument(3), argument(4)];
   // A name that is not there has no text to compare.
-  const isThere = detail !== 0n && guest.memory.tryRead(mask(detail!), 1) !== undefined;
-  const quoted = isThere ? ` '${guest.memory.readString(mask(detail!))}'` : '';
-  const words = (toUser! & 0xffn) === 0n ? ['overwrite', 'to'] : ['exposure', 'from'];
-  return `usercopy: Kernel memory ${words[0]} attempt detected ${words[1]} ${guest.memory.readString(mask(name!))}${quoted} (offset ${mask(offset!)}, size ${mask(length!)})!`;
+  const isThere = detail !== 0n && guest.memory.tryRead(detail, 1) !== undefined;
+  const quoted = isThere ? ` '${guest.memory.readString(detail)}'` : '';
+  const words = (toUser & 0xffn) === 0n ? ['overwrite', 'to'] : ['exposure', 'from'];
+  return `usercopy: Kernel memory ${words[0]} attempt detected ${words[1]} ${guest.memory.readString(name)}${quoted} (offset ${offset}, size ${length})!`;
 }
 
 /**

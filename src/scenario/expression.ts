@@ -77,12 +77,13 @@ class Parser {
 
   #sum(): Term {
     if (++this.#depth > MOST_NESTED) throw badInput(this.#where, `at most ${MOST_NESTED} nested calls`, 'more');
-    const terms = [{ minus: this.#takeSign() === '-', term: this.#atom() }];
+    const first = { minus: this.#takeSign() === '-', term: this.#atom() };
+    const terms = [first];
     for (let sign = this.#takeSign(); sign !== null; sign = this.#takeSign()) {
       terms.push({ minus: sign === '-', term: this.#atom() });
     }
     this.#depth--;
-    return terms.length === 1 && !terms[0]!.minus ? terms[0]!.term : { kind: 'sum', terms };
+    return terms.length === 1 && !first.minus ? first.term : { kind: 'sum', terms };
   }
 
   #takeSign(): '+' | '-' | null {

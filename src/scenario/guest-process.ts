@@ -28,6 +28,7 @@ export async function runIsolated<Task extends GuestTask>(
   const onEvent = (event: GuestEvent): undefined => {
     switch (event.kind) {
       case 'result':
+        // The child does this very task.
         listener.result(event.result as ResultOf<Task>);
         break;
       case 'progress':
@@ -43,18 +44,32 @@ export async function runIsolated<Task extends GuestTask>(
   throw new UsercopyError('crash', `${nameOf(task)}: the emulator's process ${ended} ${where}`);
 }
 
+/** The same for a task that has one result. */
+export async function runForOne<Task extends GuestTask>(
+  task: Task,
+  progress: (text: string) => void,
+): Promise<ResultOf<Task>> {
+  const results: ResultOf<Task>[] = [];
+  await runIsolated(task, { result: (result) => results.push(result), progress });
+  const [result] = results;
+  if (result !== undefined) return result;
+  throw new UsercopyError('crash', `${nameOf(task)}: expected a result of the emulator's process, found none`);
+}
+
 /** Does tasks, as many at a time as there are processors; a task that fails does not keep the others from it. */
 export async function runAllIsolated<Task extends GuestTask>(
   tasks: readonly Task[],
   listenerOf: (index: number) => TaskListener<ResultOf<Task>>,
 ): Promise<PromiseSettledResult<void>[]> {
   const outcomes: PromiseSettledResult<void>[] = [];
-  let next = 0;
+  const waiting = tasks.entries();
   const work = async (): Promise<void> => {
-    while (next < tasks.length) {
-      const index = next++;
-      const [outcome] = await Promise.allSettled([runIsolated(tasks[index]!, listenerOf(index))]);
-      outcomes[index] = outcome!;
+    // All of them take from one iterator.
+    for (const [index, task] of waiting) {
+      outcomes[index] = await runIsolated(task, listenerOf(index)).then(
+        (value) => ({ status: 'fulfilled', value }),
+        (reason: unknown) => ({ status: 'rejected', reason }),
+      );
     }
   };
   await Promise.all(Array.from({ length: Math.min(tasks.length, availableParallelism()) }, work));

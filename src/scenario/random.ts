@@ -31,6 +31,7 @@ export class SeededRandom {
   }
 
   pick<Item>(items: readonly Item[]): Item {
+    // An index below the length: nobody picks out of nothing.
     return items[this.below(items.length)]!;
   }
 }

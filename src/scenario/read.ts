@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { distance } from 'fastest-levenshtein';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar } from 'yaml';
 import { badInput, hex, type UsercopyError } from '../errors.js';
 import { readWhole } from '../image/files.js';
 import { packageFile } from '../paths.js';
@@ -74,15 +74,19 @@ export function parseScenario(text: string, name: string, directory = '.'): Scen
   }
   const [warning] = document.warnings;
   if (warning) throw badInput(at(warning.pos[0]), 'plain YAML or JSON', warning.message.slice(0, 200));
-  const value = plainValue(document.contents as Node | null, [], positions, (offset) => {
+  const value = plainValue(document.contents, [], positions, (offset) => {
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
   });
   validate(value, positions);
+  // The schema was asked.
   return { scenario: value as Scenario, positions, directory };
 }
 
 type Locate = (offset: number) => { line: number; column: number };
+
+/** Below a node there are nodes; the library's type says unknown. */
+const nodeOf = (value: unknown): Node | null => (isNode(value) ? value : null);
 
 /** The tree without YAML's own: no anchors, tags or merges; integers beyond 2^53 as hexadecimal strings. */
 function plainValue(node: Node | null, path: Path, positions: Positions, locate: Locate): unknown {
@@ -94,19 +98,19 @@ function plainValue(node: Node | null, path: Path, positions: Positions, locate:
   }
   if (node.tag?.startsWith('!')) throw positions.refuse(path, 'a value without a tag', node.tag.slice(0, 40));
   if (isSeq(node)) {
-    return node.items.map((item, index) => plainValue(item as Node | null, [...path, index], positions, locate));
+    return node.items.map((item, index) => plainValue(nodeOf(item), [...path, index], positions, locate));
   }
   if (isScalar(node)) return plainScalar(node);
   if (!isMap(node)) throw positions.refuse(path, 'a value', 'something else');
   const object: Record<string, unknown> = {};
   for (const { key, value } of node.items) {
     const name = isScalar(key) ? String(key.value) : '';
-    const range = (key as Node | null)?.range;
+    const range = nodeOf(key)?.range;
     const place = [...path, name];
     if (range) positions.setName(place, locate(range[0]));
     if (!isScalar(key) || name === '__proto__') throw positions.refuseName(place, 'a name', 'another key');
     if (Object.hasOwn(object, name)) throw positions.refuseName(place, 'each name once', `'${name}' again`);
-    object[name] = plainValue(value as Node | null, place, positions, locate);
+    object[name] = plainValue(nodeOf(value), place, positions, locate);
   }
   return object;
 }
@@ -175,7 +179,8 @@ const KINDS: Readonly<Record<string, string>> = {
 /** One sentence out of Ajv's findings, at the place in the file. */
 function errorOf(error: ErrorObject, positions: Positions): UsercopyError {
   const { instancePath: path, keyword, data } = error;
-  const params = error.params as Readonly<Record<string, unknown>>;
+  const params: Readonly<Record<string, unknown>> = error.params;
+  // Ajv gives the schema as it was compiled: our own.
   const schema = (error.parentSchema ?? {}) as Described;
   const field = path === '' ? '' : ` in ${path.slice(1).replace(/~1/g, '/').replace(/~0/g, '~').split('/').join('.')}`;
   switch (keyword) {
@@ -197,7 +202,7 @@ function errorOf(error: ErrorObject, positions: Positions): UsercopyError {
         shown(params['propertyName']),
       );
     case 'enum':
-      return positions.refuse(path, `one of ${listed(params['allowedValues'] as unknown[])}${field}`, shown(data));
+      return positions.refuse(path, `one of ${listed([params['allowedValues']].flat())}${field}`, shown(data));
     case 'minProperties':
     case 'maxProperties':
       return positions.refuse(
@@ -220,7 +225,7 @@ function errorOf(error: ErrorObject, positions: Positions): UsercopyError {
     case 'maxLength': {
       const most = keyword.startsWith('max') ? 'at most' : 'at least';
       const unit = keyword.endsWith('Items') ? 'of them' : 'characters';
-      const length = (data as { length: number }).length;
+      const length = typeof data === 'string' || Array.isArray(data) ? data.length : 0;
       return positions.refuse(path, `${most} ${params['limit']} ${unit}${field}`, String(length));
     }
     default: {

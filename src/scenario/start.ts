@@ -43,7 +43,7 @@ export async function startGuest(spec: ScenarioGuest, file: ScenarioFile): Promi
 async function startRealGuest(spec: ScenarioGuest, { directory, positions }: ScenarioFile): Promise<StartedGuest> {
   const { kernel: image, variant, release, btf, config, ram } = spec;
   const path = (name: string): string => resolve(directory, name);
-  const found = image === undefined ? (await fetchKernel(variant!, { release: release! })).path : path(image);
+  const found = image === undefined ? (await fetchKernel(variant ?? '', { release: release ?? '' })).path : path(image);
   const kernel = await loadTypedKernel(found, { btf: btf && path(btf), config: config && path(config) });
   const guest = await Guest.create(kernel, { ramBytes: ram === undefined ? undefined : ramOf(ram, positions) });
   return {
@@ -91,13 +91,14 @@ async function startBuiltIn(spec: ScenarioGuest, positions: Positions): Promise<
 async function chooseRules(guest: Guest, spec: ScenarioGuest, build: 'check' | 'nocheck'): Promise<StartedGuest> {
   const wanted = spec.profile === undefined || spec.profile === 'auto' ? '6.1' : spec.profile;
   const [name = '', ...switches] = wanted.split(',').map((part) => part.trim());
-  const ownCheckKnows = build === 'check' && name in OWN_PROFILES && switches.every((word) => word in OWN_SWITCHES);
+  const ownSwitches = switches.map((word) => OWN_SWITCHES[word]).filter((found) => found !== undefined);
+  const ownCheckKnows = build === 'check' && name in OWN_PROFILES && ownSwitches.length === switches.length;
   // Asked before the check is silenced.
   const stackDepth = await measureStackDepth(guest);
   if (build === 'check') {
     if (ownCheckKnows) {
       chooseOwnProfile(guest, name);
-      for (const word of switches) setOwnFlag(guest, ...OWN_SWITCHES[word]!);
+      for (const found of ownSwitches) setOwnFlag(guest, ...found);
     } else setOwnFlag(guest, OWN_BYPASS, true);
     if (spec.frames !== undefined) setOwnFlag(guest, OWN_FRAMES, spec.frames);
   }

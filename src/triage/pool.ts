@@ -42,13 +42,11 @@ export async function triageItems(
   options: PoolOptions,
   onAnswer: (item: Item, answer: TriageAnswer) => void,
 ): Promise<void> {
-  let next = 0;
+  const waiting = items.values();
   const work = async (): Promise<void> => {
     const worker = new PoolWorker(options);
-    while (next < items.length) {
-      const item = items[next++]!;
-      onAnswer(item, await worker.answer(item));
-    }
+    // All of them take from one iterator.
+    for (const item of waiting) onAnswer(item, await worker.answer(item));
     worker.end();
   };
   await Promise.all(Array.from({ length: Math.min(options.jobs, items.length) }, work));

@@ -1,6 +1,6 @@
 /** What a run has done, as lines of JSON in a file: a later run goes on from there. */
 import { appendFileSync, closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
-import { badInput } from '../errors.js';
+import { badInput, codeOf } from '../errors.js';
 import type { Item } from './items.js';
 import type { TriageAnswer } from './pool.js';
 
@@ -54,7 +54,7 @@ export class TriageState {
     try {
       appendFileSync(this.#path, this.#started ? text : `\n${text}`);
     } catch (error) {
-      throw badInput(this.#path, 'a file that can be written', (error as NodeJS.ErrnoException).code ?? String(error));
+      throw badInput(this.#path, 'a file that can be written', codeOf(error));
     }
     this.#started = true;
   }
@@ -95,6 +95,7 @@ export function mergeStates(paths: readonly string[]): MergedStates {
 
 function parse(text: string): StateLine | null {
   try {
+    // Looked at below, member by member.
     const line = JSON.parse(text) as StateLine;
     return typeof line.path === 'string' &&
       typeof line.stamp === 'string' &&
@@ -113,7 +114,7 @@ const ROW_TEXTS = ['variant', 'kernel', 'message', 'direction', 'region', 'cache
 /** What later versions do not write may be missing; what is there is what it should be. */
 function isRow(row: unknown): boolean {
   if (typeof row !== 'object' || row === null) return false;
-  const { file, line, outcome, causes, ...rest } = row as Record<string, unknown>;
+  const { file, line, outcome, causes, ...rest }: Readonly<Record<string, unknown>> = { ...row };
   return (
     typeof file === 'string' &&
     (line === null || Number.isSafeInteger(line)) &&

@@ -25,6 +25,8 @@ export interface Module {
   readonly words: readonly Word[];
   /** Identifiers that stand for values, not as the name of a member. */
   readonly values: ReadonlySet<string>;
+  /** Lines of `as` (but `as const`) and of `!` behind a value, with no comment on the line or the one before. */
+  readonly bareAssertions: readonly number[];
 }
 
 export type House = ReadonlyMap<string, Module>;
@@ -35,7 +37,10 @@ export function readHouse(sources: ReadonlyMap<string, string>): House {
 }
 
 function readModule(path: string, source: string, sources: ReadonlyMap<string, string>): Module {
-  const { module, program } = parseSync(path, source);
+  const { module, program, comments } = parseSync(path, source);
+  const lineAt = (offset: number): number => source.slice(0, offset).split('\n').length;
+  const explained = new Set(comments.flatMap(({ start, end }) => [lineAt(start), lineAt(end), lineAt(end) + 1]));
+  const bareAssertions: number[] = [];
   const imports: Import[] = [];
   const add = (name: string, kind: Import['kind']): void => {
     imports.push({ to: name.startsWith('.') ? resolve(path, name, sources) : name, kind });
@@ -50,8 +55,10 @@ function readModule(path: string, source: string, sources: ReadonlyMap<string, s
   const words: Word[] = [];
   const values = new Set<string>();
   walk({ ...program }, (node, isType) => {
+    const assertion = assertionAt(node, source);
+    if (assertion !== null && !explained.has(lineAt(assertion))) bareAssertions.push(lineAt(assertion));
     const say = (text: string, isString: boolean): void => {
-      words.push({ line: source.slice(0, node.start).split('\n').length, text, isString });
+      words.push({ line: lineAt(node.start), text, isString });
     };
     if (node.type === 'Identifier' || node.type === 'PrivateIdentifier') {
       say(String(node['name']), false);
@@ -64,7 +71,15 @@ function readModule(path: string, source: string, sources: ReadonlyMap<string, s
       add(typeof value === 'string' ? value : COMPUTED, 'value');
     } else if (node.type === 'TSImportType') add(String((node['source'] as { value: unknown }).value), 'type');
   });
-  return { path, imports, words, values };
+  return { path, imports, words, values, bareAssertions };
+}
+
+/** Where a node tells the compiler what it cannot know; null where it does not. */
+function assertionAt(node: Node, source: string): number | null {
+  if (node.type === 'TSNonNullExpression') return node.end - 1;
+  if (node.type !== 'TSAsExpression') return null;
+  const type = node['typeAnnotation'];
+  return isNode(type) && source.slice(type.start, type.end) !== 'const' ? type.start : null;
 }
 
 function resolve(from: string, name: string, sources: ReadonlyMap<string, string>): string {
@@ -76,6 +91,7 @@ function resolve(from: string, name: string, sources: ReadonlyMap<string, string
 interface Node {
   readonly type: string;
   readonly start: number;
+  readonly end: number;
   readonly [key: string]: unknown;
 }
 

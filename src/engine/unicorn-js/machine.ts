@@ -454,6 +454,7 @@ export class RequestWriter {
     for (let index = 0; index < count; index++) module.setValue(this.#values + REGISTER_BYTES * index + 4, 0, 'i32');
     module._uc_reg_read_batch(this.#engine, this.#ids, this.#pointers, count);
     for (let index = 0; index < count; index++) {
+      // As many as `count`.
       const at = requestOffset + 8 * this.#slots[index]!;
       const value = this.#values + REGISTER_BYTES * index;
       this.#view.setInt32(at, module.getValue(value, 'i32'), true);

@@ -99,6 +99,12 @@ export type UnicornJsFactory = () => Promise<UnicornJsModule>;
 
 const PACKAGE = '@alexaltea/unicorn-js';
 
+/** What a module of the newer kind exports by default; another one itself. */
+function defaultOf(exported: unknown): unknown {
+  const isObject = typeof exported === 'object' || typeof exported === 'function';
+  return isObject && exported !== null && 'default' in exported ? (exported.default ?? exported) : exported;
+}
+
 /**
  * Finds the package: a factory as it is; else a path; else the file that `UNICORN_JS` names; else the installed package.
  * @throws UsercopyError `missing-dependency` when there is none, `bad-input` when a file is not unicorn.js.
@@ -118,9 +124,10 @@ export async function loadUnicornJs(source?: string | UnicornJsFactory): Promise
       { cause: error },
     );
   }
-  const factory = (exported as { default?: unknown })?.default ?? exported;
+  const factory = defaultOf(exported);
   if (typeof factory !== 'function')
     throw badInput(path || PACKAGE, 'a module that exports MUnicorn()', typeof factory);
+  // A function; what it makes is looked at.
   return instantiate(path || PACKAGE, factory as UnicornJsFactory);
 }
 

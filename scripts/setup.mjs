@@ -31,6 +31,7 @@ import {
   sha256Of,
   withLock,
 } from './lib/step.mjs';
+import { fetchTools, missingTools } from './lib/test-tools.mjs';
 import { writeUnicornNames } from './lib/unicorn-names.mjs';
 
 const node = process.execPath;
@@ -116,6 +117,11 @@ function testPrograms() {
       writePlaces({ [name]: found });
     }
   };
+}
+
+/** Those that lie in a folder of their own, which is on the path of tests. */
+function testTools() {
+  return process.argv.includes('--test') && missingTools().length > 0 ? fetchTools : null;
 }
 
 function addon() {
@@ -223,7 +229,7 @@ const isInstalled = !existsSync(join(root, 'tsconfig.json'));
 // `npm install` among the sources must not set off another one.
 const everything = process.argv.includes('--install')
   ? []
-  : [packages, unicorn, testPlaces, testPrograms, check, addon, javascript];
+  : [packages, unicorn, testPlaces, testPrograms, testTools, check, addon, javascript];
 try {
   for (const step of isInstalled ? [unicorn, addon] : everything) {
     // Looked at again under the lock: another set-up may have done it meanwhile.

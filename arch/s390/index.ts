@@ -134,8 +134,8 @@ export const s390x: Variant = {
     step: 2,
     // brasl and brcl.
     target(code, at, address) {
-      const [first, second] = code.subarray(at, at + 2);
-      if (at + 6 > code.length || first !== 0xc0 || ![4, 5].includes(second! & 15)) return null;
+      const [first, second = 0] = code.subarray(at, at + 2);
+      if (at + 6 > code.length || first !== 0xc0 || ![4, 5].includes(second & 15)) return null;
       return address + BigInt(at) + 2n * BigInt.asIntN(32, decodeUnsigned(code.subarray(at + 2, at + 6), 'big'));
     },
   },

@@ -258,7 +258,7 @@ function requireProfileName(name: string): ProfileName {
 
 /** The switches that go with a profile. */
 export const switchesOf = (profile: ProfileName): readonly string[] =>
-  switchNames.filter((name) => SWITCHES[name]!.profiles.includes(profile));
+  Object.entries(SWITCHES).flatMap(([name, { profiles }]) => (profiles.includes(profile) ? [name] : []));
 
 /** Reads `4.16,pagespan,fallback`: a profile and switches, applied in order. */
 export function parseProfile(text: string): Profile {
@@ -267,8 +267,8 @@ export function parseProfile(text: string): Profile {
   let switches: ProfileSwitches = PROFILES[first].switches;
   for (const change of changes) {
     const found = Object.hasOwn(SWITCHES, change) ? SWITCHES[change] : undefined;
-    if (!found?.profiles.includes(first as ProfileName)) {
-      const usable = switchesOf(first as ProfileName).join(', ');
+    if (!found?.profiles.includes(first)) {
+      const usable = switchesOf(first).join(', ');
       throw badInput(`profile ${first}`, `switches out of ${usable}`, `'${change}'`);
     }
     switches = { ...switches, ...found.switches };

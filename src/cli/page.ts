@@ -32,6 +32,7 @@ Ctrl-C ends it.`,
         return;
       }
       const server = await serve(page, portOf(port));
+      // It listens at a port, not at a path.
       print(`http://${HOST}:${(server.address() as AddressInfo).port}/`);
     });
 }

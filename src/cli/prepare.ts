@@ -93,7 +93,7 @@ function prepare(scenario: string | undefined, options: PrepareOptions): Promise
   }
   if (scenario === undefined) {
     if (symbol !== undefined) throw badInput('prepare --symbol', 'a scenario that declares the memory', '--kernel');
-    return ofKernel(kernel!, options);
+    return ofKernel(kernel ?? '', options);
   }
   const stray = KERNEL_OPTIONS.find((name) => options[name] !== undefined);
   if (stray !== undefined)

@@ -1,7 +1,7 @@
 /** `usercopy run FILE…` and `usercopy run --call`: scenarios, from files or put together from the command line. */
 import { UsercopyError } from '../errors.js';
 import type { ScenarioGuest } from '../scenario/format.js';
-import { runIsolated } from '../scenario/guest-process.js';
+import { runForOne } from '../scenario/guest-process.js';
 import type { ScenarioRow, ScenarioRun } from '../scenario/play.js';
 import type { ScenarioTask } from '../scenario/tasks.js';
 import { colours, print, printError, progress } from '../terminal.js';
@@ -41,11 +41,12 @@ export async function runScenarioFiles(paths: readonly string[], json: boolean):
 /** The guest that the command line describes. `what` is named in errors. */
 export function guestOf(options: Omit<CallOptions, 'call' | 'judge' | 'json'>, what: string): ScenarioGuest {
   const { kernel, variant = [], btf, config, profile, frames } = options;
-  if ((kernel === undefined) === (variant.length !== 1)) {
+  const [only, ...others] = variant;
+  if ((kernel === undefined) === (only === undefined || others.length > 0)) {
     throw new UsercopyError('bad-input', `${what}: expected --kernel IMAGE or one --variant NAME`);
   }
   return {
-    ...(kernel === undefined ? { variant: variant[0]! } : { kernel }),
+    ...(kernel === undefined ? { variant: only ?? '' } : { kernel }),
     ...(btf === undefined ? {} : { btf }),
     ...(config === undefined ? {} : { config }),
     ...(profile === undefined ? {} : { profile }),

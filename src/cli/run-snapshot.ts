@@ -1,7 +1,7 @@
 /** `usercopy run … --snapshot FOLDER`: a guest that is set up, as files that a harness in C or Python loads. */
 import { resolve } from 'node:path';
 import { badInput, hex } from '../errors.js';
-import { runIsolated } from '../scenario/guest-process.js';
+import { runForOne } from '../scenario/guest-process.js';
 import { type SnapshotSummary, USUAL_OBJECTS } from '../scenario/snapshot.js';
 import type { SnapshotTask } from '../scenario/tasks.js';
 import { print, progress, warn } from '../terminal.js';
@@ -18,10 +18,8 @@ export interface SnapshotOptions extends Omit<CallOptions, 'call'> {
 export async function runSnapshot(what: readonly string[], options: SnapshotOptions): Promise<number> {
   const task = taskOf(what, options);
   progress.show(`writing ${options.snapshot}`);
-  const summaries: SnapshotSummary[] = [];
-  await runIsolated(task, { result: (one) => summaries.push(one), progress: (text) => progress.show(text) });
+  const summary = await runForOne(task, (text) => progress.show(text));
   progress.clear();
-  const summary = summaries[0]!;
   for (const warning of summary.warnings) warn(warning);
   print(options.json ? toJson(summary) : describe(summary));
   return CLEAN;

@@ -1,6 +1,6 @@
 /** Which rules a reported kernel followed: by its release, and where the release leaves it open, by the message. */
 
-import { type Profile, type ProfileName, parseProfile, profileNames } from '../check/profiles.js';
+import { isProfileName, type Profile, type ProfileName, parseProfile, profileNames } from '../check/profiles.js';
 import { profileForRelease } from '../check/vendor-profiles.js';
 import type { KernelVersion } from '../kernel/kernel.js';
 import { atLeast, parseBanner } from '../kernel/version.js';
@@ -63,7 +63,8 @@ const AFTER_TAG = /^\d+\.\d+(?:\.0)?(?:-rc\d+)?(?:\+|-\d{5}-g|-next-)/;
 
 /** The next profile in a tree that is on the way to the next version. */
 function afterTag(release: string, own: Profile): Candidate | null {
-  const next = profileNames[profileNames.indexOf(own.name.split(',')[0] as ProfileName) + 1];
+  const [base = ''] = own.name.split(',');
+  const next = isProfileName(base) ? profileNames[profileNames.indexOf(base) + 1] : undefined;
   if (next === undefined || !AFTER_TAG.test(release)) return null;
   return { profile: parseProfile(next), note: `a build after its tag: it has the check of ${next}` };
 }

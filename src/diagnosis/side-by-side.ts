@@ -56,7 +56,8 @@ const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} by
 
 /** What would make the copy pass under its kernel's rules, each held against the check itself. */
 export function remedies(judgement: ReportJudgement, { memory: { memory, copy } }: SideBySide, check: Check): Remedy[] {
-  const profile = judgement.whole!.profile;
+  const profile = judgement.whole?.profile;
+  if (profile === undefined) return [];
   const passes = (changed: typeof memory, other: Copy): boolean => {
     const { outcome } = judgeSmall(check, changed, profile, other).verdict;
     return outcome === 'good';

@@ -1,4 +1,5 @@
 /** The kernel's log in a dump's memory. */
+
 import {
   type KernelLog,
   type LogBuffer,
@@ -8,6 +9,7 @@ import {
   readRingBuffer,
 } from '../introspect/printk.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
+import { requireTypes } from '../kernel/require-types.js';
 import { decodeUnsigned, decodeWord, Words } from '../kernel/words.js';
 import type { Dump } from './dump.js';
 import { Vmcoreinfo } from './vmcoreinfo.js';
@@ -66,19 +68,15 @@ function wordAt(kernel: Kernel, address: bigint): bigint | undefined {
  * memory that is there.
  */
 function* ringsLike(kernel: Kernel, { address, bytes }: Segment): Iterable<bigint> {
-  const type = kernel.types!.struct('printk_ringbuffer');
-  const [countBits, sizeBits, ...pointers] = [
-    'desc_ring.count_bits',
-    'text_data_ring.size_bits',
-    'desc_ring.descs',
-    'desc_ring.infos',
-    'text_data_ring.data',
-  ].map((path) => type.offset(path));
+  const type = requireTypes(kernel, 'printk_ringbuffer').struct('printk_ringbuffer');
+  const countBits = type.offset('desc_ring.count_bits');
+  const sizeBits = type.offset('text_data_ring.size_bits');
+  const pointers = ['desc_ring.descs', 'desc_ring.infos', 'text_data_ring.data'].map((path) => type.offset(path));
   const words = new Words(bytes, kernel);
   const { wordBytes } = words;
   for (let at = 0; at + type.size <= words.length; at += wordBytes) {
-    const size = words.uint32(at + sizeBits!);
-    if (size < LEAST_BITS || size > MOST_BITS || words.uint32(at + countBits!) !== size - BITS_OF_A_RECORD) continue;
+    const size = words.uint32(at + sizeBits);
+    if (size < LEAST_BITS || size > MOST_BITS || words.uint32(at + countBits) !== size - BITS_OF_A_RECORD) continue;
     const there = pointers.every((offset) => kernel.read(words.word(at + offset), wordBytes) !== undefined);
     if (there) yield address + BigInt(at);
   }

@@ -15,6 +15,7 @@
  * memory, for guests that see the same bytes at several addresses; segments whose places overlap share them. `usercopy` of
  * the whole: the guest's kernel and variant, and `places`, [start, end) by name.
  */
+
 import { mkdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { deflateSync, inflateSync } from 'node:zlib';
@@ -23,6 +24,7 @@ import type { Variant } from '../../arch/driver.js';
 import type { Engine } from '../engine/engine.js';
 import { badInput, codeOf, hex, messageOf, UsercopyError } from '../errors.js';
 import { readWhole, writeWhole } from '../image/files.js';
+import { countBefore } from '../kernel/sorted.js';
 
 export const INDEX_NAME = '_index.json';
 const PAGE = 4096n;
@@ -169,14 +171,7 @@ function inflate(path: string, size: number): Uint8Array {
 export function snapshotReader({ segments }: Snapshot): (address: bigint, length: number) => Uint8Array | undefined {
   const sorted = [...segments].sort((a, b) => (a.start < b.start ? -1 : 1));
   const covering = (address: bigint): SnapshotSegment | undefined => {
-    let low = 0;
-    let high = sorted.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (sorted[middle]!.start <= address) low = middle + 1;
-      else high = middle;
-    }
-    const segment = sorted[low - 1];
+    const segment = sorted[countBefore(sorted, ({ start }) => start <= address) - 1];
     return segment !== undefined && address < segment.end ? segment : undefined;
   };
   return (address, length) => {

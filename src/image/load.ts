@@ -65,7 +65,7 @@ export async function loadKernel(from: string | KernelSource, options: LoadKerne
     const kernel =
       image.payload.kind === 'elf'
         ? await fromElf(image.payload.bytes, where, drivers, types, config)
-        : await fromFlat(image.payload, image.variant!, where, types, config);
+        : await fromFlat(image.payload, requireVariant(image.variant, where), where, types, config);
     const here = 'path' in source ? await withNeighbours(kernel, source.path) : kernel;
     return here.types === null ? await withOffsetTable(here, drivers) : here;
   } catch (error) {

@@ -1,5 +1,8 @@
 /** The kernel's modules: names, where their code lies, their symbols. */
+
 import type { Kernel, StructType } from '../kernel/kernel.js';
+import { requireTypes } from '../kernel/require-types.js';
+import { countBefore } from '../kernel/sorted.js';
 import { Words } from '../kernel/words.js';
 import { MemoryReader } from './memory-reader.js';
 
@@ -117,7 +120,7 @@ export class Modules {
 
   /** struct mod_kallsyms (8244062ef1e5, 4.5): an ELF symbol table whose values are addresses. */
   #readSymbols({ address }: LoadedModule): readonly ModuleSymbol[] {
-    const types = this.#kernel.types!;
+    const types = requireTypes(this.#kernel, 'module');
     if (!types.hasStruct('mod_kallsyms')) return [];
     const kallsyms = this.#read.member(address, types.struct('module'), 'kallsyms');
     if (kallsyms === null || kallsyms === 0n) return [];
@@ -146,7 +149,7 @@ export class Modules {
 
   /** struct module_sect_attrs, up to 6.13 with an address of its own for each section. */
   #sectionsOf({ address }: LoadedModule): readonly ModuleSymbol[] {
-    const types = this.#kernel.types!;
+    const types = requireTypes(this.#kernel, 'module');
     const type = types.struct('module');
     if (!type.has('sect_attrs') || !types.hasStruct('module_sect_attrs') || !types.hasStruct('module_sect_attr'))
       return [];
@@ -177,8 +180,8 @@ function rangesOf(kernel: Kernel, read: MemoryReader, type: StructType, module: 
   const add = (start: bigint | null, size: bigint | null): void => {
     if (start !== null && size !== null && start !== 0n && size !== 0n) ranges.push({ start, end: start + size });
   };
-  if (type.has('mem') && kernel.types!.hasStruct('module_memory')) {
-    const memory = kernel.types!.struct('module_memory');
+  if (type.has('mem') && kernel.types?.hasStruct('module_memory')) {
+    const memory = kernel.types.struct('module_memory');
     for (let kind = 0; kind < MOD_MEM_NUM_TYPES; kind++) {
       const at = module + BigInt(type.offset('mem') + kind * memory.size);
       add(read.member(at, memory, 'base'), read.member(at, memory, 'size'));
@@ -193,14 +196,7 @@ function rangesOf(kernel: Kernel, read: MemoryReader, type: StructType, module: 
 }
 
 function lastAtOrBelow(symbols: readonly ModuleSymbol[], address: bigint): ModuleSymbol | undefined {
-  let low = 0;
-  let high = symbols.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (symbols[middle]!.address <= address) low = middle + 1;
-    else high = middle;
-  }
-  return symbols[low - 1];
+  return symbols[countBefore(symbols, (symbol) => symbol.address <= address) - 1];
 }
 
 /** The list of modules where no symbol says its head: by what it looks like in the kernel's own data. */

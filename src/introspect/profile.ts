@@ -2,9 +2,18 @@
  * Which rules a kernel follows. What its contents show comes first: a vendor's tree has the check of another version than its
  * own. What they leave open is told by the vendor's tree where that was read, else by the version.
  */
+
 import type { Variant } from '../../arch/driver.js';
-import { type Profile, type ProfileName, parseProfile, switchesOf } from '../check/profiles.js';
+import {
+  isProfileName,
+  type Profile,
+  type ProfileName,
+  parseProfile,
+  profileNames,
+  switchesOf,
+} from '../check/profiles.js';
 import { profileForRelease } from '../check/vendor-profiles.js';
+import { badInput } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { type CalledFunction, type CheckText, traitsOf } from './traits.js';
 
@@ -43,7 +52,11 @@ export function profileOf(kernel: Kernel, variant: Variant): ChosenProfile {
   return { profile, by: `its contents (${content.evidence.join(', ')}); ${rest}` };
 }
 
-const baseOf = ({ name }: Profile): ProfileName => name.split(',')[0] as ProfileName;
+function baseOf({ name }: Profile): ProfileName {
+  const [base = ''] = name.split(',');
+  if (isProfileName(base)) return base;
+  throw badInput('profile', `one of ${profileNames.join(', ')}`, `'${base}'`);
+}
 
 class Content {
   readonly evidence: string[] = [];
@@ -150,5 +163,6 @@ function isUsual(era: ProfileName, change: string): boolean {
   if (!switchesOf(era).includes(change)) return true;
   const plain = parseProfile(era).switches;
   const changed = parseProfile(`${era},${change}`).switches;
-  return (Object.keys(changed) as (keyof typeof changed)[]).every((name) => changed[name] === plain[name]);
+  const own = new Map(Object.entries(plain));
+  return Object.entries(changed).every(([name, value]) => own.get(name) === value);
 }

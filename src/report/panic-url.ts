@@ -15,13 +15,13 @@ export function panicDigits(text: string): string | null {
 }
 
 /** Digits that a remainder of so many bytes takes. */
-const DIGITS_OF_BYTES = [0, 3, 5, 8, 10, 13, 15, 17] as const;
+const DIGITS_OF_BYTES: readonly number[] = [0, 3, 5, 8, 10, 13, 15, 17];
 
 function bytesOfSevens(digits: string): Uint8Array | null {
   const bytes: number[] = [];
   for (let at = 0; at < digits.length; at += 17) {
     const piece = digits.slice(at, at + 17);
-    const count = (DIGITS_OF_BYTES as readonly number[]).indexOf(piece.length);
+    const count = DIGITS_OF_BYTES.indexOf(piece.length);
     if (count < 0) return null;
     let value = BigInt(piece);
     for (let index = 0; index < count; index++) {

@@ -236,7 +236,7 @@ async function askedCopy(
     throw badInput(input.dump, `a dump of kernel ${report.kernelVersion}, as the log's`, `kernel ${release}`);
   }
   const { notes, ...standing } = await standAtCheck(opened, report, copy, judgeOf);
-  const from = inside === null ? [] : [`the report is from the log in the dump (${log!.layout})`];
+  const from = inside === null ? [] : [`the report is from the log in the dump (${log?.layout})`];
   return { ...standing, report, notes: [...from, ...notes] };
 }
 

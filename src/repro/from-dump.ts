@@ -68,6 +68,7 @@ const INPUT_RULES: Readonly<Record<keyof DumpInput, OptionRule>> = {
   frames: aBoolean,
   shrink: anObject,
   html: aText,
+  log: aText,
 };
 
 const LIMIT_RULES: Readonly<Record<keyof DumpLimits, OptionRule>> = {

@@ -1,10 +1,12 @@
 /** What lies at an address of a dumped kernel: its object, cache, member, state and owner. */
+
 import type { ExplainedObject, ExplainedSurroundings } from '../diagnosis/outcome.js';
 import { taskWithStack } from '../dump/current.js';
 import type { DumpJudge } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
 import { hex } from '../errors.js';
 import { MemoryReader } from '../introspect/memory-reader.js';
+import { requireTypes } from '../kernel/require-types.js';
 import { placeOf } from '../stack/backtrace.js';
 import { explainDump, objectOf } from './explain-dump.js';
 
@@ -116,7 +118,7 @@ function whatIs({ verdict, stackOwner, object, symbol, place, mapped }: Found): 
 function taskAt(dump: Dump, task: bigint): DumpedTask {
   const { kernel, variant } = dump;
   const read = new MemoryReader(kernel);
-  const type = kernel.types!.struct('task_struct');
+  const type = requireTypes(kernel, 'task_struct').struct('task_struct');
   const pid = read.member(task, type, 'pid');
   const stack = read.member(task, type, 'stack');
   return {

@@ -3,16 +3,17 @@
  * copy is taken from the log that belongs to it, and believed when the check says of it, in the dump's memory, what the
  * kernel said.
  */
+
 import type { Copy } from '../check/verdict.js';
 import { machineOf } from '../diagnosis/machine.js';
-import type { CopySource } from '../diagnosis/outcome.js';
+import type { CopySource, ReproducedCopy } from '../diagnosis/outcome.js';
 import { isHashed, recoverCopy } from '../diagnosis/recover.js';
 import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
 import { badInput, hex } from '../errors.js';
 import { Words } from '../kernel/words.js';
 import type { UsercopyMessage, UsercopyReport } from '../report/report.js';
-import { GuestCall } from '../stack/call.js';
+import { argumentRegister, GuestCall } from '../stack/call.js';
 import { type CheckCall, type Crashed, crashedCpu, findCheckCall } from './check-call.js';
 
 export interface SourcedCopy extends Copy {
@@ -92,7 +93,7 @@ function withArguments(dump: Dump, copy: Copy, call: CheckCall | null): Dump {
   const registers = new Map(dump.registers);
   const values = [copy.pointer, copy.size, copy.direction === 'to_user' ? 1n : 0n];
   values.forEach((value, index) => {
-    registers.set(variant.registers.arguments[index]!, BigInt.asUintN(variant.bits, value));
+    registers.set(argumentRegister(variant, index), BigInt.asUintN(variant.bits, value));
   });
   return { ...dump, registers };
 }
@@ -142,18 +143,10 @@ async function findCopy(
     const many = `the check refuses other copies that registers and stack could mean in the same words: ${values.slice(0, 4).join(', ')}${values.length > 4 ? ', …' : ''}`;
     return { copy: chosen, notes: others.length === 0 ? [] : [many] };
   }
-  const told = recovered.pointer !== null && recovered.size !== null ? recovered : null;
+  const told = wholeOf(recovered);
   const unproven = 'no value of the registers and the stack is a copy of which the check says what the log says';
   if (told !== null) {
-    const { pointer, size, pointerFrom, sizeFrom } = told;
-    const copy = {
-      pointer: pointer!,
-      size: size!,
-      direction,
-      pointerFrom: pointerFrom!,
-      sizeFrom: sizeFrom!,
-      directionFrom,
-    };
+    const copy = { ...told, direction, directionFrom };
     return { copy, notes: [`${unproven}: the memory has changed since, or the log is of another crash`] };
   }
   throw notTold(judge.dump, unproven);
@@ -178,16 +171,19 @@ function saysTheSame({ verdict, message }: DumpJudgement, told: UsercopyMessage 
   return told.offset === null || told.format === 'old' || told.offset === verdict.offset;
 }
 
+/** Pointer and size with where they are from; null where one is not told. */
+function wholeOf({ pointer, size, pointerFrom, sizeFrom }: ReproducedCopy): Candidate | null {
+  if (pointer === null || size === null || pointerFrom === null || sizeFrom === null) return null;
+  return { pointer, size, pointerFrom, sizeFrom };
+}
+
 /** What the copy may have been, the likeliest first. */
 function* candidates(judge: DumpJudge, report: UsercopyReport, call: CheckCall | null): Iterable<Candidate> {
   const { message } = report;
   const { variant } = judge.dump;
   const wrap = (value: bigint): bigint => BigInt.asUintN(variant.bits, value);
-  const recovered = recoverCopy(report, machineOf(variant.bits, variant));
-  if (recovered.pointer !== null && recovered.size !== null) {
-    const { pointer, size, pointerFrom, sizeFrom } = recovered;
-    yield { pointer, size, pointerFrom: pointerFrom!, sizeFrom: sizeFrom! };
-  }
+  const told = wholeOf(recoverCopy(report, machineOf(variant.bits, variant)));
+  if (told !== null) yield told;
   const values = [...valuesOf(judge.dump, report, call)];
   const isThere = new Set(values.map(({ value }) => value));
   const wrapped = message?.refusal === 'wrapped address' && message.format === 'new';

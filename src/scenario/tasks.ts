@@ -84,6 +84,7 @@ export async function runTask<Task extends GuestTask>(
   task: Task,
   listener: TaskListener<ResultOf<Task>>,
 ): Promise<void> {
+  // The task's kind decides which of them its results are.
   const { result, progress } = listener as TaskListener<TwinRun | DifferentialResult | ScenarioRun | SnapshotSummary>;
   switch (task.kind) {
     case 'own':

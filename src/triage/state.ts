@@ -86,8 +86,8 @@ export function mergeStates(paths: readonly string[]): MergedStates {
     gone(items) {
       const there = new Set(items.map(({ name }) => name));
       const names = new Set(states.flatMap(({ done }) => [...done.keys()].filter((name) => !there.has(name))));
-      return [...names].map(
-        (name) => better(states.map(({ done }) => done.get(name)).filter((answer) => answer !== undefined))!,
+      return [...names].flatMap(
+        (name) => better(states.map(({ done }) => done.get(name)).filter((answer) => answer !== undefined)) ?? [],
       );
     },
   };

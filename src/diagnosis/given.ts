@@ -1,5 +1,5 @@
 /** What the user says of a report that its log lacks. */
-import { variants } from '../../arch/index.js';
+import { findVariant, variants } from '../../arch/index.js';
 import { badInput } from '../errors.js';
 import type { UsercopyReport } from '../report/report.js';
 import { versionOf } from './era.js';
@@ -17,8 +17,8 @@ export function withGiven(
 
 function withVariant(report: UsercopyReport, name: string | undefined): UsercopyReport {
   if (name === undefined) return report;
-  const variant = variants.find((candidate) => candidate.name === name);
-  if (variant === undefined) {
+  const variant = findVariant(name);
+  if (variant === null) {
     throw badInput('--variant', `one of ${variants.map((known) => known.name).join(', ')}`, `'${name}'`);
   }
   if (report.arch !== null && report.arch !== name) {

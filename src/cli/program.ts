@@ -42,6 +42,7 @@ Examples:
 Exit status: 0 when all is as it should be, 1 when a copy was refused or a check said something else, 2 for bad input.`,
     )
     .exitOverride();
+  // A name of VERBS.
   for (const verb of wantedVerbs(process.argv[2])) whole.addCommand(await VERBS[verb]!());
   return overrideExits(whole);
 }

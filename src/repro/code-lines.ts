@@ -49,7 +49,7 @@ export async function codeLinesOf({ code, arch }: UsercopyReport): Promise<Code 
     const isThumb = groups.every(({ text }) => text.length === 4);
     const used = isThumb ? disassembler.thumb : disassembler;
     if (used === null) return none('the code is not disassembled: it is in an instruction set that is not known here');
-    const decoded = decode(used, bytes, stop, groups[0]!.text.length === 2);
+    const decoded = decode(used, bytes, stop, groups[0]?.text.length === 2);
     return decoded.length === 0
       ? none('the code is not disassembled: its bytes are no instructions')
       : { lines: decoded, note: null };

@@ -81,9 +81,10 @@ function framesAt({ program, options }: (typeof TOOLS)[number], file: string, ad
   // A function and its place, a line each, the innermost first.
   const lines = stdout.split('\n').filter((line) => line !== '');
   const frames: SourceFrame[] = [];
-  for (let index = 0; index + 1 < lines.length; index += 2) {
-    const symbol = lines[index]!;
-    const source = /^(.*?:\d+)(?::\d+)?(?: \(.*\))?$/.exec(lines[index + 1]!)?.[1];
+  for (let index = 0; index < lines.length; index += 2) {
+    const [symbol, place] = lines.slice(index, index + 2);
+    if (symbol === undefined || place === undefined) break;
+    const source = /^(.*?:\d+)(?::\d+)?(?: \(.*\))?$/.exec(place)?.[1];
     if (source === undefined || source.startsWith('?') || /:0$/.test(source)) continue;
     frames.push({ symbol, source, inlined: index + 3 < lines.length });
   }
@@ -92,7 +93,7 @@ function framesAt({ program, options }: (typeof TOOLS)[number], file: string, ad
 
 /** The report with lines and inlined functions in its trace; entries of modules, and what is not told, stay as they are. */
 export function withSourceLines(report: UsercopyReport, lines: SourceLines): UsercopyReport {
-  const pc = report.pc === null ? null : expanded(report.pc, lines, false).at(-1)!;
+  const pc = report.pc && (expanded(report.pc, lines, false).at(-1) ?? report.pc);
   return { ...report, pc, trace: report.trace.flatMap((entry) => expanded(entry, lines, true)) };
 }
 

@@ -88,6 +88,7 @@ interface MemberResult {
 
 function tryMember(guest: Guest, checks: BothChecks, table: OffsetTable, experiment: Experiment): MemberResult {
   const { struct, member, at, copies } = experiment;
+  // The experiments are made of the table.
   const [offset, size] = table.structs[struct]!.members[member]!;
   const whole = guest.memory.snapshot();
   const said = (copy: Copy) => checks.ask(copy);
@@ -115,7 +116,7 @@ function tryMember(guest: Guest, checks: BothChecks, table: OffsetTable, experim
       if (different !== undefined) {
         return { difference: `byte ${place}, ^ ${change}: ${differenceOf(different)}`, followed };
       }
-      if (isOwn && after.some(({ guest: line }, index) => line !== before[index]!.guest)) followed = true;
+      if (isOwn && after.some(({ guest: line }, index) => line !== before[index]?.guest)) followed = true;
     }
   }
   return { difference: null, followed };
@@ -192,10 +193,15 @@ interface Placed {
 
 type MakeCopy = (pointer: bigint, size: bigint) => Copy;
 
+interface Area {
+  readonly start: bigint;
+  readonly guardEnd: bigint;
+}
+
 /** Three areas in one tree: the middle one at its top. */
 interface Tree {
-  readonly nodes: readonly bigint[];
-  readonly areas: readonly { readonly start: bigint; readonly guardEnd: bigint }[];
+  readonly nodes: readonly [bigint, bigint, bigint];
+  readonly areas: readonly [Area, Area, Area];
   /** Bytes from an area to its node. */
   readonly nodeOffset: bigint;
 }
@@ -203,10 +209,11 @@ interface Tree {
 function makeTree(guest: Guest, objects: KernelObjects): Tree | null {
   const { vmap } = objects.facts;
   if (vmap.kind === 'none') return null;
-  const areas = [2, 3, 2].map((pages) => objects.makeVmallocArea(pages));
+  const [first, second, third] = [objects.makeVmallocArea(2), objects.makeVmallocArea(3), objects.makeVmallocArea(2)];
+  const areas = [first, second, third] as const;
   const { rbNode, rbLeft, rbRight, vaStart } = vmap.area;
   const { memory } = guest;
-  const root = objects.treeOf(areas[0]!.start);
+  const root = objects.treeOf(first.start);
   if (root === null) return null;
   const startOf = (node: bigint): bigint =>
     memory.readUnsigned(node - BigInt(rbNode) + BigInt(vaStart.offset), vaStart.size);
@@ -235,8 +242,9 @@ function makeTree(guest: Guest, objects: KernelObjects): Tree | null {
 /** The word in a tree that holds the address of a node. */
 function linkTo({ memory }: Guest, root: bigint, node: bigint, sides: readonly number[]): bigint | null {
   const open = [root];
-  for (let step = 0n; open.length > 0 && step < LINK_LIMIT; step++) {
-    const link = open.pop()!;
+  for (let step = 0n; step < LINK_LIMIT; step++) {
+    const link = open.pop();
+    if (link === undefined) break;
     const found = memory.readWord(link);
     if (found === node) return link;
     if (found !== 0n) for (const side of sides) open.push(found + BigInt(side));
@@ -245,16 +253,15 @@ function linkTo({ memory }: Guest, root: bigint, node: bigint, sides: readonly n
 }
 
 function areaOf(tree: Tree, copy: MakeCopy): Placed {
-  const { start, guardEnd } = tree.areas[1]!;
+  const { start, guardEnd } = tree.areas[1];
   const size = guardEnd - start - 16n;
   const copies = [copy(start + 16n, size), copy(start + 16n, size + 1n), copy(start, 8n)];
-  return { at: tree.nodes[1]! - tree.nodeOffset, copies };
+  return { at: tree.nodes[1] - tree.nodeOffset, copies };
 }
 
 function nodeOf(tree: Tree, copy: MakeCopy): Placed {
-  const copies = [0, 2].flatMap((index) => {
-    const { start, guardEnd } = tree.areas[index]!;
+  const copies = [tree.areas[0], tree.areas[2]].flatMap(({ start, guardEnd }) => {
     return [copy(start + 8n, guardEnd - start - 8n), copy(start + 8n, guardEnd - start)];
   });
-  return { at: tree.nodes[1]!, copies };
+  return { at: tree.nodes[1], copies };
 }

@@ -76,7 +76,7 @@ async function learn(
 ): Promise<{ table: OffsetTable; proof: Proof; moved: string[] } | null> {
   let current = table;
   const moved: string[] = [];
-  for (const struct of new Set([...contradicted.keys()].map((name) => name.split('.')[0]!))) {
+  for (const struct of new Set([...contradicted.keys()].map((name) => name.replace(/\..*/s, '')))) {
     const found = await learnStruct(kernel, current, struct);
     if (found === null) return null;
     current = found.table;
@@ -109,12 +109,10 @@ export function withMoved(table: OffsetTable, struct: string, from: number, by: 
   const old = table.structs[struct];
   if (old === undefined) throw badInput('offset table', `a struct ${struct}`, 'none');
   if (from + by < 0) return null;
-  const members = Object.fromEntries(
-    Object.entries(old.members).map(([name, [offset, ...rest]]) => [
-      name,
-      [offset < from ? offset : offset + by, ...rest],
-    ]),
-  ) as (typeof old)['members'];
+  const members: Record<string, (typeof old)['members'][string]> = {};
+  for (const [name, [offset, ...rest]] of Object.entries(old.members)) {
+    members[name] = [offset < from ? offset : offset + by, ...rest];
+  }
   return { ...table, structs: { ...table.structs, [struct]: { size: old.size + Math.max(by, 0), members } } };
 }
 

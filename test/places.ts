@@ -36,7 +36,7 @@ export function fuzzer(): { readonly program: string; readonly runtime: string; 
 /** The program that expands dumps, and its environment; a text where it is not here: why. */
 export function zstd(): { readonly program: string; readonly env: NodeJS.ProcessEnv } | string {
   const found = places().zstd;
-  if (found === undefined) throw new Error('build/places.json names no zstd: run npm run setup -- --test');
+  if (found === undefined) throw new Error('build/places.json names no zstd: run npm run build -- --test');
   if (found.program === null) return found.absence ?? 'no zstd';
   const { program, libraries } = found;
   return {

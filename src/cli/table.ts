@@ -24,8 +24,9 @@ export function table(
   widths: readonly (number | null)[] = [],
 ): string {
   return laidOut([head, ...rows], ([top = [], ...cells]) => {
-    const fitting = narrowed([top, ...cells], widths, lineWidth());
-    if (fitting === null) return blocks(top, cells);
+    const limit = lineWidth();
+    const fitting = narrowed([top, ...cells], widths, limit);
+    if (fitting === null) return blocks(top, cells, limit);
     const grid = new Table({
       head: top,
       colWidths: fitting,
@@ -63,12 +64,25 @@ function narrowed(
   return columns.map(({ width }) => width);
 }
 
-function blocks(head: readonly string[], rows: readonly (readonly string[])[]): string {
+function blocks(head: readonly string[], rows: readonly (readonly string[])[], limit: number): string {
   const left = longest(head) + PADDING;
   const indent = `\n${' '.repeat(left)}`;
-  const line = (name: string, cell: string): string =>
-    name + ' '.repeat(left - stringWidth(name)) + cell.replaceAll('\n', indent);
+  const line = (name: string, cell: string): string => {
+    const lines = cell.split('\n').flatMap((text) => wrapped(text, limit - left));
+    return name + ' '.repeat(left - stringWidth(name)) + lines.join(indent);
+  };
   return rows
     .map((row) => head.flatMap((name, index) => (row[index] ? [line(name, row[index])] : [])).join('\n'))
     .join('\n\n');
+}
+
+/** A text in lines of `width` characters, broken between words; a longer word has a line of its own. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (lines.length > 0 && stringWidth(longer) <= width) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }

@@ -122,7 +122,11 @@ typedef struct UsercopyViolation {
   int32_t has_object;     /*  76: nonzero: the object below is known */
   uint64_t object_start;  /*  80: first byte */
   uint64_t object_end;    /*  88: first byte after it */
-  uint64_t missing;       /*  96: USERCOPY_UNREADABLE: the guest address whose bytes could not be had */
+  /*
+   *  96: The guest address whose bytes could not be had: with USERCOPY_UNREADABLE those that the check needs, with USERCOPY_BAD
+   * those of the cache's name, which the message lacks then. 0: none. See USERCOPY_RETRY.
+   */
+  uint64_t missing;
   uint64_t window_start;  /* 104: what user copies may touch of the object: first byte */
   uint64_t window_end;    /* 112: first byte after it */
   /* 120: Where to go on after USERCOPY_STOP: the `begin` of uc_emu_start(). Odd where the guest runs Thumb code. */
@@ -161,7 +165,7 @@ typedef enum UsercopyDecision {
    * Where the harness would map even that memory, the process ends by abort().
    */
   USERCOPY_CRASH = 3,
-  /* After USERCOPY_UNREADABLE: the callback has mapped `missing`; the copy is judged again. */
+  /* The callback has mapped `missing`: the copy is judged again. */
   USERCOPY_RETRY = 4,
 } UsercopyDecision;
 

@@ -72,7 +72,7 @@ function unicorn() {
   };
 }
 
-/** What only tests need: Debian's builds side by side, a Python for their bindings, a fuzzer. Only `--test` fetches them. */
+/** What only tests need: Debian's builds side by side, a Python for their bindings. Only `--test` fetches them. */
 function testPlaces() {
   const isTest = process.argv.includes('--test');
   const write = (builds) => {
@@ -83,10 +83,10 @@ function testPlaces() {
       return { version, source, include, lib, library, glibc, sha256, lacks, python, absence: null };
     });
     const { python } = readPlaces();
-    writePlaces({ unicorns, python: isTest || !python ? findPython() : python, fuzzer: findFuzzer(isTest) });
+    writePlaces({ unicorns, python: isTest || !python ? findPython() : python });
   };
   const here = allBuilds(false);
-  if (!isTest || (here.every(({ absence }) => !absence) && !findFuzzer(false).absence)) {
+  if (!isTest || here.every(({ absence }) => !absence)) {
     write(here);
     return null;
   }
@@ -102,6 +102,7 @@ function testPlaces() {
 /** Programs that only some tests need; a machine without one skips those and says so. */
 const TEST_PROGRAMS = [
   { name: 'chromium', find: findChromium, without: 'the page is not tested in a browser' },
+  { name: 'fuzzer', find: findFuzzer, without: 'no harness is fuzzed' },
   { name: 'zstd', find: findZstd, without: 'no dump is expanded for tests' },
 ];
 

@@ -30,7 +30,7 @@ export function python(): string {
 export function fuzzer(): { readonly program: string; readonly runtime: string; readonly lib: string } | string {
   const found = places().fuzzer;
   if (found === undefined) throw new Error('build/places.json names no fuzzer: run npm run build -- --test');
-  return 'absence' in found ? found.absence : found;
+  return found.absence === null ? found : found.absence;
 }
 
 /** The program that expands dumps, and its environment; a text where it is not here: why. */

@@ -105,7 +105,7 @@ struct UsercopyAttachment {
   void Explain(Report& report, uint32_t code) const;
   std::string Line(const PreparedVerdict& verdict, uint32_t request, const UsercopyViolation& violation,
                    const std::string& cache) const;
-  std::string CacheOf(uint32_t request) const;
+  std::string CacheOf(uint32_t request, uint64_t* missing) const;
   void Count(const Report& report);
 
   template <typename Value>

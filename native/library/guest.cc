@@ -67,11 +67,17 @@ std::optional<std::string> Guest::CString(uint64_t address) const {
   return text;
 }
 
-std::optional<std::string> Guest::CacheName(uint64_t cache) const {
+std::optional<std::string> Guest::CacheName(uint64_t cache, uint64_t* missing) const {
   if (prepared_.cache_name_bytes == 0) return std::nullopt;
-  const std::optional<uint64_t> address = Word(cache + prepared_.cache_name_offset);
+  const uint64_t place = (cache + prepared_.cache_name_offset) & mask_;
+  const std::optional<uint64_t> address = Word(place);
+  if (!address) *missing = place;
   if (!address || *address == 0) return std::nullopt;
-  return CString(*address);
+  std::optional<std::string> name = CString(*address);
+  char letter = 0;
+  // A name that goes on in a page that is not there.
+  if (!name) *missing = Read(*address, &letter, 1) ? (*address | (kPage - 1)) + 1 : *address;
+  return name;
 }
 
 std::optional<uint64_t> Guest::ReturnAddress() const {

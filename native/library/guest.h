@@ -20,8 +20,8 @@ class Guest {
   std::optional<uint64_t> Word(uint64_t address) const;
   // Up to its NUL or 256 bytes; nothing where it cannot be read.
   std::optional<std::string> CString(uint64_t address) const;
-  // Of a kmem_cache; nothing where it cannot be read.
-  std::optional<std::string> CacheName(uint64_t cache) const;
+  // Of a kmem_cache; nothing where it cannot be read: `missing` is the address then, where it is known.
+  std::optional<std::string> CacheName(uint64_t cache, uint64_t* missing) const;
 
   std::optional<uint64_t> ReturnAddress() const;
   // Makes the function return; `value` is what its caller gets.

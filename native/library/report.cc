@@ -48,11 +48,11 @@ std::string Title(const UsercopyViolation& violation, const std::vector<Usercopy
 
 }  // namespace
 
-std::string UsercopyAttachment::CacheOf(uint32_t request) const {
+std::string UsercopyAttachment::CacheOf(uint32_t request, uint64_t* missing) const {
   const auto described = Load<uint8_t>(request + layout::RequestLayout_described);
   const auto cache = Load<uint64_t>(request + layout::RequestLayout_cache);
   if (described == layout::Described_SLAB_OBJECT || described == layout::Described_CACHE) {
-    return guest_.CacheName(cache).value_or("");
+    return guest_.CacheName(cache, missing).value_or("");
   }
   if (described != layout::Described_DECLARED_OBJECT) return "";
   const auto declared = prepared_.declared_caches.find(cache);
@@ -111,7 +111,7 @@ void UsercopyAttachment::Describe(Report& report, const Place& place, uint32_t r
   }
   const auto described = Load<uint8_t>(request + l::RequestLayout_described);
   if (is_bad && described != l::Described_NOTHING) {
-    report.cache = CacheOf(request);
+    report.cache = CacheOf(request, &violation.missing);
     violation.has_object = described != l::Described_CACHE ? 1 : 0;
   }
   if (violation.has_object != 0) {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type, Uni
 
 from . import _library
 from ._library import UsercopyError, text
-from ._violation import Decision, Outcome, Statistics, Violation, violation_of
+from ._violation import Decision, Statistics, Violation, violation_of
 
 if TYPE_CHECKING:
     from unicorn import Uc
@@ -50,8 +50,8 @@ class Attachment:
         # What is raised here must not get lost in ctypes: emu_start() raises it.
         try:
             violation = violation_of(raw.contents)
-            if violation.outcome is Outcome.UNREADABLE and self._on_missing is not None:
-                if self._on_missing(violation.missing or 0):
+            if violation.missing is not None and self._on_missing is not None:
+                if self._on_missing(violation.missing) and self._is_there(violation.missing):
                     return Decision.RETRY
             self._last = violation
             answer = self._on_violation(violation) if self._on_violation is not None else Decision.STOP
@@ -61,6 +61,13 @@ class Attachment:
             if hasattr(self._uc, "_hook_exception"):
                 self._uc._hook_exception = error
             return Decision.STOP
+
+    def _is_there(self, address: int) -> bool:
+        try:
+            self._uc.mem_read(address, 1)
+        except Exception:  # noqa: BLE001
+            return False
+        return True
 
     def _open(self) -> int:
         if self._pointer is None:
@@ -184,7 +191,8 @@ def attach(
     """Attaches the check to an emulator. Use it in a `with`, or call `detach()` before the emulator is closed.
 
     `prepared` is the path of a file of `usercopy prepare`, or its bytes. Without `on_violation` the guest is stopped before a
-    bad copy (`Attachment.last_violation`). `on_missing` is asked for pages that the check needs and that are not there.
+    bad copy (`Attachment.last_violation`). `on_missing` is asked for pages that the check needs, or the
+    cache's name for the message, and that are not there.
     `library` is the path of libusercopy, where it is not found by itself.
 
     Raises UsercopyError with a sentence for a file, an emulator or a library that cannot be used.

@@ -21,7 +21,7 @@ class Decision(enum.IntEnum):
     FAIL = 2
     #: `Uc.emu_start()` raises UcError, which fuzzers take for a crash.
     CRASH = 3
-    #: After `Outcome.UNREADABLE`: the missing memory is there now; the copy is judged again.
+    #: The memory at `Violation.missing` is there now: the copy is judged again.
     RETRY = 4
 
 
@@ -76,7 +76,7 @@ class Violation:
     object: Optional[Tuple[int, int]]
     #: What user copies may touch of the object.
     window: Optional[Tuple[int, int]]
-    #: The address whose bytes could not be had; None unless the outcome is UNREADABLE.
+    #: The address whose bytes could not be had: UNREADABLE: those that the check needs; BAD: those of the cache's name. None: none.
     missing: Optional[int]
     #: Where to go on after STOP.
     resume_address: int
@@ -131,7 +131,7 @@ def violation_of(raw: _library.Violation) -> Violation:
         direction="to_user" if raw.to_user else "from_user",
         object=(raw.object_start, raw.object_end) if has_object else None,
         window=(raw.window_start, raw.window_end) if has_object else None,
-        missing=raw.missing if outcome is Outcome.UNREADABLE else None,
+        missing=raw.missing or None,
         resume_address=raw.resume_address,
         caller=Frame(raw.caller_address, text(raw.caller), raw.caller_offset, True),
         backtrace=tuple(_frame(raw.backtrace[i]) for i in range(raw.backtrace_count)),

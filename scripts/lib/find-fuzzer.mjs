@@ -12,7 +12,7 @@ const SUITES = [
 
 const folderOf = (suite) => join(cache, 'afl++', suite);
 
-/** `{ program, runtime, lib, source }` of what was unpacked before; null when it is not here. */
+/** `{ program, runtime, lib, source, absence: null }` of what was unpacked before; null when it is not here. */
 function unpackedFuzzer({ suite }) {
   const folder = folderOf(suite);
   const program = join(folder, 'usr/bin/afl-fuzz');
@@ -20,7 +20,7 @@ function unpackedFuzzer({ suite }) {
   if (![program, runtime].every(existsSync)) return null;
   const multiarch = readdirSync(join(folder, 'usr/lib')).find((name) => name.endsWith('-linux-gnu'));
   const lib = [join(folder, 'usr/lib', multiarch ?? ''), join(folder, 'lib', multiarch ?? '')].join(':');
-  return { program, runtime, lib, source: `Debian ${suite}, afl++` };
+  return { program, runtime, lib, source: `Debian ${suite}, afl++`, absence: null };
 }
 
 /** The fuzzer that is here, or `{ absence }`; with `fetches` it is fetched first. */

@@ -13,7 +13,7 @@
  *                  python: folder for PYTHONPATH with the binding of this version, absence: null }
  *                or { version, absence: "why it is not here, or cannot be loaded here" }
  *     python     { program, version: "3.11.2" } that runs the bindings; null where there is none
- *     fuzzer     AFL++: { program: afl-fuzz, runtime: afl-compiler-rt.o, lib: folders for LD_LIBRARY_PATH, source }, or
+ *     fuzzer     AFL++: { program: afl-fuzz, runtime: afl-compiler-rt.o, lib: folders for LD_LIBRARY_PATH, source, absence: null }, or
  *                { absence: "why it is not here" }
  *     wabt       { program: wasm2c, version: "1.0.32", include: folder of wasm-rt.h, source: folder of wasm-rt-impl.c } of the wasm2c that build/generated/
  *                check_module.c is of; null where the check runs in V8 only

@@ -26,6 +26,7 @@ export interface RandomOptions {
   readonly frames?: boolean;
   readonly copies: string;
   readonly seed?: string;
+  readonly coverage?: string;
   readonly json?: boolean;
 }
 
@@ -56,7 +57,7 @@ export async function runRandom(options: RandomOptions): Promise<number> {
     options.seed === undefined ? Date.now() % LARGEST_SEED : wholeNumber('--seed', options.seed, LARGEST_SEED);
   const runs: RandomRun[] = [];
   for (const spec of specsOf(options)) {
-    const run = await runOne(spec, copies, seed);
+    const run = await runOne(spec, copies, seed, options.coverage);
     if (!options.json) print(describe(run));
     runs.push(run);
   }
@@ -73,8 +74,9 @@ interface RandomRun {
   readonly file: string | null;
 }
 
-async function runOne(guest: ScenarioGuest, copies: number, seed: number): Promise<RandomRun> {
-  const result = await runForOne<RandomTask>({ kind: 'random', guest, copies, seed }, (text) => progress.show(text));
+async function runOne(guest: ScenarioGuest, copies: number, seed: number, coverage?: string): Promise<RandomRun> {
+  const task = { kind: 'random' as const, guest, copies, seed, coverage: coverage && resolve(coverage) };
+  const result = await runForOne<RandomTask>(task, (text) => progress.show(text));
   progress.clear();
   return { result, file: await writeMismatch(result, guest) };
 }

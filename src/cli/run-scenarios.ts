@@ -1,4 +1,5 @@
 /** `usercopy run FILE…` and `usercopy run --call`: scenarios, from files or put together from the command line. */
+import { resolve } from 'node:path';
 import { UsercopyError } from '../errors.js';
 import type { ScenarioGuest } from '../scenario/format.js';
 import { runForOne } from '../scenario/guest-process.js';
@@ -18,16 +19,17 @@ export interface CallOptions {
   readonly profile?: string;
   readonly frames?: boolean;
   readonly judge?: 'kernel' | 'all';
+  readonly coverage?: string;
   readonly json?: boolean;
 }
 
 /** Plays each file; one that cannot be played does not keep the others from it. Gives the exit status. */
-export async function runScenarioFiles(paths: readonly string[], json: boolean): Promise<number> {
+export async function runScenarioFiles(paths: readonly string[], options: OutputOptions): Promise<number> {
   let status = CLEAN;
   for (const path of paths) {
     progress.show(`playing ${path}`);
     try {
-      status = Math.max(status, await playAndPrint({ path }, json));
+      status = Math.max(status, await playAndPrint({ path }, options));
     } catch (error) {
       if (!(error instanceof UsercopyError)) throw error;
       progress.clear();
@@ -39,7 +41,10 @@ export async function runScenarioFiles(paths: readonly string[], json: boolean):
 }
 
 /** The guest that the command line describes. `what` is named in errors. */
-export function guestOf(options: Omit<CallOptions, 'call' | 'judge' | 'json'>, what: string): ScenarioGuest {
+export function guestOf(
+  options: Omit<CallOptions, 'call' | 'judge' | 'json' | 'coverage'>,
+  what: string,
+): ScenarioGuest {
   const { kernel, variant = [], btf, config, profile, frames } = options;
   const [only, ...others] = variant;
   if ((kernel === undefined) === (only === undefined || others.length > 0)) {
@@ -60,11 +65,14 @@ export async function runCalls(options: CallOptions): Promise<number> {
   const guest = guestOf(options, 'run --call');
   const steps = options.call.map((call) => ({ call }));
   const scenario = { guest, steps, ...(judge === undefined ? {} : { judge }) };
-  return playAndPrint({ scenario, name: '--call' }, options.json ?? false);
+  return playAndPrint({ scenario, name: '--call' }, options);
 }
 
-async function playAndPrint(source: ScenarioTask['source'], json: boolean): Promise<number> {
-  const run = await runForOne<ScenarioTask>({ kind: 'scenario', source }, (text) => progress.show(text));
+type OutputOptions = Pick<CallOptions, 'json' | 'coverage'>;
+
+async function playAndPrint(source: ScenarioTask['source'], { json, coverage }: OutputOptions): Promise<number> {
+  const task = { kind: 'scenario' as const, source, coverage: coverage && resolve(coverage) };
+  const run = await runForOne<ScenarioTask>(task, (text) => progress.show(text));
   progress.clear();
   if (json) print(toJsonLine(jsonOf(run)));
   else print(describe(run));

@@ -1,4 +1,5 @@
 /** `usercopy run own` and `usercopy run lkdtm`: built-in sets of copies, the guest's own check held against ours. */
+import { resolve } from 'node:path';
 import { IGNORED } from '../cycles/open.js';
 import { UsercopyError } from '../errors.js';
 import { runAllIsolated, runForOne } from '../scenario/guest-process.js';
@@ -24,6 +25,7 @@ export interface LkdtmOptions {
   readonly config?: string;
   readonly profile?: string;
   readonly frames?: boolean;
+  readonly coverage?: string;
   readonly json?: boolean;
 }
 
@@ -79,7 +81,15 @@ function throwCommon(reasons: readonly (Error | null)[]): void {
 }
 
 /** Exit status: 0 when all are identical, else 1. */
-export async function runLkdtm({ kernel, btf, config, profile, frames, json }: LkdtmOptions): Promise<number> {
+export async function runLkdtm({
+  kernel,
+  btf,
+  config,
+  profile,
+  frames,
+  coverage,
+  json,
+}: LkdtmOptions): Promise<number> {
   const task: LkdtmTask = {
     kind: 'lkdtm',
     kernel,
@@ -87,6 +97,7 @@ export async function runLkdtm({ kernel, btf, config, profile, frames, json }: L
     config,
     profile,
     frames: frames ?? false,
+    coverage: coverage && resolve(coverage),
   };
   const run = await runForOne(task, (text) => progress.show(text));
   progress.clear();

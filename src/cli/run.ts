@@ -17,6 +17,7 @@ interface RunOptions {
   readonly call?: string[];
   readonly judge?: 'kernel' | 'all';
   readonly snapshot?: string;
+  readonly coverage?: string;
   readonly copies: string;
   readonly seed?: string;
   readonly json?: boolean;
@@ -48,6 +49,7 @@ export function runCommand(): Command {
       '--snapshot <folder>',
       "run nothing: write the guest of a scenario, --kernel or --variant (with --call: at that function) as Unicorn's dumpers do",
     )
+    .option('--coverage <file>', 'one guest: write which code ran, as drcov')
     .option('--copies <number>', 'random: how many copies', String(DEFAULT_COPIES))
     .option('--seed <number>', 'random: seed of the generator; default: from the clock, and printed')
     .option('--cycles', 'own: estimate guest cycles too')
@@ -63,6 +65,7 @@ Examples:
   $ usercopy run random --kernel vmlinuz --copies 100000 --seed 1
   $ usercopy run random --variant sparc64 ppc --frames
   $ usercopy run --kernel vmlinuz --call '__check_object_size(_stext + 64, 1024, 1)'
+  $ usercopy run case.yaml --coverage case.drcov
   $ usercopy run --kernel vmlinuz --snapshot guest --call '_copy_to_user(user, kmalloc_64, 64)'
 
 Exit status: 0 when all are identical and as expected, 1 when a copy was refused that none expected, a check said
@@ -87,11 +90,22 @@ function run(what: readonly string[], options: RunOptions): Promise<number> {
     );
   }
   const isSet = set === 'own' || set === 'lkdtm' || set === 'random';
-  if (!isSet) return runScenarioFiles(what, options.json ?? false);
+  if (options.coverage !== undefined) requireOneGuest(what, options);
+  if (!isSet) return runScenarioFiles(what, options);
   if (what.length > 1)
     throw new UsercopyError('bad-input', `run ${set}: expected nothing after it, found '${what[1]}'`);
   if (set === 'own') return runOwn(options);
   return set === 'lkdtm' ? runLkdtm({ ...options, kernel: kernelOption(set, options) }) : runRandom(options);
+}
+
+function requireOneGuest(what: readonly string[], { kernel, variant = [] }: RunOptions): void {
+  const [set] = what;
+  const isOne = set === 'random' ? kernel !== undefined || variant.length === 1 : set !== 'own' && what.length === 1;
+  if (isOne) return;
+  throw new UsercopyError(
+    'bad-input',
+    'run --coverage: expected one guest (a scenario, --call, lkdtm, or random with one guest), found more',
+  );
 }
 
 function kernelOption(set: string, options: RunOptions): string {

@@ -38,7 +38,13 @@ export interface Places {
   readonly unicorns?: readonly UnicornBuild[];
   /** AFL++, which tests fuzz with; Debian's, unpacked by the set-up. */
   readonly fuzzer?:
-    | { readonly program: string; readonly runtime: string; readonly lib: string; readonly source: string }
+    | {
+        readonly program: string;
+        readonly runtime: string;
+        readonly lib: string;
+        readonly source: string;
+        readonly absence: null;
+      }
     | { readonly absence: string };
   readonly python?: { readonly program: string; readonly version: string } | null;
   /** Expands the dumps of tests; `libraries` are folders for the loader. */

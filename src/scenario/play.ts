@@ -60,12 +60,19 @@ interface PreparedStep {
   readonly expect: Expectation;
 }
 
+export interface PlayOptions {
+  /** The steps are about to be played. */
+  readonly onReady?: (guest: Guest) => void;
+  /** They have been; the guest is about to be closed. */
+  readonly onDone?: () => void;
+}
+
 /**
  * The same scenario gives the same rows every time, instruction counts included.
  * @throws UsercopyError with file, line and column: `bad-input` for what cannot be, `guest` when a call neither returns
  *   nor ends in BUG(), and what making a guest throws.
  */
-export async function playScenario(file: ScenarioFile): Promise<ScenarioRun> {
+export async function playScenario(file: ScenarioFile, options: PlayOptions = {}): Promise<ScenarioRun> {
   const { scenario, positions } = file;
   const world = await buildWorld(file);
   const { guest } = world;
@@ -78,10 +85,12 @@ export async function playScenario(file: ScenarioFile): Promise<ScenarioRun> {
     );
     try {
       const rows: ScenarioRow[] = [];
+      options.onReady?.(guest);
       for (const [index, step] of steps.entries()) {
         guest.restore(before);
         rows.push(await located(positions, ['steps', index], () => playStep(world, attachment, step)));
       }
+      options.onDone?.();
       return {
         file: positions.file,
         name: scenario.name ?? null,

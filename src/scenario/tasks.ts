@@ -1,5 +1,6 @@
 /** What runs guests, as plain data: so that it can be done in this process or in one of its own. */
 import type { Declaration } from '../check/parameters.js';
+import { Coverage } from '../guest/coverage.js';
 import { Guest } from '../guest/guest.js';
 import { KernelObjects } from '../guest/objects.js';
 import { type Boundaries, buildRandomWorld, type DifferentialResult, runDifferential } from './differential.js';
@@ -29,15 +30,20 @@ export interface OwnTask {
   readonly cycles: boolean;
 }
 
+interface Watched {
+  /** Where the code that ran is written, as drcov. */
+  readonly coverage?: string | undefined;
+}
+
 /** LKDTM's copies on a real kernel. */
-export interface LkdtmTask extends KernelFiles {
+export interface LkdtmTask extends KernelFiles, Watched {
   readonly kind: 'lkdtm';
   readonly profile?: string | undefined;
   readonly frames: boolean;
 }
 
 /** Random copies; `guest` as a scenario names it: a built-in one's variant, or a kernel image. */
-export interface RandomTask {
+export interface RandomTask extends Watched {
   readonly kind: 'random';
   readonly guest: ScenarioGuest;
   readonly copies: number;
@@ -45,7 +51,7 @@ export interface RandomTask {
 }
 
 /** A scenario's file, or one that was put together in a program, with what errors call it. */
-export interface ScenarioTask {
+export interface ScenarioTask extends Watched {
   readonly kind: 'scenario';
   readonly source: { readonly path: string } | { readonly scenario: Scenario; readonly name: string };
 }
@@ -98,7 +104,7 @@ export async function runTask<Task extends GuestTask>(
     case 'random':
       return result(await runRandomTask(task, progress));
     case 'scenario':
-      return result(await playScenario(fileOf(task.source)));
+      return result(await runScenarioTask(task));
     case 'snapshot':
       return result(await snapshotScenario(fileOf(task.source), task.folder, task.call));
   }
@@ -106,6 +112,26 @@ export async function runTask<Task extends GuestTask>(
 
 const fileOf = (source: ScenarioTask['source']): ScenarioFile =>
   'path' in source ? readScenario(source.path) : scenarioInMemory(source.scenario, source.name);
+
+/** Watches a guest's code, where that is asked for; what is returned writes it down. */
+function covering(guest: Guest, path: string | undefined): () => void {
+  if (path === undefined) return () => undefined;
+  const coverage = new Coverage();
+  coverage.watch(guest.engine);
+  return () => {
+    coverage.stop();
+    coverage.write(path, guest.kernel, guest.kernel.version.release);
+  };
+}
+
+async function runScenarioTask({ source, coverage }: ScenarioTask): Promise<ScenarioRun> {
+  let finish = (): void => undefined;
+  const onReady = (guest: Guest): void => {
+    finish = covering(guest, coverage);
+  };
+  const onDone = (): void => finish();
+  return playScenario(fileOf(source), { onReady, onDone });
+}
 
 /** Frames are looked at when that is asked for, else as the kernel does. */
 const asked = (frames: boolean | undefined): { readonly frames?: true } => (frames ? { frames: true } : {});
@@ -130,10 +156,11 @@ async function runLkdtmTask(task: LkdtmTask): Promise<TwinRun> {
   const guest = await kernelGuest(task);
   try {
     const objects = guest.kernel.types === null ? null : new KernelObjects(guest);
-    return await runTwins(guest, lkdtmCases(guest, objects), {
-      ...asked(task.frames),
-      profile: task.profile,
-    });
+    const cases = lkdtmCases(guest, objects);
+    const finish = covering(guest, task.coverage);
+    const run = await runTwins(guest, cases, { ...asked(task.frames), profile: task.profile });
+    finish();
+    return run;
   } finally {
     guest.close();
   }
@@ -169,7 +196,8 @@ async function runRandomTask(task: RandomTask, progress: (text: string) => void)
   const random = new SeededRandom(seed);
   const { guest, boundaries, declarations } = await randomWorld(spec, random);
   try {
-    return await runDifferential(guest, boundaries, random, {
+    const finish = covering(guest, task.coverage);
+    const found = await runDifferential(guest, boundaries, random, {
       copies,
       seed,
       declarations,
@@ -177,6 +205,8 @@ async function runRandomTask(task: RandomTask, progress: (text: string) => void)
       profile: spec.profile,
       onProgress: (done) => progress(`${guest.variant.name}: ${done} of ${copies} copies`),
     });
+    finish();
+    return found;
   } finally {
     guest.close();
   }

@@ -7,7 +7,7 @@ import { UsercopyError } from '../../../src/errors.js';
 import { fetchKernel } from '../../../src/image/fetch.js';
 import { packageFile } from '../../../src/paths.js';
 import { usercopy } from '../../cli/usercopy.js';
-import { fuzzer, unicornsHere } from '../../places.js';
+import { fuzzer, python, unicornEnvironment, unicornsHere } from '../../places.js';
 import { compile, LIBRARY, runProgram } from './machine.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'campaign-'));
@@ -66,6 +66,18 @@ describe("AFL++ on Debian's kernel", () => {
     );
     const { status, err } = usercopy(['prepare', '--kernel', image, '--snapshot', guest, '-o', prepared]);
     expect([status, err]).toEqual([0, '']);
+  });
+
+  it.each(unicornsHere)('is judged by a harness that brings its pages when they are asked for, on $version', (here) => {
+    if (absence !== null) return;
+    const environment = unicornEnvironment(here);
+    environment['PYTHONPATH'] = `${packageFile('python')}:${environment['PYTHONPATH']}`;
+    const script = packageFile('test/attach/library/check_kernel.py');
+    const { stdout, stderr, status } = runProgram(python(), [script, prepared, guest], '', environment);
+    expect([stderr, status]).toEqual(['', 0]);
+    const claims = stdout.trim().split('\n');
+    expect(claims.filter((claim) => !claim.endsWith(': yes'))).toEqual([]);
+    expect(claims.length).toBeGreaterThan(10);
   });
 
   it('finds the length that is too large, and usercopy explains what AFL saved', (context) => {

@@ -298,9 +298,10 @@ int32_t UsercopyAttachment::Decide(Place& place, uint32_t request, uint32_t code
       return decision;
     }
     const uint64_t missing = report.violation.missing;
-    if (missing == 0 || (retries > 0 && missing == last_missing) || retries == kMostRetries) {
+    const bool is_whole = report.violation.outcome != USERCOPY_UNREADABLE && missing == 0;
+    if (is_whole || (retries > 0 && missing == last_missing) || retries == kMostRetries) {
       Count(report);
-      SetError(missing == 0
+      SetError(is_whole
                    ? "USERCOPY_RETRY: expected a violation with missing memory; the guest was stopped"
                    : "USERCOPY_RETRY: expected the callback to map the memory at " + Hex(missing) +
                          ", found it still missing; the guest was stopped");

@@ -131,7 +131,7 @@ def violation_of(raw: _library.Violation) -> Violation:
         direction="to_user" if raw.to_user else "from_user",
         object=(raw.object_start, raw.object_end) if has_object else None,
         window=(raw.window_start, raw.window_end) if has_object else None,
-        missing=raw.missing or None,
+        missing=raw.missing if outcome is Outcome.UNREADABLE else raw.missing or None,
         resume_address=raw.resume_address,
         caller=Frame(raw.caller_address, text(raw.caller), raw.caller_offset, True),
         backtrace=tuple(_frame(raw.backtrace[i]) for i in range(raw.backtrace_count)),

@@ -37,11 +37,20 @@ function addressBitsOf(kernel: Kernel): number {
   return text === undefined ? 48 : (~text & 0xffffffffffffffffn).toString(2).length + 1;
 }
 
+/**
+ * VA_BITS where no configuration tells: a kernel for 52 bits on hardware that has fewer lowers memstart_addr by the distance of the
+ * two linear maps (arm64_memblock_init()), further than any random shift of a map of `minimumBits` goes.
+ */
+function builtForBits(kernel: Kernel, minimumBits: number): number {
+  const start = BigInt.asIntN(64, readWord(kernel, 'memstart_addr', 8) ?? 0n);
+  return start < -(1n << BigInt(minimumBits)) ? 52 : minimumBits;
+}
+
 /** Addresses of the kernel's half, as arch/arm64/include/asm/{memory,pgtable}.h of the version compute them. */
 function layout(kernel: Kernel): MemoryLayout {
   const pageShift = pageShiftOf(kernel);
   const minimumBits = addressBitsOf(kernel);
-  const configuredBits = Number(kernel.config?.get('ARM64_VA_BITS') ?? minimumBits);
+  const configuredBits = Number(kernel.config?.get('ARM64_VA_BITS') ?? builtForBits(kernel, minimumBits));
   const word = (value: bigint): bigint => BigInt.asUintN(64, value);
   const pageOffset = word(-(1n << BigInt(configuredBits)));
   const pageEnd = word(-(1n << BigInt(minimumBits - 1)));

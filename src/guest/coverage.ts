@@ -66,6 +66,7 @@ export function drcov(blocks: readonly (readonly [address: bigint, size: number]
     const length = Math.min(size, LONGEST_BLOCK);
     let index = modules.findIndex((module) => isInside(module, image, address));
     if (index < 0) index = modules.push({ name: 'outside', base: address, end: address }) - 1;
+    // Found, or pushed just now.
     const module = modules[index]!;
     const end = address + BigInt(length);
     if (module !== image && end > module.end) module.end = end;

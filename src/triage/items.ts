@@ -154,7 +154,8 @@ function isOfKernel(head: Buffer): boolean {
 const PACKED = '(?:\\.(?:gz|xz|zst|bz2))?';
 /** As distributions, QEMU and people call dumps: vmcore, dump.202401011200 (Debian), vmcore.flat, crash.core. */
 const DUMP_NAME = /^(?:vmcore|dump[.-]?\d|core\.)|\.(?:vmcore|core|dump)$/i;
-const KERNEL_NAME = new RegExp(`^(?:vmlinu[xz]|bzImage|z?Image)[^/]*$|^(?:BTF|[^/]*\\.btf)${PACKED}$`, 'i');
+/** As the kernel's build spells them: image.png is none. */
+const KERNEL_NAME = new RegExp(`^(?:vmlinu[xz]|bzImage|z?Image)[^/]*$|^(?:BTF|[^/]*\\.btf)${PACKED}$`);
 const CONFIG_NAME = new RegExp(`^(?:\\.config|config(?:-[^/]*)?)${PACKED}$`);
 const REGISTERS_NAME = /^regs(?:\.txt)?$/;
 /** RHEL: vmcore-dmesg.txt, Debian: dmesg.202401011200, SUSE: dmesg.txt. */

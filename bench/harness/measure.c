@@ -116,10 +116,13 @@ int main(int argc, char** argv) {
 
   uint64_t instructions = 0;
   uc_hook hook = 0;
-  uc_hook_add(without.uc, &hook, UC_HOOK_CODE, (void*)count_one, &instructions, 1, 0);
-  execute(&without);
-  uc_hook_del(without.uc, hook);
-  uc_ctl_flush_tb(without.uc);
+  Machine counted = open_machine(prepared, argv[2]);
+  usercopy_detach(counted.attachment);
+  counted.attachment = NULL;
+  uc_hook_add(counted.uc, &hook, UC_HOOK_CODE, (void*)count_one, &instructions, 1, 0);
+  execute(&counted);
+  uc_close(counted.uc);
+  usercopy_snapshot_free(counted.guest);
   const uint64_t before = usercopy_statistics(with.attachment).checks;
   execute(&with);
   const uint64_t copies = usercopy_statistics(with.attachment).checks - before;

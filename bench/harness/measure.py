@@ -63,17 +63,13 @@ class Machine:
 
 def main():
     prepared, folder, executions = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    checked, bare = Machine(prepared, folder), Machine(prepared, folder)
-    bare.attachment.detach()
-    bare.attachment = None
+    counted, bare, checked = (Machine(prepared, folder) for _ in range(3))
+    for machine in (counted, bare):
+        machine.attachment.detach()
+        machine.attachment = None
     seen = []
-    hook = bare.uc.hook_add(UC_HOOK_CODE, lambda *_: seen.append(1))
-    bare.execute()
-    bare.uc.hook_del(hook)
-    # Code that was translated with the hook is left behind.
-    bare = Machine(prepared, folder)
-    bare.attachment.detach()
-    bare.attachment = None
+    counted.uc.hook_add(UC_HOOK_CODE, lambda *_: seen.append(1))
+    counted.execute()
     before = checked.attachment.statistics.checks
     checked.execute()
     copies = checked.attachment.statistics.checks - before

@@ -195,10 +195,13 @@ async function text(reproduction: Reproduction, options: ReproOptions, json = to
 }
 
 async function withLines(reproduction: Reproduction, debug: string): Promise<Reproduction> {
-  const { openSourceLines, withCallLines, withSourceLines } = await import('../repro/source-lines.js');
-  const { report } = reproduction;
+  const { linesNotTold, openSourceLines, withCallLines, withSourceLines } = await import('../repro/source-lines.js');
   const lines = openSourceLines(debug);
-  return withCallLines({ ...reproduction, report: report && withSourceLines(report, lines) }, lines);
+  const report = reproduction.report && withSourceLines(reproduction.report, lines);
+  const { explanation } = reproduction;
+  const notTold = report === null ? [] : linesNotTold(report, lines);
+  const told = { ...explanation, lines: [...explanation.lines, ...notTold] };
+  return withCallLines({ ...reproduction, report, explanation: told }, lines);
 }
 
 async function traceLines(report: UsercopyReport | null): Promise<string[]> {

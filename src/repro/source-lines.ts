@@ -17,6 +17,10 @@ interface SourceFrame {
 export interface SourceLines {
   /** Frames at `symbol+offset`, innermost first; none where nothing is told. `isCall`: the address lies behind a call. */
   at(symbol: string, offset: number, size: number | null, isCall: boolean): readonly SourceFrame[];
+  /** Bytes of the functions of a name; none where there is no such name. */
+  sizes(symbol: string): readonly bigint[];
+  /** The file that was opened. */
+  readonly file: string;
   /** The program that told them. */
   readonly by: string;
 }
@@ -48,7 +52,9 @@ export function openSourceLines(file: string): SourceLines {
     throw new UsercopyError('missing-dependency', '--debug: expected llvm-symbolizer or addr2line, found neither');
   }
   return {
+    file,
     by: tool.program,
+    sizes: (symbol) => symbols.all(symbol).map(({ size }) => size),
     at(symbol, offset, size, isCall) {
       const start = startOf(symbols, symbol, size);
       return start === null ? [] : framesAt(tool, file, start + BigInt(offset) - (isCall ? 1n : 0n));
@@ -91,10 +97,43 @@ function framesAt({ program, options }: (typeof TOOLS)[number], file: string, ad
   return frames;
 }
 
-/** The report with lines and inlined functions in its trace; entries of modules, and what is not told, stay as they are. */
+/**
+ * The report with lines and inlined functions in its trace; entries of modules, and what is not told, stay as they are.
+ * @throws UsercopyError `bad-input` when a function of the trace has another size in the file: it is of another build.
+ */
 export function withSourceLines(report: UsercopyReport, lines: SourceLines): UsercopyReport {
+  requireSameBuild([...(report.pc ? [report.pc] : []), ...report.trace], lines);
   const pc = report.pc && (expanded(report.pc, lines, false).at(-1) ?? report.pc);
   return { ...report, pc, trace: report.trace.flatMap((entry) => expanded(entry, lines, true)) };
+}
+
+function requireSameBuild(entries: readonly TraceEntry[], lines: SourceLines): void {
+  for (const { symbol, size, module, inlined } of entries) {
+    if (size === null || module !== null || inlined) continue;
+    const sizes = lines.sizes(symbol);
+    // Assembly does not always say how long a function is.
+    if (sizes.length === 0 || sizes.some((here) => here === 0n || here === BigInt(size))) continue;
+    const found = sizes.map(hex).join(', ');
+    throw badInput(
+      lines.file,
+      "debug information of the report's own kernel",
+      `another build's: ${symbol} has ${hex(BigInt(size))} bytes in the report, ${found} here`,
+    );
+  }
+}
+
+/** What of a report's trace `withSourceLines()` left alone, in sentences. */
+export function linesNotTold(report: UsercopyReport, lines: SourceLines): string[] {
+  const modules = [...new Set(report.trace.flatMap(({ module }) => (module === null ? [] : [module])))];
+  const unknown = report.trace.filter(
+    ({ symbol, module, inlined, source }) =>
+      module === null && !inlined && source === null && lines.sizes(symbol).length === 0,
+  );
+  const names = [...new Set(unknown.map(({ symbol }) => symbol))];
+  return [
+    ...(modules.length === 0 ? [] : [`functions of modules have no lines: ${modules.join(', ')}`]),
+    ...(names.length === 0 ? [] : [`${lines.file} does not know ${names.join(', ')}`]),
+  ];
 }
 
 function expanded(entry: TraceEntry, lines: SourceLines, isCall: boolean): TraceEntry[] {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseReports } from '../../src/report/parse.js';
 import { codeLinesOf } from '../../src/repro/code-lines.js';
-import { openSourceLines, withSourceLines } from '../../src/repro/source-lines.js';
+import { linesNotTold, openSourceLines, withSourceLines } from '../../src/repro/source-lines.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'usercopy-lines-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -68,11 +68,28 @@ int main(void) { widget_read(); return 0; }
     const call = lines.findIndex((line) => line.includes('<__check_object_size>'));
     const behind = /^\s*([0-9a-f]+):/.exec(lines[call + 1] ?? '')?.[1] ?? '';
     const offset = Number.parseInt(behind, 16) - Number.parseInt(start, 16);
-    const [report] = parseReports(
-      `${MESSAGE}\nkernel BUG at mm/usercopy.c:102!\nRIP: 0010:usercopy_abort+0x1/0x2\nCall Trace:\n __check_object_size+0x1/0x2\n` +
-        ` widget_read+0x${offset.toString(16)}/0x40\n gone+0x1/0x2\n widget_write+0x1/0x2 [widget]\n---[ end trace 0000000000000000 ]---\n`,
+    const sizes = execFileSync('nm', ['-S', object], { encoding: 'utf8' });
+    const sizeOf = (name: string): number =>
+      Number.parseInt(new RegExp(`^[0-9a-f]+ ([0-9a-f]+) T ${name}$`, 'm').exec(sizes)?.[1] ?? '', 16);
+    const traced = (widgetBytes: number) => {
+      const [report] = parseReports(
+        `${MESSAGE}\nkernel BUG at mm/usercopy.c:102!\nRIP: 0010:usercopy_abort+0x1/0x2\nCall Trace:\n` +
+          ` __check_object_size+0x1/0x${sizeOf('__check_object_size').toString(16)}\n` +
+          ` widget_read+0x${offset.toString(16)}/0x${widgetBytes.toString(16)}\n gone+0x1/0x2\n` +
+          ' widget_write+0x1/0x2 [widget]\n---[ end trace 0000000000000000 ]---\n',
+      );
+      return report!;
+    };
+    const opened = openSourceLines(object);
+    const report = withSourceLines(traced(sizeOf('widget_read')), opened);
+    const { trace } = report;
+    expect(linesNotTold(report, opened)).toEqual([
+      'functions of modules have no lines: widget',
+      `${object} does not know gone`,
+    ]);
+    expect(() => withSourceLines(traced(sizeOf('widget_read') + 4), opened)).toThrow(
+      /expected debug information of the report's own kernel, found another build's: widget_read has 0x[0-9a-f]+ bytes in the report/,
     );
-    const { trace } = withSourceLines(report!, openSourceLines(object));
     const told = trace.slice(1).map(({ symbol, source: where, inlined }) => [symbol, where, inlined]);
     expect(told).toEqual([
       ['copy_it', `${path}:4`, true],

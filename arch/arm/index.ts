@@ -67,7 +67,10 @@ function layout(kernel: Kernel): MemoryLayout {
   };
 }
 
-/** An immediate operand's 8 bits, and where boot code puts bits 31 to 24 and 23 to 16 of the distance. */
+/**
+ * Instructions whose immediates boot code replaces by bits 31 to 24 and 23 to 16 of the distance. Up to 5.10 the first stands
+ * alone: the distance was a multiple of 16 MiB ("ARM: p2v: reduce p2v alignment requirement to 2 MiB", 5.11).
+ */
 const PATCHED_PAIRS = [
   // add rd, rn, #0x81000000; add rd, rd, #0x810000
   { high: 0xe2800481, low: 0xe2800881 },
@@ -88,7 +91,7 @@ const DESTINATION = 0xf000;
 
 /**
  * CONFIG_ARM_PATCH_PHYS_VIRT: the instructions by which virtual and physical addresses differ hold placeholders, which
- * boot code replaces (arch/arm/kernel/phys2virt.S of 5.11 on, ARM code).
+ * boot code replaces (arch/arm/kernel/phys2virt.S of 5.11 on, head.S before; ARM code).
  */
 function patchPhysicalOffset({ kernel, ram, write }: BootTools): void {
   const start = kernel.symbols.address('_stext');
@@ -109,11 +112,10 @@ function patchPhysicalOffset({ kernel, ram, write }: BootTools): void {
       write(start + BigInt(at + 8), 4, BigInt(upper >>> 0));
       continue;
     }
-    const isPair = PATCHED_PAIRS.some(
-      (pair) => (high & OPCODE_AND_IMMEDIATE) >>> 0 === pair.high && (low & OPCODE_AND_IMMEDIATE) >>> 0 === pair.low,
-    );
-    if (!isPair) continue;
+    const pair = PATCHED_PAIRS.find((pair) => (high & OPCODE_AND_IMMEDIATE) >>> 0 === pair.high);
+    if (pair === undefined) continue;
     write(start + BigInt(at), 4, BigInt(((high & ~0xff) | (distance >>> 24)) >>> 0));
+    if ((low & OPCODE_AND_IMMEDIATE) >>> 0 !== pair.low) continue;
     write(start + BigInt(at + 4), 4, BigInt(((low & ~0xff) | ((distance >>> 16) & 0xff)) >>> 0));
   }
 }

@@ -31,8 +31,8 @@ export const TABLE_STRUCTS: Readonly<Record<string, readonly string[]>> = {
   paca_struct: ['__current', 'kstack', 'data_offset', 'paca_index'],
   page: ['flags', 'compound_head', 'compound_info', 'compound_order', 'page_type', 'slab_cache', 's_mem'],
   pglist_data: ['node_mem_map', 'node_start_pfn'],
-  prb_desc: ['text_blk_lpos.begin', 'text_blk_lpos.next'],
-  printk_info: ['seq', 'text_len'],
+  prb_desc: ['state_var', 'text_blk_lpos.begin', 'text_blk_lpos.next'],
+  printk_info: ['seq', 'ts_nsec', 'text_len'],
   printk_ringbuffer: [
     ...['desc_ring.count_bits', 'desc_ring.descs', 'desc_ring.infos'],
     ...['text_data_ring.size_bits', 'text_data_ring.data'],

@@ -61,6 +61,8 @@ export function readRingBuffer(kernel: Kernel, ring: bigint): KernelLog | null {
   const infos = read.bytes(number('desc_ring.infos'), count * infoType.size);
   const descriptors = read.bytes(number('desc_ring.descs'), count * descriptorType.size);
   if (infos === null || descriptors === null) return null;
+  // Tables of offsets that were made before this was asked for lack it: then no id is compared.
+  const hasState = descriptorType.field('state_var') !== undefined;
   const info = memberReader(infos, infoType, kernel);
   const descriptor = memberReader(descriptors, descriptorType, kernel);
   const data = number('text_data_ring.data');
@@ -80,8 +82,8 @@ export function readRingBuffer(kernel: Kernel, ring: bigint): KernelLog | null {
     const block = read.bytes(data + (wraps ? 0n : begin & mask), word + length);
     if (block === null) continue;
     // The upper two bits of a descriptor's word are its state, the others its id, which the block repeats.
-    const state = descriptor(index, 'state_var');
-    if (((state ^ new Words(block, kernel).word(0)) & idMask) !== 0n) continue;
+    const id = new Words(block, kernel).word(0);
+    if (hasState && ((descriptor(index, 'state_var') ^ id) & idMask) !== 0n) continue;
     records.push({
       sequence: info(index, 'seq'),
       nanoseconds: info(index, 'ts_nsec'),

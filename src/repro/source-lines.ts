@@ -62,6 +62,18 @@ export function openSourceLines(file: string): SourceLines {
   };
 }
 
+/** Functions are aligned to so many bytes at the most (FUNCTION_ALIGNMENT_64B). */
+const LARGEST_PADDING = 64n;
+
+/**
+ * Whether a function of `size` bytes is one of which a trace tells `told`: kallsyms counts up to the next symbol, with the
+ * padding between. 0 is a function of which the file does not tell it.
+ */
+function isTold(size: bigint, told: number): boolean {
+  const padding = BigInt(told) - size;
+  return size === 0n || (padding >= 0n && padding < LARGEST_PADDING);
+}
+
 /** Of several functions of one name the one with the size that the trace tells; null where that does not decide. */
 function startOf(symbols: SymbolTable, name: string, size: number | null): bigint | null {
   const named = symbols.all(name);
@@ -70,7 +82,7 @@ function startOf(symbols: SymbolTable, name: string, size: number | null): bigin
 }
 
 const addressesOf = (named: ReturnType<SymbolTable['all']>, size: number | null): readonly bigint[] => {
-  const fitting = size === null || named.length < 2 ? named : named.filter((symbol) => symbol.size === BigInt(size));
+  const fitting = size === null || named.length < 2 ? named : named.filter((symbol) => isTold(symbol.size, size));
   return [...new Set(fitting.map(({ address }) => address))];
 };
 
@@ -111,8 +123,7 @@ function requireSameBuild(entries: readonly TraceEntry[], lines: SourceLines): v
   for (const { symbol, size, module, inlined } of entries) {
     if (size === null || module !== null || inlined) continue;
     const sizes = lines.sizes(symbol);
-    // Assembly does not always say how long a function is.
-    if (sizes.length === 0 || sizes.some((here) => here === 0n || here === BigInt(size))) continue;
+    if (sizes.length === 0 || sizes.some((here) => isTold(here, size))) continue;
     const found = sizes.map(hex).join(', ');
     throw badInput(
       lines.file,

@@ -60,7 +60,7 @@ describe('a shrunk dump', () => {
 
   it('tells the members that a copy of a task name covers: the module copied task_struct.comm', async () => {
     const { explanation } = await examine(write(unpack('x86_64-6.1.UCX_TASK.vmcore.gz')));
-    expect(explanation.field).toEqual({ struct: 'task_struct', first: 'comm[0]', last: 'comm[15]' });
+    expect(explanation.field).toMatchObject({ struct: 'task_struct', first: 'comm[0]', last: 'comm[15]' });
     expect(explanation.object).toMatchObject({ cache: 'task_struct', state: 'allocated' });
   });
 

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageFile } from '../src/paths.js';
 
@@ -41,7 +41,7 @@ const state = (evil: string, log: string): string => {
     ...{ outcome: evil, region: evil, cache: evil, causes: [evil], file: evil, line: null, message: null },
     ...{ offset: evil, size: null, caller: evil, direction: null, kernel: evil, variant: null },
   };
-  return `${JSON.stringify({ path: log, stamp: `${size} ${Math.floor(mtimeMs)}`, rows: [row], error: evil })}\n`;
+  return `${JSON.stringify({ path: basename(log), stamp: `${size} ${Math.floor(mtimeMs)}`, rows: [row], error: evil })}\n`;
 };
 
 function expectClean({ stdout, stderr }: { stdout: string; stderr: string }): void {
@@ -112,7 +112,7 @@ describe('JSON', () => {
     expectClean(shown);
     const { groups, failures } = JSON.parse(shown.stdout);
     expect(groups[0]).toMatchObject({ region: EVIL, cache: EVIL, causes: [EVIL] });
-    expect(failures).toEqual([{ file: log, error: EVIL }]);
+    expect(failures).toEqual([{ file: 'a.txt', error: EVIL }]);
   });
 });
 

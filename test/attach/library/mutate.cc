@@ -1,5 +1,6 @@
 // Attaches with damaged copies of a prepared file and makes copies with those that are taken; it is to end well, whatever is
 // in them. Usage: mutate FILE FIRST COUNT: mutations FIRST … FIRST + COUNT - 1, each the same at every run.
+#include <check_layout.h>
 #include <harness.h>
 #include <unicorn/unicorn.h>
 
@@ -87,8 +88,8 @@ void Mutate(Json& root, Random& random) {
 }
 
 std::string FileOf(const std::string& attachment) {
-  return "{\"usercopyHarness\":" USERCOPY_HARNESS_FORMAT ",\"sha256\":\"" + Sha256(attachment.data(), attachment.size()) + "\",\"attachment\":" +
-         attachment + "}\n";
+  return "{\"usercopyHarness\":" USERCOPY_HARNESS_FORMAT ",\"sha256\":\"" +
+         Sha256(attachment.data(), attachment.size()) + "\",\"attachment\":" + attachment + "}\n";
 }
 
 std::string Text(const Json& root, uint64_t number, Random& random) {

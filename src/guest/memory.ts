@@ -39,9 +39,8 @@ export interface MemorySnapshot {
   readonly pieces: ReadonlyMap<number, Uint8Array>;
   readonly endOfFree: bigint;
   readonly nextOwn: number;
-  /** How many there were. */
-  readonly regions: number;
-  readonly inEngine: number;
+  readonly regions: readonly MappedRange[];
+  readonly inEngine: readonly MappedRange[];
 }
 
 export class GuestMemory {
@@ -222,22 +221,29 @@ export class GuestMemory {
       pieces,
       endOfFree: this.#endOfFree,
       nextOwn: this.#nextOwn,
-      regions: this.#regions.length,
-      inEngine: this.#inEngine.length,
+      regions: [...this.#regions],
+      inEngine: [...this.#inEngine],
     };
   }
 
   /**
-   * Puts a snapshot back. Memory that was mapped since is unmapped, what was taken since is free; code is dropped where
-   * bytes differ. @throws UsercopyError `guest` for a snapshot of another guest.
+   * Puts a snapshot back, an earlier one or a later one. What was not mapped then is unmapped, what was is mapped; what was not
+   * taken is free; code is dropped where bytes differ. @throws UsercopyError `guest` for a snapshot of another guest.
    */
   restore(snapshot: MemorySnapshot): void {
     if (snapshot.owner !== this) {
       throw new UsercopyError('guest', 'restore: expected a snapshot of this guest, found one of another');
     }
-    for (const { address, size } of this.#inEngine.splice(snapshot.inEngine)) this.#engine.unmap(address, size);
-    for (const { address } of this.#regions.splice(snapshot.regions)) this.#check.unmapRegion(address);
-    for (let offset = this.#check.guestOffset; offset < this.#nextOwn; offset += PIECE) {
+    const { inEngine, regions } = snapshot;
+    for (const { address, size } of without(this.#inEngine, inEngine)) this.#engine.unmap(address, size);
+    for (const { address } of without(this.#regions, regions)) this.#check.unmapRegion(address);
+    for (const range of without(inEngine, this.#inEngine)) this.#showInEngine(range);
+    for (const { address, size, offset } of without(regions, this.#regions))
+      this.#check.mapRegion(address, size, offset);
+    this.#inEngine.splice(0, this.#inEngine.length, ...inEngine);
+    this.#regions.splice(0, this.#regions.length, ...regions);
+    const end = Math.max(this.#nextOwn, snapshot.nextOwn);
+    for (let offset = this.#check.guestOffset; offset < end; offset += PIECE) {
       const piece = this.#piece(offset);
       const saved = snapshot.pieces.get(offset) ?? ZEROES.subarray(0, piece.length);
       if (piece.equals(saved)) continue;
@@ -279,8 +285,13 @@ export class GuestMemory {
         offset - region.offset === Number(address - region.address),
     );
     if (seen) return;
+    const range = { address, size, offset };
+    this.#showInEngine(range);
+    this.#inEngine.push(range);
+  }
+
+  #showInEngine({ address, size, offset }: MappedRange): void {
     this.#engine.mapShared(address, size, 'rwx', this.#check.memory, offset);
-    this.#inEngine.push({ address, size, offset });
   }
 
   #find(address: bigint): MappedRange | undefined {
@@ -304,3 +315,6 @@ export class GuestMemory {
     return offset;
   }
 }
+
+const without = (ranges: readonly MappedRange[], others: readonly MappedRange[]): MappedRange[] =>
+  ranges.filter((range) => !others.includes(range));

@@ -71,6 +71,39 @@ export function restoringContract(name: string, open: (spec: EngineSpec) => Engi
       expect(await guest.resume()).toMatchObject({ kind: 'returned', value: object });
     });
 
+    it('may be put back in any order, with what was mapped in each', async () => {
+      const guest = await startGuest('x86_64');
+      const PAGE = 4096n;
+      const address = 0x7000_0000n;
+      const fill = (value: number) => guest.memory.write(address, new Uint8Array(16).fill(value));
+      const seen = () => [
+        guest.engine.read(address, 1)[0],
+        guest.memory.read(address, 1)[0],
+        guest.check.read(address, 1)?.[0],
+      ];
+      const without = guest.snapshot();
+      const physical = guest.memory.ram.physicalBase + guest.memory.ram.bytes - 2n * PAGE;
+      guest.memory.mapRam(address, physical, PAGE);
+      fill(0x11);
+      const one = guest.snapshot();
+      guest.restore(without);
+      expect(guest.memory.isMapped(address)).toBe(false);
+      expect(() => guest.engine.read(address, 1)).toThrow();
+      guest.memory.mapRam(address, physical, 2n * PAGE);
+      fill(0x22);
+      const two = guest.snapshot();
+      for (const [snapshot, value, pages] of [
+        [one, 0x11, 1n],
+        [two, 0x22, 2n],
+        [one, 0x11, 1n],
+      ] as const) {
+        guest.restore(snapshot);
+        expect(seen()).toEqual([value, value, value]);
+        expect(guest.memory.isMapped(address + PAGE)).toBe(pages === 2n);
+        fill(0x33);
+      }
+    });
+
     it('an attachment judges what comes after a restore afresh', async () => {
       const guest = await startGuest('x86_64', 'nocheck');
       const object = await guest.callForValue('kmalloc', [64n]);

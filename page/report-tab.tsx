@@ -14,6 +14,12 @@ import { logTextOf } from './read-file.js';
 /** Longer texts are kept beside the field: editing them there would be slow. */
 const LONGEST_FIELD = 400_000;
 
+/** The text, or the log that the address of a panic in it holds, where that is all that it has. */
+function readLog(source: string): { readonly text: string; readonly notes: readonly string[] } {
+  const { log, notes } = loggedIn(source);
+  return log === null || parseReports(source).length > 0 ? { text: source, notes: [] } : { text: log, notes };
+}
+
 export function ReportTab({ linked }: TabProperties) {
   const [typed, setTyped] = useState(linked?.text ?? '');
   const [dropped, setDropped] = useState<{ readonly name: string; readonly text: string } | null>(null);
@@ -21,7 +27,7 @@ export function ReportTab({ linked }: TabProperties) {
   const [number, setNumber] = useState<number | null>(linked?.chosen ?? null);
   const rested = useRested(typed, 200);
   const source = dropped?.text ?? rested;
-  const log = useMemo(() => loggedIn(source), [source]);
+  const log = useMemo(() => readLog(source), [source]);
   const reports = useMemo(() => parseReports(log.text), [log]);
   const chosen = reports[number ?? -1] ?? chooseReport(reports);
 

@@ -386,13 +386,13 @@ export const CAUSES: readonly Entry[] = [
     cause: 'false positive of the check',
     pattern: {
       refusal: '^vmalloc, no area$',
-      kernels: ['5.18', '5.19.0-rc4'],
+      kernels: ['5.18', '5.19.0-rc3'],
     },
     was: 'areas of vm_map_ram() have no vm_struct, and the check looked for one',
     fix: {
       commit: '993d0b287e2e',
       title: 'usercopy: Handle vm_map_ram() areas',
-      version: '5.19-rc4',
+      version: '5.19-rc3',
     },
     source: 'https://bugzilla.kernel.org/show_bug.cgi?id=216073',
     confidence: 'certain',
@@ -403,13 +403,13 @@ export const CAUSES: readonly Entry[] = [
     pattern: {
       refusal: '^vmalloc$',
       offset: ['0x100000000000000', '0xffffffffffffffff'],
-      kernels: ['5.18', '5.19.0-rc4'],
+      kernels: ['5.18', '5.19.0-rc3'],
     },
     was: 'the tag of a pointer (KASAN) was taken for a part of its offset',
     fix: {
       commit: '993d0b287e2e',
       title: 'usercopy: Handle vm_map_ram() areas',
-      version: '5.19-rc4',
+      version: '5.19-rc3',
     },
     source: 'linux-xfs 2022-06-12',
     confidence: 'certain',

@@ -4,7 +4,7 @@ import type { AddressRange, Declaration } from '../check/parameters.js';
 import type { Copy } from '../check/verdict.js';
 import { cacheFacts } from './cache-name.js';
 import { folioFor, pointerTag, type WholeMessage } from './follows.js';
-import type { Machine } from './machine.js';
+import { type Machine, objectOffset } from './machine.js';
 import type { ReproducedCopy } from './outcome.js';
 import type { SmallMemory } from './small-memory.js';
 
@@ -66,7 +66,9 @@ export function reportedMemory(
 
 type Lay = (message: WholeMessage, setting: Setting) => Part | string;
 
-const slabObject: Lay = (message, { base, copy, objectSize }) => {
+const slabObject: Lay = (message, { machine, base, copy, objectSize }) => {
+  // Of an object of KFENCE's, whose pool no declaration makes.
+  if (objectOffset(message, machine) < 0n) return NOT_DECLARED;
   const cache = message.cache ?? '';
   const facts = cacheFacts(cache);
   const known = objectSize ?? facts.objectSize;

@@ -3,7 +3,7 @@
 import type { UsercopyMessage } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
 import { folioFor } from './follows.js';
-import { type Machine, machineOf } from './machine.js';
+import { type Machine, machineOf, objectOffset } from './machine.js';
 import type { Reproduction } from './outcome.js';
 
 export type PartKind = 'object' | 'neighbour' | 'window' | 'red zone' | 'member' | 'area' | 'frame';
@@ -100,7 +100,7 @@ function offsetScene(
       const { window } = cacheFacts(message.cache ?? '');
       if (length !== null && window === 'whole object')
         parts.push({ start: 0n, end: length, kind: 'window', label: 'user copies may touch' });
-      return scene("the object's start", offset, parts);
+      return scene("the object's start", objectOffset(message, machine), parts);
     }
     case 'slab object in left red zone':
       return scene('the red zone', offset, [

@@ -58,8 +58,11 @@ class Excerpts {
 
   end(): UsercopyReport[] {
     if (this.#whole !== null) {
-      const { text, notes } = loggedIn(this.#whole.join(''));
-      return parseReports(text).map((report) => ({ ...report, notes: [...notes, ...report.notes] }));
+      const text = this.#whole.join('');
+      const { log, notes } = loggedIn(text);
+      const told =
+        log === null ? [] : parseReports(log).map((report) => ({ ...report, notes: [...notes, ...report.notes] }));
+      return once([...parseReports(text), ...told]);
     }
     this.#lines(this.#rest);
     this.#close();

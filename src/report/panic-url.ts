@@ -82,15 +82,13 @@ export function panicLog(digits: string): PanicLog | null {
   return best === undefined ? null : { text: new TextDecoder().decode(best.bytes), whole: best.whole };
 }
 
-/** The log itself, where a text is the address of one; else the text. What a reader must know of it is in `notes`. */
-export function loggedIn(text: string): { readonly text: string; readonly notes: readonly string[] } {
-  const digits = panicDigits(text);
-  if (digits === null) return { text, notes: [] };
-  const log = panicLog(digits);
-  if (log === null) return { text, notes: [] };
+/** The log of the first such address in a text, null where there is none; what a reader must know of it is in `notes`. */
+export function loggedIn(text: string): { readonly log: string | null; readonly notes: readonly string[] } {
+  const log = panicLog(panicDigits(text) ?? '');
+  if (log === null) return { log: null, notes: [] };
   const from = "the log is the one in a panic's QR code";
   return {
-    text: log.text,
+    log: log.text,
     notes: [log.whole ? from : `${from}; a digit of it is wrong or missing: its end is not to be believed`],
   };
 }

@@ -101,13 +101,15 @@ const bitsOfAddress = (message: UsercopyMessage | null): 32 | 64 | null =>
   message?.address == null ? null : message.addressDigits === 16 ? 64 : message.addressDigits === 8 ? 32 : null;
 
 /**
- * Postings put several spaces between the bytes, or break the line. powerpc's dump begins on the line behind its heading, has
- * several, and stands behind the registers of user mode.
+ * Postings put several spaces between the bytes, or break the line. powerpc's words stand behind the registers of user mode:
+ * under a heading on several lines, or, in newer kernels, on one.
  */
 function codeOf(kernelText: string, text: string): string | null {
   const bytes =
     /^(?:Code|Instruction DUMP): {0,4}((?:[0-9a-fX<>()]{2,20} {0,40}){1,80})/m.exec(kernelText)?.[1] ??
-    /^Instruction dump: {0,4}\n?((?:(?:[0-9a-f]{8}|[<(][0-9a-f]{8}[>)]|X{8})[ \n]{0,40}){1,40})/m.exec(text)?.[1];
+    /^(?:Instruction dump|Code): {0,4}\n?((?:(?:[0-9a-f]{8}|[<(][0-9a-f]{8}[>)]|X{8})[ \n]{0,40}){1,40})/m.exec(
+      text,
+    )?.[1];
   return bytes === undefined ? null : bytes.trim().replace(/\s+/g, ' ');
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { deflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { packageFile } from '../../src/paths.js';
+import { readReports } from '../../src/report/excerpts.js';
 import { panicDigits, panicLog } from '../../src/report/panic-url.js';
 
 /** As drm_panic_qr.rs of 6.12 writes them: a string of bits, cut into pieces of 13. */
@@ -49,6 +50,17 @@ describe('the address in a QR code of drm_panic', () => {
       const url = `https://example.org/panic_report/#?a=x86_64&v=6.14.0&zl=${digits}`;
       expect(panicLog(panicDigits(url) ?? '')).toEqual({ text: log, whole: true });
     }
+  });
+
+  it('stands in a text beside a report, which counts too, and once where both are of one crash', async () => {
+    const line = (size: number) =>
+      `[   12.345678] usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size ${size})!\n`;
+    const link = (log: string) => `see also: https://example.org/panic_report/#?zl=${sevens(deflateSync(log))}\n`;
+    const sizes = async (text: string) => (await readReports([text])).map(({ message }) => message?.size);
+    expect(await sizes(line(100) + link(line(200)))).toEqual([100n, 200n]);
+    expect(await sizes(line(100) + link(line(100)))).toEqual([100n]);
+    expect(await sizes(link(line(200)))).toEqual([200n]);
+    expect(await sizes(line(100) + link('a panic of another kind'))).toEqual([100n]);
   });
 
   it('is none where the digits hold no log, or no address is there', () => {

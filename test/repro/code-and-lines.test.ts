@@ -42,6 +42,23 @@ describe('the code of a report', () => {
   });
 });
 
+describe('the code of powerpc', () => {
+  const words = '38638d00 4bcbf211 60000000 <0fe00000> 60000000';
+  // One line since the heading is that of other architectures; before that several, under one of its own.
+  it.each([
+    ['Code: ', words],
+    ['Instruction dump:\n', words.replace(' 6', '\n6')],
+  ])('is found behind the registers of user mode, headed %j', (heading, code) => {
+    const [report] = parseReports(
+      `${MESSAGE}\nkernel BUG at mm/usercopy.c:102!\nCPU: 0 PID: 1 Comm: a Not tainted 6.5.0 #1\n` +
+        'NIP:  c000000000479a40 LR: c000000000479a3c CTR: 0000000000000000\n' +
+        'Call Trace:\n[c000000003a37b80] [c000000000479a3c] usercopy_abort+0x7c/0xb0 (unreliable)\n' +
+        `--- interrupt: 3000 at 0x7fff8b1a1c44\nNIP:  00007fff8b1a1c44 LR: 0000000000000000\n${heading}${code}\n`,
+    );
+    expect(report?.code).toBe(words);
+  });
+});
+
 describe('lines of source', () => {
   const source = `static volatile int sink;
 __attribute__((noinline)) void __check_object_size(void) { sink++; }

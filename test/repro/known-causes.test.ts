@@ -40,8 +40,9 @@ describe('known causes', () => {
   it.each([
     ['a kernel that has it', DMA, '5.3.0', 'dma-kmalloc'],
     ['the first that is mended', DMA, '5.8.0', undefined],
-    ['one of the last candidates', NO_AREA, '5.19.0-rc3+', 'vm_map_ram'],
-    ['the candidate that is mended', NO_AREA, '5.19.0-rc4', undefined],
+    ['one of the last candidates', NO_AREA, '5.19.0-rc2+', 'vm_map_ram'],
+    ['the candidate that is mended', NO_AREA, '5.19.0-rc3', undefined],
+    ['between 5.18 and the first candidate', NO_AREA, '5.18.0+', 'vm_map_ram'],
   ])('by release: %s', (_name, message, release, id) => {
     expect(known(message, release)?.id).toBe(id);
   });

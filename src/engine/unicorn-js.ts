@@ -195,6 +195,7 @@ class UnicornJs implements Engine {
       return;
     }
     this.#machine.require(`uc_reg_write(${name}, ${hex(value)})`, this.#machine.writeRegister(id, value));
+    this.#runs.changed();
   }
 
   writeRegisters(values: Readonly<Record<string, bigint>>): void {
@@ -529,6 +530,7 @@ class UnicornJs implements Engine {
     const { signal, timeLimit } = options;
     signal?.throwIfAborted();
     this.#begin(options);
+    let pc: bigint | null = null;
     try {
       const end = timeLimit === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeLimit;
       const slice = (): number => Math.min(performance.now() + SLICE_MILLISECONDS, end);
@@ -539,22 +541,27 @@ class UnicornJs implements Engine {
         if (!this.#machine.isOpen) throw new UsercopyError('engine', 'the emulator was closed during a run');
         ending = this.#stopRequested ? 'stopped' : this.#slice(options.until, this.#machine.pc, slice());
       }
-      return this.#result(ending);
+      const result = this.#result(ending);
+      pc = result.pc;
+      return result;
     } finally {
       this.#running = false;
-      this.#runs.tell('end');
+      this.#runs.end(pc);
     }
   }
 
   runSync(options: RunOptions): RunResult {
     this.#begin(options);
+    let pc: bigint | null = null;
     try {
       const { start, until, timeLimit } = options;
       const end = timeLimit === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeLimit;
-      return this.#result(this.#slice(until, start, end));
+      const result = this.#result(this.#slice(until, start, end));
+      pc = result.pc;
+      return result;
     } finally {
       this.#running = false;
-      this.#runs.tell('end');
+      this.#runs.end(pc);
     }
   }
 
@@ -575,7 +582,7 @@ class UnicornJs implements Engine {
     if (options.cycles !== undefined || options.cycleLimit !== undefined) {
       throw new UsercopyError('unsupported', 'cycles: unicorn.js counts instructions only (see its capabilities)');
     }
-    if (!options.resume) this.#runs.tell('begin');
+    this.#runs.begin(start, options.resume === true);
     this.#running = true;
     this.#stopRequested = false;
     this.#instructions = 0;
@@ -747,7 +754,7 @@ class UnicornJs implements Engine {
       throw new UsercopyError('engine', 'restoreContext: expected a context that this emulator saved');
     }
     this.#machine.restoreContext(context.bytes);
-    this.#runs.tell('restore');
+    this.#runs.restore();
     if (this.#emulating) this.#wantedPc = this.#machine.pc;
     this.#arrival = null;
     this.#pass = null;

@@ -137,6 +137,7 @@ class UnicornNative implements Engine {
 
   writeRegister(name: string, value: bigint): void {
     this.#native.writeRegister(name, value);
+    this.#runs.changed();
   }
 
   readRegisters(names: readonly string[]): bigint[] {
@@ -144,7 +145,7 @@ class UnicornNative implements Engine {
   }
 
   writeRegisters(values: Readonly<Record<string, bigint>>): void {
-    for (const [name, value] of Object.entries(values)) this.#native.writeRegister(name, value);
+    for (const [name, value] of Object.entries(values)) this.writeRegister(name, value);
   }
 
   map(address: bigint, size: bigint, permissions: string): void {
@@ -250,6 +251,7 @@ class UnicornNative implements Engine {
     const { signal } = options;
     signal?.throwIfAborted();
     this.#begin(options);
+    let pc: bigint | null = null;
     try {
       const end = options.timeLimit === undefined ? Infinity : performance.now() + options.timeLimit;
       let outcome = this.#slice(
@@ -270,25 +272,30 @@ class UnicornNative implements Engine {
         // `status` counts the fields that there are; so it does below.
         outcome = this.#slice(options, this.#status[status.pc]!, Math.min(sliceMilliseconds, left), null);
       }
-      return this.#result(outcome, options);
+      const result = this.#result(outcome, options);
+      pc = result.pc;
+      return result;
     } finally {
-      this.#end();
+      this.#end(pc);
     }
   }
 
   runSync(options: RunOptions): RunResult {
     this.#begin(options);
+    let pc: bigint | null = null;
     try {
       const outcome = this.#slice(options, options.start, options.timeLimit ?? 0, this.#nativeOptions(options));
-      return this.#result(outcome, options);
+      const result = this.#result(outcome, options);
+      pc = result.pc;
+      return result;
     } finally {
-      this.#end();
+      this.#end(pc);
     }
   }
 
   #begin(options: RunOptions): void {
     requireRunOptions(options);
-    const { resume, timeLimit, blockLimit, instructionLimit, cycleLimit, cycles } = options;
+    const { start, resume, timeLimit, blockLimit, instructionLimit, cycleLimit, cycles } = options;
     if (this.#running) {
       throw new UsercopyError('engine', 'run: this emulator is running already; wait for that run, or stop() it first');
     }
@@ -303,14 +310,14 @@ class UnicornNative implements Engine {
     if (cycleLimit !== undefined && cycles === undefined) {
       throw badInput('cycleLimit', 'cycles beside it, which says what a block costs', 'none');
     }
-    if (!resume) this.#runs.tell('begin');
+    this.#runs.begin(start, resume === true);
     this.#running = true;
     this.#stopped = false;
   }
 
-  #end(): void {
+  #end(pc: bigint | null): void {
     this.#running = false;
-    this.#runs.tell('end');
+    this.#runs.end(pc);
   }
 
   #nativeOptions({
@@ -391,7 +398,7 @@ class UnicornNative implements Engine {
       throw new UsercopyError('engine', 'restoreContext: expected a context that this emulator saved');
     }
     this.#native.restoreContext(context.bytes);
-    this.#runs.tell('restore');
+    this.#runs.restore();
   }
 
   close(): void {

@@ -3,7 +3,7 @@
  * values that follow from the programs by hand.
  */
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Engine, EngineSpec, RunOptions, RunResult } from '../../src/engine/engine.js';
+import type { Engine, EngineSpec, RunEvent, RunOptions, RunResult } from '../../src/engine/engine.js';
 import { UsercopyError } from '../../src/errors.js';
 import { collectGarbage } from '../garbage.js';
 import { increments, type Machine, machines, type Program, variants } from './machines.js';
@@ -743,6 +743,30 @@ export function engineContract(name: string, open: (spec: EngineSpec) => Engine,
           expect(engine.readRegister(sum)).toBe(5n);
         },
       );
+
+      test('a run that says it resumes is a new one unless it goes on from where the last one ended', () => {
+        const engine = prepare(machine, machine.straight, 1n);
+        const { straight } = machine;
+        const events: RunEvent[] = [];
+        engine.hookRun((event) => events.push(event));
+        const told = (options: RunOptions): RunEvent[] => {
+          events.length = 0;
+          engine.runSync(options);
+          return [...events];
+        };
+        const third = place(straight, 'third');
+        const half = { ...toEnd(straight), until: third };
+        expect(told({ ...half, resume: true })).toEqual(['begin', 'end']);
+        expect(told({ ...toEnd(straight), start: third, resume: true })).toEqual(['end']);
+        expect(told({ ...half, resume: true })).toEqual(['begin', 'end']);
+        expect(told({ ...toEnd(straight), start: third })).toEqual(['begin', 'end']);
+        engine.runSync(half);
+        engine.writeRegister(counter, 2n);
+        expect(told({ ...toEnd(straight), start: third, resume: true })).toEqual(['begin', 'end']);
+        engine.runSync(half);
+        engine.restoreContext(engine.saveContext());
+        expect(told({ ...toEnd(straight), start: third, resume: true })).toEqual(['begin', 'end']);
+      });
 
       test.runIf(directCheck)('equal copies are judged again and again, wherever a run starts', () => {
         const engine = prepare(machine, caller, 1n);

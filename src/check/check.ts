@@ -435,7 +435,7 @@ export class Check {
     return first;
   }
 
-  /** Takes back what `createRequests()` gave: no hook may use it any more. Twice is harmless. */
+  /** Takes back what `createRequests()` gave, once: no hook may use it any more, and the offset may soon be another's. */
   releaseRequests(first: number): void {
     if (first !== this.requestOffset) this.#requests.giveBack(first);
   }

@@ -64,8 +64,7 @@ export function requireOptions(where: string, options: unknown, rules: Readonly<
  */
 export function requireFields(where: string, value: unknown, rules: Readonly<Record<string, OptionRule>>): void {
   if (typeof value !== 'object' || value === null) throw badInput(where, 'an object', shown(value));
-  const fields = new Map(Object.entries(value));
-  for (const name of Object.keys(rules)) requireValue(`${where}: ${name}`, fields.get(name), rules[name] ?? {});
+  for (const [name, rule] of Object.entries(rules)) requireValue(`${where}: ${name}`, Reflect.get(value, name), rule);
 }
 
 /**

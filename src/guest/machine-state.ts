@@ -12,6 +12,10 @@ interface Span {
   readonly end: bigint;
 }
 
+interface Region extends Span {
+  readonly permissions: string;
+}
+
 /** Bytes that are compared, and written where they differ, at a time. */
 const PIECE = 65_536;
 
@@ -21,7 +25,7 @@ export type RegionFilter = (region: Span) => boolean;
 export class MachineState {
   readonly #engine: Engine;
   readonly #context: SavedContext;
-  readonly #regions: readonly (Span & { readonly bytes: Uint8Array })[];
+  readonly #regions: readonly (Region & { readonly bytes: Uint8Array })[];
   readonly #keeps: RegionFilter;
 
   /** @throws UsercopyError `engine` when the emulator is closed. */
@@ -32,14 +36,14 @@ export class MachineState {
     this.#regions = engine
       .regions()
       .filter(keeps)
-      .map(({ start, end }) => ({ start, end, bytes: engine.read(start, Number(end - start)) }));
+      .map((region) => ({ ...region, bytes: engine.read(region.start, Number(region.end - region.start)) }));
   }
 
   /**
    * Puts CPU and memory back. Memory that was mapped since is unmapped; code is dropped where bytes differ. Attachments hear
    * of it before the bytes change: what waits in an audit is judged by the memory that it was noted in.
-   * @throws UsercopyError `engine` when memory that was there has been unmapped since, with its address; nothing is
-   *   changed then.
+   * @throws UsercopyError `engine` when memory that was there has been unmapped since, or is mapped with other permissions,
+   *   with its address; nothing is changed then.
    */
   restore(): void {
     const engine = this.#engine;
@@ -49,6 +53,15 @@ export class MachineState {
       throw new UsercopyError(
         'engine',
         `restore: the memory at ${hex(gone.start)} to ${hex(gone.end)} was unmapped since the snapshot: map it again first`,
+      );
+    }
+    const other = now.find(({ start, end, permissions }) =>
+      this.#regions.some((saved) => saved.start < end && start < saved.end && saved.permissions !== permissions),
+    );
+    if (other) {
+      throw new UsercopyError(
+        'engine',
+        `restore: the memory at ${hex(other.start)} has other permissions than in the snapshot, now ${other.permissions}: map it as it was first`,
       );
     }
     engine.restoreContext(this.#context);

@@ -208,6 +208,9 @@ export function restoringContract(name: string, open: (spec: EngineSpec) => Engi
         engine.writeRegister(sum, 9n);
         expect(() => saved.restore()).toThrow(/memory at 0x201000 to 0x202000 was unmapped since/);
         expect(engine.readRegister(sum)).toBe(9n);
+        engine.map(data + 0x1000n, 0x1000n, 'r');
+        expect(() => saved.restore()).toThrow(/memory at 0x201000 has other permissions than in the snapshot, now r/);
+        engine.unmap(data + 0x1000n, 0x1000n);
         engine.map(data + 0x1000n, 0x1000n, 'rw');
         saved.restore();
         expect(engine.readRegister(sum)).toBe(0n);

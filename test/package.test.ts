@@ -3,6 +3,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { UsercopyError } from '../src/errors.js';
 import { fetchKernel } from '../src/image/fetch.js';
 import { packageFile } from '../src/paths.js';
 
@@ -22,7 +23,10 @@ function readmeProgram(): string {
 
 it('the packed package installs in an empty folder and runs the README there', async (context) => {
   // The README's program needs a kernel with functions that copy, which the built-in guests are not.
-  const kernel = await fetchKernel('x86_64', { release: 'bookworm' }).catch(() => null);
+  const kernel = await fetchKernel('x86_64', { release: 'bookworm' }).catch((error: unknown) => {
+    if (error instanceof UsercopyError && error.kind === 'missing-dependency') return null;
+    throw error;
+  });
   if (kernel === null) return context.skip('Debian’s kernel cannot be had');
   if (spawnSync('npm', ['view', 'yaml', 'version'], { timeout: 20_000 }).status !== 0) {
     return context.skip("npm's registry cannot be reached");

@@ -34,9 +34,12 @@ export function fetchTools() {
       console.log(`setup: tests that need ${name} will be skipped: ${reason}`);
       continue;
     }
-    const libraries = join(prefix, 'usr', 'lib');
-    const places = readdirSync(libraries).filter((entry) => entry.includes('-linux-'));
-    const path = places.map((place) => join(libraries, place)).join(':');
+    // Debian 12 has some libraries in /lib yet, which is no link to /usr/lib in an unpacked package.
+    const libraries = [join(prefix, 'usr', 'lib'), join(prefix, 'lib')].filter((place) => existsSync(place));
+    const path = libraries
+      .flatMap((place) => readdirSync(place).map((entry) => join(place, entry)))
+      .filter((place) => place.includes('-linux-'))
+      .join(':');
     mkdirSync(programs, { recursive: true });
     const script = `#!/bin/sh\nLD_LIBRARY_PATH='${path}' exec '${join(prefix, 'usr', 'bin', name)}' "$@"\n`;
     writeFileSync(join(programs, name), script, { mode: 0o755 });

@@ -133,7 +133,9 @@ async function findPahole(cache: string, workspace: string, say: (what: string) 
     const program = path.join(directory, 'usr', 'bin', 'pahole');
     // Debian 12 has some libraries in /lib yet, which is no link to /usr/lib in an unpacked package.
     const homes = [path.join(directory, 'usr', 'lib'), path.join(directory, 'lib')];
-    const folders = homes.map(async (home) => (await fs.readdir(home).catch(() => [])).map((name) => path.join(home, name)));
+    const folders = homes.map(async (home) =>
+      (await fs.readdir(home).catch(() => [])).map((name) => path.join(home, name)),
+    );
     const libraries = (await Promise.all(folders)).flat().join(':');
     return (await answers({ program, libraries })) ? { program, libraries } : null;
   };

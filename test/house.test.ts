@@ -26,7 +26,7 @@ const ROOMS = [
 ];
 
 /** All that lies at the top of src/ itself. Below every room, but for index.ts, which is above them. */
-const TOP_FILES = ['index.ts', 'errors.ts', 'paths.ts', 'terminal.ts', 'child.ts'];
+const TOP_FILES = ['index.ts', 'errors.ts', 'paths.ts', 'terminal.ts', 'child.ts', 'options.ts'];
 
 /** Rooms that also run in a browser, and the readers of dumps' formats, which take their bytes from a `ByteSource`. */
 const BROWSER_ROOMS = ['diagnosis', 'report', 'check', 'introspect', 'kernel', 'arch'];
@@ -52,9 +52,6 @@ const BROWSER_PACKAGES = [
   ],
   ...['zstddec', 'zstddec/stream'],
 ];
-
-/** What lies in the room of the emulators and knows none. */
-const KNOWS_NO_EMULATOR = ['src/engine/options.ts'];
 
 /** Globals that only Node.js has. */
 const NODE_GLOBALS = ['Buffer', 'process', 'require', 'global', 'setImmediate', '__dirname', '__filename'];
@@ -186,10 +183,7 @@ function notForBrowsers(modules: House): string[] {
       }
       const wanted = NODE_GLOBALS.filter((name) => modules.get(path)?.values.has(name));
       const unexplained = wanted.filter((name) => name !== 'Buffer' || ASKS_FOR_BUFFER[path] === undefined);
-      return [
-        ...(roomOf(path) === 'engine' && !KNOWS_NO_EMULATOR.includes(path) ? [way] : []),
-        ...unexplained.map((name) => `${way}: ${name}`),
-      ];
+      return [...(roomOf(path) === 'engine' ? [way] : []), ...unexplained.map((name) => `${way}: ${name}`)];
     }),
   );
   return [...new Set(found)];

@@ -2,8 +2,8 @@
 import { Check, type ExecutorName } from '../check/check.js';
 import { EXECUTORS } from '../check/executors.js';
 import type { Declaration } from '../check/parameters.js';
-import { aBoolean, aCount, aFunction, anArray, aText, type OptionRule, requireOptions } from '../engine/options.js';
 import { badInput } from '../errors.js';
+import { aBoolean, aCount, aFunction, anArray, aText, type OptionRule, requireOptions } from '../options.js';
 import type { JudgeMode, PlanOptions } from './plan.js';
 import type { Suppression } from './suppression.js';
 import type { ViolationHandler } from './violation.js';

@@ -3,9 +3,9 @@
  * after it; the memory never grows. Hooks call `judgeExport` themselves; everything else goes through here.
  */
 import type { Engine } from '../engine/engine.js';
-import { aByteArray, aCount, anObject, type OptionRule, requireFields, requireOptions } from '../engine/options.js';
 import { badInput } from '../errors.js';
 import { decodeUnsigned, LITTLE, Words } from '../kernel/words.js';
+import { aByteArray, aCount, anObject, type OptionRule, requireFields, requireOptions } from '../options.js';
 import { ContextWriter } from './context.js';
 import { type ControlArea, layOutControlArea, RING_HEAD } from './control.js';
 import { DeclarationTables } from './declarations.js';

@@ -1,7 +1,8 @@
 /** Declared memory: the sorted tables that the module searches. */
-import { aBigInt, aText, requireFields, requireOptions } from '../engine/options.js';
+
 import { badInput, hex } from '../errors.js';
 import { countBefore } from '../kernel/sorted.js';
+import { aBigInt, aText, requireFields, requireOptions } from '../options.js';
 import { type ControlArea, DECLARED_TABLES } from './control.js';
 import { type Layout, Structure } from './layout.js';
 import type { AddressRange, Declaration } from './parameters.js';

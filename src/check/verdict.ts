@@ -1,4 +1,4 @@
-import { aWord, type OptionRule, requireFields } from '../engine/options.js';
+import { aWord, type OptionRule, requireFields } from '../options.js';
 
 /** Who receives the bytes. `to_user` exposes kernel memory, `from_user` overwrites it. */
 export type Direction = 'to_user' | 'from_user';

@@ -2,11 +2,11 @@
 import type { Variant } from '../../arch/driver.js';
 import type { DumpConvention, RegisterValues } from '../../arch/dump.js';
 import { variants } from '../../arch/index.js';
-import { aFunction, anObject, type OptionRule, orNull, requireOptions } from '../engine/options.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { nativeZlib } from '../image/native-zlib.js';
 import { findModules, Modules } from '../introspect/modules.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
+import { aFunction, anObject, type OptionRule, orNull, requireOptions } from '../options.js';
 import { entryPointOf } from '../stack/entry-point.js';
 import type { Dump, DumpOptions } from './dump.js';
 import { type DumpFile, readDumpFile } from './dump-file.js';

@@ -1,8 +1,8 @@
 /** What a shrunk dump carries beside its pages: where the kernel was found, the registers, and a record of the kernel. */
 import type { LinearMap } from '../../arch/driver.js';
 import type { PageTables, RegisterValues } from '../../arch/dump.js';
-import { isCount } from '../engine/options.js';
 import { badInput, hex, UsercopyError } from '../errors.js';
+import { isCount } from '../options.js';
 import type { CoreNote } from './elf-core.js';
 import type { KernelRecord } from './kernel-record.js';
 

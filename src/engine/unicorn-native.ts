@@ -1,6 +1,7 @@
 /** `Engine` over libunicorn, through the addon in `native/`. */
 
 import { badInput, UsercopyError } from '../errors.js';
+import { aText, type OptionRule, requireOptions } from '../options.js';
 import type {
   BlockPricer,
   CopyHookSpec,
@@ -15,7 +16,7 @@ import type {
   RunResult,
   SavedContext,
 } from './engine.js';
-import { aText, type OptionRule, requireOptions, requireRunOptions, requireSpec } from './options.js';
+import { requireRunOptions, requireSpec } from './options.js';
 import { RunEvents } from './run-events.js';
 import {
   loadAddon,

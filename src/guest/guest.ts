@@ -7,6 +7,11 @@ import { variantOf } from '../../arch/index.js';
 import { Check } from '../check/check.js';
 import { builtCheck } from '../engine/built-check.js';
 import type { Engine, RunOptions, RunResult } from '../engine/engine.js';
+import { openUnicorn } from '../engine/unicorn-native.js';
+import { hex, UsercopyError } from '../errors.js';
+import { withMemory } from '../introspect/parameters.js';
+import { exportedVariables, withSymbols } from '../kernel/added-symbols.js';
+import type { Kernel, Segment } from '../kernel/kernel.js';
 import {
   aBoolean,
   aCount,
@@ -17,12 +22,7 @@ import {
   aWord,
   type OptionRule,
   requireOptions,
-} from '../engine/options.js';
-import { openUnicorn } from '../engine/unicorn-native.js';
-import { hex, UsercopyError } from '../errors.js';
-import { withMemory } from '../introspect/parameters.js';
-import { exportedVariables, withSymbols } from '../kernel/added-symbols.js';
-import type { Kernel, Segment } from '../kernel/kernel.js';
+} from '../options.js';
 import { type ArgumentPlaces, CallWatch, GuestCall } from '../stack/call.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
 import { callObserver } from './call-observer.js';

@@ -1,8 +1,8 @@
 /** A kernel and its architecture, put into the terms of the check. */
 import type { MemoryLayout, Variant } from '../../arch/driver.js';
 import type { AddressRange, CheckParameters, ProfileSwitches } from '../check/parameters.js';
-import { aBoolean, anObject, aWord, type OptionRule, requireFields, requireOptions } from '../engine/options.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { aBoolean, anObject, aWord, type OptionRule, requireFields, requireOptions } from '../options.js';
 import { introspectionOf } from './structures.js';
 import { type StackOptions, stackParameters } from './task.js';
 

@@ -1,8 +1,8 @@
 /** A verdict in the kernel's own words. Addresses and numbers are formatted as printk does. */
 
 import { type Copy, type Refusal, requireCopy, type Verdict } from '../check/verdict.js';
-import { type OptionRule, requireFields } from '../engine/options.js';
 import type { Bits } from '../kernel/kernel.js';
+import { type OptionRule, requireFields } from '../options.js';
 
 /** What the wording depends on, besides the verdict. */
 export interface MessageStyle {

@@ -6,6 +6,7 @@
 import { type Copy, requireCopy } from '../check/verdict.js';
 import { askChild } from '../child.js';
 import type { Reproduction } from '../diagnosis/outcome.js';
+import { UsercopyError } from '../errors.js';
 import {
   aBoolean,
   aDuration,
@@ -15,8 +16,7 @@ import {
   orNull,
   requireFields,
   requireOptions,
-} from '../engine/options.js';
-import { UsercopyError } from '../errors.js';
+} from '../options.js';
 import { packageFile } from '../paths.js';
 import type { UsercopyReport } from '../report/report.js';
 import {

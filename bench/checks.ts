@@ -8,7 +8,8 @@ import { oracle } from './baseline/oracle.js';
 import { readerOf } from './baseline/worlds/world.js';
 import { BATCH, type BenchGuest, type BenchRequest } from './guest.js';
 import { type Effort, measure, QUICK, type Task } from './measure.js';
-import type { Group, Line, Measurement } from './report.js';
+import { present } from './present.js';
+import type { Group, Line } from './report.js';
 import { runTwin, type TwinVerdict } from './twin.js';
 
 /** Times as long as the C twin that the check may take, by executor; JavaScript has no aim. */
@@ -64,7 +65,7 @@ export async function checksGroup(title: string, guest: BenchGuest, effort: Effo
     unit: 'check',
     units: ORACLE_SAMPLE,
     run: () => {
-      for (let i = 0; i < ORACLE_SAMPLE; i++) judge(guest.requests[i] as BenchRequest);
+      for (let i = 0; i < ORACLE_SAMPLE; i++) judge(present(guest.requests[i]));
       return undefined;
     },
   });
@@ -75,11 +76,11 @@ export async function checksGroup(title: string, guest: BenchGuest, effort: Effo
       name: TWIN,
       unit: 'check',
       units: BATCH,
-      run: () => rounds[round++ % rounds.length] as number,
+      run: () => present(rounds[round++ % rounds.length]),
     });
   }
   const measured = await measure(tasks, effort);
-  const slow = measured.find((one) => one.name === ORACLE) as Measurement;
+  const slow = present(measured.find((one) => one.name === ORACLE));
   const fast = measured.find((one) => one.name === TWIN);
   const lines = measured.map((one): Line => {
     if (one.executor !== null && fast !== undefined) {

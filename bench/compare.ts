@@ -86,6 +86,7 @@ function figuresOf(result: unknown, which: string): Map<string, Figure> {
     throw badInput(`bench --compare, ${which}`, 'a result of usercopy bench --json', 'something else');
   }
   const figures = new Map<string, Figure>();
+  // An array, as was asked above; what is in it is looked at one by one.
   for (const one of result['variants'] as unknown[]) {
     if (!isObject(one)) continue;
     const title = [one['variant'], one['kernel'], one['profile']].filter((part) => typeof part === 'string').join(' ');

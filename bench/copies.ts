@@ -62,6 +62,7 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
     const check = await Check.create({ source: builtCheck, guestBytes: 1 << 20 });
     install(check, guest);
     const { judge } = new WebAssembly.Instance(new WebAssembly.Module(EMPTY_JUDGE)).exports;
+    // The one function of EMPTY_JUDGE.
     const empty = judge as Judge;
     const request = check.createRequest({ direction: 'register' });
 
@@ -200,6 +201,7 @@ function arrive(engine: Engine, start: bigint, until: bigint, count: number): un
 }
 
 function judgeLines(measured: readonly Measurement[], attached: readonly Attached[]): Line[] {
+  // In the order in which the tasks were given.
   const [bare, noop, crossing, detached, elsewhere, beside, ...copies] = measured as [
     Measurement,
     Measurement,

@@ -10,6 +10,7 @@ import { fetchKernel } from '../src/image/fetch.js';
 import { loadKernel } from '../src/image/load.js';
 import { loadOwnKernel, startOwnGuest } from '../src/scenario/own.js';
 import { type Effort, measure, type Task } from './measure.js';
+import { present } from './present.js';
 import type { Group, Line } from './report.js';
 
 const AIM_INSTRUCTIONS = 1.5;
@@ -105,7 +106,7 @@ async function measureCall(guest: Guest, code: bigint, call: Call, effort: Effor
     if (result.reason !== 'until') throw new UsercopyError('engine', `${call.symbol} ended with ${result.reason}`);
     return result.instructions;
   };
-  const turns = Math.max(1, Math.round(SAMPLE / run(1, { countInstructions: true })!));
+  const turns = Math.max(1, Math.round(SAMPLE / present(run(1, { countInstructions: true }))));
   const tasks = modes.map(
     ([name, options]): Task => ({
       name: `${call.name}: ${name}`,
@@ -122,9 +123,9 @@ async function measureCall(guest: Guest, code: bigint, call: Call, effort: Effor
   );
   const measured = await measure(tasks, effort);
   return measured.map((line, index): Line => {
-    const value = line.nanoseconds / measured[0]!.nanoseconds;
+    const value = line.nanoseconds / present(measured[0]).nanoseconds;
     if (index === 0) return { ...line, ratio: null, aim: null };
-    const aim = 'cycles' in modes[index]![1] ? AIM_CYCLES : AIM_INSTRUCTIONS;
+    const aim = 'cycles' in present(modes[index])[1] ? AIM_CYCLES : AIM_INSTRUCTIONS;
     return {
       ...line,
       ratio: { to: 'not counted', value },

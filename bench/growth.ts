@@ -9,6 +9,7 @@ import { install } from './baseline/differential.js';
 import { fill } from './checks.js';
 import { BATCH, type BenchGuest, type BenchRequest, introspectedGuest } from './guest.js';
 import { type Effort, measure } from './measure.js';
+import { present } from './present.js';
 
 /** Cost at one size: nanoseconds for one copy or check. */
 export interface GrowthPoint {
@@ -64,7 +65,7 @@ export async function growthOf({ size, effort, onProgress }: GrowthOptions): Pro
   for (const bytes of ram) {
     onProgress(`growth: ${bytes / MIB} MiB of RAM`);
     const [point] = await timeAttached(bytes, [COPIES], effort);
-    ramBytes.push({ n: bytes, ns: point!.ns });
+    ramBytes.push({ n: bytes, ns: present(point).ns });
   }
   return { copies: byCopies, declaredRanges, vmallocAreas, ramBytes };
 }
@@ -83,7 +84,7 @@ async function timeAttached(ramBytes: number, counts: readonly number[], effort:
       const { checks } = check.statistics();
       if (checks !== n) throw new UsercopyError('guest', `growth: expected ${n} judgements, found ${checks}`);
       const [measured] = await measure([{ name: `${n} copies`, unit: 'copy', units: n, run }], effort);
-      points.push({ n, ns: measured!.nanoseconds });
+      points.push({ n, ns: present(measured).nanoseconds });
     }
     return points;
   } finally {
@@ -106,7 +107,7 @@ async function timeBatch(guest: BenchGuest, declarations: number, effort: Effort
   if (wrong)
     throw new UsercopyError('bad-input', `growth: expected good verdicts, found ${wrong.outcome}: ${wrong.by}`);
   const [measured] = await measure([{ name: 'batch', unit: 'check', units: guest.requests.length, run }], effort);
-  return measured!.nanoseconds;
+  return present(measured).nanoseconds;
 }
 
 const OBJECT = 64n;
@@ -137,11 +138,11 @@ function declared(count: number): BenchGuest {
     },
     declarations,
     regions: [],
-    requests: spread(count, start, requests[0]!),
+    requests: spread(count, start, present(requests[0])),
   };
 }
 
 function withAreas(count: number): BenchGuest {
   const guest = introspectedGuest({ areas: count });
-  return { ...guest, requests: spread(count, (index) => guest.areas[index]!, guest.requests[0]!) };
+  return { ...guest, requests: spread(count, (index) => present(guest.areas[index]), present(guest.requests[0])) };
 }

@@ -8,6 +8,7 @@ import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
 import { entryPointOf } from '../src/stack/entry-point.js';
 import { type Effort, measure, type Task } from './measure.js';
+import { present } from './present.js';
 import type { Measurement } from './report.js';
 import { PATHS, type PathCopy, type PathName } from './world.js';
 
@@ -51,6 +52,7 @@ export async function countGuestCheck(guest: Guest, paths: Paths): Promise<Guest
       };
     }
     guest.restore(before);
+    // Every path was run above.
     return { costs: costs as Record<PathName, GuestCost>, core: model?.table.core ?? null };
   } finally {
     model?.close();
@@ -73,11 +75,11 @@ export async function timeCheck(
   });
   attachment.detach();
   const { check } = attachment;
-  const entry = guest.variant.uaccess.find(({ role }) => role === 'judge')!;
+  const entry = present(guest.variant.uaccess.find(({ role }) => role === 'judge'));
   const names = requestRegisters(entry, guest.variant, {
     ...{ parameters: check.parameters, nested: false, caller: false },
   });
-  const address = entryPointOf(guest.kernel, guest.variant, entry.symbol)!;
+  const address = present(entryPointOf(guest.kernel, guest.variant, entry.symbol));
   let atEntry: readonly bigint[] = [];
   const hook = guest.engine.hookAddress(address, () => {
     atEntry = names.map((name) => (name === null ? 0n : guest.engine.readRegister(name)));
@@ -120,8 +122,9 @@ export async function timeCheck(
   const measured = await measure(tasks, effort);
   const timesOf = (executor: ExecutorName) => {
     const mine = measured.filter((one) => one.executor === executor);
-    return mine.length === 0 ? null : Object.fromEntries(PATHS.map((path, index) => [path, mine[index]!]));
+    return mine.length === 0 ? null : Object.fromEntries(PATHS.map((path, index) => [path, present(mine[index])]));
   };
+  // Every executor has its entry.
   return Object.fromEntries(executors(builtCheck).map(({ name }) => [name, timesOf(name)])) as Record<
     ExecutorName,
     Record<PathName, Measurement> | null

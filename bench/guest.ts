@@ -9,6 +9,7 @@ import { GuestBuilder } from './baseline/worlds/builder.js';
 import { ERAS } from './baseline/worlds/eras.js';
 import { Random } from './baseline/worlds/random.js';
 import type { Region } from './baseline/worlds/world.js';
+import { present } from './present.js';
 
 export interface BenchRequest {
   readonly copy: Copy;
@@ -208,6 +209,7 @@ export function introspectedGuest(options: { readonly areas?: number } = {}): In
     bits: 64,
     endian: 'little',
     pageShift: 12,
+    // The era has every switch of this profile.
     switches: ERAS['6.1'] as CheckParameters['switches'],
     text: { start: IMAGE, end: IMAGE + 0xc0_0000n },
     linearText: {
@@ -326,7 +328,7 @@ function plantAreas(
   const plant = (from: number, to: number): bigint => {
     if (from >= to) return 0n;
     const middle = (from + to) >> 1;
-    const node = (areas[middle] as bigint) + 16n;
+    const node = present(areas[middle]) + 16n;
     kernel.store(node + 16n, 8, plant(from, middle));
     kernel.store(node + 8n, 8, plant(middle + 1, to));
     return node;

@@ -1,6 +1,7 @@
 /** Runs tasks under tinybench and reads off what the report needs. */
 import { Bench } from 'tinybench';
 import type { ExecutorName } from '../src/check/check.js';
+import { present } from './present.js';
 import type { Measurement } from './report.js';
 
 export interface Task {
@@ -51,15 +52,15 @@ export async function measure(tasks: readonly Task[], effort: Effort): Promise<M
     for (const [index, task] of tasks.entries()) {
       const leave = await task.enter?.();
       try {
-        rounds[index]!.push(await measureRound(task, effort));
+        present(rounds[index]).push(await measureRound(task, effort));
       } finally {
         leave?.();
       }
     }
   }
   return tasks.map(({ name, executor = null, unit, units }, index) => {
-    const mine = rounds[index]!;
-    const middle = (of: (round: Round) => number) => mine.map(of).sort((a, b) => a - b)[mine.length >> 1]!;
+    const mine = present(rounds[index]);
+    const middle = (of: (round: Round) => number) => present(mine.map(of).sort((a, b) => a - b)[mine.length >> 1]);
     const medians = mine.map(({ median }) => median);
     const median = middle((round) => round.median);
     const apart = ((Math.max(...medians) - Math.min(...medians)) / 2 / median) * 100;

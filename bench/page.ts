@@ -4,6 +4,7 @@ import { EXECUTORS } from '../src/check/executors.js';
 import { IGNORED } from '../src/cycles/open.js';
 import { UsercopyError } from '../src/errors.js';
 import type { GrowthPoint } from './growth.js';
+import { present } from './present.js';
 import { figure, noisyText } from './report.js';
 import type { BenchResult, VariantResult } from './run.js';
 import { copyWays, nameOf } from './text.js';
@@ -84,9 +85,9 @@ function variantCharts(variants: readonly VariantResult[]): Bars[] {
     bars(
       'Copies of 8 bytes to 64 KiB',
       'ns a copy, median',
-      copyWays(variants[0]!).map(([name], way) => ({
+      copyWays(present(variants[0])).map(([name], way) => ({
         name,
-        values: variants.map((result) => copyWays(result)[way]![1]),
+        values: variants.map((result) => present(copyWays(result)[way])[1]),
       })),
     ),
   ];

@@ -11,6 +11,7 @@ import { type Growth, growthOf } from './growth.js';
 import { declaredGuest, introspectedGuest } from './guest.js';
 import { countGuestCheck, type GuestCost, timeCheck } from './guest-check.js';
 import { GROWTH, LONG, QUICK, SHORT } from './measure.js';
+import { present } from './present.js';
 import { type Group, lineOf, type Measurement } from './report.js';
 import { type CopyTimes, timeCopies } from './workload.js';
 import { objectsOf, type PathName, pathCopies, type Source, startGuest } from './world.js';
@@ -125,7 +126,7 @@ export async function runBench({ sources, quick, growth, onProgress }: BenchOpti
   onProgress('counting');
   if (!quick) groups.push(await countingGroup(long));
   for (const line of groups.flatMap(({ lines }) => lines)) watch(line);
-  const median = (line: string): number | null => lineOf(groups[0]!, line)?.nanoseconds ?? null;
+  const median = (line: string): number | null => lineOf(present(groups[0]), line)?.nanoseconds ?? null;
   const executorMedian = (executor: ExecutorName) => median(`check, ${executor}`);
   return {
     machine: {
@@ -135,7 +136,7 @@ export async function runBench({ sources, quick, growth, onProgress }: BenchOpti
     variants,
     batch: {
       ...{ c: median(TWIN), native: executorMedian('native'), v8: executorMedian('v8'), js: executorMedian('js') },
-      oracle: median(ORACLE)!,
+      oracle: present(median(ORACLE)),
     },
     growth: await growthOf({ size: quick ? 'smoke' : growth, effort: quick ? QUICK : GROWTH, onProgress }),
     groups,
@@ -171,6 +172,7 @@ function mapRecord<Key extends string, From, To>(
   change: (from: From) => To,
 ): Record<Key, To> {
   const entries = Object.entries<From>(record).map(([key, value]) => [key, change(value)]);
+  // The keys are the record's own.
   return Object.fromEntries(entries) as Record<Key, To>;
 }
 

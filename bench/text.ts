@@ -2,6 +2,7 @@
 import { EXECUTORS } from '../src/check/executors.js';
 import { table } from '../src/cli/table.js';
 import { colours } from '../src/terminal.js';
+import { present } from './present.js';
 import { figure, groupText, noisyText } from './report.js';
 import { type BenchResult, missingExecutors, NOISY_MARGIN, type VariantResult } from './run.js';
 import { PATHS } from './world.js';
@@ -48,7 +49,10 @@ function checkText(variants: readonly VariantResult[]): string {
 function copyText(variants: readonly VariantResult[]): string {
   const ways = variants.map(copyWays);
   const head = ways[0]?.map(([name]) => name) ?? [];
-  const rows = variants.map((result, index) => [nameOf(result), ...ways[index]!.map(([, value]) => number(value))]);
+  const rows = variants.map((result, index) => [
+    nameOf(result),
+    ...present(ways[index]).map(([, value]) => number(value)),
+  ]);
   const margins = variants.map((result) => {
     const worst = Object.entries(result.copySpread).map(
       ([name, { p99, margin }]) => `${name} ${figure(p99)} ± ${margin.toFixed(1)} %`,

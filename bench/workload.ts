@@ -8,6 +8,7 @@ import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
 import { entryPointOf } from '../src/stack/entry-point.js';
 import { type Effort, measure, type Task } from './measure.js';
+import { present } from './present.js';
 import type { Measurement } from './report.js';
 import { type MixedCopy, mixedCopies, objectsOf, type Source, startGuest } from './world.js';
 
@@ -46,6 +47,7 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
         : callRound(guest, copies, true);
     const task = (way: string, run: Round, enter?: Task['enter'], counting = false): Task => ({
       ...{ name: `${guest.variant.name}: ${way}`, unit: 'copy', units: perRound },
+      // A round answers nothing that a measurement takes for its units.
       run: () => run(counting) as undefined,
       ...(enter === undefined ? {} : { enter }),
     });
@@ -74,13 +76,13 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
         .map(({ symbol }) => entryPointOf(guest.kernel, guest.variant, symbol)),
     );
     const hookBare = () => {
-      const hooks = [...addresses].map((address) => guest.engine.hookAddress(address!, () => {}));
+      const hooks = [...addresses].map((address) => guest.engine.hookAddress(present(address), () => {}));
       return () => {
         for (const hook of hooks) hook.remove();
       };
     };
 
-    const present = executors(builtCheck).filter(({ available }) => available);
+    const usable = executors(builtCheck).filter(({ available }) => available);
     const [detached, bareHook, audit, counting, own, ...enforced] = await measure(
       [
         task('detached', round),
@@ -88,14 +90,22 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
         task('audit', round, attached({ mode: 'audit' })),
         task('counting', round, undefined, true),
         task('in the guest', inGuest),
-        ...present.map(({ name: executor }) => task(`enforce, ${executor}`, round, attached({ executor }))),
+        ...usable.map(({ name: executor }) => task(`enforce, ${executor}`, round, attached({ executor }))),
       ],
       effort,
     );
+    // Every executor has its entry.
     const enforce = Object.fromEntries(
-      executors(builtCheck).map(({ name }) => [name, enforced[present.findIndex((one) => one.name === name)] ?? null]),
+      executors(builtCheck).map(({ name }) => [name, enforced[usable.findIndex((one) => one.name === name)] ?? null]),
     ) as CopyTimes['enforce'];
-    return { detached: detached!, bareHook: bareHook!, enforce, audit: audit!, counting: counting!, inGuest: own! };
+    return {
+      detached: present(detached),
+      bareHook: present(bareHook),
+      enforce,
+      audit: present(audit),
+      counting: present(counting),
+      inGuest: present(own),
+    };
   } finally {
     guest.close();
     checked.close();
@@ -129,7 +139,7 @@ function callRound(guest: Guest, copies: readonly MixedCopy[], checkFirst: boole
     for (const { pointer, size, count } of copies) {
       const args: bigint[] = [0n, 0n, 0n];
       args[routine.kernelPointer] = pointer;
-      args[routine.userPointer!] = guest.user.address;
+      args[present(routine.userPointer)] = guest.user.address;
       args[routine.size] = size;
       for (let index = 0; index < count; index++) {
         if (checkFirst) guest.callOnce(check, [pointer, size, 1n], TIME_LIMIT);

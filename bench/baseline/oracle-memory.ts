@@ -9,6 +9,7 @@ import type {
   Slot,
   VmapAreaSlots,
 } from '../../src/check/parameters.js';
+import { present } from '../present.js';
 
 /** Bytes of guest memory at a guest virtual address; undefined when not all of them can be had. */
 export type ReadMemory = (address: bigint, length: number) => Uint8Array | undefined;
@@ -70,7 +71,7 @@ export class GuestMemory {
     if (bytes === undefined || bytes.length < size) throw new Unreadable(at);
     let value = 0n;
     for (let i = 0; i < size; i++) {
-      const byte = bytes[this.parameters.endian === 'big' ? i : size - 1 - i] as number;
+      const byte = present(bytes[this.parameters.endian === 'big' ? i : size - 1 - i]);
       value = (value << 8n) | BigInt(byte);
     }
     return value;

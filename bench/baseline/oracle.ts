@@ -10,6 +10,7 @@
  */
 import type { CheckParameters, Declaration, Introspection, Slot } from '../../src/check/parameters.js';
 import type { Acceptance, CheckedObject, Copy, Refusal, Verdict } from '../../src/check/verdict.js';
+import { present } from '../present.js';
 import { GuestMemory, type ReadMemory, Unreadable } from './oracle-memory.js';
 
 /** Registers at the entry of the function that copies, and the one from which `current` is found. */
@@ -163,7 +164,7 @@ class Oracle {
         start = sp & ~(threadSize - 1n);
         break;
       default:
-        start = this.memory.field(this.currentTask() as bigint, current.taskStack);
+        start = this.memory.field(present(this.currentTask()), current.taskStack);
     }
     return { start, end: start + threadSize };
   }

@@ -12,10 +12,15 @@ export interface RequestNeeds {
   readonly caller: boolean;
 }
 
+/** The register of an entry point's argument; null where it has none, or none that is a register. */
+export const argumentRegister =
+  ({ registers }: Variant) =>
+  (index: number | undefined): string | null =>
+    index === undefined ? null : (registers.arguments[index] ?? null);
+
 /** Registers of an entry point in the order of the request's fields; null for those that nobody asks for. */
 export function requestRegisters(entry: UaccessEntry, variant: Variant, needs: RequestNeeds): (string | null)[] {
-  const argument = (index: number | undefined): string | null =>
-    index === undefined ? null : (variant.registers.arguments[index] ?? null);
+  const argument = argumentRegister(variant);
   const { current, registers } = variant;
   const byField: Record<(typeof Check.requestFields)[number], string | null> = {
     pointer: argument(entry.kernelPointer),

@@ -3,6 +3,7 @@
  * pages of 4 to 64 KiB.
  */
 import type { AddressRange, CheckParameters, Declaration, Introspection } from '../../../src/check/parameters.js';
+import { present } from '../../present.js';
 import { GuestBuilder } from './builder.js';
 import { randomSwitches } from './eras.js';
 import { type Layout, layOut } from './layout.js';
@@ -378,7 +379,7 @@ function spoil(random: Random, bytes: Uint8Array): void {
     const at = random.below(bytes.length);
     const run = random.chance(0.2) ? 8 : 1;
     for (let j = at; j < Math.min(bytes.length, at + run); j++) {
-      bytes[j] = random.pick([0, 0, 0xff, random.below(256), bytes[random.below(bytes.length)] as number]);
+      bytes[j] = random.pick([0, 0, 0xff, random.below(256), present(bytes[random.below(bytes.length)])]);
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { AddressRange, Slot } from '../../../src/check/parameters.js';
+import { present } from '../../present.js';
 import type { Random } from './random.js';
 
 /** Where the parts of kernel memory lie; sizes in bytes. */
@@ -32,11 +33,13 @@ export function layOut<Name extends string>(
   gaps: number,
   sizes?: readonly number[],
 ): RandomLayout<Name> {
+  // The record has these keys and no others.
   const names = Object.keys(fields) as Name[];
   for (let i = names.length - 1; i > 0; i--) {
     const other = random.below(i + 1);
-    [names[i], names[other]] = [names[other] as Name, names[i] as Name];
+    [names[i], names[other]] = [present(names[other]), present(names[i])];
   }
+  // Filled below, name by name.
   const slots = {} as Record<Name, Slot>;
   let offset = 0;
   let padding = random.below(gaps + 1);

@@ -1,5 +1,6 @@
 /** The kernel's structures about memory, one function for each, stored into a guest at random offsets. */
 import type { Introspection, PageValidityParameters, VmapAreaSlots } from '../../../src/check/parameters.js';
+import { present } from '../../present.js';
 import type { GuestBuilder } from './builder.js';
 import { type Layout, layOut } from './layout.js';
 import type { Random } from './random.js';
@@ -49,9 +50,9 @@ export function validityOf(random: Random, kernel: GuestBuilder, setting: Validi
     kernel.storeWord(memory + BigInt(wordBytes), regions);
     for (let i = 0; i + 1 < cuts.length; i++) {
       const base = regions + BigInt(i * region.size);
-      const start = cuts[i] as bigint;
+      const start = present(cuts[i]);
       kernel.storeField(base, region.slots.base, ramPhysical + start);
-      kernel.storeField(base, region.slots.length, (cuts[i + 1] as bigint) - start);
+      kernel.storeField(base, region.slots.length, present(cuts[i + 1]) - start);
       kernel.storeField(base, region.slots.flags, i === 1 && random.chance(0.5) ? 4n : 0n);
     }
     return {
@@ -227,7 +228,7 @@ export function vmapOf(random: Random, kernel: GuestBuilder, setting: VmapSettin
   const plant = (from: readonly Area[]): bigint => {
     if (from.length === 0) return 0n;
     const middle = random.below(from.length);
-    const top = from[middle] as Area;
+    const top = present(from[middle]);
     const rbNode = top.address + BigInt(slots.rbNode);
     kernel.storeField(rbNode, slots.rbLeft, plant(from.slice(0, middle)));
     kernel.storeField(rbNode, slots.rbRight, plant(from.slice(middle + 1)));

@@ -3,6 +3,7 @@
  */
 import type { CheckParameters, Declaration } from '../../../src/check/parameters.js';
 import type { Copy } from '../../../src/check/verdict.js';
+import { present } from '../../present.js';
 import type { CopyRegisters } from '../oracle.js';
 import type { ReadMemory } from '../oracle-memory.js';
 import type { Random } from './random.js';
@@ -43,10 +44,10 @@ export function randomCopy(random: Random, world: World): Copy {
   const boundaries =
     world.objectBoundaries.length > 0 && random.chance(0.4) ? world.objectBoundaries : world.boundaries;
   const at = random.below(boundaries.length);
-  const pointer = (random.chance(0.97) ? (boundaries[at] as bigint) + nudge() : random.word()) & mask;
+  const pointer = (random.chance(0.97) ? present(boundaries[at]) + nudge() : random.word()) & mask;
   let size: bigint;
   if (random.chance(0.5)) {
-    const later = boundaries[Math.min(boundaries.length - 1, at + random.below(8))] as bigint;
+    const later = present(boundaries[Math.min(boundaries.length - 1, at + random.below(8))]);
     size = (later + nudge() - pointer) & mask;
   } else if (random.chance(0.7)) {
     size = BigInt(random.between(0, 300));

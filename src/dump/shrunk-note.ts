@@ -102,6 +102,7 @@ function checkRecord(record: KernelRecord): void {
     record.source === null || record.source === 'btf' || record.source === 'table',
     record.config === null || Object.values(record.config).every(isText),
     record.traits === undefined || [...record.traits.texts, ...record.traits.calls].every(isText),
+    ['undefined', 'boolean'].includes(typeof record.traits?.callsAreAll),
     Object.values(record.symbols).every(isAddress),
     Object.entries(record.places).every(
       ([address, [name, start, type, size]]) => [address, start, size].every(isAddress) && [name, type].every(isText),

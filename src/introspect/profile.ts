@@ -49,7 +49,8 @@ export function profileOf(kernel: Kernel, variant: Variant): ChosenProfile {
   const possible = [...decided, ...left].filter((change) => switchesOf(era).includes(change));
   const profile = parseProfile([era, ...possible].join(','));
   const rest = base === era ? `what they leave open by ${teller}` : `not by ${teller}, which stands for ${told.name}`;
-  return { profile, by: `its contents (${content.evidence.join(', ')}); ${rest}` };
+  const unread = content.callsAreKnown ? '' : '; what else its check calls could not be read';
+  return { profile, by: `its contents (${content.evidence.join(', ')}); ${rest}${unread}` };
 }
 
 function baseOf({ name }: Profile): ProfileName {
@@ -62,14 +63,17 @@ class Content {
   readonly evidence: string[] = [];
   readonly #texts: ReadonlySet<string>;
   readonly #calls: ReadonlySet<string>;
+  /** Whether a call that was not found is not there. */
+  readonly callsAreKnown: boolean;
 
   constructor(
     private readonly kernel: Kernel,
     private readonly variant: Variant,
   ) {
-    const { texts, calls } = traitsOf(kernel, variant);
+    const { texts, calls, callsAreAll = false } = traitsOf(kernel, variant);
     this.#texts = new Set(texts);
     this.#calls = new Set(calls);
+    this.callsAreKnown = callsAreAll;
   }
 
   #text(text: CheckText): boolean {
@@ -122,13 +126,13 @@ class Content {
       changes.push('pagespan');
     }
     if (this.#fallback() === true) changes.push('fallback');
-    if (era === '4.8' && !this.#calling('is_vmalloc_or_module_addr')) {
+    if (era === '4.8' && !this.#calling('is_vmalloc_or_module_addr') && this.callsAreKnown) {
       this.evidence.push('no call of is_vmalloc_or_module_addr()');
       // Before 4.8 only trees that took the check have it: they ask is_vmalloc_addr(), which is inline.
       const { major, minor } = this.kernel.version;
       changes.push(major < 4 || (major === 4 && minor < 8) ? 'skip-vmalloc' : 'unless-virt-addr-valid');
     }
-    if (this.#showsHighmem()) changes.push(this.#calling('kmap_to_page') ? 'highmem' : 'no-highmem');
+    if (this.#showsHighmem) changes.push(this.#calling('kmap_to_page') ? 'highmem' : 'no-highmem');
     return changes.filter((change) => !isUsual(era, change));
   }
 
@@ -142,15 +146,17 @@ class Content {
   }
 
   /** Whether calls tell if pages of kmapped addresses are looked at: with HIGHMEM alone kmap_to_page() is a function. */
-  #showsHighmem(): boolean {
-    return this.variant.bits === 32 && this.kernel.symbols.address('kmap_to_page') !== undefined;
+  get #showsHighmem(): boolean {
+    if (this.variant.bits !== 32 || this.kernel.symbols.address('kmap_to_page') === undefined) return false;
+    return this.callsAreKnown || this.#calls.has('kmap_to_page');
   }
 
   /** Whether contents settle what a switch says, so that the version is not asked. */
   decides(change: string): boolean {
     if (change === 'fallback' || change === 'no-fallback') return this.#fallbackIsKnown;
-    if (HIGHMEM.includes(change)) return this.#showsHighmem();
-    return CONFIGURED.includes(change) || SKIPS.includes(change);
+    if (HIGHMEM.includes(change)) return this.#showsHighmem;
+    if (SKIPS.includes(change)) return this.callsAreKnown || this.#calls.has('is_vmalloc_or_module_addr');
+    return CONFIGURED.includes(change);
   }
 
   get #fallbackIsKnown(): boolean {

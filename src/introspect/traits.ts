@@ -1,7 +1,7 @@
 /** What a kernel's contents tell of its check: texts that only some of its rules print, and functions that it calls. */
 import type { Variant } from '../../arch/driver.js';
 import { bytesOf, indexOfBytes } from '../kernel/bytes.js';
-import type { CheckTraits, Kernel } from '../kernel/kernel.js';
+import type { CheckTraits, Kernel, KernelSymbol } from '../kernel/kernel.js';
 import { entryPointOf } from '../stack/entry-point.js';
 
 const TEXTS = [
@@ -20,17 +20,29 @@ export type CheckText = (typeof TEXTS)[number];
 const CALLED = ['find_vm_area', 'find_vmap_area', 'is_vmalloc_or_module_addr', 'kmap_to_page'] as const;
 export type CalledFunction = (typeof CALLED)[number];
 
-/** The check's functions in mm/usercopy.c, as compilers split and clone them. */
-const OWN = ['__check_object_size', 'check_heap_object'].flatMap((name) =>
-  ['', '.part.0', '.isra.0', '.constprop.0', '.cold'].map((suffix) => `${name}${suffix}`),
-);
+/** What GCC puts behind the name of a function that it split or cloned. */
+const CLONES = ['part', 'isra', 'constprop'];
+/** Older compilers count the clones of a whole file (`.isra.3`, `.part.12`); of a clone's clone the numbers stay small. */
+const MOST_CLONES = 64;
+const MOST_SECOND_CLONES = 8;
+
+const clones = (count: number): string[] =>
+  CLONES.flatMap((kind) => Array.from({ length: count }, (_, number) => `.${kind}.${number}`));
+
+const SUFFIXES = [
+  ...['', ...clones(MOST_CLONES)].flatMap((suffix) => [suffix, `${suffix}.cold`]),
+  ...clones(MOST_SECOND_CLONES).flatMap((first) => clones(MOST_SECOND_CLONES).map((second) => `${first}${second}`)),
+];
+
+/** The check's functions in mm/usercopy.c. */
+const OWN = ['__check_object_size', 'check_heap_object'];
 /** Bytes; a function of the check has some hundred. */
 const LARGEST_FUNCTION = 16384n;
 
 /** Nothing is told of a kernel whose contents are not at hand. */
 export function traitsOf(kernel: Kernel, variant: Variant): CheckTraits {
   if (kernel.traits !== undefined) return kernel.traits;
-  return { texts: TEXTS.filter((text) => holds(kernel, text)), calls: callsOf(kernel, variant) };
+  return { texts: TEXTS.filter((text) => holds(kernel, text)), ...callsOf(kernel, variant) };
 }
 
 function holds({ segments, symbols }: Kernel, text: string): boolean {
@@ -46,7 +58,11 @@ function holds({ segments, symbols }: Kernel, text: string): boolean {
   return false;
 }
 
-function callsOf(kernel: Kernel, variant: Variant): string[] {
+/**
+ * Calls in the functions of the check. They are all of them (`callsAreAll`) when each of these functions could be read and the
+ * branches of one were understood: code of a kind that `directBranch` does not know (Thumb-2, ia64) looks like code without calls.
+ */
+function callsOf(kernel: Kernel, variant: Variant): Pick<CheckTraits, 'calls' | 'callsAreAll'> {
   const names = new Map<bigint, string>();
   for (const name of CALLED) {
     const symbol = kernel.symbols.address(name);
@@ -55,18 +71,37 @@ function callsOf(kernel: Kernel, variant: Variant): string[] {
     if (entry !== undefined) names.set(entry, name);
   }
   const found = new Set<string>();
-  if (names.size === 0) return [];
+  let areRead = true;
+  let areUnderstood = false;
   const { step, target } = variant.directBranch;
-  for (const own of OWN) {
-    const symbol = kernel.symbols.get(own);
-    if (symbol === undefined || symbol.size === 0n || symbol.size > LARGEST_FUNCTION) continue;
-    const code = kernel.read(symbol.address, Number(symbol.size));
-    if (code === undefined) continue;
+  for (const symbol of ownFunctions(kernel)) {
+    const isReadable = symbol.size > 0n && symbol.size <= LARGEST_FUNCTION;
+    const code = isReadable ? kernel.read(symbol.address, Number(symbol.size)) : undefined;
+    if (code === undefined) {
+      areRead = false;
+      continue;
+    }
     for (let at = 0; at < code.length; at += step) {
       const reached = target(code, at, symbol.address);
-      const name = reached === null ? undefined : names.get(BigInt.asUintN(variant.bits, reached));
+      if (reached === null) continue;
+      const address = BigInt.asUintN(variant.bits, reached);
+      const name = names.get(address);
       if (name !== undefined) found.add(name);
+      areUnderstood ||= name !== undefined || isFunction(kernel, variant, address);
     }
   }
-  return [...found];
+  return { calls: [...found], callsAreAll: areRead && areUnderstood };
+}
+
+function ownFunctions({ symbols }: Kernel): KernelSymbol[] {
+  return OWN.flatMap((name) => SUFFIXES.map((suffix) => symbols.get(`${name}${suffix}`))).filter(
+    (symbol) => symbol !== undefined,
+  );
+}
+
+/** Whether a function begins at an address: bytes that only look like a branch lead to any place. */
+function isFunction(kernel: Kernel, variant: Variant, address: bigint): boolean {
+  const found = kernel.symbols.find(address);
+  if (found === undefined) return false;
+  return found.offset === 0n || entryPointOf(kernel, variant, found.symbol.name) === address;
 }

@@ -94,8 +94,10 @@ export interface KernelConfig {
 export interface CheckTraits {
   /** Texts of the check that the image holds. */
   readonly texts: readonly string[];
-  /** Functions that the check calls. */
+  /** Functions that the check calls, as far as its code could be read. */
   readonly calls: readonly string[];
+  /** Whether there are no others: what is not in the list is not called. Absent in dumps of earlier versions: not known. */
+  readonly callsAreAll?: boolean | undefined;
 }
 
 export interface Kernel {

@@ -16,7 +16,7 @@ const NEW = 'Kernel memory %s attempt detected %s %s%s%s%s (offset %lu, size %lu
 interface Made {
   readonly release: string;
   readonly texts: readonly string[];
-  /** Functions that __check_object_size() calls. */
+  /** Functions that __check_object_size() calls; `usercopy_abort` alone when absent, which each calls. */
   readonly calls?: readonly string[];
   readonly config?: readonly string[];
   /** Value of the variable usercopy_fallback; none when absent. */
@@ -31,13 +31,16 @@ function tableOf(symbols: readonly KernelSymbol[]): SymbolTable {
     address: (name) => all(name)[0]?.address,
     get: (name) => all(name)[0],
     all,
-    find: () => undefined,
+    find: (address) => {
+      const symbol = symbols.find((one) => address >= one.address && address < one.address + one.size);
+      return symbol && { symbol, offset: address - symbol.address };
+    },
     [Symbol.iterator]: () => symbols[Symbol.iterator](),
   };
 }
 
 /** A kernel of x86_64 with these texts, whose check consists of calls: e8 and a distance. */
-function made({ release, texts, calls = [], config, fallback }: Made): Kernel {
+function made({ release, texts, calls = ['usercopy_abort'], config, fallback }: Made): Kernel {
   const bytes = new Uint8Array(0x3000);
   const view = new DataView(bytes.buffer);
   const check = 0x100;
@@ -123,6 +126,66 @@ describe('the profile of a kernel', () => {
     ['a kernel that tells nothing', { release: '6.1.25', texts: [] }, '6.1,vmalloc-vmap-area'],
   ])('%s', (_name, of, profile) => {
     expect(chosen(of).profile).toEqual(parseProfile(profile));
+  });
+
+  describe('whose calls cannot be read', () => {
+    const release = '4.9.100';
+    const left = chosen({ release, texts: [OLD], calls: ['is_vmalloc_or_module_addr'] }).profile;
+    const harmed = (
+      change: (kernel: Kernel) => Partial<Kernel>,
+      variant: Variant = x86,
+      of: Made = { release, texts: [OLD] },
+    ) => {
+      const kernel = made(of);
+      return profileOf({ ...kernel, ...change(kernel) }, variant);
+    };
+    const withSymbols = (change: (symbol: KernelSymbol) => KernelSymbol) => (kernel: Kernel) => ({
+      symbols: tableOf([...kernel.symbols].map(change)),
+    });
+    const check = TEXT + 0x100n;
+
+    it.each<[string, (kernel: Kernel) => Partial<Kernel>, Variant]>([
+      ['of an architecture whose branches are not decoded', () => ({}), findVariant('ia64')!],
+      [
+        'without readable text',
+        ({ read }) => ({ read: (at, length) => (at === check ? undefined : read(at, length)) }),
+        x86,
+      ],
+      [
+        'longer than any',
+        withSymbols((symbol) => (symbol.address === check ? { ...symbol, size: 0x4001n } : symbol)),
+        x86,
+      ],
+      ['without a size', withSymbols((symbol) => ({ ...symbol, size: 0n })), x86],
+      [
+        'in code that only looks like branches',
+        withSymbols((symbol) => (symbol.address === check ? symbol : { ...symbol, address: symbol.address + 0x800n })),
+        x86,
+      ],
+    ])('%s: the version is asked, and it is said', (_name, change, variant) => {
+      const { profile, by } = harmed(change, variant);
+      expect(profile).toEqual(left);
+      expect(by).toContain('; what else its check calls could not be read');
+    });
+
+    it('keeps the highmem rule of its version', () => {
+      const arm = findVariant('arm')!;
+      const of = { release: '5.10.200', texts: [NEW], calls: ['kmap_to_page'] };
+      const thumb = (kernel: Kernel) => ({
+        bits: 32 as const,
+        ...withSymbols((symbol) => ({ ...symbol, address: symbol.address + 2n }))(kernel),
+      });
+      expect(harmed(thumb, arm, of).profile.name).toBe('5.0');
+    });
+
+    it.each(['.isra.3', '.part.12', '.constprop.0.isra.1', '.isra.3.cold'])('in no clone %s', (suffix) => {
+      const clone = withSymbols((symbol) =>
+        symbol.address === check ? { ...symbol, name: `check_heap_object${suffix}` } : symbol,
+      );
+      const { profile, by } = harmed(clone);
+      expect(profile.name).toBe('4.8,unless-virt-addr-valid');
+      expect(by).toContain('no call of is_vmalloc_or_module_addr()');
+    });
   });
 
   it('says what it was chosen by', () => {

@@ -307,8 +307,8 @@ function isEnabled(config: KernelConfig | null, name: string, otherwise: boolean
   return config ? config.enabled(name) : otherwise;
 }
 
-/** The candidates of 5.19 before 993d0b287e2e. */
-const EARLY_5_19 = /^5\.19\.0-rc[12]\b/;
+/** The candidates of 5.19 before 993d0b287e2e, as mainline (5.19.0-rc1, 5.19-rc1) and Fedora (5.19.0-0.rc2.21) write them. */
+const EARLY_5_19 = /^5\.19(\.0)?-(0\.)?rc[12]\b/;
 
 function baseProfile(version: KernelVersion): ProfileName {
   if (EARLY_5_19.test(version.release)) return '5.19-rc';
@@ -339,14 +339,28 @@ export function profileForVersion(version: KernelVersion, config: KernelConfig |
     const highmemFixed = hasFix(version, 5, 4, HIGHMEM_FIX_STABLE);
     if (highmemFixed !== profileSwitches(base).highmem) changes.push(highmemFixed ? 'highmem' : 'no-highmem');
     if (base === '4.8' && atLeast(version, 4, 12)) changes.push('unless-virt-addr-valid');
-    if (isEnabled(config, 'HARDENED_USERCOPY_PAGESPAN', false)) changes.push('pagespan');
-    if (base !== '4.8' && !atLeast(version, 5, 16) && isEnabled(config, 'HARDENED_USERCOPY_FALLBACK', false)) {
-      changes.push('fallback');
-    }
   } else {
     changes.push(vmallocChange(version));
     if (atLeast(version, 6, 12)) changes.push('kmap-fixmap');
-    if (!isEnabled(config, 'ARCH_HAS_CURRENT_STACK_POINTER', true)) changes.push('no-depth');
   }
-  return parseProfile([base, ...changes.filter((change) => change !== null)].join(','));
+  const named = parseProfile([base, ...changes.filter((change) => change !== null)].join(','));
+  return configuredProfile(named, version, config);
 }
+
+/**
+ * A profile with what a kernel's configuration switches: the page-span rules (until ef3e787c21d1, 5.18), the fallback of the
+ * whitelist (until 53944f171a89, 5.16) and the depth rule, each where the profile's era knows it. `version` is that of the
+ * tree, whose Kconfig it is; without a configuration the profile stays as it is.
+ */
+export function configuredProfile(profile: Profile, version: KernelVersion, config: KernelConfig | null): Profile {
+  const base = baseOf(profile);
+  const changes: string[] = [];
+  if (!atLeast(version, 5, 18) && isEnabled(config, 'HARDENED_USERCOPY_PAGESPAN', false)) changes.push('pagespan');
+  if (!atLeast(version, 5, 16) && isEnabled(config, 'HARDENED_USERCOPY_FALLBACK', false)) changes.push('fallback');
+  if (!isEnabled(config, 'ARCH_HAS_CURRENT_STACK_POINTER', true)) changes.push('no-depth');
+  const known = changes.filter((change) => switchesOf(base).includes(change));
+  return known.length === 0 ? profile : parseProfile([profile.name, ...known].join(','));
+}
+
+/** The profile that another was made of by switches. */
+export const baseOf = ({ name }: Profile): ProfileName => requireProfileName(name.split(',')[0] ?? '');

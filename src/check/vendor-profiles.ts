@@ -3,14 +3,14 @@
  * (mm/usercopy.c there); whether a kernel, a dump or a report has shown the same is said.
  */
 import type { KernelConfig, KernelVersion } from '../kernel/kernel.js';
-import { type Profile, parseProfile, profileForVersion } from './profiles.js';
+import { configuredProfile, type Profile, parseProfile, profileForVersion } from './profiles.js';
 
 export interface VendorTree {
   readonly name: string;
-  /** A profile with its switches; null: nothing was taken back, the version tells. */
+  /** A profile with its switches; null: the version tells, since nothing was taken back or nobody read it. */
   readonly profile: string | null;
-  /** Where it was read. */
-  readonly source: string;
+  /** Where it was read; null: it was not. */
+  readonly source: string | null;
   /** What has shown it beside the source; null: from source only. */
   readonly shownBy: string | null;
   /** What of it no profile has. */
@@ -27,6 +27,12 @@ const builds =
     return version === series && rest.includes(suffix) && Number(build) >= first && Number(build) < end;
   };
 
+/**
+ * The earliest builds that were read or that a report shows. What came when before them is not known: 951531691c4b and
+ * 314eed30ede0, which RHEL 8 has, are of 2019, as its first build is.
+ */
+const READ_EL7 = 1127;
+const READ_EL8 = 394;
 /** Of RHEL 9: 299 and 421 were seen with the later file; where between it and the earlier one it came is not known. */
 const LATER_EL9 = 299;
 
@@ -34,10 +40,18 @@ export const vendorTrees: readonly VendorTree[] = [
   {
     name: 'RHEL 7',
     profile: '4.8,skip-vmalloc',
-    source: 'OpenVZ/vzkernel at 02cfdf0af1b0',
-    shownBy: 'reports of el7 kernels (wording and order)',
+    source: 'OpenVZ/vzkernel at 02cfdf0af1b0 (1160.76.1)',
+    shownBy: 'reports of el7 kernels (wording and order; one of 7.8 has its BUG() in the same line)',
     note: 'hardened_usercopy=off is bypass_usercopy_checks, as from 4.18 on',
-    includes: builds('3.10.0', '.el7', 0),
+    includes: builds('3.10.0', '.el7', READ_EL7),
+  },
+  {
+    name: 'RHEL 7, earlier builds',
+    profile: null,
+    source: null,
+    shownBy: null,
+    note: `none before build ${READ_EL7} was read; the first have no check`,
+    includes: builds('3.10.0', '.el7', 0, READ_EL7),
   },
   {
     name: 'RHEL 8',
@@ -46,7 +60,15 @@ export const vendorTrees: readonly VendorTree[] = [
       'Seneca-CDOT/dynaccel-kernel-4.18.0 at b46dec7a12c6 (4.18.0-394.el8), ctrliq/kernel-src-tree at caa9ad21ef99',
     shownBy: null,
     note: null,
-    includes: builds('4.18.0', '.el8', 0),
+    includes: builds('4.18.0', '.el8', READ_EL8),
+  },
+  {
+    name: 'RHEL 8, earlier builds',
+    profile: null,
+    source: null,
+    shownBy: null,
+    note: `none before build ${READ_EL8} was read`,
+    includes: builds('4.18.0', '.el8', 0, READ_EL8),
   },
   {
     name: 'RHEL 9, earlier builds',
@@ -59,7 +81,7 @@ export const vendorTrees: readonly VendorTree[] = [
   {
     name: 'RHEL 9, later builds',
     profile: '6.1',
-    source: 'no tree of it was found',
+    source: null,
     shownBy: 'reports of 5.14.0-299 and 5.14.0-421',
     note: 'whether disabled page faults are asked about is not known',
     includes: builds('5.14.0', '.el9', LATER_EL9),
@@ -116,19 +138,22 @@ export const unreadTrees: readonly string[] = [
   'SUSE and Oracle',
 ];
 
-/** The vendor's tree that a release is of; null when it is none whose check is known to differ. */
-export const vendorTreeOf = ({ release }: KernelVersion): (VendorTree & { readonly profile: string }) | null =>
-  vendorTrees.find(
-    (tree): tree is VendorTree & { profile: string } => tree.profile !== null && tree.includes?.(release) === true,
-  ) ?? null;
+/** The vendor's tree that a release is of, as far as its name tells; null: of none that is listed. */
+export const vendorTreeOf = ({ release }: KernelVersion): VendorTree | null =>
+  vendorTrees.find(({ includes }) => includes?.(release) === true) ?? null;
 
-/** The rules by a release alone: those of the vendor's tree where it is known (`tree`), else of the version and configuration. */
+/**
+ * The rules by a release and configuration alone: those of the vendor's tree (`tree`) where they are known (`tree.profile`),
+ * else of the version.
+ */
 export function profileForRelease(
   version: KernelVersion,
   config: KernelConfig | null = null,
 ): { readonly profile: Profile; readonly tree: VendorTree | null } {
   const tree = vendorTreeOf(version);
-  return tree === null
-    ? { profile: profileForVersion(version, config), tree }
-    : { profile: parseProfile(tree.profile), tree };
+  const profile =
+    tree?.profile == null
+      ? profileForVersion(version, config)
+      : configuredProfile(parseProfile(tree.profile), version, config);
+  return { profile, tree };
 }

@@ -38,8 +38,8 @@ Examples:
       const trees = vendorTrees.map(({ name, profile, source, shownBy, note }) => [
         name,
         profile ?? 'as its version',
-        shownBy ?? 'from source only',
-        `${source}${note === null ? '' : `; ${note}`}`,
+        shownBy ?? (source === null ? '' : 'from source only'),
+        `${source ?? 'not read'}${note === null ? '' : `; ${note}`}`,
       ]);
       print(table(["vendor's tree", 'profile', 'shown by', 'read in'], trees, [null, null, 30, 70]));
       print(`not read: ${unreadTrees.join('; ')}`);

@@ -8,11 +8,9 @@ import {
 } from '../../src/check/profiles.js';
 import { UsercopyError } from '../../src/errors.js';
 import type { KernelConfig, KernelVersion } from '../../src/kernel/kernel.js';
+import { parseBanner } from '../../src/kernel/version.js';
 
-function version(text: string): KernelVersion {
-  const [major = 0, minor = 0, patch = 0] = text.split('.').map(Number);
-  return { banner: null, release: text, major, minor, patch };
-}
+const version = (release: string): KernelVersion => parseBanner(`Linux version ${release} `)!;
 
 function config(...names: string[]): KernelConfig {
   return { get: (name) => (names.includes(name) ? 'y' : undefined), enabled: (name) => names.includes(name) };
@@ -70,6 +68,10 @@ describe('profiles', () => {
     ['5.10.216', '5.0'],
     ['5.18.0', '5.18'],
     ['5.19.0-rc2', '5.19-rc'],
+    ['5.19-rc1', '5.19-rc'],
+    ['5.19.0-0.rc2.21.fc37.x86_64', '5.19-rc'],
+    ['5.19.0-0.rc3.25.fc37.x86_64', '6.1,vmalloc-vmap-area'],
+    ['5.19.0-rc21', '6.1,vmalloc-vmap-area'],
     ['5.19.0-rc3', '6.1,vmalloc-vmap-area'],
     ['5.19.0', '6.1,vmalloc-vmap-area'],
     // The stable reviews of 4.14.149 and 4.19.79 carry 314eed30ede0.

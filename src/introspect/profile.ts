@@ -4,16 +4,8 @@
  */
 
 import type { Variant } from '../../arch/driver.js';
-import {
-  isProfileName,
-  type Profile,
-  type ProfileName,
-  parseProfile,
-  profileNames,
-  switchesOf,
-} from '../check/profiles.js';
-import { profileForRelease } from '../check/vendor-profiles.js';
-import { badInput } from '../errors.js';
+import { baseOf, type Profile, type ProfileName, parseProfile, switchesOf } from '../check/profiles.js';
+import { profileForRelease, type VendorTree } from '../check/vendor-profiles.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { type CalledFunction, type CheckText, traitsOf } from './traits.js';
 
@@ -23,8 +15,9 @@ export interface ChosenProfile {
   readonly by: string | null;
 }
 
-/** Options that every file of the check can be configured with, and that contents show: never taken from the version. */
-const CONFIGURED = ['pagespan', 'no-pagespan', 'fallback', 'no-fallback'];
+/** What the texts show: never taken from the configuration. */
+const PAGESPAN = ['pagespan', 'no-pagespan'];
+const FALLBACK = ['fallback', 'no-fallback'];
 /** What contents show of 4.8 to 4.15. */
 const SKIPS = ['skip-vmalloc', 'skip-vmalloc-or-module', 'unless-virt-addr-valid'];
 const HIGHMEM = ['highmem', 'no-highmem'];
@@ -33,7 +26,7 @@ const HIGHMEM = ['highmem', 'no-highmem'];
 export function profileOf(kernel: Kernel, variant: Variant): ChosenProfile {
   const { profile: told, tree } = profileForRelease(kernel.version, kernel.config);
   const release = kernel.version.release || 'none is told';
-  const teller = `${tree === null ? 'the version' : `what ${tree.name} is known to have`} (${release})`;
+  const teller = tellerOf(tree, release);
   const content = new Content(kernel, variant);
   const era = content.era(baseOf(told));
   if (era === null) {
@@ -53,16 +46,17 @@ export function profileOf(kernel: Kernel, variant: Variant): ChosenProfile {
   return { profile, by: `its contents (${content.evidence.join(', ')}); ${rest}${unread}` };
 }
 
-function baseOf({ name }: Profile): ProfileName {
-  const [base = ''] = name.split(',');
-  if (isProfileName(base)) return base;
-  throw badInput('profile', `one of ${profileNames.join(', ')}`, `'${base}'`);
+function tellerOf(tree: VendorTree | null, release: string): string {
+  if (tree === null) return `the version (${release})`;
+  if (tree.profile !== null) return `what ${tree.name} is known to have (${release})`;
+  return `the version (${release}; what ${tree.name} may have taken back was not read)`;
 }
 
 class Content {
   readonly evidence: string[] = [];
   readonly #texts: ReadonlySet<string>;
   readonly #calls: ReadonlySet<string>;
+  readonly #fallback: number | null;
   /** Whether a call that was not found is not there. */
   readonly callsAreKnown: boolean;
 
@@ -74,6 +68,7 @@ class Content {
     this.#texts = new Set(texts);
     this.#calls = new Set(calls);
     this.callsAreKnown = callsAreAll;
+    this.#fallback = Content.#fallbackOf(kernel);
   }
 
   #text(text: CheckText): boolean {
@@ -94,8 +89,11 @@ class Content {
     if (!this.#text('kernel memory %s attempt detected')) return null;
     const spans = this.#text('<spans multiple pages>');
     // The series of 2016 says it of Reserved and CMA pages too, and looks at spans in any configuration.
-    if (spans && !this.#text('<spans Reserved and non-Reserved pages>')) return told === 'v3-cma' ? told : 'v3';
-    return '4.8';
+    if (!spans || this.#text('<spans Reserved and non-Reserved pages>')) return '4.8';
+    this.evidence.push(
+      'where texts tell no more, the rules of ChromeOS 3.18, the one tree of the series that was read',
+    );
+    return 'v3-cma';
   }
 
   #newEra(told: ProfileName): ProfileName {
@@ -120,12 +118,17 @@ class Content {
   /** Switches that contents show to be on. */
   changes(era: ProfileName): string[] {
     const changes: string[] = [];
+    // is_vmalloc_addr() is inline: nothing shows whether a tree that took the series asks it.
+    if (era === 'v3-cma') return ['skip-vmalloc', ...(this.#text('<linear kernel text>') ? ['linear-text'] : [])];
     const spans = this.#texts.has('spans Reserved and non-Reserved pages');
     if (spans || (era === '4.8' && this.#texts.has('<spans Reserved and non-Reserved pages>'))) {
       this.evidence.push('the texts of HARDENED_USERCOPY_PAGESPAN');
       changes.push('pagespan');
     }
-    if (this.#fallback() === true) changes.push('fallback');
+    if (this.#fallback !== null) {
+      this.evidence.push(`usercopy_fallback = ${this.#fallback}`);
+      if (this.#fallback !== 0) changes.push('fallback');
+    }
     if (era === '4.8' && !this.#calling('is_vmalloc_or_module_addr') && this.callsAreKnown) {
       this.evidence.push('no call of is_vmalloc_or_module_addr()');
       // Before 4.8 only trees that took the check have it: they ask is_vmalloc_addr(), which is inline.
@@ -137,12 +140,9 @@ class Content {
   }
 
   /** `usercopy_fallback` (4.16 to 5.15), which its parameter may have changed; null where the kernel has none to read. */
-  #fallback(): boolean | null {
-    const address = this.kernel.symbols.address('usercopy_fallback');
-    const value = address === undefined ? undefined : this.kernel.read(address, 1);
-    if (value === undefined) return null;
-    this.evidence.push(`usercopy_fallback = ${value[0]}`);
-    return value[0] !== 0;
+  static #fallbackOf({ symbols, read }: Kernel): number | null {
+    const address = symbols.address('usercopy_fallback');
+    return address === undefined ? null : (read(address, 1)?.[0] ?? null);
   }
 
   /** Whether calls tell if pages of kmapped addresses are looked at: with HIGHMEM alone kmap_to_page() is a function. */
@@ -153,14 +153,10 @@ class Content {
 
   /** Whether contents settle what a switch says, so that the version is not asked. */
   decides(change: string): boolean {
-    if (change === 'fallback' || change === 'no-fallback') return this.#fallbackIsKnown;
+    if (FALLBACK.includes(change)) return this.#fallback !== null;
     if (HIGHMEM.includes(change)) return this.#showsHighmem;
     if (SKIPS.includes(change)) return this.callsAreKnown || this.#calls.has('is_vmalloc_or_module_addr');
-    return CONFIGURED.includes(change);
-  }
-
-  get #fallbackIsKnown(): boolean {
-    return this.kernel.symbols.address('usercopy_fallback') !== undefined;
+    return PAGESPAN.includes(change);
   }
 }
 

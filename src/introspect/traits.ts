@@ -12,6 +12,7 @@ const TEXTS = [
   '<spans multiple pages>',
   'spans Reserved and non-Reserved pages',
   '<spans Reserved and non-Reserved pages>',
+  '<linear kernel text>',
 ] as const;
 /** The others are words that longer texts have too. */
 const BEGINNINGS = /detected$/;
@@ -39,10 +40,21 @@ const OWN = ['__check_object_size', 'check_heap_object'];
 /** Bytes; a function of the check has some hundred. */
 const LARGEST_FUNCTION = 16384n;
 
+/** Texts by the segments that hold them, which never change: to search megabytes takes longer than the rest of an attach. */
+const foundTexts = new WeakMap<Kernel['segments'], readonly CheckText[]>();
+
 /** Nothing is told of a kernel whose contents are not at hand. */
 export function traitsOf(kernel: Kernel, variant: Variant): CheckTraits {
   if (kernel.traits !== undefined) return kernel.traits;
-  return { texts: TEXTS.filter((text) => holds(kernel, text)), ...callsOf(kernel, variant) };
+  return { texts: textsOf(kernel), ...callsOf(kernel, variant) };
+}
+
+function textsOf(kernel: Kernel): readonly CheckText[] {
+  const known = foundTexts.get(kernel.segments);
+  if (known !== undefined) return known;
+  const texts = TEXTS.filter((text) => holds(kernel, text));
+  foundTexts.set(kernel.segments, texts);
+  return texts;
 }
 
 function holds({ segments, symbols }: Kernel, text: string): boolean {

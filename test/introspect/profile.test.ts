@@ -96,6 +96,18 @@ describe('the profile of a kernel', () => {
       '5.18',
     ],
     ['a 5.18 that has no depth rule', { release: '5.18.0', texts: [NEW], config: [] }, '5.0'],
+    ['a build of RHEL 8 that was not read', { release: '4.18.0-80.el8.x86_64', texts: [NEW] }, '4.16'],
+    [
+      'RHEL 8 with its configuration',
+      {
+        release: '4.18.0-425.el8.x86_64',
+        texts: [NEW],
+        config: ['HARDENED_USERCOPY_FALLBACK', 'HARDENED_USERCOPY_PAGESPAN'],
+      },
+      // The texts of PAGESPAN are not there, whatever a configuration says.
+      '4.16,wrap-last-byte,highmem,fallback',
+    ],
+    ['a candidate as Fedora names it', { release: '5.19.0-0.rc2.21.fc37.x86_64', texts: [] }, '5.19-rc'],
     ['RHEL 8', { release: '4.18.0-425.3.1.el8.x86_64', texts: [NEW] }, '4.16,wrap-last-byte,highmem'],
     ['a candidate', { release: '5.19.0-rc1', texts: [NEW, 'no area'], calls: ['find_vm_area'] }, '5.19-rc'],
     ['4.10', { release: '4.10.0', texts: [OLD], calls: ['is_vmalloc_or_module_addr'] }, '4.8'],
@@ -116,7 +128,16 @@ describe('the profile of a kernel', () => {
       },
       '4.8,pagespan,wrap-last-byte,highmem',
     ],
-    ['the series of 2016', { release: '3.18.0', texts: [OLD, '<spans multiple pages>'] }, 'v3'],
+    [
+      'the series of 2016, as ChromeOS 3.18 has it',
+      { release: '3.18.0', texts: [OLD, '<spans multiple pages>', '<linear kernel text>'] },
+      'v3-cma,skip-vmalloc,linear-text',
+    ],
+    [
+      'the same without a linear alias of the text',
+      { release: '3.18.0', texts: [OLD, '<spans multiple pages>'] },
+      'v3-cma,skip-vmalloc',
+    ],
     ['a fallback switched on by its parameter', { release: '5.10.0', texts: [NEW], fallback: 1 }, '5.0,fallback'],
     [
       'a fallback switched off by its parameter',
@@ -126,6 +147,21 @@ describe('the profile of a kernel', () => {
     ['a kernel that tells nothing', { release: '6.1.25', texts: [] }, '6.1,vmalloc-vmap-area'],
   ])('%s', (_name, of, profile) => {
     expect(chosen(of).profile).toEqual(parseProfile(profile));
+  });
+
+  it('whose fallback cannot be read has that of its configuration', () => {
+    const kernel = made({ release: '5.10.0', texts: [NEW], fallback: 0, config: ['HARDENED_USERCOPY_FALLBACK'] });
+    expect(profileOf(kernel, x86).profile.name).toBe('5.0');
+    const { profile, by } = profileOf({ ...kernel, read: () => undefined }, x86);
+    expect(profile.name).toBe('5.0,fallback');
+    expect(by).not.toContain('usercopy_fallback');
+  });
+
+  it('is not searched for its texts twice', () => {
+    const kernel = made({ release: '5.10.0', texts: [NEW] });
+    const before = profileOf(kernel, x86);
+    kernel.segments[0]!.bytes.fill(0, 0x2000);
+    expect(profileOf({ ...kernel, types: null }, x86)).toEqual(before);
   });
 
   describe('whose calls cannot be read', () => {
@@ -214,6 +250,10 @@ describe("vendors' trees", () => {
       if (profile !== null) expect(parseProfile(profile).name).toBe(profile);
       expect(source).not.toBe('');
     }
+    // What nobody read and no report shows is not told.
+    for (const { profile, source, shownBy } of vendorTrees) {
+      if (source === null && shownBy === null) expect(profile).toBeNull();
+    }
     expect(unreadTrees.length).toBeGreaterThan(0);
   });
 
@@ -225,6 +265,29 @@ describe("vendors' trees", () => {
     expect(treeOf('5.14.0-421-generic')).toBeNull();
     expect(treeOf('4.18.0')).toBeNull();
     expect(treeOf('4.18.1-394.el8.x86_64')).toBeNull();
+    expect(treeOf('4.18.0-80.el8.x86_64')).toBe('RHEL 8, earlier builds');
+    expect(treeOf('3.10.0-123.el7.x86_64')).toBe('RHEL 7, earlier builds');
+  });
+
+  it('of which nothing was read leave it to the version, and say so', () => {
+    expect(chosen({ release: '4.18.0-80.el8.x86_64', texts: [NEW] }).by).toContain(
+      'the version (4.18.0-80.el8.x86_64; what RHEL 8, earlier builds may have taken back was not read)',
+    );
+  });
+
+  it("are configured as mainline's", () => {
+    const config = (...on: string[]): KernelConfig => ({
+      get: (name) => (on.includes(name) ? 'y' : undefined),
+      enabled: (name) => on.includes(name),
+    });
+    const profile = (release: string, ...on: string[]) =>
+      profileForRelease(parseBanner(`Linux version ${release} `)!, config(...on)).profile.name;
+    const options = ['HARDENED_USERCOPY_FALLBACK', 'HARDENED_USERCOPY_PAGESPAN'];
+    expect(profile('3.10.0-1160.el7.x86_64', ...options)).toBe('4.8,skip-vmalloc,pagespan');
+    expect(profile('4.18.0-425.el8.x86_64', ...options)).toBe('4.16,wrap-last-byte,highmem,pagespan,fallback');
+    expect(profile('5.14.0-162.el9.x86_64', 'ARCH_HAS_CURRENT_STACK_POINTER')).toBe('5.18');
+    expect(profile('5.14.0-162.el9.x86_64')).toBe('5.18,no-depth');
+    expect(profile('5.14.0-427.el9.x86_64', ...options)).toBe('6.1,no-depth');
   });
 });
 

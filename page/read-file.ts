@@ -2,7 +2,7 @@
 import xzDecompress from 'xz-decompress';
 import { UsercopyError } from '../src/errors.js';
 import { isBzip2 } from '../src/kernel/payload/bzip2.js';
-import { decompressGzipMembers } from '../src/kernel/payload/decompress.js';
+import { decompressGzipMembers, isGzip } from '../src/kernel/payload/gzip.js';
 import { portableZlib } from '../src/kernel/payload/portable-zlib.js';
 import { isXz } from '../src/kernel/payload/xz.js';
 import { decompressZstdFrames, isZstd } from '../src/kernel/payload/zstd.js';
@@ -36,7 +36,7 @@ export async function logTextOf(file: Blob, name: string): Promise<string> {
 async function unpacked(bytes: Uint8Array, name: string): Promise<Uint8Array> {
   const magic = bytes.length < 4 ? 0 : new Words(bytes, LITTLE).uint32(0);
   try {
-    if ((magic & 0xffffff) === 0x088b1f) {
+    if (isGzip(bytes, 0)) {
       return joined([...decompressGzipMembers(bytes, LARGEST_UNPACKED, portableZlib)]);
     }
     if (isXz(bytes, 0)) return await collected(new xzDecompress.XzReadableStream(streamOf(bytes)), name);

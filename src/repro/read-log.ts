@@ -6,6 +6,7 @@ import xzDecompress from 'xz-decompress';
 import { isDump } from '../dump/dump-file.js';
 import { badInput, codeOf, UsercopyError } from '../errors.js';
 import { decompressBzip2, isBzip2 } from '../kernel/payload/bzip2.js';
+import { isGzip } from '../kernel/payload/gzip.js';
 import { isXz } from '../kernel/payload/xz.js';
 import { decompressZstdFrames, isZstd } from '../kernel/payload/zstd.js';
 import { LITTLE, Words } from '../kernel/words.js';
@@ -22,7 +23,7 @@ type Chunks = AsyncIterable<Uint8Array>;
 
 /** Whether a file begins as one of the packed formats that `readLog` unpacks. */
 export const isPacked = (head: Uint8Array): boolean =>
-  isGzip(head) || isXz(head, 0) || isBzip2(head, 0) || isZstd(magicOf(head));
+  isGzip(head, 0) || isXz(head, 0) || isBzip2(head, 0) || isZstd(magicOf(head));
 
 /**
  * Every report in a log; `-` is standard input.
@@ -86,12 +87,11 @@ async function withHead(chunks: Chunks): Promise<Bytes> {
   };
 }
 
-const isGzip = (head: Uint8Array): boolean => head[0] === 0x1f && head[1] === 0x8b && head[2] === 8;
 const magicOf = (head: Uint8Array): number => (head.length < 4 ? 0 : new Words(head, LITTLE).uint32(0));
 
 async function unpacked(bytes: Bytes, name: string): Promise<Bytes> {
   const { head, chunks } = bytes;
-  if (isGzip(head)) return withHead(gunzipped(chunks));
+  if (isGzip(head, 0)) return withHead(gunzipped(chunks));
   if (isXz(head, 0)) {
     // Node.js and the web have a type of their own for one kind of stream.
     const packed = Readable.toWeb(Readable.from(chunks, { objectMode: false })) as ReadableStream<Uint8Array>;

@@ -6,8 +6,8 @@ import { hexdump } from '../src/diagnosis/hexdump.js';
 import type { Reproduction } from '../src/diagnosis/outcome.js';
 import { type Member, sceneOf } from '../src/diagnosis/scene.js';
 import { readDumpFile } from '../src/dump/dump-file.js';
-import type { ByteSource } from '../src/dump/file.js';
 import { DumpJudge, type DumpJudgement } from '../src/dump/judge.js';
+import { memorySource } from '../src/dump/memory-source.js';
 import { openShrunk } from '../src/dump/open-shrunk.js';
 import { shrunkNoteOf } from '../src/dump/shrunk-note.js';
 import { hex, UsercopyError } from '../src/errors.js';
@@ -18,25 +18,8 @@ import { checkModule } from './data.js';
 import { FileField, type TabProperties, Trouble } from './parts.js';
 import { unpackedBytesOf } from './read-file.js';
 
-/** A file that lies in memory. */
-function sourceOf(bytes: Uint8Array, path: string): ByteSource {
-  const isThere = (offset: number, length: number): boolean => offset >= 0 && offset + length <= bytes.length;
-  return {
-    path,
-    size: bytes.length,
-    read: (offset, length) => (isThere(offset, length) ? bytes.subarray(offset, offset + length) : undefined),
-    readInto(offset, target) {
-      if (!isThere(offset, target.length)) return false;
-      target.set(bytes.subarray(offset, offset + target.length));
-      return true;
-    },
-    extents: (start, end) => (start < bytes.length ? [{ start, end: Math.min(end, bytes.length) }] : []),
-    close() {},
-  };
-}
-
 async function judgeOf(file: File): Promise<DumpJudge> {
-  const core = await readDumpFile(sourceOf(await unpackedBytesOf(file, file.name), file.name), portableZlib);
+  const core = await readDumpFile(memorySource(await unpackedBytesOf(file, file.name), file.name), portableZlib);
   const note = shrunkNoteOf(core.notes, file.name);
   if (note === null) {
     throw new UsercopyError(

@@ -43,21 +43,6 @@ beforeAll(async () => {
 
 const kernel = (name: string): Buffer => readFileSync(packageFile(`guests/elf/${name}.elf`));
 
-/** A file that lies in memory. */
-const source = (bytes: Uint8Array) => ({
-  path: 'memory',
-  size: bytes.length,
-  read: (offset: number, length: number) =>
-    offset + length <= bytes.length ? bytes.subarray(offset, offset + length) : undefined,
-  readInto(offset: number, target: Uint8Array) {
-    if (offset + target.length > bytes.length) return false;
-    target.set(bytes.subarray(offset, offset + target.length));
-    return true;
-  },
-  extents: (start: number, end: number) => [{ start, end: Math.min(end, bytes.length) }],
-  close() {},
-});
-
 it('there is no Buffer there', () => {
   expect(runInContext('typeof Buffer + typeof process + typeof require', createContext({ ...WEB }))).toBe(
     'undefinedundefinedundefined',
@@ -139,7 +124,7 @@ it('pages of a compressed dump are read', async () => {
     { number: 1, bytes: page(3), flags: 1 },
     { number: 2, bytes: page(5) },
   ]);
-  const { memory } = await rooms.readDumpFile(source(file), rooms.portableZlib);
+  const { memory } = await rooms.readDumpFile(rooms.memorySource(file, 'memory'), rooms.portableZlib);
   expect(Buffer.compare(memory.read(0x1000n, 4096)!, page(3))).toBe(0);
   expect(
     Buffer.compare(memory.read(0x1ff0n, 32)!, Buffer.concat([page(3).subarray(-16), page(5).subarray(0, 16)])),

@@ -4,6 +4,7 @@ export { Check } from '../../src/check/check.js';
 export { parseProfile, profileForVersion } from '../../src/check/profiles.js';
 export { judgeReport, parseReports } from '../../src/diagnosis/index.js';
 export { readDumpFile } from '../../src/dump/dump-file.js';
+export { memorySource } from '../../src/dump/memory-source.js';
 export { checkParametersOf } from '../../src/introspect/parameters.js';
 export { findBtf, parseBtf } from '../../src/kernel/btf.js';
 export { indexOfBytes, latin1, occurrences } from '../../src/kernel/bytes.js';

@@ -7,9 +7,12 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
-import { fingerprint, isFresh, root, SetupError, setStamp } from './lib/step.mjs';
+import { isCompiled } from './lib/compiled.mjs';
+import { fingerprint, isFresh, root, SetupError, setStamp, withLock } from './lib/step.mjs';
 
 const OUTPUT = 'build/page/index.html';
+/** For the package, which must have all of it: fails where there is no emulator to read the built-in guests' facts with. */
+const mustBeWhole = process.argv.includes('--whole');
 
 const inRoot = (path) => join(root, path);
 const text = (path) => readFileSync(inRoot(path), 'utf8');
@@ -28,10 +31,33 @@ const withoutNode = {
   },
 };
 
+/** What stands before the text of a library that counts on something a page has not got. */
+const PRELUDES = {
+  // Its program lies in a data: address, which the policy lets nobody fetch.
+  zstddec:
+    "const fetch = async (url) => new Response(Uint8Array.from(atob(url.slice(url.indexOf(',') + 1)), (letter) => letter.charCodeAt(0)));",
+  // Its tables of numbers are Node.js's Buffers; the one text that it makes of them is hexadecimal.
+  'seek-bzip':
+    "const Buffer = class extends Uint8Array { toString() { return Array.from(this, (byte) => byte.toString(16).padStart(2, '0')).join(''); } };",
+};
+
+function withPreludes(applied) {
+  return {
+    name: 'with-preludes',
+    transform(code, id) {
+      const library = Object.keys(PRELUDES).find((name) => id.includes(`/node_modules/${name}/`));
+      if (library === undefined) return null;
+      applied.add(library);
+      return { code: `${PRELUDES[library]}\n${code}`, map: null };
+    },
+  };
+}
+
 async function program() {
+  const applied = new Set();
   const built = await build({
     configFile: false,
-    plugins: [withoutNode],
+    plugins: [withoutNode, withPreludes(applied)],
     root: inRoot('page'),
     logLevel: 'error',
     oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
@@ -46,11 +72,13 @@ async function program() {
   const other = outputs.filter(({ type }) => type !== 'chunk');
   if (outputs.length !== 1 || other.length > 0)
     throw new SetupError(`page: expected one script, found ${outputs.length} files`);
+  const missed = Object.keys(PRELUDES).filter((name) => !applied.has(name));
+  if (missed.length > 0) throw new SetupError(`page: expected ${missed.join(', ')} in the program, found none of it`);
   const { code } = outputs[0];
   return inElement(code);
 }
 
-/** Numbers of the built-in guests that scenarios depend on, read off them; none where there is no emulator. */
+/** Numbers of the built-in guests that scenarios depend on, read off them; null where there is no emulator. */
 async function guestFacts() {
   const { guestFacts: factsOf } = await import(inRoot('build/js/src/repro/play-report.js'));
   const { ownVariants } = await import(inRoot('build/js/src/scenario/own.js'));
@@ -58,25 +86,31 @@ async function guestFacts() {
   try {
     for (const variant of ownVariants()) facts[variant] = await factsOf(variant, true);
   } catch (error) {
+    if (error?.name !== 'UsercopyError' || error.kind !== 'missing-dependency') throw error;
+    if (mustBeWhole) throw new SetupError(`page: its scenarios need an emulator: ${error.message}`);
     console.log(`page: no scenarios in it, since the built-in guests do not run here: ${error.message}`);
-    return '{}';
+    return null;
   }
   return JSON.stringify(facts, (_, value) => (typeof value === 'bigint' ? `${value}n` : value));
 }
 
+/** The page, and whether nothing is missing in it. */
 async function buildPage() {
+  if (!isCompiled()) throw new SetupError('page: build/js is older than its sources: npm run build compiles them');
   const { DRAWING_STYLE } = await import(inRoot('build/js/src/diagnosis/drawing.js'));
   const style = `${DRAWING_STYLE}\n${text('page/style.css')}`;
   const script = await program();
+  const facts = await guestFacts();
   const data = [
     `<script type="text/plain" id="check-wasm">${readFileSync(inRoot('build/check.wasm')).toString('base64')}</script>`,
-    `<script type="application/json" id="guest-facts">${await guestFacts()}</script>`,
+    `<script type="application/json" id="guest-facts">${facts ?? '{}'}</script>`,
   ];
   const policy = [
     "default-src 'none'",
-    `script-src ${digest(script)} 'wasm-unsafe-eval' blob:`,
+    `script-src ${digest(script)} 'wasm-unsafe-eval'`,
     `style-src ${digest(style)}`,
     "connect-src 'none'",
+    "worker-src 'none'",
     "form-action 'none'",
     "base-uri 'none'",
   ].join('; ');
@@ -91,24 +125,28 @@ async function buildPage() {
   // Whole or not at all: somebody may be reading it.
   writeFileSync(inRoot(`${OUTPUT}.new`), page);
   renameSync(inRoot(`${OUTPUT}.new`), inRoot(OUTPUT));
-  return page;
+  return { page, isWhole: facts !== null };
 }
 
-const print = fingerprint([
-  'page',
-  'src',
-  'arch',
-  'build/check.wasm',
-  'guests/elf',
-  'scripts/build-page.mjs',
-  'package-lock.json',
-]);
+async function update() {
+  const print = fingerprint([
+    'page',
+    'src',
+    'arch',
+    'build/check.wasm',
+    'guests/elf',
+    'scripts/build-page.mjs',
+    'package-lock.json',
+  ]);
+  if (isFresh('page', print, [OUTPUT])) return;
+  const { page, isWhole } = await buildPage();
+  // What is missing may be there the next time.
+  if (isWhole) setStamp('page', print);
+  console.log(`page: ${OUTPUT}, ${page.length} bytes, ${gzipSync(page, { level: 9 }).length} packed by gzip`);
+}
+
 try {
-  if (!isFresh('page', print, [OUTPUT])) {
-    const page = await buildPage();
-    setStamp('page', print);
-    console.log(`page: ${OUTPUT}, ${page.length} bytes, ${gzipSync(page, { level: 9 }).length} packed by gzip`);
-  }
+  await withLock(update);
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   console.error(error.message);

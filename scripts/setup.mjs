@@ -8,6 +8,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeCheckLayout } from './lib/check-layout-header.mjs';
+import { compiledPrint, isCompiled, setCompiled } from './lib/compiled.mjs';
 import { closeSuites } from './lib/debian-packages.mjs';
 import { findChromium } from './lib/find-chromium.mjs';
 import { findFuzzer } from './lib/find-fuzzer.mjs';
@@ -208,21 +209,12 @@ function check() {
 }
 
 function javascript() {
-  const inputs = [
-    'src',
-    'arch',
-    'bench',
-    'test',
-    'vitest.config.ts',
-    'tsconfig.json',
-    'node_modules/typescript/package.json',
-  ];
-  const print = fingerprint(inputs);
-  if (isFresh('javascript', print, ['build/js'])) return null;
+  const print = compiledPrint();
+  if (isCompiled(print)) return null;
   return () => {
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
     mustRun('javascript', 'compiling TypeScript', [[node, tsc, '-p', 'tsconfig.json']]);
-    setStamp('javascript', print);
+    setCompiled(print);
   };
 }
 

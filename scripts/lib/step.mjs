@@ -115,7 +115,7 @@ function isAlive(pid) {
   }
 }
 
-/** Runs `work` while no other set-up of this folder is at work; waits for one at most 15 minutes. */
+/** Runs `work`, or waits for its promise, while no other set-up of this folder is at work; waits for one at most 15 minutes. */
 export function withLock(work) {
   const lock = join(cache, 'setup.lock');
   mkdirSync(cache, { recursive: true });
@@ -131,9 +131,15 @@ export function withLock(work) {
       if (Date.now() - start > 15 * 60_000) throw new SetupError(`another set-up (process ${holder}) holds ${lock}`);
     }
   }
+  const release = () => rmSync(lock, { force: true });
+  let result;
   try {
-    return work();
-  } finally {
-    rmSync(lock, { force: true });
+    result = work();
+  } catch (error) {
+    release();
+    throw error;
   }
+  if (result instanceof Promise) return result.finally(release);
+  release();
+  return result;
 }

@@ -16,15 +16,15 @@ import { explainDump } from '../src/repro/explain-dump.js';
 import { structOfCache } from '../src/repro/struct-fields.js';
 import { checkModule } from './data.js';
 import { FileField, type TabProperties, Trouble } from './parts.js';
-import { unpackedBytesOf } from './read-file.js';
+import { dumpBytesOf, shrinkAdvice } from './read-file.js';
 
 async function judgeOf(file: File): Promise<DumpJudge> {
-  const core = await readDumpFile(memorySource(await unpackedBytesOf(file, file.name), file.name), portableZlib);
+  const core = await readDumpFile(memorySource(await dumpBytesOf(file, file.name), file.name), portableZlib);
   const note = shrunkNoteOf(core.notes, file.name);
   if (note === null) {
     throw new UsercopyError(
       'unsupported',
-      `${file.name} is a whole dump: its kernel would have to be searched for in it. 'usercopy repro --dump ${file.name} --kernel IMAGE --shrink small.vmcore' makes the some hundred KiB of it that this page reads`,
+      `${file.name} is a whole dump: its kernel would have to be searched for in it (${shrinkAdvice(file.name)})`,
     );
   }
   return DumpJudge.create(

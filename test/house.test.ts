@@ -50,7 +50,7 @@ const BROWSER_PACKAGES = [
     'xz-decompress',
     'yaml',
   ],
-  ...['zstddec', 'zstddec/stream'],
+  'zstddec/stream',
 ];
 
 /** Globals that only Node.js has. */
@@ -59,7 +59,6 @@ const NODE_GLOBALS = ['Buffer', 'process', 'require', 'global', 'setImmediate', 
 /** Where one of them is asked for all the same, and why. */
 const ASKS_FOR_BUFFER: Readonly<Record<string, string>> = {
   'src/kernel/bytes.ts': 'asks whether there is one, and does without where there is none',
-  'src/kernel/payload/bzip2.ts': 'seek-bzip makes Buffers itself; elsewhere it is refused in a sentence',
 };
 
 /** Where numbers are taken out of bytes; linear memory of another module is not guest memory. */

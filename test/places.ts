@@ -33,15 +33,28 @@ export function fuzzer(): { readonly program: string; readonly runtime: string; 
   return found.absence === null ? found : found.absence;
 }
 
-/** The program that expands dumps, and its environment; a text where it is not here: why. */
-export function zstd(): { readonly program: string; readonly env: NodeJS.ProcessEnv } | string {
-  const found = places().zstd;
-  if (found === undefined) throw new Error('build/places.json names no zstd: run npm run build -- --test');
-  if (found.program === null) return found.absence ?? 'no zstd';
+/** A program and the environment that it runs in. */
+export interface HereProgram {
+  readonly program: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** The program that expands dumps; a text where it is not here: why. */
+export const zstd = (): HereProgram | string => programOf('zstd');
+
+/** The browser that the page is tested in; a text where it is not here: why. */
+export const chromium = (): HereProgram | string => programOf('chromium');
+
+function programOf(name: 'zstd' | 'chromium'): HereProgram | string {
+  const found = places()[name];
+  if (found === undefined) throw new Error(`build/places.json names no ${name}: run npm run build -- --test`);
+  if (found.program === null) return found.absence ?? `no ${name}`;
   const { program, libraries } = found;
+  const known = process.env['LD_LIBRARY_PATH'];
+  const paths = known === undefined ? libraries : [...libraries, known];
   return {
     program,
-    env: libraries.length === 0 ? process.env : { ...process.env, LD_LIBRARY_PATH: libraries.join(':') },
+    env: libraries.length === 0 ? process.env : { ...process.env, LD_LIBRARY_PATH: paths.join(':') },
   };
 }
 

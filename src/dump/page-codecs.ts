@@ -1,5 +1,5 @@
 /** How makedumpfile packs a page (`page_desc.flags`): each page on its own, into exactly one block. */
-import { ZSTDDecoder } from 'zstddec';
+import { ZSTDDecoder } from 'zstddec/stream';
 import { badInput, hex, UsercopyError } from '../errors.js';
 import { decodeBlock } from '../kernel/payload/lzo.js';
 import type { Zlib } from '../kernel/payload/zlib.js';

@@ -33,6 +33,15 @@ export type UnicornBuild =
   | (UnicornPlace & { readonly python: string; readonly absence: null })
   | { readonly version: string; readonly absence: string };
 
+/** A program that only tests need. */
+export interface TestProgram {
+  readonly program: string | null;
+  /** Folders for the loader. */
+  readonly libraries: readonly string[];
+  /** Why it is not here; null when it is. */
+  readonly absence: string | null;
+}
+
 export interface Places {
   readonly unicorn?: UnicornPlace & { readonly passedOver: readonly PassedOver[] };
   readonly unicorns?: readonly UnicornBuild[];
@@ -47,12 +56,10 @@ export interface Places {
       }
     | { readonly absence: string };
   readonly python?: { readonly program: string; readonly version: string } | null;
-  /** Expands the dumps of tests; `libraries` are folders for the loader. */
-  readonly zstd?: {
-    readonly program: string | null;
-    readonly libraries: readonly string[];
-    readonly absence: string | null;
-  };
+  /** Expands the dumps of tests. */
+  readonly zstd?: TestProgram;
+  /** The browser that the page is tested in. */
+  readonly chromium?: TestProgram;
   readonly json?: { readonly include: string } | null;
   readonly wabt?: {
     readonly program: string;

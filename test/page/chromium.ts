@@ -1,23 +1,11 @@
-/** The browser that the set-up found or unpacked, with the built page in it. */
+/** The built page in a browser. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, type Page, chromium as playwright } from 'playwright-core';
+import { describe } from 'vitest';
 import { packageFile } from '../../src/paths.js';
-
-interface Place {
-  readonly program: string | null;
-  readonly libraries: readonly string[];
-  readonly absence: string | null;
-}
-
-/** Why there is no browser to test in; null when there is one. */
-export function chromiumPlace(): Place {
-  const { chromium: place } = JSON.parse(readFileSync(packageFile('build/places.json'), 'utf8')) as {
-    chromium?: Place;
-  };
-  return place ?? { program: null, libraries: [], absence: 'the set-up looked for none: run npm run build -- --test' };
-}
+import { chromium } from '../places.js';
 
 export const PAGE = packageFile('build/page/index.html');
 
@@ -29,16 +17,25 @@ export function buildPage(): void {
   if (status !== 0) throw new Error(`the page was not built: ${stdout}${stderr}`);
 }
 
-export function launch({ program, libraries }: Place): Promise<Browser> {
-  const known = process.env['LD_LIBRARY_PATH'];
-  const paths = known === undefined ? libraries : [...libraries, known];
-  return chromium.launch({
-    executablePath: program ?? '',
-    args: ['--no-sandbox'],
-    env: { ...process.env, ...(libraries.length === 0 ? {} : { LD_LIBRARY_PATH: paths.join(':') }) } as Record<
-      string,
-      string
-    >,
+/**
+ * Tests in the built page's browser, under a name; without a browser they are skipped, and the name says why. What they are
+ * given launches it.
+ */
+export function inBrowser(name: string, tests: (launch: () => Promise<Browser>) => void): void {
+  const found = chromium();
+  if (typeof found === 'string') {
+    describe.skip(`${name} (${found})`, () => tests(() => Promise.reject(new Error(found))));
+    return;
+  }
+  describe(name, () => {
+    tests(() => {
+      buildPage();
+      return playwright.launch({
+        executablePath: found.program,
+        args: ['--no-sandbox'],
+        env: found.env as Record<string, string>,
+      });
+    });
   });
 }
 

@@ -7,7 +7,7 @@ import { Check } from '../../src/check/check.js';
 import { parseProfile } from '../../src/check/profiles.js';
 import { judgeSmall } from '../../src/diagnosis/small-memory.js';
 import { builtCheck } from '../../src/engine/built-check.js';
-import { buildPage, chromiumPlace, launch, open } from './chromium.js';
+import { inBrowser, open } from './chromium.js';
 
 const SLAB = { objectSize: 64, redZone: 8, useroffset: 16, usersize: 32 };
 const STRIDE = 72;
@@ -71,49 +71,43 @@ describe('the small memories', () => {
   });
 });
 
-const place = chromiumPlace();
+inBrowser('playing in a browser', (launch) => {
+  let browser: Browser;
+  let page: Page;
+  beforeAll(async () => {
+    browser = await launch();
+    ({ page } = await open(browser, { viewport: { width: 1000, height: 900 } }));
+    // By keyboard: the tab list is one stop, arrows move in it.
+    await page.focus('#tab-report');
+    await page.keyboard.press('End');
+    await page.waitForSelector('#panel-play .said .verdict');
+  });
+  afterAll(() => browser?.close());
 
-describe.skipIf(place.absence !== null)(
-  `playing in a browser${place.absence === null ? '' : ` (${place.absence})`}`,
-  () => {
-    let browser: Browser;
-    let page: Page;
-    beforeAll(async () => {
-      buildPage();
-      browser = await launch(place);
-      ({ page } = await open(browser, { viewport: { width: 1000, height: 900 } }));
-      // By keyboard: the tab list is one stop, arrows move in it.
-      await page.focus('#tab-report');
-      await page.keyboard.press('End');
-      await page.waitForSelector('#panel-play .said .verdict');
-    });
-    afterAll(() => browser?.close());
+  const said = (): Promise<string> => page.innerText('#panel-play .said .verdict');
 
-    const said = (): Promise<string> => page.innerText('#panel-play .said .verdict');
+  it('says at once what the newest kernel prints, by keyboard and by dragging', async () => {
+    await page.focus('#panel-play input[type=range] >> nth=0');
+    for (let step = 0; step < 12; step++) await page.keyboard.press('ArrowLeft');
+    expect(await said()).toContain(slabLine(84, 24));
+    const box = (await page.locator('#panel-play .draggable svg').first().boundingBox())!;
+    const x = (byte: number): number => box.x + (byte / (4 * STRIDE)) * box.width;
+    const y = box.y + box.height - 10;
+    await page.mouse.move(x(84 + 12), y);
+    await page.mouse.down();
+    await page.mouse.move(x(200), y, { steps: 3 });
+    await page.mouse.up();
+    const at = Number(await page.innerText('#panel-play output >> nth=0'));
+    expect(Math.abs(at - 188)).toBeLessThan(3);
+    expect(await said()).toContain(slabLine(at, 24) ?? 'passes');
+  });
 
-    it('says at once what the newest kernel prints, by keyboard and by dragging', async () => {
-      await page.focus('#panel-play input[type=range] >> nth=0');
-      for (let step = 0; step < 12; step++) await page.keyboard.press('ArrowLeft');
-      expect(await said()).toContain(slabLine(84, 24));
-      const box = (await page.locator('#panel-play .draggable svg').first().boundingBox())!;
-      const x = (byte: number): number => box.x + (byte / (4 * STRIDE)) * box.width;
-      const y = box.y + box.height - 10;
-      await page.mouse.move(x(84 + 12), y);
-      await page.mouse.down();
-      await page.mouse.move(x(200), y, { steps: 3 });
-      await page.mouse.up();
-      const at = Number(await page.innerText('#panel-play output >> nth=0'));
-      expect(Math.abs(at - 188)).toBeLessThan(3);
-      expect(await said()).toContain(slabLine(at, 24) ?? 'passes');
-    });
-
-    it('judges another memory on another architecture', async () => {
-      await page.selectOption('#panel-play select >> nth=0', 'null');
-      await page.selectOption('#panel-play select >> nth=1', 'i386');
-      await page.waitForFunction(() =>
-        document.querySelector('#panel-play .said')?.textContent?.includes('null address'),
-      );
-      expect(await said()).toContain('null address (offset 0, size 24)!');
-    });
-  },
-);
+  it('judges another memory on another architecture', async () => {
+    await page.selectOption('#panel-play select >> nth=0', 'null');
+    await page.selectOption('#panel-play select >> nth=1', 'i386');
+    await page.waitForFunction(() =>
+      document.querySelector('#panel-play .said')?.textContent?.includes('null address'),
+    );
+    expect(await said()).toContain('null address (offset 0, size 24)!');
+  });
+});

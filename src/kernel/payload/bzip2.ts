@@ -15,12 +15,6 @@ export function isBzip2(bytes: Uint8Array, offset: number): boolean {
  * Errors: corrupt or truncated data, more than `limit` bytes.
  */
 export async function decompressBzip2(bytes: Uint8Array, limit: number, all = false): Promise<Uint8Array> {
-  // The library makes Buffers of its own.
-  if (typeof Buffer === 'undefined')
-    throw new UsercopyError(
-      'unsupported',
-      `${WHERE}: bzip2 is unpacked in Node.js only; unpack it beforehand (bunzip2)`,
-    );
   const { default: library } = await import('seek-bzip');
   const output = new OutputBuffer(WHERE, limit, bytes.length * 5);
   try {
@@ -31,9 +25,12 @@ export async function decompressBzip2(bytes: Uint8Array, limit: number, all = fa
       },
       flush() {},
     };
-    library.decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), sink, all);
+    library.decode(bytes, sink, all);
   } catch (error) {
     if (error instanceof Error && error.name === 'UsercopyError') throw error;
+    // The library makes Buffers of its own, which only Node.js and bundlers have.
+    if (error instanceof ReferenceError)
+      throw new UsercopyError('unsupported', `${WHERE}: it is not unpacked here; unpack it beforehand (bunzip2)`);
     throw badInput(WHERE, 'a well-formed stream', `corrupt data (${error instanceof Error ? error.message : error})`);
   }
   return output.finish();

@@ -77,7 +77,7 @@ export function ReportTab({ linked }: TabProperties) {
         )}
         <FileField
           label="Or a file"
-          hint="a log, packed or not (.gz, .xz, .zst): choose it, or drop it here"
+          hint="a log, packed or not (.gz, .xz, .zst, .bz2): choose it, or drop it here"
           onFile={(file) => void take(file)}
         />
         <p>

@@ -9,7 +9,7 @@ import { scenarioHead } from '../diagnosis/scenario-of.js';
 import { summaryOf } from '../diagnosis/summary.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { writeWhole } from '../image/files.js';
-import { chooseReport } from '../report/parse.js';
+import { chooseLastReport, chooseReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import type { Code } from '../repro/code-lines.js';
 import type { DumpInput } from '../repro/from-dump.js';
@@ -49,7 +49,7 @@ export function reproCommand(): Command {
     .description('reproduce a reported BUG(): from a log, from a memory dump, or from both')
     .option(
       '--report <file>',
-      "text with the kernel's log, packed or not (.gz, .xz, .zst, .bz2), '-' for standard input",
+      "text with the kernel's log, packed or not (.gz, .xz, .zst, .bz2), '-' for standard input; with --dump its last report is taken",
     )
     .option(
       '--all',
@@ -97,7 +97,7 @@ async function runRepro(options: ReproOptions): Promise<number> {
     options.report === undefined
       ? null
       : (await readReports(options.report)).map((report) => withGiven(report, options));
-  const chosen = chooseReport(reports ?? []);
+  const chosen = (options.dump === undefined ? chooseReport : chooseLastReport)(reports ?? []);
   if (reports === null && (options.variant !== undefined || options.release !== undefined)) {
     throw badInput('repro', '--report FILE beside --variant and --release, which say what a log lacks', 'none');
   }

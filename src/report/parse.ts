@@ -38,6 +38,16 @@ export function chooseReport(reports: readonly UsercopyReport[]): UsercopyReport
   return reports.find((report) => report.message?.canonical === first.message?.canonical && !isBare(report)) ?? first;
 }
 
+/**
+ * The report that a memory dump belongs to: the last in the log that tells more than a line of its crash, since a kernel may
+ * go on after a BUG(). Where none does, the one that `chooseReport` takes. Null where there is none.
+ */
+export function chooseLastReport(reports: readonly UsercopyReport[]): UsercopyReport | null {
+  const isWhole = (report: UsercopyReport): boolean =>
+    !isBare(report) && (report.message !== null || report.trace.length > 0);
+  return reports.findLast(isWhole) ?? chooseReport(reports);
+}
+
 function reportOf(block: Block): UsercopyReport {
   const texts = block.lines.map((line) => line.text);
   const text = texts.join('\n');

@@ -14,7 +14,7 @@ import { writeWhole } from '../image/files.js';
 import { loadKernel } from '../image/load.js';
 import { type KernelLog, logText } from '../introspect/printk.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { chooseReport, parseReports } from '../report/parse.js';
+import { chooseLastReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { provedTypes } from '../scenario/typed-kernel.js';
 import { explainDump } from './explain-dump.js';
@@ -224,7 +224,7 @@ async function askedCopy(
       copy === null ? null : ({ ...copy, pointerFrom: 'given', sizeFrom: 'given', directionFrom: 'given' } as const);
     return { dump: opened, copy: sourced, report: given, notes: [] };
   }
-  const inside = given === null && log !== null ? chooseReport(parseReports(logText(log))) : null;
+  const inside = given === null && log !== null ? chooseLastReport(parseReports(logText(log))) : null;
   const report = given ?? inside;
   if (report === null) {
     if (copy === null) throw noCopy(opened, log);

@@ -5,7 +5,7 @@ import { withCauses } from '../diagnosis/causes.js';
 import { judgeReport } from '../diagnosis/from-report.js';
 import { UsercopyError } from '../errors.js';
 import { readWhole } from '../image/files.js';
-import { chooseReport } from '../report/parse.js';
+import { chooseLastReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { reproduceDump } from '../repro/from-dump.js';
 import { readLog } from '../repro/read-log.js';
@@ -31,7 +31,7 @@ function answerOfLog(name: string, reports: readonly UsercopyReport[]): TriageAn
 async function answerOfDump({ path, name, beside = {} }: Item, limit: number): Promise<TriageAnswer> {
   const { kernel, btf, config, regs, report } = beside;
   const reports = report === undefined ? [] : await readLog(report);
-  const said = chooseReport(reports);
+  const said = chooseLastReport(reports);
   const reproduction = await reproduceDump(
     {
       dump: path,

@@ -17,6 +17,7 @@ import { builtCheck } from '../../src/engine/built-check.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
 import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { chooseLastReport, parseReports } from '../../src/report/parse.js';
 import { examineDump } from '../../src/repro/examine-dump.js';
 import { identifyIn } from '../../src/repro/identify.js';
 import { replayCopy } from '../../src/repro/replay.js';
@@ -201,6 +202,58 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
       for (const call of callers.slice(0, 4)) expect(inLog).toContain(call.split(' ')[0]);
     });
   }
+
+  const [x86] = MACHINES;
+  const ofCase = (which: string, name: string): string => readFileSync(join(SHARED, x86.name, which, name), 'latin1');
+  const ask = (copy: Copy | null, log: string | null) =>
+    examineDump(
+      {
+        input: { dump: expand(x86, 'UCX_TASK', 'vmcore'), kernel: join(directory(x86), x86.image), registers: null },
+        copy,
+        report: log === null ? null : chooseLastReport(parseReports(log)),
+        replay: true,
+      },
+      { withoutEmulator: null },
+    );
+
+  it('judges a copy that is given, which the log inside says nothing of', async () => {
+    const sp = BigInt(`0x${/RSP=([0-9a-f]{16})/.exec(ofCase('UCX_TASK', 'regs-post.txt'))![1]}`);
+    const { reproduction, finding } = await ask({ pointer: sp + 64n, size: 8n, direction: 'to_user' }, null);
+    expect(reproduction).toMatchObject({ outcome: 'clean', report: null, check: { message: null } });
+    expect(reproduction.replay).toMatchObject({ message: null });
+    expect(finding.verdict).toMatchObject({ outcome: 'good', by: 'stack' });
+  });
+
+  it('is of the last crash that a log tells, when the kernel went on after earlier ones', async () => {
+    const { reproduction } = await ask(null, ofCase('UCX_MM', 'dmesg.txt') + ofCase('UCX_TASK', 'dmesg.txt'));
+    const { message, args } = readCase(x86, 'UCX_TASK');
+    expect(reproduction).toMatchObject({
+      outcome: 'identical',
+      check: { message },
+      copy: { pointer: BigInt(args.ptr) },
+    });
+  });
+
+  it('judges by the stack of the task that made the copy, also when no CPU runs it any more', async () => {
+    const dump = await openDump(expand(x86, 'UCX_TASK', 'vmcore'), { image: await load(x86) });
+    const stack = dump.kernel.symbols.address('init_stack')!;
+    const end = stack + dump.variant.threadSize(dump.kernel);
+    dump.close();
+    // The idle task's: the CPU runs init.
+    const sp = (end - 2048n).toString(16);
+    const log = ofCase('UCX_TASK', 'dmesg.txt').replace(/(RSP: 0018:)[0-9a-f]{16}/, `$1${sp}`);
+    const { reproduction } = await ask({ pointer: end - 256n, size: 512n, direction: 'to_user' }, log);
+    expect(reproduction.explanation.lines).toContain(
+      'note: the task that made the copy was no longer running when the dump was made',
+    );
+    expect(reproduction.replay?.message).toMatch(/from process stack \(offset \d+, size 512\)!$/);
+    expect(reproduction.check?.message).toBe(reproduction.replay?.message);
+    expect(reproduction.explanation.surroundings?.stack).toMatchObject({ pid: 0, start: stack, end });
+    // One of which the dump has no task.
+    const nowhere = log.replace(sp, (stack - 0x1234_5000_0000n).toString(16));
+    const lost = await ask({ pointer: end - 256n, size: 512n, direction: 'to_user' }, nowhere);
+    expect(lost.finding.warnings.join('\n')).toMatch(/current task is not known .*process stacks are not checked/);
+  });
 
   it('names what lies at an address: member, state, owner, module', async () => {
     const machine = MACHINES[0];

@@ -22,7 +22,7 @@ import { writeMemoryPage } from './html.js';
 import { type Identified, identifyIn } from './identify.js';
 import { type Replay, replayCopy } from './replay.js';
 import { writeShrunkDump } from './shrink.js';
-import { type SourcedCopy, standAtCheck } from './stand-at-check.js';
+import { givenCopy, type SourcedCopy, standAtCheck } from './stand-at-check.js';
 import { RecordedDump } from './touched-memory.js';
 
 export interface DumpInput {
@@ -207,30 +207,25 @@ interface AskedCopy {
 
 /**
  * The given copy; of a CPU at the check the one in its registers; else the one that the log tells, or the log inside the
- * dump.
+ * dump. A copy that was given need not be the one that the log inside tells of, and is not held against it.
  */
 async function askedCopy(
   opened: Dump,
   { input, copy, report: given }: DumpQuestion,
   judgeOf: (dump: Dump) => Promise<DumpJudge>,
 ): Promise<AskedCopy> {
-  const log = input.log !== undefined || (!opened.atCheck && given === null) ? readDumpLog(opened) : null;
+  const isTold = opened.atCheck || given !== null || copy !== null;
+  const log = input.log !== undefined || !isTold ? readDumpLog(opened) : null;
   if (input.log !== undefined) {
     if (log === null) throw badInput(input.dump, "the kernel's log in its memory, for --log", 'none');
     writeWhole(input.log, logText(log));
   }
-  if (opened.atCheck) {
-    const sourced =
-      copy === null ? null : ({ ...copy, pointerFrom: 'given', sizeFrom: 'given', directionFrom: 'given' } as const);
-    return { dump: opened, copy: sourced, report: given, notes: [] };
+  if (opened.atCheck || (copy !== null && given === null)) {
+    return { dump: opened, copy: copy && givenCopy(copy), report: given, notes: [] };
   }
   const inside = given === null && log !== null ? chooseLastReport(parseReports(logText(log))) : null;
   const report = given ?? inside;
-  if (report === null) {
-    if (copy === null) throw noCopy(opened, log);
-    const sourced = { ...copy, pointerFrom: 'given', sizeFrom: 'given', directionFrom: 'given' } as const;
-    return { dump: opened, copy: sourced, report: null, notes: [] };
-  }
+  if (report === null) throw noCopy(opened, log);
   const { release } = opened.kernel.version;
   if (report.kernelVersion !== null && report.kernelVersion !== release) {
     throw badInput(input.dump, `a dump of kernel ${report.kernelVersion}, as the log's`, `kernel ${release}`);

@@ -22,6 +22,13 @@ export interface SourcedCopy extends Copy {
   readonly directionFrom: CopySource;
 }
 
+export const givenCopy = (copy: Copy): SourcedCopy => ({
+  ...copy,
+  pointerFrom: 'given',
+  sizeFrom: 'given',
+  directionFrom: 'given',
+});
+
 export interface Standing {
   /** With the registers of the call of the check, where that was found. */
   readonly dump: Dump;
@@ -51,7 +58,7 @@ export async function standAtCheck(
   const placed = place(dump, report, crashed, call);
   const notes = placeNotes(report, crashed, call);
   if (given !== null) {
-    const copy: SourcedCopy = { ...given, pointerFrom: 'given', sizeFrom: 'given', directionFrom: 'given' };
+    const copy = givenCopy(given);
     return { dump: withArguments(placed, copy, call), copy, notes };
   }
   const found = await findCopy(await judgeOf(placed), report, call);

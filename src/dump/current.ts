@@ -7,6 +7,7 @@ import type { RegisterValues } from '../../arch/dump.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { decodeWord } from '../kernel/words.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
+import type { Dump } from './dump.js';
 
 /** PID_MAX_LIMIT of a 64-bit kernel is 4 Mi; a dump with more tasks than this has a corrupt list. */
 const MAXIMUM_TASKS = 1 << 18;
@@ -18,7 +19,7 @@ export interface CurrentTaskFound {
   readonly task: bigint;
   /** Where its stack begins. */
   readonly stack: bigint;
-  readonly by: 'registers' | 'task list';
+  readonly by: 'registers' | 'task list' | 'note';
 }
 
 /**
@@ -33,6 +34,16 @@ export function currentTask(kernel: Kernel, variant: Variant, registers: Registe
   }
   const sp = registers.get(variant.registers.sp);
   return sp === undefined ? null : withStack(reader, sp);
+}
+
+/** The task that a dump's copy belongs to: what a report told, else the one that its registers lead to. */
+export function taskOf({
+  kernel,
+  variant,
+  registers,
+  task,
+}: Pick<Dump, 'kernel' | 'variant' | 'registers' | 'task'>): CurrentTaskFound | null {
+  return task === undefined ? currentTask(kernel, variant, registers) : task;
 }
 
 /** The task whose stack an address lies on; null when it lies on none. */

@@ -3,6 +3,7 @@ import type { MachineState, Variant } from '../../arch/driver.js';
 import type { RegisterValues } from '../../arch/dump.js';
 import type { Modules } from '../introspect/modules.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
+import type { CurrentTaskFound } from './current.js';
 import type { DumpFile } from './dump-file.js';
 import type { Located } from './locate.js';
 import type { PhysicalMemory } from './physical.js';
@@ -35,6 +36,11 @@ export interface Dump {
   readonly registers: RegisterValues;
   /** Of every CPU, as far as the file has them. */
   readonly cpus: readonly RegisterValues[];
+  /**
+   * The task that the copy belongs to, where something else than the registers tells it: a report. null: it is another than
+   * the registers lead to, and none of the dump's tasks has its stack.
+   */
+  readonly task?: CurrentTaskFound | null;
   /** The CPU stands at the first instruction of `__check_object_size`. */
   readonly atCheck: boolean;
   /** What is odd about the file. */

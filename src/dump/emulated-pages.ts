@@ -4,6 +4,7 @@
  */
 import type { Engine, MemoryFault } from '../engine/engine.js';
 import { hex, UsercopyError } from '../errors.js';
+import { encodeWord } from '../kernel/words.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
 import type { CurrentTaskFound } from './current.js';
 import type { Dump } from './open-dump.js';
@@ -61,19 +62,28 @@ export class EmulatedPages {
 
   /** Makes a task `current`, in the register or at the address where the kernel looks. */
   enterTask(found: CurrentTaskFound): void {
-    const { variant, kernel, registers } = this.#dump;
+    const { variant, kernel, registers, task } = this.#dump;
     const { current } = variant;
     if (current.kind === 'register') this.#engine.writeRegister(current.register, found.task);
     if (current.kind !== 'memory') return;
     const base = variant.dump?.currentBase(registers) ?? null;
-    if (base === null) return;
-    if (current.base !== null) {
-      this.#engine.writeRegister(current.base, base);
-      return;
-    }
-    // The emulator adds no base: the CPU's own variables are shown where their symbols point.
     const offset = currentOffsetOf(kernel, current);
-    if (offset !== undefined) this.#moved.set(this.#page(offset), base);
+    if (base !== null && current.base !== null) this.#engine.writeRegister(current.base, base);
+    // The emulator adds no base: the CPU's own variables are shown where their symbols point.
+    else if (base !== null && offset !== undefined) this.#moved.set(this.#page(offset), base);
+    if (!task || offset === undefined) return;
+    // The CPU's variable names the task that it went on to.
+    const address = current.base === null ? offset : this.#word((base ?? 0n) + offset);
+    this.#change(address, encodeWord(found.task, variant));
+  }
+
+  /** A word that is another than in the dump, from now on. */
+  #change(address: bigint, bytes: Uint8Array): void {
+    this.write(address, bytes);
+    const page = this.#page(address);
+    const slot = this.#mapped.get(page);
+    const known = [...this.#slots.values()].find((candidate) => candidate.slot === slot);
+    known?.original.set(bytes, Number(address - page));
   }
 
   /** Brings in what an access lacked: two pages when it crosses from one to the next. null when all is there now. */

@@ -12,7 +12,7 @@ import { formatMessage, type MessageStyle } from '../report/format.js';
 import { argumentRegister } from '../stack/call.js';
 import type { StackDepth } from '../stack/depth.js';
 import { callPlaceOf } from './call-place.js';
-import { type CurrentTaskFound, currentTask } from './current.js';
+import { type CurrentTaskFound, taskOf } from './current.js';
 import type { Dump } from './open-dump.js';
 
 export interface JudgeOptions {
@@ -59,7 +59,7 @@ export class DumpJudge {
     this.#check = check;
     this.#options = options;
     this.#gate = gateOf(dump.kernel);
-    this.#current = currentTask(dump.kernel, dump.variant, dump.registers);
+    this.#current = taskOf(dump);
     const { switches } = rules.parameters;
     const parameters = {
       ...rules.parameters,
@@ -171,7 +171,11 @@ export class DumpJudge {
     if (isClosed(this.#gate)) warnings.push(closedGate(this.#gate));
     if (verdict.outcome === 'unreadable') warnings.push(...whyUnreadable(this.dump, verdict.address));
     if (!this.#current) {
-      warnings.push('the current task is not known (no registers that lead to it): process stacks are not checked');
+      const why =
+        this.dump.task === null
+          ? 'none of the dump has the stack on which the copy was refused'
+          : 'no registers that lead to it';
+      warnings.push(`the current task is not known (${why}): process stacks are not checked`);
     } else if (this.#needsDepth(verdict)) {
       if (!this.dump.atCheck) {
         warnings.push(

@@ -40,6 +40,7 @@ export function openShrunk(path: string, file: DumpFile, note: ShrunkNote, optio
     file,
     registers,
     cpus: [registers],
+    ...(text === null && note.task !== undefined ? { task: note.task } : {}),
     atCheck: note.atCheck && registers.get(pc) === note.registers.get(pc),
     warnings: file.warnings,
     image: () => null,

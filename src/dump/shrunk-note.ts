@@ -3,6 +3,7 @@ import type { LinearMap } from '../../arch/driver.js';
 import type { PageTables, RegisterValues } from '../../arch/dump.js';
 import { badInput, hex, UsercopyError } from '../errors.js';
 import { isCount } from '../options.js';
+import type { Dump } from './dump.js';
 import type { CoreNote } from './elf-core.js';
 import type { KernelRecord } from './kernel-record.js';
 
@@ -20,6 +21,8 @@ export interface ShrunkNote {
   readonly inside: bigint;
   readonly registers: RegisterValues;
   readonly atCheck: boolean;
+  /** As `Dump` has it. */
+  readonly task?: Dump['task'];
   readonly kernel: KernelRecord;
 }
 
@@ -27,6 +30,7 @@ export function encodeShrunkNote({
   tables,
   hidden,
   registers,
+  task,
   slide,
   imageOffset,
   inside,
@@ -40,6 +44,7 @@ export function encodeShrunkNote({
     imageOffset: hex(imageOffset),
     inside: hex(inside),
     registers: Object.fromEntries([...registers].map(([name, value]) => [name, hex(value)])),
+    ...(task === undefined ? {} : { task: task && { task: hex(task.task), stack: hex(task.stack) } }),
     ...rest,
   });
   return new TextEncoder().encode(text);
@@ -73,12 +78,19 @@ export function shrunkNoteOf(notes: readonly CoreNote[], path: string): ShrunkNo
       inside: addressOf(value.inside),
       registers: new Map(Object.entries(value.registers).map(([name, word]) => [name, addressOf(word)])),
       atCheck: value.atCheck === true,
+      ...taskOfNote(value.task),
       kernel: value.kernel,
     };
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
     throw wrong('something else');
   }
+}
+
+/** Written only where the registers do not lead to it. */
+function taskOfNote(value: { readonly task: unknown; readonly stack: unknown } | null | undefined): Pick<Dump, 'task'> {
+  if (value === undefined) return {};
+  return { task: value && { task: addressOf(value.task), stack: addressOf(value.stack), by: 'note' } };
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string';

@@ -5,7 +5,7 @@
 
 import type { Copy } from '../check/verdict.js';
 import { callPlaceOf } from '../dump/call-place.js';
-import { type CurrentTaskFound, currentTask } from '../dump/current.js';
+import { type CurrentTaskFound, currentTask, taskOf } from '../dump/current.js';
 import { DumpCode } from '../dump/dump-code.js';
 import type { Dump } from '../dump/open-dump.js';
 import type { Engine, Hook } from '../engine/engine.js';
@@ -150,8 +150,8 @@ class Replayer {
 
   /** The CPU as it was, or as a call of the check would find it; gives the address that the check returns to. */
   #enter(check: bigint, copy: Copy): bigint {
-    const { variant, kernel, registers, atCheck } = this.#dump;
-    const task = currentTask(kernel, variant, registers);
+    const { variant, atCheck } = this.#dump;
+    const task = this.#taskFor(copy);
     this.#code.loadRegisters(task);
     if (!task) this.#warnings.push('replay: the current task is not known');
     const args = [copy.pointer, copy.size, copy.direction === 'to_user' ? 1n : 0n];
@@ -160,6 +160,22 @@ class Replayer {
       this.#engine.writeRegister(argumentRegister(variant, index), BigInt.asUintN(variant.bits, value));
     });
     return this.#code.call.returnAddress;
+  }
+
+  /** The copy's own task; where that is gone another one lends its stack, to copies that are not of a stack. */
+  #taskFor({ pointer, size }: Copy): CurrentTaskFound | null {
+    const { path, kernel, variant, registers, task } = this.#dump;
+    if (task !== null) return taskOf(this.#dump);
+    const other = currentTask(kernel, variant, registers);
+    if (other === null) return null;
+    const end = other.stack + variant.threadSize(kernel);
+    if (pointer < end && pointer + size > other.stack) {
+      throw badInput(path, 'the task that made the copy', 'another one, on whose stack the copy is');
+    }
+    this.#warnings.push(
+      'replay: no task of the dump has the stack on which the copy was refused; called on the stack of another one',
+    );
+    return other;
   }
 
   /** A call from where the CPU stands, when that is on the task's stack; else from near the stack's end. */

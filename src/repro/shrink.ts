@@ -27,7 +27,7 @@ export function writeShrunkDump(path: string, recorded: RecordedDump, original: 
 
 /** An ELF core of 64 bits, in the guest's byte order: the notes as they were, ours, and a PT_LOAD for each run of pages. */
 export function shrunkDump(recorded: RecordedDump, original: Dump, redact: boolean): Uint8Array {
-  const { variant, located, registers, atCheck, file } = original;
+  const { variant, located, registers, atCheck, file, task } = original;
   const little = file.littleEndian;
   const own: CoreNote = {
     owner: NOTE_OWNER,
@@ -40,6 +40,7 @@ export function shrunkDump(recorded: RecordedDump, original: Dump, redact: boole
       inside: located.inside,
       registers,
       atCheck,
+      task,
       kernel: recorded.kernel,
     }),
   };

@@ -73,17 +73,28 @@ function placeNotes(report: UsercopyReport, { task, gone }: Crashed, call: Check
   return [...notes, 'the call of __check_object_size was not found on the stack: the stack pointer at BUG() is taken'];
 }
 
+/** What a report tells of the copy's task beyond the registers: nothing where it has no stack pointer, or a CPU still runs it. */
+function taskOfReport({ stackPointer }: UsercopyReport, { task, gone }: Crashed): Pick<Dump, 'task'> {
+  return stackPointer === null || (task !== null && !gone) ? {} : { task };
+}
+
 /** The dump with the CPU and the stack of the report; at the check's first instruction where its call was found. */
 function place(dump: Dump, report: UsercopyReport, crashed: Crashed, call: CheckCall | null): Dump {
   const { variant, kernel } = dump;
   const { sp, fp, pc } = variant.registers;
   const registers = new Map(crashed.registers);
+  const task = taskOfReport(report, crashed);
   const check = kernel.symbols.address('__check_object_size');
   if (call === null || check === undefined) {
-    if (report.stackPointer !== null) registers.set(sp, report.stackPointer - BigInt(variant.call.stackBias ?? 0));
     // Nothing that a later place of the CPU left in them says anything of this one.
     registers.delete(pc);
-    return { ...dump, registers, atCheck: false };
+    if (report.stackPointer !== null) {
+      const framePointer = report.registers.get(fp);
+      if (framePointer === undefined) registers.delete(fp);
+      else registers.set(fp, framePointer);
+      registers.set(sp, report.stackPointer - BigInt(variant.call.stackBias ?? 0));
+    }
+    return { ...dump, ...task, registers, atCheck: false };
   }
   registers.set(pc, check);
   registers.set(sp, call.stackPointer - BigInt(variant.call.stackBias ?? 0));
@@ -91,7 +102,7 @@ function place(dump: Dump, report: UsercopyReport, crashed: Crashed, call: Check
   if (variant.call.entryRegister !== undefined) registers.set(variant.call.entryRegister, check);
   // Calls that push their return address have it on the stack, where it was found.
   if (variant.registers.link !== null) callOf(dump, registers).setReturnAddress(call.returnAddress);
-  return { ...dump, registers, atCheck: true };
+  return { ...dump, ...task, registers, atCheck: true };
 }
 
 function withArguments(dump: Dump, copy: Copy, call: CheckCall | null): Dump {

@@ -1,17 +1,7 @@
-import { spawn, spawnSync } from 'node:child_process';
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageFile } from '../../src/paths.js';
@@ -233,14 +223,12 @@ describe('parts of a folder for many workers', () => {
   it('are all of it, each item once, also when a worker is killed half way and does its part again', async () => {
     const path = crashes();
     const states = folder({});
-    const statePath = join(states, '2.jsonl');
-    const worker = spawn(process.execPath, [packageFile(CLI), 'triage', ...shardOptions(path, states, 2)]);
-    const ended = new Promise((resolve) => worker.once('exit', (_code, signal) => resolve(signal)));
-    const written = (): number => (existsSync(statePath) ? readFileSync(statePath, 'utf8').split('\n').length : 0);
-    while (worker.exitCode === null && written() < 4) await setTimeout(5);
-    worker.kill('SIGKILL');
-    expect(await ended).toBe('SIGKILL');
-    for (const part of [1, 3]) expect(triage(...shardOptions(path, states, part)).status).toBe(0);
+    for (const part of [1, 2, 3]) expect(triage(...shardOptions(path, states, part)).status).toBe(0);
+    // What a worker leaves that is killed while it writes: some lines, and a part of the next.
+    const killed = join(states, '2.jsonl');
+    const [first, second = '', third = ''] = readFileSync(killed, 'utf8').split('\n').filter(Boolean);
+    expect(third).not.toBe('');
+    writeFileSync(killed, `${first}\n${second}\n${third.slice(0, third.length / 2)}`);
     const files = [1, 2, 3].map((part) => join(states, `${part}.jsonl`));
     const merge = (): Record<string, unknown> & { failures: { error: string }[] } => {
       const { status, out } = triage(path, '--json', '--merge', ...files, files[0]!);

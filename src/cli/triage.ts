@@ -74,7 +74,7 @@ async function runTriage(folder: string, options: TriageOptions): Promise<number
   }
   const state = options.state === undefined ? null : new TriageState(options.state);
   const own = new Set([...(options.merge ?? []), ...(options.state === undefined ? [] : [options.state])].map(real));
-  const found = itemsIn(folder);
+  const found = await itemsIn(folder);
   const isOurs = (name: string): boolean =>
     !own.has(real(join(folder, name))) && (shard === null || shardOf(name, shard.count) === shard.index);
   const items = found.items.filter(({ name }) => isOurs(name));

@@ -43,6 +43,21 @@ export async function readLog(path: string): Promise<UsercopyReport[]> {
   }
 }
 
+/**
+ * First bytes of what a packed file holds.
+ * @throws UsercopyError `bad-input` for packed data that is broken, or more than `readLog` unpacks.
+ */
+export async function unpackedHead(path: string): Promise<Uint8Array> {
+  const file = createReadStream(path, { highWaterMark: 1 << 20 });
+  try {
+    return (await unpacked(await withHead(file), path)).head;
+  } catch (error) {
+    throw error instanceof UsercopyError ? error : badInput(path, 'packed data that is whole', codeOf(error));
+  } finally {
+    file.destroy();
+  }
+}
+
 function open(path: string): Chunks {
   if (path === '-') return process.stdin;
   const status = statSync(path);

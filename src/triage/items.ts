@@ -5,7 +5,7 @@ import { isDump } from '../dump/dump-file.js';
 import { badInput, codeOf } from '../errors.js';
 import { LITTLE, Words } from '../kernel/words.js';
 import { looksLikeText } from '../report/encoding.js';
-import { isPacked } from '../repro/read-log.js';
+import { isPacked, unpackedHead } from '../repro/read-log.js';
 
 export interface Item {
   readonly kind: 'log' | 'dump';
@@ -44,45 +44,50 @@ const MOST_FILES = 1_000_000;
 const HEAD = 4096;
 
 /** Walks a folder; links are not followed. @throws UsercopyError `bad-input` when it is none. */
-export function itemsIn(directory: string): Found {
+export async function itemsIn(directory: string): Promise<Found> {
   const items: Item[] = [];
   const skipped: Skipped[] = [];
-  const root = realpathSync.native(existingFolder(directory));
+  const root = realFolder(directory);
   const nameOf = (path: string): string => relative(directory, path);
   const skip = (path: string, reason: string, harmless: boolean): void => {
     skipped.push({ name: nameOf(path), reason, harmless });
   };
-  const walk = (folder: string, depth: number): void => {
+  const walk = async (folder: string, depth: number): Promise<void> => {
     const files: FoundFile[] = [];
     const folders: string[] = [];
     for (const entry of entriesOf(folder, (reason) => skip(folder, reason, false))) {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) folders.push(path);
-      else if (entry.isFile()) files.push(lookAt(path));
+      else if (entry.isFile()) files.push(await lookAt(path));
       else if (entry.isSymbolicLink()) skipLink(path, root, skip);
       else skip(path, 'expected a file, found a pipe, a socket or a device', false);
     }
     const { pairs, taken } = paired(files);
-    for (const { path, kind, stamp, reason } of files) {
+    const stamps = new Map(files.map(({ path, stamp }) => [path, stamp]));
+    for (const { path, kind, stamp, reason, harmless } of files) {
       if (taken.has(path)) continue;
-      if (kind === 'other') skip(path, reason, reason === KERNEL || reason === EMPTY);
+      if (kind !== 'log' && kind !== 'dump') skip(path, reason, harmless);
       else if (items.length >= MOST_FILES) skip(path, `more than ${MOST_FILES} files`, false);
       else if (kind === 'log') items.push({ kind, path, name: nameOf(path), stamp });
-      else items.push({ kind, path, name: nameOf(path), ...withStamps(stamp, pairs.get(path), files) });
+      else items.push({ kind, path, name: nameOf(path), ...withStamps(stamp, pairs.get(path), stamps) });
     }
     for (const path of folders) {
-      if (depth < MOST_DEPTH) walk(path, depth + 1);
+      if (depth < MOST_DEPTH) await walk(path, depth + 1);
       else skip(path, `folders are looked into ${MOST_DEPTH} deep`, false);
     }
   };
-  walk(directory, 0);
+  await walk(directory, 0);
   return { items: items.sort((left, right) => (left.name < right.name ? -1 : 1)), skipped };
 }
 
-function existingFolder(path: string): string {
-  const status = statSync(path, { throwIfNoEntry: false });
-  if (status?.isDirectory()) return path;
-  throw badInput(path, 'a folder that can be read', status === undefined ? 'nothing' : 'something else');
+/** Where a folder is without links. */
+function realFolder(path: string): string {
+  try {
+    if (statSync(path).isDirectory()) return realpathSync.native(path);
+  } catch (error) {
+    throw badInput(path, 'a folder that can be read', codeOf(error));
+  }
+  throw badInput(path, 'a folder', 'something else');
 }
 
 function skipLink(path: string, root: string, skip: (path: string, reason: string, harmless: boolean) => void): void {
@@ -104,33 +109,48 @@ function entriesOf(folder: string, fail: (reason: string) => void): Dirent[] {
   }
 }
 
-const KERNEL = 'an image or the types of a kernel';
-const EMPTY = 'empty';
-
 interface FoundFile {
   readonly path: string;
-  readonly kind: Item['kind'] | 'other';
+  /** By what is in it: `kernel` and `btf` are its image and its types, `config` its configuration. */
+  readonly kind: Item['kind'] | 'kernel' | 'btf' | 'config' | 'other';
   readonly stamp: string;
   /** Why it is neither log nor dump. */
   readonly reason: string;
+  readonly harmless: boolean;
 }
 
-function lookAt(path: string): FoundFile {
+async function lookAt(path: string): Promise<FoundFile> {
   try {
     const { size, mtimeMs } = statSync(path);
-    const stamp = `${size} ${Math.floor(mtimeMs)}`;
-    const other = (reason: string): FoundFile => ({ path, kind: 'other', stamp, reason });
-    if (size === 0) return other(DUMP_NAME.test(basename(path)) ? 'a dump without a byte in it' : EMPTY);
-    const head = headOf(path);
-    if (isDump(head)) return { path, kind: 'dump', stamp, reason: '' };
-    if (isPacked(head) && !KERNEL_NAME.test(basename(path))) return { path, kind: 'log', stamp, reason: '' };
-    if (isOfKernel(head) || KERNEL_NAME.test(basename(path))) return other(KERNEL);
-    if (looksLikeText(head)) return { path, kind: 'log', stamp, reason: '' };
-    return other('neither text nor a dump');
+    const found = { path, stamp: `${size} ${Math.floor(mtimeMs)}`, reason: '', harmless: true };
+    const name = basename(path);
+    if (size === 0) {
+      const isDumpByName = DUMP_NAME.test(name);
+      const reason = isDumpByName ? 'a dump without a byte in it' : 'empty';
+      return { ...found, kind: 'other', reason, harmless: !isDumpByName };
+    }
+    const packed = headOf(path);
+    const isOfKernel = KERNEL_NAME.test(name) || CONFIG_NAME.test(name);
+    const head = isPacked(packed) && isOfKernel ? await unpackedHead(path).catch(() => packed) : packed;
+    const kind = isPacked(head) ? 'log' : kindOf(head, name);
+    if (kind === 'other') return { ...found, kind, reason: 'neither text nor a dump', harmless: false };
+    // A packed dump is an error of whoever reads it as a log.
+    if (kind === 'dump' && head !== packed) return { ...found, kind: 'log' };
+    return { ...found, kind, reason: kind === 'kernel' || kind === 'btf' ? 'an image or the types of a kernel' : '' };
   } catch (error) {
-    const code = codeOf(error);
-    return { path, kind: 'other', stamp: '', reason: `expected a file that can be read, found ${code}` };
+    const reason = `expected a file that can be read, found ${codeOf(error)}`;
+    return { path, kind: 'other', stamp: '', reason, harmless: false };
   }
+}
+
+/** What is in a file decides; its name only for what is no text. */
+function kindOf(head: Buffer | Uint8Array, name: string): FoundFile['kind'] {
+  if (isDump(head)) return 'dump';
+  if (isTypes(head)) return 'btf';
+  if (isImage(head)) return 'kernel';
+  if (looksLikeText(head)) return CONFIG_NAME.test(name) && isConfiguration(head) ? 'config' : 'log';
+  if (!KERNEL_NAME.test(name)) return 'other';
+  return /btf/i.test(name) ? 'btf' : 'kernel';
 }
 
 function headOf(path: string): Buffer {
@@ -143,13 +163,18 @@ function headOf(path: string): Buffer {
   }
 }
 
-/** Programs, boot images (HdrS, EFI's MZ), BTF. */
-function isOfKernel(head: Buffer): boolean {
-  // A core is told before.
-  if (head.toString('latin1', 0, 4) === '\x7fELF') return true;
-  const magic = head.length < 4 ? 0 : new Words(head, LITTLE).uint16(0);
-  return head.toString('latin1', 0x202, 0x206) === 'HdrS' || magic === 0x5a4d || magic === 0xeb9f || magic === 0x9feb;
-}
+const uint16 = (head: Uint8Array): number => (head.length < 4 ? 0 : new Words(head, LITTLE).uint16(0));
+const latin1 = (head: Uint8Array, start: number, end?: number): string =>
+  Buffer.from(head.subarray(start, end)).toString('latin1');
+
+/** Programs (a core is told before) and boot images (HdrS, EFI's MZ). */
+const isImage = (head: Uint8Array): boolean =>
+  latin1(head, 0, 4) === '\x7fELF' || latin1(head, 0x202, 0x206) === 'HdrS' || uint16(head) === 0x5a4d;
+
+/** BTF of either byte order. */
+const isTypes = (head: Uint8Array): boolean => uint16(head) === 0xeb9f || uint16(head) === 0x9feb;
+
+const isConfiguration = (head: Uint8Array): boolean => /^(?:# )?CONFIG_\w+(?:=| is not set$)/m.test(latin1(head, 0));
 
 const PACKED = '(?:\\.(?:gz|xz|zst|bz2))?';
 /** As distributions, QEMU and people call dumps: vmcore, dump.202401011200 (Debian), vmcore.flat, crash.core. */
@@ -157,11 +182,53 @@ const DUMP_NAME = /^(?:vmcore|dump[.-]?\d|core\.)|\.(?:vmcore|core|dump)$/i;
 /** As the kernel's build spells them: image.png is none. */
 const KERNEL_NAME = new RegExp(`^(?:vmlinu[xz]|bzImage|z?Image)[^/]*$|^(?:BTF|[^/]*\\.btf)${PACKED}$`);
 const CONFIG_NAME = new RegExp(`^(?:\\.config|config(?:-[^/]*)?)${PACKED}$`);
-const REGISTERS_NAME = /^regs(?:\.txt)?$/;
 /** RHEL: vmcore-dmesg.txt, Debian: dmesg.202401011200, SUSE: dmesg.txt. */
 const LOG_NAME = new RegExp(
   `^(?:vmcore-)?(?:dmesg|log|console)(?:-incomplete)?(?:[.-]\\d+)?(?:\\.txt|\\.log)?${PACKED}$`,
 );
+
+/** Words of a name that say what a file is, and not of which crash. */
+const ROLE_WORD =
+  /^(?:vmcore|dump|core|kdump|flat|elf|dmesg|kmsg|console|serial|log|info|registers|regs?|txt|incomplete|gz|xz|zst|bz2)(\d*)$/;
+const REGISTERS_WORD = /^(?:registers|regs?)\d*$/;
+const LOG_WORD = /^(?:dmesg|kmsg|console|serial|log)\d*$/;
+
+const wordsOf = (path: string): string[] =>
+  basename(path)
+    .toLowerCase()
+    .split(/[^a-z0-9]+/);
+
+/** What is left of a name without the words that say what a file is. */
+const keyOf = (path: string): string =>
+  wordsOf(path)
+    .map((word) => ROLE_WORD.exec(word)?.[1] ?? word)
+    .filter((word) => word !== '')
+    .join('-');
+
+/** What a file is to a dump, one thing only; `text` may be its log. */
+type Role = 'kernel' | 'btf' | 'config' | 'regs' | 'report' | 'text';
+
+function roleOf({ path, kind }: FoundFile): Role | null {
+  // Of programs only what is named as a kernel is one.
+  if (kind === 'kernel' || kind === 'btf') return KERNEL_NAME.test(basename(path)) ? kind : null;
+  if (kind === 'config') return kind;
+  if (kind !== 'log') return null;
+  const words = wordsOf(path);
+  if (words.some((word) => REGISTERS_WORD.test(word))) return 'regs';
+  if (words.some((word) => LOG_WORD.test(word))) return 'report';
+  return words.includes('txt') ? 'text' : null;
+}
+
+function groupedByKey<T extends { readonly path: string }>(files: readonly T[]): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const file of files) {
+    const key = keyOf(file.path);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [file]);
+    else group.push(file);
+  }
+  return groups;
+}
 
 type Beside = NonNullable<Item['beside']>;
 
@@ -170,47 +237,39 @@ type Beside = NonNullable<Item['beside']>;
  * several each takes what has its name (dump.1 and dmesg.1, a.vmcore and a.dmesg.txt), and the folder's only kernel.
  */
 function paired(files: readonly FoundFile[]): { pairs: ReadonlyMap<string, Beside>; taken: ReadonlySet<string> } {
-  const pairs = new Map<string, Beside>();
   const dumps = files.filter(({ kind }) => kind === 'dump');
-  const others = files.filter(({ kind }) => kind !== 'dump').map(({ path }) => path);
-  const named = (pattern: RegExp): string[] => others.filter((path) => pattern.test(basename(path)));
-  const only = (paths: readonly string[]): string | undefined => (paths.length === 1 ? paths[0] : undefined);
-  const isBtf = (path: string): boolean => /btf/i.test(basename(path));
-  const images = named(KERNEL_NAME);
-  const shared = {
-    kernel: only(images.filter((path) => !isBtf(path))),
-    btf: only(images.filter(isBtf)),
-    config: only(named(CONFIG_NAME)),
+  const others = dumps.length === 0 ? [] : files.map((file) => ({ path: file.path, role: roleOf(file) }));
+  const only = (of: readonly (typeof others)[number][], role: Role): string | undefined => {
+    const [first, ...more] = of.filter((other) => other.role === role);
+    return more.length === 0 ? first?.path : undefined;
   };
+  const byKey = groupedByKey(others);
+  const dumpsOf = groupedByKey(dumps);
+  const shared = { kernel: only(others, 'kernel'), btf: only(others, 'btf'), config: only(others, 'config') };
+  const unnamed = others.filter(({ path, role }) => role !== 'report' || LOG_NAME.test(basename(path)));
+  const pairs = new Map<string, Beside>();
   for (const { path } of dumps) {
-    const alone = dumps.length === 1;
-    const own = others.filter((other) => keyOf(other) !== '' && keyOf(other) === keyOf(path));
-    const ownOnly = (pattern: RegExp): string | undefined => only(own.filter((other) => pattern.test(basename(other))));
+    const key = keyOf(path);
+    // What two dumps could have is no one's.
+    const own = key !== '' && dumpsOf.get(key)?.length === 1 ? (byKey.get(key) ?? []) : [];
+    const folder = dumps.length === 1 ? unnamed : [];
     const found = {
       ...shared,
-      regs: alone ? only(named(REGISTERS_NAME)) : ownOnly(/reg/),
-      report: alone ? (only(named(LOG_NAME)) ?? ownOnly(/dmesg|log|txt|console/)) : ownOnly(/dmesg|log|txt|console/),
+      regs: only(folder, 'regs') ?? only(own, 'regs'),
+      report: only(folder, 'report') ?? only(own, 'report') ?? only(own, 'text'),
     };
     pairs.set(path, Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)));
   }
   return { pairs, taken: new Set([...pairs.values()].flatMap((beside) => Object.values(beside))) };
 }
 
-/** What is left of a name without the words that say what a file is. */
-const keyOf = (path: string): string =>
-  basename(path)
-    .toLowerCase()
-    .replace(/\b(?:gz|xz|zst|bz2)$/, '')
-    .replace(/vmcore|dump|core|dmesg|console|serial|regs?|kdump|flat|elf|txt|log|incomplete/g, '')
-    .replace(/[^a-z0-9]+/g, '');
-
 function withStamps(
   stamp: string,
   beside: Beside | undefined,
-  files: readonly FoundFile[],
+  stampOf: ReadonlyMap<string, string>,
 ): { readonly stamp: string; readonly beside?: Beside } {
   if (beside === undefined || Object.keys(beside).length === 0) return { stamp };
-  const stamps = Object.values(beside).map((path) => files.find((file) => file.path === path)?.stamp ?? '');
+  const stamps = Object.values(beside).map((path) => stampOf.get(path) ?? '');
   return { stamp: [stamp, ...stamps].join(', '), beside };
 }
 

@@ -172,17 +172,67 @@ describe('usercopy triage', () => {
   });
 });
 
+/** EFI's boot image. */
+const IMAGE = Buffer.from('MZ\0\0\xff\xfe', 'latin1');
+
 describe('the files of a folder', () => {
-  it('takes a dump with what lies beside it, and follows no link', () => {
+  it('are known by what is in them: a log that is named as a kernel is read', async () => {
+    const { items, skipped } = await itemsIn(
+      folder({
+        'vmlinux-6.1-oops.txt': bug(1),
+        'Image-crash.log': bug(2),
+        'vmlinuz-dmesg.txt.gz': gzipSync(bug(3)),
+        'config-crash.txt': bug(4),
+        'BTF.gz': gzipSync(Uint8Array.of(0x9f, 0xeb, 1, 0, 24, 0, 0, 0)),
+        'vmlinuz-6.1.gz': gzipSync(IMAGE),
+        zImage: Uint8Array.of(0, 0, 0xa0, 0xe1, 1, 2, 3, 0x81),
+        'vmlinuz-cut.gz': gzipSync(bug(5)).subarray(0, 12),
+      }),
+    );
+    expect(items.map(({ kind, name }) => [kind, name])).toEqual([
+      ['log', 'Image-crash.log'],
+      ['log', 'config-crash.txt'],
+      ['log', 'vmlinux-6.1-oops.txt'],
+      ['log', 'vmlinuz-cut.gz'],
+      ['log', 'vmlinuz-dmesg.txt.gz'],
+    ]);
+    expect(skipped.map(({ name, harmless }) => [name, harmless]).sort()).toEqual([
+      ['BTF.gz', true],
+      ['vmlinuz-6.1.gz', true],
+      ['zImage', true],
+    ]);
+  });
+
+  it('beside a dump are its kernel only when they are one', async () => {
+    const path = folder({
+      vmcore: emptyCore(),
+      'vmlinux-oops.txt': bug(1),
+      'vmlinuz-6.1.gz': gzipSync(IMAGE),
+      tool: '\x7fELF\x02',
+    });
+    const { items } = await itemsIn(path);
+    expect(items.map(({ name, beside }) => [name, beside?.kernel && relative(path, beside.kernel)])).toEqual([
+      ['vmcore', 'vmlinuz-6.1.gz'],
+      ['vmlinux-oops.txt', undefined],
+    ]);
+  });
+
+  it('cannot be had from a link that leads to itself, which is one sentence', async () => {
+    const path = join(folder({}), 'loop');
+    symlinkSync(path, path);
+    await expect(itemsIn(path)).rejects.toThrow(/loop: expected a folder that can be read, found ELOOP$/);
+  });
+
+  it('takes a dump with what lies beside it, and follows no link', async () => {
     const path = folder({
       'case/vmcore': emptyCore(),
-      'case/vmlinuz-6.1': 'x\0',
+      'case/vmlinuz-6.1': IMAGE,
       'case/dmesg.txt': bug(1),
       'case/regs.txt': 'RAX=0',
       'log.txt': bug(1),
     });
     symlinkSync(path, join(path, 'case', 'loop'));
-    const { items } = itemsIn(path);
+    const { items } = await itemsIn(path);
     expect(items.map(({ kind, path: file }) => [kind, file.slice(path.length)])).toEqual([
       ['dump', '/case/vmcore'],
       ['log', '/log.txt'],
@@ -192,23 +242,54 @@ describe('the files of a folder', () => {
 });
 
 describe('the layouts of crash folders', () => {
-  const beside = (files: Readonly<Record<string, string | Uint8Array>>): Record<string, string | undefined> => {
+  /** Of each item what `role` beside it is. */
+  const beside = async (
+    files: Readonly<Record<string, string | Uint8Array>>,
+    role: 'report' | 'regs' = 'report',
+  ): Promise<Record<string, string | undefined>> => {
     const path = folder(files);
-    const { items } = itemsIn(path);
-    return Object.fromEntries(items.map(({ name, beside }) => [name, beside?.report && relative(path, beside.report)]));
+    const { items } = await itemsIn(path);
+    return Object.fromEntries(items.map(({ name, beside }) => [name, beside?.[role] && relative(path, beside[role])]));
   };
 
   it.each([
     ['RHEL', 'r/vmcore', 'r/vmcore-dmesg.txt', 'r/kexec-dmesg.log'],
     ['Debian', 'd/dump.202401011200', 'd/dmesg.202401011200', 'd/notes.txt'],
     ['SUSE', 's/vmcore', 's/dmesg.txt.gz', 's/README.txt'],
-  ])('of %s are a dump with its log', (_name, dump, log, other) => {
-    expect(beside({ [dump]: emptyCore(), [log]: bug(1), [other]: 'x' })).toEqual({ [dump]: log, [other]: undefined });
+  ])('of %s are a dump with its log', async (_name, dump, log, other) => {
+    expect(await beside({ [dump]: emptyCore(), [log]: bug(1), [other]: 'x' })).toEqual({
+      [dump]: log,
+      [other]: undefined,
+    });
   });
 
-  it('of several dumps in one folder are told apart by their names', () => {
+  it('of several dumps in one folder are told apart by their names', async () => {
     const files = { 'vmcore.1': emptyCore(), 'vmcore.2': emptyCore(), 'dmesg.1': bug(1), 'dmesg.2.txt': bug(2) };
-    expect(beside(files)).toEqual({ 'vmcore.1': 'dmesg.1', 'vmcore.2': 'dmesg.2.txt' });
+    expect(await beside(files)).toEqual({ 'vmcore.1': 'dmesg.1', 'vmcore.2': 'dmesg.2.txt' });
+  });
+
+  it('give a file one role: registers are no log, and a word that only begins like theirs is none of them', async () => {
+    const files = {
+      'a.vmcore': emptyCore(),
+      'a.dmesg.txt': bug(1),
+      'a.regs.txt': 'RAX=0',
+      'regression-1.vmcore': emptyCore(),
+      'regression-1.dmesg.txt': bug(2),
+      'score.vmcore': emptyCore(),
+      's.txt': bug(3),
+    };
+    expect(await beside(files)).toEqual({
+      'a.vmcore': 'a.dmesg.txt',
+      'regression-1.vmcore': 'regression-1.dmesg.txt',
+      'score.vmcore': undefined,
+      's.txt': undefined,
+    });
+    expect(await beside(files, 'regs')).toMatchObject({ 'a.vmcore': 'a.regs.txt', 'regression-1.vmcore': undefined });
+  });
+
+  it('leave a log that two dumps could have to itself', async () => {
+    const files = { 'a.vmcore': emptyCore(), 'a.core': emptyCore(), 'a.dmesg': bug(1) };
+    expect(await beside(files)).toEqual({ 'a.vmcore': undefined, 'a.core': undefined, 'a.dmesg': undefined });
   });
 });
 
@@ -220,7 +301,7 @@ describe('parts of a folder for many workers', () => {
     return [path, '--jobs', '1', '--shard', `${part}/3`, '--state', join(states, `${part}.jsonl`)];
   };
 
-  it('are all of it, each item once, also when a worker is killed half way and does its part again', async () => {
+  it('are all of it, each item once, also when a worker is killed half way and does its part again', () => {
     const path = crashes();
     const states = folder({});
     for (const part of [1, 2, 3]) expect(triage(...shardOptions(path, states, part)).status).toBe(0);

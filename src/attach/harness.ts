@@ -17,7 +17,7 @@ import { notesOf, nothingJudged } from './notes.js';
 import { type HarnessOptions, requireHarnessOptions } from './options.js';
 import { pageArrayGap } from './page-array.js';
 import { functionStarts, type Plan, planOf } from './plan.js';
-import { argumentRegister, requestRegisters } from './requests.js';
+import { argumentRegisterOrNull, requestRegisters } from './requests.js';
 
 /** Pieces of memory that are zero are left out. */
 const PIECE = 4096;
@@ -90,7 +90,7 @@ function framesOf(kernel: Kernel, variant: Variant): HarnessFile['frames'] {
 
 /** Where a copy that is to fail is caught. */
 function copyingFunctions({ entries, unjudged, variant }: Plan): HarnessFile['copying'] {
-  const argument = argumentRegister(variant);
+  const argument = argumentRegisterOrNull(variant);
   return [...entries, ...unjudged].flatMap(({ entry, address }) => {
     const [kernelPointer, size] = [argument(entry.kernelPointer), argument(entry.size)];
     if (entry.role === 'judge' || kernelPointer === null || size === null) return [];

@@ -13,14 +13,14 @@ export interface RequestNeeds {
 }
 
 /** The register of an entry point's argument; null where it has none, or none that is a register. */
-export const argumentRegister =
+export const argumentRegisterOrNull =
   ({ registers }: Variant) =>
   (index: number | undefined): string | null =>
     index === undefined ? null : (registers.arguments[index] ?? null);
 
 /** Registers of an entry point in the order of the request's fields; null for those that nobody asks for. */
 export function requestRegisters(entry: UaccessEntry, variant: Variant, needs: RequestNeeds): (string | null)[] {
-  const argument = argumentRegister(variant);
+  const argument = argumentRegisterOrNull(variant);
   const { current, registers } = variant;
   const byField: Record<(typeof Check.requestFields)[number], string | null> = {
     pointer: argument(entry.kernelPointer),

@@ -164,7 +164,7 @@ function WhatIf({
 }
 
 function Found({ judge, judgement }: { readonly judge: DumpJudge; readonly judgement: DumpJudgement }) {
-  const { verdict, message } = judgement;
+  const { verdict, message, warning } = judgement;
   const reproduction = useMemo(() => reproductionOf(judge, judgement), [judge, judgement]);
   const drawn = useMemo(() => drawnOf(judge, reproduction), [reproduction]);
   const badge = { bad: 'refused', good: 'passes', unreadable: 'unreadable' }[verdict.outcome];
@@ -174,6 +174,7 @@ function Found({ judge, judgement }: { readonly judge: DumpJudge; readonly judge
       <p class="verdict">
         <span class={`badge ${kind}`}>{badge}</span>{' '}
         {message ??
+          warning ??
           (verdict.outcome === 'good'
             ? `No line is printed (${verdict.by}).`
             : 'Memory that the check needs is not in this dump.')}

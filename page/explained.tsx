@@ -3,7 +3,8 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Check } from '../src/check/check.js';
 import type { ReportJudgement } from '../src/diagnosis/from-report.js';
 import { sceneOf } from '../src/diagnosis/scene.js';
-import { remedies, type SideBySide, sideBySide } from '../src/diagnosis/side-by-side.js';
+import { type Remedy, remedies, type SideBySide, sideBySide } from '../src/diagnosis/side-by-side.js';
+import { decidedBy, printedLine } from '../src/diagnosis/small-memory.js';
 import { summaryOf } from '../src/diagnosis/summary.js';
 import { hex } from '../src/errors.js';
 import { makeCheck } from './data.js';
@@ -114,24 +115,31 @@ function Others({ judgement }: { readonly judgement: ReportJudgement }) {
       <h3 id="others">The same copy under the rules of each era</h3>
       {found === null ? <p>…</p> : typeof found === 'string' ? <p>{found}.</p> : <OtherRows found={found} />}
       {found === null || typeof found === 'string' || check === null ? null : (
-        <>
-          <h3>What would make it pass</h3>
-          <ul>
-            {remedies(judgement, found, check).map(({ text, code }) => (
-              <li key={text}>
-                {text}
-                {code === null ? null : (
-                  <>
-                    {' '}
-                    <code>{code}</code>
-                  </>
-                )}
-              </li>
-            ))}
-          </ul>
-        </>
+        <Remedies found={remedies(judgement, found, check)} />
       )}
     </section>
+  );
+}
+
+function Remedies({ found }: { readonly found: readonly Remedy[] }) {
+  if (found.length === 0) return null;
+  return (
+    <>
+      <h3>What would make it pass</h3>
+      <ul>
+        {found.map(({ text, code }) => (
+          <li key={text}>
+            {text}
+            {code === null ? null : (
+              <>
+                {' '}
+                <code>{code}</code>
+              </>
+            )}
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 
@@ -148,14 +156,14 @@ function OtherRows({ found: { rows, memory } }: { readonly found: SideBySide }) 
             </tr>
           </thead>
           <tbody>
-            {rows.map(({ profile, kernels, isOwn, verdict: { verdict, message } }) => (
+            {rows.map(({ profile, kernels, isOwn, verdict }) => (
               <tr key={profile} class={isOwn ? 'own' : ''}>
                 <th scope="row">
                   {kernels}
                   {isOwn ? <small> the reported one's</small> : null}
                 </th>
-                <td>{message ?? (verdict.outcome === 'good' ? 'nothing: the copy passes' : 'nothing')}</td>
-                <td>{verdict.outcome === 'unreadable' ? 'unreadable memory' : verdict.by}</td>
+                <td>{printedLine(verdict)}</td>
+                <td>{decidedBy(verdict)}</td>
               </tr>
             ))}
           </tbody>

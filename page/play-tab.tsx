@@ -6,7 +6,7 @@ import type { Check } from '../src/check/check.js';
 import { parseProfile, profileList } from '../src/check/profiles.js';
 import type { Copy, Direction } from '../src/check/verdict.js';
 import type { Scene } from '../src/diagnosis/scene.js';
-import { judgeSmall, type SmallVerdict } from '../src/diagnosis/small-memory.js';
+import { decidedBy, judgeSmall, printedLine, type SmallVerdict } from '../src/diagnosis/small-memory.js';
 import { explainVerdict } from '../src/report/explain.js';
 import { useCheck } from './explained.js';
 import { Drawing, LinkButton, type TabProperties } from './parts.js';
@@ -180,11 +180,11 @@ export function PlayTab({ linked, isShown }: TabProperties) {
             </tr>
           </thead>
           <tbody>
-            {rows.map(({ name, kernels, verdict: { verdict, message } }) => (
+            {rows.map(({ name, kernels, verdict }) => (
               <tr key={name}>
                 <th scope="row">{kernels}</th>
-                <td>{message ?? (verdict.outcome === 'good' ? 'nothing: the copy passes' : 'nothing')}</td>
-                <td>{verdict.outcome === 'unreadable' ? 'unreadable memory' : verdict.by}</td>
+                <td>{printedLine(verdict)}</td>
+                <td>{decidedBy(verdict)}</td>
               </tr>
             ))}
           </tbody>

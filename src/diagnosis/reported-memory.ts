@@ -54,6 +54,7 @@ export function reportedMemory(
       endian: variant?.endian ?? 'little',
       pageShift: pageSize.toString(2).length - 1,
       hasStackPointer: machine.knowsStackPointer !== false,
+      allocator: message.regionKind === 'SLAB object' ? 'SLAB' : 'SLUB',
       text: part.text ?? null,
       linearText: part.linearText ?? null,
       stackPointer: part.stackPointer ?? 0n,

@@ -37,13 +37,17 @@ export function sideBySide(judgement: ReportJudgement, check: Check): SideBySide
     reproduction.explanation.object?.size ?? null,
   );
   if (typeof memory === 'string') return memory;
-  const [own] = whole.profile.name.split(',');
+  // PaX's own check is none of these.
+  const own = whole.message.format === 'pax' ? null : whole.profile.name.split(',')[0];
   const rows = MAINLINE.map(({ name, kernels }) => {
     const isOwn = name === own;
     const profile = isOwn ? whole.profile : parseProfile(name);
     return { profile: profile.name, kernels, isOwn, verdict: judgeSmall(check, memory.memory, profile, memory.copy) };
   });
-  return { rows, memory };
+  if (!whole.profile.switches.fallback) return { rows, memory };
+  const note =
+    'HARDENED_USERCOPY_FALLBACK (4.16 to 5.15) made the reported kernel warn where others refuse: the other rows are of kernels without it';
+  return { rows, memory: { ...memory, notes: [...memory.notes, note] } };
 }
 
 export interface Remedy {
@@ -54,14 +58,15 @@ export interface Remedy {
 
 const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
 
-/** What would make the copy pass under its kernel's rules, each held against the check itself. */
+/** What would make the copy pass under its kernel's rules, without a warning, each held against the check itself. */
 export function remedies(judgement: ReportJudgement, { memory: { memory, copy } }: SideBySide, check: Check): Remedy[] {
   const profile = judgement.whole?.profile;
   if (profile === undefined) return [];
   const passes = (changed: typeof memory, other: Copy): boolean => {
-    const { outcome } = judgeSmall(check, changed, profile, other).verdict;
-    return outcome === 'good';
+    const { verdict, warning } = judgeSmall(check, changed, profile, other);
+    return verdict.outcome === 'good' && warning === null;
   };
+  if (passes(memory, copy)) return [];
   return [...byWhitelist(memory, copy, profile, passes), ...byLength(memory, copy, passes)];
 }
 
@@ -88,7 +93,7 @@ function byWhitelist(memory: ReportedMemory['memory'], copy: Copy, { switches }:
 /** The longest copy from the same pointer that passes. */
 function byLength(memory: ReportedMemory['memory'], copy: Copy, passes: Passes): Remedy[] {
   if (!passes(memory, { ...copy, size: 1n })) {
-    return [{ text: 'No length helps: not even one byte may be copied at this pointer.', code: null }];
+    return [{ text: 'No length helps: not even one byte passes at this pointer.', code: null }];
   }
   let low = 1n;
   let high = copy.size;

@@ -8,7 +8,7 @@ import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
 import type { Bits, Endian } from '../kernel/kernel.js';
 import { encodeUnsigned } from '../kernel/words.js';
-import { formatMessage } from '../report/format.js';
+import { formatMessage, formatWarning, type MessageStyle } from '../report/format.js';
 
 export interface SmallMemory {
   readonly bits: Bits;
@@ -16,6 +16,8 @@ export interface SmallMemory {
   readonly pageShift: number;
   /** Whether its kernels compare with the stack pointer (5.18 on). */
   readonly hasStackPointer: boolean;
+  /** The allocator that lines name; absent: SLUB. */
+  readonly allocator?: 'SLUB' | 'SLAB';
   readonly text: AddressRange | null;
   /** Where the linear map shows the text, if elsewhere. */
   readonly linearText: AddressRange | null;
@@ -28,8 +30,10 @@ export interface SmallMemory {
 
 export interface SmallVerdict {
   readonly verdict: Verdict;
-  /** The kernel's line; null where it prints none. */
+  /** The kernel's line for a refused copy; null where it prints none. */
   readonly message: string | null;
+  /** The line of a kernel that warns and lets the copy pass (HARDENED_USERCOPY_FALLBACK); null where it does not. */
+  readonly warning: string | null;
 }
 
 const THREAD_SIZE = 16n << 10n;
@@ -76,8 +80,25 @@ export function judgeSmall(check: Check, memory: SmallMemory, profile: Profile, 
     framePointer: frames[0] ?? 0n,
     currentBase: 0n,
   });
-  return {
-    verdict,
-    message: formatMessage(verdict, copy, { format: profile.switches.format, bits: memory.bits, allocator: 'SLUB' }),
-  };
+  const { format, allocator = memory.allocator ?? 'SLUB' } = profile.switches;
+  const style: MessageStyle = { format, bits, allocator };
+  return { verdict, message: formatMessage(verdict, copy, style), warning: formatWarning(verdict, copy, style) };
 }
+
+/** What a kernel prints of a copy, or that it prints nothing and why. */
+export function printedLine({ verdict, message, warning }: SmallVerdict): string {
+  const line = message ?? warning;
+  if (line !== null) return line;
+  switch (verdict.outcome) {
+    case 'good':
+      return 'nothing: the copy passes';
+    case 'bad':
+      return 'no line of its own: the copy ends in BUG()';
+    case 'unreadable':
+      return 'not known: the check needs bytes that nobody told';
+  }
+}
+
+/** The rule that settled it. */
+export const decidedBy = ({ verdict }: SmallVerdict): string =>
+  verdict.outcome === 'unreadable' ? 'unreadable memory' : verdict.by;

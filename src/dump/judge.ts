@@ -8,7 +8,7 @@ import type { Copy, Verdict } from '../check/verdict.js';
 import { hex, UsercopyError } from '../errors.js';
 import { closedGate, type Gate, gateOf, isClosed } from '../introspect/gate.js';
 import { explainVerdict } from '../report/explain.js';
-import { formatMessage, type MessageStyle } from '../report/format.js';
+import { formatMessage, formatWarning, type MessageStyle } from '../report/format.js';
 import { argumentRegister } from '../stack/call.js';
 import type { StackDepth } from '../stack/depth.js';
 import { callPlaceOf } from './call-place.js';
@@ -29,8 +29,10 @@ export interface JudgeOptions {
 export interface DumpJudgement {
   readonly copy: Copy;
   readonly verdict: Verdict;
-  /** The kernel's line; null when it does not object. */
+  /** The kernel's line for a refused copy; null when it prints none. */
   readonly message: string | null;
+  /** Its line for a copy that HARDENED_USERCOPY_FALLBACK lets pass; null for every other. */
+  readonly warning: string | null;
   readonly explanation: readonly string[];
   /** Why the verdict may differ from the kernel's own. */
   readonly warnings: readonly string[];
@@ -125,7 +127,9 @@ export class DumpJudge {
       }
     }
     const message = formatMessage(verdict, copy, this.#style);
-    return { copy, verdict, message, explanation: explainVerdict(verdict, copy), warnings: this.#warnings(verdict) };
+    const warning = formatWarning(verdict, copy, this.#style);
+    const explanation = explainVerdict(verdict, copy);
+    return { copy, verdict, message, warning, explanation, warnings: this.#warnings(verdict) };
   }
 
   /** At the check's first instruction: the CPU's where it stands there, else that of the call which a replay makes. */

@@ -45,6 +45,8 @@ function formatPointer(pointer: bigint, bits: Bits): string {
   return pointer === 0n ? '(null)'.padStart(width) : pointer.toString(16).padStart(width, '0');
 }
 
+const ATTEMPTS = { to_user: 'exposure attempt detected from', from_user: 'overwrite attempt detected to' } as const;
+
 /** Name and quoted detail of the new format. */
 function newName(by: Refusal, cache: string | null, allocator: 'SLUB' | 'SLAB'): [name: string, detail: string | null] {
   switch (by) {
@@ -69,15 +71,29 @@ export function formatMessage(verdict: Verdict, copy: Copy, style: MessageStyle)
   requireCopy('formatMessage: copy', copy);
   requireFields('formatMessage: style', style, STYLE);
   if (verdict.outcome !== 'bad' || verdict.by === 'slab object index out of range') return null;
-  const exposes = copy.direction === 'to_user';
   const cache = verdict.object?.cache ?? null;
+  const attempt = ATTEMPTS[copy.direction];
   if (style.format === 'old') {
-    const attempt = exposes ? 'exposure attempt detected from' : 'overwrite attempt detected to';
     const type = OLD_TYPE[verdict.by] ?? cache ?? 'unknown';
     return `usercopy: kernel memory ${attempt} ${formatPointer(copy.pointer, style.bits)} (${type}) (${copy.size} bytes)`;
   }
-  const attempt = exposes ? 'exposure attempt detected from' : 'overwrite attempt detected to';
-  const [name, detail] = newName(verdict.by, cache, style.allocator);
-  const quoted = detail === null ? '' : ` '${detail}'`;
-  return `usercopy: Kernel memory ${attempt} ${name}${quoted} (offset ${verdict.offset}, size ${verdict.size})!`;
+  const { by, offset, size } = verdict;
+  return `usercopy: Kernel memory ${attempt} ${quoted(newName(by, cache, style.allocator))} (offset ${offset}, size ${size})!`;
 }
+
+/**
+ * The line that the kernel prints, once, for a copy that HARDENED_USERCOPY_FALLBACK lets pass (usercopy_warn(), 4.16
+ * to 5.15); null for every other copy.
+ */
+export function formatWarning(verdict: Verdict, copy: Copy, style: MessageStyle): string | null {
+  requireCopy('formatWarning: copy', copy);
+  requireFields('formatWarning: style', style, STYLE);
+  if (verdict.outcome !== 'good' || verdict.by !== 'slab object by fallback' || verdict.object === null) return null;
+  const { start, cache } = verdict.object;
+  const offset = BigInt.asUintN(style.bits, copy.pointer - start);
+  const what = quoted([`${style.allocator} object`, cache]);
+  return `Bad or missing usercopy whitelist? Kernel memory ${ATTEMPTS[copy.direction]} ${what} (offset ${offset}, size ${copy.size})!`;
+}
+
+const quoted = ([name, detail]: readonly [string, string | null]): string =>
+  detail === null ? name : `${name} '${detail}'`;

@@ -5,7 +5,7 @@
  * - `formatMessage` words a verdict as the kernel does; `explainVerdict` says the same to a person.
  */
 export { explainVerdict } from './explain.js';
-export { formatMessage, type MessageStyle } from './format.js';
+export { formatMessage, formatWarning, type MessageStyle } from './format.js';
 export { chooseLastReport, chooseReport, parseReports } from './parse.js';
 export type {
   MessageFormat,

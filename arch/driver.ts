@@ -119,6 +119,14 @@ export interface FrameConvention {
   readonly linked: boolean;
   /** The layout that this kernel was compiled with; null where it keeps no chain of frames. */
   layout(kernel: Kernel): FrameLayout | null;
+  /** What mainline's arch_within_stack_frames() walks; absent where it walks nothing. */
+  readonly walked?: {
+    /** The first release that does. */
+    readonly since: { readonly major: number; readonly minor: number };
+    /** The option that a kernel must be built with; null where every one walks. */
+    readonly option: string | null;
+    readonly layout: FrameLayout;
+  };
   /** Whether this kernel's arch_within_stack_frames() looks at frames. */
   checkedByKernel(kernel: Kernel): boolean;
 }

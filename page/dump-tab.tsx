@@ -15,7 +15,7 @@ import { portableZlib } from '../src/kernel/payload/portable-zlib.js';
 import { explainDump } from '../src/repro/explain-dump.js';
 import { structOfCache } from '../src/repro/struct-fields.js';
 import { checkModule } from './data.js';
-import { FileField, type TabProperties, Trouble } from './parts.js';
+import { BADGES, FileField, type TabProperties, Trouble } from './parts.js';
 import { dumpBytesOf, shrinkAdvice } from './read-file.js';
 
 async function judgeOf(file: File): Promise<DumpJudge> {
@@ -167,12 +167,11 @@ function Found({ judge, judgement }: { readonly judge: DumpJudge; readonly judge
   const { verdict, message, warning } = judgement;
   const reproduction = useMemo(() => reproductionOf(judge, judgement), [judge, judgement]);
   const drawn = useMemo(() => drawnOf(judge, reproduction), [reproduction]);
-  const badge = { bad: 'refused', good: 'passes', unreadable: 'unreadable' }[verdict.outcome];
-  const kind = { bad: 'refused', good: 'passed', unreadable: 'unknown' }[verdict.outcome];
+  const { kind, word } = BADGES[verdict.outcome];
   return (
     <>
       <p class="verdict">
-        <span class={`badge ${kind}`}>{badge}</span>{' '}
+        <span class={`badge ${kind}`}>{word}</span>{' '}
         {message ??
           warning ??
           (verdict.outcome === 'good'

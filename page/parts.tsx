@@ -1,6 +1,7 @@
 /** Small pieces that the tabs share. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Verdict } from '../src/check/verdict.js';
 import { drawing } from '../src/diagnosis/drawing.js';
 import type { Scene } from '../src/diagnosis/scene.js';
 import { fragmentOf, type Linked, LONGEST_LINK } from './link.js';
@@ -10,6 +11,13 @@ export interface TabProperties {
   readonly linked: Linked | null;
   readonly isShown: boolean;
 }
+
+/** How a verdict is shown in a word, and that word's class. */
+export const BADGES = {
+  bad: { kind: 'refused', word: 'refused' },
+  good: { kind: 'passed', word: 'passes' },
+  unreadable: { kind: 'unknown', word: 'unreadable' },
+} as const satisfies Record<Verdict['outcome'], { readonly kind: string; readonly word: string }>;
 
 /** The drawing that `repro --html` has too. Its text is escaped where it is made. */
 export function Drawing({ scene }: { readonly scene: Scene }) {

@@ -1,8 +1,11 @@
 /** The small memories that the play tab lays out by hand: what lies in each, and where a copy begins. */
-import type { Variant } from '../arch/driver.js';
+import type { FrameLayout, Variant } from '../arch/driver.js';
 import type { Declaration } from '../src/check/parameters.js';
+import { profileForVersion, profileNames } from '../src/check/profiles.js';
 import type { Part } from '../src/diagnosis/scene.js';
 import type { SmallMemory } from '../src/diagnosis/small-memory.js';
+import { frameParametersOf } from '../src/introspect/task.js';
+import { NO_VERSION } from '../src/kernel/version.js';
 
 export interface Place {
   readonly memory: SmallMemory;
@@ -162,22 +165,56 @@ function slabPlace(base: bigint, form: SlabForm, make: Make): Place {
   return make(base, end, parts, { declarations: [declaration] });
 }
 
-/** Four frames of 128 bytes each, as x86 links them: the saved frame pointer, and the return address above it. */
-function stackPlace(base: bigint, { bits }: Variant, make: Make): Place {
-  const word = BigInt(bits / 8);
+const FRAMES = 4;
+const FRAME_SIZE = 128n;
+
+/** A stack with four frames of 128 bytes each, linked as kernels that walk them link them; elsewhere nothing tells them apart. */
+function stackPlace(base: bigint, variant: Variant, make: Make): Place {
   const start = base;
   const end = base + 1024n;
   const stackPointer = base + 384n;
-  const size = 128n;
-  const frames = [0n, 1n, 2n, 3n].map((index) => stackPointer + size * (index + 1n) - 2n * word);
+  const { walked } = variant.frames;
+  const inUse = { start: stackPointer, end, kind: 'area', label: 'stack, in use' } as const;
+  const framed =
+    walked === undefined ? null : framesOf(stackPointer, frameParametersOf(walked.layout, variant), walked.layout);
+  const top = stackPointer + BigInt(FRAMES) * FRAME_SIZE;
   const parts: Part[] = [
     { start, end: stackPointer, kind: 'neighbour', label: 'stack, not in use' },
-    ...frames.flatMap((frame, index): Part[] => [
-      { start: frame + 2n * word - size, end: frame, kind: 'frame', label: `frame ${index}` },
-      { start: frame, end: frame + 2n * word, kind: 'red zone', label: 'saved registers' },
-    ]),
-    { start: stackPointer + 4n * size, end, kind: 'area', label: 'stack, further up' },
+    ...(framed === null ? [inUse] : [...framed.parts, { ...inUse, start: top, label: 'stack, further up' }]),
     { start: end, end: end + 128n, kind: 'red zone', label: 'not the stack' },
   ];
-  return make(start, end + 128n, parts, { declarations: [{ kind: 'stack', start, end }], stackPointer, frames });
+  return make(start, end + 128n, parts, {
+    declarations: [{ kind: 'stack', start, end }],
+    stackPointer,
+    ...(framed === null ? {} : { frames: framed.frames }),
+  });
+}
+
+/** Frames from the stack pointer up: on x86 a record is the last of its frame, on powerpc the first. */
+function framesOf(
+  stackPointer: bigint,
+  layout: NonNullable<SmallMemory['frames']>['layout'],
+  { recordAt }: FrameLayout,
+): { readonly frames: NonNullable<SmallMemory['frames']>; readonly parts: Part[] } {
+  const header = BigInt(layout.header);
+  const first = recordAt === 'top' ? stackPointer + FRAME_SIZE - header : stackPointer;
+  const records = Array.from(
+    { length: recordAt === 'top' ? FRAMES : FRAMES + 1 },
+    (_, index) => first + FRAME_SIZE * BigInt(index),
+  );
+  const parts = records.slice(0, FRAMES).flatMap((record, index): Part[] => {
+    const links: Part = { start: record, end: record + header, kind: 'red zone', label: 'saved registers' };
+    const own = recordAt === 'top' ? record + header - FRAME_SIZE : record + header;
+    const frame: Part = { start: own, end: own + FRAME_SIZE - header, kind: 'frame', label: `frame ${index}` };
+    return recordAt === 'top' ? [frame, links] : [links, frame];
+  });
+  return { frames: { records, layout }, parts };
+}
+
+/** Whether the kernels of a mainline profile, the last of them at least, walk frames where they are built so. */
+export function walksFrames({ frames: { walked } }: Variant, profile: string): boolean {
+  if (walked === undefined) return false;
+  const [first] = profileForVersion({ ...NO_VERSION, ...walked.since }).name.split(',');
+  const eras: readonly string[] = profileNames;
+  return eras.indexOf(first ?? '') <= eras.indexOf(profile);
 }

@@ -9,8 +9,17 @@ import type { Scene } from '../src/diagnosis/scene.js';
 import { decidedBy, judgeSmall, printedLine, type SmallVerdict } from '../src/diagnosis/small-memory.js';
 import { explainVerdict } from '../src/report/explain.js';
 import { useCheck } from './explained.js';
-import { Drawing, LinkButton, type TabProperties } from './parts.js';
-import { PLACE_LABELS, PLACES, type Place, type PlaceName, placeOf, type SlabForm, sound } from './places.js';
+import { BADGES, Drawing, LinkButton, type TabProperties } from './parts.js';
+import {
+  PLACE_LABELS,
+  PLACES,
+  type Place,
+  type PlaceName,
+  placeOf,
+  type SlabForm,
+  sound,
+  walksFrames,
+} from './places.js';
 
 interface Game {
   readonly place: PlaceName;
@@ -70,17 +79,17 @@ function variantOf(name: string): Variant {
 export function PlayTab({ linked, isShown }: TabProperties) {
   const [game, setGame] = useState(() => gameOf(linked?.text));
   const check = useCheck();
-  const place = useMemo(
-    () => placeOf(game.place, variantOf(game.variant), game.slab),
-    [game.place, game.variant, game.slab],
-  );
+  const variant = variantOf(game.variant);
+  const { walked } = variant.frames;
+  const walks = game.frames && game.place === 'stack' && walked !== undefined;
+  const place = useMemo(() => placeOf(game.place, variant, game.slab), [game.place, variant, game.slab]);
   const length = Number(place.end - place.start);
   const size = Math.min(Math.max(0, Math.round(game.size)), length);
   const offset = Math.min(Math.max(0, Math.round(game.offset)), length - size);
   const copy: Copy = { pointer: place.start + BigInt(offset), size: BigInt(size), direction: game.direction };
   const rows = useMemo(
-    () => (check === null || !isShown ? [] : verdictsOf(check, place, copy, game.frames)),
-    [check, isShown, place, offset, size, game.direction, game.frames],
+    () => (check === null || !isShown ? [] : verdictsOf(check, place, copy, walks ? variant : null)),
+    [check, isShown, place, offset, size, game.direction, walks],
   );
   const newest = rows.at(-1);
   const scene: Scene = {
@@ -133,14 +142,14 @@ export function PlayTab({ linked, isShown }: TabProperties) {
         {game.place === 'slab' ? (
           <SlabFields form={game.slab} onChange={(slab) => change({ slab: sound(slab) })} />
         ) : null}
-        {game.place === 'stack' ? (
+        {game.place === 'stack' && walked !== undefined ? (
           <label>
             <input
               type="checkbox"
               checked={game.frames}
               onChange={(event) => change({ frames: event.currentTarget.checked })}
             />{' '}
-            the kernel walks frames
+            the kernel walks frames ({walked.option === null ? '' : `${walked.option}, `}from {sinceOf(walked)} on)
           </label>
         ) : null}
       </form>
@@ -203,33 +212,28 @@ interface Row {
   readonly verdict: SmallVerdict;
 }
 
-function verdictsOf(check: Check, { memory }: Place, copy: Copy, walksFrames: boolean): Row[] {
+/** @param walking the variant whose kernels walk frames; null where they do not, or are built without */
+function verdictsOf(check: Check, { memory }: Place, copy: Copy, walking: Variant | null): Row[] {
   return MAINLINE.map(({ name, kernels }) => {
-    const profile = parseProfile(walksFrames ? `${name},frames` : name);
-    const known = walksFrames ? memory : { ...memory, frames: [] };
-    return { name, kernels, verdict: judgeSmall(check, known, profile, copy) };
+    if (walking === null || !walksFrames(walking, name)) {
+      const { frames: _, ...known } = memory;
+      return { name, kernels, verdict: judgeSmall(check, known, parseProfile(name), copy) };
+    }
+    return { name, kernels, verdict: judgeSmall(check, memory, parseProfile(`${name},frames`), copy) };
   });
 }
 
-function Newest({
-  row: {
-    kernels,
-    verdict: { verdict, message },
-  },
-  copy,
-}: {
-  readonly row: Row;
-  readonly copy: Copy;
-}) {
-  const refused = verdict.outcome === 'bad';
+const sinceOf = ({ since: { major, minor } }: NonNullable<Variant['frames']['walked']>): string => `${major}.${minor}`;
+
+function Newest({ row: { kernels, verdict }, copy }: { readonly row: Row; readonly copy: Copy }) {
+  const { kind, word } = BADGES[verdict.verdict.outcome];
   return (
     <>
       <p class="verdict">
-        <span class={`badge ${refused ? 'refused' : 'passed'}`}>{refused ? 'refused' : 'passes'}</span> {kernels}:{' '}
-        {message ?? 'no line is printed'}
+        <span class={`badge ${kind}`}>{word}</span> {kernels}: {printedLine(verdict)}
       </p>
       <ul>
-        {explainVerdict(verdict, copy).map((line) => (
+        {explainVerdict(verdict.verdict, copy).map((line) => (
           <li key={line}>{line}</li>
         ))}
       </ul>

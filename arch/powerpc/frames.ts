@@ -11,8 +11,11 @@ const LOAD_BACK_CHAIN = { 64: 0xe801_0000, 32: 0x8001_0000 } as const;
 const WITHOUT_TARGET = 0xfc1f_ffff;
 const MOST_CODE = 4096;
 
+/** arch_within_stack_frames() is there from ad64fc04f092 on. */
+const WALKED_SINCE = { major: 6, minor: 4 } as const;
+
 /**
- * Whether arch_within_stack_frames() walks frames (ad64fc04f092, 6.4): the code of the stack check reads the back chain.
+ * Whether arch_within_stack_frames() walks frames: the code of the stack check reads the back chain.
  * Where there is no code to look at, the version says it.
  */
 function walksFrames(kernel: Kernel): boolean {
@@ -20,7 +23,7 @@ function walksFrames(kernel: Kernel): boolean {
   const check = kernel.symbols.get('check_stack_object') ?? kernel.symbols.get('__check_object_size');
   const length = check === undefined ? 0 : Math.min(Number(check.size), MOST_CODE) & ~3;
   const code = check === undefined || length === 0 ? undefined : kernel.read(check.address, length);
-  if (code === undefined) return atLeast(kernel.version, 6, 4);
+  if (code === undefined) return atLeast(kernel.version, WALKED_SINCE.major, WALKED_SINCE.minor);
   const words = new Words(code, kernel);
   for (let at = 0; at < length; at += 4) {
     const instruction = words.uint32(at);
@@ -39,7 +42,12 @@ export function backChainFrames(returnAddress: number, header: number): FrameCon
     bias: 0,
     header,
   };
-  return { linked: true, layout: () => layout, checkedByKernel: walksFrames };
+  return {
+    linked: true,
+    walked: { since: WALKED_SINCE, option: null, layout },
+    layout: () => layout,
+    checkedByKernel: walksFrames,
+  };
 }
 
 /** THREAD_SIZE; CONFIG_THREAD_SHIFT is 15 by default from December 2023 on (6.8). `usual` where neither image nor config tell. */

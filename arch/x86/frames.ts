@@ -37,6 +37,8 @@ export function framePointerFrames(word: number, move: readonly number[]): Frame
   } as const;
   return {
     linked: true,
+    // 0f60a8efe400 ("mm: Implement stack frame object validation"), with the check itself.
+    walked: { since: { major: 4, minor: 8 }, option: 'CONFIG_FRAME_POINTER', layout },
     layout: (kernel) => (hasFramePointers(kernel, code) ? layout : null),
     checkedByKernel: (kernel) =>
       kernel.symbols.address('__check_object_size') !== undefined && hasFramePointers(kernel, code),

@@ -3,7 +3,7 @@
  * check can be asked about a copy in it.
  */
 import type { Check } from '../check/check.js';
-import type { AddressRange, CheckParameters, Declaration } from '../check/parameters.js';
+import type { AddressRange, CheckParameters, Declaration, StackParameters } from '../check/parameters.js';
 import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
 import type { Bits, Endian } from '../kernel/kernel.js';
@@ -24,8 +24,12 @@ export interface SmallMemory {
   /** Of the task that asks; 0 where no stack is declared. */
   readonly stackPointer: bigint;
   readonly declarations: readonly Declaration[];
-  /** Frames on the stack, innermost first: where each keeps the address of the next, the return address above it. Empty: not walked. */
-  readonly frames?: readonly bigint[];
+  /** Frames on the stack; absent: not walked. */
+  readonly frames?: {
+    /** Addresses of their records, innermost first; the first one is in the frame register. */
+    readonly records: readonly bigint[];
+    readonly layout: NonNullable<StackParameters['frames']>;
+  };
 }
 
 export interface SmallVerdict {
@@ -40,8 +44,7 @@ const THREAD_SIZE = 16n << 10n;
 
 /** The check's parameters for such a memory under some rules. */
 export function parametersOf(memory: SmallMemory, { switches }: Profile): CheckParameters {
-  const { bits, endian, pageShift, text, linearText, frames = [] } = memory;
-  const word = bits / 8;
+  const { bits, endian, pageShift, text, linearText, frames } = memory;
   return {
     bits,
     endian,
@@ -58,7 +61,7 @@ export function parametersOf(memory: SmallMemory, { switches }: Profile): CheckP
       current: { kind: 'declared' },
       depthOfCheck: 0n,
       depthOfPrint: 0n,
-      frames: frames.length === 0 ? null : { savedFrame: 0, header: 2 * word, entryToCaller: word, bias: 0 },
+      frames: frames?.layout ?? null,
     },
     introspection: null,
   };
@@ -69,15 +72,17 @@ export function judgeSmall(check: Check, memory: SmallMemory, profile: Profile, 
   check.clearDeclarations();
   for (const declaration of memory.declarations) check.declare(declaration);
   check.configure(parametersOf(memory, profile));
-  const { bits, endian, frames = [] } = memory;
+  const { bits, endian, frames } = memory;
+  const { records = [], layout: { savedFrame, bias } = { savedFrame: 0, bias: 0 } } = frames ?? {};
+  const registerOf = (record: bigint | undefined): bigint => (record === undefined ? 0n : record - BigInt(bias));
   // The links between frames are the only bytes of such a memory that the check reads.
   check.foreignReader = (address, length) => {
-    const at = frames.indexOf(address);
-    return at < 0 || length !== bits / 8 ? undefined : encodeUnsigned(frames[at + 1] ?? 0n, length, endian);
+    const at = records.indexOf(address - BigInt(savedFrame));
+    return at < 0 || length !== bits / 8 ? undefined : encodeUnsigned(registerOf(records[at + 1]), length, endian);
   };
   const verdict = check.judge(copy, {
     stackPointer: memory.stackPointer,
-    framePointer: frames[0] ?? 0n,
+    framePointer: registerOf(records[0]),
     currentBase: 0n,
   });
   const { format, allocator = memory.allocator ?? 'SLUB' } = profile.switches;

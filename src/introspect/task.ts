@@ -41,6 +41,11 @@ function frameParameters(kernel: Kernel, variant: Variant): NonNullable<StackPar
       `frames: expected a kernel that links its stack frames, found that ${kernel.version.release} (${variant.name}) was built without`,
     );
   }
+  return frameParametersOf(layout, variant);
+}
+
+/** What the check needs of a layout to walk frames. */
+export function frameParametersOf(layout: FrameLayout, variant: Variant): NonNullable<StackParameters['frames']> {
   const { savedFrame, header, bias } = layout;
   return { savedFrame, header, bias, entryToCaller: entryToCaller(layout, variant) };
 }

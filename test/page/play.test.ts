@@ -1,8 +1,8 @@
 /** The tab that plays with the check: small memories laid out by hand, by sliders and by dragging. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findVariant } from '../../arch/index.js';
-import { PLACES, placeOf } from '../../page/places.js';
+import { findVariant, variants } from '../../arch/index.js';
+import { PLACES, placeOf, walksFrames } from '../../page/places.js';
 import { Check } from '../../src/check/check.js';
 import { parseProfile } from '../../src/check/profiles.js';
 import { judgeSmall } from '../../src/diagnosis/small-memory.js';
@@ -37,25 +37,43 @@ describe('the small memories', () => {
         expect(judge(place, '6.1', BigInt(at), BigInt(size)).message).toBe(slabLine(at, size));
   });
 
-  it.each(['x86_64', 'i386', 's390x'])('hold frames of %s, which a copy may not leave', (name) => {
-    const variant = findVariant(name)!;
-    const place = placeOf('stack', variant, SLAB);
-    const word = variant.bits / 8;
-    // The second frame: 128 bytes from the stack pointer, its last two words are links.
-    const start = 384n + 128n;
-    const inside = 128n - 2n * BigInt(word);
-    const outcome = (at: bigint, size: bigint): string => judge(place, '5.0,frames', at, size).verdict.outcome;
-    expect([outcome(start, inside), outcome(start, inside + 1n), outcome(start - 1n, 2n)]).toEqual([
+  /**
+   * By hand, of the second of four frames of 128 bytes from the stack pointer on: on x86 the saved frame pointer and the return
+   * address are its last two words (arch/x86/include/asm/thread_info.h), on powerpc its first bytes are the back chain and the
+   * rest of STACK_FRAME_PARAMS (ad64fc04f092).
+   */
+  it.each([
+    ['x86_64', 0n, 128n - 16n],
+    ['i386', 0n, 128n - 8n],
+    ['ppc64le', 32n, 128n],
+    ['ppc', 8n, 128n],
+  ] as const)('hold frames of %s, which a copy may not leave', (name, own, past) => {
+    const place = placeOf('stack', findVariant(name)!, SLAB);
+    const frame = 384n + 128n;
+    const outcome = (at: bigint, size: bigint): string => judge(place, '6.1,frames', at, size).verdict.outcome;
+    const start = frame + own;
+    expect([outcome(start, past - own), outcome(start, past - own + 1n), outcome(start - 1n, 2n)]).toEqual([
       'good',
       'bad',
       'bad',
     ]);
-    const { message } = judgeSmall(check, { ...place.memory, frames: [] }, parseProfile('5.0'), {
+    const { frames: _, ...unknown } = place.memory;
+    const { message } = judgeSmall(check, unknown, parseProfile('5.0'), {
       pointer: place.start + start - 1n,
       size: 2n,
       direction: 'to_user',
     });
     expect(message).toBeNull();
+  });
+
+  it('hold frames of no other architecture: mainline walks them on x86, and from 6.4 on on powerpc', () => {
+    const eras = (name: string) => ['4.8', '5.18', '6.1'].map((era) => walksFrames(findVariant(name)!, era));
+    for (const { name } of variants) {
+      const isX86 = ['x86_64', 'i386'].includes(name);
+      expect([name, eras(name)]).toEqual([name, [isX86, isX86, isX86 || name.startsWith('ppc')]]);
+      const labels = placeOf('stack', findVariant(name)!, SLAB).parts.map(({ kind }) => kind);
+      expect([name, labels.includes('frame')]).toEqual([name, isX86 || name.startsWith('ppc')]);
+    }
   });
 
   it.each(PLACES)('are laid out on every architecture: %s', (name) => {
@@ -109,5 +127,25 @@ inBrowser('playing in a browser', (launch) => {
       document.querySelector('#panel-play .said')?.textContent?.includes('null address'),
     );
     expect(await said()).toContain('null address (offset 0, size 24)!');
+  });
+
+  it('offers to walk frames where kernels do', async () => {
+    await page.selectOption('#panel-play select >> nth=0', 'stack');
+    await page.selectOption('#panel-play select >> nth=1', 'arm64');
+    expect(await page.locator('#panel-play input[type=checkbox]').count()).toBe(0);
+    await page.selectOption('#panel-play select >> nth=1', 'ppc64le');
+    await page.check('#panel-play input[type=checkbox]');
+    expect(await page.innerText('#panel-play form >> nth=0')).toContain('from 6.4 on');
+    // Across two frames.
+    for (const [slider, value] of [
+      [0, '500'],
+      [1, '64'],
+    ] as const)
+      await page.locator('#panel-play input[type=range]').nth(slider).fill(value);
+    const cells = () => page.locator('#panel-play .scroll tbody td:nth-child(2)').allInnerTexts();
+    await page.waitForFunction(() => document.querySelector('#panel-play .said')?.textContent?.includes('refused'));
+    const lines = await cells();
+    expect(lines.at(-1)).toContain('process stack');
+    expect(lines[0]).toBe('nothing: the copy passes');
   });
 });

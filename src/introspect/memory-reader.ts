@@ -5,6 +5,11 @@ import { latin1 } from '../kernel/bytes.js';
 import type { Kernel, StructType } from '../kernel/kernel.js';
 import { decodeUnsigned } from '../kernel/words.js';
 
+/** Bytes of a text that are read at once. */
+const PIECE = 32;
+/** Longer than names of caches are, those of memory cgroups included. */
+const LONGEST_NAME = 512;
+
 export class MemoryReader {
   readonly #kernel: Kernel;
   readonly #little: boolean;
@@ -46,11 +51,19 @@ export class MemoryReader {
     return (value >> BigInt(shift)) & ((1n << BigInt(size)) - 1n);
   }
 
-  /** A C string of at most `limit` bytes. */
-  text(address: bigint, limit = 64): string | null {
-    const bytes = this.bytes(address, limit) ?? this.bytes(address, 16);
-    if (!bytes) return null;
-    const end = bytes.indexOf(0);
-    return latin1(bytes, 0, end < 0 ? bytes.length : end);
+  /** A C string; null when it cannot be read to its end, or has none in the first `limit` bytes. */
+  text(address: bigint, limit = LONGEST_NAME): string | null {
+    let text = '';
+    for (let at = address; text.length < limit; ) {
+      // Memory that is there ends at such a boundary, or is read byte by byte up to where it ends.
+      const length = Math.min(limit - text.length, PIECE - Number(at & BigInt(PIECE - 1)));
+      const piece = this.bytes(at, length) ?? this.bytes(at, 1);
+      if (piece === null) return null;
+      const end = piece.indexOf(0);
+      text += latin1(piece, 0, end < 0 ? piece.length : end);
+      if (end >= 0) return text;
+      at += BigInt(piece.length);
+    }
+    return null;
   }
 }

@@ -36,6 +36,13 @@ export interface PrintkLogLayout {
   readonly textLength: number;
 }
 
+/**
+ * enum desc_state of a record's text: its upper two bits (4cfc7258f876 "printk: ringbuffer: add finalization/extension
+ * support", 5.10). 0 is reserved (being written), 3 reusable (given back).
+ */
+const DESC_COMMITTED = 1n;
+const DESC_FINALIZED = 2n;
+
 /** As many records as no log buffer has: CONFIG_LOG_BUF_SHIFT is at most 25. */
 const MOST_RECORDS = 1 << 20;
 const LONGEST_TEXT = 1 << 15;
@@ -44,7 +51,7 @@ const LARGEST_BUFFER = 1 << 30;
 /**
  * struct printk_ringbuffer (896fbe20b4e2 "printk: use the lockless ringbuffer", 5.10): descriptors and infos side by side,
  * and text blocks that begin with the id of their descriptor. Records that are being written or were given back are left
- * out. null where the kernel's types do not have it, or there is none at `ring`.
+ * out where the kernel's types tell a record's state. null where the kernel's types do not have it, or there is none at `ring`.
  */
 export function readRingBuffer(kernel: Kernel, ring: bigint): KernelLog | null {
   const { types } = kernel;
@@ -61,14 +68,15 @@ export function readRingBuffer(kernel: Kernel, ring: bigint): KernelLog | null {
   const infos = read.bytes(number('desc_ring.infos'), count * infoType.size);
   const descriptors = read.bytes(number('desc_ring.descs'), count * descriptorType.size);
   if (infos === null || descriptors === null) return null;
-  // Tables of offsets that were made before this was asked for lack it: then no id is compared.
+  // Tables of offsets that were made before this was asked for lack it: then neither state nor id is looked at.
   const hasState = descriptorType.field('state_var') !== undefined;
   const info = memberReader(infos, infoType, kernel);
   const descriptor = memberReader(descriptors, descriptorType, kernel);
   const data = number('text_data_ring.data');
   const mask = (1n << sizeBits) - 1n;
   const word = kernel.bits / 8;
-  const idMask = (1n << BigInt(kernel.bits - 2)) - 1n;
+  const stateShift = BigInt(kernel.bits - 2);
+  const idMask = (1n << stateShift) - 1n;
   const records: LogRecord[] = [];
   for (let index = 0; index < count; index++) {
     const length = Number(info(index, 'text_len'));
@@ -81,9 +89,14 @@ export function readRingBuffer(kernel: Kernel, ring: bigint): KernelLog | null {
     const wraps = (begin & ~mask) !== (next & ~mask) && (next & mask) !== 0n;
     const block = read.bytes(data + (wraps ? 0n : begin & mask), word + length);
     if (block === null) continue;
-    // The upper two bits of a descriptor's word are its state, the others its id, which the block repeats.
+    // The lower bits of a descriptor's word are its id, which the block repeats.
     const id = new Words(block, kernel).word(0);
-    if (hasState && ((descriptor(index, 'state_var') ^ id) & idMask) !== 0n) continue;
+    if (hasState) {
+      const stateAndId = descriptor(index, 'state_var');
+      const state = stateAndId >> stateShift;
+      if (state !== DESC_COMMITTED && state !== DESC_FINALIZED) continue;
+      if (((stateAndId ^ id) & idMask) !== 0n) continue;
+    }
     records.push({
       sequence: info(index, 'seq'),
       nanoseconds: info(index, 'ts_nsec'),

@@ -19,10 +19,11 @@ export interface ModulePlace {
   readonly offset: bigint;
 }
 
-const NAME_LENGTH = 56;
-const NAME = /^[A-Za-z0-9_.+-]{1,55}$/;
-/** A distribution's kernel loads some hundred. */
-const MOST_MODULES = 4096;
+/** MODULE_NAME_LEN (include/linux/moduleparam.h): the end of the name's place counts. */
+const nameLength = (wordBytes: number): number => 64 - wordBytes;
+const NAME = /^[A-Za-z0-9_.+-]+$/;
+/** A distribution's kernel loads some hundred: what is longer is no list of modules. */
+const MOST_MODULES = 1 << 16;
 const MOST_SYMBOLS = 1 << 18;
 const MOST_SECTIONS = 512;
 const LONGEST_SYMBOL = 512;
@@ -63,9 +64,10 @@ export class Modules {
     const modules: LoadedModule[] = [];
     let node = read.word(head);
     let before = head;
-    while (node !== null && node !== head && modules.length < MOST_MODULES) {
+    while (node !== null && node !== head) {
+      if (modules.length === MOST_MODULES) return null;
       if (read.word(node + BigInt(read.wordBytes)) !== before) return null;
-      const name = read.text(node - list + BigInt(type.offset('name')), NAME_LENGTH);
+      const name = read.text(node - list + BigInt(type.offset('name')), nameLength(read.wordBytes));
       if (name === null || !NAME.test(name)) return null;
       modules.push({ address: node - list, name, ranges: rangesOf(kernel, read, type, node - list) });
       before = node;
@@ -118,16 +120,18 @@ export class Modules {
     return symbols;
   }
 
-  /** struct mod_kallsyms (8244062ef1e5, 4.5): an ELF symbol table whose values are addresses. */
+  /**
+   * An ELF symbol table whose values are addresses: in a struct mod_kallsyms since 8244062ef1e5 (4.5), in the module itself before.
+   */
   #readSymbols({ address }: LoadedModule): readonly ModuleSymbol[] {
     const types = requireTypes(this.#kernel, 'module');
-    if (!types.hasStruct('mod_kallsyms')) return [];
-    const kallsyms = this.#read.member(address, types.struct('module'), 'kallsyms');
-    if (kallsyms === null || kallsyms === 0n) return [];
-    const type = types.struct('mod_kallsyms');
-    const count = Number(this.#read.member(kallsyms, type, 'num_symtab') ?? 0n);
-    const table = this.#read.member(kallsyms, type, 'symtab');
-    const names = this.#read.member(kallsyms, type, 'strtab');
+    const isApart = types.hasStruct('mod_kallsyms');
+    const holder = isApart ? this.#read.member(address, types.struct('module'), 'kallsyms') : address;
+    if (holder === null || holder === 0n) return [];
+    const type = types.struct(isApart ? 'mod_kallsyms' : 'module');
+    const count = Number(this.#read.member(holder, type, 'num_symtab') ?? 0n);
+    const table = this.#read.member(holder, type, 'symtab');
+    const names = this.#read.member(holder, type, 'strtab');
     if (table === null || names === null || count > MOST_SYMBOLS) return [];
     const wide = this.#kernel.bits === 64;
     const size = wide ? 24 : 16;
@@ -173,7 +177,7 @@ export class Modules {
 
 /**
  * Memory by kind since ac3b43283923 "module: replace module_layout with module_memory" (6.4); a layout for all of it since
- * 7523e4dc5057 (4.5), and one for data where they may lie apart (01dc0386efb7, 5.18).
+ * 7523e4dc5057 (4.5), and one for data where they may lie apart (01dc0386efb7, 5.18); plain members before.
  */
 function rangesOf(kernel: Kernel, read: MemoryReader, type: StructType, module: bigint): ModuleRange[] {
   const ranges: ModuleRange[] = [];
@@ -191,6 +195,10 @@ function rangesOf(kernel: Kernel, read: MemoryReader, type: StructType, module: 
   for (const layout of ['core_layout', 'data_layout', 'init_layout']) {
     if (!type.has(`${layout}.base`)) continue;
     add(read.member(module, type, `${layout}.base`), read.member(module, type, `${layout}.size`));
+  }
+  for (const part of ['core', 'init']) {
+    if (type.has(`module_${part}`))
+      add(read.member(module, type, `module_${part}`), read.member(module, type, `${part}_size`));
   }
   return ranges;
 }
@@ -219,7 +227,10 @@ export function findModules(
     const head = data.address + BigInt(at);
     if (next >= data.address && next < end) continue;
     if (read.word(next + BigInt(wordBytes)) !== head) continue;
-    const name = read.text(next - BigInt(type.offset('list')) + BigInt(type.offset('name')), NAME_LENGTH);
+    const name = read.text(
+      next - BigInt(type.offset('list')) + BigInt(type.offset('name')),
+      nameLength(read.wordBytes),
+    );
     if (name === null || !NAME.test(name)) continue;
     const found = Modules.at(kernel, head);
     if (found !== null && found.names.length > 0 && found.hasCode) return found;

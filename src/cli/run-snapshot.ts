@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { badInput, hex } from '../errors.js';
 import { runForOne } from '../scenario/guest-process.js';
-import { type SnapshotSummary, USUAL_OBJECTS } from '../scenario/snapshot.js';
+import type { SnapshotSummary } from '../scenario/snapshot.js';
 import type { SnapshotTask } from '../scenario/tasks.js';
 import { print, progress, warn } from '../terminal.js';
 import { CLEAN, toJson } from './output.js';
@@ -42,11 +42,10 @@ function taskOf(what: readonly string[], options: SnapshotOptions): SnapshotTask
   }
   const scenario = {
     guest: guestOf(options, 'run --snapshot'),
-    objects: USUAL_OBJECTS,
     // Not played: a scenario has one step at least.
     steps: [{ copy: { pointer: 'user', size: 1, direction: 'to_user' as const } }],
   };
-  return { kind: 'snapshot', source: { scenario, name: '--snapshot' }, call: call[0], folder };
+  return { kind: 'snapshot', source: { scenario, name: '--snapshot' }, call: call[0], usual: true, folder };
 }
 
 function describe({ folder, variant, kernel, at, places }: SnapshotSummary): string {

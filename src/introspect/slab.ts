@@ -1,7 +1,7 @@
 /** Slab pages, `kmem_cache` and the objects of kfence. */
 import type { MemoryLayout } from '../../arch/driver.js';
 import type { Introspection } from '../check/parameters.js';
-import type { Kernel, TypeTable } from '../kernel/kernel.js';
+import type { Kernel, KernelVersion, TypeTable } from '../kernel/kernel.js';
 import { atLeast } from '../kernel/version.js';
 import { flagOf, requireFlag, slot, slotIfAny } from './fields.js';
 
@@ -14,6 +14,15 @@ const SLAB_FLAGS = {
 } as const;
 /** KFENCE_NUM_OBJECTS where the config is not known: the default of lib/Kconfig.kfence. */
 const KFENCE_DEFAULT_OBJECTS = 255;
+
+/**
+ * The name of the general cache for objects of `size` bytes: kmalloc-1k since f0d77874143f "mm, slab: shorten kmalloc cache names
+ * for large sizes" (4.20), kmalloc-1024 before. A guest without a version gets the newest.
+ */
+export function kmallocName(size: number, version: KernelVersion): string {
+  const isShort = size >= 1024 && (version.banner === null || atLeast(version, 4, 20));
+  return `kmalloc-${isShort ? `${size / 1024}k` : size}`;
+}
 
 /**
  * How a slab page is told from others: by the top byte of page_type since 4ffca5a96678 "mm: support only one page_type

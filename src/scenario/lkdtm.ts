@@ -6,6 +6,7 @@
 import type { Direction } from '../check/verdict.js';
 import type { Guest } from '../guest/guest.js';
 import type { KernelObjects } from '../guest/objects.js';
+import { kmallocName } from '../introspect/slab.js';
 import type { TwinCase } from './twins.js';
 
 /** LKDTM copies 32 bytes of stack. */
@@ -29,7 +30,7 @@ export function lkdtmCases(guest: Guest, objects: KernelObjects | null): TwinCas
   addImageCases(guest, both);
   addKmapCases(guest, both);
   if (objects) {
-    addSlabCases(objects, both);
+    addSlabCases(guest, objects, both);
     addPageCases(guest, objects, both);
     addVmallocCases(guest, objects, both);
   }
@@ -84,11 +85,11 @@ function addKmapCases(guest: Guest, both: AddBoth): void {
   }
 }
 
-function addSlabCases(objects: KernelObjects, both: AddBoth): void {
+function addSlabCases(guest: Guest, objects: KernelObjects, both: AddBoth): void {
   const size = BigInt(SLAB_BYTES);
   const plain = objects
     .makeSlab({
-      name: 'kmalloc-1k',
+      name: kmallocName(SLAB_BYTES, guest.kernel.version),
       objectSize: SLAB_BYTES,
       size: SLAB_BYTES,
       useroffset: 0,

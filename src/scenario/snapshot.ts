@@ -3,6 +3,8 @@
  * them, and what lies where.
  */
 import { type SnapshotPlace, writeSnapshot } from '../guest/snapshot.js';
+import { kmallocName } from '../introspect/slab.js';
+import type { Kernel } from '../kernel/kernel.js';
 import type { Scenario, ScenarioObject } from './format.js';
 import { guestCallOf } from './play.js';
 import type { ScenarioFile } from './read.js';
@@ -19,30 +21,35 @@ export interface SnapshotSummary {
   readonly warnings: readonly string[];
 }
 
-/** One slab of a general cache; any byte of its objects may be copied. */
-const general = (size: number): ScenarioObject => ({
-  slab: { cache: `kmalloc-${size >= 1024 ? `${size / 1024}k` : size}`, objectSize: size, index: size > 2048 ? 0 : 1 },
-});
-
 const GENERAL_SIZES = [8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192];
 
 /** What a kernel image is given when nobody says what it shall have. */
-export const USUAL_OBJECTS: NonNullable<Scenario['objects']> = {
-  ...Object.fromEntries(GENERAL_SIZES.map((size) => [`kmalloc_${size}`, general(size)])),
+const usualObjects = ({ version }: Kernel): NonNullable<Scenario['objects']> => ({
+  // One slab of each general cache; any byte of its objects may be copied.
+  ...Object.fromEntries(
+    GENERAL_SIZES.map((size): [string, ScenarioObject] => [
+      `kmalloc_${size}`,
+      { slab: { cache: kmallocName(size, version), objectSize: size, index: size > 2048 ? 0 : 1 } },
+    ]),
+  ),
   // No byte of a cred may be copied.
   cred: { slab: { cache: 'cred_jar', objectSize: 168, size: 192, useroffset: 0, usersize: 0, index: 1 } },
   folio: { compoundPage: { order: 2 } },
   vmalloc: { vmalloc: { pages: 4 } },
   scratch: { bytes: { size: 4096 } },
-};
+});
 
 /**
  * Starts the scenario's guest, makes its objects and writes all of it into `folder`. With `call`, `symbol(argument, …)`, it is
- * left at the function's first instruction.
+ * left at the function's first instruction. `usual`: a scenario without objects gets those that a kernel usually has.
  * @throws UsercopyError as playing the scenario does, and `bad-input` when the folder cannot be written.
  */
-export async function snapshotScenario(file: ScenarioFile, folder: string, call?: string): Promise<SnapshotSummary> {
-  const world = await buildWorld(file);
+export async function snapshotScenario(
+  file: ScenarioFile,
+  folder: string,
+  { call, usual = false }: { readonly call?: string | undefined; readonly usual?: boolean } = {},
+): Promise<SnapshotSummary> {
+  const world = await buildWorld(file, usual ? usualObjects : undefined);
   try {
     const { guest } = world;
     const called = call === undefined ? null : guestCallOf(call, world, '--call');
@@ -66,11 +73,11 @@ export async function snapshotScenario(file: ScenarioFile, folder: string, call?
   }
 }
 
-const WORD = 8n;
-
 function placesOf({ guest, objects }: World): SnapshotPlace[] {
   const types = guest.kernel.types;
-  const taskBytes = types?.hasStruct('task_struct') ? BigInt(types.struct('task_struct').size) : WORD;
+  const taskBytes = types?.hasStruct('task_struct')
+    ? BigInt(types.struct('task_struct').size)
+    : BigInt(guest.kernel.bits / 8);
   return [
     { name: 'return_address', start: guest.returnAddress, end: guest.returnAddress + 1n },
     { name: 'user', start: guest.user.address, end: guest.user.address + guest.user.size },

@@ -62,6 +62,8 @@ export interface SnapshotTask {
   readonly source: ScenarioTask['source'];
   /** The function at which it shall stand: `symbol(argument, …)`. */
   readonly call?: string | undefined;
+  /** Whether a scenario without objects gets those that a kernel usually has. */
+  readonly usual?: boolean;
   readonly folder: string;
 }
 
@@ -106,7 +108,7 @@ export async function runTask<Task extends GuestTask>(
     case 'scenario':
       return result(await runScenarioTask(task));
     case 'snapshot':
-      return result(await snapshotScenario(fileOf(task.source), task.folder, task.call));
+      return result(await snapshotScenario(fileOf(task.source), task.folder, task));
   }
 }
 

@@ -5,6 +5,7 @@ import type { Guest } from '../guest/guest.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { StackDepth } from '../stack/depth.js';
 import type { Names } from './expression.js';
+import type { Scenario } from './format.js';
 import { ObjectMaker } from './objects.js';
 import { located } from './positions.js';
 import type { ScenarioFile } from './read.js';
@@ -26,17 +27,24 @@ export interface World {
   readonly stackDepth: StackDepth | null | undefined;
 }
 
-/** @throws UsercopyError with the place in the file; the guest is closed then. */
-export async function buildWorld(file: ScenarioFile): Promise<World> {
+/**
+ * @param objectsFor the objects to make when the scenario names none, which may depend on the kernel
+ * @throws UsercopyError with the place in the file; the guest is closed then.
+ */
+export async function buildWorld(
+  file: ScenarioFile,
+  objectsFor?: (kernel: Kernel) => NonNullable<Scenario['objects']>,
+): Promise<World> {
   const { scenario, positions } = file;
   const started = await located(positions, ['guest'], () => startGuest(scenario.guest, file));
   const { guest } = started;
   try {
     const maker = new ObjectMaker(guest, started.isOwn, positions);
-    for (const [name, object] of Object.entries(scenario.objects ?? {})) {
+    const objects = scenario.objects ?? objectsFor?.(guest.kernel) ?? {};
+    for (const [name, object] of Object.entries(objects)) {
       await located(positions, ['objects', name], () => maker.make(name, object));
     }
-    const declares = Object.values(scenario.objects ?? {}).some((object) => 'declared' in object);
+    const declares = Object.values(objects).some((object) => 'declared' in object);
     return {
       guest,
       kernel: started.kernel,

@@ -112,19 +112,19 @@ async function take({ variant, path, release }, directory) {
     writeFileSync(join(directory, `${name}.regs.txt`), registers);
     facts[name] = more;
   };
-  const booted = async (append) => {
+  const booted = async (append, work) => {
     const machine = new Machine(variant, directory);
-    await machine.boot({ kernel: path, initrd, append, memory: variant === 'ppc64le' ? 512 : 256 });
-    await Promise.race([
-      machine.waitFor(READY, BOOT_LIMIT),
-      machine.ended.then((why) => Promise.reject(new Error(why))),
-    ]);
-    console.error(`${release}: booted${append && ` with ${append}`}`);
-    await machine.attach();
-    return machine;
+    try {
+      await machine.boot({ kernel: path, initrd, append, memory: variant === 'ppc64le' ? 512 : 256 });
+      await machine.waitFor(READY, BOOT_LIMIT);
+      console.error(`${release}: booted${append && ` with ${append}`}`);
+      await machine.attach();
+      await work(machine);
+    } finally {
+      await machine.close();
+    }
   };
-  let machine = await booted('');
-  try {
+  await booted('', async (machine) => {
     await machine.runFor(300);
     await save(machine, 'elsewhere', {});
     const nextCopy = async () => {
@@ -152,16 +152,11 @@ async function take({ variant, path, release }, directory) {
     for (let round = 0; round < 20 && !/usercopy: .*!/.test(machine.log()); round++) await machine.runFor(1500);
     facts.refused.line = /usercopy: Kernel memory .*!/.exec(machine.log())?.[0] ?? null;
     copyFileSync(machine.serial, join(directory, 'console.txt'));
-  } finally {
-    await machine.close();
-  }
-  machine = await booted('hardened_usercopy=off');
-  try {
+  });
+  await booted('hardened_usercopy=off', async (machine) => {
     facts.asked = await machine.runTo(check, 4000);
     await save(machine, 'off', { asked: facts.asked });
-  } finally {
-    await machine.close();
-  }
+  });
   writeFileSync(join(directory, 'facts.json'), JSON.stringify({ variant, release, ...facts }, null, 1));
 }
 

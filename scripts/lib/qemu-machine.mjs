@@ -39,21 +39,30 @@ export const MACHINES = {
 
 const CONNECT_LIMIT = 20_000;
 
-async function connect(path) {
+/** The machine of a variant. */
+function machineOf(variant) {
+  if (Object.hasOwn(MACHINES, variant)) return MACHINES[variant];
+  throw new Error(`${variant}: expected a variant that QEMU boots here (${Object.keys(MACHINES).join(', ')})`);
+}
+
+async function connect(path, { signal }) {
   for (const end = Date.now() + CONNECT_LIMIT; ; await sleep(100)) {
+    signal.throwIfAborted();
     const socket = existsSync(path)
       ? await new Promise((resolve) => {
           const attempt = createConnection(path);
           attempt.once('connect', () => resolve(attempt)).once('error', () => resolve(null));
         })
       : null;
-    if (socket !== null) return socket;
+    // What ends the connection is told by the end of QEMU.
+    if (socket !== null) return socket.on('error', () => {});
     if (Date.now() > end) throw new Error(`${path}: expected QEMU to listen, found nobody`);
   }
 }
 
 export class Machine {
   #child;
+  #over = new AbortController();
   #qmp;
   #gdb;
   #replies = [];
@@ -63,7 +72,7 @@ export class Machine {
   #wanted = { answer: [], stop: [] };
 
   constructor(variant, directory) {
-    this.machine = MACHINES[variant];
+    this.machine = machineOf(variant);
     this.directory = directory;
     this.serial = join(directory, 'serial.txt');
   }
@@ -89,9 +98,12 @@ export class Machine {
       said += data;
     });
     this.ended = new Promise((resolve) =>
-      this.#child.once('exit', (code) => resolve(`QEMU ended (${code}): ${said.trim()}`)),
+      this.#child
+        .once('exit', (code) => resolve(`QEMU ended (${code}): ${said.trim()}`))
+        .once('error', (error) => resolve(`${program} could not be started: ${error.message}`)),
     );
-    this.#qmp = await connect(qmp);
+    this.ended.then(() => this.#over.abort());
+    this.#qmp = await this.#unlessItEnds(connect(qmp, this.#over));
     let text = '';
     this.#qmp.on('data', (data) => {
       text += data;
@@ -108,10 +120,15 @@ export class Machine {
     this.gdbPath = gdb;
   }
 
+  /** What is waited for; an error where QEMU ends before. */
+  #unlessItEnds(promise) {
+    return Promise.race([promise, this.ended.then((why) => Promise.reject(new Error(why)))]);
+  }
+
   async command(execute, args = {}) {
     const answer = new Promise((resolve) => this.#waiting.push(resolve));
     this.#qmp.write(`${JSON.stringify({ execute, arguments: args })}\n`);
-    const message = await Promise.race([answer, this.ended.then((why) => ({ error: { desc: why } }))]);
+    const message = await this.#unlessItEnds(answer);
     if (message.error) throw new Error(`${execute}: ${message.error.desc}`);
     return message.return;
   }
@@ -120,7 +137,7 @@ export class Machine {
 
   /** Waits for a line on the console. */
   async waitFor(pattern, limit) {
-    for (const end = Date.now() + limit; ; await sleep(500)) {
+    for (const end = Date.now() + limit; ; await this.#unlessItEnds(sleep(500))) {
       const found = pattern.exec(this.log());
       if (found) return found;
       if (Date.now() > end) throw new Error(`expected ${pattern} on the console, found: ${this.log().slice(-600)}`);
@@ -129,7 +146,7 @@ export class Machine {
 
   /** Stops the machine. */
   async attach() {
-    this.#gdb = await connect(this.gdbPath);
+    this.#gdb = await this.#unlessItEnds(connect(this.gdbPath, this.#over));
     let text = '';
     this.#gdb.on('data', (data) => {
       text += data.toString('latin1');
@@ -151,7 +168,8 @@ export class Machine {
 
   #next(kind) {
     const packet = this.#packets[kind].shift();
-    return packet === undefined ? new Promise((resolve) => this.#wanted[kind].push(resolve)) : Promise.resolve(packet);
+    if (packet !== undefined) return Promise.resolve(packet);
+    return this.#unlessItEnds(new Promise((resolve) => this.#wanted[kind].push(resolve)));
   }
 
   /** Goes on; what is given resolves when the machine stops. */
@@ -192,7 +210,7 @@ export class Machine {
   /** Lets it run for a while, and stops it wherever it is. */
   async runFor(milliseconds) {
     const stop = this.#continue();
-    await sleep(milliseconds);
+    await Promise.race([stop, sleep(milliseconds)]);
     this.#gdb.write('\u0003');
     await stop;
   }

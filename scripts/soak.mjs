@@ -4,7 +4,7 @@
  * file descriptors and threads are read at a hundred places of each; memory may differ by 16 MiB between the second
  * quarter and the last, the others not at all.
  * `npm run soak [-- --guests N] [--attachments N] [--checks N] [--seconds N]`; `--seconds` bounds each of the three.
- * Exit status 1 when something grows, 2 when the bound came before the number asked for.
+ * Exit status 1 when something grows, 2 when the bound came before the number asked for or there were too few places to tell.
  */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -20,9 +20,24 @@ const { values } = parseArgs({
   },
 });
 const PLACES = 100;
+/** With fewer a quarter has no two. */
+const FEWEST_PLACES = 8;
 const TOLERATED_BYTES = 16 * 2 ** 20;
 const USER = 0x1000_0000n;
 const BYTES = 64n;
+
+/** The number of an option, at least `least`. */
+function number(name, least = 1) {
+  const value = Number(values[name]);
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  console.error(`soak --${name}: expected a whole number of ${least} or more, found '${values[name]}'`);
+  process.exit(2);
+}
+
+const guests = number('guests', FEWEST_PLACES);
+const attachments = number('attachments', FEWEST_PLACES);
+const checks = number('checks', FEWEST_PLACES);
+const limit = 1000 * number('seconds');
 
 const kernel = await loadKernel(fileURLToPath(new URL('../guests/elf/x86_64.elf', import.meta.url)));
 
@@ -44,11 +59,18 @@ async function soak(name, total, step) {
   const began = performance.now();
   const portion = Math.max(1, Math.floor(total / PLACES));
   let done = 0;
-  while (done < total && performance.now() - began < 1000 * Number(values.seconds)) {
+  while (done < total && performance.now() - began < limit) {
     const count = Math.min(portion, total - done);
     await step(count);
     done += count;
     samples.push(held());
+  }
+  const seconds = (performance.now() - began) / 1000;
+  const said = `${name.padEnd(12)} ${done} of ${total} in ${seconds.toFixed(0)} s`;
+  if (samples.length < FEWEST_PLACES) {
+    console.log(`${said}: too few to tell, ${samples.length} of ${FEWEST_PLACES} places`);
+    process.exitCode ??= 2;
+    return;
   }
   const quarter = Math.floor(samples.length / 4);
   const early = samples.slice(quarter, 2 * quarter + 1);
@@ -56,10 +78,9 @@ async function soak(name, total, step) {
   const change = (key) => median(late.map((held) => held[key])) - median(early.map((held) => held[key]));
   const changes = { bytes: change('bytes'), descriptors: change('descriptors'), threads: change('threads') };
   const grows = changes.bytes > TOLERATED_BYTES || changes.descriptors > 0 || changes.threads > 0;
-  const seconds = (performance.now() - began) / 1000;
   const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
   console.log(
-    `${name.padEnd(12)} ${done} of ${total} in ${seconds.toFixed(0)} s: ${grows ? 'GROWS' : 'flat'}; ` +
+    `${said}: ${grows ? 'GROWS' : 'flat'}; ` +
       `RSS ${mebibytes(median(late.map(({ bytes }) => bytes)))} MiB (${mebibytes(changes.bytes)} MiB more than early), ` +
       `${late.at(-1).descriptors} descriptors (${changes.descriptors}), ${late.at(-1).threads} threads (${changes.threads})`,
   );
@@ -78,7 +99,7 @@ async function refuseOne(guest) {
   attachment.detach();
 }
 
-await soak('guests', Number(values.guests), async (count) => {
+await soak('guests', guests, async (count) => {
   for (let i = 0; i < count; i++) {
     const guest = await Guest.create(kernel);
     await refuseOne(guest);
@@ -88,14 +109,14 @@ await soak('guests', Number(values.guests), async (count) => {
 
 const options = [{ judge: 'kernel' }, { judge: 'all' }, { judge: 'all', mode: 'audit' }, { executor: 'v8' }];
 const one = await Guest.create(kernel);
-await soak('attachments', Number(values.attachments), async (count) => {
+await soak('attachments', attachments, async (count) => {
   for (let i = 0; i < count; i++) (await attach(one, { ...QUIET, ...options[i % options.length] })).detach();
 });
 
 const BATCH = 1000;
 const { check } = one;
 const first = check.createRequests({ direction: 'to_user' }, BATCH);
-await soak('checks', Number(values.checks), (count) => {
+await soak('checks', checks, (count) => {
   for (let done = 0; done < count; done += BATCH) check.judgeBatchExport(check.contextOffset, first, BATCH);
 });
 one.close();

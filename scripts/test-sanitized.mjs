@@ -7,23 +7,31 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { cache, root } from './lib/step.mjs';
 
 const FOLDERS = ['test/engine', 'test/attach', 'test/guest', 'test/check/executors.test.ts'];
+/** What the set-up fetches, and does not compile. */
+const LINKED = ['afl++', 'apt', 'chromium', 'json', 'kernels', 'libunicorn', 'tools', 'unicorn', 'wabt', 'zstd'];
 const tree = join(cache, 'sanitized');
 
-const git = (...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).split('\0').filter(Boolean);
+const git = (cwd, ...args) => execFileSync('git', args, { cwd, encoding: 'utf8' }).split('\0').filter(Boolean);
 
+/** What was built last time is kept: the set-up knows what is old. */
 function copyCheckout() {
-  // What was built last time is kept: the set-up knows what is old.
-  for (const name of git('ls-files', '-z', '--cached', '--others', '--exclude-standard')) {
-    if (existsSync(join(root, name))) cpSync(join(root, name), join(tree, name), { recursive: true });
+  const listed = git(root, 'ls-files', '-z', '--cached', '--others', '--exclude-standard');
+  const names = new Set(listed.filter((name) => existsSync(join(root, name))));
+  mkdirSync(tree, { recursive: true });
+  for (const name of names) cpSync(join(root, name), join(tree, name), { recursive: true });
+  const [repository = ''] = git(root, 'rev-parse', '--absolute-git-dir').map((line) => line.trim());
+  const places = ['--git-dir', repository, '--work-tree', tree];
+  for (const name of git(tree, ...places, 'ls-files', '-z', '--cached', '--others', '--exclude-standard')) {
+    if (!names.has(name)) rmSync(join(tree, name), { force: true });
   }
   const shared = join(tree, '..', 'shared');
   if (!existsSync(shared) && existsSync(join(root, '..', 'shared'))) symlinkSync(join(root, '..', 'shared'), shared);
   mkdirSync(join(tree, '.cache'), { recursive: true });
-  for (const name of ['apt', 'json', 'kernels', 'libunicorn', 'unicorn', 'wabt']) {
+  for (const name of LINKED) {
     const link = join(tree, '.cache', name);
     rmSync(link, { recursive: true, force: true });
     if (existsSync(join(cache, name))) symlinkSync(join(cache, name), link);
@@ -43,7 +51,6 @@ function runtime(name) {
 }
 
 const preload = ['libasan.so', 'libubsan.so'].map(runtime).join(':');
-mkdirSync(dirname(tree), { recursive: true });
 copyCheckout();
 
 const flags = '-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1 -O1';

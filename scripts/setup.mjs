@@ -10,11 +10,10 @@ import { join } from 'node:path';
 import { writeCheckLayout } from './lib/check-layout-header.mjs';
 import { compiledPrint, isCompiled, setCompiled } from './lib/compiled.mjs';
 import { closeSuites } from './lib/debian-packages.mjs';
-import { findChromium } from './lib/find-chromium.mjs';
 import { findFuzzer } from './lib/find-fuzzer.mjs';
 import { findJson } from './lib/find-json.mjs';
+import { CHROMIUM, findProgram, ZSTD } from './lib/find-program.mjs';
 import { allBuilds, chooseUnicorn, unicornFacts } from './lib/find-unicorn.mjs';
-import { findZstd } from './lib/find-zstd.mjs';
 import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
 import { translateCheck, wabtPlaces, writeConfig } from './lib/native-check.mjs';
 import { readPlaces, writePlaces } from './lib/places.mjs';
@@ -102,9 +101,13 @@ function testPlaces() {
 
 /** Programs that only some tests need; a machine without one skips those and says so. */
 const TEST_PROGRAMS = [
-  { name: 'chromium', find: findChromium, without: 'the page is not tested in a browser' },
+  {
+    name: 'chromium',
+    find: (fetches) => findProgram(CHROMIUM, fetches),
+    without: 'the page is not tested in a browser',
+  },
   { name: 'fuzzer', find: findFuzzer, without: 'no harness is fuzzed' },
-  { name: 'zstd', find: findZstd, without: 'no dump is expanded for tests' },
+  { name: 'zstd', find: (fetches) => findProgram(ZSTD, fetches), without: 'no dump is expanded for tests' },
 ];
 
 function testPrograms() {

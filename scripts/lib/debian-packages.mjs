@@ -17,7 +17,7 @@ import { dirname, join, resolve } from 'node:path';
 import { cache, hasProgram, root, runLogged, sha256Of } from './step.mjs';
 
 /** `src/image/apt.ts` reads the same file. */
-const archive = JSON.parse(readFileSync(join(root, 'scripts', 'lib', 'debian-archive.json'), 'utf8'));
+export const archive = JSON.parse(readFileSync(join(root, 'scripts', 'lib', 'debian-archive.json'), 'utf8'));
 
 /** Lists that this run of the set-up has fetched: suite to apt's options, or to the reason why there are none. */
 const opened = new Map();

@@ -58,10 +58,22 @@ interface DebianArchive {
   readonly keyrings: readonly string[];
   /** Of this machine, and where the set-up unpacks them. */
   readonly keyringFolders: readonly string[];
+  /** The suite whose programs are taken where the machine is no Debian. */
+  readonly otherMachines: string;
+  readonly programs: Readonly<Record<string, DebianProgram>>;
+}
+
+/** A program of Debian's. What is called by another name in another suite has all its names, tried in turn. */
+export interface DebianProgram {
+  /** Below the folder that its package is unpacked into. */
+  readonly path: string;
+  readonly package: readonly string[];
+  /** What a small system lacks of what it is linked to; absent for programs that are only taken of the machine's own suite. */
+  readonly libraries?: readonly (readonly string[])[];
 }
 
 /** What the set-up knows of Debian's archive too, before anything is compiled. */
-const debianArchive = (): DebianArchive =>
+export const debianArchive = (): DebianArchive =>
   JSON.parse(readFileSync(packageFile('scripts/lib/debian-archive.json'), 'utf8'));
 
 /** @throws UsercopyError `missing-dependency` where Debian's keys are not here. */

@@ -7,7 +7,8 @@ import * as path from 'node:path';
 import { drivers as allDrivers } from '../../arch/index.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { readBtf } from '../kernel/btf.js';
-import { everySuite, PrivateApt, run, unpackImages } from './apt.js';
+import { packageFile } from '../paths.js';
+import { type DebianProgram, debianArchive, everySuite, PrivateApt, run, unpackImages } from './apt.js';
 import { debianKernelOf, defaultCacheDirectory } from './fetch.js';
 import { typesFile } from './kernel-files.js';
 import { nativeZlib } from './native-zlib.js';
@@ -16,8 +17,8 @@ import { inWorkspace } from './workspace.js';
 /** Making BTF of a kernel takes a minute of CPU. */
 const PAHOLE_LIMIT = 900_000;
 const SHORT_LIMIT = 60_000;
-/** Debian's pahole and what it is linked to beyond what every system has. */
-const PAHOLE_PACKAGES = ['pahole', 'libdw1', 'libelf1', 'libbpf1'];
+/** Where the set-up leaves one for tests. */
+const TEST_PAHOLE = '.cache/tools/bin/pahole';
 const RELEASE = /^\d+\.\d+[\w.+~-]*$/;
 
 export interface DebugTypesOptions {
@@ -125,21 +126,12 @@ interface Pahole {
   readonly libraries: string | null;
 }
 
-/** pahole of this machine; else Debian's, unpacked into the cache. */
+/** pahole of this machine or of the set-up; else Debian's, unpacked into the cache. */
 async function findPahole(cache: string, workspace: string, say: (what: string) => void): Promise<Pahole> {
-  if (await answers({ program: 'pahole', libraries: null })) return { program: 'pahole', libraries: null };
+  for (const program of ['pahole', packageFile(TEST_PAHOLE)])
+    if (await answers({ program, libraries: null })) return { program, libraries: null };
   const directory = path.join(cache, 'pahole');
-  const unpacked = async (): Promise<Pahole | null> => {
-    const program = path.join(directory, 'usr', 'bin', 'pahole');
-    // Debian 12 has some libraries in /lib yet, which is no link to /usr/lib in an unpacked package.
-    const homes = [path.join(directory, 'usr', 'lib'), path.join(directory, 'lib')];
-    const folders = homes.map(async (home) =>
-      (await fs.readdir(home).catch(() => [])).map((name) => path.join(home, name)),
-    );
-    const libraries = (await Promise.all(folders)).flat().join(':');
-    return (await answers({ program, libraries })) ? { program, libraries } : null;
-  };
-  const before = await unpacked();
+  const before = await unpackedPahole(directory);
   if (before !== null) return before;
   say('fetching pahole');
   const { output: architecture } = await run('dpkg', ['--print-architecture'], cache, SHORT_LIMIT);
@@ -148,13 +140,14 @@ async function findPahole(cache: string, workspace: string, say: (what: string) 
   // The machine's own libraries are of its own suite; a newer pahole may want newer ones.
   const apt = await PrivateApt.open(place, architecture.trim(), [await ownSuite()]);
   await fs.mkdir(directory, { recursive: true });
+  const { package: names, libraries = [] } = debianPahole();
   const failures: string[] = [];
-  for (const name of PAHOLE_PACKAGES) {
-    const { path: deb, reason } = await apt.download(name);
-    if (deb === null) failures.push(`${name}: ${reason}`);
+  for (const alternatives of [names, ...libraries]) {
+    const { deb, reason } = await downloadAny(apt, alternatives);
+    if (deb === null) failures.push(reason);
     else await run('dpkg-deb', ['-x', deb, directory], cache, SHORT_LIMIT);
   }
-  const found = await unpacked();
+  const found = await unpackedPahole(directory);
   if (found !== null) return found;
   throw new UsercopyError(
     'missing-dependency',
@@ -162,9 +155,42 @@ async function findPahole(cache: string, workspace: string, say: (what: string) 
   );
 }
 
+function debianPahole(): DebianProgram {
+  const found = debianArchive().programs['pahole'];
+  if (found === undefined) throw badInput('programs of Debian', 'pahole among them', 'none');
+  return found;
+}
+
+async function unpackedPahole(directory: string): Promise<Pahole | null> {
+  const program = path.join(directory, debianPahole().path);
+  // Debian 12 has some libraries in /lib yet, which is no link to /usr/lib in an unpacked package.
+  const homes = [path.join(directory, 'usr', 'lib'), path.join(directory, 'lib')];
+  const folders = homes.map(async (home) =>
+    (await fs.readdir(home).catch(() => [])).map((name) => path.join(home, name)),
+  );
+  const libraries = (await Promise.all(folders)).flat().join(':');
+  return (await answers({ program, libraries })) ? { program, libraries } : null;
+}
+
+/** The first of several names of a package that the suite has. */
+async function downloadAny(
+  apt: PrivateApt,
+  names: readonly string[],
+): Promise<{ readonly deb: string | null; readonly reason: string }> {
+  const reasons: string[] = [];
+  for (const name of names) {
+    const { path: deb, reason } = await apt.download(name);
+    if (deb !== null) return { deb, reason };
+    reasons.push(`${name}: ${reason}`);
+  }
+  return { deb: null, reason: reasons.join('; ') };
+}
+
+/** The suite of Debian that this machine runs; the one for other machines where it is none. */
 async function ownSuite(): Promise<string> {
   const text = await fs.readFile('/etc/os-release', 'utf8').catch(() => '');
-  return /^VERSION_CODENAME=([a-z]+)$/m.exec(text)?.[1] ?? 'bookworm';
+  const codename = /^ID=debian$/m.test(text) ? /^VERSION_CODENAME=(\w+)$/m.exec(text)?.[1] : undefined;
+  return codename ?? debianArchive().otherMachines;
 }
 
 /** Runs pahole; null where it is missing. */

@@ -206,6 +206,8 @@ export interface UnpackedImage {
         readonly address: bigint | null | ((lowestSymbol: bigint) => bigint);
         /** Bytes in memory, bss included; null where the wrapper does not say. */
         readonly memorySize: bigint | null;
+        /** Symbol of the image's first byte; `_text` when absent. */
+        readonly firstSymbol?: string;
         /** Virtual addresses of a RELA table and of its symbols, where the wrapper says; else they are looked for. */
         readonly relocations?: { readonly start: bigint; readonly end: bigint; readonly symbols: bigint };
       };

@@ -1,7 +1,7 @@
 /**
  * Kernels without headers (arm64 Image, what zImage and s390's bzImage unpack to): memory as boot code would find it. The
- * address it was linked for is told by the kernel's own symbol table, since such an image begins with `_text`; where that
- * table counts from its own place (7.0 on), by the pointers to symbols that the image is full of (`link-address.ts`).
+ * address it was linked for is told by the kernel's own symbol table, since such an image begins with `_text` or what its driver
+ * says; where that table counts from its own place (7.0 on), by the pointers to symbols that the image is full of (`link-address.ts`).
  */
 import type { UnpackedImage, Variant } from '../../arch/driver.js';
 import { badInput } from '../errors.js';
@@ -32,8 +32,7 @@ export function loadFlatImage(
   const layout = findKallsyms(payload.bytes, bits, endian);
   const table = relocationsOf(payload, variant);
   if (layout === null && typeof payload.address !== 'bigint') throw noKallsyms(where);
-  const placed =
-    layout === null || typeof payload.address === 'bigint' ? null : place(payload.bytes, layout, table, variant);
+  const placed = layout === null || typeof payload.address === 'bigint' ? null : place(payload, layout, table, variant);
   const address = addressOf(payload.address, placed);
   if (address === null)
     throw badInput(where, 'an image that tells the address it was linked for', 'none that can be found');
@@ -72,14 +71,14 @@ function addressOf(
 
 /** Where the image was linked, and the base of its symbol table. */
 function place(
-  bytes: Uint8Array,
+  { bytes, firstSymbol = '_text' }: FlatPayload,
   layout: KallsymsLayout,
   table: RelaTable | null,
   { bits, endian }: Variant,
 ): { address: bigint | null; lowest: bigint | null } {
   if (layout.addresses.kind === 'absolute') {
     const symbols = readKallsyms(bytes, layout, bits, endian, 0n);
-    return { address: symbols.address('_text') ?? null, lowest: symbols.address('_stext') ?? null };
+    return { address: symbols.address(firstSymbol) ?? null, lowest: symbols.address('_stext') ?? null };
   }
   if (layout.addresses.kind === 'place-relative') {
     const places = readKallsymsAddresses(bytes, layout, bits, endian, 0n);
@@ -92,7 +91,7 @@ function place(
   }
   const lowest = decodeWord(bytes, { bits, endian }, slot);
   if (lowest === 0n) return { address: null, lowest: null };
-  return { address: readKallsyms(bytes, layout, bits, endian, 0n).address('_text') ?? null, lowest };
+  return { address: readKallsyms(bytes, layout, bits, endian, 0n).address(firstSymbol) ?? null, lowest };
 }
 
 /**

@@ -172,6 +172,8 @@ size_t LengthAt(CodeKind kind, bool big_endian, const uint8_t* code, size_t size
     case CodeKind::kFixed4: return 4;
     // Arm ARM (DDI 0406C) A6.1: 0b11101, 0b11110 and 0b11111 begin a pair of halfwords.
     case CodeKind::kThumb: return size < 2 ? 2 : code[big_endian ? 0 : 1] >= 0xe8 ? 4 : 2;
+    // The RISC-V Instruction Set Manual, volume I, "Instruction length encoding": of up to 32 bits, as far as they are used.
+    case CodeKind::kRiscv: return (code[0] & 3) == 3 ? 4 : 2;
     // z/Architecture Principles of Operation, "Instruction formats": by the first two bits.
     case CodeKind::kS390: return code[0] < 0x40 ? 2 : code[0] < 0xc0 ? 4 : 6;
     case CodeKind::kX86_16: return X86Instruction(16, code, size).Length();
@@ -188,6 +190,7 @@ CodeKind CodeKindOf(uc_arch arch, uc_mode mode, bool thumb) {
     return mode & UC_MODE_64 ? CodeKind::kX86_64 : mode & UC_MODE_32 ? CodeKind::kX86_32 : CodeKind::kX86_16;
   }
   if (arch == UC_ARCH_S390X) return CodeKind::kS390;
+  if (arch == UC_ARCH_RISCV) return CodeKind::kRiscv;
   return arch == UC_ARCH_ARM && thumb ? CodeKind::kThumb : CodeKind::kFixed4;
 }
 

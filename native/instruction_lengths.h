@@ -10,6 +10,7 @@ enum class CodeKind {
   kFixed4,  // ARM, arm64, powerpc, sparc
   kThumb,
   kS390,
+  kRiscv,
   kX86_16,
   kX86_32,
   kX86_64,

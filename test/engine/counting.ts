@@ -328,6 +328,15 @@ export function countingContract(name: string, open: (spec: EngineSpec) => Engin
       registers: { pswm: 0x1_8000_0000n, r5: 2n },
       coarse: 6,
     },
+    // li a1,3; 1: addi a2,a2,1000; addi a3,1; lui t0,…; nop; bge a3,a1,2f; addi a4,1; 2: addi a1,-1; bnez a1,1b: half of them are of two bytes
+    'RISC-V with compressed instructions': {
+      spec: { arch: 'RISCV', mode: ['RISCV64'] },
+      bytes: '8d45 1306863e 8506 b7523412 0100 63d3b600 0507 fd15 f5f5 0100',
+      end: 0x18,
+      instructions: 1 + 8 + 7 + 7,
+      changed: ['a1', 'a2', 'a3', 'a4'],
+      coarse: 0,
+    },
     // li 3,3; mtctr 3; 1: addi 4,4,1; twgti 4,2; addi 5,5,1; bdnz 1b: the trap is taken in the third turn
     'powerpc with a trap in the middle of a block': {
       spec: { arch: 'PPC', mode: ['PPC32', 'BIG_ENDIAN'] },

@@ -123,7 +123,7 @@ export const arm64: Machine = {
 
 export const machines: readonly Machine[] = [x86_64, arm64];
 
-/** The ten variants of the project, as Unicorn opens them. */
+/** The variants of the project, as Unicorn opens them. */
 export const variants: readonly (readonly [string, EngineSpec])[] = [
   ['i386', { arch: 'X86', mode: ['32'] }],
   ['x86_64', { arch: 'X86', mode: ['64'] }],
@@ -135,6 +135,7 @@ export const variants: readonly (readonly [string, EngineSpec])[] = [
   ['sparc', { arch: 'SPARC', mode: ['SPARC32', 'BIG_ENDIAN'] }],
   ['sparc64', { arch: 'SPARC', mode: ['SPARC64', 'BIG_ENDIAN'] }],
   ['s390x', { arch: 'S390X', mode: ['BIG_ENDIAN'] }],
+  ['riscv64', { arch: 'RISCV', mode: ['RISCV64'] }],
 ];
 
 /** sum += 1; end at the next instruction: per variant, with the register that grows. */
@@ -150,4 +151,5 @@ export const increments: Readonly<Record<string, readonly [register: string, cod
   sparc: ['g1', bytes(0x82, 0x00, 0x60, 0x01, 0x01, 0, 0, 0)], // add %g1, 1, %g1; nop
   sparc64: ['g1', bytes(0x82, 0x00, 0x60, 0x01, 0x01, 0, 0, 0)],
   s390x: ['r2', bytes(0xa7, 0x2b, 0, 1, 0x07, 0x07)], // aghi %r2, 1; nopr
+  riscv64: ['a0', words(0x00150513, 0x00000013)], // addi a0, a0, 1; nop
 };

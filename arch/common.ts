@@ -4,7 +4,7 @@ import { decodeUnsigned, encodeUnsigned } from '../src/kernel/words.js';
 import type { DirectBranch, FrameConvention, FrameLayout, PageValidity } from './driver.js';
 
 /** Value of a kernel variable of `size` bytes; undefined when the symbol or its bytes are not there. */
-export function readWord(kernel: Kernel, symbol: string, size: 4 | 8): bigint | undefined {
+export function readWord(kernel: Kernel, symbol: string, size: 1 | 4 | 8): bigint | undefined {
   const address = kernel.symbols.address(symbol);
   const bytes = address === undefined ? undefined : kernel.read(address, size);
   return bytes && decodeUnsigned(bytes, kernel.endian);

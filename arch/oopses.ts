@@ -5,6 +5,7 @@ import { ia64Oops } from './ia64/oops.js';
 import type { OopsConvention } from './oops.js';
 import { otherOopses } from './other-oops.js';
 import { powerpcOops } from './powerpc/oops.js';
+import { riscvOops } from './riscv/oops.js';
 import { s390Oops } from './s390/oops.js';
 import { sparcOops } from './sparc/oops.js';
 import { x86Oops } from './x86/oops.js';
@@ -17,6 +18,7 @@ export const oopsConventions: readonly OopsConvention[] = [
   s390Oops,
   powerpcOops,
   sparcOops,
+  riscvOops,
   ia64Oops,
   ...otherOopses,
 ];

@@ -3,31 +3,6 @@ import { namedRegisters, type OopsConvention, SYMBOL } from './oops.js';
 
 const keep = (name: string): string => name;
 
-/** arch/riscv/kernel/process.c */
-const riscv: OopsConvention = {
-  signs: [
-    {
-      pattern: /^epc ?: (?:[0-9a-f]{16}|\S{1,200} ra :)|\bbadaddr: [0-9a-f]{8,16} cause: /m,
-      strength: 'registers',
-      what: 'registers (epc, badaddr)',
-    },
-    { pattern: /\b\d+\.\d+\.\d+\S*-riscv64\b/, strength: 'release', what: 'the release' },
-    { pattern: /\b(?:__riscv_sys_\w+|do_trap_ecall_u)\b/, strength: 'functions', what: 'functions of its call trace' },
-  ],
-  variant: (text) => (/\b(?:epc|ra) ?: ?[0-9a-f]{8}\b(?![0-9a-f])/.test(text) ? 'riscv32' : 'riscv64'),
-  bits: (variant) => (variant === 'riscv32' ? 32 : 64),
-  isLittle: () => true,
-  registers: (text) =>
-    namedRegisters(text, [{ pattern: /\b(epc|ra|sp|gp|tp|[ast]\d{1,2}) ?: ?([0-9a-f]{8,16})\b/g, name: keep }]),
-  lineStarts: 'epc|gp |status: |t[0-6] ?: |[as]\\d{1,2} ?: ',
-  stackPointer: ['sp'],
-  returnValue: ['a0'],
-  initMemoryInText: ['riscv32', 'riscv64'],
-  userMode: null,
-  pc: new RegExp(`^epc : ${SYMBOL}`, 'm'),
-  bugLines: [],
-};
-
 /** arch/mips/kernel/traps.c: rows of four, `$12   : value value value value`. */
 const mips: OopsConvention = {
   signs: [
@@ -150,4 +125,4 @@ const m68k: OopsConvention = {
   bugLines: [],
 };
 
-export const otherOopses: readonly OopsConvention[] = [riscv, mips, arc, parisc, loongarch, m68k];
+export const otherOopses: readonly OopsConvention[] = [mips, arc, parisc, loongarch, m68k];

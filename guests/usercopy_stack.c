@@ -12,6 +12,10 @@
 #ifndef FRAME_BIAS
 #define FRAME_BIAS 0
 #endif
+/* Makes the compiler store all of this function's record, where a leaf's is less than that. */
+#ifndef WHOLE_FRAME_RECORD
+#define WHOLE_FRAME_RECORD() do { } while (0)
+#endif
 #define next_frame(frame) (*(const unsigned long *)((frame) + FRAME_SAVED) + FRAME_BIAS)
 
 /* The stack pointer of the function that calls this one, at the call. */
@@ -34,6 +38,7 @@ static __always_inline enum stack_verdict arch_within_stack_frames(unsigned long
 	lowest = caller + FRAME_HEADER;
 	upper = next_frame(caller);
 #else
+	WHOLE_FRAME_RECORD();
 	lowest = caller;
 	/* From check_stack_object() to __check_object_size() to its caller. */
 	upper = next_frame(next_frame((unsigned long)__builtin_frame_address(0) + FRAME_BIAS));

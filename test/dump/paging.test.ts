@@ -4,6 +4,7 @@ import { LPAE, translate as translateArm } from '../../arch/arm/paging.js';
 import { translate as translateArm64 } from '../../arch/arm64/paging.js';
 import type { PageTables } from '../../arch/dump.js';
 import { HASH, RADIX, translate as translatePpc64 } from '../../arch/powerpc/paging64.js';
+import { translate as translateRiscv } from '../../arch/riscv/paging.js';
 import { translate as translateX86 } from '../../arch/x86/paging.js';
 import { PAE, translate as translateI386 } from '../../arch/x86/paging32.js';
 
@@ -90,6 +91,56 @@ describe('the page tables of x86_64', () => {
 
   it('do not know a page at the topmost level', () => {
     expect(translateX86(new Tables().set(0x1000n, 0x111, 0x20e3n).read, four, address)).toBeNull();
+  });
+});
+
+describe('the page tables of riscv64', () => {
+  const three: PageTables = { root: 0x1000n, pageShift: 12, addressBits: 39 };
+  // 0xffffffd812345678: level 2 index 0x160, 1: 0x91, 0: 0x145.
+  const address = 0xffff_ffd8_1234_5678n;
+  const table = (frame: bigint): bigint => (frame << 10n) | 1n;
+  /** V, R, W, A, D, G. */
+  const leaf = (frame: bigint): bigint => (frame << 10n) | 0xe7n;
+
+  it('have three levels in Sv39, four in Sv48 and five in Sv57', () => {
+    const tables = new Tables().set(0x2000n, 0x91, table(3n)).set(0x3000n, 0x145, leaf(0x4567_8n));
+    const page = { physical: 0x4567_8678n, size: 4096n };
+    tables.set(0x1000n, 0x160, table(2n));
+    expect(translateRiscv(tables.read, three, address)).toEqual(page);
+    // 0xffffaf8012345678: level 3 index 0x15f, 2: 0.
+    tables.set(0x4000n, 0x15f, table(5n)).set(0x5000n, 0, table(2n));
+    expect(translateRiscv(tables.read, { ...three, root: 0x4000n, addressBits: 48 }, 0xffff_af80_1234_5678n)).toEqual(
+      page,
+    );
+    // 0xff60000012345678: level 4 index 0x160, 3: 0, 2: 0.
+    tables.set(0x6000n, 0x160, table(7n)).set(0x7000n, 0, table(5n));
+    expect(translateRiscv(tables.read, { ...three, root: 0x6000n, addressBits: 57 }, 0xff60_0000_1234_5678n)).toEqual(
+      page,
+    );
+  });
+
+  it('have leaves of 2 MiB and 1 GiB, and of 64 KiB by Svnapot', () => {
+    const tables = new Tables().set(0x1000n, 0x160, table(2n)).set(0x2000n, 0x91, leaf(0x5_0000n));
+    expect(translateRiscv(tables.read, three, address)).toEqual({ physical: 0x5014_5678n, size: 1n << 21n });
+    tables.set(0x1000n, 0x161, leaf(0x8_0000n));
+    expect(translateRiscv(tables.read, three, 0xffff_ffd8_4000_0004n)).toEqual({
+      physical: 0x8000_0004n,
+      size: 1n << 30n,
+    });
+    // The lowest four bits of the frame, 1000, say sixteen pages; 0x145 is the fifth of them.
+    tables.set(0x2000n, 0x91, table(3n)).set(0x3000n, 0x145, (1n << 63n) | leaf(0x7_0008n));
+    expect(translateRiscv(tables.read, three, address)).toEqual({ physical: 0x7000_5678n, size: 1n << 16n });
+  });
+
+  it('end where an entry is not valid, leads nowhere, or an address repeats its highest bit wrongly', () => {
+    const tables = new Tables().set(0x1000n, 0x160, table(2n)).set(0x2000n, 0x91, leaf(0x5_0000n) & ~1n);
+    expect(translateRiscv(tables.read, three, address)).toBeNull();
+    tables.set(0x2000n, 0x91, table(3n)).set(0x3000n, 0x145, table(4n));
+    expect(translateRiscv(tables.read, three, address)).toBeNull();
+    tables.set(0x3000n, 0x145, leaf(5n));
+    expect(translateRiscv(tables.read, three, address)?.physical).toBe(0x5678n);
+    expect(translateRiscv(tables.read, three, address & ~(1n << 63n))).toBeNull();
+    expect(translateRiscv(tables.read, three, 0x58_1234_5678n)).toBeNull();
   });
 });
 

@@ -32,7 +32,7 @@ function readElf(name: string) {
   return { file, symbols, loads, sections: sections.map((section) => text(names + section.name)) };
 }
 
-const image = { x86_64: 0xffffffff81000000n, arm64: 0xffff800008000000n };
+const image = { x86_64: 0xffffffff81000000n, arm64: 0xffff800008000000n, riscv64: 0xffffffff80000000n };
 
 describe.each(Object.entries(image))('the guest for %s', (variant, base) => {
   it('lies at physical 16 MiB and at the address where Linux 6.1 puts its image', () => {
@@ -58,7 +58,7 @@ describe.each(Object.entries(image))('the guest for %s', (variant, base) => {
   });
 });
 
-const compilers = ['x86_64', 'i686', 'aarch64', 'powerpc', 'powerpc64', 'powerpc64le', 'sparc64', 's390x'];
+const compilers = ['x86_64', 'i686', 'aarch64', 'powerpc', 'powerpc64', 'powerpc64le', 'sparc64', 's390x', 'riscv64'];
 const tools = {
   'arm-linux-gnueabihf-gcc': '12.2',
   ...Object.fromEntries(compilers.map((target) => [`${target}-linux-gnu-gcc`, '12.2'])),

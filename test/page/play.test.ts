@@ -77,7 +77,19 @@ describe('the small memories', () => {
   });
 
   it.each(PLACES)('are laid out on every architecture: %s', (name) => {
-    for (const variant of ['x86_64', 'i386', 'arm', 'arm64', 's390x', 'ppc', 'ppc64le', 'sparc', 'sparc64', 'ia64']) {
+    for (const variant of [
+      'x86_64',
+      'i386',
+      'arm',
+      'arm64',
+      's390x',
+      'ppc',
+      'ppc64le',
+      'sparc',
+      'sparc64',
+      'riscv64',
+      'ia64',
+    ]) {
       const place = placeOf(name, findVariant(variant)!, SLAB);
       const outcomes = new Set<string>();
       const length = Number(place.end - place.start);

@@ -81,6 +81,16 @@ const STACKS: readonly Stack[] = [
     ],
   },
   {
+    what: 'a frame record at the upper end of each frame, pointed at from behind it',
+    variant: 'riscv64',
+    registers: { sp: 0x1000, s0: 0x1040, ra: A },
+    words: { 4144: 0x1090, 4152: B, 4224: 0, 4232: C },
+    frames: [
+      [A, 0x1000, 0x1040, 0x1030],
+      [B, 0x1040, 0x1090, 0x1080],
+    ],
+  },
+  {
     what: 'APCS records { fp, sp, lr, pc }, pointed at from their last word',
     variant: 'arm',
     registers: { sp: 0x1000, r11: 0x102c, lr: A },

@@ -1,0 +1,51 @@
+/** Dumps of riscv64 machines. */
+import type { DumpConvention, KernelNotes, PageTableShape, RegisterValues } from '../dump.js';
+import { KERNEL_LINK_ADDRESS } from './layout.js';
+import { translate } from './paging.js';
+
+/** QEMU's virt machine begins in Sv57, most boards have Sv39. */
+const SHAPES: readonly PageTableShape[] = [57, 48, 39].map((addressBits) => ({ pageShift: 12, addressBits }));
+/** satp.MODE. */
+const MODES: ReadonlyMap<bigint, number> = new Map([
+  [8n, 39],
+  [9n, 48],
+  [10n, 57],
+]);
+const ROOT_FRAME = (1n << 44n) - 1n;
+
+/** How QEMU prints them: ` x10/a0   ffffffff80a00000`. */
+const GENERAL = /\bx\d{1,2}\/(\w+) +([0-9a-f]{16})\b/g;
+
+/** x1 to x31 under the names of the ABI. */
+const NOTE_REGISTERS = [
+  ...['pc', 'ra', 'sp', 'gp', 'tp', 't0', 't1', 't2', 's0', 's1'],
+  ...['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7'],
+  ...['s2', 's3', 's4', 's5', 's6', 's7', 's8', 's9', 's10', 's11', 't3', 't4', 't5', 't6'],
+];
+
+export const riscv64Dump: DumpConvention = {
+  utsMachine: /^riscv64$/,
+  translate,
+  fromRegisters(registers: RegisterValues) {
+    const satp = registers.get('satp');
+    const addressBits = satp === undefined ? undefined : MODES.get(satp >> 60n);
+    if (satp === undefined || addressBits === undefined) return [];
+    return [{ root: (satp & ROOT_FRAME) << 12n, pageShift: 12, addressBits }];
+  },
+  rootSymbols: ['swapper_pg_dir'],
+  shapes: SHAPES,
+  shapeFromNotes(notes: KernelNotes): PageTableShape | null {
+    const bits = Number(notes.number('VA_BITS') ?? Number.NaN);
+    return SHAPES.find(({ addressBits }) => addressBits === bits) ?? null;
+  },
+  imageOffsetFromNotes: (notes: KernelNotes) => notes.number('va_kernel_pa_offset') ?? null,
+  // KASLR (6.6) stays within a gigabyte.
+  placement: { kind: 'slots', start: KERNEL_LINK_ADDRESS, end: KERNEL_LINK_ADDRESS + (1n << 30n), step: 2n << 20n },
+  prstatus: { size: 376, offset: 112, width: 8, registers: NOTE_REGISTERS },
+  notes: [],
+  text: [
+    { pattern: GENERAL, name: (name) => name },
+    { pattern: /\b(pc|satp) +([0-9a-f]{16})\b/g, name: (name) => name },
+  ],
+  currentBase: (registers: RegisterValues) => registers.get('tp') ?? null,
+};

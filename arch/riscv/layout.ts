@@ -1,0 +1,83 @@
+/** Where riscv64 kernels put things: arch/riscv/include/asm/{page,pgtable}.h and `kernel_map` (5.17 on, e8a62cc26ddf). */
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { atLeast } from '../../src/kernel/version.js';
+import { decodeUnsigned } from '../../src/kernel/words.js';
+import { hasVmemmap, pageValidityOf, readWord } from '../common.js';
+import type { MemoryLayout } from '../layout.js';
+
+const PAGE_SHIFT = 12;
+const MIB = 1n << 20n;
+const GIB = 1n << 30n;
+/** KERNEL_LINK_ADDR (2bfc6cd81bd1, 5.13). */
+export const KERNEL_LINK_ADDRESS = 0xffff_ffff_8000_0000n;
+/** The last page holds error values. */
+const LAST_PAGE = (1n << 64n) - 4096n;
+
+/** Bits of an address by levels of tables: the kernel starts with the most and gives up what the CPU lacks. */
+export function addressBitsOf(kernel: Kernel): 39 | 48 | 57 {
+  const enabled = (level: 4 | 5): boolean => (readWord(kernel, `pgtable_l${level}_enabled`, 1) ?? 1n) !== 0n;
+  if (!enabled(4)) return 39;
+  return enabled(5) ? 57 : 48;
+}
+
+/** PAGE_OFFSET_L5, _L4 and _L3; the last was lowered by "riscv: Extend sv39 linear mapping max size to 128G" (6.11). */
+export function fixedPageOffset(kernel: Kernel, addressBits: 39 | 48 | 57): bigint {
+  if (addressBits === 57) return 0xff60_0000_0000_0000n;
+  if (addressBits === 48) return 0xffff_af80_0000_0000n;
+  return atLeast(kernel.version, 6, 11) ? 0xffff_ffd6_0000_0000n : 0xffff_ffd8_0000_0000n;
+}
+
+/** A member of `kernel_map`; undefined where it is not there or boot code has not set it. */
+function mapped(kernel: Kernel, member: string): bigint | undefined {
+  const address = kernel.symbols.address('kernel_map');
+  const type = kernel.types?.hasStruct('kernel_mapping') ? kernel.types.struct('kernel_mapping') : undefined;
+  const field = type?.field(member);
+  if (address === undefined || field === undefined) return undefined;
+  const bytes = kernel.read(address + BigInt(field.offset), 8);
+  return (bytes && decodeUnsigned(bytes, kernel.endian)) || undefined;
+}
+
+/** First page frame of the vmemmap: VMEMMAP_START is its struct page. */
+function firstFrameOf(kernel: Kernel): bigint {
+  // "riscv: mm: Fix the out of bound issue of vmemmap address" (6.13, and in stable series): rounded down to a section.
+  const rounded = readWord(kernel, 'vmemmap_start_pfn', 8);
+  if (rounded !== undefined) return rounded;
+  // a11dd49dcb93 (6.9)
+  return atLeast(kernel.version, 6, 9) ? (readWord(kernel, 'phys_ram_base', 8) ?? 0n) >> BigInt(PAGE_SHIFT) : 0n;
+}
+
+export function layoutOf(kernel: Kernel): MemoryLayout {
+  const addressBits = addressBitsOf(kernel);
+  const pageOffset = mapped(kernel, 'page_offset') ?? fixedPageOffset(kernel, addressBits);
+  // KERN_VIRT_SIZE: half of the kernel's half.
+  const linearSize = 1n << BigInt(addressBits - 2);
+  const vmallocStart = pageOffset - linearSize / 2n;
+  const structPage = BigInt(kernel.types?.hasStruct('page') ? kernel.types.struct('page').size : 64);
+  const structPageShift = BigInt((structPage - 1n).toString(2).length);
+  const vmemmapStart = vmallocStart - (1n << (BigInt(addressBits - PAGE_SHIFT - 1) + structPageShift));
+  const physicalBase = pageOffset - (mapped(kernel, 'va_pa_offset') ?? pageOffset);
+  const imageOffset = mapped(kernel, 'va_kernel_pa_offset') ?? KERNEL_LINK_ADDRESS - physicalBase - 2n * MIB;
+  const linked = kernel.symbols.address('_start') ?? kernel.symbols.address('_text') ?? KERNEL_LINK_ADDRESS;
+  const end = kernel.symbols.address('_end') ?? linked;
+  return {
+    pageShift: PAGE_SHIFT,
+    pageOffset,
+    // __va_to_pa_nodebug(): what lies above the linear map is taken for the image's, however far from it.
+    linearMaps: [
+      { virtual: pageOffset, size: linearSize, physical: physicalBase },
+      { virtual: imageOffset, size: LAST_PAGE - imageOffset, physical: 0n },
+    ],
+    vmallocStart,
+    vmallocEnd: pageOffset,
+    modulesStart: pageAligned(end) - 2n * GIB,
+    modulesEnd: pageAligned(linked),
+    vmemmap: hasVmemmap(kernel) ? BigInt.asUintN(64, vmemmapStart - firstFrameOf(kernel) * structPage) : null,
+    pageValidity: pageValidityOf(kernel, { kind: 'sparsemem', sectionSizeBits: 27, physicalAddressBits: 56 }),
+    kmap: [],
+    taskSize: 1n << BigInt(addressBits - 1),
+    imageOffset,
+  };
+}
+
+/** PFN_ALIGN() */
+const pageAligned = (address: bigint): bigint => (address + 4095n) & ~4095n;

@@ -193,9 +193,7 @@ bool Dispatcher::Arrive(AddressRecord& record, bool at_block) {
     Leave(address, End::kInstructionLimit);
     return false;
   }
-  // libunicorn keeps the next pc of SPARC to itself: in a delay slot the run is left at the next block instead.
-  const bool may_leave = at_block || emulator_.arch() != UC_ARCH_SPARC || !HasDelaySlot(emulator_.uc(), address - 4);
-  if (attention.Interrupted() && may_leave) {
+  if (attention.Interrupted() && MayLeaveInside(address, at_block)) {
     Leave(address);
     return false;
   }
@@ -221,7 +219,7 @@ bool Dispatcher::Arrive(AddressRecord& record, bool at_block) {
     if (!go_on || attention.failed || attention.stop || registers_.wants_elsewhere()) break;
   }
   const bool elsewhere = registers_.wants_elsewhere();
-  if (!FinishArrival(done, may_leave)) {
+  if (!FinishArrival(done, at_block)) {
     if (!attention.failed && !elsewhere) GivePass(record);
     return false;
   }
@@ -230,10 +228,10 @@ bool Dispatcher::Arrive(AddressRecord& record, bool at_block) {
 }
 
 // After the callbacks of one arrival: on, elsewhere, or out of the emulation.
-bool Dispatcher::FinishArrival(const Resume& done, bool may_leave) {
+bool Dispatcher::FinishArrival(const Resume& done, bool at_block) {
   registers_.LeaveCallback();
   const bool elsewhere = registers_.wants_elsewhere();
-  if (gate_.attention.Interrupted() && (may_leave || elsewhere)) {
+  if (gate_.attention.Interrupted() && (elsewhere || MayLeaveInside(done.address, at_block))) {
     SetResume(done);
     resume_.valid = !gate_.attention.failed && !elsewhere;
     Leave(done.address);
@@ -268,6 +266,12 @@ void Dispatcher::Leave(uint64_t address) {
 void Dispatcher::Leave(uint64_t address, End end) {
   end_ = end;
   Leave(address);
+}
+
+// libunicorn keeps the next pc of SPARC to itself: in a delay slot the run is left at the next block instead. Reads guest
+// memory there: to be asked when the run is to be left.
+bool Dispatcher::MayLeaveInside(uint64_t address, bool at_block) const {
+  return at_block || emulator_.arch() != UC_ARCH_SPARC || !HasDelaySlot(emulator_.uc(), address - 4);
 }
 
 // Whether the run may end at the start of a block: on SPARC not in the delay slot of an annulled branch. Where the block

@@ -91,9 +91,10 @@ class Dispatcher {
   // The same.
   bool Arrive(AddressRecord& record, bool at_block);
   bool Fire(AddressRecord& record, AddressHook& hook);
-  bool FinishArrival(const Resume& done, bool may_leave);
+  bool FinishArrival(const Resume& done, bool at_block);
   void Leave(uint64_t address);
   void Leave(uint64_t address, End end);
+  bool MayLeaveInside(uint64_t address, bool at_block) const;
   bool MayLeaveAt(uint64_t address, uint32_t size);
   Resume ResumeAt(uint64_t address) const;
   void SetResume(const Resume& done);

@@ -1,12 +1,11 @@
 #include "json_reader.h"
 
-#include <array>
+#include <cerrno>
+#include <cstdlib>
 
 #include "failure.h"
 
 namespace {
-
-constexpr const char* kAgain = "; prepare the file again";
 
 int Base64Value(char letter) {
   if (letter >= 'A' && letter <= 'Z') return letter - 'A';
@@ -21,22 +20,34 @@ void JsonReader::Refuse(const std::string& expected) const {
   std::string kind = value_.type_name();
   if (value_.is_array() || value_.is_object()) kind += " of " + std::to_string(value_.size());
   if (value_.is_string()) kind += " of " + std::to_string(value_.get_ref<const std::string&>().size()) + " bytes";
-  throw Failure("prepared file, " + place_ + ": expected " + expected + ", found a " + kind + " that is none" + kAgain);
+  throw Failure(std::string(document_.name) + ", " + place_ + ": expected " + expected + ", found a " + kind +
+                " that is none" + document_.advice);
 }
 
 JsonReader JsonReader::At(const char* name) const {
   const std::string place = place_.empty() ? name : place_ + "." + name;
   if (!value_.is_object()) Refuse("an object");
   const auto found = value_.find(name);
-  if (found == value_.end()) throw Failure("prepared file: expected " + place + ", found none" + kAgain);
-  return {*found, place};
+  if (found == value_.end()) {
+    throw Failure(std::string(document_.name) + ": expected " + place + ", found none" + document_.advice);
+  }
+  return {*found, place, document_};
+}
+
+std::optional<JsonReader> JsonReader::Find(const char* name) const {
+  if (!value_.is_object()) Refuse("an object");
+  const auto found = value_.find(name);
+  if (found == value_.end() || found->is_null()) return std::nullopt;
+  return At(name);
 }
 
 std::vector<JsonReader> JsonReader::Items(size_t most) const {
   if (!value_.is_array() || value_.size() > most) Refuse("an array of at most " + std::to_string(most));
   std::vector<JsonReader> items;
   items.reserve(value_.size());
-  for (const Json& item : value_) items.emplace_back(item, place_ + "[" + std::to_string(items.size()) + "]");
+  for (const Json& item : value_) {
+    items.emplace_back(item, place_ + "[" + std::to_string(items.size()) + "]", document_);
+  }
   return items;
 }
 
@@ -44,7 +55,7 @@ std::vector<std::pair<std::string, JsonReader>> JsonReader::Members(size_t most)
   if (!value_.is_object() || value_.size() > most) Refuse("an object of at most " + std::to_string(most));
   std::vector<std::pair<std::string, JsonReader>> members;
   for (const auto& [name, value] : value_.items()) {
-    members.emplace_back(name, JsonReader(value, place_ + ", member " + std::to_string(members.size())));
+    members.emplace_back(name, JsonReader(value, place_ + ", member " + std::to_string(members.size()), document_));
   }
   return members;
 }
@@ -83,6 +94,32 @@ uint64_t JsonReader::Address(unsigned bits) const {
     address = address << 4 | static_cast<uint64_t>(digit);
   }
   return address;
+}
+
+uint64_t JsonReader::Word() const {
+  if (value_.is_number_unsigned()) return value_.get<uint64_t>();
+  if (value_.is_number_integer()) return static_cast<uint64_t>(value_.get<int64_t>());
+  const std::string expected = "a number of 64 bits";
+  if (!value_.is_string()) Refuse(expected);
+  const auto& text = value_.get_ref<const std::string&>();
+  const bool is_hex = text.size() > 2 && text[0] == '0' && text[1] == 'x';
+  const std::string digits = is_hex ? text.substr(2) : text;
+  const char* const allowed = is_hex ? "0123456789abcdefABCDEF" : "0123456789";
+  const bool is_number = !digits.empty() && digits.size() <= (is_hex ? 16 : 20) &&
+                         digits.find_first_not_of(allowed) == std::string::npos;
+  if (!is_number) Refuse(expected);
+  errno = 0;
+  const uint64_t word = std::strtoull(digits.c_str(), nullptr, is_hex ? 16 : 10);
+  if (errno != 0) Refuse(expected);
+  return word;
+}
+
+std::string JsonReader::AnyText(size_t most) const {
+  const std::string expected = "a text of at most " + std::to_string(most) + " bytes without NUL";
+  if (!value_.is_string()) Refuse(expected);
+  const auto& text = value_.get_ref<const std::string&>();
+  if (text.size() > most || text.find('\0') != std::string::npos) Refuse(expected);
+  return text;
 }
 
 std::string JsonReader::Text(size_t most) const {

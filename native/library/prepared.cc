@@ -12,6 +12,7 @@
 
 namespace {
 
+constexpr JsonDocument kDocument{"prepared file", "; prepare the file again"};
 constexpr size_t kMostMemory = size_t{64} << 20;
 constexpr size_t kMostSymbols = size_t{1} << 20;
 constexpr size_t kMostSymbolBytes = size_t{64} << 20;
@@ -311,7 +312,7 @@ void ReadSymbols(Prepared& prepared, const JsonReader& reader) {
 Prepared ReadPrepared(const char* text) {
   const Body body = BodyOf(text);
   const JsonReader::Json json = Parse(body);
-  const JsonReader attachment(json, "attachment");
+  const JsonReader attachment(json, "attachment", kDocument);
   if (native_check_absence() != nullptr) throw Failure(native_check_absence());
   const JsonReader digest = attachment.At("digest");
   if (digest.Text(kDigest) != native_check_digest()) {

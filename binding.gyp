@@ -73,6 +73,7 @@
             'product_name': 'libusercopy',
             'sources': [
               'native/library/attachment.cc',
+              'native/library/cpu_state.cc',
               'native/library/guest.cc',
               'native/library/json_reader.cc',
               'native/library/library.cc',
@@ -81,8 +82,10 @@
               'native/library/sha256.cc',
               'native/library/siblings.cc',
               'native/library/snapshot.cc',
+              'native/library/snapshot_files.cc',
               'native/library/suppression.cc',
               'native/library/unicorn.cc',
+              'native/library/written_pages.cc',
               'native/native_check.c',
             ],
             'include_dirs': [

@@ -14,6 +14,9 @@
  * An attachment and its emulator belong to one thread at a time. An attachment may be made before fork(): each process
  * goes on with its own copy. Nothing of guest memory is kept from one copy to the next, and none is written.
  *
+ * NULL in the place of an attachment, a snapshot or a name is refused: what answers 0 or -1 answers -1, counts are 0, texts
+ * empty, the rest does nothing, and usercopy_error() says so. Where an answer is to be written, NULL means that it is not wanted.
+ *
  * Strings are ended by a NUL. Those that come from the guest (names of caches) or from its kernel's symbols are bytes as
  * found there. A byte count behind a member is its place in the structure where pointers have 8 bytes.
  */
@@ -37,7 +40,7 @@ extern "C" {
 #define USERCOPY_API __attribute__((visibility("default")))
 
 /* Changes whenever a structure or a function of this header changes its meaning. */
-#define USERCOPY_INTERFACE 3
+#define USERCOPY_INTERFACE 4
 /* USERCOPY_INTERFACE of the header that the library was built with. */
 USERCOPY_API uint32_t usercopy_interface(void);
 
@@ -52,7 +55,7 @@ typedef struct UsercopyAttachment UsercopyAttachment;
 typedef void (*UsercopyFunction)(void);
 
 /*
- * The libunicorn of an emulator, said one of three ways; the others are NULL. 112 bytes.
+ * The libunicorn of an emulator, said one of three ways; the others are NULL. 144 bytes.
  *
  * A program that has libunicorn linked in statically, and exports none of its symbols, fills the functions in with
  * USERCOPY_UNICORN_LINKED (after including <unicorn/unicorn.h>).
@@ -72,6 +75,10 @@ typedef struct UsercopyUnicorn {
   UsercopyFunction uc_hook_del;      /* 88 */
   UsercopyFunction uc_emu_stop;      /* 96 */
   UsercopyFunction uc_mem_map_ptr;   /* 104 */
+  UsercopyFunction uc_context_alloc; /* 112 */
+  UsercopyFunction uc_context_save;  /* 120 */
+  UsercopyFunction uc_context_restore; /* 128 */
+  UsercopyFunction uc_context_free;  /* 136 */
 } UsercopyUnicorn;
 
 #define USERCOPY_UNICORN_LINKED                                                                           \
@@ -79,7 +86,9 @@ typedef struct UsercopyUnicorn {
     NULL, NULL, (UsercopyFunction)uc_version, (UsercopyFunction)uc_strerror, (UsercopyFunction)uc_query,  \
         (UsercopyFunction)uc_ctl, (UsercopyFunction)uc_reg_read, (UsercopyFunction)uc_reg_write,          \
         (UsercopyFunction)uc_reg_read_batch, (UsercopyFunction)uc_mem_read, (UsercopyFunction)uc_hook_add, \
-        (UsercopyFunction)uc_hook_del, (UsercopyFunction)uc_emu_stop, (UsercopyFunction)uc_mem_map_ptr    \
+        (UsercopyFunction)uc_hook_del, (UsercopyFunction)uc_emu_stop, (UsercopyFunction)uc_mem_map_ptr,   \
+        (UsercopyFunction)uc_context_alloc, (UsercopyFunction)uc_context_save,                            \
+        (UsercopyFunction)uc_context_restore, (UsercopyFunction)uc_context_free                           \
   }
 
 /* ---- Violations ------------------------------------------------------------------------------------------------- */
@@ -287,8 +296,8 @@ USERCOPY_API size_t usercopy_tally(UsercopyAttachment* attachment, int32_t tally
 
 /*
  * What a person should know of this attachment, '\n' between sentences: what cannot be judged, and why. That hardly anything
- * is judged comes first, and is written to stderr when it is attached. It grows when 10 000 copies have been judged and not
- * one object was found: that is also written to stderr, once.
+ * is judged comes first, and is written to stderr when it is attached. It grows when 10 000 copies have arrived and not one
+ * was held against anything that the check knows: that is also written to stderr, once.
  */
 USERCOPY_API const char* usercopy_notes(UsercopyAttachment* attachment);
 
@@ -320,16 +329,20 @@ USERCOPY_API int usercopy_snapshot_place(const UsercopySnapshot* snapshot, const
                                          uint64_t* end);
 
 /*
- * Puts memory and registers back as they were loaded, without a copy of what was not written: once an iteration, or after a
- * crash. What the harness has mapped itself stays as it is. Each process of a fork has memory of its own. Call
- * usercopy_reset() too. 0, or -1: usercopy_error().
+ * Puts the memory and the whole CPU back as they were loaded, without a copy of what was not written: once an iteration, or
+ * after a crash; not inside a hook. Code that was translated from bytes that differ is dropped, the rest is kept. What the
+ * harness has mapped itself stays as it is. Each process of a fork has memory of its own. Call usercopy_reset() too. 0, or
+ * -1: usercopy_error().
  */
 USERCOPY_API int usercopy_snapshot_restore(UsercopySnapshot* snapshot);
 
 /* Registers of the files that the emulator does not have or does not take, a blank between them; empty: none. */
 USERCOPY_API const char* usercopy_snapshot_unknown_registers(UsercopySnapshot* snapshot);
 
-/* Frees the memory: after uc_close(). NULL is harmless. */
+/*
+ * Frees the memory: after uc_close() and while its libunicorn is loaded; or before, when nothing is done with the emulator any
+ * more but uc_close(), which touches no guest memory. Attachments are detached before. NULL is harmless.
+ */
 USERCOPY_API void usercopy_snapshot_free(UsercopySnapshot* snapshot);
 
 /* One sentence on this thread's last failure; empty when there was none. */

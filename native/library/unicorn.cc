@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 
 #include "failure.h"
 #include "unicorn_names.h"
@@ -91,6 +92,10 @@ Unicorn FunctionsOf(void* handle) {
   Look(unicorn.hook_del, handle, "uc_hook_del");
   Look(unicorn.emu_stop, handle, "uc_emu_stop");
   Look(unicorn.mem_map_ptr, handle, "uc_mem_map_ptr");
+  Look(unicorn.context_alloc, handle, "uc_context_alloc");
+  Look(unicorn.context_save, handle, "uc_context_save");
+  Look(unicorn.context_restore, handle, "uc_context_restore");
+  Look(unicorn.context_free, handle, "uc_context_free");
   return unicorn;
 }
 
@@ -226,6 +231,10 @@ Unicorn Unicorn::Given(const UsercopyUnicorn& given) {
   Take(unicorn.hook_del, given.uc_hook_del);
   Take(unicorn.emu_stop, given.uc_emu_stop);
   Take(unicorn.mem_map_ptr, given.uc_mem_map_ptr);
+  Take(unicorn.context_alloc, given.uc_context_alloc);
+  Take(unicorn.context_save, given.uc_context_save);
+  Take(unicorn.context_restore, given.uc_context_restore);
+  Take(unicorn.context_free, given.uc_context_free);
   return unicorn;
 }
 
@@ -291,6 +300,18 @@ uint64_t RegisterFile::Read(int id) const {
   uint64_t value = 0;
   unicorn_.reg_read(uc_, id, &value);
   return value;
+}
+
+std::vector<std::pair<int, uint64_t>> RegisterFile::All() const {
+  std::map<int, uint64_t> values;
+  for (const ArchNames* row = kArchNames; row->registers != nullptr; ++row) {
+    if (row->arch != arch_) continue;
+    for (const Name* known = row->registers; known->label != nullptr; ++known) {
+      const int id = Look(known->label);
+      if (id >= 0) values[id] = Read(id);
+    }
+  }
+  return {values.begin(), values.end()};
 }
 
 void RegisterFile::Write(int id, uint64_t value) const { unicorn_.reg_write(uc_, id, &value); }

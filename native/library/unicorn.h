@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness.h"
@@ -22,6 +23,10 @@ struct Unicorn {
   decltype(&::uc_hook_del) hook_del = nullptr;
   decltype(&::uc_emu_stop) emu_stop = nullptr;
   decltype(&::uc_mem_map_ptr) mem_map_ptr = nullptr;
+  decltype(&::uc_context_alloc) context_alloc = nullptr;
+  decltype(&::uc_context_save) context_save = nullptr;
+  decltype(&::uc_context_restore) context_restore = nullptr;
+  decltype(&::uc_context_free) context_free = nullptr;
 
   // Whether uc_emu_stop() in a hook stops before its instruction, with the pc there. 2.0.1 may go on, or leave the pc of an
   // earlier block; 2.1.1 and 2.1.4 stop in place.
@@ -51,6 +56,8 @@ class RegisterFile {
   int Look(const std::string& name) const;
   uint64_t Read(int id) const;
   void Write(int id, uint64_t value) const;
+  // Of the registers that have no more than 8 bytes: number and value, each once.
+  std::vector<std::pair<int, uint64_t>> All() const;
   // An address in code as uc_emu_start() and the pc take it: odd where the guest runs Thumb code.
   uint64_t CodeAddress(uint64_t address) const;
 

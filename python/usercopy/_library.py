@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import List, Optional
 
-INTERFACE = 3
+INTERFACE = 4
 
 
 class UsercopyError(Exception):
@@ -18,7 +18,7 @@ class UsercopyError(Exception):
 class Unicorn(ctypes.Structure):
     """UsercopyUnicorn."""
 
-    _fields_ = [("handle", ctypes.c_void_p), ("path", ctypes.c_char_p), ("functions", ctypes.c_void_p * 12)]
+    _fields_ = [("handle", ctypes.c_void_p), ("path", ctypes.c_char_p), ("functions", ctypes.c_void_p * 16)]
 
 
 class Frame(ctypes.Structure):

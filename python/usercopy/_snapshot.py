@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import weakref
 from typing import TYPE_CHECKING, List, Optional, Tuple, Union
 
 from . import _library
@@ -13,6 +12,18 @@ from ._library import UsercopyError, text
 
 if TYPE_CHECKING:
     from unicorn import Uc
+
+
+class _Memory:
+    """A snapshot of libusercopy, which is freed with the emulator that holds it, after that was closed."""
+
+    def __init__(self, library: ctypes.CDLL, pointer: int):
+        # At the end of the process the module's own names may be gone.
+        self._free = library.usercopy_snapshot_free
+        self._pointer = pointer
+
+    def __del__(self) -> None:
+        self._free(self._pointer)
 
 
 class Snapshot:
@@ -37,7 +48,7 @@ class Snapshot:
         return start.value, end.value
 
     def restore(self) -> None:
-        """Puts memory and registers back as they were loaded. Call `Attachment.reset()` too."""
+        """Puts the memory and the whole CPU back as they were loaded. Call `Attachment.reset()` too."""
         if self._library.usercopy_snapshot_restore(self._pointer) != 0:
             raise UsercopyError(text(self._library.usercopy_error()))
 
@@ -61,5 +72,7 @@ def load_snapshot(
     pointer = loaded.usercopy_snapshot_load_with(ctypes.byref(unicorn), uc._uch, os.fsencode(folder))
     if not pointer:
         raise UsercopyError(text(loaded.usercopy_error()))
-    weakref.finalize(uc, loaded.usercopy_snapshot_free, pointer)
+    # The binding closes the emulator when weak references to it are called; what the object itself holds goes after them.
+    memories = uc.__dict__.setdefault("_usercopy_memories", [])
+    memories.append(_Memory(loaded, pointer))
     return Snapshot(loaded, uc, pointer)

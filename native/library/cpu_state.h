@@ -1,0 +1,28 @@
+// The whole state of an emulator's CPU, kept and put back: also what no register shows.
+#pragma once
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "unicorn.h"
+
+class CpuState {
+ public:
+  CpuState(const Unicorn& unicorn, uc_engine* uc, const RegisterFile& registers)
+      : unicorn_(unicorn), uc_(uc), registers_(registers) {}
+  ~CpuState();
+  CpuState(const CpuState&) = delete;
+  CpuState& operator=(const CpuState&) = delete;
+
+  // Throw a Failure.
+  void Save();
+  void Restore() const;
+
+ private:
+  const Unicorn& unicorn_;
+  uc_engine* uc_;
+  const RegisterFile& registers_;
+  uc_context* context_ = nullptr;
+  // Where libunicorn's contexts are empty: registers by number.
+  std::vector<std::pair<int, uint64_t>> values_;
+};

@@ -68,14 +68,15 @@ export { type JudgeReportOptions, judgeReport, type ReportJudgement } from './di
 export type { Machine } from './diagnosis/machine.js';
 export { builtCheck } from './engine/built-check.js';
 export { type ErrorKind, UsercopyError } from './errors.js';
+export { applySnapshot } from './guest/apply-snapshot.js';
 export { type CallOptions, type CallOutcome, Guest, type GuestOptions, type GuestSnapshot } from './guest/guest.js';
 export { type MachineState, saveMachine } from './guest/machine-state.js';
 export type { GuestMemory, MemorySnapshot, RamBlock } from './guest/memory.js';
 export { KernelObjects, type SlabObjects, type SlabSpec } from './guest/objects.js';
 export {
-  applySnapshot,
   readSnapshot,
   type Snapshot,
+  type SnapshotPlace,
   type SnapshotSegment,
   writeSnapshot,
 } from './guest/snapshot.js';

@@ -31,6 +31,8 @@ const PAGE = 4096n;
 const LARGEST_INDEX = 16 << 20;
 /** Regions are dear in Unicorn: a thousand take two seconds. */
 const MOST_SEGMENTS = 4096;
+/** Registers, and places. */
+const MOST_NAMES = 4096;
 /** Of one segment, and of all; bytes. */
 const LARGEST_SEGMENT = 1 << 30;
 const LARGEST_SNAPSHOT = 4n << 30n;
@@ -44,6 +46,16 @@ export interface SnapshotSegment {
   readonly permissions: string;
   /** null: not dumped. */
   readonly bytes: Uint8Array | null;
+  /** Its place in the guest's memory: segments whose places overlap share the bytes. null: it has bytes of its own. */
+  readonly memory: bigint | null;
+}
+
+/** An address range with a name. */
+export interface SnapshotPlace {
+  readonly name: string;
+  readonly start: bigint;
+  /** First byte after. */
+  readonly end: bigint;
 }
 
 export interface Snapshot {
@@ -51,7 +63,10 @@ export interface Snapshot {
   readonly arch: string | null;
   /** By the names of the dumper, lower case. */
   readonly registers: ReadonlyMap<string, bigint>;
+  /** In the order of the file; at least one, and none overlap. */
   readonly segments: readonly SnapshotSegment[];
+  /** What `usercopy run --snapshot` names; empty where another dumper wrote it. */
+  readonly places: readonly SnapshotPlace[];
 }
 
 /** Reads a snapshot's folder, or its `_index.json`. @throws UsercopyError `bad-input` that names the field. */
@@ -62,22 +77,40 @@ export function readSnapshot(path: string): Snapshot {
   if (!Array.isArray(segments)) throw badInput(index, 'a list of segments', typeof segments);
   if (segments.length > MOST_SEGMENTS) throw badInput(index, `at most ${MOST_SEGMENTS} segments`, `${segments.length}`);
   const registers = new Map<string, bigint>();
-  for (const [name, value] of Object.entries(recordOf(content['regs'] ?? {}, `${index}: regs`))) {
+  for (const [name, value] of namedOf(content['regs'], `${index}: regs`)) {
     registers.set(name.toLowerCase(), wordOf(value, `${index}: regs.${name}`));
   }
-  const arch = recordOf(content['arch'] ?? {}, `${index}: arch`)['arch'];
-  return {
-    arch: typeof arch === 'string' ? arch : null,
-    registers,
-    segments: readSegments(segments, index),
-  };
+  const arch = recordOf(content['arch'] ?? {}, `${index}: arch`)['arch'] ?? null;
+  if (arch !== null && typeof arch !== 'string') throw badInput(`${index}: arch.arch`, 'a name', typeof arch);
+  return { arch, registers, segments: readSegments(segments, index), places: readPlaces(content['usercopy'], index) };
+}
+
+function readPlaces(about: unknown, index: string): SnapshotPlace[] {
+  const where = `${index}: usercopy`;
+  const places = namedOf(recordOf(about ?? {}, where)['places'], `${where}.places`);
+  return places.map(([name, range]) => {
+    if (!Array.isArray(range) || range.length !== 2) {
+      throw badInput(`${where}.places.${name}`, '[start, end)', typeof range);
+    }
+    const [start, end] = range.map((word) => wordOf(word, `${where}.places.${name}`)) as [bigint, bigint];
+    return { name, start, end };
+  });
+}
+
+/** Members of an object that may be missing. */
+function namedOf(value: unknown, where: string): [string, unknown][] {
+  const members = Object.entries(recordOf(value ?? {}, where));
+  if (members.length <= MOST_NAMES) return members;
+  throw badInput(where, `at most ${MOST_NAMES} names`, String(members.length));
 }
 
 function readIndex(path: string): Record<string, unknown> {
   try {
     const text = readWhole(path, LARGEST_INDEX).toString('utf8');
-    // JSON is YAML; this reader keeps integers beyond 2^53.
-    return recordOf(parse(text, { intAsBigInt: true, maxAliasCount: 0, logLevel: 'error' }), path);
+    JSON.parse(text);
+    // JSON is YAML; that reader keeps integers beyond 2^53. Of equal names the last one counts, as in JSON.
+    const options = { intAsBigInt: true, maxAliasCount: 0, logLevel: 'error', uniqueKeys: false } as const;
+    return recordOf(parse(text, options), path);
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
     throw badInput(path, 'the index of a snapshot (JSON)', messageOf(error).split('\n')[0] ?? '');
@@ -92,19 +125,24 @@ function recordOf(value: unknown, where: string): Record<string, unknown> {
 
 function wordOf(value: unknown, where: string): bigint {
   const word = typeof value === 'string' && /^(0x[0-9a-fA-F]{1,16}|\d{1,20})$/.test(value) ? BigInt(value) : value;
-  if (typeof word === 'bigint') return BigInt.asUintN(64, word);
+  if (typeof word === 'bigint' && word >= -(1n << 63n) && word < 1n << 64n) return BigInt.asUintN(64, word);
   throw badInput(where, 'a number of 64 bits', String(value).slice(0, 40));
 }
 
-function readSegments(segments: readonly unknown[], index: string): SnapshotSegment[] {
+function readSegments(values: readonly unknown[], index: string): SnapshotSegment[] {
   const files = new SegmentFiles(dirname(index));
   let total = 0n;
-  return segments.map((value, at) => {
+  const segments = values.map((value, at) => {
     const where = `${index}: segments[${at}]`;
     const segment = readSegment(value, files, where, LARGEST_SNAPSHOT - total);
     total += segment.end - segment.start;
     return segment;
   });
+  if (segments.length === 0) throw badInput(`${index}: segments`, 'one segment at least', 'none');
+  const sorted = inAddressOrder(segments);
+  const overlapping = sorted.find(({ start }, at) => start < (sorted[at - 1]?.end ?? 0n));
+  if (overlapping === undefined) return segments;
+  throw badInput(`${index}: segments`, 'such that do not overlap', `two at ${hex(overlapping.start)}`);
 }
 
 /** Contents of segments: files of the snapshot's own folder. Dumpers name them by their contents, so that several segments may share one. */
@@ -153,7 +191,23 @@ function readSegment(value: unknown, files: SegmentFiles, where: string, left: b
   const permissions = ['r', 'w', 'x'].filter((letter) => granted[letter] === true).join('');
   const file = segment['content_file'] ?? '';
   if (typeof file !== 'string') throw badInput(`${where}.content_file`, 'a file name', typeof file);
-  return { start, end, permissions, bytes: file === '' ? null : files.read(file, Number(size), where) };
+  return {
+    start,
+    end,
+    permissions,
+    bytes: file === '' ? null : files.read(file, Number(size), where),
+    memory: readMemoryPlace(segment['usercopy_memory'] ?? null, size, where),
+  };
+}
+
+export const inAddressOrder = (segments: readonly SnapshotSegment[]): SnapshotSegment[] =>
+  [...segments].sort((a, b) => (a.start < b.start ? -1 : 1));
+
+function readMemoryPlace(value: unknown, size: bigint, where: string): bigint | null {
+  if (value === null) return null;
+  const place = wordOf(value, `${where}.usercopy_memory`);
+  if (place % PAGE === 0n && place <= LARGEST_SNAPSHOT - size) return place;
+  throw badInput(`${where}.usercopy_memory`, 'whole pages within 4 GiB', hex(place));
 }
 
 function inflate(path: string, size: number): Uint8Array {
@@ -169,7 +223,7 @@ function inflate(path: string, size: number): Uint8Array {
 
 /** Reads a snapshot's memory: the bytes at an address, undefined where some are in no segment. Such that were not dumped are zero. */
 export function snapshotReader({ segments }: Snapshot): (address: bigint, length: number) => Uint8Array | undefined {
-  const sorted = [...segments].sort((a, b) => (a.start < b.start ? -1 : 1));
+  const sorted = inAddressOrder(segments);
   const covering = (address: bigint): SnapshotSegment | undefined => {
     const segment = sorted[countBefore(sorted, ({ start }) => start <= address) - 1];
     return segment !== undefined && address < segment.end ? segment : undefined;
@@ -188,39 +242,8 @@ export function snapshotReader({ segments }: Snapshot): (address: bigint, length
   };
 }
 
-/**
- * Maps a snapshot's memory into a fresh emulator and sets the registers that it knows; gives those that it does not.
- * Segments that touch and have the same permissions become one region.
- */
-export function applySnapshot(engine: Engine, snapshot: Snapshot): { readonly unknownRegisters: readonly string[] } {
-  const sorted = [...snapshot.segments].sort((a, b) => (a.start < b.start ? -1 : 1));
-  const regions: { start: bigint; end: bigint; permissions: string }[] = [];
-  for (const { start, end, permissions } of sorted) {
-    const last = regions.at(-1);
-    if (last?.end === start && last.permissions === permissions) last.end = end;
-    else regions.push({ start, end, permissions });
-  }
-  for (const { start, end, permissions } of regions) engine.map(start, end - start, permissions);
-  for (const { start, bytes } of sorted) if (bytes) engine.write(start, bytes);
-  const unknownRegisters: string[] = [];
-  for (const [name, value] of snapshot.registers) {
-    try {
-      engine.writeRegister(name, value);
-    } catch (error) {
-      if (!(error instanceof UsercopyError)) throw error;
-      unknownRegisters.push(name);
-    }
-  }
-  return { unknownRegisters };
-}
-
-/** An address range with a name. */
-export interface SnapshotPlace {
-  readonly name: string;
-  readonly start: bigint;
-  /** First byte after. */
-  readonly end: bigint;
-}
+/** What Unicorn's dumpers call a machine. */
+export const dumperNameOf = ({ dumperName, name }: Variant): string => dumperName ?? name;
 
 export interface SnapshotDetails {
   /** Release of the guest's kernel. */
@@ -270,6 +293,6 @@ export function writeSnapshot(engine: Engine, variant: Variant, folder: string, 
     kernel: details.kernel,
     places: Object.fromEntries(places ?? []),
   };
-  const index = { arch: { arch: variant.dumperName ?? variant.name }, regs, segments, usercopy: about };
+  const index = { arch: { arch: dumperNameOf(variant) }, regs, segments, usercopy: about };
   writeWhole(join(folder, INDEX_NAME), `${jsonWithIntegers(index)}\n`);
 }

@@ -9,7 +9,8 @@ import { attach } from '../../src/attach/attach.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
 import { UsercopyError } from '../../src/errors.js';
-import { applySnapshot, readSnapshot, writeSnapshot } from '../../src/guest/snapshot.js';
+import { applySnapshot } from '../../src/guest/apply-snapshot.js';
+import { readSnapshot, writeSnapshot } from '../../src/guest/snapshot.js';
 import { loadOwnKernel, startOwnGuest } from '../../src/scenario/own.js';
 
 const opened: { close(): void }[] = [];
@@ -107,6 +108,41 @@ describe('a snapshot as debuggers write it', () => {
     expect(engine.readRegisters(['rip', 'rax'])).toEqual([0xffffffff81000010n, 0x10n]);
     expect([...engine.read(0xffffffff81000000n, 2)]).toEqual([0x90, 0x90]);
     expect(engine.regions().map(({ permissions }) => permissions)).toEqual(['rw', 'rx']);
+  });
+
+  it('of a guest that sees one memory twice is mapped so', () => {
+    const at = (start: number, end: number, memory: number): string =>
+      `{"start": ${start}, "end": ${end}, "content_file": "", "usercopy_memory": ${memory},
+        "permissions": {"r": true, "w": true}}`;
+    // The linear map; the image in it; a page of its own; and, apart, two views of a page.
+    const views = [at(0, 65536, 0), at(0x100000, 0x102000, 8192), at(0x200000, 0x201000, 1 << 20)];
+    const apart = [at(0x300000, 0x301000, 1 << 30), at(0x400000, 0x401000, 1 << 30)];
+    const engine = open('x86_64');
+    applySnapshot(engine, readSnapshot(write(`{"segments": [${[...apart, ...views].join(', ')}]}`)));
+    engine.write(0x100ffcn, new Uint8Array([1, 2, 3, 4, 5]));
+    engine.write(0x300000n, new Uint8Array([9]));
+    expect([...engine.read(0x2ffcn, 5)]).toEqual([1, 2, 3, 4, 5]);
+    expect([...engine.read(0x400000n, 1)]).toEqual([9]);
+    expect([...engine.read(0x200000n, 1), ...engine.read(0n, 1)]).toEqual([0, 0]);
+  });
+
+  it("keeps Thumb's state, whose pc is even", () => {
+    const text = '{"start": 65536, "end": 69632, "content_file": "code.bin"}';
+    const path = write(`{"regs": {"cpsr": ${0x1f3}, "pc": 65536}, "segments": [${text}]}`);
+    const engine = open('arm');
+    applySnapshot(engine, readSnapshot(path));
+    expect(engine.readRegisters(['cpsr', 'pc']).map((value) => value & 0x10020n)).toEqual([0x20n, 0x10000n]);
+  });
+
+  it('of another architecture is not applied', () => {
+    const path = write(`{"arch": {"arch": "arm64le"}, "segments": [${segment('code.bin')}]}`);
+    const apply = (): unknown => applySnapshot(open('x86_64'), readSnapshot(path));
+    expect(apply).toThrow(/expected an emulator of arm64le, which the guest was written down on, found X86 64/);
+  });
+
+  it('gives places by their names', () => {
+    const path = write(`{"usercopy": {"places": {"stack": [4096, "0x2000"]}}, "segments": [${segment('')}]}`);
+    expect(readSnapshot(path).places).toEqual([{ name: 'stack', start: 4096n, end: 8192n }]);
   });
 
   it.each([

@@ -252,20 +252,31 @@ void UsercopyAttachment::TellWarnings() const {
   for (const std::string& warning : prepared_.warnings) Warn(warning);
 }
 
+// As src/attach/blind-spots.ts has it: copies of no bytes do not count.
 void UsercopyAttachment::LookAtCounts() {
-  const UsercopyStatistics sums = Statistics();
+  const uint64_t bypassed = StatisticsOf(layout::Acceptance_BYPASSED);
+  const uint64_t unknown = StatisticsOf(layout::Acceptance_NOTHING_OBJECTS);
+  if (Statistics().checks > bypassed + unknown + StatisticsOf(layout::Acceptance_EMPTY_COPY)) {
+    next_look_ = UINT64_MAX;
+    return;
+  }
   // Copies inside copies are not counted, and those of an audit are judged later.
-  if (sums.checks < kBlindCopies) {
+  if (bypassed + unknown < kBlindCopies) {
     next_look_ = arrivals_ + kBlindCopies / 16;
     return;
   }
   next_look_ = UINT64_MAX;
-  const uint64_t blind = StatisticsOf(layout::Acceptance_EMPTY_COPY) + StatisticsOf(layout::Acceptance_BYPASSED) +
-                         StatisticsOf(layout::Acceptance_NOTHING_OBJECTS);
-  if (blind < sums.checks) return;
-  late_notes_.push_back(std::to_string(blind) +
-                        " copies were let through and not one object was found: the guest's memory is not what the file was "
-                        "prepared for, or its kernel was never set up; nothing is judged");
+  const std::string off = "the guest's kernel ";
+  if (unknown == 0) {
+    late_notes_.push_back("none of " + std::to_string(bypassed) + " copies was judged: " + off + "has its check switched off");
+  } else {
+    const std::string others =
+        bypassed == 0 ? "" : "; " + std::to_string(bypassed) + " more passed while " + off + "had its check switched off";
+    late_notes_.push_back(
+        "none of " + std::to_string(unknown) + " copies met anything that the check knows (a stack, a slab object, pages of "
+        "several, a vmalloc area, the kernel's text)" + others + ": that is so where a guest copies single pages or static "
+        "data only, and where its memory is not what its kernel describes, or was never set up");
+  }
   Warn(late_notes_.back());
 }
 

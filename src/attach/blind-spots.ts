@@ -9,9 +9,8 @@ import type { Engine, Hook } from '../engine/engine.js';
 import { pageArrayGap } from './page-array.js';
 import type { Plan, PlannedEntry } from './plan.js';
 
-/** So many copies of which not one had to do with an object are no accident. */
+/** So many copies that a check was not held against anything are no accident. */
 const BLIND_COPIES = 10_000;
-const FOUND_NOTHING: ReadonlySet<string> = new Set<Acceptance>(['empty copy', 'bypassed', 'nothing objects']);
 
 export class BlindSpots {
   /** In the order in which they were found. */
@@ -78,13 +77,10 @@ export class BlindSpots {
     if (!this.#objectsAreKnown) this.#lookForObjects(this.#check.statistics());
   }
 
-  #lookForObjects({ checks, reasons }: CheckStatistics): void {
-    const blind = reasons.reduce((sum, { by, count }) => (by !== null && FOUND_NOTHING.has(by) ? sum + count : sum), 0);
-    this.#objectsAreKnown = blind < checks || checks >= BLIND_COPIES;
-    if (blind < checks || checks < BLIND_COPIES) return;
-    this.#add(
-      `${checks} copies were let through and not one object was found: the guest's memory is not what its kernel describes, or was never set up; nothing is judged`,
-    );
+  #lookForObjects(statistics: CheckStatistics): void {
+    const note = noObjectsNote(statistics);
+    this.#objectsAreKnown = note !== null || copiesThatMet(statistics) > 0;
+    if (note !== null) this.#add(note);
   }
 
   #add(spot: string): void {
@@ -101,4 +97,31 @@ export class BlindSpots {
 /** What a guest without a page array means for whoever reads verdicts. */
 export function noPagesNote(gap: string): string {
   return `the guest has no page array (${gap}): no slab object and no page is known, only stacks, vmalloc areas and the kernel's text are judged`;
+}
+
+const countOf = ({ reasons }: CheckStatistics, acceptance: Acceptance): number =>
+  reasons.reduce((sum, { by, count }) => (by === acceptance ? sum + count : sum), 0);
+
+/** Copies that were held against something: a stack, an object, a page, the kernel's text. */
+const copiesThatMet = (statistics: CheckStatistics): number =>
+  statistics.checks -
+  countOf(statistics, 'empty copy') -
+  countOf(statistics, 'bypassed') -
+  countOf(statistics, 'nothing objects');
+
+/**
+ * What it may mean that none of very many copies was held against anything; null while they are fewer, or one was. Copies of
+ * no bytes do not count. `native/library/report.cc` says the same.
+ */
+export function noObjectsNote(statistics: CheckStatistics): string | null {
+  const bypassed = countOf(statistics, 'bypassed');
+  const unknown = countOf(statistics, 'nothing objects');
+  if (copiesThatMet(statistics) > 0 || bypassed + unknown < BLIND_COPIES) return null;
+  if (unknown === 0) return `none of ${bypassed} copies was judged: the guest's kernel has its check switched off`;
+  const others = bypassed === 0 ? '' : `; ${bypassed} more passed while the guest's kernel had its check switched off`;
+  return (
+    `none of ${unknown} copies met anything that the check knows (a stack, a slab object, pages of several, a vmalloc area, ` +
+    `the kernel's text)${others}: that is so where a guest copies single pages or static data only, and where its memory is ` +
+    'not what its kernel describes, or was never set up'
+  );
 }

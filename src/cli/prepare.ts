@@ -58,7 +58,7 @@ export function prepareCommand(): Command {
       'after',
       `
 The functions' names are in the file, for backtraces and usercopy_symbol(). What the attachment cannot judge is told as a note;
-that it judges hardly anything is a warning: here, when the harness attaches, and when 10 000 copies were let through.
+that it judges hardly anything is a warning: here, when the harness attaches, and when 10 000 copies met nothing it knows.
 
 Examples:
   $ usercopy run --kernel vmlinuz --snapshot guest

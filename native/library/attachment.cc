@@ -26,6 +26,10 @@ void OnArrival(uc_engine*, uint64_t, uint32_t, void* data) noexcept {
   place.attachment->Arrive(place);
 }
 
+void GiveUpReport(const char* why) {
+  SetError(std::string("the report of a violation was given up: ") + why + "; the guest was stopped");
+}
+
 [[noreturn]] void Abort(const char* why) {
   std::fprintf(stderr, "usercopy: USERCOPY_CRASH: %s\n", why);
   std::abort();
@@ -186,7 +190,7 @@ void UsercopyAttachment::TellVerdict(Place& place, uint32_t code) {
   try {
     Carry(place, Decide(place, place.request, code, guest_.ReturnAddress().value_or(0)));
   } catch (const std::exception& error) {
-    SetError(std::string("the report of a violation was given up: ") + error.what() + "; the guest was stopped");
+    GiveUpReport(error.what());
     Stop(place);
   }
 }
@@ -449,7 +453,12 @@ bool UsercopyAttachment::Flush() {
     const uint32_t request = ring_ + static_cast<uint32_t>(i) * layout::RequestLayout_BYTES;
     const uint32_t code = Judge(request);
     if (code == 0) continue;
-    int32_t decision = Decide(*noted_[i].first, request, code, noted_[i].second);
+    int32_t decision = USERCOPY_STOP;
+    try {
+      decision = Decide(*noted_[i].first, request, code, noted_[i].second);
+    } catch (const std::exception& error) {
+      GiveUpReport(error.what());
+    }
     if (decision == USERCOPY_FAIL) {
       SetError("USERCOPY_FAIL: expected another decision in an audit: the copy has happened; the guest was stopped");
       decision = USERCOPY_STOP;

@@ -1,6 +1,8 @@
 // The C interface of harness.h: nothing that is thrown leaves it.
 #include <cstddef>
+#include <cstring>
 #include <exception>
+#include <utility>
 
 #include "attachment.h"
 #include "failure.h"
@@ -10,7 +12,7 @@ namespace {
 
 thread_local std::string last_error;
 
-static_assert(sizeof(void*) != 8 || (sizeof(UsercopyUnicorn) == 112 && offsetof(UsercopyUnicorn, uc_mem_map_ptr) == 104),
+static_assert(sizeof(void*) != 8 || (sizeof(UsercopyUnicorn) == 144 && offsetof(UsercopyUnicorn, uc_context_free) == 136),
               "as harness.h says");
 static_assert(sizeof(void*) != 8 || (sizeof(UsercopyFrame) == 40 && offsetof(UsercopyFrame, reliable) == 32),
               "as harness.h says");
@@ -22,19 +24,51 @@ static_assert(sizeof(void*) != 8 ||
               "as harness.h says");
 static_assert(sizeof(UsercopyStatistics) == 48, "as harness.h says");
 
-// Answers what `work` does, or `otherwise` with an error that begins with the function's name.
+// Where there is no memory for the sentence itself, there is none.
+void Remember(const char* name, const char* what) noexcept {
+  try {
+    last_error = std::strncmp(what, "usercopy_", 9) == 0 ? what : std::string(name) + ": " + what;
+  } catch (const std::exception&) {
+    last_error.clear();
+  }
+}
+
+// Answers what `work` does, or `otherwise` with an error that begins with the function's name. What is only asked, or cannot
+// fail but by its arguments, leaves the last error as it is.
 template <typename Answer, typename Work>
-Answer Guarded(const char* name, Answer otherwise, Work work) {
-  last_error.clear();
+Answer Asked(const char* name, Answer otherwise, Work work) noexcept {
   try {
     return work();
-  } catch (const Failure& failure) {
-    const std::string text = failure.what();
-    last_error = text.rfind("usercopy_", 0) == 0 ? text : std::string(name) + ": " + text;
   } catch (const std::exception& error) {
-    last_error = std::string(name) + ": " + error.what();
+    Remember(name, error.what());
   }
   return otherwise;
+}
+
+// The same for what can fail: the error is about this call, empty when it has not failed.
+template <typename Answer, typename Work>
+Answer Guarded(const char* name, Answer otherwise, Work work) noexcept {
+  last_error.clear();
+  return Asked(name, otherwise, work);
+}
+
+template <typename Work>
+void Done(const char* name, Work work) noexcept {
+  Asked(name, 0, [&] {
+    work();
+    return 0;
+  });
+}
+
+void ExpectNamed(const void* given, const char* what) {
+  if (given == nullptr) throw Failure(std::string("expected ") + what + ", found NULL");
+}
+
+// What every function needs that takes an attachment.
+template <typename Attachment>
+Attachment& Of(Attachment* attachment) {
+  ExpectNamed(attachment, "an attachment");
+  return *attachment;
 }
 
 UsercopyAttachment* Attach(const Unicorn& unicorn, uc_engine* uc, const char* prepared, UsercopyCallback callback) {
@@ -70,57 +104,80 @@ UsercopyAttachment* usercopy_attach_with(const UsercopyUnicorn* unicorn, uc_stru
 }
 
 void usercopy_detach(UsercopyAttachment* attachment) {
-  if (attachment != nullptr) attachment->Detach();
+  if (attachment == nullptr) return;
+  Done("usercopy_detach", [&] { attachment->Detach(); });
 }
 
-void usercopy_set_user_data(UsercopyAttachment* attachment, void* data) { attachment->user_data = data; }
+void usercopy_set_user_data(UsercopyAttachment* attachment, void* data) {
+  Done("usercopy_set_user_data", [&] { Of(attachment).user_data = data; });
+}
 
 int usercopy_resume_once(UsercopyAttachment* attachment) {
   return Guarded("usercopy_resume_once", -1, [&] {
-    attachment->ResumeOnce();
+    Of(attachment).ResumeOnce();
     return 0;
   });
 }
 
-void usercopy_resume_cancel(UsercopyAttachment* attachment) { attachment->ResumeCancel(); }
+void usercopy_resume_cancel(UsercopyAttachment* attachment) {
+  Done("usercopy_resume_cancel", [&] { Of(attachment).ResumeCancel(); });
+}
 
-void usercopy_reset(UsercopyAttachment* attachment) { attachment->Reset(); }
+void usercopy_reset(UsercopyAttachment* attachment) {
+  Done("usercopy_reset", [&] { Of(attachment).Reset(); });
+}
 
-void usercopy_set_audit(UsercopyAttachment* attachment, int audit) { attachment->SetAudit(audit != 0); }
+void usercopy_set_audit(UsercopyAttachment* attachment, int audit) {
+  Done("usercopy_set_audit", [&] { Of(attachment).SetAudit(audit != 0); });
+}
 
-int usercopy_flush(UsercopyAttachment* attachment) { return attachment->Flush() ? 1 : 0; }
+int usercopy_flush(UsercopyAttachment* attachment) {
+  return Asked("usercopy_flush", 0, [&] { return Of(attachment).Flush() ? 1 : 0; });
+}
 
 int usercopy_suppress(UsercopyAttachment* attachment, const char* rules) {
   return Guarded("usercopy_suppress", -1, [&] {
-    attachment->suppressions = SuppressionList(rules == nullptr ? "" : rules);
+    Of(attachment).suppressions = SuppressionList(rules == nullptr ? "" : rules);
     return 0;
   });
 }
 
 uint64_t usercopy_suppressed(const UsercopyAttachment* attachment, size_t rule) {
-  return attachment->suppressions.Count(rule);
+  return Asked("usercopy_suppressed", uint64_t{0}, [&] { return Of(attachment).suppressions.Count(rule); });
 }
 
-UsercopyStatistics usercopy_statistics(const UsercopyAttachment* attachment) { return attachment->Statistics(); }
+UsercopyStatistics usercopy_statistics(const UsercopyAttachment* attachment) {
+  return Asked("usercopy_statistics", UsercopyStatistics{}, [&] { return Of(attachment).Statistics(); });
+}
 
 size_t usercopy_tally(UsercopyAttachment* attachment, int32_t tally, size_t row, const char** name, uint64_t* count) {
-  attachment->rows = attachment->Rows(tally);
-  if (row < attachment->rows.size()) {
-    *name = attachment->rows[row].first.c_str();
-    *count = attachment->rows[row].second;
-  }
-  return attachment->rows.size();
+  return Asked("usercopy_tally", size_t{0}, [&] {
+    UsercopyAttachment& given = Of(attachment);
+    std::vector<Tally::Row>& rows = given.rows;
+    rows = given.Rows(tally);
+    if (row < rows.size()) {
+      if (name != nullptr) *name = rows[row].first.c_str();
+      if (count != nullptr) *count = rows[row].second;
+    }
+    return rows.size();
+  });
 }
 
 const char* usercopy_notes(UsercopyAttachment* attachment) {
-  attachment->notes_text = attachment->Notes();
-  return attachment->notes_text.c_str();
+  return Asked("usercopy_notes", "", [&] {
+    UsercopyAttachment& given = Of(attachment);
+    given.notes_text = given.Notes();
+    return given.notes_text.c_str();
+  });
 }
 
 int usercopy_symbol(const UsercopyAttachment* attachment, const char* name, uint64_t* address) {
-  const std::optional<uint64_t> found = attachment->Symbol(name);
-  if (found) *address = *found;
-  return found ? 0 : -1;
+  return Asked("usercopy_symbol", -1, [&] {
+    ExpectNamed(name, "a name");
+    const std::optional<uint64_t> found = Of(attachment).Symbol(name);
+    if (found && address != nullptr) *address = *found;
+    return found ? 0 : -1;
+  });
 }
 
 UsercopySnapshot* usercopy_snapshot_load(uc_struct* uc, const char* folder) {
@@ -140,26 +197,33 @@ UsercopySnapshot* usercopy_snapshot_load_with(const UsercopyUnicorn* unicorn, uc
 }
 
 int usercopy_snapshot_place(const UsercopySnapshot* snapshot, const char* name, uint64_t* start, uint64_t* end) {
-  const UsercopySnapshot::Place* const place = snapshot->Find(name);
-  if (place == nullptr) return -1;
-  *start = place->start;
-  if (end != nullptr) *end = place->end;
-  return 0;
+  return Asked("usercopy_snapshot_place", -1, [&] {
+    ExpectNamed(snapshot, "a snapshot");
+    ExpectNamed(name, "a name");
+    const SnapshotFiles::Place* const place = snapshot->Find(name);
+    if (place == nullptr) return -1;
+    if (start != nullptr) *start = place->start;
+    if (end != nullptr) *end = place->end;
+    return 0;
+  });
 }
 
 int usercopy_snapshot_restore(UsercopySnapshot* snapshot) {
   return Guarded("usercopy_snapshot_restore", -1, [&] {
+    ExpectNamed(snapshot, "a snapshot");
     snapshot->Restore();
     return 0;
   });
 }
 
 const char* usercopy_snapshot_unknown_registers(UsercopySnapshot* snapshot) {
-  snapshot->unknown_text.clear();
-  for (const std::string& name : snapshot->unknown_registers()) {
-    snapshot->unknown_text += (snapshot->unknown_text.empty() ? "" : " ") + name;
-  }
-  return snapshot->unknown_text.c_str();
+  return Asked("usercopy_snapshot_unknown_registers", "", [&] {
+    ExpectNamed(snapshot, "a snapshot");
+    std::string text;
+    for (const std::string& name : snapshot->unknown_registers()) text += (text.empty() ? "" : " ") + name;
+    snapshot->unknown_text = std::move(text);
+    return snapshot->unknown_text.c_str();
+  });
 }
 
 void usercopy_snapshot_free(UsercopySnapshot* snapshot) { delete snapshot; }

@@ -162,6 +162,47 @@ static void set_register(const char* name, uint64_t value) {
   }
 }
 
+/* Says what the last call was answered with, when its answer is that of a failure. */
+static void expect_refusal(int is_refused) { puts(is_refused ? usercopy_error() : "not refused"); }
+
+static void give_nulls(UsercopyAttachment* attachment) {
+  uint64_t number = 0;
+  const char* name = NULL;
+  usercopy_detach(NULL);
+  usercopy_snapshot_free(NULL);
+  usercopy_set_user_data(NULL, NULL), expect_refusal(1);
+  expect_refusal(usercopy_resume_once(NULL) == -1);
+  usercopy_resume_cancel(NULL), expect_refusal(1);
+  usercopy_reset(NULL), expect_refusal(1);
+  usercopy_set_audit(NULL, 1), expect_refusal(1);
+  expect_refusal(usercopy_flush(NULL) == 0);
+  expect_refusal(usercopy_suppress(NULL, "") == -1);
+  expect_refusal(usercopy_suppressed(NULL, 0) == 0);
+  expect_refusal(usercopy_statistics(NULL).checks == 0);
+  expect_refusal(usercopy_tally(NULL, 0, 0, &name, &number) == 0);
+  expect_refusal(usercopy_notes(NULL)[0] == 0);
+  expect_refusal(usercopy_symbol(NULL, "main", &number) == -1);
+  expect_refusal(usercopy_symbol(attachment, NULL, &number) == -1);
+  expect_refusal(usercopy_snapshot_place(NULL, "stack", &number, NULL) == -1);
+  expect_refusal(usercopy_snapshot_restore(NULL) == -1);
+  expect_refusal(usercopy_snapshot_unknown_registers(NULL)[0] == 0);
+}
+
+/* Runs a guest that was written down; its memory is freed before the emulator. */
+static void run_snapshot(const char* folder) {
+  uc_engine* other = NULL;
+  if (uc_open(UC_ARCH_X86, UC_MODE_64, &other) != UC_ERR_OK) exit(2);
+  UsercopySnapshot* const guest = usercopy_snapshot_load(other, folder);
+  if (guest == NULL) puts(usercopy_error());
+  uint64_t pc = 0, until = 0;
+  uc_reg_read(other, UC_X86_REG_RIP, &pc);
+  usercopy_snapshot_place(guest, "return_address", &until, NULL);
+  printf("snapshot ran: %d\n", uc_emu_start(other, pc, until, 0, 0));
+  printf("restored: %d\n", usercopy_snapshot_restore(guest));
+  usercopy_snapshot_free(guest);
+  printf("closed: %d\n", uc_close(other));
+}
+
 static void step(const char* word, char* a, char* b, char* c, char* rest) {
   UsercopyAttachment* first = attachments[0];
   if (strcmp(word, "attach") == 0) attach((int)number(a), b[0] != 0 ? b : "found", c);
@@ -198,6 +239,8 @@ static void step(const char* word, char* a, char* b, char* c, char* rest) {
     moved_to = number(b);
     uc_hook_add(uc, &hook, UC_HOOK_CODE, (void*)move_pc, NULL, number(a), number(a));
   }
+  else if (strcmp(word, "nulls") == 0) give_nulls(first);
+  else if (strcmp(word, "snapshot") == 0) run_snapshot(a);
   else if (strcmp(word, "repeat") == 0) { for (uint64_t i = number(a); i > 0; --i) { uc_emu_start(uc, CODE, BACK, 0, 1000); const uint64_t sp = STACK + PAGE - 64; uc_reg_write(uc, UC_X86_REG_RSP, &sp); } }
   else if (strcmp(word, "") != 0) { printf("no such step: %s\n", word); exit(2); }
 }

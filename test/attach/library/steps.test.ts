@@ -227,13 +227,31 @@ describe.each(unicornsHere)('libusercopy with libunicorn $version', (build) => {
     ]);
   });
 
-  it('says so when 10 000 copies were let through and no object was found', () => {
-    // The declared slab is somewhere else than what is copied.
-    const lines = steps('call 0x100000 0x203000 64', 'set rsi 0x203000', 'repeat 10001', 'notes');
-    const warning = lines.find((line) => line.startsWith('usercopy: warning: 10000 copies were let through'));
-    expect(warning).toMatch(/nothing is judged$/);
-    expect(lines.some((line) => line.includes('notes: ') || line.includes('not one object was found'))).toBe(true);
-    expect(steps('copy 64', 'repeat 10001').join()).not.toContain('warning');
+  it('says so when none of 10 000 copies met anything that the check knows', () => {
+    // The declared slab is somewhere else than what is copied. The first copy has no bytes, and does not count.
+    const lines = steps(
+      'call 0x100000 0x203000 0',
+      'call 0x100000 0x203000 64',
+      'set rsi 0x203000',
+      'repeat 12000',
+      'notes',
+    );
+    const warning = lines.find((line) => line.startsWith('usercopy: warning: none of 1'));
+    expect(warning).toMatch(/copies met anything that the check knows .*, or was never set up$/);
+    expect(warning).not.toContain('nothing is judged');
+    expect(lines.at(-1)).toContain('none of 1');
+    expect(steps('copy 64', 'repeat 12000').join()).not.toContain('warning');
+    expect(steps('set rdx 0', 'repeat 12000').join()).not.toContain('warning');
+  });
+
+  it('refuses NULL where something is needed, and says so', () => {
+    const lines = steps('nulls');
+    // A sentence each, of its own function.
+    expect(new Set(lines).size).toBe(lines.length);
+    expect(lines.length).toBeGreaterThan(15);
+    expect(
+      lines.filter((line) => !/^usercopy_\w+: expected an? (attachment|snapshot|name), found NULL$/.test(line)),
+    ).toEqual([]);
   });
 });
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type, Union
 
@@ -41,6 +42,7 @@ class Attachment:
         self._on_violation = on_violation
         self._on_missing = on_missing
         self._pointer: Optional[int] = None
+        self._release: Optional["weakref.finalize[..., Any]"] = None
         self._error: Optional[BaseException] = None
         self._last: Optional[Violation] = None
         # ctypes keeps no callback alive.
@@ -68,6 +70,12 @@ class Attachment:
         except Exception:  # noqa: BLE001
             return False
         return True
+
+    def _attached(self, pointer: int) -> None:
+        self._pointer = pointer
+        # Both may become garbage at once. The newest finalizer is called first: before the binding closes the emulator.
+        self._release = weakref.finalize(self._uc, self._library.usercopy_detach, pointer)
+        self._release.atexit = False
 
     def _open(self) -> int:
         if self._pointer is None:
@@ -153,9 +161,9 @@ class Attachment:
 
     def detach(self) -> None:
         """Judges what an audit has noted and takes the hooks away; before the emulator is closed. Twice is harmless."""
-        pointer, self._pointer = self._pointer, None
-        if pointer is not None:
-            self._library.usercopy_detach(pointer)
+        self._pointer = None
+        if self._release is not None:
+            self._release()
 
     def _raise(self) -> None:
         """Raises what a callback raised and no emu_start() has."""
@@ -174,7 +182,7 @@ class Attachment:
             self._raise()
 
     def __del__(self) -> None:
-        if getattr(self, "_pointer", None) is not None:
+        if getattr(self, "_release", None) is not None:
             self.detach()
 
 
@@ -211,7 +219,7 @@ def attach(
     pointer = loaded.usercopy_attach_with(ctypes.byref(unicorn), uc._uch, content, attachment._callback)
     if not pointer:
         raise attachment._failed()
-    attachment._pointer = pointer
+    attachment._attached(pointer)
     try:
         if suppress is not None:
             attachment.suppress(suppress)

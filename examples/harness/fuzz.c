@@ -36,7 +36,7 @@ static uc_engine* uc;
 static UsercopyAttachment* attachment;
 static uint64_t user, object, scratch, stack_end, back;
 static uint64_t strtoul_start, read_start;
-static int tells;
+static int tells, is_refused;
 
 static void fail(const char* what) {
   fprintf(stderr, "fuzz: %s\n", what);
@@ -52,6 +52,7 @@ static void on_block(uc_engine* engine, uint64_t address, uint32_t size, void* p
 }
 
 static int32_t on_violation(const UsercopyViolation* violation) {
+  is_refused = 1;
   if (!tells) return USERCOPY_CRASH;
   printf("%s\n%s\n", violation->title, violation->message != NULL ? violation->message : "cannot be judged");
   printf("%s\ncall trace (%s):\n", violation->explanation, violation->backtrace_method);
@@ -69,10 +70,12 @@ static uint64_t call(uint64_t function, const uint64_t arguments[5]) {
   for (int i = 0; i < 5; ++i) uc_reg_write(uc, registers[i], &arguments[i]);
   uc_reg_write(uc, UC_X86_REG_RSP, &sp);
   uc_mem_write(uc, sp, &back, sizeof back);
-  if (uc_emu_start(uc, function, back, 0, 0) != UC_ERR_OK) {
-    if (tells) exit(1);
+  const uc_err error = uc_emu_start(uc, function, back, 0, 0);
+  if (error != UC_ERR_OK) {
     /* AFL sees a crash. */
-    abort();
+    if (!tells) abort();
+    if (!is_refused) printf("the guest ended: %s\n", uc_strerror(error));
+    exit(1);
   }
   uint64_t value = 0;
   uc_reg_read(uc, UC_X86_REG_RAX, &value);

@@ -1,5 +1,5 @@
 /** Two results side by side: what became slower or faster by more than the noise. */
-import { table } from '../src/cli/table.js';
+import type { Part } from '../src/cli/answer.js';
 import { badInput } from '../src/errors.js';
 import { colours } from '../src/terminal.js';
 import { figure } from './report.js';
@@ -59,7 +59,7 @@ export function compareResults(old: unknown, later: unknown): Comparison {
   };
 }
 
-export function comparisonText({ changes, slower, faster, unmatched }: Comparison): string {
+export function comparisonParts({ changes, slower, faster, unmatched }: Comparison): Part[] {
   const colour = { slower: colours.red, faster: colours.green, same: (text: string) => text };
   const rows = changes
     .filter(({ verdict, noise }) => verdict !== 'same' || noise > 0)
@@ -75,10 +75,10 @@ export function comparisonText({ changes, slower, faster, unmatched }: Compariso
     ]);
   const missing = unmatched.length === 0 ? [] : [`Only in one of them: ${unmatched.join(', ')}`];
   return [
-    table(['', 'old', 'new', 'ratio', 'noise', ''], rows),
+    { head: ['figure', 'old', 'new', 'ratio', 'noise', 'verdict'], rows },
     ...missing,
     `${slower} slower, ${faster} faster beyond the noise, of ${changes.length}`,
-  ].join('\n');
+  ];
 }
 
 function figuresOf(result: unknown, which: string): Map<string, Figure> {

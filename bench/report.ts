@@ -1,6 +1,6 @@
 /** What the benchmark says: one line a measurement, with the aim beside it. */
 import type { ExecutorName } from '../src/check/check.js';
-import { table } from '../src/cli/table.js';
+import type { Part } from '../src/cli/answer.js';
 import { colours } from '../src/terminal.js';
 
 /** One measured thing. */
@@ -38,8 +38,9 @@ export interface Group {
 /** The line of a group, by its name. */
 export const lineOf = (group: Group, name: string): Line | undefined => group.lines.find((line) => line.name === name);
 
-export function groupText({ title, lines, notes, skipped }: Group): string {
-  if (skipped !== null) return `${colours.bold(title)}\n  not measured: ${skipped}\n`;
+export function groupParts({ title, lines, notes, skipped }: Group): Part[] {
+  const heading = { heading: `\n${title}` };
+  if (skipped !== null) return [heading, `  not measured: ${skipped}`];
   const rows = lines.map(({ name, nanoseconds, p99, unit, margin, ratio, aim }) => [
     name,
     `${figure(nanoseconds)} ns/${unit}`,
@@ -49,8 +50,8 @@ export function groupText({ title, lines, notes, skipped }: Group): string {
     aim?.text ?? '',
     aim === null ? '' : aim.met ? colours.green('met') : colours.red('missed'),
   ]);
-  const grid = table(['', 'median', 'p99', 'margin', 'ratio', 'aim', ''], rows);
-  return [colours.bold(title), grid, ...notes.map((note) => `  ${note}`), ''].join('\n');
+  const head = ['measured', 'median', 'p99', 'margin', 'ratio', 'aim', 'result'];
+  return [heading, { head, rows, about: { group: title } }, ...notes.map((note) => `  ${note}`)];
 }
 
 /** Three significant digits, without an exponent. */

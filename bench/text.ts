@@ -1,9 +1,9 @@
 /** A result for people: tables, and what to think of them. */
 import { EXECUTORS } from '../src/check/executors.js';
-import { table } from '../src/cli/table.js';
+import type { AnswerTable, Part } from '../src/cli/answer.js';
 import { colours } from '../src/terminal.js';
 import { present } from './present.js';
-import { figure, groupText, noisyText } from './report.js';
+import { figure, groupParts, noisyText } from './report.js';
 import { type BenchResult, missingExecutors, NOISY_MARGIN, type VariantResult } from './run.js';
 import { PATHS } from './world.js';
 
@@ -25,49 +25,43 @@ export function copyWays({ copy }: VariantResult): [string, number | null][] {
   ];
 }
 
-function guestCheckText(variants: readonly VariantResult[]): string {
-  const rows = variants.map((result) => [
+const guestCheckTable = (variants: readonly VariantResult[]): AnswerTable => ({
+  head: ['guest', ...PATHS],
+  rows: variants.map((result) => [
     nameOf(result),
     ...PATHS.map((path) => {
       const { instructions, cycles } = result.guestCheck[path];
       return cycles === null ? String(instructions) : `${instructions} (${cycles})`;
     }),
-  ]);
-  return `${colours.bold("The guest's own check: instructions (estimated cycles)")}\n${table(['', ...PATHS], rows)}\n`;
-}
+  ]),
+});
 
-function checkText(variants: readonly VariantResult[]): string {
-  const rows = variants.flatMap((result) =>
+const checkTable = (variants: readonly VariantResult[]): AnswerTable => ({
+  head: ['guest', 'executor', ...PATHS],
+  rows: variants.flatMap((result) =>
     EXECUTORS.flatMap((executor) => {
       const times = result.check[executor];
       return times === null ? [] : [[nameOf(result), executor, ...PATHS.map((path) => number(times[path]))]];
     }),
-  );
-  return `${colours.bold('Our check: ns a verdict')}\n${table(['', '', ...PATHS], rows)}\n`;
-}
+  ),
+});
 
-function copyText(variants: readonly VariantResult[]): string {
+function copyTable(variants: readonly VariantResult[]): AnswerTable {
   const ways = variants.map(copyWays);
-  const head = ways[0]?.map(([name]) => name) ?? [];
-  const rows = variants.map((result, index) => [
-    nameOf(result),
-    ...present(ways[index]).map(([, value]) => number(value)),
-  ]);
-  const margins = variants.map((result) => {
-    const worst = Object.entries(result.copySpread).map(
-      ([name, { p99, margin }]) => `${name} ${figure(p99)} ± ${margin.toFixed(1)} %`,
-    );
-    return `  ${nameOf(result)}: ${result.copyNote ?? `p99 and margin: ${worst.join(', ')}`}`;
-  });
-  return [
-    colours.bold('Copies of 8 bytes to 64 KiB: ns a copy, median'),
-    table(['', ...head], rows),
-    ...margins,
-    '',
-  ].join('\n');
+  return {
+    head: ['guest', ...(ways[0]?.map(([name]) => name) ?? [])],
+    rows: variants.map((result, index) => [nameOf(result), ...present(ways[index]).map(([, value]) => number(value))]),
+  };
 }
 
-function growthText({ growth }: BenchResult): string {
+function copyMargin(result: VariantResult): string {
+  const worst = Object.entries(result.copySpread).map(
+    ([name, { p99, margin }]) => `${name} ${figure(p99)} ± ${margin.toFixed(1)} %`,
+  );
+  return `  ${nameOf(result)}: ${result.copyNote ?? `p99 and margin: ${worst.join(', ')}`}`;
+}
+
+function growthParts({ growth }: BenchResult): Part[] {
   const series: [string, string, readonly { n: number; ns: number }[]][] = [
     ['copies', 'ns a copy', growth.copies],
     ['declared ranges', 'ns a check', growth.declaredRanges],
@@ -77,13 +71,32 @@ function growthText({ growth }: BenchResult): string {
   const lines = series.map(
     ([name, unit, points]) => `  ${name}: ${points.map(({ n, ns }) => `${n}: ${figure(ns)}`).join(', ')} ${unit}`,
   );
-  return [colours.bold('Growth'), ...lines, ''].join('\n');
+  return [
+    { heading: '\nGrowth' },
+    {
+      head: ['of', 'n', 'ns', 'unit'],
+      rows: series.flatMap(([name, unit, points]) => points.map(({ n, ns }) => [name, String(n), figure(ns), unit])),
+      text: lines.join('\n'),
+    },
+  ];
 }
 
-export function resultText(result: BenchResult): string {
+/** A heading is text alone: its empty line before it belongs to it. */
+export function resultParts(result: BenchResult): Part[] {
   const { machine, variants, batch, groups } = result;
-  const parts = variants.length === 0 ? [] : [guestCheckText(variants), checkText(variants), copyText(variants)];
-  parts.push(...groups.map(groupText), growthText(result));
+  const parts: Part[] = [];
+  if (variants.length > 0) {
+    parts.push(
+      { heading: "The guest's own check: instructions (estimated cycles)" },
+      guestCheckTable(variants),
+      { heading: '\nOur check: ns a verdict' },
+      checkTable(variants),
+      { heading: '\nCopies of 8 bytes to 64 KiB: ns a copy, median' },
+      copyTable(variants),
+      ...variants.map(copyMargin),
+    );
+  }
+  parts.push(...groups.flatMap(groupParts), ...growthParts(result));
   if (batch.c === null) parts.push('The C twin was not measured: it needs a C compiler (cc).');
   parts.push(...missingExecutors());
   if (machine.quick) parts.push(colours.yellow('A smoke run: these figures say nothing.'));
@@ -94,5 +107,5 @@ export function resultText(result: BenchResult): string {
       ),
     );
   }
-  return parts.join('\n');
+  return parts;
 }

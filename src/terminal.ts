@@ -48,6 +48,9 @@ export const colours = {
   bold: coloured(ours.bold),
 };
 
+/** A text as it was before `colours` painted it, for forms that have none. */
+export const withoutColours = (text: string): string => text.replaceAll(MARK, '');
+
 /** Marks become escapes, everything else that a terminal obeys becomes visible. */
 function toTerminal(text: string): string {
   let done = 0;

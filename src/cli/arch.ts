@@ -1,13 +1,12 @@
 /** `usercopy arch`: what is supported on each architecture. */
-import { Command } from 'commander';
 import type { Variant } from '../../arch/driver.js';
 import { drivers } from '../../arch/index.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
 import { UsercopyError } from '../errors.js';
 import { ownVariants } from '../scenario/own.js';
-import { print } from '../terminal.js';
+import { type Forms, printAnswer } from './answer.js';
 import { toJson } from './output.js';
-import { table } from './table.js';
+import { Verb } from './verb.js';
 
 interface Emulated {
   /** `2.1.4`; null where nothing runs here. */
@@ -32,18 +31,12 @@ function emulated({ engine }: Variant): Emulated {
   }
 }
 
-export function archCommand(): Command {
-  return new Command('arch')
+export function archCommand(): Verb {
+  return new Verb('arch')
     .description('list the architectures and what is supported on each')
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ usercopy arch
-  $ usercopy arch --json | jq -r '.[] | select(.run) | .variant'`,
-    )
-    .action((options: { json?: boolean }) => {
+    .tables()
+    .ends({ examples: ['usercopy arch', "usercopy arch --json | jq -r '.[] | select(.run) | .variant'"] })
+    .action((forms: Forms) => {
       const guests = ownVariants();
       const rows = drivers.flatMap((driver) =>
         driver.variants.map((variant) => ({
@@ -61,29 +54,39 @@ Examples:
           ...emulated(variant),
         })),
       );
-      if (options.json) {
-        print(toJson(rows));
-        return;
-      }
-      print(
-        table(
-          ['variant', "Linux's arch/", 'bits', 'byte order', 'run', 'dump', 'guest', 'frames', 'Debian kernel', 'note'],
-          rows.map((row) => [
-            row.variant,
-            row.linuxArch,
-            String(row.bits),
-            row.endian,
-            row.run ? 'yes' : 'no',
-            row.dump ? 'yes' : 'no',
-            row.guest ? 'yes' : 'no',
-            row.frames ? 'yes' : 'no',
-            row.kernelFetch ?? '–',
-            row.note,
-          ]),
-          [null, null, null, null, null, null, null, null, null, 60],
-        ),
-      );
-      print(quirksText(rows));
+      printAnswer(forms, {
+        json: () => toJson(rows),
+        parts: () => [
+          {
+            head: [
+              'variant',
+              "Linux's arch/",
+              'bits',
+              'byte order',
+              'run',
+              'dump',
+              'guest',
+              'frames',
+              'Debian kernel',
+              'note',
+            ],
+            rows: rows.map((row) => [
+              row.variant,
+              row.linuxArch,
+              String(row.bits),
+              row.endian,
+              row.run ? 'yes' : 'no',
+              row.dump ? 'yes' : 'no',
+              row.guest ? 'yes' : 'no',
+              row.frames ? 'yes' : 'no',
+              row.kernelFetch ?? '–',
+              row.note,
+            ]),
+            widths: [null, null, null, null, null, null, null, null, null, 60],
+          },
+          quirksText(rows),
+        ],
+      });
     });
 }
 

@@ -1,32 +1,33 @@
 /** `usercopy bench`: what the check costs, the kernel's own and ours. */
-import { Command, Option } from 'commander';
-import { compareResults, comparisonText } from '../../bench/compare.js';
+import { Option } from 'commander';
+import { compareResults, comparisonParts } from '../../bench/compare.js';
 import { toHtml } from '../../bench/page.js';
 import { runBench } from '../../bench/run.js';
-import { resultText } from '../../bench/text.js';
+import { resultParts } from '../../bench/text.js';
 import type { Source } from '../../bench/world.js';
 import { badInput } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { NEWEST_OWN_PROFILE, OWN_PROFILES, ownVariants } from '../scenario/own.js';
-import { print, progress } from '../terminal.js';
+import { progress } from '../terminal.js';
+import { type Forms, printAnswer } from './answer.js';
 import { readText } from './arguments.js';
 import { CLEAN, toJson, VIOLATION } from './output.js';
+import { Verb } from './verb.js';
 
-interface BenchCommandOptions {
+interface BenchCommandOptions extends Forms {
   readonly variant?: string[];
   readonly kernel?: string;
   readonly profile?: string[];
   readonly growth: 'scaled' | 'full';
   readonly quick?: boolean;
-  readonly json?: boolean;
   readonly html?: string;
   readonly compare?: string;
 }
 
 const RESULT_LIMIT = 16 * 2 ** 20;
 
-export function benchCommand(): Command {
-  return new Command('bench')
+export function benchCommand(): Verb {
+  return new Verb('bench')
     .description("what the check costs: the kernel's own in instructions and cycles, ours in nanoseconds")
     .argument('[new]', '--compare: the later result')
     .addOption(new Option('--variant <name...>', 'built-in guests to measure; default: all').choices(ownVariants()))
@@ -41,20 +42,18 @@ export function benchCommand(): Command {
         .default('scaled'),
     )
     .option('--quick', 'a smoke run of seconds: its figures say nothing')
-    .option('--json', 'print JSON')
     .option('--html <file>', 'also write one page with charts')
     .option('--compare <old>', 'measure nothing: compare two results of --json, OLD and NEW')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ usercopy bench --variant x86_64 arm64
-  $ usercopy bench --json > new.json && usercopy bench --compare old.json new.json
-  $ usercopy bench --kernel vmlinuz --html bench.html
-  $ usercopy bench --growth full --json
-
-Exit status: 0 when it was measured, 1 when --compare found something slower beyond the noise, 2 for bad input.`,
-    )
+    .tables()
+    .ends({
+      status: '0 if it was measured, 1 if --compare found something slower beyond the noise, 2 for bad input.',
+      examples: [
+        'usercopy bench --variant x86_64 arm64',
+        'usercopy bench --json > new.json && usercopy bench --compare old.json new.json',
+        'usercopy bench --kernel vmlinuz --html bench.html',
+        'usercopy bench --growth full --json',
+      ],
+    })
     .action(async (later: string | undefined, options: BenchCommandOptions) => {
       process.exitCode = await bench(later, options);
     });
@@ -64,7 +63,7 @@ async function bench(later: string | undefined, options: BenchCommandOptions): P
   if (options.compare !== undefined) {
     if (later === undefined) throw badInput('bench --compare', 'two files, OLD and NEW', 'one');
     const comparison = compareResults(readResult(options.compare), readResult(later));
-    print(options.json ? toJson(comparison) : comparisonText(comparison));
+    printAnswer(options, { json: () => toJson(comparison), parts: () => comparisonParts(comparison) });
     return comparison.slower > 0 ? VIOLATION : CLEAN;
   }
   if (later !== undefined) throw badInput('bench', 'a file only with --compare', `'${later}'`);
@@ -74,7 +73,11 @@ async function bench(later: string | undefined, options: BenchCommandOptions): P
   });
   progress.clear();
   if (options.html !== undefined) writeWhole(options.html, await toHtml(result));
-  print(options.json ? toJson(result) : resultText(result));
+  printAnswer(options, {
+    json: () => toJson(result),
+    parts: () => resultParts(result),
+    next: 'usercopy bench --json > new.json, and after a change: usercopy bench --compare old.json new.json',
+  });
   return CLEAN;
 }
 

@@ -1,11 +1,11 @@
 /** `usercopy check`: judges one copy against the kernel structures in a memory dump. */
-import { Command } from 'commander';
 import type { Verdict } from '../check/verdict.js';
 import { type DumpFinding, judgeDump } from '../repro/from-dump.js';
 import { print } from '../terminal.js';
 import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
 import { BAD_INPUT, byLine, CLEAN, count, toJson, VIOLATION } from './output.js';
 import { callLines, explanationJson } from './repro-json.js';
+import { Verb } from './verb.js';
 
 interface CheckOptions extends CopyOptions {
   readonly dump: string;
@@ -19,8 +19,8 @@ interface CheckOptions extends CopyOptions {
   readonly json?: boolean;
 }
 
-export function checkCommand(): Command {
-  return new Command('check')
+export function checkCommand(): Verb {
+  return new Verb('check')
     .description("judge a copy against the kernel's own structures in a memory dump (ELF vmcore)")
     .requiredOption('--dump <file>', 'ELF vmcore: of QEMU (dump-guest-memory), kdump, virsh dump --memory-only')
     .option('--kernel <image>', 'image of the kernel in the dump (vmlinux, bzImage, …)')
@@ -35,18 +35,15 @@ export function checkCommand(): Command {
     .option('--frames', 'check stack frames although the kernel does not')
     .option('--timeout <seconds>', 'longest time for reading the dump', DEFAULT_TIMEOUT)
     .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-Without --at the copy is taken from the argument registers (of --regs, or of the dump's own notes) where the CPU stands at the
-check, else from the report in the dump's own log.
-
-Examples:
-  $ usercopy check --dump vmcore --kernel vmlinuz --regs regs.txt
-  $ usercopy check --dump vmcore --at 0xffff888003a1f810 --size 1024 --to-user --json
-
-Exit status: 0 when the kernel would let the copy pass, 1 when not, 2 for bad input.`,
-    )
+    .ends({
+      notes: `Without --at, the copy is taken from the argument registers (--regs, or the dump's own notes) if the CPU stands at the
+check, and otherwise from the report in the dump's own log.`,
+      status: '0 if the kernel would let the copy pass, 1 if not, 2 for bad input.',
+      examples: [
+        'usercopy check --dump vmcore --kernel vmlinuz --regs regs.txt',
+        'usercopy check --dump vmcore --at 0xffff888003a1f810 --size 1024 --to-user --json',
+      ],
+    })
     .action(async (options: CheckOptions) => {
       process.exitCode = await runCheck(options);
     });

@@ -1,6 +1,7 @@
 /** `usercopy completion`: completion for shells, made of the verbs and options that there are. */
-import { Argument, Command, type Option } from 'commander';
+import { Argument, type Command, type Option } from 'commander';
 import { print } from '../terminal.js';
+import { Verb } from './verb.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
@@ -97,17 +98,16 @@ export function completionScript(program: Command, shell: (typeof SHELLS)[number
   return shell === 'bash' ? bash : `autoload -U +X compinit bashcompinit && compinit && bashcompinit\n${bash}`;
 }
 
-export function completionCommand(): Command {
-  return new Command('completion')
+export function completionCommand(): Verb {
+  return new Verb('completion')
     .description('print a script with which a shell completes verbs and options')
     .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ eval "$(usercopy completion bash)"              # or zsh; in ~/.bashrc or ~/.zshrc
-  $ usercopy completion fish | source               # in ~/.config/fish/config.fish`,
-    )
+    .ends({
+      examples: [
+        'eval "$(usercopy completion bash)"   # or zsh; in ~/.bashrc or ~/.zshrc',
+        'usercopy completion fish | source    # in ~/.config/fish/config.fish',
+      ],
+    })
     .action((shell: (typeof SHELLS)[number], _options: unknown, command: Command) => {
       let program = command;
       while (program.parent) program = program.parent;

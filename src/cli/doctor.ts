@@ -1,7 +1,6 @@
 /** `usercopy doctor`: what is here, what is missing, and how to get it. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { Command } from 'commander';
 import { type ExecutorName, executors } from '../check/executors.js';
 import { builtCheck } from '../engine/built-check.js';
 import { loadAddon } from '../engine/unicorn-addon.js';
@@ -11,9 +10,10 @@ import { UsercopyError } from '../errors.js';
 import { cachedKernels, defaultCacheDirectory } from '../image/fetch.js';
 import { packageFile } from '../paths.js';
 import { ownVariants } from '../scenario/own.js';
-import { colours, print } from '../terminal.js';
+import { colours } from '../terminal.js';
+import { type Forms, type Part, printAnswer } from './answer.js';
 import { BAD_INPUT, CLEAN, toJson } from './output.js';
-import { table } from './table.js';
+import { Verb } from './verb.js';
 
 interface Finding {
   readonly name: string;
@@ -150,36 +150,34 @@ async function findings(): Promise<Finding[]> {
   ];
 }
 
-export function doctorCommand(): Command {
-  return new Command('doctor')
+export function doctorCommand(): Verb {
+  return new Verb('doctor')
     .description('say what is here, what is missing, and how to get it')
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ usercopy doctor
-  $ usercopy doctor --json | jq '.findings[] | select(.ok | not)'
-
-Exit status: 0 when copies can be judged here, 2 when something essential is missing.`,
-    )
-    .action(async ({ json }: { json?: boolean }) => {
+    .tables()
+    .ends({
+      status: '0 if copies can be judged on this machine, 2 if something essential is missing.',
+      examples: ['usercopy doctor', "usercopy doctor --json | jq '.findings[] | select(.ok | not)'"],
+    })
+    .action(async (forms: Forms) => {
       const list = await findings();
       // One executor is enough.
       const runs = list.some(({ name, ok }) => ok && name.startsWith('executor '));
       const ok = runs && list.every((entry) => entry.ok || !entry.essential);
-      if (json) print(toJson({ ok, findings: list }));
-      else print(describe(list, ok));
+      printAnswer(forms, {
+        json: () => toJson({ ok, findings: list }),
+        parts: () => describe(list, ok),
+        next: ok ? "usercopy run own  # the built-in guests' own check, and ours" : undefined,
+      });
       process.exitCode = ok ? CLEAN : BAD_INPUT;
     });
 }
 
-function describe(list: readonly Finding[], ok: boolean): string {
+function describe(list: readonly Finding[], ok: boolean): Part[] {
   const rows = list.map((entry) => [
     entry.name,
     entry.ok ? colours.green('yes') : entry.essential ? colours.red('NO') : colours.yellow('no'),
     [entry.found ?? entry.advice ?? '', ...entry.notes].join('\n'),
   ]);
   const summary = ok ? 'copies can be judged here' : colours.red('something essential is missing');
-  return `${table(['what', 'there', 'where, or what to do'], rows, [null, null, 90])}\n${summary}`;
+  return [{ head: ['what', 'there', 'where, or what to do'], rows, widths: [null, null, 90] }, summary];
 }

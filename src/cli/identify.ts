@@ -1,5 +1,4 @@
 /** `usercopy identify`: what lies at an address of a memory dump. */
-import { Command } from 'commander';
 import { hex } from '../errors.js';
 import { type Identified, identifyInDump } from '../repro/from-dump.js';
 import { wordOf } from '../scenario/expression.js';
@@ -7,6 +6,7 @@ import { print } from '../terminal.js';
 import { DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
 import { BAD_INPUT, CLEAN, toJson } from './output.js';
 import { addressJson, objectJson } from './repro-json.js';
+import { Verb } from './verb.js';
 
 interface IdentifyOptions {
   readonly dump: string;
@@ -18,8 +18,8 @@ interface IdentifyOptions {
   readonly json?: boolean;
 }
 
-export function identifyCommand(): Command {
-  return new Command('identify')
+export function identifyCommand(): Verb {
+  return new Verb('identify')
     .description('say what lies at an address of a memory dump: object, cache, member, state, owner')
     .argument('<address>', 'kernel address: 0x… or decimal')
     .requiredOption('--dump <file>', 'vmcore: of QEMU (dump-guest-memory), kdump, virsh dump --memory-only')
@@ -29,15 +29,14 @@ export function identifyCommand(): Command {
     .option('--regs <file>', "QEMU's `info registers`, where the dump has none")
     .option('--timeout <seconds>', 'longest time for reading the dump', DEFAULT_TIMEOUT)
     .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-Example:
-  $ usercopy identify 0xffff888003a1f810 --dump vmcore --kernel vmlinuz
-
-Exit status: 0 when something is known of the address, 2 for bad input, and for an address that is not mapped or of which the dump
-lacks what would tell.`,
-    )
+    .ends({
+      status: `0 if something is known of the address; 2 for bad input, for an address that is not mapped, and where the dump lacks
+the memory that would tell.`,
+      examples: [
+        'usercopy identify 0xffff888003a1f810 --dump vmcore --kernel vmlinuz',
+        'usercopy identify 0xffff888003a1f810 --dump vmcore --json | jq .object',
+      ],
+    })
     .action(async (address: string, options: IdentifyOptions) => {
       const { dump, kernel, btf, config, regs, timeout } = options;
       const found = await identifyInDump(

@@ -1,5 +1,4 @@
 /** `usercopy kernel`: real kernels to run. */
-import { Command } from 'commander';
 import { matchesGlob } from '../attach/suppression.js';
 import { badInput, hex } from '../errors.js';
 import { debugTypes } from '../image/debug-types.js';
@@ -7,25 +6,25 @@ import { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel, remo
 import { importKernels } from '../image/import.js';
 import { loadKernel } from '../image/load.js';
 import { print, progress, warn } from '../terminal.js';
+import { type Forms, printAnswer } from './answer.js';
 import { toJson } from './output.js';
-import { table } from './table.js';
+import { Verb } from './verb.js';
 
-export function kernelCommand(): Command {
-  return new Command('kernel')
+export function kernelCommand(): Verb {
+  return new Verb('kernel')
     .description('get real kernels')
     .addCommand(fetchCommand())
     .addCommand(listCommand())
     .addCommand(typesCommand())
     .addCommand(symbolsCommand())
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ usercopy kernel fetch x86_64
-  $ usercopy kernel list
-  $ usercopy kernel types 5.10.0-32-686
-  $ usercopy kernel symbols vmlinuz '*copy_to_user*'`,
-    );
+    .ends({
+      examples: [
+        'usercopy kernel fetch x86_64',
+        'usercopy kernel list',
+        'usercopy kernel types 5.10.0-32-686',
+        "usercopy kernel symbols vmlinuz '*copy_to_user*'",
+      ],
+    });
 }
 
 interface FetchArguments {
@@ -35,8 +34,8 @@ interface FetchArguments {
   readonly json?: boolean;
 }
 
-function fetchCommand(): Command {
-  return new Command('fetch')
+function fetchCommand(): Verb {
+  return new Verb('fetch')
     .description("download Debian's kernel for an architecture into the cache (no root, nothing installed)")
     .argument('[variant]', 'x86_64, arm64, …')
     .option(
@@ -46,17 +45,15 @@ function fetchCommand(): Command {
     .option('--refresh', 'ask what is newest, although an earlier answer is in the cache')
     .option('--from <path>', 'instead: the kernels of a .deb, an .rpm or a folder such as /boot')
     .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-What could not be read of an index or downloaded is said on standard error.
-
-Examples:
-  $ usercopy kernel fetch x86_64
-  $ usercopy kernel fetch arm64 --release trixie --json
-  $ usercopy kernel fetch s390x --release 7.2 --refresh
-  $ usercopy kernel fetch --from kernel-core-5.14.0-427.el9.x86_64.rpm`,
-    )
+    .ends({
+      notes: 'Standard error has what could not be downloaded, and what could not be read of an index.',
+      examples: [
+        'usercopy kernel fetch x86_64',
+        'usercopy kernel fetch arm64 --release trixie --json',
+        'usercopy kernel fetch s390x --release 7.2 --refresh',
+        'usercopy kernel fetch --from kernel-core-5.14.0-427.el9.x86_64.rpm',
+      ],
+    })
     .action(async (variant: string | undefined, { from, json, ...options }: FetchArguments) => {
       const fetched = await fetchedOrImported(variant, from, options);
       progress.clear();
@@ -72,23 +69,18 @@ interface TypesArguments {
   readonly json?: boolean;
 }
 
-function typesCommand(): Command {
-  return new Command('types')
+function typesCommand(): Verb {
+  return new Verb('types')
     .description('make the types of a Debian kernel whose image has none, of its debug symbols, into the cache')
     .argument('<release>', 'what uname -r says: 6.1.0-50-armmp')
     .option('--variant <name>', 'i386, arm, …; default: that of the kernel in the cache')
     .option('--refresh', 'make them again')
     .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-Downloads the package of debug symbols (some 700 MB) and makes BTF of it with pahole: three minutes, once. The kernel in the
-cache has its types from then on; elsewhere they are given by --btf FILE.
-
-Examples:
-  $ usercopy kernel types 5.10.0-32-686
-  $ usercopy kernel types 7.2.13+deb14-armmp --variant arm`,
-    )
+    .ends({
+      notes: `This downloads the package of debug symbols (some 700 MB) and makes BTF of it with pahole. It takes three minutes, once.
+The kernel in the cache has its types from then on; for an image elsewhere, give them with --btf FILE.`,
+      examples: ['usercopy kernel types 5.10.0-32-686', 'usercopy kernel types 7.2.13+deb14-armmp --variant arm'],
+    })
     .action(async (release: string, { json, ...options }: TypesArguments) => {
       progress.show(`getting the types of ${release}`);
       const found = await debugTypes(release, { ...options, onProgress: (what) => progress.show(what) });
@@ -120,84 +112,96 @@ async function imported(from: string): Promise<readonly FetchedKernel[]> {
   return kernels.map((kernel, index) => (index === 0 && warnings.length > 0 ? { ...kernel, warnings } : kernel));
 }
 
-interface ListArguments {
+interface ListArguments extends Forms {
   readonly remote?: string;
   readonly suite?: string;
-  readonly json?: boolean;
 }
 
-function listCommand(): Command {
-  return new Command('list')
+function listCommand(): Verb {
+  return new Verb('list')
     .description('list the kernels in the cache, or those that Debian has')
     .option('--remote <variant>', 'what there is to fetch for an architecture')
     .option('--suite <name>', '--remote: of this suite only')
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ usercopy kernel list
-  $ usercopy kernel list --remote arm64 --suite trixie-backports
-  $ usercopy kernel list --json | jq -r '.[] | select(.variant == "x86_64") | .path'`,
-    )
+    .tables()
+    .ends({
+      examples: [
+        'usercopy kernel list',
+        'usercopy kernel list --remote arm64 --suite trixie-backports',
+        `usercopy kernel list --json | jq -r '.[] | select(.variant == "x86_64") | .path'`,
+      ],
+    })
     .action(async (options: ListArguments) => {
       if (options.remote !== undefined) return listRemote(options.remote, options);
       if (options.suite !== undefined) throw badInput('kernel list --suite', '--remote VARIANT with it', 'none');
       const kernels = await cachedKernels();
-      if (options.json) print(toJson(kernels));
-      else if (kernels.length === 0) print("none; 'usercopy kernel fetch x86_64' gets one");
-      else
-        print(
-          table(
-            ['variant', 'release', 'image'],
-            kernels.map(({ variant, release, path }) => [variant, release, path]),
-          ),
-        );
+      printAnswer(options, {
+        json: () => toJson(kernels),
+        parts: () => [
+          kernels.length === 0 ? 'no kernel is in the cache' : undefined,
+          kernels.length === 0
+            ? undefined
+            : {
+                head: ['variant', 'release', 'image'],
+                rows: kernels.map(({ variant, release, path }) => [variant, release, path]),
+              },
+        ],
+        next: kernels.length === 0 ? 'usercopy kernel fetch x86_64' : undefined,
+      });
     });
 }
 
-async function listRemote(variant: string, { suite, json }: ListArguments): Promise<void> {
+async function listRemote(variant: string, { suite, ...forms }: ListArguments): Promise<void> {
   progress.show("asking Debian's indexes");
   const { kernels, warnings } = await remoteKernels(variant, { suite });
   progress.clear();
   for (const warning of warnings) warn(warning);
-  if (json) print(toJson({ kernels, warnings }));
-  else if (kernels.length === 0) print(`none for ${variant}`);
-  else
-    print(
-      table(
-        ['release', 'flavour', 'version', 'suites'],
-        kernels.map(({ release, flavour, version, suites }) => [release, flavour, version, suites.join(', ')]),
-      ),
-    );
+  const [first] = kernels;
+  printAnswer(forms, {
+    json: () => toJson({ kernels, warnings }),
+    parts: () => [
+      first === undefined
+        ? `Debian has no kernel for ${variant}`
+        : {
+            head: ['release', 'flavour', 'version', 'suites'],
+            rows: kernels.map(({ release, flavour, version, suites }) => [
+              release,
+              flavour,
+              version,
+              suites.join(', '),
+            ]),
+          },
+    ],
+    next: first && `usercopy kernel fetch ${variant} --release ${first.release}`,
+  });
 }
 
-function symbolsCommand(): Command {
-  return new Command('symbols')
+function symbolsCommand(): Verb {
+  return new Verb('symbols')
     .description("list a kernel image's symbols: address, bytes, type and name, in address order")
     .argument('<image>', 'vmlinux, bzImage, …')
     .argument('[pattern]', "only names like this; '*' stands for any characters")
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-Types are those of nm: T and t are functions, D, d, B and b variables, R and r constants.
-
-Examples:
-  $ usercopy kernel symbols vmlinuz simple_read_from_buffer
-  $ usercopy kernel symbols vmlinuz '*copy_to_user*' --json | jq -r '.[].address'
-
-Exit status: 0, or 2 when there is none.`,
-    )
-    .action(async (image: string, pattern: string | undefined, { json }: { readonly json?: boolean }) => {
+    .tables()
+    .ends({
+      notes: 'Types are those of nm: T and t are functions, D, d, B and b are variables, R and r are constants.',
+      status: '0, or 2 if there is no such symbol.',
+      examples: [
+        'usercopy kernel symbols vmlinuz simple_read_from_buffer',
+        "usercopy kernel symbols vmlinuz '*copy_to_user*' --json | jq -r '.[].address'",
+      ],
+    })
+    .action(async (image: string, pattern: string | undefined, forms: Forms) => {
       const { symbols } = await loadKernel(image);
       const found = [...symbols].filter(({ name }) => pattern === undefined || matchesGlob(pattern, name));
       if (found.length === 0) {
         const wanted = pattern === undefined ? 'symbols' : `symbols like '${pattern}'`;
         throw badInput(`kernel symbols ${image}`, wanted, `none among ${symbols.count}`);
       }
-      if (json)
-        print(toJson(found.map(({ name, address, size, type }) => ({ name, address, size: Number(size), type }))));
-      else for (const { name, address, size, type } of found) print(`${hex(address)} ${size} ${type} ${name}`);
+      const rows = found.map(({ name, address, size, type }) => [hex(address), String(size), type, name]);
+      printAnswer(forms, {
+        json: () => toJson(found.map(({ name, address, size, type }) => ({ name, address, size: Number(size), type }))),
+        parts: () => [
+          { head: ['address', 'bytes', 'type', 'name'], rows, text: rows.map((row) => row.join(' ')).join('\n') },
+        ],
+      });
     });
 }

@@ -16,7 +16,11 @@ async function main(): Promise<void> {
     const version = packageVersion();
     // What scripts ask most often waits for nothing else to be loaded.
     if (process.argv[2] === '--version' || process.argv[2] === '-V') write(`${version}\n`);
-    else await (await (await import('./program.js')).program(version)).parseAsync();
+    else {
+      const { askedFor, program } = await import('./program.js');
+      const whole = await program(version);
+      await whole.parseAsync(askedFor(whole, process.argv.slice(2)), { from: 'user' });
+    }
   } catch (error) {
     progress.clear();
     if (isExit(error)) {

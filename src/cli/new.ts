@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { Command } from 'commander';
 import { parseProfile } from '../check/profiles.js';
 import { badInput } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { ownVariants } from '../scenario/own.js';
 import { schemaPath } from '../scenario/read.js';
 import { print, write } from '../terminal.js';
+import { Verb } from './verb.js';
 
 interface NewOptions {
   readonly variant?: string;
@@ -26,8 +26,8 @@ interface Answers {
   readonly profile: string;
 }
 
-export function newCommand(): Command {
-  return new Command('new')
+export function newCommand(): Verb {
+  return new Verb('new')
     .description('write a scenario to start from')
     .argument('[file]', "where to; '-': standard output", 'scenario.yaml')
     .option('--variant <name>', 'built-in guest')
@@ -36,16 +36,14 @@ export function newCommand(): Command {
     .option('--yes', 'ask nothing, also on a terminal')
     .option('--force', 'write over a file that is there')
     .option('--schema', 'print the JSON schema of scenarios instead')
-    .addHelpText(
-      'after',
-      `
-On a terminal what no option says is asked for.
-
-Examples:
-  $ usercopy new case.yaml && usercopy run case.yaml
-  $ usercopy new - --variant arm64 --profile 4.16,pagespan
-  $ usercopy new --schema > scenario.schema.json`,
-    )
+    .ends({
+      notes: 'On a terminal, it asks for whatever no option says.',
+      examples: [
+        'usercopy new case.yaml && usercopy run case.yaml',
+        'usercopy new - --variant arm64 --profile 4.16,pagespan',
+        'usercopy new --schema > scenario.schema.json',
+      ],
+    })
     .action(async (file: string, options: NewOptions) => {
       if (options.schema) {
         write(await readFile(schemaPath(), 'utf8'));
@@ -58,7 +56,7 @@ Examples:
       }
       if (existsSync(file) && !options.force) throw badInput(file, 'a file that is not there yet, or --force', 'one');
       writeWhole(file, text);
-      print(`${file}: usercopy run ${file} plays it`);
+      print(`${file} is written\nnext: usercopy run ${file}`);
     });
 }
 

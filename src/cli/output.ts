@@ -20,6 +20,24 @@ export function count(value: bigint): number | string {
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : String(value);
 }
 
+/** Differences as large as this would be no offsets: below 2^64 (or 2^32) they are negative numbers that the kernel prints as unsigned ones. */
+const FARTHEST = 1n << 24n;
+
+/** A number that the kernel prints as an unsigned word of `bits`, when it means a negative one; null for any other. */
+export function negative(value: bigint, bits: number): bigint | null {
+  const signed = BigInt.asIntN(bits, value);
+  return BigInt.asUintN(bits, value) === value && signed < 0n && signed >= -FARTHEST ? signed : null;
+}
+
+/** What a kernel's line about a copy would say with negative numbers: `offset -8`; empty when none of its numbers is one. */
+export const negativesIn = (message: string, bits: number): string =>
+  [...message.matchAll(/\b(offset|size) (\d+)\b/g)]
+    .flatMap(([, name, digits = '0']) => {
+      const signed = negative(BigInt(digits), bits);
+      return signed === null ? [] : [`${name} ${signed}`];
+    })
+    .join(', ');
+
 /** Lines that say what a profile was picked by, unless it was named, and whose types were used, unless they are the kernel's own. */
 export const byLine = (profileBy: string | null, typesBy: string | null = null): string[] => [
   ...(profileBy === null ? [] : [`note: the profile was picked by ${profileBy}`]),

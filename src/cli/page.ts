@@ -2,29 +2,24 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Command } from 'commander';
 import { badInput, UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
 import { print } from '../terminal.js';
+import { Verb } from './verb.js';
 
 const PAGE = 'build/page/index.html';
 const HOST = '127.0.0.1';
 const DEFAULT_PORT = '8023';
 
-export function pageCommand(): Command {
-  return new Command('page')
+export function pageCommand(): Verb {
+  return new Verb('page')
     .description('serve the page that explains reports in a browser; nothing that is put into it leaves it')
     .option('--port <number>', 'port on 127.0.0.1; 0 takes a free one', DEFAULT_PORT)
     .option('--path', 'print where the page lies on the disk, and serve nothing: it works from there too')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ usercopy page
-  $ cp "$(usercopy page --path)" /var/www/usercopy.html
-
-Ctrl-C ends it.`,
-    )
+    .ends({
+      notes: 'Ctrl-C ends it.',
+      examples: ['usercopy page', 'cp "$(usercopy page --path)" /var/www/usercopy.html'],
+    })
     .action(async ({ port, path }: { readonly port: string; readonly path?: boolean }) => {
       const page = readPage();
       if (path) {

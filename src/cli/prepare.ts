@@ -1,6 +1,6 @@
 /** `usercopy prepare`: works an attachment out for harnesses in C or Python (native/harness.h). */
 import { resolve } from 'node:path';
-import { Command, Option } from 'commander';
+import { Option } from 'commander';
 import { variantOf } from '../../arch/index.js';
 import { prepareHarness } from '../attach/harness.js';
 import { type HarnessFile, harnessText } from '../attach/harness-file.js';
@@ -18,6 +18,7 @@ import { buildWorld } from '../scenario/world.js';
 import { measureStackDepth } from '../stack/depth.js';
 import { print, warn } from '../terminal.js';
 import { toJson } from './output.js';
+import { Verb } from './verb.js';
 
 interface PrepareOptions {
   readonly output: string;
@@ -32,8 +33,8 @@ interface PrepareOptions {
   readonly json?: boolean;
 }
 
-export function prepareCommand(): Command {
-  return new Command('prepare')
+export function prepareCommand(): Verb {
+  return new Verb('prepare')
     .description('work the attachment of a kernel or a scenario out, for a harness in C or Python (libusercopy)')
     .argument('[scenario]', 'the guest, its declared memory and the rules; its copies are not made')
     .requiredOption('-o, --output <file>', 'where the JSON for usercopy_attach() goes')
@@ -54,20 +55,18 @@ export function prepareCommand(): Command {
       "the harness's guest is no kernel: only these entry points are hooked, and only declared memory is judged",
     )
     .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-The functions' names are in the file, for backtraces and usercopy_symbol(). What the attachment cannot judge is told as a note;
-that it judges hardly anything is a warning: here, when the harness attaches, and when 10 000 copies met nothing it knows.
-
-Examples:
-  $ usercopy run --kernel vmlinuz --snapshot guest
-  $ usercopy prepare --kernel vmlinuz --snapshot guest -o attach.json
-  $ usercopy prepare kernel.yaml -o attach.json
-  $ usercopy prepare firmware.yaml --symbol _copy_to_user=0x10000 -o attach.json
-
-Exit status: 0, or 2 for bad input.`,
-    )
+    .ends({
+      notes: `The file also has the names of the functions, for backtraces and usercopy_symbol(). A note says what the attachment cannot
+judge. A warning says that it can judge hardly anything: here, when the harness attaches, and after 10 000 copies that met nothing
+it knows.`,
+      status: '0, or 2 for bad input.',
+      examples: [
+        'usercopy run --kernel vmlinuz --snapshot guest',
+        'usercopy prepare --kernel vmlinuz --snapshot guest -o attach.json',
+        'usercopy prepare kernel.yaml -o attach.json',
+        'usercopy prepare firmware.yaml --symbol _copy_to_user=0x10000 -o attach.json',
+      ],
+    })
     .action(async (scenario: string | undefined, options: PrepareOptions) => {
       const prepared = await prepare(scenario, options);
       writeWhole(options.output, harnessText(prepared));

@@ -1,9 +1,10 @@
 /** The program that `usercopy` is: its verbs, one file each, and its help. */
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { write, writeError } from '../terminal.js';
+import { Verb } from './verb.js';
 
 /** In the order of the help. A verb is loaded when it is wanted: all of them take five times as long as Node.js itself. */
-const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
+const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   run: async () => (await import('./run.js')).runCommand(),
   check: async () => (await import('./check.js')).checkCommand(),
   identify: async () => (await import('./identify.js')).identifyCommand(),
@@ -27,24 +28,40 @@ function wantedVerbs(argument: string | undefined): readonly string[] {
 
 /** The program with the verbs that this invocation needs. Its exits are thrown as `CommanderError`. */
 export async function program(version: string): Promise<Command> {
-  const whole = new Command('usercopy')
+  const whole = new Verb('usercopy')
     .description("Linux's hardened-usercopy check for any guest under the Unicorn CPU emulator")
     .version(version)
     .showHelpAfterError('(usercopy --help lists the verbs)')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ usercopy run own                                  # the built-in guests, their own check and ours
-  $ usercopy new case.yaml && usercopy run case.yaml  # a scenario of your own
-  $ usercopy check --dump vmcore --kernel vmlinuz --regs regs.txt
-
-Exit status: 0 when all is as it should be, 1 when a copy was refused or a check said something else, 2 for bad input.`,
-    )
+    .ends({
+      status: '0 if all is as it should be, 1 if a copy was refused or a check said something else, 2 for bad input.',
+      examples: [
+        "usercopy run own                                  # the built-in guests' own check, and ours",
+        'usercopy new case.yaml && usercopy run case.yaml  # a scenario of your own',
+        'usercopy check --dump vmcore --kernel vmlinuz --regs regs.txt',
+      ],
+    })
     .exitOverride();
   // A name of VERBS.
   for (const verb of wantedVerbs(process.argv[2])) whole.addCommand(await VERBS[verb]!());
   return overrideExits(whole);
+}
+
+/**
+ * What a program is asked for. A word that is no verb where a verb stands is all that is left of the line: with `help` or
+ * `--help` about it, the program would show its own help as if nothing were wrong.
+ */
+export function askedFor(whole: Command, words: readonly string[]): readonly string[] {
+  const path: string[] = [];
+  let command = whole;
+  for (const word of words) {
+    if (word === 'help') continue;
+    if (word.startsWith('-') || command.commands.length === 0) return words;
+    const next = command.commands.find((child) => child.name() === word);
+    if (next === undefined) return [...path, word];
+    path.push(word);
+    command = next;
+  }
+  return words;
 }
 
 /** Sub-commands inherit neither exitOverride nor output. */

@@ -1,5 +1,4 @@
 /** `usercopy repro`: reproduces a reported BUG(), from a log, from a memory dump, or from both. */
-import { Command } from 'commander';
 import type { Copy } from '../check/verdict.js';
 import { withCauses } from '../diagnosis/causes.js';
 import { judgeReport, type ReportJudgement } from '../diagnosis/from-report.js';
@@ -18,6 +17,7 @@ import { print } from '../terminal.js';
 import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
 import { CLEAN, toJson, toJsonLine, VIOLATION } from './output.js';
 import { callLines, reproductionJson } from './repro-json.js';
+import { Verb } from './verb.js';
 
 interface ReproOptions extends CopyOptions {
   readonly report?: string;
@@ -44,8 +44,8 @@ interface ReproOptions extends CopyOptions {
 const CODE_BEFORE = 6;
 const CODE_BEHIND = 3;
 
-export function reproCommand(): Command {
-  return new Command('repro')
+export function reproCommand(): Verb {
+  return new Verb('repro')
     .description('reproduce a reported BUG(): from a log, from a memory dump, or from both')
     .option(
       '--report <file>',
@@ -75,16 +75,14 @@ export function reproCommand(): Command {
     .option('--html <file>', 'dump: draw the memory around the copy')
     .option('--timeout <seconds>', 'dump: longest time for reading it', DEFAULT_TIMEOUT)
     .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ dmesg | usercopy repro --report -
-  $ usercopy repro --report dmesg.txt -o case.yaml
-  $ usercopy repro --dump vmcore --kernel vmlinuz --regs regs.txt --report dmesg.txt --json
-
-Exit status: 0 when the copy is good, 1 when it is refused or said to have been, 2 for bad input.`,
-    )
+    .ends({
+      status: '0 if the copy is good, 1 if it is refused or the report says that it was, 2 for bad input.',
+      examples: [
+        'dmesg | usercopy repro --report -',
+        'usercopy repro --report dmesg.txt -o case.yaml',
+        'usercopy repro --dump vmcore --kernel vmlinuz --regs regs.txt --report dmesg.txt --json',
+      ],
+    })
     .action(async (options: ReproOptions) => {
       process.exitCode = await runRepro(options);
     });

@@ -9,13 +9,16 @@ import { NEWEST_OWN_PROFILE } from '../scenario/own.js';
 import type { RandomTask } from '../scenario/tasks.js';
 import { writeScenario } from '../scenario/write.js';
 import { colours, print, progress } from '../terminal.js';
+import { AnswerPrinter, type Forms, type Part } from './answer.js';
 import { byLine, CLEAN, toJson, VIOLATION } from './output.js';
 
 export const DEFAULT_COPIES = 100_000;
 const MOST_COPIES = 100_000_000;
 const LARGEST_SEED = 0xffff_ffff;
+/** Mismatches that are printed one by one. */
+const MOST_SHOWN = 10;
 
-export interface RandomOptions {
+export interface RandomOptions extends Forms {
   /** A kernel image; absent for the built-in guests. */
   readonly kernel?: string;
   readonly btf?: string;
@@ -27,7 +30,6 @@ export interface RandomOptions {
   readonly copies: string;
   readonly seed?: string;
   readonly coverage?: string;
-  readonly json?: boolean;
 }
 
 /** The guests to run, one after the other. */
@@ -55,10 +57,11 @@ export async function runRandom(options: RandomOptions): Promise<number> {
   const copies = wholeNumber('--copies', options.copies, MOST_COPIES);
   const seed =
     options.seed === undefined ? Date.now() % LARGEST_SEED : wholeNumber('--seed', options.seed, LARGEST_SEED);
+  const printer = new AnswerPrinter(options);
   const runs: RandomRun[] = [];
   for (const spec of specsOf(options)) {
     const run = await runOne(spec, copies, seed, options.coverage);
-    if (!options.json) print(describe(run));
+    if (!options.json) printer.print({ json: () => '', parts: () => partsOf(run) });
     runs.push(run);
   }
   if (options.json) {
@@ -87,20 +90,28 @@ function wholeNumber(option: string, text: string, most: number): number {
   return value;
 }
 
-function describe({ result, file }: RandomRun): string {
+function partsOf({ result, file }: RandomRun): Part[] {
   const { variant, kernel, profile, profileBy, typesBy, copies, refused, nearBoundary, mismatchCount, seed } = result;
-  const lines = [
-    `${variant}, kernel ${kernel}, profile ${profile}, seed ${seed}`,
+  const mismatch = mismatchCount === 0 ? 'no mismatch' : colours.red(`${mismatchCount} MISMATCHES`);
+  const mismatches = result.mismatches
+    .slice(0, MOST_SHOWN)
+    .flatMap(({ copy, guest, ours }) => [
+      `${hex(copy.pointer)}, ${copy.size} bytes, ${copy.direction}`,
+      `  the guest:  ${guest ?? 'passes'}`,
+      `  ours:       ${ours ?? 'passes'}`,
+    ]);
+  return [
+    { heading: `${variant}, kernel ${kernel}, profile ${profile}, seed ${seed}` },
     ...byLine(profileBy, typesBy),
-    `${copies} copies, ${nearBoundary} of them within 64 bytes of a boundary; the guest refused ${refused}`,
-    mismatchCount === 0 ? 'no mismatch' : colours.red(`${mismatchCount} MISMATCHES`),
+    {
+      head: ['copies', 'within 64 bytes of a boundary', 'refused by the guest', 'mismatches'],
+      rows: [[copies, nearBoundary, refused, mismatchCount].map(String)],
+      about: { variant, kernel, profile, seed: String(seed) },
+      text: `${copies} copies, ${nearBoundary} of them within 64 bytes of a boundary; the guest refused ${refused}\n${mismatch}`,
+    },
+    ...mismatches,
+    ...(file === null ? [] : [`next: usercopy run ${file}  # replays the first mismatch`]),
   ];
-  for (const { copy, guest, ours } of result.mismatches.slice(0, 10)) {
-    lines.push(`${hex(copy.pointer)}, ${copy.size} bytes, ${copy.direction}`);
-    lines.push(`  the guest:  ${guest ?? 'passes'}`, `  ours:       ${ours ?? 'passes'}`);
-  }
-  if (file !== null) lines.push(`usercopy run ${file} replays the first`);
-  return lines.join('\n');
 }
 
 /** The first mismatch as a scenario: the world is made of the seed again, and what the guest says is expected of us. */

@@ -1,16 +1,17 @@
 /** `usercopy run FILE…` and `usercopy run --call`: scenarios, from files or put together from the command line. */
 import { resolve } from 'node:path';
+import { variantOf } from '../../arch/index.js';
 import { UsercopyError } from '../errors.js';
 import type { ScenarioGuest } from '../scenario/format.js';
 import { runForOne } from '../scenario/guest-process.js';
 import type { ScenarioRow, ScenarioRun } from '../scenario/play.js';
 import type { ScenarioTask } from '../scenario/tasks.js';
-import { colours, print, printError, progress } from '../terminal.js';
+import { colours, printError, progress } from '../terminal.js';
+import { AnswerPrinter, type Forms, type Part } from './answer.js';
 import { BAD_INPUT, byLine, CLEAN, count, toJsonLine, VIOLATION } from './output.js';
 import { shorten } from './run-twins.js';
-import { table } from './table.js';
 
-export interface CallOptions {
+export interface CallOptions extends Forms {
   readonly call: readonly string[];
   readonly kernel?: string;
   readonly variant?: readonly string[];
@@ -20,16 +21,16 @@ export interface CallOptions {
   readonly frames?: boolean;
   readonly judge?: 'kernel' | 'all';
   readonly coverage?: string;
-  readonly json?: boolean;
 }
 
 /** Plays each file; one that cannot be played does not keep the others from it. Gives the exit status. */
 export async function runScenarioFiles(paths: readonly string[], options: OutputOptions): Promise<number> {
+  const printer = new AnswerPrinter(options);
   let status = CLEAN;
   for (const path of paths) {
     progress.show(`playing ${path}`);
     try {
-      status = Math.max(status, await playAndPrint({ path }, options));
+      status = Math.max(status, await playAndPrint({ path }, options, printer));
     } catch (error) {
       if (!(error instanceof UsercopyError)) throw error;
       progress.clear();
@@ -42,7 +43,7 @@ export async function runScenarioFiles(paths: readonly string[], options: Output
 
 /** The guest that the command line describes. `what` is named in errors. */
 export function guestOf(
-  options: Omit<CallOptions, 'call' | 'judge' | 'json' | 'coverage'>,
+  options: Omit<CallOptions, 'call' | 'judge' | 'coverage' | keyof Forms>,
   what: string,
 ): ScenarioGuest {
   const { kernel, variant = [], btf, config, profile, frames } = options;
@@ -65,17 +66,20 @@ export async function runCalls(options: CallOptions): Promise<number> {
   const guest = guestOf(options, 'run --call');
   const steps = options.call.map((call) => ({ call }));
   const scenario = { guest, steps, ...(judge === undefined ? {} : { judge }) };
-  return playAndPrint({ scenario, name: '--call' }, options);
+  return playAndPrint({ scenario, name: '--call' }, options, new AnswerPrinter(options));
 }
 
-type OutputOptions = Pick<CallOptions, 'json' | 'coverage'>;
+type OutputOptions = Forms & Pick<CallOptions, 'coverage'>;
 
-async function playAndPrint(source: ScenarioTask['source'], { json, coverage }: OutputOptions): Promise<number> {
+async function playAndPrint(
+  source: ScenarioTask['source'],
+  { coverage }: OutputOptions,
+  printer: AnswerPrinter,
+): Promise<number> {
   const task = { kind: 'scenario' as const, source, coverage: coverage && resolve(coverage) };
   const run = await runForOne<ScenarioTask>(task, (text) => progress.show(text));
   progress.clear();
-  if (json) print(toJsonLine(jsonOf(run)));
-  else print(describe(run));
+  printer.print({ json: () => toJsonLine(jsonOf(run)), parts: () => partsOf(run) });
   return run.ok ? CLEAN : VIOLATION;
 }
 
@@ -83,33 +87,31 @@ function jsonOf(run: ScenarioRun): unknown {
   return { ...run, rows: run.rows.map((row) => ({ ...row, size: row.size === null ? null : count(row.size) })) };
 }
 
-function describe(run: ScenarioRun): string {
+function partsOf(run: ScenarioRun): Part[] {
   const { file, name, variant, kernel, profile, profileBy, rows, notes } = run;
   const unmet = rows.flatMap((row) => row.unmet.map((what) => colours.red(`${row.case}: ${what}`)));
   const refused = rows.length === 1 ? rows.flatMap((row) => row.explanation) : [];
   return [
-    `${file}${name === null ? '' : `: ${name}`}`,
-    `${variant}, kernel ${kernel}, profile ${profile}`,
-    table(['case', "guest's own check", 'ours', 'as expected', 'instructions'], rows.map(describeRow), [
-      34,
-      50,
-      50,
-      null,
-      null,
-    ]),
+    { heading: `${file}${name === null ? '' : `: ${name}`}\n${variant}, kernel ${kernel}, profile ${profile}` },
+    {
+      head: ['case', "guest's own check", 'ours', 'as expected', 'instructions'],
+      rows: rows.map((row) => describeRow(row, variantOf(variant).bits)),
+      widths: [34, 50, 50, null, null],
+      about: { file, name: name ?? '', variant, kernel, profile },
+    },
     ...refused,
     ...byLine(profileBy),
     ...notes.map((note) => `note: ${note}`),
     ...unmet,
-  ].join('\n');
+  ];
 }
 
-function describeRow(row: ScenarioRow): string[] {
+function describeRow(row: ScenarioRow, bits: number): string[] {
   const isMet = row.unmet.length === 0 && row.identical !== false;
-  const said = row.outcome === 'unreadable' ? 'cannot be judged: memory that is not there' : shorten(row.ours);
+  const said = row.outcome === 'unreadable' ? 'cannot be judged: memory that is not there' : shorten(row.ours, bits);
   return [
     row.case,
-    row.identical === null ? 'not asked' : shorten(row.guest),
+    row.identical === null ? 'not asked' : shorten(row.guest, bits),
     row.outcome === null ? 'not asked' : row.identical === true && row.ours !== null ? 'the same' : said,
     isMet ? 'yes' : colours.red('NO'),
     String(row.guestInstructions),

@@ -4,10 +4,10 @@ import { badInput, hex } from '../errors.js';
 import { runForOne } from '../scenario/guest-process.js';
 import type { SnapshotSummary } from '../scenario/snapshot.js';
 import type { SnapshotTask } from '../scenario/tasks.js';
-import { print, progress, warn } from '../terminal.js';
+import { progress, warn } from '../terminal.js';
+import { type Part, printAnswer } from './answer.js';
 import { CLEAN, toJson } from './output.js';
 import { type CallOptions, guestOf } from './run-scenarios.js';
-import { table } from './table.js';
 
 export interface SnapshotOptions extends Omit<CallOptions, 'call'> {
   readonly snapshot: string;
@@ -21,7 +21,14 @@ export async function runSnapshot(what: readonly string[], options: SnapshotOpti
   const summary = await runForOne(task, (text) => progress.show(text));
   progress.clear();
   for (const warning of summary.warnings) warn(warning);
-  print(options.json ? toJson(summary) : describe(summary));
+  const guest =
+    what[0] ?? (options.kernel === undefined ? null : `--kernel ${options.kernel} --snapshot ${options.snapshot}`);
+  printAnswer(options, {
+    json: () => toJson(summary),
+    parts: () => partsOf(summary),
+    next:
+      guest === null ? undefined : `usercopy prepare ${guest} -o attach.json  # what a harness in C or Python attaches`,
+  });
   return CLEAN;
 }
 
@@ -48,12 +55,13 @@ function taskOf(what: readonly string[], options: SnapshotOptions): SnapshotTask
   return { kind: 'snapshot', source: { scenario, name: '--snapshot' }, call: call[0], usual: true, folder };
 }
 
-function describe({ folder, variant, kernel, at, places }: SnapshotSummary): string {
+function partsOf({ folder, variant, kernel, at, places }: SnapshotSummary): Part[] {
   return [
-    `${folder}: ${variant}, kernel ${kernel}, ${at === null ? 'where calls return to' : `at ${at}`}`,
-    table(
-      ['place', 'first byte', 'bytes'],
-      places.map(({ name, start, end }) => [name, hex(start), String(end - start)]),
-    ),
-  ].join('\n');
+    { heading: `${folder}: ${variant}, kernel ${kernel}, ${at === null ? 'where calls return to' : `at ${at}`}` },
+    {
+      head: ['place', 'first byte', 'bytes'],
+      rows: places.map(({ name, start, end }) => [name, hex(start), String(end - start)]),
+      about: { folder, variant, kernel },
+    },
+  ];
 }

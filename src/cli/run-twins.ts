@@ -1,32 +1,31 @@
 /** `usercopy run own` and `usercopy run lkdtm`: built-in sets of copies, the guest's own check held against ours. */
 import { resolve } from 'node:path';
+import { variantOf } from '../../arch/index.js';
 import { IGNORED } from '../cycles/open.js';
 import { UsercopyError } from '../errors.js';
 import { runAllIsolated, runForOne } from '../scenario/guest-process.js';
 import { OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import type { LkdtmTask, OwnTask } from '../scenario/tasks.js';
 import type { TwinRow, TwinRun } from '../scenario/twins.js';
-import { colours, print, progress } from '../terminal.js';
-import { byLine, CLEAN, count, toJson, VIOLATION } from './output.js';
-import { table } from './table.js';
+import { colours, progress } from '../terminal.js';
+import { type Forms, type Part, printAnswer } from './answer.js';
+import { byLine, CLEAN, count, negativesIn, toJson, VIOLATION } from './output.js';
 
-export interface OwnOptions {
+export interface OwnOptions extends Forms {
   readonly variant?: readonly string[];
   readonly profile?: string;
   readonly frames?: boolean;
   readonly details?: boolean;
   readonly cycles?: boolean;
-  readonly json?: boolean;
 }
 
-export interface LkdtmOptions {
+export interface LkdtmOptions extends Forms {
   readonly kernel: string;
   readonly btf?: string;
   readonly config?: string;
   readonly profile?: string;
   readonly frames?: boolean;
   readonly coverage?: string;
-  readonly json?: boolean;
 }
 
 /** Built-in cases whose cost the summary shows, where a run has them. */
@@ -65,9 +64,11 @@ export async function runOwn(options: OwnOptions): Promise<number> {
     return reason ? [{ variant, reason: reason.message }] : [];
   });
   const all = runs.flat();
-  if (options.json)
-    print(toJson([...all.map(jsonOf), ...failed.map(({ variant, reason }) => ({ variant, error: reason }))]));
-  else print(describe(all, options.details ?? false, failed));
+  printAnswer(options, {
+    json: () => toJson([...all.map(jsonOf), ...failed.map(({ variant, reason }) => ({ variant, error: reason }))]),
+    parts: () => partsOf(all, options.details ?? false, failed),
+    next: 'usercopy kernel fetch x86_64  # then: usercopy run lkdtm --kernel IMAGE, the same on a real kernel',
+  });
   return failed.length > 0 ? VIOLATION : statusOf(all);
 }
 
@@ -88,7 +89,7 @@ export async function runLkdtm({
   profile,
   frames,
   coverage,
-  json,
+  ...forms
 }: LkdtmOptions): Promise<number> {
   const task: LkdtmTask = {
     kind: 'lkdtm',
@@ -101,8 +102,11 @@ export async function runLkdtm({
   };
   const run = await runForOne(task, (text) => progress.show(text));
   progress.clear();
-  if (json) print(toJson(jsonOf(run)));
-  else print(describe([run], false));
+  printAnswer(forms, {
+    json: () => toJson(jsonOf(run)),
+    parts: () => partsOf([run], false),
+    next: `usercopy run random --kernel ${kernel}  # random copies, most of them near a boundary`,
+  });
   return statusOf([run]);
 }
 
@@ -113,15 +117,18 @@ function jsonOf(run: TwinRun): unknown {
   return { ...run, rows: run.rows.map((row) => ({ ...row, size: count(row.size) })) };
 }
 
-/** A message as it fits into a table. */
-export const shorten = (message: string | null): string =>
-  message === null ? 'passes' : message.replace(/^usercopy: [Kk]ernel memory /, '');
+/** A message as it fits into a table; beside it what it prints as an unsigned number of `bits` and means as a negative one. */
+export function shorten(message: string | null, bits: number): string {
+  if (message === null) return 'passes';
+  const negatives = negativesIn(message, bits);
+  return `${message.replace(/^usercopy: [Kk]ernel memory /, '')}${negatives === '' ? '' : ` [${negatives}]`}`;
+}
 
-function describeRow(row: TwinRow): string[] {
+function describeRow(row: TwinRow, bits: number): string[] {
   return [
     row.case,
-    shorten(row.guest),
-    row.ours === row.guest ? 'the same' : shorten(row.ours),
+    shorten(row.guest, bits),
+    row.ours === row.guest ? 'the same' : shorten(row.ours, bits),
     row.identical ? 'yes' : colours.red('NO'),
     String(row.guestInstructions),
     ...(row.guestCycles === undefined ? [] : [String(row.guestCycles)]),
@@ -138,16 +145,17 @@ function detailed(runs: readonly TwinRun[], all: boolean): readonly TwinRun[] {
 const costOf = (run: TwinRun, name: string, what: 'guestInstructions' | 'guestCycles'): string =>
   String(run.rows.find((row) => row.case === name)?.[what] ?? '');
 
-function describe(runs: readonly TwinRun[], details: boolean, failed: readonly FailedVariant[] = []): string {
+function partsOf(runs: readonly TwinRun[], details: boolean, failed: readonly FailedVariant[] = []): Part[] {
   const hasCycles = runs.some((run) => run.rows.some(({ guestCycles }) => guestCycles !== undefined));
-  const texts = detailed(runs, details).flatMap((run) => [
-    `${run.variant}, kernel ${run.kernel}, profile ${run.profile}`,
+  const tables = detailed(runs, details).flatMap((run): Part[] => [
+    { heading: `${run.variant}, kernel ${run.kernel}, profile ${run.profile}` },
     ...byLine(run.profileBy, run.typesBy),
-    table(
-      ['case', "guest's own check", 'ours', 'identical', 'instructions', ...(hasCycles ? ['cycles'] : [])],
-      run.rows.map(describeRow),
-      [34, 62, 30, null, null, ...(hasCycles ? [null] : [])],
-    ),
+    {
+      head: ['case', "guest's own check", 'ours', 'identical', 'instructions', ...(hasCycles ? ['cycles'] : [])],
+      rows: run.rows.map((row) => describeRow(row, variantOf(run.variant).bits)),
+      widths: [34, 62, 30, null, null, ...(hasCycles ? [null] : [])],
+      about: { variant: run.variant, kernel: run.kernel, profile: run.profile },
+    },
   ]);
   const shown = SUMMARY_CASES.filter((name) => runs.some((run) => run.rows.some((row) => row.case === name)));
   const summary = runs.map((run) => {
@@ -174,9 +182,10 @@ function describe(runs: readonly TwinRun[], details: boolean, failed: readonly F
     ...Array<string>(head.length - 2).fill(''),
     colours.red(reason),
   ]);
+  const rows = [...summary.map((row) => (failed.length > 0 ? [...row, ''] : row)), ...without];
   return [
-    ...texts,
-    table(head, [...summary.map((row) => (failed.length > 0 ? [...row, ''] : row)), ...without], widths),
+    ...tables,
+    { head, rows, widths },
     ...(hasCycles ? [`cycles are estimates for one core a variant (docs/cycles.md): ${IGNORED}`] : []),
-  ].join('\n');
+  ];
 }

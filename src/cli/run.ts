@@ -1,13 +1,15 @@
 /** `usercopy run`: plays built-in sets of copies, scenarios, or single calls. */
-import { Command, Option } from 'commander';
+import { Option } from 'commander';
 import { UsercopyError } from '../errors.js';
 import { ownVariants } from '../scenario/own.js';
+import type { Forms } from './answer.js';
 import { DEFAULT_COPIES, runRandom } from './run-random.js';
 import { runCalls, runScenarioFiles } from './run-scenarios.js';
 import { runSnapshot } from './run-snapshot.js';
 import { runLkdtm, runOwn } from './run-twins.js';
+import { Verb } from './verb.js';
 
-interface RunOptions {
+interface RunOptions extends Forms {
   readonly kernel?: string;
   readonly btf?: string;
   readonly config?: string;
@@ -20,12 +22,11 @@ interface RunOptions {
   readonly coverage?: string;
   readonly copies: string;
   readonly seed?: string;
-  readonly json?: boolean;
   readonly details?: boolean;
 }
 
-export function runCommand(): Command {
-  return new Command('run')
+export function runCommand(): Verb {
+  return new Verb('run')
     .description('run copies in a guest: what its own check says, what ours says')
     .argument(
       '[what...]',
@@ -54,23 +55,21 @@ export function runCommand(): Command {
     .option('--seed <number>', 'random: seed of the generator; default: from the clock, and printed')
     .option('--cycles', 'own: estimate guest cycles too')
     .option('--details', "own: every guest's table of cases")
-    .option('--json', 'print JSON; of scenarios and calls one line each')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ usercopy run own
-  $ usercopy run case.yaml other.yaml --json
-  $ usercopy run lkdtm --kernel "$(usercopy kernel fetch x86_64 --json | jq -r .path)"
-  $ usercopy run random --kernel vmlinuz --copies 100000 --seed 1
-  $ usercopy run random --variant sparc64 ppc --frames
-  $ usercopy run --kernel vmlinuz --call '__check_object_size(_stext + 64, 1024, 1)'
-  $ usercopy run case.yaml --coverage case.drcov
-  $ usercopy run --kernel vmlinuz --snapshot guest --call '_copy_to_user(user, kmalloc_64, 64)'
-
-Exit status: 0 when all are identical and as expected, 1 when a copy was refused that none expected, a check said
-something else or an expectation is not met, 2 for bad input.`,
-    )
+    .tables('print JSON; of scenarios and calls one line each')
+    .ends({
+      status: `0 if all are identical and as expected; 1 if a copy was refused that none expected, if a check said something else,
+or if an expectation is not met; 2 for bad input.`,
+      examples: [
+        'usercopy run own',
+        'usercopy run case.yaml other.yaml --json',
+        'usercopy run lkdtm --kernel "$(usercopy kernel fetch x86_64 --json | jq -r .path)"',
+        'usercopy run random --kernel vmlinuz --copies 100000 --seed 1',
+        'usercopy run random --variant sparc64 ppc --frames',
+        "usercopy run --kernel vmlinuz --call '__check_object_size(_stext + 64, 1024, 1)'",
+        'usercopy run case.yaml --coverage case.drcov',
+        "usercopy run --kernel vmlinuz --snapshot guest --call '_copy_to_user(user, kmalloc_64, 64)'",
+      ],
+    })
     .action(async (what: string[], options: RunOptions) => {
       process.exitCode = await run(what, options);
     });

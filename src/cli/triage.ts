@@ -2,24 +2,24 @@
 import { realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Command } from 'commander';
+import { findVariant } from '../../arch/index.js';
 import { badInput } from '../errors.js';
-import { print, progress } from '../terminal.js';
+import { progress } from '../terminal.js';
 import { type Item, itemsIn, shardOf } from '../triage/items.js';
 import { type TriageAnswer, triageItems } from '../triage/pool.js';
 import { Grouping, type TriageGroup } from '../triage/row.js';
 import { mergeStates, TriageState } from '../triage/state.js';
+import { type Forms, type Part, printAnswer } from './answer.js';
 import { DEFAULT_TIMEOUT, numberOf, secondsOf } from './arguments.js';
-import { CLEAN, toJson, VIOLATION } from './output.js';
-import { table } from './table.js';
+import { CLEAN, negative, toJson, VIOLATION } from './output.js';
+import { Verb } from './verb.js';
 
-interface TriageOptions {
+interface TriageOptions extends Forms {
   readonly jobs?: string;
   readonly state?: string;
   readonly shard?: string;
   readonly merge?: readonly string[];
   readonly timeout: string;
-  readonly json?: boolean;
 }
 
 interface Failure {
@@ -32,8 +32,8 @@ const MOST_JOBS = 256;
 const LOG_LIMIT = 180_000;
 const MOST_SHOWN = 1000;
 
-export function triageCommand(): Command {
-  return new Command('triage')
+export function triageCommand(): Verb {
+  return new Verb('triage')
     .description('read a folder of logs and dumps and group their reports by cause')
     .argument('<folder>', 'looked through with all its sub-folders; links are not followed')
     .option('--jobs <number>', 'processes at a time; default: one per CPU')
@@ -41,23 +41,20 @@ export function triageCommand(): Command {
     .option('--shard <I/N>', 'look at part I of N only, for one of N workers; the result is in the state file')
     .option('--merge <files...>', 'read nothing but the state files of such workers, and tell what they found')
     .option('--timeout <seconds>', 'longest time for reading a dump', DEFAULT_TIMEOUT)
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-Each file is read in a process of its own; one that crashes or hangs is a line under "not read". A dump is read together with
-what lies beside it: vmlinux or vmlinuz…, *.btf, config, regs.txt, and its log as RHEL, Debian and SUSE name it (vmcore-dmesg.txt,
-dmesg.202401011200, dmesg.txt); when it cannot be judged, the log is read alone.
-
-Examples:
-  $ usercopy triage /var/crash
-  $ usercopy triage reports --state triage.jsonl --json | jq '.groups[0]'
-  $ seq 8 | parallel --retries 3 usercopy triage /var/crash --shard {}/8 --state shard-{}.jsonl
-  $ usercopy triage /var/crash --merge shard-*.jsonl
-
-Exit status: 0 when everything was read and holds no report; 1 when some were found, and when something was not read (its name and
-the reason are told); 2 for bad input. With --shard 0 when all of the part is in the state file, whatever was found.`,
-    )
+    .tables()
+    .ends({
+      notes: `Each file is read in a process of its own. A file that crashes or hangs that process is listed under "not read". A dump is
+read together with the files beside it: vmlinux or vmlinuz…, *.btf, config, regs.txt, and its log under the names that RHEL,
+Debian and SUSE use (vmcore-dmesg.txt, dmesg.202401011200, dmesg.txt). If the dump cannot be judged, the log is read alone.`,
+      status: `0 if everything was read and holds no report; 1 if a report was found, or if a file was not read (its name and the
+reason are listed); 2 for bad input. With --shard, 0 once the state file has the whole part, whatever was found.`,
+      examples: [
+        'usercopy triage /var/crash',
+        "usercopy triage reports --state triage.jsonl --json | jq '.groups[0]'",
+        'seq 8 | parallel --retries 3 usercopy triage /var/crash --shard {}/8 --state shard-{}.jsonl',
+        'usercopy triage /var/crash --merge shard-*.jsonl',
+      ],
+    })
     .action(async (folder: string, options: TriageOptions) => {
       process.exitCode = await runTriage(folder, options);
     });
@@ -106,8 +103,11 @@ async function runTriage(folder: string, options: TriageOptions): Promise<number
   };
   const groups = tally.grouping.groups();
   const skippedFiles = harmless.slice(0, MOST_SHOWN).map(({ name, reason }) => ({ file: name, reason }));
-  if (options.json) print(toJson({ ...summary, groups, failures: tally.failures, skipped_files: skippedFiles }));
-  else for (const text of describe(summary, groups, tally.failures)) print(text);
+  printAnswer(options, {
+    json: () => toJson({ ...summary, groups, failures: tally.failures, skipped_files: skippedFiles }),
+    parts: () => partsOf(summary, groups, tally.failures),
+    next: nextOf(folder, groups),
+  });
   if (shard !== null) return CLEAN;
   return tally.reports > 0 || tally.failed > 0 ? VIOLATION : CLEAN;
 }
@@ -169,49 +169,63 @@ function real(path: string): string {
   }
 }
 
-function describe(summary: Summary, groups: readonly TriageGroup[], failures: readonly Failure[]): string[] {
+function partsOf(summary: Summary, groups: readonly TriageGroup[], failures: readonly Failure[]): (Part | undefined)[] {
   const { files, skipped, gone, reports, failed } = summary;
-  const rows = groups
-    .slice(0, MOST_SHOWN)
-    .map(({ count, region, cache, offset, caller, direction, kernels, causes, known, examples }) => [
-      String(count),
-      [
-        direction === null ? '?' : direction.replace('_', ' '),
-        region ?? 'message missing',
-        cache === null ? '' : `'${cache}'`,
-      ]
-        .join(' ')
-        .trim(),
-      offset ?? '',
-      caller ?? '',
-      kernels.length > 2 ? `${kernels.slice(0, 2).join(', ')}, …` : kernels.join(', '),
-      [causes[0], known[0] === undefined ? null : `(known: ${known[0]})`].filter((part) => part != null).join(' '),
-      examples[0] ?? '',
-    ]);
+  const shown = groups.slice(0, MOST_SHOWN);
   return [
     `${files} files (${skipped} more cannot hold a report), ${reports} reports in ${groups.length} groups, ${failed} not read`,
-    ...(gone === 0 ? [] : [`${gone} of the merged files' items are not in the folder any more; they are counted`]),
-    ...(rows.length === 0
-      ? []
-      : [
-          table(['reports', 'what', 'offset', 'caller', 'kernels', 'likely cause', 'first'], rows, [
-            null,
-            40,
-            22,
-            28,
-            30,
-            24,
-            40,
-          ]),
-        ]),
-    ...(failures.length === 0
-      ? []
-      : [
-          table(
-            ['not read', 'why'],
-            failures.map(({ file, error }) => [file, error]),
-            [60, 70],
-          ),
-        ]),
+    gone === 0 ? undefined : `${gone} of the merged files' items are not in the folder any more; they are counted`,
+    shown.length === 0
+      ? undefined
+      : {
+          head: ['reports', 'what', 'offset', 'caller', 'kernels', 'likely cause', 'first'],
+          rows: shown.map(groupRow),
+          widths: [null, 40, 22, 28, 30, 24, 40],
+        },
+    groups.length > shown.length ? `the other ${groups.length - shown.length} groups: --json` : undefined,
+    failures.length === 0
+      ? undefined
+      : {
+          head: ['not read', 'why'],
+          rows: failures.map(({ file, error }) => [file, error]),
+          widths: [60, 70],
+        },
+    failed > failures.length ? `${failed - failures.length} more were not read` : undefined,
   ];
+}
+
+function groupRow(group: TriageGroup): string[] {
+  const { count, region, cache, caller, direction, kernels, causes, known, examples } = group;
+  const what = [
+    direction === null ? '?' : direction.replace('_', ' '),
+    region ?? 'message missing',
+    cache === null ? '' : `'${cache}'`,
+  ];
+  return [
+    String(count),
+    what.join(' ').trim(),
+    offsetOf(group),
+    caller ?? '',
+    kernels.length > 2 ? `${kernels.slice(0, 2).join(', ')}, …` : kernels.join(', '),
+    [causes[0], known[0] === undefined ? null : `(known: ${known[0]})`].filter((part) => part != null).join(' '),
+    examples[0] ?? '',
+  ];
+}
+
+/** The printed offset; behind what it means where that is a negative number. */
+function offsetOf({ offset, variants }: TriageGroup): string {
+  // A state file may say anything.
+  if (offset === null || !/^\d+$/.test(offset)) return offset ?? '';
+  const value = BigInt(offset);
+  const narrow = variants.length > 0 && variants.every((name) => findVariant(name)?.bits === 32);
+  const signed = negative(value, narrow ? 32 : 64);
+  return signed === null ? offset : `${signed} (${offset})`;
+}
+
+/** The first report of the largest group, looked at by itself. */
+function nextOf(folder: string, [largest]: readonly TriageGroup[]): string | undefined {
+  const [, log] = /^(.*):\d+$/.exec(largest?.examples[0] ?? '') ?? [];
+  return log === undefined
+    ? undefined
+    : `usercopy repro --report ${join(folder, log)}  # what it means, and its likely cause`;
 }

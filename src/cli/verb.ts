@@ -1,0 +1,31 @@
+/** A verb of the command line: the options and the help that all of them have alike. */
+import { Command, Option } from 'commander';
+
+/** What stands below the options in a verb's help. */
+export interface VerbHelp {
+  /** What the options alone do not tell. */
+  readonly notes?: string;
+  /** The sentence after `Exit status:`; null where 0 and 2 mean what they do everywhere. */
+  readonly status?: string;
+  /** Command lines that a user can type, the most usual first. */
+  readonly examples: readonly [string, string, ...string[]];
+}
+
+export class Verb extends Command {
+  /** The options of a verb that prints a table. Its action hands them to `printAnswer`. `json` describes `--json`. */
+  tables(json = 'print JSON'): this {
+    return this.addOption(new Option('--json', json).conflicts(['markdown', 'csv']))
+      .addOption(new Option('--markdown', 'print Markdown, tables and all').conflicts('csv'))
+      .option('--csv', 'print the tables as CSV, with an empty line between different ones; the rest goes to stderr');
+  }
+
+  /** Help ends in examples. */
+  ends({ notes, status, examples }: VerbHelp): this {
+    const blocks = [
+      ...(notes === undefined ? [] : [notes]),
+      ...(status === undefined ? [] : [`Exit status: ${status}`]),
+      `Examples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`,
+    ];
+    return this.addHelpText('after', `\n${blocks.join('\n\n')}`);
+  }
+}

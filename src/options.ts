@@ -40,6 +40,17 @@ export const orNull = ({ words, accepts, expected }: OptionRule): OptionRule => 
   accepts: (value) => value === null || accepts?.(value) === true,
   expected: `${expected ?? 'one of them'} or null`,
 });
+/** An object that has all of these fields; `expected` says what it is and who makes one. */
+export const having = (expected: string, ...fields: readonly string[]): OptionRule => ({
+  accepts: (value) =>
+    typeof value === 'object' && value !== null && fields.every((field) => Reflect.get(value, field) !== undefined),
+  expected,
+});
+/** What functions of several rooms are given. */
+export const aKernel = having('a kernel, as loadKernel() gives it', 'symbols', 'segments', 'variant', 'version');
+export const anEngine = having('an emulator, as openUnicorn() opens it', 'hookAddress', 'read', 'regions');
+export const aVariant = having("an architecture's variant, as variantOf() gives it", 'name', 'engine', 'layout');
+export const aGuest = having('a guest, as Guest.create() makes it', 'kernel', 'engine', 'variant', 'call');
 export const aCount: OptionRule = { accepts: isCount, expected: 'a whole number of 0 or more' };
 
 /**

@@ -1,6 +1,7 @@
 /**
  * The plugin itself: hooks on a kernel's uaccess entry points, a verdict for every copy, an event for every bad one.
  */
+
 import { Check, type ExecutorName } from '../check/check.js';
 import { readCheckCosts } from '../cycles/check-costs.js';
 import { blockPricer, IGNORED, openCycleModel } from '../cycles/open.js';
@@ -8,6 +9,7 @@ import { builtCheck } from '../engine/built-check.js';
 import type { BlockPricer, Engine } from '../engine/engine.js';
 import { badInput } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { aGuest, aKernel, anEngine, type OptionRule, requireValue } from '../options.js';
 import { type DepthGuest, measureStackDepth, type StackDepth } from '../stack/depth.js';
 import { BlindSpots } from './blind-spots.js';
 import { hookEntries } from './hooks.js';
@@ -73,10 +75,12 @@ export async function attach(
   kernelOrOptions: Kernel | Omit<AttachOptions, 'memory'> = {},
   options: AttachOptions = {},
 ): Promise<Attachment> {
+  requireValue('attach: first argument', target, A_TARGET);
   if (!('check' in target)) {
-    if (!('symbols' in kernelOrOptions)) {
+    if (typeof kernelOrOptions !== 'object' || kernelOrOptions === null || !('symbols' in kernelOrOptions)) {
       throw badInput('attach', 'a guest, or an engine and the kernel that it runs', 'an engine alone');
     }
+    requireValue('attach: kernel', kernelOrOptions, aKernel);
     return attachTo(target, kernelOrOptions, options);
   }
   requireGuestAttachOptions(kernelOrOptions);
@@ -84,6 +88,11 @@ export async function attach(
   const stackDepth = given.stackDepth ?? (await learnStackDepth(target));
   return attachTo(target.engine, target.kernel, { ...given, memory: target.check, stackDepth });
 }
+
+const A_TARGET: OptionRule = {
+  accepts: (value) => aGuest.accepts?.(value) === true || anEngine.accepts?.(value) === true,
+  expected: 'a guest, as Guest.create() makes it, or an emulator, as openUnicorn() opens it',
+};
 
 async function learnStackDepth(guest: AttachableGuest): Promise<StackDepth | undefined> {
   if (guest.kernel.types === null) return undefined;

@@ -1,10 +1,12 @@
 /** The file of an attachment that is worked out beforehand: what is in it, and how it is written. */
+
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { FrameLayout } from '../../arch/driver.js';
 import type { Direction } from '../check/verdict.js';
 import { hex } from '../errors.js';
 import type { Kernel, KernelSymbol } from '../kernel/kernel.js';
+import { having, requireValue } from '../options.js';
 import { packageFile } from '../paths.js';
 
 /** What the version of the file is; the set-up tells the same one to libusercopy. */
@@ -94,11 +96,14 @@ export interface HarnessFile {
   readonly notes: readonly string[];
 }
 
+const A_HARNESS = having('what prepareHarness() gives', 'variant', 'entries', 'parameters');
+
 /**
  * The text that `usercopy_attach()` takes. Its digest is of the attachment's bytes as they stand here: a file that was
  * damaged or edited is refused.
  */
 export function harnessText(file: HarnessFile): string {
+  requireValue('harnessText: file', file, A_HARNESS);
   const attachment = JSON.stringify(file);
   const digest = createHash('sha256').update(attachment).digest('hex');
   const { version }: { readonly version: number } = JSON.parse(readFileSync(packageFile(FORMAT_FILE), 'utf8'));

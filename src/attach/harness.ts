@@ -10,6 +10,7 @@ import type { CheckedObject, Direction, Verdict } from '../check/verdict.js';
 import { builtCheck } from '../engine/built-check.js';
 import { hex, UsercopyError } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { aKernel, requireValue } from '../options.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
 import { noPagesNote } from './blind-spots.js';
 import { type HarnessFile, harnessSymbols } from './harness-file.js';
@@ -28,6 +29,7 @@ const PIECE = 4096;
  * @throws UsercopyError as `attach` does.
  */
 export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {}): Promise<HarnessFile> {
+  requireValue('prepareHarness: kernel', kernel, aKernel);
   requireHarnessOptions(options);
   const declarations = options.declarations ?? [];
   const plan = planOf(kernel, { ...options, declares: declarations.length > 0 });

@@ -2,7 +2,9 @@
  * Suppression lists: violations that are known and shall not be reported again. What a rule silences is counted, so that
  * nothing disappears unseen.
  */
+
 import { badInput } from '../errors.js';
+import { aText, requireValue } from '../options.js';
 
 /** What a rule looks at. */
 export interface SuppressionFacts {
@@ -101,7 +103,9 @@ export class SuppressionList {
  *
  * @throws UsercopyError `bad-input` with file and line.
  */
-export function parseSuppressions(text: string, path: string): Suppression[] {
+export function parseSuppressions(text: string, path = 'suppressions'): Suppression[] {
+  requireValue('parseSuppressions: text', text, aText);
+  requireValue('parseSuppressions: path', path, aText);
   return text.split('\n').flatMap((line, index) => {
     const rule = line.replace(/(^|\s)#.*$/, '').trim();
     if (rule === '') return [];

@@ -2,9 +2,11 @@
  * Who runs the check: native code inside the addon, V8, or plain JavaScript. All state of the check lies in linear memory,
  * so executors of one memory can take turns.
  */
+
 import { instantiate } from '@assemblyscript/loader';
 import type { NativeCheck } from '../engine/unicorn-addon.js';
 import { badInput, messageOf, UsercopyError } from '../errors.js';
+import { having, requireValue } from '../options.js';
 
 /** `native`: check.wasm compiled into the addon; `v8`: WebAssembly; `js`: check.wasm as JavaScript, for places without WebAssembly. */
 export type ExecutorName = 'native' | 'v8' | 'js';
@@ -88,6 +90,7 @@ function obstacle(name: ExecutorName, source: CheckSource, module: Uint8Array): 
 
 /** What can run the check here, fastest first. */
 export function executors(source: CheckSource): ExecutorState[] {
+  requireValue('executors: source', source, having('where check.wasm comes from: builtCheck', 'module'));
   let module: Uint8Array;
   try {
     module = source.module();

@@ -3,9 +3,11 @@
  * between 4.8 and 6.12, and the mails of the July 2016 series; versions of commits from the
  * pull requests and stable reviews that carried them. Where a version could not be read, the comment says what is known.
  */
+
 import { badInput } from '../errors.js';
 import type { KernelConfig, KernelVersion } from '../kernel/kernel.js';
 import { atLeast } from '../kernel/version.js';
+import { aText, having, requireValue } from '../options.js';
 import type { ProfileSwitches } from './parameters.js';
 
 const V3: ProfileSwitches = {
@@ -262,6 +264,7 @@ export const switchesOf = (profile: ProfileName): readonly string[] =>
 
 /** Reads `4.16,pagespan,fallback`: a profile and switches, applied in order. */
 export function parseProfile(text: string): Profile {
+  requireValue('parseProfile', text, aText);
   const [named = '', ...changes] = text.split(',').map((part) => part.trim());
   const first = requireProfileName(named);
   let switches: ProfileSwitches = PROFILES[first].switches;
@@ -324,12 +327,17 @@ function vmallocChange(version: KernelVersion): string | null {
   return hasFix(version, 6, 4, PAGE_FAULT_FIX_STABLE) ? null : 'vmalloc-vmap-area';
 }
 
+const aVersion = having("a kernel's version, as loadKernel() reads it", 'release', 'major', 'minor', 'patch');
+const aConfig = having("a kernel's configuration, as loadKernel() reads it, or null", 'enabled', 'get');
+
 /**
  * The profile of a version and, where there is one, its config: what `profileOf()` (src/introspect/profile.ts) takes where
  * contents and vendor do not tell. Whether the stack pointer is compared at all is the architecture's affair
  * (`Variant.hasCurrentStackPointer`). Kernels older than 4.8 get the oldest mainline profile.
  */
 export function profileForVersion(version: KernelVersion, config: KernelConfig | null = null): Profile {
+  requireValue('profileForVersion: version', version, aVersion);
+  if (config !== null) requireValue('profileForVersion: config', config, aConfig);
   const base = baseProfile(version);
   const changes: (string | null)[] = [];
   if (!atLeast(version, 5, 18)) {

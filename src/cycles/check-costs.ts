@@ -2,11 +2,13 @@
  * What the kernel's own check costs, by the verdict that it comes to: what `charge` adds to a guest's clock. Made by
  * scripts/make-check-costs.mjs, which runs the check of the built-in guests.
  */
+
 import * as fs from 'node:fs/promises';
 import type { Variant } from '../../arch/driver.js';
 import { driverOf } from '../../arch/index.js';
 import type { Verdict } from '../check/verdict.js';
 import { UsercopyError } from '../errors.js';
+import { aVariant, requireValue } from '../options.js';
 import { packageFile } from '../paths.js';
 
 export interface PathCost {
@@ -31,6 +33,7 @@ export const verdictKey = (verdict: Verdict): string =>
 
 /** @throws UsercopyError `unsupported` for a variant without them. */
 export async function readCheckCosts(variant: Variant): Promise<CheckCosts> {
+  requireValue('readCheckCosts: variant', variant, aVariant);
   const driver = driverOf(variant);
   const file = packageFile(`arch/${driver?.linuxArch ?? variant.name}/check-costs.json`);
   const bytes = await fs.readFile(file, 'utf8').catch(() => '{}');

@@ -1,8 +1,10 @@
 /** A variant's cycle model, and what an engine is told by it. */
+
 import type { Variant } from '../../arch/driver.js';
 import { driverOf } from '../../arch/index.js';
 import type { BlockPricer } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
+import { aVariant, having, requireValue } from '../options.js';
 import { CycleModel } from './price.js';
 import { readCycleTable } from './table.js';
 
@@ -15,6 +17,7 @@ export const IGNORED =
  * @throws UsercopyError `unsupported` for a variant without a table.
  */
 export async function openCycleModel(variant: Variant): Promise<CycleModel> {
+  requireValue('openCycleModel: variant', variant, aVariant);
   const driver = driverOf(variant);
   if (variant.cycles === undefined || driver === null)
     throw new UsercopyError(
@@ -29,6 +32,7 @@ export async function openCycleModel(variant: Variant): Promise<CycleModel> {
  * once a block. A block whose bytes cannot be read costs a cycle an instruction.
  */
 export function blockPricer(model: CycleModel): BlockPricer {
+  requireValue('blockPricer: model', model, having('a model, as openCycleModel() opens it', 'price', 'fill'));
   return ({ code, address, instructions, thumb }) =>
     code.length === 0 ? instructions : Math.max(1, model.price(code, address, { thumb }) - model.fill);
 }

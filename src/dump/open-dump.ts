@@ -1,4 +1,5 @@
 /** Opens a memory dump: which machine it is of, its registers, and the kernel in it. */
+
 import type { Variant } from '../../arch/driver.js';
 import type { DumpConvention, RegisterValues } from '../../arch/dump.js';
 import { variants } from '../../arch/index.js';
@@ -6,7 +7,7 @@ import { badInput, UsercopyError } from '../errors.js';
 import { nativeZlib } from '../image/native-zlib.js';
 import { findModules, Modules } from '../introspect/modules.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
-import { aFunction, anObject, type OptionRule, orNull, requireOptions } from '../options.js';
+import { aFunction, anObject, aText, type OptionRule, orNull, requireOptions, requireValue } from '../options.js';
 import { entryPointOf } from '../stack/entry-point.js';
 import type { Dump, DumpOptions } from './dump.js';
 import { type DumpFile, readDumpFile } from './dump-file.js';
@@ -33,6 +34,7 @@ const RULES: Readonly<Record<keyof DumpOptions, OptionRule>> = {
  *   architecture whose dumps are not read.
  */
 export async function openDump(path: string, options: DumpOptions = {}): Promise<Dump> {
+  requireValue('openDump: path', path, aText);
   requireOptions('openDump', options, RULES);
   const file = FileReader.open(path);
   try {

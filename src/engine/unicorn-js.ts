@@ -18,6 +18,7 @@ import type {
   SavedContext,
 } from './engine.js';
 import { requireRunOptions, requireSpec } from './options.js';
+import { mapTold } from './overlap.js';
 import { RunEvents } from './run-events.js';
 import {
   ADDRESS_END,
@@ -203,7 +204,12 @@ class UnicornJs implements Engine {
   }
 
   map(address: bigint, size: bigint, permissions: string): void {
-    this.#machine.map(address, size, permissions);
+    mapTold(
+      () => this.regions(),
+      address,
+      size,
+      () => this.#machine.map(address, size, permissions),
+    );
   }
 
   mapShared(): void {

@@ -17,6 +17,7 @@ import type {
   SavedContext,
 } from './engine.js';
 import { requireRunOptions, requireSpec } from './options.js';
+import { mapTold } from './overlap.js';
 import { RunEvents } from './run-events.js';
 import {
   loadAddon,
@@ -150,11 +151,21 @@ class UnicornNative implements Engine {
   }
 
   map(address: bigint, size: bigint, permissions: string): void {
-    this.#native.map(address, size, permissions);
+    mapTold(
+      () => this.regions(),
+      address,
+      size,
+      () => this.#native.map(address, size, permissions),
+    );
   }
 
   mapShared(address: bigint, size: bigint, permissions: string, memory: WebAssembly.Memory, offset: number): void {
-    this.#native.mapShared(address, size, permissions, memory, offset);
+    mapTold(
+      () => this.regions(),
+      address,
+      size,
+      () => this.#native.mapShared(address, size, permissions, memory, offset),
+    );
   }
 
   unmap(address: bigint, size: bigint): void {

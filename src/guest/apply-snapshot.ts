@@ -1,9 +1,13 @@
 /** A snapshot put into an emulator: its memory, and the registers that the emulator knows. */
+
 import type { Variant } from '../../arch/driver.js';
 import { variants } from '../../arch/index.js';
 import type { Engine } from '../engine/engine.js';
 import { badInput, UsercopyError } from '../errors.js';
+import { anEngine, having, requireValue } from '../options.js';
 import { dumperNameOf, inAddressOrder, type Snapshot, type SnapshotSegment } from './snapshot.js';
+
+const A_SNAPSHOT = having('a snapshot, as readSnapshot() reads it', 'segments', 'registers');
 
 /**
  * Maps a snapshot's memory into a fresh emulator and sets the registers that it knows; gives those that it does not.
@@ -12,6 +16,8 @@ import { dumperNameOf, inAddressOrder, type Snapshot, type SnapshotSegment } fro
  * share memory and the engine cannot map one memory twice.
  */
 export function applySnapshot(engine: Engine, snapshot: Snapshot): { readonly unknownRegisters: readonly string[] } {
+  requireValue('applySnapshot: engine', engine, anEngine);
+  requireValue('applySnapshot: snapshot', snapshot, A_SNAPSHOT);
   requireMachine(engine, snapshot.arch);
   const regions = regionsOf(snapshot.segments);
   const memories = sharedMemories(regions);

@@ -2,6 +2,7 @@
  * A kernel image made runnable at function level: RAM with the image in it, a task with a stack, a user page, and a way
  * to call a function and learn how it ended. Nothing is booted; what is faked is listed in `docs/guests.md`.
  */
+
 import type { BootVariable, FrameLayout, MemoryLayout, Variant } from '../../arch/driver.js';
 import { variantOf } from '../../arch/index.js';
 import { Check } from '../check/check.js';
@@ -17,11 +18,13 @@ import {
   aCount,
   aDuration,
   aFunction,
+  aKernel,
   aNumber,
   anArray,
   aWord,
   type OptionRule,
   requireOptions,
+  requireValue,
 } from '../options.js';
 import { type ArgumentPlaces, CallWatch, GuestCall } from '../stack/call.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
@@ -142,6 +145,7 @@ export class Guest {
    *   `missing-dependency` without libunicorn.
    */
   static async create(kernel: Kernel, options: GuestOptions = {}): Promise<Guest> {
+    requireValue('Guest.create: kernel', kernel, aKernel);
     requireOptions('Guest.create', options, RULES);
     if (!hidesVariables(kernel)) return Guest.#build(kernel, options);
     const exported = withSymbols(kernel, exportedVariables(kernel.segments, kernel.endian === 'little', kernel.bits));

@@ -2,9 +2,11 @@
  * An emulator as it was: CPU and memory, kept by copy, so on every engine and for memory of every kind. libunicorn's own
  * snapshots (UC_CTL_CONTEXT_MEMORY, from 2.1 on) move written pages into memory of their own, see docs/decisions.md.
  */
+
 import type { Engine, SavedContext } from '../engine/engine.js';
 import { hex, UsercopyError } from '../errors.js';
 import { equalBytes } from '../kernel/bytes.js';
+import { anEngine, requireValue } from '../options.js';
 
 interface Span {
   readonly start: bigint;
@@ -80,6 +82,7 @@ export class MachineState {
 
 /** An emulator's CPU and memory as they are now; `restore()` puts them back. For guests: `Guest.snapshot()`. */
 export function saveMachine(engine: Engine): MachineState {
+  requireValue('saveMachine: engine', engine, anEngine);
   return new MachineState(engine);
 }
 

@@ -14,6 +14,7 @@ import type {
 import { hex, UsercopyError } from '../errors.js';
 import { introspectionOf } from '../introspect/structures.js';
 import { requireTypes } from '../kernel/require-types.js';
+import { aGuest, requireValue } from '../options.js';
 import type { Guest } from './guest.js';
 import { enableStaticKey } from './static-key.js';
 
@@ -62,6 +63,7 @@ export class KernelObjects {
    * @throws UsercopyError `bad-input` when the kernel's types are not known.
    */
   constructor(guest: Guest, options: { readonly booted?: boolean } = {}) {
+    requireValue('KernelObjects: guest', guest, aGuest);
     const facts = introspectionOf(guest.kernel, guest.layout);
     if (facts === null) {
       throw new UsercopyError(

@@ -25,6 +25,7 @@ import type { Engine } from '../engine/engine.js';
 import { badInput, codeOf, hex, messageOf, UsercopyError } from '../errors.js';
 import { readWhole, writeWhole } from '../image/files.js';
 import { countBefore } from '../kernel/sorted.js';
+import { anEngine, aText, aVariant, requireValue } from '../options.js';
 
 export const INDEX_NAME = '_index.json';
 const PAGE = 4096n;
@@ -71,6 +72,7 @@ export interface Snapshot {
 
 /** Reads a snapshot's folder, or its `_index.json`. @throws UsercopyError `bad-input` that names the field. */
 export function readSnapshot(path: string): Snapshot {
+  requireValue('readSnapshot: path', path, aText);
   const index = statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, INDEX_NAME) : path;
   const content = readIndex(index);
   const segments = content['segments'];
@@ -267,6 +269,9 @@ const INTEGER = '\uffff';
  * @throws UsercopyError `bad-input` when the folder cannot be written.
  */
 export function writeSnapshot(engine: Engine, variant: Variant, folder: string, details?: SnapshotDetails): void {
+  requireValue('writeSnapshot: engine', engine, anEngine);
+  requireValue('writeSnapshot: variant', variant, aVariant);
+  requireValue('writeSnapshot: folder', folder, aText);
   try {
     mkdirSync(folder, { recursive: true });
   } catch (error) {

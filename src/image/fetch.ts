@@ -1,4 +1,5 @@
 /** Debian's kernels: which package, downloaded once, kept in a cache that is used without network from then on. */
+
 import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -6,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { ArchDriver, Variant } from '../../arch/driver.js';
 import { drivers as allDrivers } from '../../arch/index.js';
 import { badInput, UsercopyError } from '../errors.js';
-import { aBoolean, anArray, aText, type OptionRule, requireOptions } from '../options.js';
+import { aBoolean, anArray, aText, type OptionRule, requireOptions, requireValue } from '../options.js';
 import { everySuite, PrivateApt, unpackImages } from './apt.js';
 import { compareVersions } from './debian-version.js';
 import { findFiles, type KernelFiles } from './kernel-files.js';
@@ -80,6 +81,7 @@ interface Request {
  * Errors: `bad-input` for a variant or release that Debian lacks, `missing-dependency` without apt or network.
  */
 export async function fetchKernel(variant: string, options: FetchOptions = {}): Promise<FetchedKernel> {
+  requireValue('fetchKernel: variant', variant, aText);
   requireOptions('fetchKernel', options, FETCH_RULES);
   const request = await readRequest(variant, options);
   const cached = options.refresh ? null : await lookUp(request);
@@ -99,6 +101,7 @@ export async function remoteKernels(
   options: Pick<FetchOptions, 'suite' | 'cacheDirectory' | 'drivers'> = {},
 ): Promise<{ readonly kernels: readonly RemoteKernel[]; readonly warnings: readonly string[] }> {
   const { suite, cacheDirectory, drivers } = FETCH_RULES;
+  requireValue('remoteKernels: variant', variant, aText);
   requireOptions('remoteKernels', options, { suite, cacheDirectory, drivers });
   const request = await readRequest(variant, { ...options, release: options.suite ?? '0.0' });
   return inWorkspace(request.cache, async (workspace) => {
@@ -127,6 +130,7 @@ export async function defaultCacheDirectory(): Promise<string> {
 
 /** The kernels in the cache, by variant and release. */
 export async function cachedKernels(cacheDirectory?: string): Promise<FetchedKernel[]> {
+  if (cacheDirectory !== undefined) requireValue('cachedKernels: folder', cacheDirectory, aText);
   const cache = cacheDirectory ?? (await defaultCacheDirectory());
   const kernels: FetchedKernel[] = [];
   for (const release of await fs.readdir(cache).catch(() => [])) {

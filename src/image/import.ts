@@ -1,11 +1,12 @@
 /** Kernels that the user has: a .deb, an .rpm, a folder such as /boot, or a single image, taken over into the cache. */
+
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import type { ArchDriver } from '../../arch/driver.js';
 import { drivers as allDrivers } from '../../arch/index.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { decompress } from '../kernel/payload/decompress.js';
-import { anArray, aText, type OptionRule, requireOptions } from '../options.js';
+import { anArray, aText, type OptionRule, requireOptions, requireValue } from '../options.js';
 import { unpackImages } from './apt.js';
 import { defaultCacheDirectory, type FetchedKernel, store } from './fetch.js';
 import { findFiles, type KernelFiles } from './kernel-files.js';
@@ -34,6 +35,7 @@ export async function importKernels(
   source: string,
   options: ImportOptions = {},
 ): Promise<{ readonly kernels: readonly FetchedKernel[]; readonly warnings: readonly string[] }> {
+  requireValue('importKernels: source', source, aText);
   requireOptions('importKernels', options, RULES);
   const cache = options.cacheDirectory ?? (await defaultCacheDirectory());
   return inWorkspace(cache, async (workspace) => {

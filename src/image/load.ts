@@ -1,4 +1,5 @@
 /** A kernel image of any kind → `Kernel`: which architecture, unpacked, relocated, with symbols, types, version and config. */
+
 import * as fs from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { ArchDriver, UnpackedImage, Variant } from '../../arch/driver.js';
@@ -14,7 +15,7 @@ import { decompress, UNPACKED_LIMIT } from '../kernel/payload/decompress.js';
 import { applyRela } from '../kernel/relocate.js';
 import { noSymbols } from '../kernel/symbols.js';
 import { findBanner, NO_VERSION } from '../kernel/version.js';
-import { anArray, type OptionRule, requireOptions } from '../options.js';
+import { anArray, having, type OptionRule, requireOptions, requireValue } from '../options.js';
 import { type FlatPayload, loadFlatImage } from './flat.js';
 import { typesFile } from './kernel-files.js';
 import { nativeZlib } from './native-zlib.js';
@@ -42,6 +43,13 @@ const aFile: OptionRule = {
   accepts: (value) => typeof value === 'string' || value instanceof Uint8Array,
   expected: 'a path, or the bytes of a file',
 };
+const A_SOURCE: OptionRule = {
+  accepts: (value) =>
+    typeof value === 'string' ||
+    having('', 'path').accepts?.(value) === true ||
+    having('', 'bytes', 'name').accepts?.(value) === true,
+  expected: 'the path of an image, or { bytes, name } of one',
+};
 const RULES: Readonly<Record<keyof LoadKernelOptions, OptionRule>> = { drivers: anArray, btf: aFile, config: aFile };
 
 /**
@@ -49,6 +57,7 @@ const RULES: Readonly<Record<keyof LoadKernelOptions, OptionRule>> = { drivers: 
  * Errors: `bad-input` naming the file and what is wrong with it.
  */
 export async function loadKernel(from: string | KernelSource, options: LoadKernelOptions = {}): Promise<Kernel> {
+  requireValue('loadKernel: from', from, A_SOURCE);
   requireOptions('loadKernel', options, RULES);
   const source = typeof from === 'string' ? { path: from } : from;
   const drivers = options.drivers ?? allDrivers;
@@ -127,8 +136,17 @@ async function unpack(
     if (inner === null) break;
     bytes = inner.bytes;
   }
-  const magic = Buffer.from(file.subarray(0, 8)).toString('hex') || 'an empty file';
-  throw badInput(where, 'a kernel image (ELF vmlinux, bzImage, Image or zImage, plain or compressed)', magic);
+  const expected = 'a kernel image (ELF vmlinux, bzImage, Image or zImage, plain or compressed)';
+  throw badInput(where, expected, beginningOf(file));
+}
+
+/** The first bytes of a file that is no image, as a person recognizes them. */
+function beginningOf(file: Uint8Array): string {
+  if (file.length === 0) return 'an empty file';
+  const text = Buffer.from(file.subarray(0, 24)).toString('latin1');
+  const [line = ''] = /^[\x20-\x7e\t]*/.exec(text) ?? [];
+  if (line.length >= 4) return `a text that begins with '${line.trimEnd()}'`;
+  return `bytes that begin with ${[...file.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ')}`;
 }
 
 async function fromElf(

@@ -1,8 +1,19 @@
 /** A kernel and its architecture, put into the terms of the check. */
+
 import type { MemoryLayout, Variant } from '../../arch/driver.js';
 import type { AddressRange, CheckParameters, ProfileSwitches } from '../check/parameters.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { aBoolean, anObject, aWord, type OptionRule, requireFields, requireOptions } from '../options.js';
+import {
+  aBoolean,
+  aKernel,
+  anObject,
+  aVariant,
+  aWord,
+  type OptionRule,
+  requireFields,
+  requireOptions,
+  requireValue,
+} from '../options.js';
 import { introspectionOf } from './structures.js';
 import { type StackOptions, stackParameters } from './task.js';
 
@@ -44,6 +55,8 @@ function linearAlias(text: AddressRange | null, layout: MemoryLayout): AddressRa
  * @throws UsercopyError `bad-input` when the kernel lacks a symbol or type that its own check would use.
  */
 export function checkParametersOf(kernel: Kernel, variant: Variant, options: ParameterOptions): CheckParameters {
+  requireValue('checkParametersOf: kernel', kernel, aKernel);
+  requireValue('checkParametersOf: variant', variant, aVariant);
   requireOptions('checkParametersOf', options, RULES);
   requireFields('checkParametersOf', options, { switches: RULES.switches });
   const layout = variant.layout(kernel);

@@ -1,6 +1,8 @@
 /** A verdict in words for a person: which object, where its bounds are, and by how much the copy misses them. */
-import type { CheckedObject, Copy, Verdict } from '../check/verdict.js';
+
+import { type CheckedObject, type Copy, requireCopy, type Verdict } from '../check/verdict.js';
 import { hex } from '../errors.js';
+import { having, requireValue } from '../options.js';
 
 const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
 
@@ -23,6 +25,8 @@ function describeObject(object: CheckedObject): string {
 
 /** A few lines, without line ends; addresses as 0x…, sizes in bytes. */
 export function explainVerdict(verdict: Verdict, copy: Copy): string[] {
+  requireValue('explainVerdict: verdict', verdict, having('a verdict of the check', 'outcome'));
+  requireCopy('explainVerdict: copy', copy);
   const direction = copy.direction === 'to_user' ? 'to user' : 'from user';
   const lines = [`copy ${direction}: [${hex(copy.pointer)}, ${hex(copy.pointer + copy.size)}), ${bytes(copy.size)}`];
   if (verdict.outcome === 'unreadable') {

@@ -1,5 +1,7 @@
 /** Any text with a kernel's log in it → the usercopy reports in it. */
+
 import { oopsConventions } from '../../arch/oopses.js';
+import { aCount, anArray, aText, requireValue } from '../options.js';
 import { architectureOf } from './architecture.js';
 import { type LogLine, logLines } from './log-lines.js';
 import { isBare, once } from './once.js';
@@ -22,6 +24,8 @@ const REGISTER_OBJECT =
  * `before`: lines that stand in front of an excerpt, which its line numbers count too.
  */
 export function parseReports(text: string, before = 0): UsercopyReport[] {
+  requireValue('parseReports: text', text, aText);
+  requireValue('parseReports: before', before, aCount);
   const lines = logLines(text, before);
   const reports = once(splitReports(lines, oopsConventions).map(reportOf));
   const lacking = reports.some(({ kernelVersion, arch }) => kernelVersion === null || arch === null);
@@ -33,6 +37,7 @@ export function parseReports(text: string, before = 0): UsercopyReport[] {
  * gives way to the same message with its crash. Null where there is none.
  */
 export function chooseReport(reports: readonly UsercopyReport[]): UsercopyReport | null {
+  requireValue('chooseReport: reports', reports, anArray);
   const first = reports.find((report) => report.message !== null) ?? reports[0] ?? null;
   if (first === null || !isBare(first)) return first;
   return reports.find((report) => report.message?.canonical === first.message?.canonical && !isBare(report)) ?? first;
@@ -43,6 +48,7 @@ export function chooseReport(reports: readonly UsercopyReport[]): UsercopyReport
  * go on after a BUG(). Where none does, the one that `chooseReport` takes. Null where there is none.
  */
 export function chooseLastReport(reports: readonly UsercopyReport[]): UsercopyReport | null {
+  requireValue('chooseLastReport: reports', reports, anArray);
   const isWhole = (report: UsercopyReport): boolean =>
     !isBare(report) && (report.message !== null || report.trace.length > 0);
   return reports.findLast(isWhole) ?? chooseReport(reports);

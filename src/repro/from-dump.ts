@@ -12,10 +12,12 @@ import {
   aDuration,
   anObject,
   aText,
+  aWord,
   type OptionRule,
   orNull,
   requireFields,
   requireOptions,
+  requireValue,
 } from '../options.js';
 import { packageFile } from '../paths.js';
 import type { UsercopyReport } from '../report/report.js';
@@ -105,6 +107,9 @@ export async function judgeDump(input: DumpInput, copy: Copy | null, limits: Dum
 
 /** What lies at an address: object, cache, member, state and owner. @throws as `reproduceDump`. */
 export async function identifyInDump(input: DumpInput, address: bigint, limits: DumpLimits = {}): Promise<Identified> {
+  requireFields('identifyInDump: input', input, { dump: aText });
+  requireValue('identifyInDump: address', address, aWord);
+  requireFields('identifyInDump: limits', limits, {});
   const { child = packageFile(CHILD), readingLimit = READING_LIMIT } = limits;
   const outcome = await askChild<IdentifyRequest, DumpEvent, Identified>(
     child,

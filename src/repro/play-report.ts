@@ -1,9 +1,11 @@
 /** A report's scenario, played on a built-in guest under the emulator: does it print the reported line? */
+
 import type { GuestFacts } from '../diagnosis/describe.js';
 import type { ReportJudgement } from '../diagnosis/from-report.js';
 import type { Reproduction } from '../diagnosis/outcome.js';
 import { guestToPlay, scenarioOf } from '../diagnosis/scenario-of.js';
 import { UsercopyError } from '../errors.js';
+import { having, requireValue } from '../options.js';
 import type { Scenario } from '../scenario/format.js';
 import { loadOwnKernel, ownVariants, startOwnGuest } from '../scenario/own.js';
 import { playScenario } from '../scenario/play.js';
@@ -17,8 +19,11 @@ export interface PlayedReport {
   readonly why: string | null;
 }
 
+const A_JUDGEMENT = having('what judgeReport() gives', 'reproduction', 'whole', 'machine');
+
 /** Plays what a consistent report describes and adds check and replay to its reproduction. */
 export async function playReport(judgement: ReportJudgement): Promise<PlayedReport> {
+  requireValue('playReport: judgement', judgement, A_JUDGEMENT);
   const { reproduction, whole } = judgement;
   const without = (why: string): PlayedReport => ({
     reproduction: withLines(reproduction, [`not played: ${why}`]),

@@ -1,10 +1,12 @@
 /** Plays a scenario: every step from the same memory, judged by us and, where it can, by the guest's own check. */
+
 import { type Attachment, attach } from '../attach/attach.js';
 import { entriesOf, hasCheck } from '../attach/plan.js';
 import type { Acceptance, Copy, Direction, Refusal } from '../check/verdict.js';
 import { badInput, UsercopyError } from '../errors.js';
 import type { CallOutcome, Guest } from '../guest/guest.js';
 import { usercopyLine } from '../guest/log.js';
+import { having, requireValue } from '../options.js';
 import { measureStackDepth } from '../stack/depth.js';
 import { evaluate, parseCall, parseExpression, wordOf } from './expression.js';
 import type { Expectation, Scenario, ScenarioCopy, ScenarioStep } from './format.js';
@@ -67,12 +69,15 @@ export interface PlayOptions {
   readonly onDone?: () => void;
 }
 
+const A_FILE = having('a scenario, as readScenario() or scenarioInMemory() gives it', 'scenario', 'positions');
+
 /**
  * The same scenario gives the same rows every time, instruction counts included.
  * @throws UsercopyError with file, line and column: `bad-input` for what cannot be, `guest` when a call neither returns
  *   nor ends in BUG(), and what making a guest throws.
  */
 export async function playScenario(file: ScenarioFile, options: PlayOptions = {}): Promise<ScenarioRun> {
+  requireValue('playScenario: file', file, A_FILE);
   const { scenario, positions } = file;
   const world = await buildWorld(file);
   const { guest } = world;

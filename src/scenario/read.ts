@@ -1,4 +1,5 @@
 /** Text of YAML or JSON → a scenario, checked against the published schema; every error says where. */
+
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
@@ -6,6 +7,7 @@ import { distance } from 'fastest-levenshtein';
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar } from 'yaml';
 import { badInput, hex, type UsercopyError } from '../errors.js';
 import { readWhole } from '../image/files.js';
+import { anObject, aText, requireValue } from '../options.js';
 import { packageFile } from '../paths.js';
 import type { Scenario } from './format.js';
 import { type Path, Positions, pointerOf } from './positions.js';
@@ -27,6 +29,7 @@ export interface ScenarioFile {
 
 /** @throws UsercopyError `bad-input` with file, line and column when it is not a scenario. */
 export function readScenario(path: string): ScenarioFile {
+  requireValue('readScenario: path', path, aText);
   return parseScenario(readText(path), path, dirname(resolve(path)));
 }
 
@@ -42,14 +45,18 @@ function readText(path: string): string {
 /** A scenario that was put together in a program; it is checked like one from a file. `name` is what errors call it. */
 export function scenarioInMemory(
   scenario: Scenario,
-  name = scenario.name ?? 'scenario',
+  name = scenario?.name ?? 'scenario',
   directory = '.',
 ): ScenarioFile {
+  requireValue('scenarioInMemory: scenario', scenario, anObject);
   return parseScenario(writeScenario(scenario), name, directory);
 }
 
 /** `name` is what errors call the text; `directory` is where relative paths in it start. */
-export function parseScenario(text: string, name: string, directory = '.'): ScenarioFile {
+export function parseScenario(text: string, name = 'scenario', directory = '.'): ScenarioFile {
+  requireValue('parseScenario: text', text, aText);
+  requireValue('parseScenario: name', name, aText);
+  requireValue('parseScenario: directory', directory, aText);
   if (text.length > LARGEST_FILE) {
     throw badInput(name, `a scenario of at most ${LARGEST_FILE} characters`, String(text.length));
   }

@@ -3,10 +3,12 @@
  * pointer inside check_stack_object() and prints the one inside __check_object_size(); at the entry point it is higher.
  * Both differences are learnt by asking the kernel's own code about bytes of the stack.
  */
+
 import type { Variant } from '../../arch/driver.js';
 import type { Engine } from '../engine/engine.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { requireTypes } from '../kernel/require-types.js';
+import { aGuest, requireValue } from '../options.js';
 import { entryPointOf } from './entry-point.js';
 
 export interface StackDepth {
@@ -42,6 +44,7 @@ const OFFSET_ARGUMENT = 3;
  *   something unexpected.
  */
 export async function measureStackDepth(guest: DepthGuest): Promise<StackDepth | null> {
+  requireValue('measureStackDepth: guest', guest, aGuest);
   const { kernel, variant, engine } = guest;
   const abort = entryPointOf(kernel, variant, 'usercopy_abort');
   if (abort === undefined || kernel.symbols.address('__check_object_size') === undefined) return null;

@@ -46,9 +46,12 @@ export function markedText(whole: string, report: UsercopyReport, copy: Reproduc
     const offset = caller.offset === null ? '' : `+0x${caller.offset.toString(16)}`;
     add('caller', literal(text, `${caller.symbol}${offset}`) ?? literal(text, caller.symbol));
   }
-  if (copy.pointer !== null && copy.pointerFrom === 'registers') add('pointer', value(text, copy.pointer));
-  if (copy.size !== null && copy.sizeFrom === 'registers') add('size', value(text, copy.size));
-  return { text, line: first, marks: withoutOverlap(marks), unmarked };
+  if (copy.pointer !== null && copy.pointerFrom === 'registers')
+    add('pointer', inRegister(text, report.registers, copy.pointer));
+  if (copy.size !== null && copy.sizeFrom === 'registers') add('size', inRegister(text, report.registers, copy.size));
+  const kept = withoutOverlap(marks);
+  const covered = marks.filter((mark) => !kept.includes(mark)).map(({ field }) => field);
+  return { text, line: first, marks: kept, unmarked: [...unmarked, ...covered] };
 }
 
 function linesOf(text: string, first: number, last: number): string {
@@ -98,10 +101,35 @@ function squeezed(text: string, wanted: string): readonly [number, number] | nul
   return at < 0 || start === undefined || end === undefined ? null : [start, end + 1];
 }
 
-/** A number as registers show it: hexadecimal digits, zeros before them. */
-function value(text: string, wanted: bigint): readonly [number, number] | null {
-  const found = new RegExp(`(?<![0-9a-f])0*${wanted.toString(16)}(?![0-9a-f])`, 'i').exec(text);
-  return found === null ? null : [found.index, found.index + found[0].length];
+/** A value behind the name of a register that has it, or in its place of a row of registers. */
+function inRegister(
+  text: string,
+  registers: ReadonlyMap<string, bigint>,
+  value: bigint,
+): readonly [number, number] | null {
+  const names = [...registers].flatMap(([name, its]) => (its === value ? [name] : []));
+  const digits = `0*${value.toString(16)}(?![0-9a-f])`;
+  const found = names.flatMap((name) => {
+    const named = new RegExp(`(?<!\\w)${name}\\s{0,3}[:=]\\s{0,20}(?:0x)?(${digits})`, 'id').exec(text);
+    const place = named?.indices?.[1] ?? inRow(text, name, new RegExp(`^${digits}`, 'i'));
+    return place === null ? [] : [place];
+  });
+  return found.sort(([left], [right]) => left - right)[0] ?? null;
+}
+
+/** powerpc and s390 print rows, told by the number of the first register in them; s390's four rows have one heading. */
+const ROWS = /\bGPR(\d\d):((?: +[0-9a-f]{8,16}){1,8})|\bKrnl GPRS:((?:[^\n]*\n){1,4})/gi;
+
+function inRow(text: string, name: string, value: RegExp): readonly [number, number] | null {
+  const number = Number(/\d{1,2}$/.exec(name)?.[0] ?? Number.NaN);
+  for (const { index, 0: row, 1: first = '0', 2: words, 3: lines = '' } of text.matchAll(ROWS)) {
+    const values = words ?? lines;
+    const start = index + row.length - values.length;
+    const place = [...values.matchAll(/(?<![\w.])[0-9a-f]{8,16}(?!\w)/gi)][number - Number(first)];
+    if (place !== undefined && value.test(place[0]))
+      return [start + place.index, start + place.index + place[0].length];
+  }
+  return null;
 }
 
 function withoutOverlap(marks: readonly Mark[]): Mark[] {

@@ -15,7 +15,7 @@ import { portableZlib } from '../src/kernel/payload/portable-zlib.js';
 import { explainDump } from '../src/repro/explain-dump.js';
 import { structOfCache } from '../src/repro/struct-fields.js';
 import { checkModule } from './data.js';
-import { BADGES, FileField, type TabProperties, Trouble } from './parts.js';
+import { BADGES, FileField, type TabProperties, Trouble, troubleWith, useNewest } from './parts.js';
 import { dumpBytesOf, shrinkAdvice } from './read-file.js';
 
 async function judgeOf(file: File): Promise<DumpJudge> {
@@ -54,17 +54,22 @@ function copyOf({ pointer, size, direction }: Form, bits: number): Copy | string
 
 export function DumpTab(_: TabProperties) {
   const [judge, setJudge] = useState<DumpJudge | null>(null);
+  const [number, setNumber] = useState(0);
+  const begin = useNewest();
   const [form, setForm] = useState<Form | null>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
   const take = async (file: File): Promise<void> => {
+    const isNewest = begin();
     setJudge(null);
     setTrouble(null);
     try {
       const made = await judgeOf(file);
+      if (!isNewest()) return;
       setForm(made.dump.atCheck ? formOf(made.copyFromRegisters()) : { pointer: '', size: '', direction: 'to_user' });
       setJudge(made);
+      setNumber((before) => before + 1);
     } catch (error) {
-      setTrouble(error instanceof UsercopyError ? error.message : `${file.name} could not be read.`);
+      if (isNewest()) setTrouble(troubleWith(file, error));
     }
   };
   return (
@@ -80,7 +85,7 @@ export function DumpTab(_: TabProperties) {
         onFile={(file) => void take(file)}
       />
       {trouble === null ? null : <Trouble>{trouble}</Trouble>}
-      {judge === null || form === null ? null : <WhatIf judge={judge} form={form} onChange={setForm} />}
+      {judge === null || form === null ? null : <WhatIf key={number} judge={judge} form={form} onChange={setForm} />}
     </>
   );
 }

@@ -6,20 +6,22 @@ import { sceneOf } from '../src/diagnosis/scene.js';
 import { type Remedy, remedies, type SideBySide, sideBySide } from '../src/diagnosis/side-by-side.js';
 import { decidedBy, printedLine } from '../src/diagnosis/small-memory.js';
 import { summaryOf } from '../src/diagnosis/summary.js';
-import { hex } from '../src/errors.js';
+import { hex, messageOf } from '../src/errors.js';
 import { makeCheck } from './data.js';
 import { type MarkedText, markedText } from './marks.js';
 import { Drawing } from './parts.js';
 import { ScenarioOf } from './scenario.js';
 
-/** A check that is there for one purpose, once it has been compiled. */
-export function useCheck(): Check | null {
-  const [check, setCheck] = useState<Check | null>(null);
+/** A check that is there for one purpose: null until it has been compiled, a sentence where it cannot be. */
+export function useCheck(): Check | string | null {
+  const [check, setCheck] = useState<Check | string | null>(null);
   useEffect(() => {
     let isThere = true;
-    void makeCheck().then((made) => {
-      if (isThere) setCheck(made);
-    });
+    makeCheck().then(
+      (made) => isThere && setCheck(made),
+      (error: unknown) =>
+        isThere && setCheck(`check.wasm could not be started, so that nothing can be judged here: ${messageOf(error)}`),
+    );
     return () => {
       isThere = false;
     };
@@ -109,16 +111,30 @@ function Causes({ judgement: { reproduction } }: { readonly judgement: ReportJud
 
 function Others({ judgement }: { readonly judgement: ReportJudgement }) {
   const check = useCheck();
-  const found = useMemo(() => (check === null ? null : sideBySide(judgement, check)), [check, judgement]);
+  const found = useMemo(
+    () => (check === null || typeof check === 'string' ? check : othersOf(judgement, check)),
+    [check, judgement],
+  );
   return (
     <section aria-labelledby="others">
       <h3 id="others">The same copy under the rules of each era</h3>
-      {found === null ? <p>…</p> : typeof found === 'string' ? <p>{found}.</p> : <OtherRows found={found} />}
-      {found === null || typeof found === 'string' || check === null ? null : (
-        <Remedies found={remedies(judgement, found, check)} />
+      {found === null ? (
+        <p>…</p>
+      ) : typeof found === 'string' ? (
+        <p>{found}.</p>
+      ) : (
+        <>
+          <OtherRows found={found.others} />
+          <Remedies found={found.offered} />
+        </>
       )}
     </section>
   );
+}
+
+function othersOf(judgement: ReportJudgement, check: Check) {
+  const others = sideBySide(judgement, check);
+  return typeof others === 'string' ? others : { others, offered: remedies(judgement, others, check) };
 }
 
 function Remedies({ found }: { readonly found: readonly Remedy[] }) {

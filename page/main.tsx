@@ -3,6 +3,7 @@ import { render } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import { DumpTab } from './dump-tab.js';
 import { type Linked, readFragment } from './link.js';
+import { Guarded, Trouble } from './parts.js';
 import { PlayTab } from './play-tab.js';
 import { ReportTab } from './report-tab.js';
 
@@ -60,11 +61,7 @@ function Page({ linked, trouble }: { readonly linked: Linked | null; readonly tr
         </div>
       </header>
       <main>
-        {trouble === null ? null : (
-          <p class="trouble" role="alert">
-            {trouble}
-          </p>
-        )}
+        {trouble === null ? null : <Trouble>{trouble}</Trouble>}
         {TABS.map(({ name, Panel }) => (
           <section
             key={name}
@@ -74,7 +71,9 @@ function Page({ linked, trouble }: { readonly linked: Linked | null; readonly tr
             hidden={name !== chosen}
           >
             {seen.current.has(name) ? (
-              <Panel linked={linked?.tab === name ? linked : null} isShown={name === chosen} />
+              <Guarded>
+                <Panel linked={linked?.tab === name ? linked : null} isShown={name === chosen} />
+              </Guarded>
             ) : null}
           </section>
         ))}

@@ -1,9 +1,10 @@
 /** Small pieces that the tabs share. */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useErrorBoundary, useRef, useState } from 'preact/hooks';
 import type { Verdict } from '../src/check/verdict.js';
 import { drawing } from '../src/diagnosis/drawing.js';
 import type { Scene } from '../src/diagnosis/scene.js';
+import { messageOf, UsercopyError } from '../src/errors.js';
 import { fragmentOf, type Linked, LONGEST_LINK } from './link.js';
 
 export interface TabProperties {
@@ -64,7 +65,15 @@ export function FileField({
       }}
     >
       <span>{label}</span> <small>{hint}</small>
-      <input type="file" accept={accept} onChange={(event) => take(event.currentTarget.files)} />
+      <input
+        type="file"
+        accept={accept}
+        onChange={(event) => {
+          take(event.currentTarget.files);
+          // The same file may be chosen again.
+          event.currentTarget.value = '';
+        }}
+      />
     </label>
   );
 }
@@ -98,7 +107,13 @@ export function Download({
 export function LinkButton({ linked }: { readonly linked: () => Linked }) {
   const [said, say] = useState('');
   const link = async (): Promise<void> => {
-    const fragment = await fragmentOf(linked());
+    let fragment: string;
+    try {
+      fragment = await fragmentOf(linked());
+    } catch (error) {
+      say(`The link could not be made: ${messageOf(error)}.`);
+      return;
+    }
     if (fragment.length > LONGEST_LINK) {
       say(
         `This view needs a link of ${Math.ceil(fragment.length / 1000)} thousand letters: too long. Cut out the lines around the report.`,
@@ -119,6 +134,33 @@ export function LinkButton({ linked }: { readonly linked: () => Linked }) {
         Link to this view
       </button>{' '}
       <small role="status">{said}</small>
+    </>
+  );
+}
+
+/** What is under way and may be overtaken: a slower one that was begun earlier must not win. `begin()` answers whether it is still the newest. */
+export function useNewest(): () => () => boolean {
+  const begun = useRef(0);
+  return () => {
+    const mine = ++begun.current;
+    return () => mine === begun.current;
+  };
+}
+
+/** What went wrong with a file, in a sentence. */
+export const troubleWith = (file: File, error: unknown): string =>
+  error instanceof UsercopyError ? error.message : `${file.name} could not be read: ${messageOf(error)}.`;
+
+/** Shows its children, and in their place what went wrong where they failed. */
+export function Guarded({ children }: { readonly children: ComponentChildren }) {
+  const [error, forget] = useErrorBoundary();
+  if (error === undefined) return <>{children}</>;
+  return (
+    <>
+      <Trouble>This part of the page failed: {messageOf(error)}. It is a fault of the page: please report it.</Trouble>
+      <button type="button" onClick={forget}>
+        Begin again
+      </button>
     </>
   );
 }

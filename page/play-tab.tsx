@@ -9,7 +9,7 @@ import type { Scene } from '../src/diagnosis/scene.js';
 import { decidedBy, judgeSmall, printedLine, type SmallVerdict } from '../src/diagnosis/small-memory.js';
 import { explainVerdict } from '../src/report/explain.js';
 import { useCheck } from './explained.js';
-import { BADGES, Drawing, LinkButton, type TabProperties } from './parts.js';
+import { BADGES, Drawing, LinkButton, type TabProperties, Trouble } from './parts.js';
 import {
   PLACE_LABELS,
   PLACES,
@@ -88,7 +88,10 @@ export function PlayTab({ linked, isShown }: TabProperties) {
   const offset = Math.min(Math.max(0, Math.round(game.offset)), length - size);
   const copy: Copy = { pointer: place.start + BigInt(offset), size: BigInt(size), direction: game.direction };
   const rows = useMemo(
-    () => (check === null || !isShown ? [] : verdictsOf(check, place, copy, walks ? variant : null)),
+    () =>
+      check === null || typeof check === 'string' || !isShown
+        ? []
+        : verdictsOf(check, place, copy, walks ? variant : null),
     [check, isShown, place, offset, size, game.direction, walks],
   );
   const newest = rows.at(-1);
@@ -177,6 +180,7 @@ export function PlayTab({ linked, isShown }: TabProperties) {
         />
       </form>
       <div aria-live="polite" class="said">
+        {typeof check === 'string' ? <Trouble>{check}.</Trouble> : null}
         {newest === undefined ? null : <Newest row={newest} copy={copy} />}
       </div>
       <section class="scroll" tabIndex={0} aria-label="What each era says">

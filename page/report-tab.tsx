@@ -2,53 +2,57 @@
 import { useMemo, useState } from 'preact/hooks';
 import { judgeReport, type ReportJudgement } from '../src/diagnosis/from-report.js';
 import { summaryOf } from '../src/diagnosis/summary.js';
-import { UsercopyError } from '../src/errors.js';
-import { loggedIn } from '../src/report/panic-url.js';
-import { chooseReport, parseReports } from '../src/report/parse.js';
+import { messageOf } from '../src/errors.js';
+import { reportsIn, withoutZeros } from '../src/report/excerpts.js';
+import { chooseReport } from '../src/report/parse.js';
 import type { UsercopyReport } from '../src/report/report.js';
 import { EXAMPLE } from './example.js';
 import { Explained } from './explained.js';
-import { FileField, LinkButton, type TabProperties, Trouble, useRested } from './parts.js';
+import { FileField, LinkButton, type TabProperties, Trouble, troubleWith, useNewest, useRested } from './parts.js';
 import { logTextOf } from './read-file.js';
 
 /** Longer texts are kept beside the field: editing them there would be slow. */
 const LONGEST_FIELD = 400_000;
-
-/** The text, or the log that the address of a panic in it holds, where that is all that it has. */
-function readLog(source: string): { readonly text: string; readonly notes: readonly string[] } {
-  const { log, notes } = loggedIn(source);
-  return log === null || parseReports(source).length > 0 ? { text: source, notes: [] } : { text: log, notes };
-}
 
 export function ReportTab({ linked }: TabProperties) {
   const [typed, setTyped] = useState(linked?.text ?? '');
   const [dropped, setDropped] = useState<{ readonly name: string; readonly text: string } | null>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
   const [number, setNumber] = useState<number | null>(linked?.chosen ?? null);
+  const begin = useNewest();
   const rested = useRested(typed, 200);
   const source = dropped?.text ?? rested;
-  const log = useMemo(() => readLog(source), [source]);
-  const reports = useMemo(() => parseReports(log.text), [log]);
+  const { reports, textOf } = useMemo(() => reportsIn(withoutZeros(source)), [source]);
   const chosen = reports[number ?? -1] ?? chooseReport(reports);
+  const judgements = useMemo(
+    () => new Map(reports.slice(0, MOST_LISTED).map((report) => [report, judged(report)])),
+    [reports],
+  );
+  const judgement = useMemo(
+    () => (chosen === null ? null : (judgements.get(chosen) ?? judged(chosen))),
+    [judgements, chosen],
+  );
 
-  const take = async (file: File): Promise<void> => {
+  /** What was shown before is put away. */
+  const show = (text: string, name: string | null): void => {
     setTrouble(null);
     setNumber(null);
+    setDropped(name === null ? null : { name, text });
+    if (name === null) setTyped(text);
+  };
+  const take = async (file: File): Promise<void> => {
+    const isNewest = begin();
+    setTrouble(null);
     try {
       const text = await logTextOf(file, file.name);
-      if (text.length > LONGEST_FIELD) setDropped({ name: file.name, text });
-      else {
-        setDropped(null);
-        setTyped(text);
-      }
+      if (isNewest()) show(text, text.length > LONGEST_FIELD ? file.name : null);
     } catch (error) {
-      setTrouble(error instanceof UsercopyError ? error.message : `${file.name} could not be read.`);
+      if (isNewest()) setTrouble(troubleWith(file, error));
     }
   };
   const type = (text: string): void => {
-    setTyped(text);
-    setNumber(null);
-    setTrouble(null);
+    begin();
+    show(text, null);
   };
 
   return (
@@ -70,7 +74,7 @@ export function ReportTab({ linked }: TabProperties) {
         ) : (
           <p>
             {dropped.name}: {dropped.text.length} characters.{' '}
-            <button type="button" onClick={() => setDropped(null)}>
+            <button type="button" onClick={() => type('')}>
               Put it away
             </button>
           </p>
@@ -84,13 +88,10 @@ export function ReportTab({ linked }: TabProperties) {
           <button type="button" onClick={() => type(EXAMPLE)}>
             Show an example
           </button>{' '}
-          {chosen === null ? null : <LinkButton linked={() => linkOf(log.text, reports, chosen)} />}
+          {chosen === null ? null : <LinkButton linked={() => linkOf(source, textOf(chosen), reports, chosen)} />}
         </p>
       </div>
       {trouble === null ? null : <Trouble>{trouble}</Trouble>}
-      {log.notes.map((note) => (
-        <p key={note}>{note}.</p>
-      ))}
       <div aria-live="polite">
         {source.trim() !== '' && chosen === null ? (
           <p>
@@ -99,46 +100,46 @@ export function ReportTab({ linked }: TabProperties) {
             <code> usercopy_abort()</code>.
           </p>
         ) : null}
-        {reports.length < 2 ? null : <Reports reports={reports} chosen={chosen} onChoose={setNumber} />}
+        {reports.length < 2 ? null : (
+          <Reports reports={reports} judgements={judgements} chosen={chosen} onChoose={setNumber} />
+        )}
       </div>
-      {chosen === null ? null : <OneReport key={`${chosen.lines.first}`} report={chosen} text={log.text} />}
+      {chosen === null || judgement === null ? null : typeof judgement === 'string' ? (
+        <Trouble>{judgement}</Trouble>
+      ) : (
+        <Explained key={reports.indexOf(chosen)} judgement={judgement} text={textOf(chosen)} />
+      )}
     </>
   );
 }
 
 /** All of the text where it is short; of a long one the lines of the report. */
-function linkOf(text: string, reports: readonly UsercopyReport[], chosen: UsercopyReport) {
+function linkOf(whole: string, text: string, reports: readonly UsercopyReport[], chosen: UsercopyReport) {
   const SHORT = 100_000;
-  if (text.length <= SHORT) return { tab: 'report', text, chosen: reports.indexOf(chosen) };
+  if (whole.length <= SHORT) return { tab: 'report', text: whole, chosen: reports.indexOf(chosen) };
   const lines = text.split('\n').slice(chosen.lines.first - 1, chosen.lines.last);
   return { tab: 'report', text: lines.join('\n') };
 }
 
-function judged(report: UsercopyReport, profile?: string): ReportJudgement | string {
+function judged(report: UsercopyReport): ReportJudgement | string {
   try {
-    return judgeReport(report, { profile });
+    return judgeReport(report);
   } catch (error) {
-    return error instanceof UsercopyError ? error.message : 'This report could not be judged.';
+    return `This report could not be judged: ${messageOf(error)}`;
   }
-}
-
-function OneReport({ report, text }: { readonly report: UsercopyReport; readonly text: string }) {
-  const judgement = useMemo(() => judged(report), [report]);
-  return typeof judgement === 'string' ? (
-    <Trouble>{judgement}</Trouble>
-  ) : (
-    <Explained judgement={judgement} text={text} />
-  );
 }
 
 const MOST_LISTED = 500;
 
 function Reports({
   reports,
+  judgements,
   chosen,
   onChoose,
 }: {
   readonly reports: readonly UsercopyReport[];
+  /** Of the reports that are listed. */
+  readonly judgements: ReadonlyMap<UsercopyReport, ReportJudgement | string>;
   readonly chosen: UsercopyReport | null;
   readonly onChoose: (number: number) => void;
 }) {
@@ -146,11 +147,10 @@ function Reports({
     <section aria-label="Reports in this log">
       <h2>{reports.length} reports in this log</h2>
       <ol class="reports">
-        {reports.slice(0, MOST_LISTED).map((report, index) => {
-          const judgement = judged(report);
+        {[...judgements].map(([report, judgement], index) => {
           const title = typeof judgement === 'string' ? judgement : summaryOf(judgement.reproduction).title;
           return (
-            <li key={report.lines.first}>
+            <li key={index}>
               <button type="button" aria-pressed={report === chosen} onClick={() => onChoose(index)}>
                 line {report.lines.first}: {title}
                 <small>{report.message?.text ?? 'its message line is missing'}</small>

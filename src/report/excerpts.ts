@@ -25,6 +25,29 @@ export async function readReports(pieces: AsyncIterable<string> | Iterable<strin
   return reader.end();
 }
 
+/** The reports of a text, and where their lines are counted. */
+export interface TextReports {
+  readonly reports: readonly UsercopyReport[];
+  /** The text that a report's line numbers count in: the log that an address of a panic holds, where it stands there. */
+  textOf(report: UsercopyReport): string;
+}
+
+/** Each crash that a text tells, and the log of a panic's address in it, once. */
+export function reportsIn(text: string): TextReports {
+  const { log, notes } = loggedIn(text);
+  const told =
+    log === null ? [] : parseReports(log).map((report) => ({ ...report, notes: [...notes, ...report.notes] }));
+  // A report that another one tells as well is a copy with a note.
+  const lines = new Set(told.map((report) => report.lines));
+  return {
+    reports: once([...parseReports(text), ...told]),
+    textOf: (report) => (log !== null && lines.has(report.lines) ? log : text),
+  };
+}
+
+/** A machine that lost its power leaves blocks of zeros in its log. */
+export const withoutZeros = (text: string): string => (text.includes('\0') ? text.replaceAll('\0', '') : text);
+
 class Excerpts {
   readonly #found: UsercopyReport[] = [];
   /** All of it, until it is too long for that. */
@@ -42,8 +65,7 @@ class Excerpts {
   #release: string | null = null;
 
   push(piece: string): void {
-    // A machine that lost its power leaves blocks of zeros in its log.
-    const text = piece.includes('\0') ? piece.replaceAll('\0', '') : piece;
+    const text = withoutZeros(piece);
     if (this.#whole === null) {
       this.#take(text);
       return;
@@ -57,13 +79,7 @@ class Excerpts {
   }
 
   end(): UsercopyReport[] {
-    if (this.#whole !== null) {
-      const text = this.#whole.join('');
-      const { log, notes } = loggedIn(text);
-      const told =
-        log === null ? [] : parseReports(log).map((report) => ({ ...report, notes: [...notes, ...report.notes] }));
-      return once([...parseReports(text), ...told]);
-    }
+    if (this.#whole !== null) return [...reportsIn(this.#whole.join('')).reports];
     this.#lines(this.#rest);
     this.#close();
     return once(this.#found.slice(0, MOST_REPORTS));

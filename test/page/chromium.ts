@@ -47,10 +47,11 @@ export interface Opened {
   readonly errors: readonly string[];
 }
 
-/** The page, from the disk, once it can be used. */
+/** The page, from the disk, once it can be used. @param before runs in it before its own program */
 export async function open(
   browser: Browser,
   { fragment = '', ...options }: { readonly fragment?: string } & NonNullable<Parameters<Browser['newPage']>[0]> = {},
+  before: () => void = () => {},
 ): Promise<Opened> {
   const page = await browser.newPage(options);
   const asked: string[] = [];
@@ -63,6 +64,7 @@ export async function open(
     if (message.type() === 'error') errors.push(message.text());
   });
   page.on('pageerror', (error) => errors.push(error.message));
+  await page.addInitScript(before);
   await page.goto(`${own}${fragment}`);
   await page.waitForSelector('html[data-ready]');
   return { page, asked, errors };

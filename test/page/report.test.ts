@@ -120,6 +120,59 @@ inBrowser('the page in a browser', (launch) => {
     await page.close();
   });
 
+  it('shows what was put in last, whatever was there before', async () => {
+    const { page, errors } = await open(browser);
+    const said = () => page.innerText('#panel-report');
+    const large = Buffer.from(`${'nothing happened here, line after line\n'.repeat(20_000)}${LOG}`);
+    // The larger file takes longer to unpack than the smaller one that is dropped behind it.
+    await give(page, 'slow.gz', gzipSync(Buffer.concat([Buffer.alloc(60 << 20), large]), { level: 1 }));
+    await give(page, 'other.log', Buffer.from(log('arm64')));
+    await page.waitForSelector('article');
+    await page.waitForTimeout(1500);
+    expect(await said()).toContain('Architecture arm64');
+    await give(page, 'large.log', large);
+    await page.waitForSelector('text=Put it away');
+    expect(await said()).toContain('Architecture x86_64');
+    await page.click('text=Show an example');
+    await page.waitForFunction(() => document.querySelector('article')?.textContent?.includes('sensor_read'));
+    // A number that was chosen in one log, and a file that could not be read, are of no other.
+    await give(page, 'two.log', Buffer.from(`${LOG}\n${log('arm64')}`));
+    await page.locator('.reports button').nth(1).click();
+    await give(page, 'broken.gz', gzipSync(LOG).subarray(0, 200));
+    await page.waitForSelector('[role=alert]');
+    await give(page, 'large.log', large);
+    await page.click('text=Put it away');
+    await page.waitForSelector('article', { state: 'detached' });
+    expect(await page.locator('[role=alert]').count()).toBe(0);
+    await give(page, 'large.log', large);
+    await page.waitForSelector('article');
+    expect(await said()).toContain('Architecture x86_64');
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
+  it('says what failed where the browser cannot do a thing', async () => {
+    const { page } = await open(browser, {}, () => {
+      const refuse = () => Promise.reject(new Error('there is no WebAssembly'));
+      Object.assign(WebAssembly, { compile: refuse, instantiate: refuse, Module: refuse });
+      Object.assign(globalThis, {
+        CompressionStream: class {
+          constructor() {
+            throw new Error('there is no packing');
+          }
+        },
+      });
+    });
+    await paste(page, LOG);
+    await page.waitForSelector('text=there is no WebAssembly');
+    expect(await page.innerText('article')).toContain(
+      summaryOf(judgeReport(chooseReport(parseReports(LOG))!).reproduction).text,
+    );
+    await page.click('text=Link to this view');
+    await page.waitForSelector('text=there is no packing');
+    await page.close();
+  });
+
   it('reads the address of a panic', async () => {
     const { page } = await open(browser);
     const bits = [...deflateSync(LOG)].map((byte) => byte.toString(2).padStart(8, '0')).join('');

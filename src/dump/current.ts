@@ -7,7 +7,6 @@ import type { RegisterValues } from '../../arch/dump.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { decodeWord } from '../kernel/words.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
-import type { Dump } from './dump.js';
 
 /** PID_MAX_LIMIT of a 64-bit kernel is 4 Mi; a dump with more tasks than this has a corrupt list. */
 const MAXIMUM_TASKS = 1 << 18;
@@ -42,7 +41,13 @@ export function taskOf({
   variant,
   registers,
   task,
-}: Pick<Dump, 'kernel' | 'variant' | 'registers' | 'task'>): CurrentTaskFound | null {
+}: {
+  readonly kernel: Kernel;
+  readonly variant: Variant;
+  readonly registers: RegisterValues;
+  /** As `Dump` has it. */
+  readonly task?: CurrentTaskFound | null;
+}): CurrentTaskFound | null {
   return task === undefined ? currentTask(kernel, variant, registers) : task;
 }
 

@@ -16,7 +16,7 @@ import {
 } from '../src/index.js';
 import type { Kernel } from '../src/kernel/kernel.js';
 import { formatMessage, parseReports } from '../src/report/index.js';
-import { judgeDump, openDump, reproduceDump } from '../src/repro/index.js';
+import { identifyInDump, judgeDump, openDump, reproduceDump } from '../src/repro/index.js';
 import { loadOwnKernel, startOwnGuest } from '../src/scenario/own.js';
 
 /** What JavaScript may give, whatever the types say. */
@@ -89,6 +89,14 @@ const CASES: readonly (readonly [string, () => unknown, RegExp])[] = [
   ['openDump', () => openDump('/nowhere', any({ kernel: null })), /expected one of image, readKernelInDump, registers/],
   ['judgeDump', () => judgeDump(any({ dump: '/nowhere', registres: null }), null), /did you mean 'registers'/],
   ['judgeDump', () => judgeDump(any({}), null), /dump: expected a text, found undefined/],
+  ['identifyInDump', () => identifyInDump(any({}), 0n), /dump: expected a text, found undefined/],
+  ['identifyInDump', () => identifyInDump(any({ dump: '/x', kernl: '' }), 0n), /did you mean 'kernel'/],
+  ['identifyInDump', () => identifyInDump({ dump: '/x', registers: null }, any(1)), /address: expected a bigint/],
+  [
+    'identifyInDump',
+    () => identifyInDump({ dump: '/x', registers: null }, 0n, { readingLimit: Number.NaN }),
+    /readingLimit: expected milliseconds above 0, found NaN/,
+  ],
   [
     'judgeDump',
     () => judgeDump(any({ dump: '/nowhere' }), any({ pointer: 1n })),

@@ -107,9 +107,8 @@ export async function judgeDump(input: DumpInput, copy: Copy | null, limits: Dum
 
 /** What lies at an address: object, cache, member, state and owner. @throws as `reproduceDump`. */
 export async function identifyInDump(input: DumpInput, address: bigint, limits: DumpLimits = {}): Promise<Identified> {
-  requireFields('identifyInDump: input', input, { dump: aText });
+  requireAsked(input, limits);
   requireValue('identifyInDump: address', address, aWord);
-  requireFields('identifyInDump: limits', limits, {});
   const { child = packageFile(CHILD), readingLimit = READING_LIMIT } = limits;
   const outcome = await askChild<IdentifyRequest, DumpEvent, Identified>(
     child,
@@ -120,14 +119,18 @@ export async function identifyInDump(input: DumpInput, address: bigint, limits: 
   throw new UsercopyError('guest', `${input.dump}: the process that reads it ${outcome.ended}`);
 }
 
+function requireAsked(input: DumpInput, limits: DumpLimits): void {
+  requireOptions('dump', input, INPUT_RULES);
+  requireFields('dump', input, { dump: INPUT_RULES.dump });
+  requireOptions('dump: limits', limits, LIMIT_RULES);
+}
+
 /** `ended`: how the emulator ended that was to go on after what is answered. */
 async function ask(
   question: DumpQuestion,
   limits: DumpLimits,
 ): Promise<{ readonly answer: DumpAnswer; readonly ended: string | null }> {
-  requireOptions('dump', question.input, INPUT_RULES);
-  requireFields('dump', question.input, { dump: INPUT_RULES.dump });
-  requireOptions('dump: limits', limits, LIMIT_RULES);
+  requireAsked(question.input, limits);
   if (question.copy !== null) requireCopy('dump: copy', question.copy);
   const { child = packageFile(CHILD), readingLimit = READING_LIMIT, emulationLimit = EMULATION_LIMIT } = limits;
   let emulating = false;

@@ -1,6 +1,6 @@
 /** Judges copies against the structures that lie in a dump. */
 import type { Variant } from '../../arch/driver.js';
-import { type Rules, rulesOf } from '../attach/plan.js';
+import { type Rules, rulesOf, withoutGate } from '../attach/plan.js';
 import { Check, type CheckSource } from '../check/check.js';
 import type { CheckParameters } from '../check/parameters.js';
 import type { Profile } from '../check/profiles.js';
@@ -22,6 +22,8 @@ export interface JudgeOptions {
   readonly profile?: string | undefined;
   /** Check stack frames although the dump's kernel does not. An error where it does not link them. */
   readonly frames?: boolean | undefined;
+  /** Judge although hardened_usercopy is off in this kernel: for who asks what lies somewhere. */
+  readonly gate?: 'ignored' | undefined;
   /** Learns how much stack the kernel's check uses; asked only when a verdict depends on it. null: it has no such rule. */
   readonly stackDepth?: (dump: Dump, current: CurrentTaskFound) => Promise<StackDepth | null>;
 }
@@ -36,6 +38,8 @@ export interface DumpJudgement {
   readonly explanation: readonly string[];
   /** Why the verdict may differ from the kernel's own. */
   readonly warnings: readonly string[];
+  /** Those of them that are about the dump and its memory, whatever the copy. */
+  readonly memoryWarnings: readonly string[];
 }
 
 export class DumpJudge {
@@ -60,7 +64,7 @@ export class DumpJudge {
     this.#style = rules.style;
     this.#check = check;
     this.#options = options;
-    this.#gate = gateOf(dump.kernel);
+    this.#gate = options.gate === 'ignored' ? null : gateOf(dump.kernel);
     this.#current = taskOf(dump);
     const { switches } = rules.parameters;
     const parameters = {
@@ -74,7 +78,8 @@ export class DumpJudge {
 
   /** @throws UsercopyError `bad-input` when the kernel lacks the types or symbols that the check reads. */
   static async create(dump: Dump, options: JudgeOptions): Promise<DumpJudge> {
-    const rules = rulesOf(dump.kernel, runningVariant(dump), { profile: options.profile, frames: options.frames });
+    const found = rulesOf(dump.kernel, runningVariant(dump), { profile: options.profile, frames: options.frames });
+    const rules = options.gate === 'ignored' ? withoutGate(found) : found;
     // All guest memory is read through `foreignReader`.
     const check = await Check.create({ source: options.source, guestBytes: 0 });
     return new DumpJudge(dump, rules, check, options);
@@ -129,7 +134,9 @@ export class DumpJudge {
     const message = formatMessage(verdict, copy, this.#style);
     const warning = formatWarning(verdict, copy, this.#style);
     const explanation = explainVerdict(verdict, copy);
-    return { copy, verdict, message, warning, explanation, warnings: this.#warnings(verdict) };
+    const memoryWarnings = this.#memoryWarnings(verdict);
+    const warnings = [...memoryWarnings, ...this.#warnings(verdict)];
+    return { copy, verdict, message, warning, explanation, warnings, memoryWarnings };
   }
 
   /** At the check's first instruction: the CPU's where it stands there, else that of the call which a replay makes. */
@@ -168,12 +175,18 @@ export class DumpJudge {
     }
   }
 
-  #warnings(verdict: Verdict): string[] {
-    const warnings = [...this.dump.warnings];
+  #memoryWarnings(verdict: Verdict): string[] {
     const note = this.dump.kernel.types?.note;
-    if (note !== undefined) warnings.push(note);
+    return [
+      ...this.dump.warnings,
+      ...(note === undefined ? [] : [note]),
+      ...(verdict.outcome === 'unreadable' ? whyUnreadable(this.dump, verdict.address) : []),
+    ];
+  }
+
+  #warnings(verdict: Verdict): string[] {
+    const warnings: string[] = [];
     if (isClosed(this.#gate)) warnings.push(closedGate(this.#gate));
-    if (verdict.outcome === 'unreadable') warnings.push(...whyUnreadable(this.dump, verdict.address));
     if (!this.#current) {
       const why =
         this.dump.task === null

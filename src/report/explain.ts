@@ -17,10 +17,17 @@ export function describeMiss(copy: Copy, start: bigint, end: bigint): string | n
   return parts.length === 0 ? null : parts.join(' and ');
 }
 
-function describeObject(object: CheckedObject): string {
-  const size = object.end - object.start;
-  const named = object.cache === null ? 'object' : `object of cache ${object.cache}`;
-  return `${named}: [${hex(object.start)}, ${hex(object.end)}), ${bytes(size)}`;
+const isWhole = ({ start, end, windowStart, windowEnd }: CheckedObject): boolean =>
+  windowStart === start && windowEnd === end;
+
+/** An object's bounds, and those of its window where that is not all of it: a line each. */
+export function describeObject(object: CheckedObject): string[] {
+  const { start, end, windowStart, windowEnd, cache } = object;
+  const named = cache === null ? 'object' : `object of cache ${cache}`;
+  const whole = `${named}: [${hex(start)}, ${hex(end)}), ${bytes(end - start)}`;
+  if (isWhole(object)) return [whole];
+  const window = windowEnd > windowStart ? `[${hex(windowStart)}, ${hex(windowEnd)})` : 'nothing';
+  return [whole, `user copies may touch: ${window}`];
 }
 
 /** A few lines, without line ends; addresses as 0x…, sizes in bytes. */
@@ -35,19 +42,11 @@ export function explainVerdict(verdict: Verdict, copy: Copy): string[] {
   lines.push(verdict.outcome === 'good' ? `passes: ${verdict.by}` : `refused: ${verdict.by}`);
   const { object } = verdict;
   if (object === null) return lines;
-  lines.push(describeObject(object));
-  const whole = object.windowStart === object.start && object.windowEnd === object.end;
-  if (!whole) {
-    lines.push(
-      object.windowEnd > object.windowStart
-        ? `user copies may touch: [${hex(object.windowStart)}, ${hex(object.windowEnd)})`
-        : 'user copies may touch: nothing',
-    );
-  }
+  lines.push(...describeObject(object));
   if (verdict.outcome === 'bad') {
     const miss = describeMiss(copy, object.start, object.end);
     if (miss !== null) lines.push(`the copy ${miss}`);
-    else if (!whole && object.windowEnd > object.windowStart) {
+    else if (!isWhole(object) && object.windowEnd > object.windowStart) {
       const window = describeMiss(copy, object.windowStart, object.windowEnd);
       if (window !== null) lines.push(`inside the object, but outside what user copies may touch: it ${window}`);
     }

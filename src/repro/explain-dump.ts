@@ -6,6 +6,7 @@ import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
 import { hex } from '../errors.js';
 import { MemoryReader } from '../introspect/memory-reader.js';
+import type { StructType } from '../kernel/kernel.js';
 import type { UsercopyReport } from '../report/report.js';
 import { isOfCheck } from '../report/trace.js';
 import { backtraceOf, describeStackAddress, placeOf } from '../stack/backtrace.js';
@@ -19,15 +20,43 @@ const COMM_LENGTH = 16;
 
 type Surroundings = { -readonly [Key in keyof ExplainedSurroundings]: ExplainedSurroundings[Key] };
 
-/** Reads only; what the dump lacks is null. Warnings of the judgement are among the lines. */
+/** What a dump tells of the place that a copy touches. */
+export interface PlaceFacts extends Pick<Explanation, 'object' | 'field'> {
+  readonly surroundings: ExplainedSurroundings;
+  /** Sentences about the place, and about the copy there. */
+  readonly ofPlace: readonly string[];
+  readonly ofCopy: readonly string[];
+}
+
+/** Warnings of the judgement are among the lines. */
 export function explainDump(
   judge: DumpJudge,
   judgement: DumpJudgement,
   report: UsercopyReport | null = null,
 ): Explanation {
-  const { verdict, copy, explanation, warnings } = judgement;
+  const { verdict, explanation, warnings } = judgement;
+  const { object, field, surroundings, ofPlace, ofCopy } = placeFactsOf(judge, judgement, report);
+  return {
+    region: verdict.outcome === 'unreadable' ? null : verdict.by,
+    object,
+    field,
+    surroundings,
+    lines: [...explanation, ...ofCopy, ...ofPlace, ...warnings.map((warning) => `note: ${warning}`)],
+    causes: [],
+    known: null,
+  };
+}
+
+/** Reads only; what the dump lacks is null. */
+export function placeFactsOf(
+  judge: DumpJudge,
+  judgement: DumpJudgement,
+  report: UsercopyReport | null = null,
+): PlaceFacts {
+  const { verdict, copy } = judgement;
   const { dump } = judge;
-  const lines = [...explanation];
+  const lines: string[] = [];
+  const ofCopy: string[] = [];
   const surroundings: Surroundings = {
     neighbours: [],
     redZone: null,
@@ -56,7 +85,12 @@ export function explainDump(
         object = { ...objectOf(checked), index: slab.object.index, state: slab.object.state };
         surroundings.neighbours = slab.neighbours;
         surroundings.redZone = slab.redZone;
-        field = fieldOf(dump, checked, slab, judgement, lines);
+        const struct = structOf(dump, checked);
+        if (struct && slab.shared) lines.push(sharedLine(checked));
+        else if (struct) {
+          field = fieldOf(dump, struct, checked, judgement);
+          ofCopy.push(fieldLine(field));
+        }
         lines.push(...slabLines(slab));
         break;
       }
@@ -78,21 +112,12 @@ export function explainDump(
       case 'rodata':
       case 'data':
         surroundings.symbol = symbolOf(judge, copy.pointer);
-        if (surroundings.symbol !== null) lines.push(`the copy begins at ${surroundings.symbol}`);
+        if (surroundings.symbol !== null) ofCopy.push(`the copy begins at ${surroundings.symbol}`);
         break;
       default:
     }
   }
-  lines.push(...warnings.map((warning) => `note: ${warning}`));
-  return {
-    region: verdict.outcome === 'unreadable' ? null : verdict.by,
-    object,
-    field,
-    surroundings,
-    lines,
-    causes: [],
-    known: null,
-  };
+  return { object, field, surroundings, ofPlace: lines, ofCopy };
 }
 
 /** The object of a verdict; what the dump tells of it beyond that is null. */
@@ -138,33 +163,31 @@ function slabLines(slab: SlabFacts): string[] {
   return lines;
 }
 
-/** Members of the structure that the cache's name and object size both tell. */
-function fieldOf(
-  { kernel }: Dump,
-  object: CheckedObject,
-  slab: SlabFacts,
-  { copy }: DumpJudgement,
-  lines: string[],
-): ExplainedField | null {
+/** The structure that the cache's name and object size both tell, by types that are the kernel's own. */
+function structOf({ kernel }: Dump, { cache, start, end }: CheckedObject): StructType | null {
   const { types } = kernel;
-  if (object.cache === null || types?.source !== 'btf') return null;
-  const struct = structOfCache(types, object.cache, Number(object.end - object.start));
-  if (!struct) return null;
-  if (slab.shared) {
-    lines.push(
-      `cache ${object.cache} is shared by several users of the same size: which structure this is, is not told`,
-    );
-    return null;
-  }
-  const at = (address: bigint): string | null => memberAt(types, struct, Number(address - object.start));
+  return cache === null || types?.source !== 'btf' ? null : structOfCache(types, cache, Number(end - start));
+}
+
+/** Members of the object's structure. */
+function fieldOf({ kernel }: Dump, struct: StructType, object: CheckedObject, { copy }: DumpJudgement): ExplainedField {
+  const { types } = kernel;
+  const at = (address: bigint): string | null =>
+    types === null ? null : memberAt(types, struct, Number(address - object.start));
   const first = at(copy.pointer);
   const last = copy.size === 0n ? first : at(copy.pointer + copy.size - 1n);
-  const name = (member: string | null): string => member ?? 'outside the structure';
-  lines.push(`in struct ${struct.name} the copy goes from ${name(first)} to ${name(last)}`);
   const start = Number(copy.pointer - object.start);
   const members = membersAround(struct, start, start + Number(copy.size));
   return { struct: struct.name, first, last, members };
 }
+
+function fieldLine({ struct, first, last }: ExplainedField): string {
+  const name = (member: string | null): string => member ?? 'outside the structure';
+  return `in struct ${struct} the copy goes from ${name(first)} to ${name(last)}`;
+}
+
+const sharedLine = ({ cache }: CheckedObject): string =>
+  `cache ${cache} is shared by several users of the same size: which structure this is, is not told`;
 
 function vmallocArea(
   judge: DumpJudge,

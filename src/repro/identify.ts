@@ -7,8 +7,9 @@ import type { Dump } from '../dump/open-dump.js';
 import { hex } from '../errors.js';
 import { MemoryReader } from '../introspect/memory-reader.js';
 import { requireTypes } from '../kernel/require-types.js';
+import { describeObject } from '../report/explain.js';
 import { placeOf } from '../stack/backtrace.js';
-import { explainDump, objectOf } from './explain-dump.js';
+import { objectOf, placeFactsOf } from './explain-dump.js';
 
 export interface DumpedTask {
   readonly comm: string | null;
@@ -48,18 +49,21 @@ export interface Identified {
 
 const COMM_LENGTH = 16;
 
-/** The bytes are looked at as the check looks at them, and by the kernel's symbols, tasks and modules. */
+/**
+ * The bytes are looked at as the check looks at them, and by the kernel's symbols, tasks and modules. A `judge` that minds
+ * a closed gate knows no object.
+ */
 export async function identifyIn(judge: DumpJudge, address: bigint): Promise<Identified> {
   const { dump } = judge;
   const { kernel, variant } = dump;
   const judgement = await judge.judge({ pointer: address, size: 1n, direction: 'to_user' });
   const { verdict } = judgement;
-  const explanation = explainDump(judge, judgement);
+  const facts = placeFactsOf(judge, judgement);
   const translated = dump.located.memory.translate(address);
   const place = placeOf(kernel, address, dump.modules());
-  const { field, surroundings } = explanation;
+  const { field, surroundings } = facts;
   const checked = verdict.outcome === 'unreadable' ? null : verdict.object;
-  const object = explanation.object ?? (checked && objectOf(checked));
+  const object = facts.object ?? (checked && objectOf(checked));
   const stackOwner = taskWithStack(kernel, variant, address);
   const task =
     stackOwner !== null
@@ -68,7 +72,7 @@ export async function identifyIn(judge: DumpJudge, address: bigint): Promise<Ide
         ? taskAt(dump, object.start)
         : null;
   const symbol = place.symbol === null ? null : `${place.symbol}+${hex(place.offset)}`;
-  const area = surroundings?.area ?? null;
+  const { area } = surroundings;
   const what = whatIs({ verdict, stackOwner: stackOwner !== null, object, symbol, place, mapped: translated !== null });
   return {
     address,
@@ -82,20 +86,18 @@ export async function identifyIn(judge: DumpJudge, address: bigint): Promise<Ide
     object,
     member: field?.first ?? null,
     struct: field?.struct ?? null,
-    neighbours: surroundings?.neighbours ?? [],
+    neighbours: surroundings.neighbours,
     area,
     task,
     owner: ownerOf(task, place.module, area),
     lines: [
-      ...explanation.lines.filter((line) => !NOT_OF_A_COPY.test(line)),
+      ...(checked ? describeObject(checked) : []),
+      ...facts.ofPlace,
+      ...judgement.memoryWarnings.map((warning) => `note: ${warning}`),
       ...(verdict.outcome === 'unreadable' ? ['what it is needs memory that the dump does not have'] : []),
     ],
   };
 }
-
-/** Sentences about the one byte that was asked about as if it were copied. */
-const NOT_OF_A_COPY =
-  /^(?:copy (?:to|from) user|passes|refused|the copy|in struct|cannot be judged|inside the object|note: the stack)/;
 
 interface Found {
   readonly verdict: { readonly outcome: string; readonly by?: string };

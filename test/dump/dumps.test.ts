@@ -269,6 +269,16 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
       const { ra } = JSON.parse(readFileSync(join(SHARED, machine.name, 'UCX_TASK', 'case.json'), 'utf8')).args;
       expect(await identifyIn(judging, BigInt(ra))).toMatchObject({ module: 'ucx', symbol: 'ucx_copy+0x9a' });
       expect(await identifyIn(judging, 0x1234n)).toMatchObject({ known: false, what: 'not mapped' });
+      // The same memory in a kernel that was booted with hardened_usercopy=off.
+      const key = dump.kernel.symbols.address('bypass_usercopy_checks')!;
+      const read = (address: bigint, length: number) =>
+        address === key ? Uint8Array.of(1, 0, 0, 0) : dump.kernel.read(address, length);
+      const off = { ...dump, kernel: { ...dump.kernel, read } };
+      const bypassed = await DumpJudge.create(off, { source: builtCheck });
+      const { verdict } = await bypassed.judge({ pointer: BigInt(args.ptr), size: 1n, direction: 'to_user' });
+      expect(verdict).toMatchObject({ outcome: 'good', by: 'bypassed' });
+      const ignoring = await DumpJudge.create(off, { source: builtCheck, gate: 'ignored' });
+      expect(await identifyIn(ignoring, BigInt(args.ptr))).toEqual(comm);
     } finally {
       dump.close();
     }

@@ -3,6 +3,7 @@ import type { Copy } from '../check/verdict.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { readWhole } from '../image/files.js';
 import { wordOf } from '../scenario/expression.js';
+import type { Forms } from './answer.js';
 
 export interface CopyOptions {
   readonly at?: string;
@@ -31,6 +32,26 @@ export function copyOf({ at, size, toUser, fromUser }: CopyOptions, verb: string
     size: wordOf(size, '--size'),
     direction: toUser ? 'to_user' : 'from_user',
   };
+}
+
+const FORMS: readonly (keyof Forms)[] = ['json', 'markdown', 'csv'];
+
+const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/**
+ * An option that is taken and not used would be ignored in silence. `where` names what is asked for, `used` what it uses
+ * beside the forms of an answer.
+ * @throws UsercopyError `bad-input` for an option that is there and not among `used`.
+ */
+export function refuseStray<T extends object>(where: string, options: T, used: readonly (keyof T & string)[]): void {
+  const names = new Set<string>([...used, ...FORMS]);
+  const stray = Object.entries(options).find(([name, value]) => value !== undefined && !names.has(name));
+  if (stray === undefined) return;
+  throw badInput(
+    where,
+    used.length === 0 ? 'no options beside it' : `no options but those that it uses (${used.map(flagOf).join(', ')})`,
+    flagOf(stray[0]),
+  );
 }
 
 /** Seconds that a dump may be read, as `--timeout` says them when it is absent. */

@@ -7,6 +7,7 @@ import { importKernels } from '../image/import.js';
 import { loadKernel } from '../image/load.js';
 import { print, progress, warn } from '../terminal.js';
 import { type Forms, printAnswer } from './answer.js';
+import { refuseStray } from './arguments.js';
 import { toJson } from './output.js';
 import { Verb } from './verb.js';
 
@@ -101,6 +102,7 @@ async function fetchedOrImported(
     return [await fetchKernel(variant, options)];
   }
   if (variant === undefined && from !== undefined) {
+    refuseStray('kernel fetch --from', options, []);
     progress.show(`reading ${from}`);
     return imported(from);
   }

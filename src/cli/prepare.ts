@@ -45,7 +45,10 @@ export function prepareCommand(): Verb {
       '--snapshot <folder>',
       '--kernel: the memory that the harness loads, as Unicorn dumpers and run --snapshot write it',
     )
-    .option('--profile <name>', '--kernel: rules to judge by; default: by version')
+    .option(
+      '--profile <name>',
+      '--kernel: rules to judge by; default: by what the kernel holds, then by its vendor and version',
+    )
     .option('--frames', '--kernel: check stack frames although the kernel does not')
     .addOption(
       new Option('--judge <which>', '--kernel: what the kernel judges, or every copy').choices(['kernel', 'all']),

@@ -36,7 +36,7 @@ interface ReproOptions extends CopyOptions {
   readonly redact?: boolean;
   readonly log?: string;
   readonly html?: string;
-  readonly timeout: string;
+  readonly timeout?: string;
   readonly json?: boolean;
 }
 
@@ -73,7 +73,7 @@ export function reproCommand(): Verb {
     .option('--redact', 'with --shrink: blank what does not matter')
     .option('--log <file>', "dump: write the kernel's log that is in it")
     .option('--html <file>', 'dump: draw the memory around the copy')
-    .option('--timeout <seconds>', 'dump: longest time for reading it', DEFAULT_TIMEOUT)
+    .option('--timeout <seconds>', `dump: longest time for reading it; default: ${DEFAULT_TIMEOUT}`)
     .option('--json', 'print JSON')
     .ends({
       status: '0 if the copy is good, 1 if it is refused or the report says that it was, 2 for bad input.',
@@ -114,7 +114,7 @@ async function runRepro(options: ReproOptions): Promise<number> {
   const { reproduceDump } = await import('../repro/from-dump.js');
   const reproduction = withCauses(
     await reproduceDump(dumpInput(options.dump, options), given, chosen, {
-      readingLimit: secondsOf('--timeout', options.timeout) * 1000,
+      readingLimit: secondsOf('--timeout', options.timeout ?? DEFAULT_TIMEOUT) * 1000,
     }),
   );
   print(await text(reproduction, options));
@@ -129,7 +129,7 @@ async function readReports(path: string): Promise<UsercopyReport[]> {
 }
 
 function refuseDumpOptions(options: ReproOptions): void {
-  const stray = (['kernel', 'btf', 'config', 'regs', 'shrink', 'redact', 'log', 'html'] as const).find(
+  const stray = (['kernel', 'btf', 'config', 'regs', 'shrink', 'redact', 'log', 'html', 'timeout'] as const).find(
     (name) => options[name] !== undefined,
   );
   if (stray !== undefined) throw badInput('repro', `--dump FILE beside --${stray}`, 'none');

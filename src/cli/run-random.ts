@@ -27,7 +27,7 @@ export interface RandomOptions extends Forms {
   readonly variant?: readonly string[];
   readonly profile?: string;
   readonly frames?: boolean;
-  readonly copies: string;
+  readonly copies?: string;
   readonly seed?: string;
   readonly coverage?: string;
 }
@@ -54,7 +54,7 @@ function specsOf({ kernel, btf, config, variant, profile, frames }: RandomOption
 
 /** Exit status: 0 without a mismatch, else 1. */
 export async function runRandom(options: RandomOptions): Promise<number> {
-  const copies = wholeNumber('--copies', options.copies, MOST_COPIES);
+  const copies = wholeNumber('--copies', options.copies ?? String(DEFAULT_COPIES), MOST_COPIES);
   const seed =
     options.seed === undefined ? Date.now() % LARGEST_SEED : wholeNumber('--seed', options.seed, LARGEST_SEED);
   const printer = new AnswerPrinter(options);

@@ -3,6 +3,7 @@ import { Option } from 'commander';
 import { UsercopyError } from '../errors.js';
 import { ownVariants } from '../scenario/own.js';
 import type { Forms } from './answer.js';
+import { refuseStray } from './arguments.js';
 import { DEFAULT_COPIES, runRandom } from './run-random.js';
 import { runCalls, runScenarioFiles } from './run-scenarios.js';
 import { runSnapshot } from './run-snapshot.js';
@@ -20,9 +21,10 @@ interface RunOptions extends Forms {
   readonly judge?: 'kernel' | 'all';
   readonly snapshot?: string;
   readonly coverage?: string;
-  readonly copies: string;
+  readonly copies?: string;
   readonly seed?: string;
   readonly details?: boolean;
+  readonly cycles?: boolean;
 }
 
 export function runCommand(): Verb {
@@ -35,7 +37,10 @@ export function runCommand(): Verb {
     .option('--kernel <image>', 'kernel image (vmlinux, bzImage, …)')
     .option('--btf <file>', 'types of the kernel, when the image has none')
     .option('--config <file>', "the kernel's .config, when the image has none")
-    .option('--profile <name>', 'rules to judge by; default: by version (own: all that the guests know)')
+    .option(
+      '--profile <name>',
+      'rules to judge by; default: by what the kernel holds, then by its vendor and version (own: all that the guests know; random --variant: the newest of them)',
+    )
     .addOption(
       new Option('--variant <name...>', "own, random, --call: these architectures' built-in guests").choices(
         ownVariants(),
@@ -51,7 +56,7 @@ export function runCommand(): Verb {
       "run nothing: write the guest of a scenario, --kernel or --variant (with --call: at that function) as Unicorn's dumpers do",
     )
     .option('--coverage <file>', 'one guest: write which code ran, as drcov')
-    .option('--copies <number>', 'random: how many copies', String(DEFAULT_COPIES))
+    .option('--copies <number>', `random: how many copies; default: ${DEFAULT_COPIES}`)
     .option('--seed <number>', 'random: seed of the generator; default: from the clock, and printed')
     .option('--cycles', 'own: estimate guest cycles too')
     .option('--details', "own: every guest's table of cases")
@@ -75,8 +80,44 @@ or if an expectation is not met; 2 for bad input.`,
     });
 }
 
+type UsedOptions = readonly (keyof RunOptions)[];
+
+/** What a run uses, and its name in errors. */
+function usedBy(what: readonly string[], { snapshot, call, kernel }: RunOptions): [string, UsedOptions] {
+  const [set] = what;
+  const rules: UsedOptions = ['profile', 'frames'];
+  // Types and configuration are an image's; that an image and a built-in guest are asked for is told by who reads them.
+  const guest: UsedOptions = [
+    'kernel',
+    'variant',
+    ...rules,
+    ...(kernel === undefined ? [] : (['btf', 'config'] as const)),
+  ];
+  if (snapshot !== undefined) {
+    const common: UsedOptions = ['snapshot', 'call'];
+    return set === undefined
+      ? ['run --snapshot', [...common, ...guest]]
+      : ['run --snapshot of a scenario', [...common, 'kernel', 'variant']];
+  }
+  if (call !== undefined) return ['run --call', ['call', 'judge', 'coverage', ...guest]];
+  switch (set) {
+    case 'own':
+      return ['run own', ['variant', 'details', 'cycles', 'coverage', ...rules]];
+    case 'lkdtm':
+      return ['run lkdtm', ['kernel', 'btf', 'config', 'coverage', ...rules]];
+    case 'random':
+      return ['run random', ['copies', 'seed', 'coverage', ...guest]];
+    default:
+      return ['run of scenario files, which say the rest themselves', ['coverage']];
+  }
+}
+
 function run(what: readonly string[], options: RunOptions): Promise<number> {
   const [set] = what;
+  if (set !== undefined || options.call !== undefined || options.snapshot !== undefined) {
+    const [where, used] = usedBy(what, options);
+    refuseStray(where, options, used);
+  }
   if (options.snapshot !== undefined) return runSnapshot(what, { ...options, snapshot: options.snapshot });
   if (options.call !== undefined) {
     if (set !== undefined) throw new UsercopyError('bad-input', `run --call: expected nothing to play, found '${set}'`);

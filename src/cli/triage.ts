@@ -10,7 +10,7 @@ import { type TriageAnswer, triageItems } from '../triage/pool.js';
 import { Grouping, type TriageGroup } from '../triage/row.js';
 import { mergeStates, TriageState } from '../triage/state.js';
 import { type Forms, type Part, printAnswer } from './answer.js';
-import { DEFAULT_TIMEOUT, numberOf, secondsOf } from './arguments.js';
+import { DEFAULT_TIMEOUT, numberOf, refuseStray, secondsOf } from './arguments.js';
 import { CLEAN, negative, toJson, VIOLATION } from './output.js';
 import { Verb } from './verb.js';
 
@@ -19,7 +19,7 @@ interface TriageOptions extends Forms {
   readonly state?: string;
   readonly shard?: string;
   readonly merge?: readonly string[];
-  readonly timeout: string;
+  readonly timeout?: string;
 }
 
 interface Failure {
@@ -40,7 +40,7 @@ export function triageCommand(): Verb {
     .option('--state <file>', 'keep what is done in this file, and go on from there in a later run')
     .option('--shard <I/N>', 'look at part I of N only, for one of N workers; the result is in the state file')
     .option('--merge <files...>', 'read nothing but the state files of such workers, and tell what they found')
-    .option('--timeout <seconds>', 'longest time for reading a dump', DEFAULT_TIMEOUT)
+    .option('--timeout <seconds>', `longest time for reading a dump; default: ${DEFAULT_TIMEOUT}`)
     .tables()
     .ends({
       notes: `Each file is read in a process of its own. A file that crashes or hangs that process is listed under "not read". A dump is
@@ -61,14 +61,12 @@ reason are listed); 2 for bad input. With --shard, 0 once the state file has the
 }
 
 async function runTriage(folder: string, options: TriageOptions): Promise<number> {
+  if (options.merge !== undefined) refuseStray('triage --merge', options, ['merge']);
   const jobs = options.jobs === undefined ? availableParallelism() : numberOf('--jobs', options.jobs, MOST_JOBS);
-  const timeout = secondsOf('--timeout', options.timeout);
+  const timeout = secondsOf('--timeout', options.timeout ?? DEFAULT_TIMEOUT);
   const shard = options.shard === undefined ? null : shardFrom(options.shard);
   if (shard !== null && options.state === undefined) throw badInput('--shard', '--state FILE beside it', 'none');
   const merged = options.merge === undefined ? null : mergeStates(options.merge);
-  if (merged !== null && (options.state !== undefined || shard !== null)) {
-    throw badInput('--merge', 'neither --state nor --shard beside it', 'one of them');
-  }
   const state = options.state === undefined ? null : new TriageState(options.state);
   const own = new Set([...(options.merge ?? []), ...(options.state === undefined ? [] : [options.state])].map(real));
   const found = await itemsIn(folder);

@@ -126,7 +126,7 @@ export interface LikelyCause {
   readonly because: string;
 }
 
-/** An entry of `known-causes.json` that a report fits. */
+/** An entry of `causes-found.ts` that a report fits. */
 export interface KnownCause {
   readonly id: string;
   /** Its class. */

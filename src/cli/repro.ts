@@ -13,6 +13,7 @@ import type { UsercopyReport } from '../report/report.js';
 import type { Code } from '../repro/code-lines.js';
 import type { DumpInput } from '../repro/from-dump.js';
 import { readLog } from '../repro/read-log.js';
+import type { SourceLines } from '../repro/source-lines.js';
 import { print } from '../terminal.js';
 import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
 import { CLEAN, toJson, toJsonLine, VIOLATION } from './output.js';
@@ -117,7 +118,7 @@ async function runRepro(options: ReproOptions): Promise<number> {
       readingLimit: secondsOf('--timeout', options.timeout ?? DEFAULT_TIMEOUT) * 1000,
     }),
   );
-  print(await text(reproduction, options));
+  print(await text(reproduction, options, await openLines(options)));
   return reproduction.outcome === 'clean' ? CLEAN : VIOLATION;
 }
 
@@ -146,9 +147,10 @@ async function printAll(
   options: ReproOptions,
 ): Promise<number> {
   if (options.output !== undefined) throw badInput('repro', 'one report beside --output', '--all');
+  const lines = await openLines(options, reports);
   for (const report of reports) {
     const { reproduction } = judged(report, given, options);
-    print(await text(reproduction, options, toJsonLine));
+    print(await text(reproduction, options, lines, toJsonLine));
   }
   return VIOLATION;
 }
@@ -157,7 +159,7 @@ async function printReport(report: UsercopyReport, given: Copy | null, options: 
   const judgement = judged(report, given, options);
   const { playReport } = await import('../repro/play-report.js');
   const { reproduction, scenario, why } = await playReport(judgement);
-  print(await text(reproduction, options));
+  print(await text(reproduction, options, await openLines(options)));
   if (options.output === undefined) return VIOLATION;
   if (scenario === null) throw new UsercopyError('bad-input', `repro: no scenario was written: ${why}`);
   const { writeScenario } = await import('../scenario/write.js');
@@ -181,20 +183,36 @@ function dumpInput(dump: string, options: ReproOptions): DumpInput {
 }
 
 /** With lines of source, where `--debug` gives them, and the code as instructions. */
-async function text(reproduction: Reproduction, options: ReproOptions, json = toJson): Promise<string> {
+async function text(
+  reproduction: Reproduction,
+  options: ReproOptions,
+  lines: SourceLines | null,
+  json = toJson,
+): Promise<string> {
   const { report } = reproduction;
   const code = report === null ? null : await (await import('../repro/code-lines.js')).codeLinesOf(report);
-  const told = options.debug === undefined ? reproduction : await withLines(reproduction, options.debug);
+  const told = lines === null ? reproduction : await withLines(reproduction, lines);
   if (options.json) return json(reproductionJson(told, code));
-  const untold = options.debug === undefined || told.explanation.surroundings;
+  const untold = lines === null || told.explanation.surroundings;
   const trace = untold ? [] : await traceLines(told.report);
   const more = [...trace, ...codeLines(code)].join('\n');
   return `${linesOf(told).join('\n')}${more === '' ? '' : `\n${more}`}${options.all ? '\n' : ''}`;
 }
 
-async function withLines(reproduction: Reproduction, debug: string): Promise<Reproduction> {
-  const { linesNotTold, openSourceLines, withCallLines, withSourceLines } = await import('../repro/source-lines.js');
+/** `reports` are asked about at once; null without `--debug`. */
+async function openLines(
+  { debug }: ReproOptions,
+  reports: readonly UsercopyReport[] = [],
+): Promise<SourceLines | null> {
+  if (debug === undefined) return null;
+  const { askLines, openSourceLines } = await import('../repro/source-lines.js');
   const lines = openSourceLines(debug);
+  askLines(reports, lines);
+  return lines;
+}
+
+async function withLines(reproduction: Reproduction, lines: SourceLines): Promise<Reproduction> {
+  const { linesNotTold, withCallLines, withSourceLines } = await import('../repro/source-lines.js');
   const report = reproduction.report && withSourceLines(reproduction.report, lines);
   const { explanation } = reproduction;
   const notTold = report === null ? [] : linesNotTold(report, lines);

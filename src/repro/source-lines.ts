@@ -1,7 +1,7 @@
 /** Lines of source for places in a kernel, out of its debug information: by llvm-symbolizer or addr2line, where one of them is. */
 import { spawnSync } from 'node:child_process';
 import type { Reproduction } from '../diagnosis/outcome.js';
-import { badInput, hex, UsercopyError } from '../errors.js';
+import { badInput, codeOf, hex, UsercopyError } from '../errors.js';
 import { readWhole } from '../image/files.js';
 import { parseElf, symbolsFromElf } from '../kernel/elf.js';
 import type { SymbolTable } from '../kernel/kernel.js';
@@ -14,9 +14,20 @@ interface SourceFrame {
   readonly inlined: boolean;
 }
 
+/** A place that is asked about: `symbol+offset`; `isCall`: it lies behind a call. */
+interface Place {
+  readonly symbol: string;
+  readonly offset: number;
+  readonly size: number | null;
+  readonly isCall: boolean;
+}
+
 export interface SourceLines {
-  /** Frames at `symbol+offset`, innermost first; none where nothing is told. `isCall`: the address lies behind a call. */
-  at(symbol: string, offset: number, size: number | null, isCall: boolean): readonly SourceFrame[];
+  /**
+   * Frames at each place, innermost first; none where nothing is told. What was not asked for before takes one run of the
+   * program, however many places there are: it reads the whole file.
+   */
+  at(places: readonly Place[]): readonly (readonly SourceFrame[])[];
   /** Bytes of the functions of a name; none where there is no such name. */
   sizes(symbol: string): readonly bigint[];
   /** The file that was opened. */
@@ -34,10 +45,10 @@ const TOOLS = [
   ...['llvm-symbolizer', ...[21, 20, 19, 18, 17, 16, 15, 14].map((version) => `llvm-symbolizer-${version}`)].map(
     (program) => ({
       program,
-      options: (file: string) => [`--obj=${file}`, '--functions=linkage', '--no-demangle'],
+      options: (file: string) => [`--obj=${file}`, '--functions=linkage', '--no-demangle', '--addresses'],
     }),
   ),
-  { program: 'addr2line', options: (file: string) => ['-e', file, '-f', '-i'] },
+  { program: 'addr2line', options: (file: string) => ['-e', file, '-f', '-i', '-a'] },
 ] as const;
 
 /**
@@ -51,13 +62,23 @@ export function openSourceLines(file: string): SourceLines {
   if (tool === undefined) {
     throw new UsercopyError('missing-dependency', '--debug: expected llvm-symbolizer or addr2line, found neither');
   }
+  const known = new Map<bigint, readonly SourceFrame[]>();
+  const addressOf = ({ symbol, offset, size, isCall }: Place): bigint | null => {
+    const start = startOf(symbols, symbol, size);
+    return start === null ? null : start + BigInt(offset) - (isCall ? 1n : 0n);
+  };
   return {
     file,
     by: tool.program,
     sizes: (symbol) => symbols.all(symbol).map(({ size }) => size),
-    at(symbol, offset, size, isCall) {
-      const start = startOf(symbols, symbol, size);
-      return start === null ? [] : framesAt(tool, file, start + BigInt(offset) - (isCall ? 1n : 0n));
+    at(places) {
+      const addresses = places.map(addressOf);
+      const asked = [...new Set(addresses.flatMap((address) => address ?? []))].filter(
+        (address) => !known.has(address),
+      );
+      const frames = asked.length === 0 ? [] : framesAt(tool, file, asked);
+      for (const [index, address] of asked.entries()) known.set(address, frames[index] ?? []);
+      return addresses.map((address) => (address === null ? [] : (known.get(address) ?? [])));
     },
   };
 }
@@ -86,18 +107,31 @@ const addressesOf = (named: ReturnType<SymbolTable['all']>, size: number | null)
   return [...new Set(fitting.map(({ address }) => address))];
 };
 
-function framesAt({ program, options }: (typeof TOOLS)[number], file: string, address: bigint): SourceFrame[] {
+/** Frames of each address. @throws UsercopyError `missing-dependency` where the program does not get done. */
+function framesAt(
+  { program, options }: (typeof TOOLS)[number],
+  file: string,
+  addresses: readonly bigint[],
+): readonly (readonly SourceFrame[])[] {
   const { stdout, error, status } = spawnSync(program, options(file), {
-    input: `${hex(address)}\n`,
+    input: addresses.map((address) => `${hex(address)}\n`).join(''),
     encoding: 'utf8',
     timeout: TIME_LIMIT,
     maxBuffer: LARGEST_ANSWER,
   });
-  if (error !== undefined || status !== 0) {
-    throw new UsercopyError('bad-input', `${file}: ${program} failed (${error?.message ?? `status ${status}`})`);
+  if (error !== undefined) {
+    const why = codeOf(error) === 'ETIMEDOUT' ? `none after ${TIME_LIMIT / 1000} s` : error.message;
+    throw new UsercopyError('missing-dependency', `${file}: expected lines of source from ${program}, found ${why}`);
   }
-  // A function and its place, a line each, the innermost first.
-  const lines = stdout.split('\n').filter((line) => line !== '');
+  if (status !== 0) throw badInput(file, `debug information that ${program} reads`, `its status ${status}`);
+  // An address is a line of its own, before its frames.
+  const answers = stdout.split(/^0x[0-9a-f]+$/im).slice(1);
+  return addresses.map((_address, index) => framesOf(answers[index] ?? ''));
+}
+
+/** A function and its place, a line each, the innermost first. */
+function framesOf(answer: string): SourceFrame[] {
+  const lines = answer.split('\n').filter((line) => line !== '');
   const frames: SourceFrame[] = [];
   for (let index = 0; index < lines.length; index += 2) {
     const [symbol, place] = lines.slice(index, index + 2);
@@ -109,12 +143,18 @@ function framesAt({ program, options }: (typeof TOOLS)[number], file: string, ad
   return frames;
 }
 
+/** Has all lines of these reports told at once, for who looks at them one by one afterwards. */
+export function askLines(reports: readonly UsercopyReport[], lines: SourceLines): void {
+  lines.at(reports.flatMap(({ pc, trace }) => [...placesOf(pc === null ? [] : [pc], false), ...placesOf(trace, true)]));
+}
+
 /**
  * The report with lines and inlined functions in its trace; entries of modules, and what is not told, stay as they are.
  * @throws UsercopyError `bad-input` when a function of the trace has another size in the file: it is of another build.
  */
 export function withSourceLines(report: UsercopyReport, lines: SourceLines): UsercopyReport {
   requireSameBuild([...(report.pc ? [report.pc] : []), ...report.trace], lines);
+  askLines([report], lines);
   const pc = report.pc && (expanded(report.pc, lines, false).at(-1) ?? report.pc);
   return { ...report, pc, trace: report.trace.flatMap((entry) => expanded(entry, lines, true)) };
 }
@@ -147,9 +187,14 @@ export function linesNotTold(report: UsercopyReport, lines: SourceLines): string
   ];
 }
 
+/** Of entries that have a line to be told. */
+const placesOf = (entries: readonly TraceEntry[], isCall: boolean): Place[] =>
+  entries.flatMap(({ symbol, offset, size, module, inlined, source }) =>
+    offset === null || module !== null || inlined || source !== null ? [] : [{ symbol, offset, size, isCall }],
+  );
+
 function expanded(entry: TraceEntry, lines: SourceLines, isCall: boolean): TraceEntry[] {
-  if (entry.offset === null || entry.module !== null || entry.inlined || entry.source !== null) return [entry];
-  const frames = lines.at(entry.symbol, entry.offset, entry.size, isCall);
+  const [frames = []] = lines.at(placesOf([entry], isCall));
   const own = frames.at(-1);
   if (own === undefined) return [entry];
   const inlined = frames.slice(0, -1).map(({ symbol, source }) => ({
@@ -170,10 +215,17 @@ const CALL = /^(\? )?([^\s+]+)\+0x([0-9a-f]+)$/;
 export function withCallLines(reproduction: Reproduction, lines: SourceLines): Reproduction {
   const { surroundings } = reproduction.explanation;
   if (!surroundings) return reproduction;
-  const calls = surroundings.calls.flatMap((call) => {
+  const parsed = surroundings.calls.map((call) => {
     const [, guessed = '', symbol, offset] = CALL.exec(call) ?? [];
-    if (symbol === undefined || offset === undefined) return [call];
-    const frames = lines.at(symbol, Number.parseInt(offset, 16), null, true);
+    const place =
+      symbol === undefined || offset === undefined
+        ? null
+        : { symbol, offset: Number.parseInt(offset, 16), size: null, isCall: true };
+    return { call, guessed, place };
+  });
+  lines.at(parsed.flatMap(({ place }) => place ?? []));
+  const calls = parsed.flatMap(({ call, guessed, place }) => {
+    const [frames = []] = lines.at(place === null ? [] : [place]);
     const own = frames.at(-1);
     if (own === undefined) return [call];
     const inlined = frames.slice(0, -1).map((frame) => `${guessed}${frame.symbol} (${frame.source}) (inlined)`);

@@ -1,12 +1,12 @@
 /** The Code: line as instructions, and lines of source by a compiler's own debug information. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseReports } from '../../src/report/parse.js';
 import { codeLinesOf } from '../../src/repro/code-lines.js';
-import { linesNotTold, openSourceLines, withSourceLines } from '../../src/repro/source-lines.js';
+import { askLines, linesNotTold, openSourceLines, withSourceLines } from '../../src/repro/source-lines.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'usercopy-lines-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -112,13 +112,34 @@ int main(void) { widget_read(); return 0; }
         /expected debug information of the report's own kernel, found another build's: widget_read has 0x[0-9a-f]+ bytes in the report/,
       );
     }
-    const told = trace.slice(1).map(({ symbol, source: where, inlined }) => [symbol, where, inlined]);
-    expect(told).toEqual([
+    const toldOf = (entries: typeof trace) =>
+      entries.slice(1).map(({ symbol, source: where, inlined }) => [symbol, where, inlined]);
+    expect(toldOf(trace)).toEqual([
       ['copy_it', `${path}:4`, true],
       ['widget_read', `${path}:8`, false],
       ['gone', null, false],
       ['widget_write', null, false],
     ]);
+    // The other program says the same, and is asked once, however many reports and places there are.
+    const { PATH = '' } = process.env;
+    const real = execFileSync('sh', ['-c', 'command -v addr2line'], { encoding: 'utf8' }).trim();
+    const runs = join(directory, 'runs');
+    writeFileSync(
+      join(directory, 'addr2line'),
+      `#!/bin/sh\n[ "$1" = --version ] || echo >> '${runs}'\nexec '${real}' "$@"\n`,
+      { mode: 0o755 },
+    );
+    try {
+      process.env['PATH'] = directory;
+      const others = openSourceLines(object);
+      expect(others.by).toBe('addr2line');
+      const reports = [traced(sizeOf('widget_read')), traced(sizeOf('widget_read') + 15)];
+      askLines(reports, others);
+      for (const each of reports) expect(toldOf(withSourceLines(each, others).trace)).toEqual(toldOf(trace));
+    } finally {
+      process.env['PATH'] = PATH;
+    }
+    expect(readFileSync(runs, 'utf8')).toBe('\n');
   });
 
   it.each([

@@ -96,7 +96,7 @@ export interface HarnessFile {
   readonly notes: readonly string[];
 }
 
-const A_HARNESS = having('what prepareHarness() gives', 'variant', 'entries', 'parameters');
+const A_HARNESS = having('what prepareHarness() gives', 'variant', 'entries', 'profile');
 
 /**
  * The text that `usercopy_attach()` takes. Its digest is of the attachment's bytes as they stand here: a file that was

@@ -10,7 +10,7 @@ import type { StructType } from '../kernel/kernel.js';
 import type { UsercopyReport } from '../report/report.js';
 import { isOfCheck } from '../report/trace.js';
 import { backtraceOf, describeStackAddress, placeOf } from '../stack/backtrace.js';
-import { type SlabFacts, slabFactsOf } from './slab-facts.js';
+import { type SlabFacts, slabFactsOf } from '../introspect/slab-facts.js';
 import { memberAt, membersAround, structOfCache } from './struct-fields.js';
 import { vmapFactsOf } from './vmap-facts.js';
 

@@ -1,7 +1,7 @@
 /** A slab object's surroundings: which one of its slab it is, whether it is in use, what lies beside it. */
 
 import type { Introspection } from '../check/parameters.js';
-import type { MemoryReader } from '../introspect/memory-reader.js';
+import type { MemoryReader } from './memory-reader.js';
 import type { Kernel, StructType, TypeTable } from '../kernel/kernel.js';
 import { decodeUnsigned, encodeUnsigned } from '../kernel/words.js';
 

@@ -16,6 +16,7 @@ export { prepareHarness } from './attach/harness.js';
 export { type HarnessFile, type HarnessSymbols, harnessText } from './attach/harness-file.js';
 export type { AttachOptions, HarnessOptions } from './attach/options.js';
 export type { JudgeMode } from './attach/plan.js';
+export type { Finding, FindingHandler, Sanitizer, SanitizerStatistics } from './attach/sanitizers.js';
 export {
   parseSuppressions,
   type Suppression,

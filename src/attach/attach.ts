@@ -16,7 +16,8 @@ import { hookEntries } from './hooks.js';
 import { notesOf, nothingJudged } from './notes.js';
 import { type AttachOptions, requireAttachOptions, requireGuestAttachOptions } from './options.js';
 import { functionStarts, type JudgeMode, planOf } from './plan.js';
-import { Reporter } from './reporter.js';
+import { DEFAULT_KEPT, Reporter } from './reporter.js';
+import { type Finding, type SanitizerStatistics, Sanitizers } from './sanitizers.js';
 import type { SuppressionCount } from './suppression.js';
 import type { Violation, ViolationStatistics } from './violation.js';
 
@@ -33,6 +34,8 @@ export interface Attachment {
   /** Entry points that are hooked. */
   readonly entries: readonly { readonly symbol: string; readonly address: bigint }[];
   readonly violations: readonly Violation[];
+  /** What the sanitizers found, apart from what the check refused; empty without any. */
+  readonly findings: readonly Finding[];
   /** For `RunOptions.cycles`; null when no estimate was asked for. */
   readonly pricer: BlockPricer | null;
   /** What a person should know: types that are missing, depth that is not known, and after a run what was not judged. */
@@ -40,6 +43,8 @@ export interface Attachment {
   /** Every copy that was judged, by verdict and direction. */
   statistics(): ReturnType<Check['statistics']>;
   violationStatistics(): ViolationStatistics;
+  /** Looks of the sanitizers since the attachment was made; null without any. */
+  sanitizerStatistics(): SanitizerStatistics | null;
   /** Judges what an audit has noted so far; nothing to do otherwise. Throws what a violation handler throws. */
   flush(): void;
   /** The suppression list, with how often each rule silenced a violation. */
@@ -147,16 +152,20 @@ async function attachTo(engine: Engine, kernel: Kernel, options: AttachOptions):
     const tell = options.onBlindSpot ?? ((spot) => process.emitWarning(spot, 'UsercopyWarning'));
     const blindSpots = new BlindSpots(engine, plan, check, tell);
     undo.push(() => blindSpots.close());
+    const { sanitize, onFinding, keep = DEFAULT_KEPT } = options;
+    const sanitizers = sanitize ? new Sanitizers(engine, plan, check, { sanitize, onFinding, keep }) : null;
     const hooks = hookEntries(engine, check, executor, plan, {
       audit,
       costs,
       report: (entry, requestOffset) => reporter.report(entry, requestOffset),
+      sanitizers,
     });
     undo.push(() => hooks.remove());
     const notes = [
       ...(model === null ? [] : [`cycles are estimates for ${model.table.core}: ${IGNORED}`]),
       ...nothingJudged(plan),
       ...notesOf(plan, options.stackDepth !== undefined),
+      ...(sanitizers?.notes() ?? []),
     ];
     return {
       check,
@@ -167,12 +176,14 @@ async function attachTo(engine: Engine, kernel: Kernel, options: AttachOptions):
       executor: executor.name,
       entries: plan.entries.map(({ entry, address }) => ({ symbol: entry.symbol, address })),
       violations: reporter.violations,
+      findings: sanitizers?.findings ?? [],
       pricer: model && blockPricer(model),
       get notes() {
         return [...notes, ...blindSpots.found];
       },
       statistics: () => check.statistics(),
       violationStatistics: () => reporter.statistics(),
+      sanitizerStatistics: () => sanitizers?.statistics() ?? null,
       suppressed: () => reporter.suppressed(),
       flush: () => hooks.flush(),
       detach: () => takeBack(undo),

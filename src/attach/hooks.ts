@@ -6,6 +6,7 @@ import type { Engine, Hook, RequestRing } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
 import type { Plan, PlannedEntry } from './plan.js';
 import { requestPresetOf, requestRegisters } from './requests.js';
+import type { Sanitizers } from './sanitizers.js';
 
 export interface EntryHooks {
   /** Judges what an audit has noted so far; nothing to do otherwise. */
@@ -20,7 +21,12 @@ export interface HookOptions {
   readonly costs: CheckCosts | null;
   /** A verdict deserves a look. */
   readonly report: (entry: PlannedEntry, requestOffset: number) => 'stop' | 'continue';
+  /** Looks at copies that the check lets pass. */
+  readonly sanitizers: Sanitizers | null;
 }
+
+/** What a judge answers for a copy that passed and that a sanitizer does not like; no verdict of the check. */
+const FOUND = -1;
 
 /** @throws UsercopyError `unsupported` for an audit on an engine that has no ring. */
 export function hookEntries(
@@ -28,7 +34,7 @@ export function hookEntries(
   check: Check,
   executor: Executor,
   plan: Plan,
-  { audit, costs, report }: HookOptions,
+  { audit, costs, report, sanitizers }: HookOptions,
 ): EntryHooks {
   const nested = plan.judge === 'all';
   const judged = nested ? executor.checkOutermost : executor.check;
@@ -57,9 +63,11 @@ export function hookEntries(
         }
       : null;
 
+  const charged = costs === null ? judged : charging(engine, check, judged, nested, costs);
+  const watched = sanitizers === null ? charged : sanitizing(check, charged, nested, sanitizers);
   for (const planned of plan.entries) {
     const { entry, address } = planned;
-    const requestOffset = check.createRequest(requestPresetOf(planned, plan.variant, audit));
+    const requestOffset = check.createRequest(requestPresetOf(planned, plan.variant, audit, sanitizers !== null));
     requests.push(requestOffset);
     byNumber.set(check.entryOf(requestOffset), planned);
     hooks.push(
@@ -69,9 +77,10 @@ export function hookEntries(
         requestOffset,
         contextOffset: check.contextOffset,
         registers: requestRegisters(entry, plan.variant, { parameters: plan.parameters, nested, caller: audit }),
-        judge: costs === null ? judged : charging(engine, check, judged, nested, costs),
-        native: costs !== null ? null : executor.native && { check: executor.native, outermost: nested },
-        onVerdict: () => report(planned, requestOffset),
+        judge: watched,
+        native: watched !== judged ? null : executor.native && { check: executor.native, outermost: nested },
+        onVerdict: (code) =>
+          code === FOUND && sanitizers ? sanitizers.report(planned) : report(planned, requestOffset),
         ring,
         stackedReturn,
       }),
@@ -119,6 +128,19 @@ function openRing(
     native: executor.native && { check: executor.native, outermost: nested },
     onVerdicts,
   });
+}
+
+/** `inner` and, of a copy that it lets pass, a look at the objects that it touches. */
+function sanitizing(check: Check, inner: Judge, nested: boolean, sanitizers: Sanitizers): Judge {
+  return (context, request) => {
+    const before = nested ? check.statistics().checks : 0;
+    const code = inner(context, request);
+    // A copy inside a copy was passed over: it was looked at with the outer one.
+    const isJudged = !nested || check.statistics().checks > before;
+    // Where the check passes with a warning, or once memory was brought in, its first answer is not 0.
+    const isGood = code === 0 || check.verdictOf(request).outcome === 'good';
+    return isGood && isJudged && sanitizers.look(request) ? FOUND : code;
+  };
 }
 
 function charging(engine: Engine, check: Check, inner: Judge, nested: boolean, known: CheckCosts): Judge {

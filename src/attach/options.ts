@@ -5,6 +5,7 @@ import type { Declaration } from '../check/parameters.js';
 import { badInput } from '../errors.js';
 import { aBoolean, aCount, aFunction, anArray, aText, type OptionRule, requireOptions } from '../options.js';
 import type { JudgeMode, PlanOptions } from './plan.js';
+import { type FindingHandler, SANITIZERS, type Sanitizer } from './sanitizers.js';
 import type { Suppression } from './suppression.js';
 import type { ViolationHandler } from './violation.js';
 
@@ -44,7 +45,15 @@ export interface AttachOptions {
    * Needs runs with a pricer. Each judged copy then crosses into JavaScript (about 0.1 µs more).
    */
   readonly charge?: boolean | undefined;
-  /** Violations kept in `Attachment.violations`; the oldest go first. Default 1000. */
+  /**
+   * Looks at copies that the check lets pass, too: at the state of the slab objects (`freed`), and at their red zones (`redzone`).
+   * What is found is `Attachment.findings`, no violation. Each judged copy then crosses into JavaScript, and the guest's lists of
+   * free objects are read for it. Not in an audit, whose copies have happened.
+   */
+  readonly sanitize?: readonly Sanitizer[] | undefined;
+  /** Stop the guest before a copy that a sanitizer found (default), record it and go on, or ask. */
+  readonly onFinding?: 'stop' | 'record' | FindingHandler | undefined;
+  /** Violations kept in `Attachment.violations`, and findings; the oldest go first. Default 1000. */
   readonly keep?: number | undefined;
   /** Hears, at the end of a run, what was not judged although it looks as if all was well; `process.emitWarning` when absent. */
   readonly onBlindSpot?: ((spot: string) => void) | undefined;
@@ -72,6 +81,11 @@ const GUEST_RULES: Readonly<Record<Exclude<keyof AttachOptions, 'memory'>, Optio
   stackDepth: DEPTH,
   cycles: { words: ['estimate'] },
   charge: aBoolean,
+  sanitize: {
+    accepts: (value) => Array.isArray(value) && value.length > 0 && value.every((name) => SANITIZERS.includes(name)),
+    expected: `a list of ${SANITIZERS.join(', ')}`,
+  },
+  onFinding: { words: ['stop', 'record'], ...aFunction },
   keep: aCount,
   onBlindSpot: aFunction,
 };
@@ -84,13 +98,23 @@ const RULES: Readonly<Record<keyof AttachOptions, OptionRule>> = {
 /** @throws UsercopyError `bad-input` for an unknown option, a value that none takes, and for two that exclude each other. */
 export function requireAttachOptions(options: AttachOptions): void {
   requireOptions('attach', options, RULES);
-  const { mode, onViolation, charge } = options;
+  const { mode, onViolation, charge, sanitize, onFinding } = options;
+  if (onFinding !== undefined && sanitize === undefined) {
+    throw badInput('attach: onFinding', 'sanitize beside it, which says what to look for', 'none');
+  }
   if (mode !== 'audit') return;
   if (onViolation === 'stop' || onViolation === 'fail') {
     throw badInput(
       'attach: onViolation',
       "'record' or a function in mode 'audit'",
       `'${onViolation}': the copies have happened`,
+    );
+  }
+  if (sanitize) {
+    throw badInput(
+      'attach: sanitize',
+      "mode 'enforce' (an audit looks when objects may have been freed)",
+      "mode 'audit'",
     );
   }
   if (charge) throw badInput('attach: charge', "mode 'enforce' (an audit judges after the fact)", "mode 'audit'");

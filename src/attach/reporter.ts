@@ -14,7 +14,8 @@ import { type Suppression, type SuppressionCount, SuppressionList } from './supp
 import { Tally } from './tally.js';
 import type { Violation, ViolationHandler, ViolationStatistics } from './violation.js';
 
-const DEFAULT_KEPT = 1000;
+/** Violations, and findings of sanitizers, that are kept unless somebody says otherwise. */
+export const DEFAULT_KEPT = 1000;
 const NOT_KNOWN =
   'it is not known whether the kernel judges this copy: it may be part of one that its check was asked about before';
 

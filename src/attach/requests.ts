@@ -40,11 +40,13 @@ export function requestPresetOf(
   { entry, body }: PlannedEntry,
   { registers }: Variant,
   recorded: boolean,
+  explain = false,
 ): RequestPreset {
   const { direction, sizeBits, role } = entry;
   return {
     direction: typeof direction === 'object' ? 'register' : direction,
     sizeBits,
+    explain,
     function: {
       role: role === 'judge' ? 'CHECK' : 'COPY',
       returnPlace: registers.link === null && !recorded ? 'STACK' : 'FIELD',

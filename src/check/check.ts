@@ -5,7 +5,7 @@
 import type { Engine } from '../engine/engine.js';
 import { badInput } from '../errors.js';
 import { decodeUnsigned, LITTLE, Words } from '../kernel/words.js';
-import { aByteArray, aCount, anObject, type OptionRule, requireFields, requireOptions } from '../options.js';
+import { aBoolean, aByteArray, aCount, anObject, type OptionRule, requireFields, requireOptions } from '../options.js';
 import { ContextWriter } from './context.js';
 import { type ControlArea, layOutControlArea, RING_HEAD } from './control.js';
 import { DeclarationTables } from './declarations.js';
@@ -70,6 +70,8 @@ export interface RequestPreset {
   readonly direction: Direction | 'register' | 'by address';
   /** Only the low half of `size` counts. */
   readonly sizeBits?: 32 | undefined;
+  /** Of a copy that passes, too, `copyOf()` and `verdictOf()` tell all. Costs some nanoseconds a copy. */
+  readonly explain?: boolean | undefined;
   /** What the judges of whole copies (`Executor.checkOutermost`) have to know besides. */
   readonly function?: RequestFunction | undefined;
 }
@@ -126,6 +128,7 @@ const RULES: Readonly<Record<keyof CheckOptions, OptionRule>> = {
 const PRESET_RULES = {
   direction: { words: ['to_user', 'from_user', 'register', 'by address'] },
   sizeBits: { accepts: (value) => value === 32, expected: '32, where only the low half counts' },
+  explain: aBoolean,
   function: anObject,
 } satisfies Record<keyof RequestPreset, OptionRule>;
 
@@ -429,6 +432,7 @@ export class Check {
     for (let offset = first; offset < end; offset += this.requestBytes) {
       const request = this.#request(offset);
       this.#preset(request, preset.direction, preset.sizeBits ?? 64);
+      request.setU8('explain', preset.explain ?? false);
       request.setU8('entry', this.#entries);
       if (preset.function) this.#presetFunction(request, preset.function);
     }

@@ -92,7 +92,7 @@ export class KernelObjects {
     return this.#structPageOfFrame(this.#physical(address) / this.#pageBytes);
   }
 
-  /** A slab of one cache; objects are not marked allocated, since no check asks. */
+  /** A slab of one cache, all of whose objects are in use. */
   makeSlab(spec: SlabSpec): SlabObjects {
     const { slab, page } = this.#facts;
     const order = spec.order ?? 0;
@@ -111,7 +111,9 @@ export class KernelObjects {
     const struct = this.structPage(start);
     this.#markSlab(struct);
     this.#set(struct, page.slabCache, cache);
+    const objects = (end - start) / BigInt(spec.size);
     if (slab.allocator === 'SLAB') this.#describeSlab(cache, struct, start, spec, end - start);
+    else this.#countObjects(struct, objects);
     const first = start + BigInt(left);
     return { cache, start, end, object: (index) => first + BigInt(index) * BigInt(spec.size) };
   }
@@ -354,6 +356,23 @@ export class KernelObjects {
       this.#write(at, 4, multiplier);
       this.#write(at + 4n, 1, length < 1n ? length : 1n);
       this.#write(at + 5n, 1, length > 1n ? length - 1n : 0n);
+    }
+  }
+
+  /** SLUB counts a slab's objects, and those in use, in bits of one word; nothing is on its list of free ones. */
+  #countObjects(struct: bigint, objects: bigint): void {
+    const types = requireTypes(this.#guest.kernel, 'objects');
+    const isOwnStruct = types.hasStruct('slab') && types.struct('slab').has('slab_cache');
+    const slab = types.struct(isOwnStruct ? 'slab' : 'page');
+    const isLittle = this.#guest.kernel.endian === 'little';
+    for (const name of ['inuse', 'objects']) {
+      const field = slab.field(name);
+      if (!field) continue;
+      const at = { offset: field.offset, size: field.size };
+      const { offset, size } = field.bits ?? { offset: 0, size: field.size * 8 };
+      const shift = BigInt(isLittle ? offset : field.size * 8 - offset - size);
+      const mask = ((1n << BigInt(size)) - 1n) << shift;
+      this.#set(struct, at, (this.#get(struct, at) & ~mask) | ((objects << shift) & mask));
     }
   }
 

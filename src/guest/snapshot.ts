@@ -91,11 +91,9 @@ function readPlaces(about: unknown, index: string): SnapshotPlace[] {
   const where = `${index}: usercopy`;
   const places = namedOf(recordOf(about ?? {}, where)['places'], `${where}.places`);
   return places.map(([name, range]) => {
-    if (!Array.isArray(range) || range.length !== 2) {
-      throw badInput(`${where}.places.${name}`, '[start, end)', typeof range);
-    }
-    const [start, end] = range.map((word) => wordOf(word, `${where}.places.${name}`)) as [bigint, bigint];
-    return { name, start, end };
+    const place = `${where}.places.${name}`;
+    if (!Array.isArray(range) || range.length !== 2) throw badInput(place, '[start, end)', typeof range);
+    return { name, start: wordOf(range[0], place), end: wordOf(range[1], place) };
   });
 }
 

@@ -1,9 +1,9 @@
 /** A slab object's surroundings: which one of its slab it is, whether it is in use, what lies beside it. */
 
 import type { Introspection } from '../check/parameters.js';
-import type { MemoryReader } from './memory-reader.js';
 import type { Kernel, StructType, TypeTable } from '../kernel/kernel.js';
 import { decodeUnsigned, encodeUnsigned } from '../kernel/words.js';
+import type { MemoryReader } from './memory-reader.js';
 
 export interface SlabObject {
   /** The bytes that belong to the owner, without red zones and padding. */
@@ -42,6 +42,27 @@ export interface PageFinder {
 const MOST_OBJECTS = 1 << 16;
 const MOST_CPUS = 1024;
 
+/** A slab, and what is known of its objects. */
+export interface Slab {
+  /** Name of its cache. */
+  readonly cache: string | null;
+  /** First byte of the first object's place, and first byte after the last one's. */
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly objects: number;
+  readonly stride: bigint;
+  readonly redZone: bigint;
+  readonly uncertain: string | null;
+  readonly shared: boolean;
+  /** `index` is one of its objects. */
+  object(index: number): SlabObject;
+  /**
+   * Bytes of an object's place that nobody may touch: before it, and from its size to `inuse`, SLUB's two red zones (d86bd1bece6f,
+   * 4.5; check_object() of mm/slub.c). None where the cache has none; SLAB's are not known.
+   */
+  redZones(index: number): readonly { readonly start: bigint; readonly end: bigint }[];
+}
+
 /** `start` is the object's first byte, as the check found it. null where struct pages cannot be found. */
 export function slabFactsOf(
   kernel: Kernel,
@@ -50,26 +71,43 @@ export function slabFactsOf(
   pages: PageFinder,
   start: bigint,
 ): SlabFacts | null {
-  const { page, slab, pageArray } = introspection;
+  const slab = slabAt(kernel, read, introspection, pages, start);
+  if (slab === null || slab === 'no slab') return null;
+  const { cache, start: first, end, objects, stride, redZone, uncertain, shared } = slab;
+  const index = Number((start - first) / stride);
+  if (start < first || index >= objects) return null;
+  return {
+    cache,
+    object: slab.object(index),
+    neighbours: [index - 1, index + 1].filter((other) => other >= 0 && other < objects).map((at) => slab.object(at)),
+    slab: { start: first, end, objects },
+    stride,
+    redZone,
+    uncertain,
+    shared,
+  };
+}
+
+/** The slab that an address lies in. null: it cannot be found, or says nothing of its objects. */
+export function slabAt(
+  kernel: Kernel,
+  read: MemoryReader,
+  introspection: Introspection,
+  pages: PageFinder,
+  address: bigint,
+): Slab | 'no slab' | null {
+  const { page, slab } = introspection;
   const { types } = kernel;
-  const physical = pages.physical(start);
-  if (!types || physical === null) return null;
-  const base =
-    pageArray.kind === 'vmemmap'
-      ? pageArray.address
-      : pageArray.kind === 'mem_map'
-        ? read.word(pageArray.pointer)
-        : null;
-  if (base === null) return null;
-  // A mem_map counts from the first frame that there is, which only FLATMEM's own variable tells.
-  const first = pageArray.kind === 'mem_map' ? firstFrame(kernel, introspection, pages) : 0n;
-  const own = BigInt.asUintN(kernel.bits, base + ((physical >> BigInt(pages.pageShift)) - first) * BigInt(page.size));
+  const own = structPageOf(kernel, read, introspection, pages, address);
+  if (!types || own === null) return null;
   const compound = read.slot(own, page.compoundHead);
   if (compound === null) return null;
   const head = (compound & 1n) === 0n ? own : page.tailsHoldMask ? own & compound : compound - 1n;
+  const isSlab = isSlabPage(read, page, head);
+  if (isSlab !== true) return isSlab === null ? null : 'no slab';
   const frames = (own - head) / BigInt(page.size);
-  const within = start & ((1n << BigInt(pages.pageShift)) - 1n);
-  const slabStart = BigInt.asUintN(kernel.bits, start - within - (frames << BigInt(pages.pageShift)));
+  const within = address & ((1n << BigInt(pages.pageShift)) - 1n);
+  const slabStart = BigInt.asUintN(kernel.bits, address - within - (frames << BigInt(pages.pageShift)));
   const cache = read.slot(head, page.slabCache);
   const type = types.struct('kmem_cache');
   const stride = cache === null ? null : read.slot(cache, slab.size);
@@ -79,7 +117,9 @@ export function slabFactsOf(
   const slabType =
     types.hasStruct('slab') && types.struct('slab').has('slab_cache') ? types.struct('slab') : types.struct('page');
   const flags = read.slot(cache, slab.flags) ?? 0n;
-  const redZone = slab.redLeftPad && (flags & slab.redZone) !== 0n ? (read.slot(cache, slab.redLeftPad) ?? 0n) : 0n;
+  const hasRedZones = slab.redLeftPad !== null && (flags & slab.redZone) !== 0n;
+  const redZone = hasRedZones && slab.redLeftPad ? (read.slot(cache, slab.redLeftPad) ?? 0n) : 0n;
+  const inuse = hasRedZones && slab.inuse ? (read.slot(cache, slab.inuse) ?? objectSize) : objectSize;
   const firstObject = slab.allocator === 'SLAB' ? read.member(head, slabType, 's_mem') : slabStart;
   const count = Number(
     (slab.allocator === 'SLAB' ? slab.num && read.slot(cache, slab.num) : read.member(head, slabType, 'objects')) ?? 0n,
@@ -99,29 +139,84 @@ export function slabFactsOf(
           count,
           lead: redZone,
         });
-  const object = (index: number): SlabObject => {
-    const at = firstObject + BigInt(index) * stride + lead;
-    return {
-      start: at,
-      end: at + objectSize,
-      index,
-      state: free === null ? null : free.objects.has(index) ? 'free' : free.uncertain === null ? 'allocated' : null,
-    };
-  };
-  const index = Number((start - lead - firstObject) / stride);
-  if (index < 0 || index >= count) return null;
+  const startOf = (index: number): bigint => firstObject + BigInt(index) * stride + lead;
   const name = read.slot(cache, slab.name);
   const references = read.member(cache, type, 'refcount');
   return {
     cache: name === null ? null : read.text(name),
-    object: object(index),
-    neighbours: [index - 1, index + 1].filter((other) => other >= 0 && other < count).map(object),
-    slab: { start: firstObject, end: firstObject + BigInt(count) * stride, objects: count },
+    start: firstObject,
+    end: firstObject + BigInt(count) * stride,
+    objects: count,
     stride,
     redZone,
     uncertain: free === null ? null : free.uncertain,
     shared: references !== null && references > 1n,
+    object: (index) => ({
+      start: startOf(index),
+      end: startOf(index) + objectSize,
+      index,
+      state: free === null ? null : free.objects.has(index) ? 'free' : free.uncertain === null ? 'allocated' : null,
+    }),
+    redZones(index) {
+      const at = startOf(index);
+      const zones = [
+        { start: at - redZone, end: at },
+        { start: at + objectSize, end: at + inuse },
+      ];
+      return zones.filter(({ start, end }) => start < end);
+    },
   };
+}
+
+/** Why the state of a kernel's slab objects is not known, or not of all of them, in words; empty where it is. */
+export function slabStateGaps(kernel: Kernel, { slab, pageArray }: Introspection): string[] {
+  const { types, symbols } = kernel;
+  if (pageArray.kind === 'section map') return ['struct pages are found through sections, which is not supported here'];
+  if (!types || slab.allocator === 'SLAB') return [];
+  const cache = types.struct('kmem_cache');
+  if (!cache.has('offset')) return ["the kernel's types do not tell where free pointers lie (kmem_cache.offset)"];
+  const gaps: string[] = [];
+  if (cache.has('cpu_slab')) {
+    const place = 'of slabs that a CPU has for itself the free objects are not known: ';
+    if (!types.hasStruct('kmem_cache_cpu')) gaps.push(`${place}the types lack kmem_cache_cpu`);
+    else if (symbols.address('__per_cpu_offset') === undefined)
+      gaps.push(`${place}there is no symbol __per_cpu_offset`);
+  }
+  if (cache.has('cpu_sheaves')) {
+    gaps.push(
+      'free objects also wait in sheaves that nothing leads to: one that is on no list is not known to be in use',
+    );
+  }
+  return gaps;
+}
+
+function structPageOf(
+  kernel: Kernel,
+  read: MemoryReader,
+  introspection: Introspection,
+  pages: PageFinder,
+  address: bigint,
+): bigint | null {
+  const { page, pageArray } = introspection;
+  const physical = pages.physical(address);
+  if (physical === null) return null;
+  const base =
+    pageArray.kind === 'vmemmap'
+      ? pageArray.address
+      : pageArray.kind === 'mem_map'
+        ? read.word(pageArray.pointer)
+        : null;
+  if (base === null) return null;
+  // A mem_map counts from the first frame that there is, which only FLATMEM's own variable tells.
+  const first = pageArray.kind === 'mem_map' ? firstFrame(kernel, introspection, pages) : 0n;
+  return BigInt.asUintN(kernel.bits, base + ((physical >> BigInt(pages.pageShift)) - first) * BigInt(page.size));
+}
+
+/** Whether a head page is a slab; null where that cannot be read. */
+function isSlabPage(read: MemoryReader, { slab, flags }: Introspection['page'], head: bigint): boolean | null {
+  const value = read.slot(head, slab.kind === 'flag' ? flags : slab.field);
+  if (value === null) return null;
+  return slab.kind === 'flag' ? (value & slab.mask) !== 0n : (value & slab.mask) === slab.value;
 }
 
 /** The free objects of a slab by their index, and why those that are not among them may be free too. */
@@ -308,16 +403,17 @@ function barnsOf(types: TypeTable, read: MemoryReader, cache: bigint, cacheType:
   return barns;
 }
 
+/** Each once: those of CPUs that are not there all lead to the same data. */
 function cpuOffsets(table: bigint | undefined, count: bigint | undefined, read: MemoryReader): bigint[] | null {
   if (table === undefined) return null;
   const cpus = count === undefined ? MOST_CPUS : Math.min(Number(read.unsigned(count, 4) ?? 0n), MOST_CPUS);
-  const offsets: bigint[] = [];
+  const offsets = new Set<bigint>();
   for (let cpu = 0; cpu < cpus; cpu++) {
     const offset = read.word(table + BigInt(cpu * read.wordBytes));
     if (offset === null) break;
-    if (offset !== 0n || cpu === 0) offsets.push(offset);
+    if (offset !== 0n || cpu === 0) offsets.add(offset);
   }
-  return offsets;
+  return [...offsets];
 }
 
 /** A slab that some CPU has for itself. */

@@ -6,11 +6,11 @@ import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
 import { hex } from '../errors.js';
 import { MemoryReader } from '../introspect/memory-reader.js';
+import { type SlabFacts, slabFactsOf } from '../introspect/slab-facts.js';
 import type { StructType } from '../kernel/kernel.js';
 import type { UsercopyReport } from '../report/report.js';
 import { isOfCheck } from '../report/trace.js';
 import { backtraceOf, describeStackAddress, placeOf } from '../stack/backtrace.js';
-import { type SlabFacts, slabFactsOf } from '../introspect/slab-facts.js';
 import { memberAt, membersAround, structOfCache } from './struct-fields.js';
 import { vmapFactsOf } from './vmap-facts.js';
 

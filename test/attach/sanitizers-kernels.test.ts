@@ -1,0 +1,133 @@
+/** Debian's kernels free the objects themselves: their hardened and random free pointers, and their per-CPU lists, are the judge. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { drivers } from '../../arch/index.js';
+import { attach } from '../../src/attach/attach.js';
+import { UsercopyError } from '../../src/errors.js';
+import { Guest } from '../../src/guest/guest.js';
+import { KernelObjects, type SlabObjects } from '../../src/guest/objects.js';
+import { fetchKernel } from '../../src/image/fetch.js';
+import { loadKernel } from '../../src/image/load.js';
+import type { Kernel, StructType } from '../../src/kernel/kernel.js';
+import { requireTypes } from '../../src/kernel/require-types.js';
+
+const KERNELS = [
+  ['x86_64', 'bookworm'],
+  ['x86_64', 'trixie'],
+  ['arm64', 'trixie'],
+] as const;
+const SIZE = 64;
+const SECRET = 0x0123_4567_89ab_cdefn;
+
+const opened: Guest[] = [];
+afterEach(() => {
+  for (const guest of opened.splice(0)) guest.close();
+});
+
+async function debianKernel(variant: string, release: string): Promise<Kernel | string> {
+  try {
+    const { path } = await fetchKernel(variant, { release });
+    return await loadKernel({ path }, { drivers });
+  } catch (error) {
+    if (error instanceof UsercopyError && error.kind === 'missing-dependency') return error.message;
+    throw error;
+  }
+}
+
+/** A slab of kmalloc-64 that the CPU of the guest owns, set up so far that the kernel's own allocator works on it. */
+class OwnedSlab {
+  readonly #guest: Guest;
+  readonly #objects: KernelObjects;
+  readonly slab: SlabObjects;
+  readonly #cpu: bigint;
+
+  constructor(guest: Guest) {
+    this.#guest = guest;
+    this.#objects = new KernelObjects(guest);
+    const whole = { useroffset: 0, usersize: SIZE };
+    this.slab = this.#objects.makeSlab({ name: 'kmalloc-64', objectSize: SIZE, size: SIZE, ...whole });
+    const { cache } = this.slab;
+    this.#cpu = guest.memory.allocate(BigInt(this.#type('kmem_cache_cpu').size));
+    const offsets = guest.kernel.symbols.address('__per_cpu_offset');
+    const offset = offsets === undefined ? 0n : guest.memory.readWord(offsets);
+    this.#set(cache, 'kmem_cache', 'offset', BigInt(SIZE / 2));
+    this.#set(cache, 'kmem_cache', 'random', SECRET);
+    this.#set(cache, 'kmem_cache', 'cpu_slab', BigInt.asUintN(64, this.#cpu - offset));
+    // Then freeing an object changes no list of the node.
+    this.#setBit(this.#head, 'frozen');
+  }
+
+  get #head(): bigint {
+    return this.#objects.structPage(this.slab.start);
+  }
+
+  /** From now on objects are freed to the CPU's own list, and allocated from it. */
+  giveToCpu(): void {
+    this.#set(this.#cpu, 'kmem_cache_cpu', this.#type('kmem_cache_cpu').has('slab') ? 'slab' : 'page', this.#head);
+  }
+
+  #type(name: string): StructType {
+    return requireTypes(this.#guest.kernel, 'test').struct(name);
+  }
+
+  #set(at: bigint, type: string, member: string, value: bigint): void {
+    const field = this.#type(type).field(member);
+    if (!field) throw new Error(`${type}.${member}`);
+    this.#guest.memory.writeUnsigned(at + BigInt(field.offset), field.size, value);
+  }
+
+  /** Of a little-endian guest. */
+  #setBit(at: bigint, member: string): void {
+    const field = this.#type('slab').field(member);
+    if (!field?.bits) throw new Error(member);
+    const where = at + BigInt(field.offset);
+    const { memory } = this.#guest;
+    memory.writeUnsigned(where, field.size, memory.readUnsigned(where, field.size) | (1n << BigInt(field.bits.offset)));
+  }
+}
+
+describe.each(KERNELS)("objects that Debian's %s kernel of %s freed", (variant, release) => {
+  it('are known as free, in the slab and in the lists of the CPU, and the others as in use', async (context) => {
+    const kernel = await debianKernel(variant, release);
+    if (typeof kernel === 'string') return context.skip(kernel);
+    const guest = await Guest.create(kernel);
+    opened.push(guest);
+    const owned = new OwnedSlab(guest);
+    const { slab } = owned;
+    const attachment = await attach(guest, { sanitize: ['freed'], onFinding: 'record' });
+    const free = new Set<number>();
+    const kfree = async (index: number) => {
+      expect(await guest.call('kfree', [slab.object(index)])).toMatchObject({ kind: 'returned' });
+      free.add(index);
+    };
+    const expectAgreement = async () => {
+      for (let index = 0; index < 12; index++) {
+        const before = attachment.findings.length;
+        const pointer = slab.object(index) + 8n;
+        const outcome = await guest.call('__check_object_size', [pointer, 16n, 1n]);
+        expect(outcome.kind).toBe('returned');
+        const found = attachment.findings.slice(before).map(({ object }) => object);
+        const one = { start: slab.object(index), end: slab.object(index + 1), cache: 'kmalloc-64' };
+        expect([index, found]).toEqual([index, free.has(index) ? [one] : []]);
+      }
+    };
+    await expectAgreement();
+    for (const index of [3, 7, 5]) await kfree(index);
+    // The pointers are not stored as they are.
+    const stored = guest.memory.readWord(slab.object(7) + BigInt(SIZE / 2));
+    expect(stored).not.toBe(slab.object(3));
+    await expectAgreement();
+    owned.giveToCpu();
+    for (const index of [9, 1]) await kfree(index);
+    await expectAgreement();
+    const name = ['kmem_cache_alloc', 'kmem_cache_alloc_noprof'].find(
+      (symbol) => guest.kernel.symbols.address(symbol) !== undefined,
+    );
+    const GFP_KERNEL = 0xcc0n;
+    expect(await guest.callForValue(name!, [slab.cache, GFP_KERNEL])).toBe(slab.object(1));
+    free.delete(1);
+    await expectAgreement();
+    expect(attachment.sanitizerStatistics()).toMatchObject({ looks: 48, unknown: 0, elsewhere: 0, redzone: 0 });
+    expect(attachment.violations).toEqual([]);
+    attachment.detach();
+  });
+});

@@ -36,6 +36,8 @@ const READ_EL8 = 394;
 /** Of RHEL 9: 299 and 421 were seen with the later file; where between it and the earlier one it came is not known. */
 const LATER_EL9 = 299;
 
+const NO_ADDRESS = "its message tells no address: 'attempt detected from '<type>' (n bytes)', which no profile has";
+
 export const vendorTrees: readonly VendorTree[] = [
   {
     name: 'RHEL 7',
@@ -95,11 +97,52 @@ export const vendorTrees: readonly VendorTree[] = [
     includes: null,
   },
   {
+    name: 'Android 3.18 (Samsung Exynos 8890)',
+    profile: '4.8,skip-vmalloc',
+    source: '8890q/android_kernel_samsung_universal8890 at 28c8606a58ea',
+    shownBy: null,
+    note: "with PAGESPAN Samsung's own kind of pages (rbin) counts as CMA",
+    includes: null,
+  },
+  {
     name: 'Android 4.14 (Qualcomm)',
     profile: null,
-    source: 'dhiimr/kernel_joyeuse_nethunter at 0daaea300c5d (a file with an open merge)',
+    source:
+      'feiplane/vayu at ddccebe300df, dhiimr/kernel_joyeuse_nethunter at 0daaea300c5d (a file with an open merge)',
     shownBy: null,
-    note: "one side of the merge prints no address: 'attempt detected from '<type>' (n bytes)', which no profile has",
+    note: `${NO_ADDRESS}; PAGESPAN lets copies of the stack pass, which here never reach it`,
+    includes: null,
+  },
+  {
+    name: 'Android 4.14 (Honor, MediaTek)',
+    profile: null,
+    source: '731611644/honor50se_kernel at 6fe6dae0fa73 (4.14.186)',
+    shownBy: null,
+    note: `${NO_ADDRESS}; without PAGESPAN the stack is asked about before the heap, which no profile of that age has`,
+    includes: null,
+  },
+  {
+    name: 'Android 4.19 (Samsung SM8250)',
+    profile: '5.0',
+    source: 'Elchanz3/Samsung_Galaxy-S20FE-SM8250 at 8faa11206af0 (a file with an open merge, the same on both sides)',
+    shownBy: null,
+    note: 'the stack is asked about first, as from 5.0 on; by its version it gets 4.16',
+    includes: null,
+  },
+  {
+    name: 'Android 5.10 (Samsung Exynos 2200)',
+    profile: null,
+    source: 'auraknighted/android_kernel_samsung_r11s at a797ccb51027 (5.10.198)',
+    shownBy: null,
+    note: null,
+    includes: null,
+  },
+  {
+    name: 'NVIDIA Jetson 5.15',
+    profile: null,
+    source: 'hyunjinis/qCon--orin-v5.15- at dbc1f25d7e8b',
+    shownBy: null,
+    note: null,
     includes: null,
   },
   {
@@ -130,9 +173,8 @@ export const vendorTrees: readonly VendorTree[] = [
 
 /** Trees that take checks back and that nobody has read here. */
 export const unreadTrees: readonly string[] = [
-  'Ubuntu 5.4, 5.15 and 6.8',
-  'Amazon Linux',
-  'Android 4.19, 5.10 and 5.15',
+  'Ubuntu 5.4, 5.15 and 6.8 and Amazon Linux (no public tree that was found has the file)',
+  'Android 5.15, and the common kernels of Android',
   'ChromeOS from 4.4 on',
   'RHEL 10',
   'SUSE and Oracle',

@@ -43,7 +43,8 @@ export function profileOf(kernel: Kernel, variant: Variant): ChosenProfile {
   const profile = parseProfile([era, ...possible].join(','));
   const rest = base === era ? `what they leave open by ${teller}` : `not by ${teller}, which stands for ${told.name}`;
   const unread = content.callsAreKnown ? '' : '; what else its check calls could not be read';
-  return { profile, by: `its contents (${content.evidence.join(', ')}); ${rest}${unread}` };
+  const unworded = content.hasNoAddress ? '; its message tells no address, and no profile words it so' : '';
+  return { profile, by: `its contents (${content.evidence.join(', ')}); ${rest}${unread}${unworded}` };
 }
 
 function tellerOf(tree: VendorTree | null, release: string): string {
@@ -81,6 +82,14 @@ class Content {
     const has = this.#calls.has(name);
     if (has) this.evidence.push(`a call of ${name}()`);
     return has;
+  }
+
+  /**
+   * Whether its message is that of 4f5e838605c2 "usercopy: Remove pointer from overflow report", the first of the series of 4.16,
+   * without those after it: trees of Android 4.14.
+   */
+  get hasNoAddress(): boolean {
+    return this.#texts.has("kernel memory %s attempt detected %s '%s'");
   }
 
   /** The profile that texts, calls and configuration belong to; `told` where several are left. null: they tell nothing. */

@@ -7,6 +7,7 @@ import { entryPointOf } from '../stack/entry-point.js';
 const TEXTS = [
   'kernel memory %s attempt detected',
   'Kernel memory %s attempt detected',
+  "kernel memory %s attempt detected %s '%s'",
   'no area',
   'spans multiple pages',
   '<spans multiple pages>',
@@ -15,7 +16,7 @@ const TEXTS = [
   '<linear kernel text>',
 ] as const;
 /** The others are words that longer texts have too. */
-const BEGINNINGS = /detected$/;
+const BEGINNINGS = /attempt detected/;
 export type CheckText = (typeof TEXTS)[number];
 
 const CALLED = ['find_vm_area', 'find_vmap_area', 'is_vmalloc_or_module_addr', 'kmap_to_page'] as const;

@@ -149,6 +149,16 @@ describe('the profile of a kernel', () => {
     expect(chosen(of).profile).toEqual(parseProfile(profile));
   });
 
+  it('whose message tells no address says that no profile words it so', () => {
+    const { profile, by } = chosen({
+      release: '4.14.186',
+      texts: ["kernel memory %s attempt detected %s '%s' (%lu bytes)"],
+    });
+    expect(profile.name).toBe('4.8,unless-virt-addr-valid,wrap-last-byte,highmem');
+    expect(by).toContain('its message tells no address, and no profile words it so');
+    expect(chosen({ release: '4.14.186', texts: [OLD] }).by).not.toContain('tells no address');
+  });
+
   it('whose fallback cannot be read has that of its configuration', () => {
     const kernel = made({ release: '5.10.0', texts: [NEW], fallback: 0, config: ['HARDENED_USERCOPY_FALLBACK'] });
     expect(profileOf(kernel, x86).profile.name).toBe('5.0');

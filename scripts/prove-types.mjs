@@ -28,7 +28,7 @@ for (const name of wanted.length > 0 ? wanted : whole.proved) {
     const moved = structuredClone(table);
     moved.structs[struct].members[member][0] += by;
     moved.structs[struct].size += by;
-    const seen = await proveTypes(known, moved, new Set([name])).then(
+    const seen = await proveTypes(known, moved, { only: new Set([name]) }).then(
       ({ proved, contradicted }) => (proved.includes(name) ? null : (contradicted.get(name) ?? 'nothing follows it')),
       (error) => error.message,
     );

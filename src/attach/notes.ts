@@ -21,8 +21,10 @@ export function notesOf(
     );
   }
   if (isClosed(gate) && judge === 'all') notes.push(`${closedGate(gate)}; every copy is judged all the same`);
-  if (parameters.introspection === null) notes.push('the kernel has no types: only declared memory is judged');
-  else if (profile.switches.whitelist && parameters.introspection.slab.useroffset === null) {
+  if (parameters.introspection === null) {
+    const why = live.typesAbsence === undefined ? '' : ` (${live.typesAbsence})`;
+    notes.push(`the kernel has no types${why}: only declared memory is judged`);
+  } else if (profile.switches.whitelist && parameters.introspection.slab.useroffset === null) {
     notes.push('kmem_cache has no whitelist fields: the whole object may be copied');
   }
   if (parameters.switches.depth && !depthIsKnown) {

@@ -109,6 +109,8 @@ export interface Kernel {
   readonly symbols: SymbolTable;
   /** null where neither the image nor a side file has types. */
   readonly types: TypeTable | null;
+  /** Why it has no types, for people, where types were looked for beyond the image. */
+  readonly typesAbsence?: string | undefined;
   readonly version: KernelVersion;
   /** null where the image has no IKCONFIG and no file was given. */
   readonly config: KernelConfig | null;

@@ -16,7 +16,7 @@ import { type KernelLog, logText } from '../introspect/printk.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { chooseLastReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
-import { provedTypes } from '../scenario/typed-kernel.js';
+import { typedKernel } from '../scenario/typed-kernel.js';
 import { explainDump } from './explain-dump.js';
 import { writeMemoryPage } from './html.js';
 import { type Identified, identifyIn } from './identify.js';
@@ -98,8 +98,7 @@ async function typedImage(
   const image = await loadKernel(path, files);
   if (image.types !== null || withoutEmulator !== null) return image;
   await beforeEmulation?.(null);
-  const types = await provedTypes(image);
-  return types === null ? image : { ...image, types };
+  return typedKernel(image);
 }
 
 /** @throws UsercopyError `bad-input` for files that are not what they should be, or no copy to judge. */

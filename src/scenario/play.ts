@@ -12,7 +12,7 @@ import { evaluate, parseCall, parseExpression, wordOf } from './expression.js';
 import type { Expectation, Scenario, ScenarioCopy, ScenarioStep } from './format.js';
 import { located, type Positions } from './positions.js';
 import type { ScenarioFile } from './read.js';
-import { buildWorld, type World } from './world.js';
+import { buildWorld, type World, type WorldOptions } from './world.js';
 
 export interface ScenarioRow {
   readonly case: string;
@@ -62,7 +62,7 @@ interface PreparedStep {
   readonly expect: Expectation;
 }
 
-export interface PlayOptions {
+export interface PlayOptions extends Pick<WorldOptions, 'onProgress'> {
   /** The steps are about to be played. */
   readonly onReady?: (guest: Guest) => void;
   /** They have been; the guest is about to be closed. */
@@ -79,7 +79,7 @@ const A_FILE = having('a scenario, as readScenario() or scenarioInMemory() gives
 export async function playScenario(file: ScenarioFile, options: PlayOptions = {}): Promise<ScenarioRun> {
   requireValue('playScenario: file', file, A_FILE);
   const { scenario, positions } = file;
-  const world = await buildWorld(file);
+  const world = await buildWorld(file, options);
   const { guest } = world;
   try {
     const judge = scenario.judge ?? (hasCheck(guest.kernel, guest.variant) ? 'kernel' : 'all');

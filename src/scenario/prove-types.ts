@@ -36,15 +36,21 @@ interface Experiment {
   readonly copies: readonly Copy[];
 }
 
+export interface ProveOptions {
+  /** Structs, or single members (`page.flags`), that are tried; all when absent. */
+  readonly only?: ReadonlySet<string> | undefined;
+  /** Ends with the first member that is contradicted. */
+  readonly untilContradicted?: boolean;
+}
+
 /**
  * Tries a table on a kernel whose check runs in a guest.
- * @param only structs, or single members (`page.flags`), that are tried; all when absent
  * @throws UsercopyError what making a guest of the kernel throws; types that fit nothing make that fail too.
  */
 export async function proveTypes(
   kernel: Kernel,
   table: OffsetTable,
-  only?: ReadonlySet<string>,
+  { only, untilContradicted = false }: ProveOptions = {},
 ): Promise<TypesProof & { readonly symbols: Kernel['symbols'] }> {
   const guest = await Guest.create({ ...kernel, types: typesFromTable(table, `types of ${table.source}`) });
   try {
@@ -55,7 +61,7 @@ export async function proveTypes(
     );
     const checks = await openBothChecks(guest, { timeLimit: TIME_LIMIT });
     try {
-      return { ...tryAll(guest, checks, table, experiments), symbols: guest.kernel.symbols };
+      return { ...tryAll(guest, checks, table, experiments, untilContradicted), symbols: guest.kernel.symbols };
     } finally {
       checks.close();
     }
@@ -64,7 +70,13 @@ export async function proveTypes(
   }
 }
 
-function tryAll(guest: Guest, checks: BothChecks, table: OffsetTable, experiments: readonly Experiment[]): TypesProof {
+function tryAll(
+  guest: Guest,
+  checks: BothChecks,
+  table: OffsetTable,
+  experiments: readonly Experiment[],
+  untilContradicted: boolean,
+): TypesProof {
   const proved: string[] = [];
   const contradicted = new Map<string, string>();
   for (const experiment of experiments) {
@@ -72,6 +84,7 @@ function tryAll(guest: Guest, checks: BothChecks, table: OffsetTable, experiment
     const result = tryMember(guest, checks, table, experiment);
     if (result.difference !== null) contradicted.set(name, result.difference);
     else if (result.followed) proved.push(name);
+    if (untilContradicted && contradicted.size > 0) break;
   }
   const all = Object.entries(table.structs).flatMap(([struct, { members }]) =>
     Object.keys(members).map((member) => `${struct}.${member}`),
@@ -90,12 +103,12 @@ function tryMember(guest: Guest, checks: BothChecks, table: OffsetTable, experim
   const { struct, member, at, copies } = experiment;
   // The experiments are made of the table.
   const [offset, size] = table.structs[struct]!.members[member]!;
-  const whole = guest.memory.snapshot();
   const said = (copy: Copy) => checks.ask(copy);
   const before = copies.map(said);
   // What was laid out by these types must be an answer, and the same one.
   const wrong = before.find(({ agree, faulted }) => !agree || faulted);
   if (wrong !== undefined) return { difference: differenceOf(wrong), followed: false };
+  const whole = guest.memory.snapshot();
   let followed = false;
   for (let place = offset - BESIDE; place < offset + size + BESIDE; place++) {
     const address = at + BigInt(place);

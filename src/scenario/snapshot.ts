@@ -8,7 +8,7 @@ import type { Kernel } from '../kernel/kernel.js';
 import type { Scenario, ScenarioObject } from './format.js';
 import { guestCallOf } from './play.js';
 import type { ScenarioFile } from './read.js';
-import { buildWorld, type World } from './world.js';
+import { buildWorld, type World, type WorldOptions } from './world.js';
 
 export interface SnapshotSummary {
   readonly folder: string;
@@ -39,17 +39,24 @@ const usualObjects = ({ version }: Kernel): NonNullable<Scenario['objects']> => 
   scratch: { bytes: { size: 4096 } },
 });
 
+export interface SnapshotOptions extends Pick<WorldOptions, 'onProgress'> {
+  /** The function at which the guest shall stand: `symbol(argument, …)`. */
+  readonly call?: string | undefined;
+  /** Whether a scenario without objects gets those that a kernel usually has. */
+  readonly usual?: boolean;
+}
+
 /**
  * Starts the scenario's guest, makes its objects and writes all of it into `folder`. With `call`, `symbol(argument, …)`, it is
- * left at the function's first instruction. `usual`: a scenario without objects gets those that a kernel usually has.
+ * left at the function's first instruction.
  * @throws UsercopyError as playing the scenario does, and `bad-input` when the folder cannot be written.
  */
 export async function snapshotScenario(
   file: ScenarioFile,
   folder: string,
-  { call, usual = false }: { readonly call?: string | undefined; readonly usual?: boolean } = {},
+  { call, usual = false, onProgress }: SnapshotOptions = {},
 ): Promise<SnapshotSummary> {
-  const world = await buildWorld(file, usual ? usualObjects : undefined);
+  const world = await buildWorld(file, { objectsFor: usual ? usualObjects : undefined, onProgress });
   try {
     const { guest } = world;
     const called = call === undefined ? null : guestCallOf(call, world, '--call');

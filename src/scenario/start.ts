@@ -23,7 +23,11 @@ export interface StartedGuest {
 }
 
 /** @throws UsercopyError `bad-input` with the place in the file, and what making a guest throws. */
-export async function startGuest(spec: ScenarioGuest, file: ScenarioFile): Promise<StartedGuest> {
+export async function startGuest(
+  spec: ScenarioGuest,
+  file: ScenarioFile,
+  onProgress?: (what: string) => void,
+): Promise<StartedGuest> {
   const { positions } = file;
   const given = (name: keyof ScenarioGuest): boolean => spec[name] !== undefined;
   const clash = (name: keyof ScenarioGuest, without: string): void => {
@@ -37,14 +41,18 @@ export async function startGuest(spec: ScenarioGuest, file: ScenarioFile): Promi
   }
   const { profile = 'auto' } = spec;
   if (profile !== 'auto') await located(positions, ['guest', 'profile'], () => parseProfile(profile));
-  return given('kernel') || given('release') ? startRealGuest(spec, file) : startBuiltIn(spec, positions);
+  return given('kernel') || given('release') ? startRealGuest(spec, file, onProgress) : startBuiltIn(spec, positions);
 }
 
-async function startRealGuest(spec: ScenarioGuest, { directory, positions }: ScenarioFile): Promise<StartedGuest> {
+async function startRealGuest(
+  spec: ScenarioGuest,
+  { directory, positions }: ScenarioFile,
+  onProgress: ((what: string) => void) | undefined,
+): Promise<StartedGuest> {
   const { kernel: image, variant, release, btf, config, ram } = spec;
   const path = (name: string): string => resolve(directory, name);
   const found = image === undefined ? (await fetchKernel(variant ?? '', { release: release ?? '' })).path : path(image);
-  const kernel = await loadTypedKernel(found, { btf: btf && path(btf), config: config && path(config) });
+  const kernel = await loadTypedKernel(found, { btf: btf && path(btf), config: config && path(config), onProgress });
   const guest = await Guest.create(kernel, { ramBytes: ram === undefined ? undefined : ramOf(ram, positions) });
   return {
     guest,

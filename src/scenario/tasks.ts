@@ -78,6 +78,8 @@ export type ResultOf<Task extends GuestTask> = Task extends OwnTask | LkdtmTask
       ? SnapshotSummary
       : ScenarioRun;
 
+type Progress = (text: string) => void;
+
 /** Where results and progress go as they come. */
 export interface TaskListener<Result> {
   result(result: Result): void;
@@ -102,13 +104,13 @@ export async function runTask<Task extends GuestTask>(
       }
       return;
     case 'lkdtm':
-      return result(await runLkdtmTask(task));
+      return result(await runLkdtmTask(task, progress));
     case 'random':
       return result(await runRandomTask(task, progress));
     case 'scenario':
-      return result(await runScenarioTask(task));
+      return result(await runScenarioTask(task, progress));
     case 'snapshot':
-      return result(await snapshotScenario(fileOf(task.source), task.folder, task));
+      return result(await snapshotScenario(fileOf(task.source), task.folder, { ...task, onProgress: progress }));
   }
 }
 
@@ -126,13 +128,13 @@ function covering(guest: Guest, path: string | undefined): () => void {
   };
 }
 
-async function runScenarioTask({ source, coverage }: ScenarioTask): Promise<ScenarioRun> {
+async function runScenarioTask({ source, coverage }: ScenarioTask, onProgress: Progress): Promise<ScenarioRun> {
   let finish = (): void => undefined;
   const onReady = (guest: Guest): void => {
     finish = covering(guest, coverage);
   };
   const onDone = (): void => finish();
-  return playScenario(fileOf(source), { onReady, onDone });
+  return playScenario(fileOf(source), { onReady, onDone, onProgress });
 }
 
 /** Frames are looked at when that is asked for, else as the kernel does. */
@@ -150,12 +152,12 @@ async function runOwnTask({ variant, frames, cycles }: OwnTask, profile: string)
   }
 }
 
-async function kernelGuest({ kernel: path, btf, config }: KernelFiles): Promise<Guest> {
-  return Guest.create(await loadTypedKernel(path, { btf, config }));
+async function kernelGuest({ kernel: path, btf, config }: KernelFiles, onProgress: Progress): Promise<Guest> {
+  return Guest.create(await loadTypedKernel(path, { btf, config, onProgress }));
 }
 
-async function runLkdtmTask(task: LkdtmTask): Promise<TwinRun> {
-  const guest = await kernelGuest(task);
+async function runLkdtmTask(task: LkdtmTask, progress: Progress): Promise<TwinRun> {
+  const guest = await kernelGuest(task, progress);
   try {
     const objects = guest.kernel.types === null ? null : new KernelObjects(guest);
     const cases = lkdtmCases(guest, objects);
@@ -174,10 +176,12 @@ interface RandomWorld {
   readonly declarations: readonly Declaration[];
 }
 
-async function randomWorld(spec: ScenarioGuest, random: SeededRandom): Promise<RandomWorld> {
+async function randomWorld(spec: ScenarioGuest, random: SeededRandom, progress: Progress): Promise<RandomWorld> {
   const { kernel, variant = '', profile, frames } = spec;
   const guest =
-    kernel === undefined ? await startOwnGuest(await loadOwnKernel(variant)) : await kernelGuest({ ...spec, kernel });
+    kernel === undefined
+      ? await startOwnGuest(await loadOwnKernel(variant))
+      : await kernelGuest({ ...spec, kernel }, progress);
   try {
     if (kernel !== undefined) {
       return { guest, boundaries: buildRandomWorld(guest, new KernelObjects(guest), random), declarations: [] };
@@ -196,7 +200,7 @@ async function randomWorld(spec: ScenarioGuest, random: SeededRandom): Promise<R
 async function runRandomTask(task: RandomTask, progress: (text: string) => void): Promise<DifferentialResult> {
   const { guest: spec, copies, seed } = task;
   const random = new SeededRandom(seed);
-  const { guest, boundaries, declarations } = await randomWorld(spec, random);
+  const { guest, boundaries, declarations } = await randomWorld(spec, random, progress);
   try {
     const finish = covering(guest, task.coverage);
     const found = await runDifferential(guest, boundaries, random, {

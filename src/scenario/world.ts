@@ -27,16 +27,17 @@ export interface World {
   readonly stackDepth: StackDepth | null | undefined;
 }
 
-/**
- * @param objectsFor the objects to make when the scenario names none, which may depend on the kernel
- * @throws UsercopyError with the place in the file; the guest is closed then.
- */
-export async function buildWorld(
-  file: ScenarioFile,
-  objectsFor?: (kernel: Kernel) => NonNullable<Scenario['objects']>,
-): Promise<World> {
+export interface WorldOptions {
+  /** The objects to make when the scenario names none, which may depend on the kernel. */
+  readonly objectsFor?: ((kernel: Kernel) => NonNullable<Scenario['objects']>) | undefined;
+  /** Hears what is being done before the guest starts. */
+  readonly onProgress?: ((what: string) => void) | undefined;
+}
+
+/** @throws UsercopyError with the place in the file; the guest is closed then. */
+export async function buildWorld(file: ScenarioFile, { objectsFor, onProgress }: WorldOptions = {}): Promise<World> {
   const { scenario, positions } = file;
-  const started = await located(positions, ['guest'], () => startGuest(scenario.guest, file));
+  const started = await located(positions, ['guest'], () => startGuest(scenario.guest, file, onProgress));
   const { guest } = started;
   try {
     const maker = new ObjectMaker(guest, started.isOwn, positions);

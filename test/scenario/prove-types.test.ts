@@ -6,11 +6,19 @@ import { fetchKernel } from '../../src/image/fetch.js';
 import { loadKernel } from '../../src/image/load.js';
 import { nearestOffsetTables, type OffsetTable } from '../../src/image/offset-tables.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { packageFile } from '../../src/paths.js';
 import { proveTypes } from '../../src/scenario/prove-types.js';
-import { provedTypes } from '../../src/scenario/typed-kernel.js';
+import { provedTypes, withMoved } from '../../src/scenario/proved-types.js';
 
 const RELEASE = '6.1.0-50-686';
-const TABLE: OffsetTable = JSON.parse(readFileSync(`arch/x86/offsets/${RELEASE}.json`, 'utf8'));
+const TABLE: OffsetTable = JSON.parse(readFileSync(packageFile(`arch/x86/offsets/${RELEASE}.json`), 'utf8'));
+
+/** The table as a kernel would have it whose structure has other members from an offset on. */
+function tableMoved(struct: string, from: number, by: number): OffsetTable {
+  const moved = withMoved(TABLE, struct, from, by);
+  if (moved === null) throw new Error(`expected room for ${by} bytes in ${struct}, found none`);
+  return moved;
+}
 
 describe(`types of Debian's ${RELEASE}, whose image has none`, () => {
   let kernel: Kernel | string;
@@ -26,23 +34,66 @@ describe(`types of Debian's ${RELEASE}, whose image has none`, () => {
 
   it('are found for a release that no table lists, and say so', async (context) => {
     if (typeof kernel === 'string') return context.skip(kernel);
-    const unlisted = { ...kernel, version: { ...kernel.version, release: '6.1.0-999-686' } };
-    const types = await provedTypes(unlisted);
-    expect(types?.struct('kmem_cache').offset('usersize')).toBe(TABLE.structs['kmem_cache']!.members['usersize']![0]);
-    expect(types?.note).toMatch(
+    const nearest = await nearestOffsetTables('x86', 'i386', '6.1.0-999-686');
+    const { table, note } = await provedTypes(kernel, nearest);
+    expect(table?.structs['kmem_cache']?.members['usersize']).toEqual(TABLE.structs['kmem_cache']!.members['usersize']);
+    expect(note).toMatch(
       /^types of 6\.1\.0-50-686, \d+ members of them proved by this kernel's own check; not proved: /,
     );
     // What only explains, and that nothing has proved, is not there.
-    expect(types?.struct('task_struct').has('comm')).toBe(false);
+    expect(table?.structs['task_struct']?.members).not.toHaveProperty('comm');
   }, 120_000);
 
-  for (const [name, by] of [
+  // The kernel's own table is the judge: what is learnt has to be it again.
+  for (const [struct, member, by] of [
+    ['kmem_cache', 'usersize', 4],
+    ['slab', 'slab_cache', -4],
+  ] as const) {
+    it(`are learnt where members of ${struct} from ${member} on lie elsewhere`, async (context) => {
+      if (typeof kernel === 'string') return context.skip(kernel);
+      const own = TABLE.structs[struct]!.members;
+      const from = own[member]![0];
+      const heard: string[] = [];
+      const { table, note } = await provedTypes(kernel, [tableMoved(struct, from, by)], {
+        only: new Set(['kmem_cache', 'slab']),
+        onProgress: (what) => heard.push(what),
+      });
+      // The kernel's own table is the judge: what is learnt has to be it again.
+      const learnt = table?.structs[struct]?.members ?? {};
+      const offered = Object.entries(own).filter(([name]) => name !== 'cpu_slab' && name !== 'inuse');
+      expect(learnt).toEqual(Object.fromEntries(offered));
+      expect(note).toContain(`after learning that members of ${struct} from ${from + by} on lie ${-by} bytes further`);
+      expect(heard.at(-1)).toMatch(new RegExp(`^${struct} lies elsewhere: layout \\d+$`));
+    }, 120_000);
+  }
+
+  it('are not found where the search ends before, and it is said why', async (context) => {
+    if (typeof kernel === 'string') return context.skip(kernel);
+    const { table, note } = await provedTypes(kernel, [tableMoved('kmem_cache', 0, 36)], {
+      only: new Set(['kmem_cache']),
+      mostTrials: 3,
+    });
+    expect(table).toBeNull();
+    expect(note).toMatch(/the kernel contradicts kmem_cache.*; the search .* ended after 3 layouts$/);
+  }, 120_000);
+
+  const MOVED = [
     ['kmem_cache.usersize', 4],
     ['kmem_cache.name', 8],
     ['slab.slab_cache', 4],
     ['vmap_area.va_end', 8],
     ['task_struct.stack', 4],
-  ] as const) {
+  ] as const;
+
+  it('are proved where they are right', async (context) => {
+    if (typeof kernel === 'string') return context.skip(kernel);
+    const names = MOVED.map(([name]) => name);
+    const { proved, contradicted } = await proveTypes(kernel, TABLE, { only: new Set(names) });
+    expect(new Set(proved)).toEqual(new Set(names));
+    expect([...contradicted]).toEqual([]);
+  }, 60_000);
+
+  for (const [name, by] of MOVED) {
     it(`contradict the kernel with ${name} ${by} bytes further`, async (context) => {
       if (typeof kernel === 'string') return context.skip(kernel);
       const [struct = '', member = ''] = name.split('.');
@@ -50,11 +101,14 @@ describe(`types of Debian's ${RELEASE}, whose image has none`, () => {
       const [offset, size] = old.members[member]!;
       const members = { ...old.members, [member]: [offset + by, size] as const };
       const moved = { ...TABLE, structs: { ...TABLE.structs, [struct]: { ...old, members } } };
-      const found = await proveTypes(kernel, moved, new Set([name])).catch((error) => {
+      // Types that are too wrong to make a guest of contradict it as well.
+      const found = await proveTypes(kernel, moved, { only: new Set([name]) }).catch((error) => {
         if (error instanceof UsercopyError) return null;
         throw error;
       });
       expect(found?.proved ?? []).not.toContain(name);
+      // An end of an area that lies over its node leaves no tree to ask about.
+      if (found !== null && name !== 'vmap_area.va_end') expect([...found.contradicted.keys()]).toContain(name);
     }, 60_000);
   }
 });

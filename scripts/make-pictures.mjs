@@ -54,6 +54,7 @@ function terminal() {
     picture(
       'terminal.svg',
       `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="14">
+<title>Two commands in a terminal, and the table that usercopy run prints</title>
 <rect width="100%" height="100%" rx="8" fill="#0d1117"/>
 ${rows.join('\n')}
 </svg>
@@ -96,6 +97,7 @@ function chart() {
   picture(
     'chart.svg',
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="13" fill="#24292f">
+<title>The added time of a copying workload by architecture</title>
 <rect width="100%" height="100%" fill="#ffffff"/>
 <text x="${left}" y="22" font-size="15" font-weight="600">A copying workload takes this much longer (libunicorn 2.1.4)</text>
 <rect x="${left}" y="34" width="12" height="12" fill="#1f6feb"/><text x="${left + 18}" y="45">with this check attached</text>

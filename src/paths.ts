@@ -15,3 +15,10 @@ function packageRoot(): string {
 
 /** Absolute path of a file of this package, given from its root. */
 export const packageFile = (path: string): string => join(packageRoot(), path);
+
+/** Whether this is the package as npm installs it, and not the project's sources: those have a tsconfig.json. */
+const isInstalled = (): boolean => !existsSync(packageFile('tsconfig.json'));
+
+/** The command that makes what is missing, where this runs: an installed package has no scripts to build with. */
+export const buildCommand = (script: 'build' | 'page' = 'build'): string =>
+  isInstalled() ? 'npm rebuild unicorn-usercopy --ignore-scripts=false' : `npm run ${script}`;

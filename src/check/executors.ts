@@ -117,7 +117,10 @@ export function chooseExecutor(wanted: 'auto' | ExecutorName, source: CheckSourc
   }
   const found = EXECUTORS.find((name) => obstacle(name, source, module) === null);
   if (found) return found;
-  throw new UsercopyError('missing-dependency', 'nothing here can run check.wasm: run npm run build');
+  throw new UsercopyError(
+    'missing-dependency',
+    'nothing here can run check.wasm; usercopy doctor says what is missing',
+  );
 }
 
 async function compile(module: Uint8Array): Promise<WebAssembly.Module> {

@@ -16,7 +16,7 @@ export class Layout {
     if (value === undefined) {
       throw new UsercopyError(
         'bad-input',
-        `check.wasm: expected the export ${enumeration}.${member}, found none; build it again (npm run build)`,
+        `check.wasm: expected the export ${enumeration}.${member}, found none: it is of another version of this package; usercopy doctor says how to build it`,
       );
     }
     return value;

@@ -8,7 +8,7 @@ import { openLibrary } from '../engine/unicorn-library.js';
 import { places } from '../engine/unicorn-places.js';
 import { UsercopyError } from '../errors.js';
 import { cachedKernels, defaultCacheDirectory } from '../image/fetch.js';
-import { packageFile } from '../paths.js';
+import { buildCommand, packageFile } from '../paths.js';
 import { ownVariants } from '../scenario/own.js';
 import { colours } from '../terminal.js';
 import { type Forms, type Part, printAnswer } from './answer.js';
@@ -28,7 +28,7 @@ interface Finding {
 }
 
 const OLDEST_NODE = [20, 17] as const;
-const SET_UP = 'npm run build; in an installed package: npm rebuild unicorn-usercopy --ignore-scripts=false';
+const SET_UP = `run \`${buildCommand()}\``;
 
 const EXECUTOR_USES: Readonly<Record<ExecutorName, string>> = {
   native: 'check.wasm compiled into the addon; used where it is there',
@@ -132,7 +132,8 @@ function check(): Finding[] {
 async function cache(): Promise<Finding> {
   const directory = await defaultCacheDirectory();
   const kernels = await cachedKernels();
-  return finding('kernels', false, `${kernels.length} in ${directory}`, '');
+  const found = kernels.length === 0 ? null : `${kernels.length} in ${directory}`;
+  return finding('kernels', false, found, `none in ${directory}; usercopy kernel fetch x86_64 gets one`);
 }
 
 async function findings(): Promise<Finding[]> {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { badInput, UsercopyError } from '../errors.js';
-import { packageFile } from '../paths.js';
+import { buildCommand, packageFile } from '../paths.js';
 import { print } from '../terminal.js';
 import { Verb } from './verb.js';
 
@@ -36,9 +36,13 @@ function readPage(): Buffer {
   try {
     return readFileSync(packageFile(PAGE));
   } catch (cause) {
-    throw new UsercopyError('missing-dependency', `page: expected ${PAGE}, found none: npm run page builds it`, {
-      cause,
-    });
+    throw new UsercopyError(
+      'missing-dependency',
+      `page: expected ${PAGE}, found none: run \`${buildCommand('page')}\``,
+      {
+        cause,
+      },
+    );
   }
 }
 

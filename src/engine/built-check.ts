@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { UsercopyError } from '../errors.js';
-import { packageFile } from '../paths.js';
+import { buildCommand, packageFile } from '../paths.js';
 import { loadAddon, type NativeCheck } from './unicorn-addon.js';
 
 function builtFile(name: string): string {
   const path = packageFile(`build/${name}`);
   if (existsSync(path)) return path;
-  throw new UsercopyError('missing-dependency', `${name}: expected it at ${path}; build it with npm run build`);
+  throw new UsercopyError('missing-dependency', `${name}: expected it at ${path}; run \`${buildCommand()}\``);
 }
 
 /** What `Check.create()` takes in Node.js. Its functions throw `missing-dependency` for what was not built. */
@@ -23,7 +23,7 @@ export const builtCheck = Object.freeze({
     if (createHash('sha256').update(module).digest('hex') !== digest) {
       throw new UsercopyError(
         'missing-dependency',
-        'no native check: it was compiled from another check.wasm; run npm run build',
+        `no native check: it was compiled from another check.wasm; run \`${buildCommand()}\``,
       );
     }
     return (memory: WebAssembly.Memory, read: ConstructorParameters<typeof addon.NativeCheck>[1]): NativeCheck =>

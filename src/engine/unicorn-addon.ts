@@ -1,9 +1,11 @@
 /** Loads the addon of `native/`; what it exports, typed. */
+
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ErrorKind, UsercopyError } from '../errors.js';
+import { buildCommand } from '../paths.js';
 
 export interface NativeRunOptions {
   readonly resume: boolean;
@@ -115,7 +117,10 @@ export function loadAddon(root = projectRoot()): NativeAddon {
   if (loaded) return loaded;
   const file = join(root, 'build', 'Release', 'unicorn_engine.node');
   if (!existsSync(file)) {
-    throw new UsercopyError('missing-dependency', `the emulator addon is not built (${file}): run \`npm run build\``);
+    throw new UsercopyError(
+      'missing-dependency',
+      `the emulator addon is not built (${file}): run \`${buildCommand()}\``,
+    );
   }
   let addon: NativeAddon;
   try {
@@ -124,7 +129,7 @@ export function loadAddon(root = projectRoot()): NativeAddon {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new UsercopyError(
       'missing-dependency',
-      `the emulator addon cannot be loaded (${reason}): run \`npm run build\` again, with libunicorn 2.0.1 or later installed or UNICORN_PREFIX pointing at one`,
+      `the emulator addon cannot be loaded (${reason}): run \`${buildCommand()}\` again, with libunicorn 2.0.1 or later installed or UNICORN_PREFIX pointing at one`,
       { cause: error },
     );
   }

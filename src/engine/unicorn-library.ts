@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsercopyError } from '../errors.js';
-import { packageFile } from '../paths.js';
+import { buildCommand, packageFile } from '../paths.js';
 import type { NativeAddon } from './unicorn-addon.js';
 import { places } from './unicorn-places.js';
 
@@ -57,7 +57,7 @@ export function openLibrary(addon: NativeAddon, asked?: string): string {
   if (chosen === undefined) {
     throw new UsercopyError(
       'missing-dependency',
-      'no libunicorn was found when the project was set up: run `npm run build` with libunicorn 2.0.1 or later installed, or set UNICORN_PREFIX to where one is',
+      `no libunicorn was found when this was set up: run \`${buildCommand()}\` with libunicorn 2.0.1 or later installed, or set UNICORN_PREFIX to where one is`,
     );
   }
   return addon.openLibrary(chosen, false);

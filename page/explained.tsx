@@ -67,7 +67,7 @@ export function Explained({ judgement, text }: { readonly judgement: ReportJudge
 const MEANINGS: Readonly<Record<string, string>> = {
   consistent: 'The message follows from its own numbers under these rules.',
   contradictory: 'The message cannot have been printed by these rules: it was altered, or the kernel is another one.',
-  unknown: 'What is there does not decide.',
+  unknown: 'What the log has does not decide it.',
 };
 
 function Judged({ judgement: { reproduction } }: { readonly judgement: ReportJudgement }) {
@@ -76,8 +76,8 @@ function Judged({ judgement: { reproduction } }: { readonly judgement: ReportJud
     <p>
       <strong>{outcome}</strong>
       {': '}
-      {MEANINGS[outcome] ?? ''} Architecture {variant ?? 'not told'}, kernel {kernel ?? 'not told'}, rules of{' '}
-      {profile === null ? 'no kernel known here' : `profile ${profile}`}.
+      {MEANINGS[outcome] ?? ''} Architecture {variant ?? 'not in the log'}, kernel {kernel ?? 'not in the log'}, rules
+      of {profile === null ? 'no kernel known here' : `profile ${profile}`}.
     </p>
   );
 }
@@ -176,7 +176,7 @@ function OtherRows({ found: { rows, memory } }: { readonly found: SideBySide }) 
               <tr key={profile} class={isOwn ? 'own' : ''}>
                 <th scope="row">
                   {kernels}
-                  {isOwn ? <small> the reported one's</small> : null}
+                  {isOwn ? <small> the reported kernel</small> : null}
                 </th>
                 <td>{printedLine(verdict)}</td>
                 <td>{decidedBy(verdict)}</td>
@@ -210,11 +210,13 @@ function Marked({ marked: { text, line, marks, unmarked } }: { readonly marked: 
   pieces.push(<span key={at}>{text.slice(at)}</span>);
   return (
     <section aria-labelledby="marked">
-      <h3 id="marked">Where it stands in the text, from line {line}</h3>
+      <h3 id="marked">What was read, in the text from line {line} on</h3>
       <pre class="log" tabIndex={0}>
         {pieces}
       </pre>
-      {unmarked.length === 0 ? null : <p>Read, but not to be marked as it stands there: {unmarked.join(', ')}.</p>}
+      {unmarked.length === 0 ? null : (
+        <p>Read, but not marked: {unmarked.join(', ')}. The text has it in another form, or under another mark.</p>
+      )}
     </section>
   );
 }
@@ -247,7 +249,7 @@ function Facts({ judgement: { reproduction } }: { readonly judgement: ReportJudg
         {rows.map(([name, value]) => (
           <div key={name}>
             <dt>{name}</dt>
-            <dd>{value ?? 'not told'}</dd>
+            <dd>{value ?? 'not in the log'}</dd>
           </div>
         ))}
       </dl>

@@ -37,8 +37,8 @@ function Page({ linked, trouble }: { readonly linked: Linked | null; readonly tr
       <header>
         <h1>usercopy</h1>
         <p>
-          Linux refused a copy between user and kernel memory, and you have its report: what it means, by the rules of
-          its kernel. Nothing that you put here leaves this page.
+          Linux refused a copy between user and kernel memory, and you have the report. This page says what it means, by
+          the rules of the kernel that printed it. Nothing that you put here leaves the page.
         </p>
         <div role="tablist" aria-label="What to look at" onKeyDown={move}>
           {TABS.map(({ name, label }) => (

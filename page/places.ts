@@ -190,24 +190,26 @@ function stackPlace(base: bigint, variant: Variant, make: Make): Place {
   });
 }
 
-/** Frames from the stack pointer up: on x86 a record is the last of its frame, on powerpc the first. */
+/**
+ * Frames from the stack pointer up: on x86 a record is the last of its frame, on powerpc the first, and the check begins with
+ * the record that the one at the stack pointer leads to.
+ */
 function framesOf(
   stackPointer: bigint,
   layout: NonNullable<SmallMemory['frames']>['layout'],
   { recordAt }: FrameLayout,
 ): { readonly frames: NonNullable<SmallMemory['frames']>; readonly parts: Part[] } {
   const header = BigInt(layout.header);
-  const first = recordAt === 'top' ? stackPointer + FRAME_SIZE - header : stackPointer;
-  const records = Array.from(
-    { length: recordAt === 'top' ? FRAMES : FRAMES + 1 },
-    (_, index) => first + FRAME_SIZE * BigInt(index),
-  );
-  const parts = records.slice(0, FRAMES).flatMap((record, index): Part[] => {
-    const links: Part = { start: record, end: record + header, kind: 'red zone', label: 'saved registers' };
-    const own = recordAt === 'top' ? record + header - FRAME_SIZE : record + header;
+  const isTop = recordAt === 'top';
+  const starts = Array.from({ length: FRAMES }, (_, index) => stackPointer + FRAME_SIZE * BigInt(index));
+  const parts = starts.flatMap((start, index): Part[] => {
+    const links = isTop ? start + FRAME_SIZE - header : start;
+    const own = isTop ? start : start + header;
+    const record: Part = { start: links, end: links + header, kind: 'red zone', label: 'saved registers' };
     const frame: Part = { start: own, end: own + FRAME_SIZE - header, kind: 'frame', label: `frame ${index}` };
-    return recordAt === 'top' ? [frame, links] : [links, frame];
+    return isTop ? [frame, record] : [record, frame];
   });
+  const records = starts.map((start) => start + FRAME_SIZE - (isTop ? header : 0n));
   return { frames: { records, layout }, parts };
 }
 

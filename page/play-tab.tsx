@@ -105,8 +105,8 @@ export function PlayTab({ linked, isShown }: TabProperties) {
   return (
     <>
       <p>
-        Choose a memory and drag the copy over it, or move it with the sliders. Under it stands what kernels of each era
-        print for this copy: check.wasm judges at every step.
+        Choose a kind of memory, then drag the copy over it or move it with the sliders. The table shows what kernels of
+        each era print for this copy; check.wasm judges every step.
       </p>
       <form class="controls" onSubmit={(event) => event.preventDefault()}>
         <label>

@@ -36,8 +36,9 @@ export function ScenarioOf({ judgement }: { readonly judgement: ReportJudgement 
       ) : (
         <>
           <p>
-            A scenario that brings a built-in guest into this state and asks for the same copy;{' '}
-            <code>usercopy run reported.yaml</code> plays it, and the guest's own check judges too.{' '}
+            This page has no emulator. With one, a built-in guest would be brought into this state and make the copy,
+            and its own check would answer beside ours. This scenario asks for just that:{' '}
+            <code>usercopy run reported.yaml</code> plays it on your machine.{' '}
             <Download name="reported.yaml" text={made.text}>
               Download reported.yaml
             </Download>

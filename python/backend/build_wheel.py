@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT.parent / "build" / "Release" / "libusercopy.so"
-NAME, VERSION = "usercopy", "0.1.0"
+NAME, VERSION = "usercopy", "0.3.0"
 
 
 def _hash(content):

@@ -15,6 +15,14 @@ export interface RegisterAccess {
   readonly writes: readonly string[];
 }
 
+/** Of a load or store that moves its address on: `[x0, #8]!` before the access, `[x0], #8` after it. */
+export function indexedRegisters(operands: readonly Operand[]): readonly string[] {
+  const at = operands.findIndex(({ kind }) => kind === 'm' || kind === 'x');
+  const memory = operands[at];
+  if (memory === undefined) return [];
+  return memory.text.endsWith('!') || at < operands.length - 1 ? memory.registers.slice(0, 1) : [];
+}
+
 export interface CycleTraits {
   /** File beside the driver with the costs of one core. */
   readonly table: string;
@@ -34,6 +42,10 @@ export interface CycleTraits {
   registerKind?(register: string): string;
   /** Whether a register written under this name keeps the rest of its storage, which is then read too. */
   keepsRest?(register: string): boolean;
+  /** Mnemonics of instructions that work through memory of any length; absent where there is none. */
+  readonly repeats?: RegExp;
+  /** Registers that an access to memory moves on, of those that it writes; none when absent. */
+  updates?(mnemonic: string, operands: readonly Operand[]): readonly string[];
   /** Registers read and written. Where Capstone knows them itself, its answer comes as `known` and may be amended. */
   access?(mnemonic: string, operands: readonly Operand[], known: RegisterAccess | null): RegisterAccess;
 }

@@ -7,6 +7,7 @@ import { builtCheck } from '../src/engine/built-check.js';
 import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
 import { entryPointOf } from '../src/stack/entry-point.js';
+import { copyRoutine } from './copy-routine.js';
 import { type Effort, measure, type Task } from './measure.js';
 import { present } from './present.js';
 import type { Measurement } from './report.js';
@@ -122,28 +123,14 @@ function loopRound(guest: Guest, copies: readonly MixedCopy[]): Round {
 }
 
 function callRound(guest: Guest, copies: readonly MixedCopy[], checkFirst: boolean): Round {
-  const { kernel, variant } = guest;
-  const routine = entriesOf(kernel, variant).find(
-    ({ direction, userPointer }) =>
-      userPointer !== undefined && (direction === 'to_user' || direction === 'by address'),
-  );
-  if (routine === undefined) {
-    throw new UsercopyError(
-      'guest',
-      `kernel ${kernel.version.release}: expected a routine that copies to the user, found none`,
-    );
-  }
-  const address = guest.symbol(routine.symbol);
+  const routine = copyRoutine(guest);
   const check = guest.symbol('__check_object_size');
   return (counting) => {
     for (const { pointer, size, count } of copies) {
-      const args: bigint[] = [0n, 0n, 0n];
-      args[routine.kernelPointer] = pointer;
-      args[present(routine.userPointer)] = guest.user.address;
-      args[routine.size] = size;
+      const args = routine.arguments(pointer, size);
       for (let index = 0; index < count; index++) {
         if (checkFirst) guest.callOnce(check, [pointer, size, 1n], TIME_LIMIT);
-        call(guest, address, args, counting);
+        call(guest, routine.address, args, counting);
       }
     }
   };

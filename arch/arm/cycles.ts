@@ -1,5 +1,5 @@
 /** What the cycle model must know of ARM: conditions and flags are letters of the mnemonic, which Capstone leaves to the reader. */
-import type { CycleTraits, Operand, RegisterAccess } from '../cycles.js';
+import { type CycleTraits, indexedRegisters, type Operand, type RegisterAccess } from '../cycles.js';
 
 const ALIASES: Readonly<Record<string, string | null>> = {
   sb: 'r9',
@@ -45,4 +45,5 @@ export const armCycles: CycleTraits = {
   registerKind: (register) => (register === 'pc' ? 'pc' : /^[sdq]\d/.test(register) ? register.slice(0, 1) : 'r'),
   mnemonic: withoutCondition,
   access,
+  updates: (_, operands) => indexedRegisters(operands),
 };

@@ -1,5 +1,5 @@
 /** What the cycle model must know of AArch64's registers. */
-import type { CycleTraits, Operand, RegisterAccess } from '../cycles.js';
+import { type CycleTraits, indexedRegisters, type Operand, type RegisterAccess } from '../cycles.js';
 
 const ALIASES: Readonly<Record<string, string | null>> = {
   ...{ fp: 'x29', lr: 'x30', wsp: 'sp', xzr: null, wzr: null, ip0: 'x16', ip1: 'x17' },
@@ -26,6 +26,7 @@ export const arm64Cycles: CycleTraits = {
   llvm: { triple: 'aarch64', cpu: 'cortex-a53', features: '+v8.5a,+lse' },
   storage,
   access,
+  updates: (_, operands) => indexedRegisters(operands),
   registerKind: (register) =>
     /^(?:fp|lr|sp)$/.test(register) ? 'x' : register.replace(/\d+(?=\.|$)/, '').replace(/\[.*/, ''),
   mnemonic: (printed) => (printed.startsWith('b.') ? 'b.cond' : printed),

@@ -12,6 +12,12 @@ const READS_CARRY = /^(?:adde|addme|addze|subfe|subfme|subfze)/;
 const WRITES_CARRY = /^(?:addic|addc|subfic|subfc|subc|subic|sraw|srad|adde|addme|addze|subfe|subfme|subfze)/;
 const ACCUMULATES = /^(?:rlwimi|rldimi|insrwi|inslwi|insrdi)/;
 
+function updates(mnemonic: string, operands: readonly Operand[]): readonly string[] {
+  if (!/^(?:l|st)/.test(mnemonic) || !UPDATES.test(mnemonic)) return [];
+  const memory = operands.find(({ kind }) => kind === 'm' || kind === 'x');
+  return memory?.registers ?? operands[1]?.registers ?? [];
+}
+
 function access(printed: string, operands: readonly Operand[]): RegisterAccess {
   const mnemonic = printed.replace(/[+-]$/, '');
   const name = mnemonic.replace(/\.$/, '');
@@ -20,9 +26,9 @@ function access(printed: string, operands: readonly Operand[]): RegisterAccess {
   const registers = (from: number) => operands.slice(from).flatMap((operand) => operand.registers);
   if (mnemonic.startsWith('b')) {
     const condition = operands.find(({ kind, registers: [first] }) => kind === 'r' && first?.startsWith('cr'));
-    if (/^b(?:d|ctr)/.test(mnemonic) || mnemonic.includes('ctr')) reads.push('ctr');
+    // Targets in CTR and LR are foreseen: a jump does not wait for them. The count that bdnz tests is one.
+    if (/^bd/.test(mnemonic)) reads.push('ctr');
     if (/^bd/.test(mnemonic)) writes.push('ctr');
-    if (/lr/.test(mnemonic)) reads.push('lr');
     if (/^b[a-z]*l[ra]?l?$/.test(mnemonic) && !/lr$/.test(mnemonic)) writes.push('lr');
     if (/^b(?:lt|le|eq|ge|gt|ne|so|ns|un|nu|c|t|f)/.test(mnemonic)) reads.push(condition?.registers[0] ?? 'cr0');
   } else if (COMPARE.test(name)) {
@@ -35,7 +41,7 @@ function access(printed: string, operands: readonly Operand[]): RegisterAccess {
     writes.push(name.slice(2));
   } else if (/^mf(?:lr|ctr|xer)/.test(name)) {
     writes.push(...registers(0));
-    reads.push(name.slice(2));
+    if (name === 'mfxer') reads.push('xer');
   } else if (/^mf(?:cr|ocrf)/.test(name)) {
     writes.push(...registers(0).slice(0, 1));
     reads.push('cr0', 'cr1', 'cr2', 'cr3', 'cr4', 'cr5', 'cr6', 'cr7');
@@ -49,8 +55,7 @@ function access(printed: string, operands: readonly Operand[]): RegisterAccess {
     writes.push(...(operands[0]?.registers ?? []));
     reads.push(...registers(ACCUMULATES.test(name) ? 0 : 1));
   }
-  const memory = operands.find(({ kind }) => kind === 'm' || kind === 'x');
-  if (/^(?:l|st)/.test(name) && UPDATES.test(name)) writes.push(...(memory?.registers ?? operands[1]?.registers ?? []));
+  writes.push(...updates(name, operands));
   if (READS_CARRY.test(name)) reads.push('ca');
   if (WRITES_CARRY.test(name)) writes.push('ca');
   if (mnemonic.endsWith('.')) writes.push('cr0');
@@ -64,6 +69,7 @@ const powerpc = {
     /^cr\d/.test(register) || /^(?:lt|gt|eq|so|un)$/.test(register) ? 'cr' : register.replace(/\d+/, ''),
   mnemonic: (printed: string) => printed.replace(/[+-]$/, ''),
   access,
+  updates,
 } as const;
 
 export const ppc64leCycles: CycleTraits = {

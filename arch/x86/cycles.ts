@@ -37,13 +37,18 @@ function width(register: string): string {
   return register.replace(/\d+/g, '');
 }
 
+const isNoStackPointer = (register: string): boolean => !/^[re]sp$/.test(register);
+
 const x86 = {
   storage,
   registerKind: width,
+  repeats: /^rep/,
   access: (mnemonic: string, operands: readonly Operand[], known: RegisterAccess | null): RegisterAccess => {
     // Capstone tells it for x86, but not that a conditional move keeps its destination.
     const { reads, writes } = known!;
     const kept = mnemonic.startsWith('cmov') ? (operands[0]?.registers ?? []) : [];
+    // The stack pointer tracker moves it on before they are executed (Intel Optimization Reference Manual, 2.4.2.5).
+    if (/^(?:call|ret)/.test(mnemonic)) return { reads: reads.filter(isNoStackPointer), writes: [] };
     return { reads: [...reads, ...kept], writes };
   },
   keepsRest: (register: string) => {

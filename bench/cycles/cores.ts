@@ -27,7 +27,7 @@ export const CORES: Readonly<Record<string, CoreFacts & { readonly extra?: Reado
   'x86/cycles-x86_64.json': skylake,
   'x86/cycles-i386.json': skylake,
   'arm64/cycles.json': {
-    ...{ core: 'Arm Cortex-A53', order: 'in', width: 2 },
+    ...{ core: 'Arm Cortex-A53', order: 'in', width: 2, updateLatency: 0 },
     forwarding: {
       registers: /^x\d+$/,
       produce: (register) => `add ${register}, x1, x2`,
@@ -36,10 +36,10 @@ export const CORES: Readonly<Record<string, CoreFacts & { readonly extra?: Reado
     },
   },
   'arm/cycles.json': {
-    ...{ core: 'Arm Cortex-A9', order: 'out', width: 2, buffer: 56 },
+    ...{ core: 'Arm Cortex-A9', order: 'out', width: 2, buffer: 56, updateLatency: 1, storesInTurn: true },
     note: 'load and store multiple, which llvm-mca refuses, from the Technical Reference Manual (ARM DDI 0388I, table B-3: loads; stores are taken to cost the same)',
     extra: multiples(),
   },
-  'powerpc/cycles.json': { core: 'IBM POWER9', order: 'out', width: 8, buffer: 44 },
+  'powerpc/cycles.json': { core: 'IBM POWER9', order: 'out', width: 8, buffer: 44, updateLatency: 1 },
   's390/cycles.json': { core: 'IBM z14', order: 'out', width: 6, buffer: 60, loadLatency: 4 },
 };

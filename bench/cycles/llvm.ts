@@ -65,7 +65,22 @@ export function disassemble(instructions: readonly Uint8Array[], llvm: Llvm): (s
     return [...disassemble(instructions.slice(0, middle), llvm), ...disassemble(instructions.slice(middle), llvm)];
   }
   let next = 0;
-  return instructions.map((_, index) => (bad.has(index) ? null : lines[next++]!.trim()));
+  return instructions.map((_, index) => (bad.has(index) ? null : plainBranch(lines[next++]!.trim())));
+}
+
+const CONDITIONS: Readonly<Record<string, readonly string[]>> = {
+  t: ['lt', 'gt', 'eq', 'un'],
+  f: ['ge', 'le', 'ne', 'nu'],
+};
+
+/**
+ * powerpc's `bt 2, x` as `beq 0, x`: the same instruction. llvm-mca takes the general form for one that counts CTR down, and
+ * so lets every branch wait for the one before it.
+ */
+function plainBranch(text: string): string {
+  const [, sense, bit, target] = /^b([tf])\s+(\d+), (\S+)$/.exec(text) ?? [];
+  if (sense === undefined || bit === undefined) return text;
+  return `b${CONDITIONS[sense]?.[Number(bit) % 4]} ${Math.floor(Number(bit) / 4)}, ${target}`;
 }
 
 export interface Information {
@@ -238,10 +253,15 @@ export interface Judgement {
   readonly timeline: readonly { entered: number; issued: number; executed: number; retired: number; ready: number }[];
 }
 
-/** Cycles of one iteration of each block by llvm-mca; null for blocks that it refuses. */
-export function judge(blocks: readonly (readonly string[])[], llvm: Llvm, timeline = false): (Judgement | null)[] {
+/** Cycles of each block by llvm-mca, of so many iterations; null for blocks that it refuses. */
+export function judge(
+  blocks: readonly (readonly string[])[],
+  llvm: Llvm,
+  timeline = false,
+  iterations = 1,
+): (Judgement | null)[] {
   const options = [
-    '-iterations=1',
+    `-iterations=${iterations}`,
     '-instruction-info=0',
     '-resource-pressure=0',
     ...(timeline ? ['-timeline', '-timeline-max-cycles=100000', '-timeline-max-iterations=1'] : []),

@@ -29,7 +29,10 @@ export interface Forwarding {
 
 /** What is known of the core beyond the costs of its instructions. */
 export type CoreFacts = Pick<CycleTable, 'core' | 'order' | 'width'> &
-  Partial<Pick<CycleTable, 'buffer' | 'loadLatency'>> & { readonly note?: string; readonly forwarding?: Forwarding };
+  Partial<Pick<CycleTable, 'buffer' | 'loadLatency' | 'updateLatency' | 'storesInTurn'>> & {
+    readonly note?: string;
+    readonly forwarding?: Forwarding;
+  };
 
 /** Code that the table is made from: several variants can share a core. */
 export interface CodeSource {

@@ -13,6 +13,7 @@ const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   prepare: async () => (await import('./prepare.js')).prepareCommand(),
   kernel: async () => (await import('./kernel.js')).kernelCommand(),
   arch: async () => (await import('./arch.js')).archCommand(),
+  overhead: async () => (await import('./overhead.js')).overheadCommand(),
   bench: async () => (await import('./bench.js')).benchCommand(),
   page: async () => (await import('./page.js')).pageCommand(),
   profiles: async () => (await import('./profiles.js')).profilesCommand(),

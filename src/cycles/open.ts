@@ -8,9 +8,10 @@ import { aVariant, having, requireValue } from '../options.js';
 import { CycleModel } from './price.js';
 import { readCycleTable } from './table.js';
 
-/** What an estimate does not know, for people. */
-export const IGNORED =
-  'caches always hit, branches are always foreseen, and a block begins when the one before it has ended';
+/** What the estimate of a path does not know, for people. */
+export const PATH_IGNORES = 'caches always hit and branches are always foreseen';
+/** The same of a sum of blocks. */
+export const IGNORED = `${PATH_IGNORES}, and a block begins when the one before it has ended`;
 
 /**
  * The model of the core that stands for a variant. Reads its table and loads Capstone (a few MB, some 0.1 s).

@@ -1,8 +1,9 @@
 /** A basic block's bytes → estimated cycles on one core. */
 import type { CycleTraits, RegisterAccess } from '../../arch/cycles.js';
+import type { CodeBlock } from '../engine/engine.js';
 import { Disassembler, type Instruction } from './disassembler.js';
 import { parseOperands, shapeOf } from './operands.js';
-import { type Operation, type Pipeline, simulate, type Timing } from './scoreboard.js';
+import { fillOf, type Operation, type Pipeline, type Scoreboard, simulate, type Timing } from './scoreboard.js';
 import type { Cost, CycleTable } from './table.js';
 
 /** An instruction with what the model sees of it. */
@@ -17,6 +18,8 @@ export interface Analysed {
   readonly keys: readonly [exact: string, mnemonic: string];
   readonly reads: readonly string[];
   readonly writes: readonly string[];
+  /** Of `writes`, those that only move an address on. */
+  readonly updates: readonly string[];
   /** Storage of registers that an instruction with a memory operand reads beside it, not for its address. */
   readonly data: readonly string[];
   readonly hasMemory: boolean;
@@ -52,6 +55,7 @@ export function analyse(instruction: Instruction, traits: CycleTraits): Analysed
     keys: [shape === '' ? mnemonic : `${mnemonic} ${shape}`, mnemonic],
     reads,
     writes,
+    updates: (traits.updates?.(instruction.mnemonic, parsed) ?? []).flatMap((name) => traits.storage(name) ?? []),
     hasMemory: memory,
     data: memory ? plain.filter((name) => !addresses.includes(name)) : [],
   };
@@ -69,10 +73,6 @@ interface CompiledCost {
   readonly flags: string;
 }
 
-const NO_OPERATION: Operation = {
-  ...{ latency: 1, microOps: 1, uses: [], reads: [], writes: [] },
-  ...{ load: false, store: false, barrier: false, first: false, last: false },
-};
 const UNKNOWN = '?';
 const UNKNOWN_BYTES = 4;
 /** Instructions, by their text, whose operation is kept; about 300 bytes each. */
@@ -80,7 +80,7 @@ const REMEMBERED = 1 << 15;
 
 export class CycleModel {
   readonly pipeline: Pipeline;
-  /** Cycles of a pass that pass before the first instruction works and after the last one has: all but one of a no-op's. */
+  /** What filling and draining the pipeline takes, in cycles. */
   readonly fill: number;
   /** Instructions that no class of the table fits, by class key. */
   readonly unknown = new Map<string, number>();
@@ -99,9 +99,11 @@ export class CycleModel {
       order: table.order,
       width: table.width,
       units: table.units.length,
+      buffer: table.buffer ?? Number.POSITIVE_INFINITY,
+      storesInTurn: table.storesInTurn ?? false,
     };
     this.#loadLatency = table.loadLatency ?? 0;
-    this.fill = simulate([NO_OPERATION], this.pipeline) - NO_OPERATION.latency;
+    this.fill = fillOf(this.pipeline);
     this.#classes = new Map(Object.entries(table.classes));
     this.#costs = table.costs.map((cost) => ({
       cost,
@@ -125,8 +127,38 @@ export class CycleModel {
     address: bigint,
     options: { readonly thumb?: boolean; readonly timings?: Timing[] } = {},
   ): number {
+    const { operations, unknownBytes } = this.operations(code, address, options.thumb);
+    return simulate(operations, this.pipeline, options.timings) + Math.ceil(unknownBytes / UNKNOWN_BYTES);
+  }
+
+  /** Runs a block on a core that is in the middle of a path. `each` is told after every instruction. */
+  run(board: Scoreboard, { code, address, instructions, thumb }: CodeBlock, each?: () => void): void {
+    if (code.length === 0) {
+      // Bytes that cannot be read cost a cycle an instruction.
+      for (let index = 0; index < instructions; index++) {
+        board.stall(1);
+        each?.();
+      }
+      return;
+    }
+    const { operations, unknownBytes } = this.operations(code, address, thumb);
+    for (const operation of operations) {
+      board.add(operation);
+      each?.();
+    }
+    if (unknownBytes > 0) board.stall(Math.ceil(unknownBytes / UNKNOWN_BYTES));
+  }
+
+  /** Whether a block has an instruction that repeats itself, which costs one pass in the table. */
+  hasStringInstruction({ code, address }: CodeBlock): boolean {
+    const { repeats } = this.traits;
+    return repeats !== undefined && this.analyse(code, address).some(({ mnemonic }) => repeats.test(mnemonic));
+  }
+
+  /** What the instructions of `code` ask of the core, and how many bytes at its end are none that is known. */
+  operations(code: Uint8Array, address: bigint, thumb?: boolean): { operations: Operation[]; unknownBytes: number } {
     const operations: Operation[] = [];
-    const disassembler = options.thumb ? (this.disassembler.thumb ?? this.disassembler) : this.disassembler;
+    const disassembler = thumb ? (this.disassembler.thumb ?? this.disassembler) : this.disassembler;
     let end = 0;
     for (const instruction of disassembler.instructions(code, address)) {
       end = instruction.offset + instruction.size;
@@ -139,7 +171,7 @@ export class CycleModel {
       }
       operations.push(operation);
     }
-    return simulate(operations, this.pipeline, options.timings) + Math.ceil((code.length - end) / UNKNOWN_BYTES);
+    return { operations, unknownBytes: code.length - end };
   }
 
   analyse(code: Uint8Array, address: bigint): Analysed[] {
@@ -164,10 +196,14 @@ export class CycleModel {
       microOps: cost.microOps,
       uses,
       reads,
-      writes: instruction.writes.map((name) => ({ register: this.#register(name), latency: cost.latency, forwards })),
+      writes: instruction.writes.map((name) => ({
+        register: this.#register(name),
+        ...(instruction.updates.includes(name)
+          ? { latency: this.table.updateLatency ?? cost.latency, forwards: 0 }
+          : { latency: cost.latency, forwards }),
+      })),
       load,
       store,
-      barrier: flags.includes('b'),
       first: flags.includes('f'),
       last: flags.includes('e'),
     };

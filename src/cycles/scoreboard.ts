@@ -1,8 +1,10 @@
 /**
- * How long a straight run of instructions takes on a core: a scoreboard of registers and functional units. The rules are
- * those of llvm-mca's out-of-order and in-order pipelines for one pass through the code, starting with everything idle:
- * enter (`width` micro-ops a cycle, in order), issue (operands and units there, not before the cycle after entry), execute
- * (latency), retire (in order, the cycle after). Caches always hit, branches are always foreseen.
+ * How long a path of instructions takes on a core: a scoreboard of registers and functional units that is fed one
+ * instruction after the other, and that can be put away and taken up again between any two. The rules are those of
+ * llvm-mca's out-of-order and in-order pipelines for one pass through the code, starting with everything idle: enter
+ * (`width` micro-ops a cycle, in order), issue (operands and units there, not before the cycle after entry; of those that
+ * could, the oldest), execute (latency), retire (in order, the cycle after). Caches always hit, branches are always
+ * foreseen.
  */
 
 export interface Read {
@@ -27,7 +29,6 @@ export interface Operation {
   readonly writes: readonly Write[];
   readonly load: boolean;
   readonly store: boolean;
-  readonly barrier: boolean;
   readonly first: boolean;
   readonly last: boolean;
 }
@@ -36,6 +37,10 @@ export interface Pipeline {
   readonly order: 'out' | 'in';
   readonly width: number;
   readonly units: number;
+  /** Micro-ops that are in flight at once; in-order cores have no such limit. */
+  readonly buffer: number;
+  /** A store enters only when the one before it has issued. */
+  readonly storesInTurn: boolean;
 }
 
 /** When each instruction entered, issued, finished and retired; for tests and for looking at a block. */
@@ -46,185 +51,411 @@ export interface Timing {
   readonly retired: number;
 }
 
-/** Units of one kind that can do the same work; made once per table, as its identity is what turns are kept by. */
+/** Units of one kind that can do the same work: their indices. */
 export type UnitGroup = readonly number[];
 
-/** When units are free, and which of a group is taken next: in turn, from the highest down, as llvm-mca does by default. */
-class Units {
-  readonly #freeAt: number[];
-  readonly #turns = new Map<UnitGroup, number[]>();
-
-  constructor(count: number) {
-    this.#freeAt = new Array<number>(count).fill(0);
-  }
-
-  available(group: UnitGroup, cycle: number): boolean {
-    for (const unit of group) if (this.#freeFrom(unit) <= cycle) return true;
-    return false;
-  }
-
-  take(group: UnitGroup, cycle: number, cycles: number): void {
-    let turn = this.#turns.get(group);
-    let unit = turn === undefined ? undefined : this.#highest(turn, cycle);
-    if (turn === undefined || unit === undefined) {
-      // None is free when another kind of work of the same instruction has just taken it: the first that will be.
-      unit = this.#highest(group, cycle) ?? group.reduce((a, b) => (this.#freeFrom(b) < this.#freeFrom(a) ? b : a));
-      turn = [...group];
-      this.#turns.set(group, turn);
-    }
-    turn.splice(turn.indexOf(unit), 1);
-    this.#freeAt[unit] = Math.max(this.#freeFrom(unit), cycle) + cycles;
-  }
-
-  #freeFrom(unit: number): number {
-    return this.#freeAt[unit] ?? 0;
-  }
-
-  #highest(group: UnitGroup, cycle: number): number | undefined {
-    return group.findLast((unit) => this.#freeFrom(unit) <= cycle);
-  }
+/** A core in the middle of a path. Cycles count from the path's start. */
+export interface Scoreboard {
+  /** The next instruction of the path. */
+  add(operation: Operation): Timing;
+  /** Cycles of the path so far, up to the retirement of its last instruction, less what filling and draining takes. */
+  readonly cycles: number;
+  /** Nothing enters for so many cycles, and the path takes as many more. */
+  stall(cycles: number): void;
+  /** What later instructions can see of the path, and nothing else: the same for all paths that leave a core alike. */
+  save(): string;
+  /** Takes up what `save()` gave; cycles count from there on. */
+  restore(state: string): void;
 }
 
-/** Cycles for one pass through `operations`; fills `timings` if given. 0 for an empty block. */
+/** The state of a core on which nothing has run. */
+export const IDLE = '';
+
+export const scoreboardOf = (pipeline: Pipeline): Scoreboard =>
+  pipeline.order === 'out' ? new OutOfOrder(pipeline) : new InOrder(pipeline);
+
+/**
+ * Cycles of a pass that pass before the first instruction works and after the last one has: all but one of a no-op's. Out
+ * of order it enters, issues a cycle later, executes for one, and retires in the next.
+ */
+export const fillOf = ({ order }: Pick<Pipeline, 'order'>): number => (order === 'out' ? 3 : 1);
+
+/** Cycles for one pass through `operations` on an idle core, filling and draining it included; fills `timings` if given. 0 for none. */
 export function simulate(operations: readonly Operation[], pipeline: Pipeline, timings?: Timing[]): number {
   if (operations.length === 0) return 0;
-  return pipeline.order === 'out' ? outOfOrder(operations, pipeline, timings) : inOrder(operations, pipeline, timings);
+  const board = scoreboardOf(pipeline);
+  for (const operation of operations) {
+    const timing = board.add(operation);
+    timings?.push(timing);
+  }
+  return board.cycles + fillOf(pipeline);
 }
 
-function outOfOrder(operations: readonly Operation[], pipeline: Pipeline, timings?: Timing[]): number {
-  const units = new Units(pipeline.units);
-  const all = enteredOperations(operations, pipeline);
-  const waiting = all.filter(({ issued }) => issued < 0);
-  for (let cycle = 1; waiting.length > 0; cycle++) {
-    let at = 0;
-    for (let next = waiting[at]; next !== undefined && next.entered < cycle; next = waiting[at]) {
-      const { operation, producers, waits } = next;
-      const ready =
-        producers.every(({ by, latency, sooner }) => by.issued >= 0 && by.issued + latency - sooner <= cycle) &&
-        waits.every(({ issued }) => issued >= 0) &&
-        operation.uses.every(({ units: group }) => units.available(group, cycle));
-      if (!ready) {
-        at++;
-        continue;
-      }
-      for (const { units: group, cycles } of operation.uses) units.take(group, cycle, cycles);
-      next.issued = cycle;
-      waiting.splice(at, 1);
+/** Units by word and bit, so that a group is two numbers. */
+const WORD = 32;
+
+interface Mask {
+  readonly low: number;
+  readonly high: number;
+}
+
+function maskOf(group: UnitGroup): Mask {
+  let low = 0;
+  let high = 0;
+  for (const unit of group) {
+    if (unit < WORD) low |= 1 << unit;
+    else high |= 1 << (unit - WORD);
+  }
+  return { low, high };
+}
+
+/** Cycles ahead for which it is known which units are taken: more than a full buffer of slow instructions needs. */
+const HORIZON = 1 << 13;
+
+/** Which units are taken at which cycle. */
+class Calendar {
+  readonly #low = new Int32Array(HORIZON);
+  readonly #high = new Int32Array(HORIZON);
+  readonly #cycle = new Float64Array(HORIZON).fill(-1);
+  readonly #masks = new Map<UnitGroup, Mask>();
+
+  clear(): void {
+    this.#cycle.fill(-1);
+  }
+
+  /** Whether one unit of the group is free from `cycle` on for so many cycles. */
+  available(group: UnitGroup, cycle: number, cycles: number): boolean {
+    const { low, high } = this.#free(group, cycle, cycles);
+    return (low | high) !== 0;
+  }
+
+  /** Takes one, from the first cycle on at which it is free, and says the last one: other work of the same instruction may be first. */
+  take(group: UnitGroup, cycle: number, cycles: number): number {
+    let from = cycle;
+    while (!this.available(group, from, cycles)) from++;
+    const { low, high } = this.#free(group, from, cycles);
+    const unit = high !== 0 ? { low: 0, high: highest(high) } : { low: highest(low), high: 0 };
+    for (let at = from; at < from + cycles; at++) this.mark(at, unit.low, unit.high);
+    return from + cycles - 1;
+  }
+
+  mark(cycle: number, low: number, high: number): void {
+    const slot = cycle & (HORIZON - 1);
+    if (this.#cycle[slot] !== cycle) {
+      this.#cycle[slot] = cycle;
+      this.#low[slot] = 0;
+      this.#high[slot] = 0;
+    }
+    this.#low[slot] = (this.#low[slot] ?? 0) | low;
+    this.#high[slot] = (this.#high[slot] ?? 0) | high;
+  }
+
+  /** Taken units after `cycle`, up to the last cycle at which one is. */
+  *after(cycle: number, last: number): Generator<readonly [ahead: number, low: number, high: number]> {
+    for (let at = cycle + 1; at <= last; at++) {
+      const slot = at & (HORIZON - 1);
+      if (this.#cycle[slot] === at) yield [at - cycle, this.#low[slot] ?? 0, this.#high[slot] ?? 0];
     }
   }
-  let retired = 0;
-  for (const { operation, entered, issued } of all) {
-    const executed = issued + operation.latency;
-    retired = Math.max(retired, executed + 1);
-    timings?.push({ entered, issued, executed, retired });
+
+  #free(group: UnitGroup, cycle: number, cycles: number): Mask {
+    let mask = this.#masks.get(group);
+    if (mask === undefined) {
+      mask = maskOf(group);
+      this.#masks.set(group, mask);
+    }
+    let { low, high } = mask;
+    for (let at = cycle; at < cycle + cycles; at++) {
+      const slot = at & (HORIZON - 1);
+      if (this.#cycle[slot] !== at) continue;
+      low &= ~(this.#low[slot] ?? 0);
+      high &= ~(this.#high[slot] ?? 0);
+    }
+    return { low, high };
   }
-  return retired + 1;
 }
 
-interface Entered {
-  readonly operation: Operation;
-  /** Cycles; `issued` is -1 until it is. */
-  readonly entered: number;
-  issued: number;
-  /** Who writes what it reads, and how long that takes. */
-  readonly producers: readonly { readonly by: Entered; readonly latency: number; readonly sooner: number }[];
-  /** Whose memory accesses go first. */
-  readonly waits: readonly Entered[];
-}
+const highest = (mask: number): number => (mask === 0 ? 0 : 1 << (31 - Math.clz32(mask)));
 
-/** Operations in program order, by which it is fixed what each waits for before anything moves. */
-function enteredOperations(operations: readonly Operation[], pipeline: Pipeline): Entered[] {
-  const cycles = enter(operations, pipeline.width);
-  const lastWriter = new Map<number, { readonly by: Entered; readonly latency: number; readonly forwards: number }>();
-  let lastStore: Entered | null = null;
-  let lastLoad: Entered | null = null;
-  let lastBarrier: Entered | null = null;
-  const all: Entered[] = [];
-  for (const [index, operation] of operations.entries()) {
-    const entered = cycles[index] ?? 0;
-    const producers = operation.reads.flatMap(({ register, after }) => {
-      const writer = lastWriter.get(register);
-      return writer === undefined
-        ? []
-        : [{ by: writer.by, latency: writer.latency, sooner: Math.min(after, writer.forwards) }];
-    });
-    const waits: Entered[] = [];
-    if (operation.store && lastStore) waits.push(lastStore);
-    if (operation.store && lastLoad) waits.push(lastLoad);
-    if (operation.load && lastBarrier) waits.push(lastBarrier);
-    const own: Entered = { operation, entered, issued: isFree(operation) ? entered : -1, producers, waits };
-    for (const { register, latency, forwards } of operation.writes)
-      lastWriter.set(register, { by: own, latency, forwards });
-    if (operation.store) lastStore = own;
-    if (operation.load) lastLoad = own;
-    if (operation.barrier && (operation.load || operation.store)) lastBarrier = own;
-    all.push(own);
-  }
-  return all;
+interface Written {
+  /** Cycle at which the value is there. */
+  readonly at: number;
+  readonly forwards: number;
 }
 
 /** Handled where instructions enter: zeroing idioms, nothing to execute. */
 const isFree = ({ latency, uses }: Operation): boolean => latency === 0 && uses.length === 0;
 
-/** Cycle at which each operation enters. One with more micro-ops than fit starts a cycle and takes several. */
-function enter(operations: readonly Operation[], width: number): number[] {
-  let cycle = 0;
-  let room = width;
-  return operations.map((operation, index) => {
-    const needed = Math.min(operation.microOps, width);
-    if (room < needed || (operation.first && room < width) || operations[index - 1]?.last) {
-      if (room < width) cycle++;
-      room = width;
+/**
+ * Instructions are placed in program order, each at the first cycle that the older ones leave to it. That is what a core
+ * does that prefers the oldest: a younger one takes only what no older one wants at that cycle.
+ */
+class OutOfOrder implements Scoreboard {
+  readonly #pipeline: Pipeline;
+  readonly #calendar = new Calendar();
+  readonly #written = new Map<number, Written>();
+  /** Cycle and micro-ops of what has entered and not retired, oldest first. */
+  readonly #inFlight: [retires: number, microOps: number][] = [];
+  #microOps = 0;
+  #cycle = 0;
+  #room = 0;
+  #groupEnded = false;
+  #lastStore = 0;
+  #lastLoad = 0;
+  #lastTaken = 0;
+  #retired = 0;
+  /** What had retired when the path was taken up. */
+  #start = 0;
+
+  constructor(pipeline: Pipeline) {
+    this.#pipeline = pipeline;
+    this.restore(IDLE);
+  }
+
+  get cycles(): number {
+    return this.#retired - this.#start;
+  }
+
+  add(operation: Operation): Timing {
+    const entered = this.#enter(operation);
+    let issued = entered;
+    if (!isFree(operation)) {
+      issued = entered + 1;
+      for (const { register, after } of operation.reads) {
+        const written = this.#written.get(register);
+        if (written !== undefined) issued = Math.max(issued, written.at - Math.min(after, written.forwards));
+      }
+      if (operation.store) issued = Math.max(issued, this.#lastStore, this.#lastLoad);
+      while (!operation.uses.every(({ units, cycles }) => this.#calendar.available(units, issued, cycles))) issued++;
+      for (const { units, cycles } of operation.uses) {
+        this.#lastTaken = Math.max(this.#lastTaken, this.#calendar.take(units, issued, cycles));
+      }
     }
-    const at = cycle;
-    if (operation.microOps > width) {
-      const more = operation.microOps - width;
-      cycle += Math.floor(more / width) + 1;
-      room = width - (more % width);
-    } else room -= operation.microOps;
-    return at;
-  });
+    for (const { register, latency, forwards } of operation.writes)
+      this.#written.set(register, { at: issued + latency, forwards });
+    if (operation.store) this.#lastStore = issued;
+    if (operation.load) this.#lastLoad = issued;
+    const executed = issued + operation.latency;
+    this.#retired = Math.max(this.#retired, executed + 1);
+    this.#fly(this.#retired, operation.microOps);
+    return { entered, issued, executed, retired: this.#retired };
+  }
+
+  /** Cycle at which it enters. One with more micro-ops than fit starts a cycle and takes several. */
+  #enter({ microOps, first, last, store }: Operation): number {
+    const { width, buffer } = this.#pipeline;
+    const needed = Math.min(microOps, width);
+    if (this.#room < needed || (first && this.#room < width) || this.#groupEnded) {
+      if (this.#room < width) this.#cycle++;
+      this.#room = width;
+    }
+    this.#groupEnded = last;
+    this.#leave();
+    let [oldest] = this.#inFlight;
+    while (oldest !== undefined && this.#microOps + Math.min(microOps, buffer) > buffer) {
+      this.#cycle = oldest[0];
+      this.#room = width;
+      this.#leave();
+      [oldest] = this.#inFlight;
+    }
+    if (store && this.#pipeline.storesInTurn && this.#lastStore > this.#cycle) {
+      this.#cycle = this.#lastStore;
+      this.#room = width;
+      this.#leave();
+    }
+    const entered = this.#cycle;
+    if (microOps > width) {
+      const more = microOps - width;
+      this.#cycle += Math.floor(more / width) + 1;
+      this.#room = width - (more % width);
+    } else this.#room -= microOps;
+    return entered;
+  }
+
+  #fly(retires: number, microOps: number): void {
+    const youngest = this.#inFlight.at(-1);
+    if (youngest?.[0] === retires) youngest[1] += microOps;
+    else this.#inFlight.push([retires, microOps]);
+    this.#microOps += microOps;
+  }
+
+  /** What has retired is in flight no longer. */
+  #leave(): void {
+    let gone = 0;
+    for (const [retires, microOps] of this.#inFlight) {
+      if (retires > this.#cycle) break;
+      this.#microOps -= microOps;
+      gone++;
+    }
+    if (gone > 0) this.#inFlight.splice(0, gone);
+  }
+
+  stall(cycles: number): void {
+    this.#retired = Math.max(this.#retired, this.#cycle) + cycles;
+    this.#cycle = this.#retired;
+    this.#room = this.#pipeline.width;
+  }
+
+  save(): string {
+    this.#leave();
+    const now = this.#cycle;
+    // Nothing issues before the next cycle in any case.
+    const ahead = (cycle: number) => (cycle <= now + 1 ? 0 : cycle - now);
+    const taken = [...this.#calendar.after(now, this.#lastTaken)];
+    const flight = this.#inFlight.map(([at, microOps]) => `${at - now}x${microOps}`);
+    const order = [this.#lastStore, this.#lastLoad].map(ahead);
+    return [
+      `${this.#room},${Number(this.#groupEnded)},${this.#retired - now},${order.join()}`,
+      savedRegisters(this.#written, now, now + 1),
+      savedUnits(taken),
+      flight.join(),
+    ].join(';');
+  }
+
+  restore(state: string): void {
+    const { width } = this.#pipeline;
+    this.#calendar.clear();
+    this.#written.clear();
+    this.#inFlight.length = 0;
+    this.#microOps = 0;
+    this.#cycle = 0;
+    this.#room = width;
+    this.#groupEnded = false;
+    this.#lastStore = this.#lastLoad = this.#lastTaken = 0;
+    this.#retired = this.#start = fillOf(this.#pipeline) - 1;
+    if (state === IDLE) return;
+    const [numbers = '', registers = '', taken = '', flight = ''] = state.split(';');
+    const [room = 0, ended = 0, retired = 0, store = 0, load = 0] = numbers.split(',').map(Number);
+    // Cycles must be above 0: they are moved by what the path has retired before now.
+    const now = Math.max(0, 1 - retired);
+    this.#cycle = now;
+    this.#room = room;
+    this.#groupEnded = ended !== 0;
+    this.#retired = now + retired;
+    this.#start = this.#retired;
+    this.#lastStore = now + store;
+    this.#lastLoad = now + load;
+    restoreRegisters(registers, now, this.#written);
+    this.#lastTaken = restoreUnits(taken, now, this.#calendar);
+    for (const entry of parts(flight)) {
+      const [at = 0, microOps = 0] = entry.split('x').map(Number);
+      this.#fly(now + at, microOps);
+    }
+  }
 }
 
-function inOrder(operations: readonly Operation[], pipeline: Pipeline, timings?: Timing[]): number {
-  const units = new Units(pipeline.units);
-  const writtenAt = new Map<number, { at: number; forwards: number }>();
-  let cycle = 0;
-  let room = pipeline.width;
-  let lastWriteBack = 0;
-  let finish = 0;
-  for (const operation of operations) {
-    let at =
-      room < Math.min(operation.microOps, pipeline.width) || (operation.first && room < pipeline.width)
-        ? cycle + 1
-        : cycle;
+class InOrder implements Scoreboard {
+  readonly #pipeline: Pipeline;
+  readonly #calendar = new Calendar();
+  readonly #written = new Map<number, Written>();
+  #cycle = 0;
+  #room = 0;
+  #lastWriteBack = 0;
+  #lastTaken = 0;
+  #finished = 0;
+  #start = 0;
+
+  constructor(pipeline: Pipeline) {
+    this.#pipeline = pipeline;
+    this.restore(IDLE);
+  }
+
+  get cycles(): number {
+    return this.#finished - this.#start;
+  }
+
+  add(operation: Operation): Timing {
+    const { width } = this.#pipeline;
+    const mustWait = this.#room < Math.min(operation.microOps, width) || (operation.first && this.#room < width);
+    let issued = mustWait ? this.#cycle + 1 : this.#cycle;
     for (const { register, after } of operation.reads) {
-      const written = writtenAt.get(register);
-      if (written !== undefined) at = Math.max(at, written.at - Math.min(after, written.forwards));
+      const written = this.#written.get(register);
+      if (written !== undefined) issued = Math.max(issued, written.at - Math.min(after, written.forwards));
     }
-    const firstWriteBack = operation.writes.reduce(
-      (least, { latency }) => Math.min(least, latency),
-      Number.POSITIVE_INFINITY,
-    );
-    if (firstWriteBack !== Number.POSITIVE_INFINITY) at = Math.max(at, lastWriteBack - firstWriteBack);
-    while (!operation.uses.every(({ units: group }) => units.available(group, at))) at++;
-    if (at > cycle) {
-      cycle = at;
-      room = pipeline.width;
+    // Results are written in order; what writes none ends in order.
+    let firstWriteBack = operation.latency;
+    for (const { latency } of operation.writes) firstWriteBack = Math.min(firstWriteBack, latency);
+    issued = Math.max(issued, this.#lastWriteBack - firstWriteBack);
+    // A unit that is free is free for good: nothing older is placed later.
+    while (!operation.uses.every(({ units }) => this.#calendar.available(units, issued, 1))) issued++;
+    if (issued > this.#cycle) {
+      this.#cycle = issued;
+      this.#room = width;
     }
-    for (const { units: group, cycles } of operation.uses) units.take(group, at, cycles);
-    room -= operation.microOps;
-    while (room < 0) {
-      cycle++;
-      room += pipeline.width;
+    for (const { units, cycles } of operation.uses) {
+      this.#lastTaken = Math.max(this.#lastTaken, this.#calendar.take(units, issued, cycles));
+    }
+    this.#room -= operation.microOps;
+    while (this.#room < 0) {
+      this.#cycle++;
+      this.#room += width;
     }
     for (const { register, latency, forwards } of operation.writes) {
-      writtenAt.set(register, { at: at + latency, forwards });
-      lastWriteBack = Math.max(lastWriteBack, at + latency);
+      this.#written.set(register, { at: issued + latency, forwards });
+      this.#lastWriteBack = Math.max(this.#lastWriteBack, issued + latency);
     }
-    const executed = at + operation.latency;
-    finish = Math.max(finish, executed);
-    timings?.push({ entered: at, issued: at, executed, retired: executed });
+    const executed = issued + operation.latency;
+    this.#finished = Math.max(this.#finished, executed);
+    return { entered: issued, issued, executed, retired: executed };
   }
-  return finish + 1;
+
+  stall(cycles: number): void {
+    this.#finished = Math.max(this.#finished, this.#cycle) + cycles;
+    this.#cycle = this.#finished;
+    this.#room = this.#pipeline.width;
+  }
+
+  save(): string {
+    const now = this.#cycle;
+    const numbers = [this.#room, this.#finished - now, Math.max(0, this.#lastWriteBack - now)];
+    const taken = [...this.#calendar.after(now - 1, this.#lastTaken)];
+    return [numbers.join(), savedRegisters(this.#written, now, now), savedUnits(taken)].join(';');
+  }
+
+  restore(state: string): void {
+    this.#calendar.clear();
+    this.#written.clear();
+    this.#cycle = 0;
+    this.#room = this.#pipeline.width;
+    this.#lastWriteBack = this.#lastTaken = 0;
+    this.#finished = this.#start = 0;
+    if (state === IDLE) return;
+    const [numbers = '', registers = '', taken = ''] = state.split(';');
+    const [room = 0, finished = 0, writeBack = 0] = numbers.split(',').map(Number);
+    const now = Math.max(1, 1 - finished);
+    this.#cycle = now;
+    this.#room = room;
+    this.#finished = this.#start = now + finished;
+    this.#lastWriteBack = now + writeBack;
+    restoreRegisters(registers, now, this.#written);
+    this.#lastTaken = restoreUnits(taken, now - 1, this.#calendar);
+  }
 }
+
+/** Registers whose values are there only after cycle `seen`, in cycles from `now`. */
+function savedRegisters(written: ReadonlyMap<number, Written>, now: number, seen: number): string {
+  const late = [...written].filter(([, { at }]) => at > seen).sort(([a], [b]) => a - b);
+  return late.map(([register, { at, forwards }]) => `${register}:${at - now}:${forwards}`).join();
+}
+
+function restoreRegisters(text: string, now: number, written: Map<number, Written>): void {
+  for (const entry of parts(text)) {
+    const [register = 0, at = 0, forwards = 0] = entry.split(':').map(Number);
+    written.set(register, { at: now + at, forwards });
+  }
+}
+
+const savedUnits = (taken: readonly (readonly number[])[]): string => taken.map((entry) => entry.join(':')).join();
+
+/** Returns the last cycle at which a unit is taken. */
+function restoreUnits(text: string, now: number, calendar: Calendar): number {
+  let last = 0;
+  for (const entry of parts(text)) {
+    const [ahead = 0, low = 0, high = 0] = entry.split(':').map(Number);
+    calendar.mark(now + ahead, low, high);
+    last = now + ahead;
+  }
+  return last;
+}
+
+const parts = (text: string): string[] => (text === '' ? [] : text.split(','));

@@ -14,7 +14,7 @@ export interface Cost {
   readonly early?: number;
   /** Cycles before its end at which the result can go to an instruction that needs it later than at issue; 0 when absent. */
   readonly forwards?: number;
-  /** `l`: loads, `s`: stores, `b`: keeps other memory accesses from passing; `f`, `e`: first, last of its dispatch group. */
+  /** `l`: loads, `s`: stores, `b`: has effects that LLVM does not describe (nothing is made of it); `f`, `e`: first, last of its dispatch group. */
   readonly flags?: string;
 }
 
@@ -27,10 +27,14 @@ export interface CycleTable {
   readonly order: 'out' | 'in';
   /** Micro-ops that enter the core in a cycle. */
   readonly width: number;
-  /** Micro-ops that are in flight at once, for readers: blocks never fill it. In-order cores have none. */
+  /** Micro-ops that are in flight at once. In-order cores have none. */
   readonly buffer?: number;
   /** Cycles after issue at which an instruction that loads and computes needs its other operands. */
   readonly loadLatency?: number;
+  /** Cycles after issue at which an address that a load or store has moved on is there; those of the access when absent. */
+  readonly updateLatency?: number;
+  /** A store enters only when the one before it has issued; false when absent. */
+  readonly storesInTurn?: boolean;
   readonly units: readonly string[];
   /** Group → indices of `units` that can do its work. */
   readonly groups: Readonly<Record<string, readonly number[]>>;

@@ -4,7 +4,8 @@ import { variants } from '../../arch/index.js';
 import { Disassembler } from '../../src/cycles/disassembler.js';
 import { openCycleModel } from '../../src/cycles/open.js';
 import { CycleModel } from '../../src/cycles/price.js';
-import type { Timing } from '../../src/cycles/scoreboard.js';
+import { IDLE, scoreboardOf, type Timing } from '../../src/cycles/scoreboard.js';
+import { loadOwnKernel } from '../../src/scenario/own.js';
 
 const models = new Map<string, CycleModel>();
 const open = async (name: string) => openCycleModel(variants.find((variant) => variant.name === name)!);
@@ -83,6 +84,43 @@ describe('SPARC: one instruction a cycle, in order', () => {
   test('%g0 is no dependency', () => {
     // smul %o0, %o0, %g0; add %g0, 1, %o1
     expect(apart(issues('sparc', '805a0008', '92002001'))).toEqual([1]);
+  });
+});
+
+describe('a path', () => {
+  test.each(['x86_64', 'arm64', 's390x', 'ppc64le'])(
+    '%s: put away and taken up again after any instruction, it takes as many cycles',
+    async (name) => {
+      const model = await open(name);
+      const kernel = await loadOwnKernel(name);
+      const start = kernel.symbols.address('__check_object_size')!;
+      const { operations } = model.operations(kernel.read(start, 256)!, start);
+      const whole = scoreboardOf(model.pipeline);
+      for (const operation of operations) whole.add(operation);
+      const states = new Map([[IDLE, 0]]);
+      let sum = 0;
+      let state = IDLE;
+      for (const operation of operations) {
+        const piece = scoreboardOf(model.pipeline);
+        piece.restore(state);
+        piece.add(operation);
+        sum += piece.cycles;
+        state = piece.save();
+        states.set(state, sum);
+      }
+      expect(operations.length).toBeGreaterThan(20);
+      expect(sum).toBe(whole.cycles);
+      expect(states.size).toBeGreaterThan(5);
+      model.close();
+    },
+  );
+
+  test('blocks overlap out of order: a second chain costs less than as much again', () => {
+    const model = models.get('x86_64')!;
+    // imul rax, rax and imul rbx, rbx, three of each.
+    const [a, b] = ['480fafc0', '480fafdb'].map((word) => Buffer.from(word.repeat(3), 'hex'));
+    const alone = model.price(a!, 0n);
+    expect(model.price(Buffer.concat([a!, b!]), 0n) - alone).toBeLessThan(3);
   });
 });
 

@@ -1,0 +1,38 @@
+/** The routine of a kernel that copies to the user, and how it is called. */
+import { entriesOf } from '../src/attach/plan.js';
+import { UsercopyError } from '../src/errors.js';
+import type { Guest } from '../src/guest/guest.js';
+
+export interface CopyRoutine {
+  readonly symbol: string;
+  readonly address: bigint;
+  /** Arguments that copy `size` bytes of kernel memory to the guest's user page. */
+  arguments(pointer: bigint, size: bigint): readonly bigint[];
+}
+
+/** @throws UsercopyError `guest` when the kernel has none. */
+export function copyRoutine(guest: Guest): CopyRoutine {
+  const { kernel, variant } = guest;
+  const routine = entriesOf(kernel, variant).find(
+    ({ direction, userPointer }) =>
+      userPointer !== undefined && (direction === 'to_user' || direction === 'by address'),
+  );
+  if (routine?.userPointer === undefined) {
+    throw new UsercopyError(
+      'guest',
+      `kernel ${kernel.version.release}: expected a routine that copies to the user, found none`,
+    );
+  }
+  const { kernelPointer, userPointer, size: sizeAt } = routine;
+  return {
+    symbol: routine.symbol,
+    address: guest.symbol(routine.symbol),
+    arguments(pointer, size) {
+      const args: bigint[] = [0n, 0n, 0n];
+      args[kernelPointer] = pointer;
+      args[userPointer] = guest.user.address;
+      args[sizeAt] = size;
+      return args;
+    },
+  };
+}

@@ -1,0 +1,97 @@
+/** Our cycles of whole paths against llvm-mca's, three ways of composing blocks beside each other. */
+import type { Variant } from '../../arch/driver.js';
+import type { CycleModel } from '../../src/cycles/price.js';
+import { type Operation, simulate } from '../../src/cycles/scoreboard.js';
+import type { CodeBlock } from '../../src/engine/engine.js';
+import { isCall } from './corpus.js';
+import { disassemble, informationOf, judge } from './llvm.js';
+import type { Trace } from './traces.js';
+
+export interface JudgedPath {
+  readonly variant: string;
+  readonly kernel: string;
+  readonly name: string;
+  /** Compared; calls and what llvm-mca refuses are left out on both sides. */
+  readonly instructions: number;
+  readonly leftOut: number;
+  /** Cycles of one pass from an idle pipeline, less filling and draining it. */
+  readonly llvm: number;
+  /** Cycles a pass when passes follow each other without end. */
+  readonly llvmThroughput: number;
+  readonly path: number;
+  /** Each block after the one that it follows, and blocks one after the other. */
+  readonly afterOne: number;
+  readonly blocks: number;
+}
+
+interface Step {
+  readonly text: string;
+  readonly operation: Operation;
+}
+
+const ITERATIONS = 100;
+
+export function comparePaths(
+  variant: Variant,
+  kernel: string,
+  traces: readonly Trace[],
+  model: CycleModel,
+): JudgedPath[] {
+  const traits = variant.cycles!;
+  const distinct = new Map<string, Uint8Array>();
+  const known = new Map<string, { readonly key: string; readonly operation: Operation }[]>();
+  const key = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1');
+  const stepsOf = (block: CodeBlock) => {
+    const name = `${block.address} ${key(block.code)}`;
+    let steps = known.get(name);
+    if (steps === undefined) {
+      steps = model.analyse(block.code, block.address).flatMap((instruction) => {
+        if (isCall(traits, instruction.mnemonic)) return [];
+        const bytes = block.code.subarray(instruction.offset, instruction.offset + instruction.size);
+        distinct.set(key(bytes), bytes);
+        return [{ key: key(bytes), operation: model.operation(instruction) }];
+      });
+      known.set(name, steps);
+    }
+    return steps;
+  };
+  for (const { blocks } of traces) for (const block of blocks) stepsOf(block);
+  const texts = disassemble([...distinct.values()], traits.llvm!);
+  const readable = texts.flatMap((text) => text ?? []);
+  const { information } = informationOf(readable, traits.llvm!);
+  const accepted = new Set(readable.filter((_, index) => information[index] !== null));
+  const textOf = new Map([...distinct.keys()].map((bytes, index) => [bytes, texts[index] ?? null]));
+  const judgedSteps = (block: CodeBlock): Step[] =>
+    stepsOf(block).flatMap(({ key: bytes, operation }) => {
+      const text = textOf.get(bytes) ?? null;
+      return text === null || !accepted.has(text) ? [] : [{ text, operation }];
+    });
+  const whole = traces.map(({ blocks }) => blocks.map(judgedSteps));
+  const lines = whole.map((blocks) => blocks.flat().map(({ text }) => text));
+  const once = judge(lines, traits.llvm!);
+  const often = judge(lines, traits.llvm!, false, ITERATIONS);
+  return traces.flatMap(({ name, blocks }, index): JudgedPath[] => {
+    const llvm = once[index];
+    const steps = whole[index]!;
+    if (!llvm) return [];
+    const price = (operations: readonly Operation[]) => Math.max(0, simulate(operations, model.pipeline) - model.fill);
+    const operations = steps.map((block) => block.map(({ operation }) => operation));
+    let afterOne = 0;
+    for (const [at, block] of operations.entries()) {
+      const before = operations[at - 1] ?? [];
+      afterOne += price([...before, ...block]) - price(before);
+    }
+    return [
+      {
+        ...{ variant: variant.name, kernel, name },
+        instructions: lines[index]!.length,
+        leftOut: blocks.reduce((sum, { instructions }) => sum + instructions, 0) - lines[index]!.length,
+        llvm: llvm.cycles - model.fill,
+        llvmThroughput: (often[index]?.cycles ?? 0) / ITERATIONS,
+        path: price(operations.flat()),
+        afterOne,
+        blocks: operations.reduce((sum, block) => sum + price(block), 0),
+      },
+    ];
+  });
+}

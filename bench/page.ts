@@ -123,11 +123,12 @@ const lineOption = (title: string, unit: string, points: readonly GrowthPoint[])
   series: [{ type: 'line', symbolSize: 7, data: points.map(({ n, ns }) => [n, ns]) }],
 });
 
-async function painter(): Promise<(option: EChartsOption, height: number) => string> {
+/** Draws a chart as SVG. @throws UsercopyError `missing-dependency` without ECharts, which is an optional dependency. */
+export async function painter(): Promise<(option: EChartsOption, height: number) => string> {
   const echarts = await import('echarts').catch(() => {
     throw new UsercopyError(
       'missing-dependency',
-      'bench --html: expected the package echarts, found none; npm install echarts',
+      'charts: expected the package echarts, found none; npm install echarts',
     );
   });
   return (option, height) => {

@@ -54,6 +54,7 @@ function access(mnemonic: string, operands: readonly Operand[]): RegisterAccess 
 }
 
 export const s390xCycles: CycleTraits = {
+  repeats: /^(?:mvc(?:os|p|s|le?)|clcle?|cksm)$/,
   table: 'cycles.json',
   capstone: { arch: 'SYSZ', mode: ['BIG_ENDIAN'] },
   llvm: { triple: 's390x-linux-gnu', cpu: 'z14' },

@@ -1,6 +1,6 @@
 /** The atlas of what the check costs: every kernel and built-in guest that there is, as tables, a picture and JSON. */
 import type { EChartsOption } from 'echarts';
-import { markdownTable } from '../src/cli/formats.js';
+import { markdownOf } from '../src/cli/answer.js';
 import { UsercopyError } from '../src/errors.js';
 import { cachedKernels } from '../src/image/fetch.js';
 import { NEWEST_OWN_PROFILE, ownVariants } from '../src/scenario/own.js';
@@ -53,6 +53,8 @@ export function atlasText({ kernels, guests, unmeasured }: Atlas): string {
       share === null ? '–' : `${(100 * share).toFixed(0)} %`,
     ]),
   );
+  const markdownTable = (head: readonly string[], cells: readonly (readonly string[])[]) =>
+    markdownOf({ head, rows: cells });
   const missing = unmeasured.map(({ source, error }) => `- ${source}: ${error}`);
   return [
     '### Kernels, passing: instructions (cycles)',

@@ -6,27 +6,35 @@ import type { Variant } from '../../arch/driver.js';
 import { drivers, variantOf } from '../../arch/index.js';
 import { IGNORED, openCycleModel } from '../../src/cycles/open.js';
 import { UsercopyError } from '../../src/errors.js';
+import { cachedKernels as fetchedKernels } from '../../src/image/fetch.js';
 import { loadKernel } from '../../src/image/load.js';
 import { packageFile } from '../../src/paths.js';
+import { NEWEST_OWN_PROFILE, ownVariants } from '../../src/scenario/own.js';
+import { type Source, startGuest } from '../world.js';
 import { type Comparison, compare } from './compare.js';
 import { blocksOf } from './corpus.js';
 import { llvmVersion } from './llvm.js';
+import { comparePaths, type JudgedPath } from './paths.js';
+import { checkTraces, tracesOf } from './traces.js';
 
 const USAGE = `Usage: npm run bench:cycles -- [--variant NAME] [--kernel IMAGE] [--blocks N] [--worst] [--json]
+       npm run bench:cycles -- --paths [--variant NAME] [--json]
 
 Prices N (default 1000) basic blocks of each half (tuning, held out) of every kernel in the cache and compares with one
-iteration of llvm-mca. Needs LLVM's tools (Debian: llvm) and kernels (usercopy kernel fetch VARIANT).`;
+iteration of llvm-mca. --paths compares whole paths instead: the check on each of its ways, snprintf and copies, in every
+kernel of the cache and, of the check alone, in the built-in guests. Needs LLVM's tools (Debian: llvm) and kernels (usercopy kernel fetch VARIANT).`;
 
 interface Parameters {
   variant?: string;
   kernel?: string;
   blocks: number;
   worst: boolean;
+  paths: boolean;
   json: boolean;
 }
 
 function parse(words: readonly string[]): Parameters {
-  const parameters: Parameters = { blocks: 1000, worst: false, json: false };
+  const parameters: Parameters = { blocks: 1000, worst: false, paths: false, json: false };
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!;
     const value = (): string => {
@@ -37,6 +45,7 @@ function parse(words: readonly string[]): Parameters {
     if (word === '--variant') parameters.variant = value();
     else if (word === '--kernel') parameters.kernel = value();
     else if (word === '--worst') parameters.worst = true;
+    else if (word === '--paths') parameters.paths = true;
     else if (word === '--json') parameters.json = true;
     else if (word === '--blocks') {
       const text = value();
@@ -77,6 +86,69 @@ async function compareKernel(path: string, count: number): Promise<Comparison> {
   } finally {
     model.close();
   }
+}
+
+async function pathsOf(source: Source, name: string, only: string | undefined): Promise<JudgedPath[]> {
+  const guest = await startGuest(source, 'check');
+  try {
+    if (!guest.variant.cycles?.llvm || (only !== undefined && guest.variant.name !== only)) return [];
+    const model = await openCycleModel(guest.variant);
+    try {
+      const traces = await (source.kind === 'own' ? checkTraces : tracesOf)(guest, source, model);
+      return comparePaths(guest.variant, name, traces, model);
+    } finally {
+      model.close();
+    }
+  } finally {
+    guest.close();
+  }
+}
+
+async function allPaths(only: string | undefined): Promise<JudgedPath[]> {
+  const found: JudgedPath[] = [];
+  for (const { variant, release, path } of await fetchedKernels())
+    if (only === undefined || only === variant)
+      found.push(...(await pathsOf({ kind: 'kernel', path, profile: undefined }, release, only)));
+  for (const variant of ownVariants())
+    if (only === undefined || only === variant)
+      found.push(...(await pathsOf({ kind: 'own', variant, profile: NEWEST_OWN_PROFILE }, 'built-in guest', only)));
+  return found;
+}
+
+const WAYS = ['path', 'afterOne', 'blocks'] as const;
+
+function printPaths(paths: readonly JudgedPath[]): void {
+  const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
+  const errors = (list: readonly JudgedPath[], way: (typeof WAYS)[number]) => {
+    const parts = list.map((path) => path[way] / path.llvm - 1);
+    const mean = (of: (part: number) => number) => parts.reduce((sum, part) => sum + of(part), 0) / parts.length;
+    return `${percent(mean(Math.abs))}, ${percent(mean((part) => part))}`;
+  };
+  const every = new Table({
+    head: ['variant', 'kernel', 'path', 'instructions', 'llvm-mca', 'repeated', 'path', 'after one', 'blocks'],
+    style: { head: [], border: [] },
+  });
+  for (const { variant, kernel, name, instructions, llvm, llvmThroughput, path, afterOne, blocks } of paths)
+    every.push([
+      ...[variant, kernel, name, String(instructions), String(llvm), llvmThroughput?.toFixed(0) ?? '–'],
+      ...[path, afterOne, blocks].map(String),
+    ]);
+  console.log(every.toString());
+  const sums = new Table({
+    head: ['variant', 'kernel', 'paths', 'path: MAPE, bias', 'after one', 'blocks'],
+    style: { head: [], border: [] },
+  });
+  const groups = new Map<string, JudgedPath[]>();
+  for (const path of paths) {
+    const key = `${path.variant}\n${path.kernel}`;
+    groups.set(key, [...(groups.get(key) ?? []), path]);
+  }
+  for (const [key, list] of groups)
+    sums.push([...key.split('\n'), String(list.length), ...WAYS.map((way) => errors(list, way))]);
+  console.log(sums.toString());
+  console.log(
+    `\nOne pass from an idle pipeline, as llvm-mca ${llvmVersion()} -iterations=1 counts it, filling and draining taken off; repeated: cycles a pass of a hundred. Calls, and what llvm-mca refuses, are left out on both sides.`,
+  );
 }
 
 function print(comparisons: readonly Comparison[], worst: boolean): void {
@@ -138,6 +210,12 @@ try {
         'missing-dependency',
         'llvm-mca: expected it in PATH, found none (Debian, Ubuntu: apt-get install llvm)',
       );
+    if (parameters.paths) {
+      const paths = await allPaths(parameters.variant);
+      if (parameters.json) console.log(JSON.stringify({ llvm: llvmVersion(), paths }, null, 2));
+      else printPaths(paths);
+      process.exit(0);
+    }
     const kernels = parameters.kernel === undefined ? [...(await cachedKernels())] : [['', parameters.kernel] as const];
     const wanted = kernels.filter(
       ([variant]) => parameters.variant === undefined || variant === '' || variant === parameters.variant,

@@ -3,6 +3,7 @@ import type { Variant } from '../../arch/driver.js';
 import type { CycleModel } from '../../src/cycles/price.js';
 import { type Operation, simulate } from '../../src/cycles/scoreboard.js';
 import type { CodeBlock } from '../../src/engine/engine.js';
+import { present } from '../present.js';
 import { isCall } from './corpus.js';
 import { disassemble, informationOf, judge } from './llvm.js';
 import type { Trace } from './traces.js';
@@ -16,8 +17,8 @@ export interface JudgedPath {
   readonly leftOut: number;
   /** Cycles of one pass from an idle pipeline, less filling and draining it. */
   readonly llvm: number;
-  /** Cycles a pass when passes follow each other without end. */
-  readonly llvmThroughput: number;
+  /** Cycles a pass when passes follow each other without end; null for long paths. */
+  readonly llvmThroughput: number | null;
   readonly path: number;
   /** Each block after the one that it follows, and blocks one after the other. */
   readonly afterOne: number;
@@ -30,6 +31,8 @@ interface Step {
 }
 
 const ITERATIONS = 100;
+/** Longer paths are not repeated: a path of thousands of instructions fills any window by itself. */
+const LONGEST_REPEATED = 500;
 
 export function comparePaths(
   variant: Variant,
@@ -37,7 +40,8 @@ export function comparePaths(
   traces: readonly Trace[],
   model: CycleModel,
 ): JudgedPath[] {
-  const traits = variant.cycles!;
+  const traits = present(variant.cycles);
+  const llvmTarget = present(traits.llvm);
   const distinct = new Map<string, Uint8Array>();
   const known = new Map<string, { readonly key: string; readonly operation: Operation }[]>();
   const key = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1');
@@ -56,9 +60,9 @@ export function comparePaths(
     return steps;
   };
   for (const { blocks } of traces) for (const block of blocks) stepsOf(block);
-  const texts = disassemble([...distinct.values()], traits.llvm!);
+  const texts = disassemble([...distinct.values()], llvmTarget);
   const readable = texts.flatMap((text) => text ?? []);
-  const { information } = informationOf(readable, traits.llvm!);
+  const { information } = informationOf(readable, llvmTarget);
   const accepted = new Set(readable.filter((_, index) => information[index] !== null));
   const textOf = new Map([...distinct.keys()].map((bytes, index) => [bytes, texts[index] ?? null]));
   const judgedSteps = (block: CodeBlock): Step[] =>
@@ -68,11 +72,13 @@ export function comparePaths(
     });
   const whole = traces.map(({ blocks }) => blocks.map(judgedSteps));
   const lines = whole.map((blocks) => blocks.flat().map(({ text }) => text));
-  const once = judge(lines, traits.llvm!);
-  const often = judge(lines, traits.llvm!, false, ITERATIONS);
+  const once = judge(lines, llvmTarget);
+  const short = lines.map((line) => (line.length > LONGEST_REPEATED ? [] : line));
+  const often = judge(short, llvmTarget, false, ITERATIONS);
   return traces.flatMap(({ name, blocks }, index): JudgedPath[] => {
     const llvm = once[index];
-    const steps = whole[index]!;
+    const steps = present(whole[index]);
+    const judgedLines = present(lines[index]);
     if (!llvm) return [];
     const price = (operations: readonly Operation[]) => Math.max(0, simulate(operations, model.pipeline) - model.fill);
     const operations = steps.map((block) => block.map(({ operation }) => operation));
@@ -84,10 +90,10 @@ export function comparePaths(
     return [
       {
         ...{ variant: variant.name, kernel, name },
-        instructions: lines[index]!.length,
-        leftOut: blocks.reduce((sum, { instructions }) => sum + instructions, 0) - lines[index]!.length,
+        instructions: judgedLines.length,
+        leftOut: blocks.reduce((sum, { instructions }) => sum + instructions, 0) - judgedLines.length,
         llvm: llvm.cycles - model.fill,
-        llvmThroughput: (often[index]?.cycles ?? 0) / ITERATIONS,
+        llvmThroughput: often[index] ? often[index].cycles / ITERATIONS : null,
         path: price(operations.flat()),
         afterOne,
         blocks: operations.reduce((sum, block) => sum + price(block), 0),

@@ -101,7 +101,8 @@ const MARKS = /[\\`*[\]<>|~]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])|^ *(?:[-+#]+|\
 const escaped = (text: string): string =>
   withoutColours(text).replace(MARKS, (mark) => `${mark.slice(0, -1)}\\${mark.slice(-1)}`);
 
-function markdownOf(part: Part): string {
+/** One part as `--markdown` prints it. */
+export function markdownOf(part: Part): string {
   if (typeof part === 'string') return escaped(part).replaceAll('\n', '\\\n');
   if ('heading' in part) return `### ${escaped(part.heading)}`;
   const cells = [part.head, ...part.rows].map((row) => row.map((cell) => escaped(cell).replaceAll('\n', '<br>')));

@@ -1,15 +1,16 @@
 /** `usercopy overhead`: what the check costs in several kernels, in one table, without a clock. */
-import { Command, Option } from 'commander';
+import { Option } from 'commander';
 import { type Cost, type Overhead, type OverheadPath, overheadOf, PASSING, REFUSING } from '../../bench/overhead.js';
 import type { Source } from '../../bench/world.js';
 import { PATH_IGNORES } from '../cycles/open.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { NEWEST_OWN_PROFILE, OWN_PROFILES, ownVariants } from '../scenario/own.js';
-import { colours, print, progress, warn } from '../terminal.js';
-import { addTableFormats, formattedTable, type TableFormatOptions } from './formats.js';
+import { progress, warn } from '../terminal.js';
+import { type AnswerTable, type Forms, type Part, printAnswer } from './answer.js';
 import { BAD_INPUT, CLEAN, toJson } from './output.js';
+import { Verb } from './verb.js';
 
-interface OverheadOptions extends TableFormatOptions {
+interface OverheadOptions extends Forms {
   readonly kernel?: string[];
   readonly variant?: string[];
   readonly profile: string;
@@ -21,31 +22,27 @@ export interface Unmeasured {
   readonly error: string;
 }
 
-export function overheadCommand(): Command {
-  return addTableFormats(
-    new Command('overhead')
-      .description("what a kernel's own check costs on each path: guest instructions and estimated cycles")
-      .option('--kernel <image...>', 'real kernels')
-      .addOption(new Option('--variant <name...>', 'built-in guests').choices(ownVariants()))
-      .addOption(
-        new Option('--profile <name>', 'rules of the built-in guests')
-          .choices(Object.keys(OWN_PROFILES))
-          .default(NEWEST_OWN_PROFILE),
-      ),
-  )
-    .addHelpText(
-      'after',
-      `
-Each path is run once, in the kernel's own code, and priced as a whole for one named core: from an idle pipeline to the
-last instruction, caches warm. Every run gives the same figures. docs/cycles.md says what the cycles are.
-
-Examples:
-  $ usercopy overhead --kernel vmlinuz-6.1 vmlinuz-6.12
-  $ usercopy overhead --variant x86_64 arm64 sparc64 --csv
-  $ usercopy overhead --kernel vmlinuz --markdown >> notes.md
-
-Exit status: 0 when all were measured, 2 when one could not be, or for bad input.`,
+export function overheadCommand(): Verb {
+  return new Verb('overhead')
+    .description("what a kernel's own check costs on each path: guest instructions and estimated cycles")
+    .option('--kernel <image...>', 'real kernels')
+    .addOption(new Option('--variant <name...>', 'built-in guests').choices(ownVariants()))
+    .addOption(
+      new Option('--profile <name>', 'rules of the built-in guests')
+        .choices(Object.keys(OWN_PROFILES))
+        .default(NEWEST_OWN_PROFILE),
     )
+    .tables()
+    .ends({
+      notes: `Each path is run once, in the kernel's own code, and priced as a whole for one named core: from an idle pipeline to the
+last instruction, caches warm. Every run gives the same figures. docs/cycles.md says what the cycles are.`,
+      status: '0 if all were measured, 2 if one could not be, or for bad input.',
+      examples: [
+        'usercopy overhead --kernel vmlinuz-6.1 vmlinuz-6.12',
+        'usercopy overhead --variant x86_64 arm64 sparc64 --csv',
+        'usercopy overhead --kernel vmlinuz --markdown >> notes.md',
+      ],
+    })
     .action(async (options: OverheadOptions) => {
       process.exitCode = await overhead(options);
     });
@@ -70,8 +67,10 @@ async function overhead(options: OverheadOptions): Promise<number> {
     }
   }
   progress.clear();
-  if (options.json) print(toJson({ ignored: PATH_IGNORES, results, unmeasured }));
-  else print(overheadText(results, options));
+  printAnswer(options, {
+    json: () => toJson({ ignored: PATH_IGNORES, results, unmeasured }),
+    parts: () => [...(options.csv ? [longTable(results)] : pathParts(results)), ...notesOf(results)],
+  });
   for (const { source, error } of unmeasured) warn(`${source} was not measured: ${error}`);
   return unmeasured.length === 0 ? CLEAN : BAD_INPUT;
 }
@@ -82,46 +81,43 @@ const titleOf = ({ variant, kernel, profile }: Overhead): string =>
 const cell = (cost: Cost | null): string =>
   cost === null ? '–' : cost.cycles === null ? String(cost.instructions) : `${cost.instructions} (${cost.cycles})`;
 
-function overheadText(results: readonly Overhead[], options: TableFormatOptions): string {
-  if (options.csv) return csvText(results, options);
-  if (results.length === 0) return '';
-  const title = (text: string) => (options.markdown ? `**${text}**\n` : colours.bold(text));
-  const pathTable = (paths: readonly OverheadPath[]) =>
-    formattedTable(
-      ['', ...paths],
-      results.map((result) => [titleOf(result), ...paths.map((path) => cell(result.paths[path]))]),
-      options,
-    );
+function pathParts(results: readonly Overhead[]): Part[] {
+  const pathTable = (paths: readonly OverheadPath[]): AnswerTable => ({
+    head: ['', ...paths],
+    rows: results.map((result) => [titleOf(result), ...paths.map((path) => cell(result.paths[path]))]),
+  });
   const workloads = results.flatMap((result) =>
     result.workloads.map(({ name, check, copy, share }) => [
       ...[titleOf(result), name, cell(check), cell(copy)],
       share === null ? '–' : `${(100 * share).toFixed(0)} %`,
     ]),
   );
+  if (results.length === 0) return [];
+  return [
+    { heading: 'Passing: instructions (cycles)' },
+    pathTable(PASSING),
+    { heading: 'Refusing, message included: instructions (cycles)' },
+    pathTable(REFUSING),
+    ...(workloads.length === 0
+      ? []
+      : [
+          { heading: 'Copies beside their check: instructions (cycles)' },
+          { head: ['', 'copy of', 'check', 'copy', 'check ÷ copy, cycles'], rows: workloads },
+        ]),
+  ];
+}
+
+function notesOf(results: readonly Overhead[]): string[] {
   const cores = new Map(results.map(({ variant, core }) => [variant, core]));
-  const notes = [
+  return [
     `Cycles are estimates of one pass from an idle pipeline; ${PATH_IGNORES}.`,
     ...[...cores].map(([variant, core]) => `${variant}: ${core ?? 'no table of cycles'}`),
     ...results.flatMap((result) => result.notes.map((note) => `${titleOf(result)}: ${note}`)),
   ];
-  const parts = [
-    [title('Passing: instructions (cycles)'), pathTable(PASSING)],
-    [title('Refusing, message included: instructions (cycles)'), pathTable(REFUSING)],
-    ...(workloads.length === 0
-      ? []
-      : [
-          [
-            title('Copies beside their check: instructions (cycles)'),
-            formattedTable(['', 'copy of', 'check', 'copy', 'check ÷ copy, cycles'], workloads, options),
-          ],
-        ]),
-    notes.map((note) => (options.markdown ? `- ${note}` : `  ${note}`)),
-  ];
-  return parts.map((lines) => lines.join('\n')).join('\n\n');
 }
 
 /** One row a figure: what spreadsheets and scripts take. */
-function csvText(results: readonly Overhead[], options: TableFormatOptions): string {
+function longTable(results: readonly Overhead[]): AnswerTable {
   const number = (value: number | null) => (value === null ? '' : String(value));
   const rows = results.flatMap((result) => {
     const { variant, kernel, profile, core } = result;
@@ -135,9 +131,5 @@ function csvText(results: readonly Overhead[], options: TableFormatOptions): str
       ...result.workloads.flatMap(({ name, check, copy }) => [row('check', name, check), row('copy', name, copy)]),
     ];
   });
-  return formattedTable(
-    ['variant', 'kernel', 'profile', 'core', 'what', 'path', 'instructions', 'cycles'],
-    rows,
-    options,
-  );
+  return { head: ['variant', 'kernel', 'profile', 'core', 'what', 'path', 'instructions', 'cycles'], rows };
 }

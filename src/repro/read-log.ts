@@ -1,5 +1,5 @@
 /** A log as it lies on a disk or comes through a pipe: packed or not, in any encoding, of any length. */
-import { createReadStream, statSync } from 'node:fs';
+import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import xzDecompress from 'xz-decompress';
@@ -15,6 +15,7 @@ import { readReports } from '../report/excerpts.js';
 import type { UsercopyReport } from '../report/report.js';
 
 const HEAD = 4096;
+const CHUNK = 1 << 20;
 /** Formats that are unpacked at once: bytes as they lie there, and unpacked. */
 const LARGEST_PACKED = 256 << 20;
 const LARGEST_UNPACKED = 512 << 20;
@@ -48,7 +49,7 @@ export async function readLog(path: string): Promise<UsercopyReport[]> {
  * @throws UsercopyError `bad-input` for packed data that is broken, or more than `readLog` unpacks.
  */
 export async function unpackedHead(path: string): Promise<Uint8Array> {
-  const file = createReadStream(path, { highWaterMark: 1 << 20 });
+  const file = createReadStream(path, { highWaterMark: CHUNK });
   try {
     return (await unpacked(await withHead(file), path)).head;
   } catch (error) {
@@ -64,7 +65,13 @@ function open(path: string): Chunks {
   if (!status.isFile() && !status.isFIFO() && !status.isSocket()) {
     throw badInput(path, 'a file or a pipe', status.isDirectory() ? 'a directory' : 'a device');
   }
-  return createReadStream(path, { highWaterMark: 1 << 20 });
+  // A stream costs four times what the reading of a report does. A file without a size may be one of /proc.
+  const isSmall = status.isFile() && status.size > 0 && status.size <= CHUNK;
+  return isSmall ? atOnceFrom(path) : createReadStream(path, { highWaterMark: CHUNK });
+}
+
+async function* atOnceFrom(path: string): AsyncGenerator<Uint8Array> {
+  yield readFileSync(path);
 }
 
 interface Bytes {

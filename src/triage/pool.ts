@@ -30,7 +30,7 @@ export interface PoolOptions {
 }
 
 const CHILD = 'build/js/src/triage/child.js';
-const ITEMS_OF_A_CHILD = 400;
+const ITEMS_OF_A_CHILD = 4000;
 /** MiB of a child's heap. */
 const HEAP = 512;
 /** A dump is read, its kernel's code runs, and it may be read again without that: each has its limit in the child. */

@@ -117,6 +117,16 @@ export interface DumpConvention {
   imageOffsetFromNotes(notes: KernelNotes, lowestMemory: bigint): bigint | null;
   readonly placement: ImagePlacement;
   readonly prstatus: PrstatusLayout;
+  /**
+   * What a trap leaves on the stack (`struct pt_regs`), which has the registers as `prstatus` has them (ELF_CORE_COPY_REGS).
+   * Absent where nobody has looked.
+   */
+  readonly trapFrame?: {
+    /** Member of `struct pt_regs` at which they begin. */
+    readonly member: string;
+    /** Registers that a function preserves by the ABI: at BUG() they are what the check left in them. */
+    readonly preserved: readonly string[];
+  };
   readonly notes: readonly RegisterNote[];
   readonly text: readonly RegisterPattern[];
   /**

@@ -101,6 +101,8 @@ export const arm64Dump: DumpConvention = {
     width: 8,
     registers: [...Array.from({ length: 31 }, (_, index) => `x${index}`), 'sp', 'pc', 'pstate'],
   },
+  // AAPCS64, 6.1.1; x29 is the frame pointer.
+  trapFrame: { member: 'regs', preserved: Array.from({ length: 11 }, (_, index) => `x${19 + index}`) },
   notes: [],
   text: [
     { pattern: /\b(PC|SP|X[0-9]{2}) *=([0-9a-f]{16})\b/g, name: (name) => name.toLowerCase().replace(/^x0/, 'x') },

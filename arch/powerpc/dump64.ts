@@ -59,6 +59,8 @@ export const ppc64Dump: DumpConvention = {
     width: 8,
     registers: [...general, 'pc', 'msr', null, 'ctr', 'lr', 'xer', 'cr'],
   },
+  // 64-bit ELF V2 ABI, 2.2.1.1.
+  trapFrame: { member: 'gpr', preserved: general.slice(14) },
   notes: [],
   hiddenMappings: hashVmemmap,
   text: [

@@ -46,6 +46,8 @@ export const s390xDump: DumpConvention = {
     width: 8,
     registers: ['pswm', 'pc', ...Array.from({ length: 16 }, (_, index) => `r${index}`)],
   },
+  // ELF ABI s390x Supplement, 1.2.1; r15 is the stack pointer.
+  trapFrame: { member: 'psw', preserved: Array.from({ length: 8 }, (_, index) => `r${6 + index}`) },
   notes: [
     { owner: 'LINUX', type: NT_S390_CTRS, parse: controlRegisters },
     {

@@ -99,6 +99,8 @@ export const x86_64Dump: DumpConvention = {
       ...'rip cs eflags rsp ss fs_base gs_base ds es fs gs'.split(' '),
     ],
   },
+  // System V ABI of x86_64, 3.2.1.
+  trapFrame: { member: 'r15', preserved: ['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15'] },
   notes: [qemuNote()],
   text: [
     {

@@ -16,6 +16,9 @@ export interface Crashed {
 }
 
 /** The call of the check, as the CPU stood at its first instruction. */
+/** What a report, or a trap's frame, tells of where BUG() was. */
+export type BugPlace = Pick<UsercopyReport, 'pc' | 'trace' | 'registers' | 'stackPointer'>;
+
 export interface CheckCall {
   /** Stack pointer, as an address. */
   readonly stackPointer: bigint;
@@ -45,7 +48,7 @@ export function crashedCpu(dump: Dump, stackPointer: bigint | null): Crashed {
 }
 
 /** By the chain of frames from where BUG() was, else by the return address on the stack; null where neither is there. */
-export function findCheckCall(dump: Dump, report: UsercopyReport, { task }: Crashed): CheckCall | null {
+export function findCheckCall(dump: Dump, report: BugPlace, { task }: Crashed): CheckCall | null {
   const { stackPointer } = report;
   if (stackPointer === null || task === null) return null;
   const callers = callerAddresses(dump, report);
@@ -53,7 +56,7 @@ export function findCheckCall(dump: Dump, report: UsercopyReport, { task }: Cras
 }
 
 /** Addresses behind the call of the check, as the log's trace names them. */
-function callerAddresses(dump: Dump, { trace, pc }: UsercopyReport): readonly bigint[] {
+function callerAddresses(dump: Dump, { trace, pc }: BugPlace): readonly bigint[] {
   const entries = [...(pc === null ? [] : [pc]), ...trace].filter(({ reliable, inlined }) => reliable && !inlined);
   const last = entries.findLastIndex(({ symbol }) => isOfCheck(symbol));
   const caller = last < 0 ? undefined : entries[last + 1];
@@ -71,12 +74,7 @@ function addressesOf(dump: Dump, { symbol, offset, module, address }: TraceEntry
 }
 
 /** Frames from the one that BUG() was in, up to the check's own; the next is its caller's. */
-function byChain(
-  dump: Dump,
-  report: UsercopyReport,
-  stackPointer: bigint,
-  callers: readonly bigint[],
-): CheckCall | null {
+function byChain(dump: Dump, report: BugPlace, stackPointer: bigint, callers: readonly bigint[]): CheckCall | null {
   const { kernel, variant } = dump;
   const layout = variant.frames.layout(kernel);
   if (layout === null) return null;

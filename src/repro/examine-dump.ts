@@ -18,6 +18,7 @@ import { chooseLastReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { typedKernel } from '../scenario/typed-kernel.js';
 import { explainDump } from './explain-dump.js';
+import { copyFromTrap, type TrapTools } from './from-trap.js';
 import { writeMemoryPage } from './html.js';
 import { type Identified, identifyIn } from './identify.js';
 import { type Replay, replayCopy } from './replay.js';
@@ -116,11 +117,12 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
         profile: input.profile,
         ...(input.frames ? { frames: true } : {}),
       });
-    const asked = await askedCopy(opened, question, judgeOf);
+    const asked = await askedCopy(opened, question, { judgeOf, replayOf: replaysOf(options) }, options);
     const { report } = asked;
     const recorded = input.shrink ? new RecordedDump(asked.dump) : null;
     const dump = recorded?.dump ?? asked.dump;
-    const judge = await judgeOf(dump, recorded?.emulated);
+    // What a shrunk dump needs is told by what a judge of its own reads.
+    const judge = (recorded === null ? asked.judge : null) ?? (await judgeOf(dump, recorded?.emulated));
     const judgement = withWarnings(await judge.judge(asked.copy ?? judge.copyFromRegisters()), asked.notes);
     const { message, copy } = judgement;
     const sources = asked.copy ?? FROM_REGISTERS;
@@ -201,6 +203,8 @@ interface AskedCopy {
   readonly dump: Dump;
   /** null: the one in the registers. */
   readonly copy: SourcedCopy | null;
+  /** Who judged it already. */
+  readonly judge: DumpJudge | null;
   readonly report: UsercopyReport | null;
   readonly notes: readonly string[];
 }
@@ -212,7 +216,8 @@ interface AskedCopy {
 async function askedCopy(
   opened: Dump,
   { input, copy, report: given }: DumpQuestion,
-  judgeOf: (dump: Dump) => Promise<DumpJudge>,
+  tools: TrapTools,
+  { withoutEmulator }: ExamineOptions,
 ): Promise<AskedCopy> {
   const isTold = opened.atCheck || given !== null || copy !== null;
   const log = input.log !== undefined || !isTold ? readDumpLog(opened) : null;
@@ -221,29 +226,48 @@ async function askedCopy(
     writeWhole(input.log, logText(log));
   }
   if (opened.atCheck || (copy !== null && given === null)) {
-    return { dump: opened, copy: copy && givenCopy(copy), report: given, notes: [] };
+    return { dump: opened, copy: copy && givenCopy(copy), judge: null, report: given, notes: [] };
   }
   const inside = given === null && log !== null ? chooseLastReport(parseReports(logText(log))) : null;
   const report = given ?? inside;
-  if (report === null) throw noCopy(opened, log);
+  if (report === null) {
+    const standing = withoutEmulator ?? (await copyFromTrap(opened, tools));
+    if (typeof standing === 'string') throw noCopy(opened, log, standing);
+    return { ...standing, report: null };
+  }
   const { release } = opened.kernel.version;
   if (report.kernelVersion !== null && report.kernelVersion !== release) {
     throw badInput(input.dump, `a dump of kernel ${report.kernelVersion}, as the log's`, `kernel ${release}`);
   }
-  const { notes, ...standing } = await standAtCheck(opened, report, copy, judgeOf);
+  const { notes, ...standing } = await standAtCheck(opened, report, copy, tools.judgeOf);
   const from = inside === null ? [] : [`the report is from the log in the dump (${log?.layout})`];
   return { ...standing, report, notes: [...from, ...notes] };
 }
 
-function noCopy({ path, variant, registers }: Dump, log: KernelLog | null): UsercopyError {
+function noCopy({ path, variant, registers }: Dump, log: KernelLog | null, why: string): UsercopyError {
   const pc = registers.get(variant.registers.pc);
   const found =
     log === null ? 'no log in its memory' : `a log of ${log.records.length} records without one in its memory`;
   return badInput(
     path,
     'a CPU at the first instruction of __check_object_size (--regs), or a usercopy report (--report, or in its own log)',
-    `${pc === undefined ? 'no registers' : `${variant.registers.pc} ${hex(pc)}`} and ${found}; say which copy with --at, --size and --to-user or --from-user`,
+    `${pc === undefined ? 'no registers' : `${variant.registers.pc} ${hex(pc)}`} and ${found}, and its stack does not tell it (${why}); say which copy with --at, --size and --to-user or --from-user`,
   );
+}
+
+/** Replays of copies that may have been the one; what an emulator does not bring to an end was not. */
+function replaysOf(options: ExamineOptions): TrapTools['replayOf'] {
+  let isTold = false;
+  return async (dump, copy) => {
+    if (!isTold) await options.beforeEmulation?.(null);
+    isTold = true;
+    try {
+      return await withEngine(dump, options, (engine) => replayCopy(engine, dump, copy));
+    } catch (error) {
+      if (!(error instanceof UsercopyError)) throw error;
+      return null;
+    }
+  };
 }
 
 const withWarnings = (judgement: DumpJudgement, notes: readonly string[]): DumpJudgement => ({

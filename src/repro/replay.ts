@@ -22,6 +22,8 @@ export interface Replay {
   readonly end: 'returned' | 'bug';
   /** Guest instructions from the check's first to its end, without those of printk. */
   readonly instructions: number;
+  /** At BUG(), under the engine's names; null where it returned. */
+  readonly registers: ReadonlyMap<string, bigint> | null;
   /** Virtual pages that its code touched. */
   readonly pages: readonly bigint[];
   /** Where it was not run exactly as in the machine. */
@@ -62,7 +64,14 @@ export async function replayCopy(engine: Engine, dump: Dump, copy: Copy, options
   const gate = gateOf(dump.kernel);
   if (isClosed(gate) && gate.askedBy === 'callers') {
     // Called by hand the check would judge; the machine that was dumped never calls it.
-    return { message: null, end: 'returned', instructions: 0, pages: [], warnings: [`replay: ${closedGate(gate)}`] };
+    return {
+      message: null,
+      end: 'returned',
+      instructions: 0,
+      registers: null,
+      pages: [],
+      warnings: [`replay: ${closedGate(gate)}`],
+    };
   }
   return new Replayer(engine, dump, options).run(copy);
 }
@@ -198,7 +207,7 @@ class Replayer {
   async #attempt(
     check: bigint,
     returnTo: bigint,
-  ): Promise<Pick<Replay, 'message' | 'end' | 'instructions'> | typeof AGAIN> {
+  ): Promise<Pick<Replay, 'message' | 'end' | 'instructions' | 'registers'> | typeof AGAIN> {
     let pc = check;
     let instructions = 0;
     let line: string | null = null;
@@ -219,10 +228,12 @@ class Replayer {
         case 'returned':
           // Where the kernel goes on, what it printed was no refusal.
           if (line !== null) this.#warnings.push(`replay: the kernel let the copy pass and printed: ${line}`);
-          return { message: null, end: 'returned', instructions };
+          return { message: null, end: 'returned', instructions, registers: null };
         case 'bug': {
           const after = this.#afterWarning(end.pc);
-          if (after === null || warnings++ >= MOST_WARNINGS) return { message: line, end: 'bug', instructions };
+          if (after === null || warnings++ >= MOST_WARNINGS) {
+            return { message: line, end: 'bug', instructions, registers: this.#registersAt(end.pc) };
+          }
           pc = after;
           continue;
         }
@@ -256,6 +267,12 @@ class Replayer {
     call.leave(null);
     const stop = line.indexOf(0);
     return Buffer.from(stop < 0 ? line : line.subarray(0, stop)).toString('latin1');
+  }
+
+  #registersAt(pc: bigint): ReadonlyMap<string, bigint> {
+    const { all, pc: counter } = this.#dump.variant.registers;
+    const values = all.map((name) => [name, this.#engine.readRegister(name)] as const);
+    return new Map([...values, [counter, pc]]);
   }
 
   /** Where the kernel goes on after a WARN(), which traps as a BUG() does; null for a BUG(). */

@@ -14,7 +14,7 @@ import { badInput, hex } from '../errors.js';
 import { Words } from '../kernel/words.js';
 import type { UsercopyMessage, UsercopyReport } from '../report/report.js';
 import { argumentRegister, GuestCall } from '../stack/call.js';
-import { type CheckCall, type Crashed, crashedCpu, findCheckCall } from './check-call.js';
+import { type BugPlace, type CheckCall, type Crashed, crashedCpu, findCheckCall } from './check-call.js';
 
 export interface SourcedCopy extends Copy {
   readonly pointerFrom: CopySource;
@@ -33,6 +33,8 @@ export interface Standing {
   /** With the registers of the call of the check, where that was found. */
   readonly dump: Dump;
   readonly copy: SourcedCopy;
+  /** By whom the copy was found, who has learnt what the check needs of the stack; of the same dump but for the arguments. */
+  readonly judge: DumpJudge | null;
   readonly notes: readonly string[];
 }
 
@@ -59,10 +61,11 @@ export async function standAtCheck(
   const notes = placeNotes(report, crashed, call);
   if (given !== null) {
     const copy = givenCopy(given);
-    return { dump: withArguments(placed, copy, call), copy, notes };
+    return { dump: withArguments(placed, copy, call), copy, judge: null, notes };
   }
-  const found = await findCopy(await judgeOf(placed), report, call);
-  return { dump: withArguments(placed, found.copy, call), copy: found.copy, notes: [...notes, ...found.notes] };
+  const judge = await judgeOf(placed);
+  const found = await findCopy(judge, report, call);
+  return { dump: withArguments(placed, found.copy, call), copy: found.copy, judge, notes: [...notes, ...found.notes] };
 }
 
 function placeNotes(report: UsercopyReport, { task, gone }: Crashed, call: CheckCall | null): string[] {
@@ -74,12 +77,12 @@ function placeNotes(report: UsercopyReport, { task, gone }: Crashed, call: Check
 }
 
 /** What a report tells of the copy's task beyond the registers: nothing where it has no stack pointer, or a CPU still runs it. */
-function taskOfReport({ stackPointer }: UsercopyReport, { task, gone }: Crashed): Pick<Dump, 'task'> {
+function taskOfReport({ stackPointer }: BugPlace, { task, gone }: Crashed): Pick<Dump, 'task'> {
   return stackPointer === null || (task !== null && !gone) ? {} : { task };
 }
 
 /** The dump with the CPU and the stack of the report; at the check's first instruction where its call was found. */
-function place(dump: Dump, report: UsercopyReport, crashed: Crashed, call: CheckCall | null): Dump {
+export function place(dump: Dump, report: BugPlace, crashed: Crashed, call: CheckCall | null): Dump {
   const { variant, kernel } = dump;
   const { sp, fp, pc } = variant.registers;
   const registers = new Map(crashed.registers);
@@ -105,7 +108,8 @@ function place(dump: Dump, report: UsercopyReport, crashed: Crashed, call: Check
   return { ...dump, ...task, registers, atCheck: true };
 }
 
-function withArguments(dump: Dump, copy: Copy, call: CheckCall | null): Dump {
+/** With the arguments in the registers of the call. */
+export function withArguments(dump: Dump, copy: Copy, call: CheckCall | null): Dump {
   if (call === null) return dump;
   const { variant } = dump;
   const registers = new Map(dump.registers);
@@ -149,7 +153,7 @@ async function findCopy(
   if (direction === null || directionFrom === null) throw notTold(judge.dump, 'nothing in it says its direction');
   const fitting: SourcedCopy[] = [];
   let tries = 0;
-  for (const { pointer, size, ...sources } of candidates(judge, report, call)) {
+  for (const { pointer, size, ...sources } of candidates(judge, report, recovered, call)) {
     if (++tries > MOST_TRIES) break;
     const copy: SourcedCopy = { pointer, size, direction, ...sources, directionFrom };
     if (fitting.some((known) => known.pointer === pointer && known.size === size)) continue;
@@ -196,11 +200,16 @@ function wholeOf({ pointer, size, pointerFrom, sizeFrom }: ReproducedCopy): Cand
 }
 
 /** What the copy may have been, the likeliest first. */
-function* candidates(judge: DumpJudge, report: UsercopyReport, call: CheckCall | null): Iterable<Candidate> {
+function* candidates(
+  judge: DumpJudge,
+  report: UsercopyReport,
+  recovered: ReproducedCopy,
+  call: CheckCall | null,
+): Iterable<Candidate> {
   const { message } = report;
   const { variant } = judge.dump;
   const wrap = (value: bigint): bigint => BigInt.asUintN(variant.bits, value);
-  const told = wholeOf(recoverCopy(report, machineOf(variant.bits, variant)));
+  const told = wholeOf(recovered);
   if (told !== null) yield told;
   const values = [...valuesOf(judge.dump, report, call)];
   const isThere = new Set(values.map(({ value }) => value));

@@ -19,6 +19,7 @@ import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { chooseLastReport, parseReports } from '../../src/report/parse.js';
 import { examineDump } from '../../src/repro/examine-dump.js';
+import { copyFromTrap } from '../../src/repro/from-trap.js';
 import { identifyIn } from '../../src/repro/identify.js';
 import { replayCopy } from '../../src/repro/replay.js';
 import { zstd } from '../places.js';
@@ -202,6 +203,40 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
       for (const call of callers.slice(0, 4)) expect(inLog).toContain(call.split(' ')[0]);
     });
   }
+
+  /** The copy, by the stack alone: no log is read. */
+  const byStack = async (path: string, machine: Machine) => {
+    const dump = await openDump(path, { image: await load(machine) });
+    try {
+      return await copyFromTrap(dump, {
+        judgeOf: (of) => DumpJudge.create(of, { source: builtCheck, stackDepth }),
+        replayOf: (of, copy) => replay(of, copy).catch(() => null),
+      });
+    } finally {
+      dump.close();
+    }
+  };
+
+  for (const [name, which] of AFTER_PANIC) {
+    it(`of ${name} tells the copy of ${which} without its log too, by what BUG() left on the stack`, async () => {
+      const machine = MACHINES.find((candidate) => candidate.name === name)!;
+      const { args } = readCase(machine, which);
+      expect(await byStack(expand(machine, which, 'vmcore'), machine)).toMatchObject({
+        copy: {
+          pointer: BigInt(args.ptr),
+          size: BigInt(args.n),
+          direction: args.to_user === 1 ? 'to_user' : 'from_user',
+        },
+        dump: { atCheck: true },
+      });
+    });
+  }
+
+  it('and before any BUG() has no such frame, which is said', async () => {
+    expect(await byStack(expand(MACHINES[0], 'UCX_TASK'), MACHINES[0])).toMatch(
+      /no stack .* has the registers of a BUG/,
+    );
+  });
 
   const [x86] = MACHINES;
   const ofCase = (which: string, name: string): string => readFileSync(join(SHARED, x86.name, which, name), 'latin1');

@@ -1,4 +1,5 @@
 /** What the build put into the page beside its program: the check, and the built-in guests' facts. */
+import type { Atlas } from '../bench/atlas.js';
 import { Check } from '../src/check/check.js';
 import type { GuestFacts } from '../src/diagnosis/describe.js';
 
@@ -26,4 +27,10 @@ const revive = (_: string, value: unknown): unknown =>
 /** By variant; empty where the page was built without an emulator. */
 export function guestFacts(): ReadonlyMap<string, GuestFacts> {
   return new Map(Object.entries(JSON.parse(block('guest-facts') || '{}', revive) as Record<string, GuestFacts>));
+}
+
+/** docs/overhead.json; null where the page was built without it. */
+export function overheadAtlas(): Atlas | null {
+  const text = block('overhead-atlas');
+  return text === '' ? null : (JSON.parse(text) as Atlas);
 }

@@ -3,6 +3,7 @@ import { render } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import { DumpTab } from './dump-tab.js';
 import { type Linked, readFragment } from './link.js';
+import { OverheadTab } from './overhead-tab.js';
 import { Guarded, Trouble } from './parts.js';
 import { PlayTab } from './play-tab.js';
 import { ReportTab } from './report-tab.js';
@@ -11,6 +12,7 @@ const TABS = [
   { name: 'report', label: 'A report', Panel: ReportTab },
   { name: 'dump', label: 'A dump', Panel: DumpTab },
   { name: 'play', label: 'Play with the check', Panel: PlayTab },
+  { name: 'overhead', label: 'What the check costs', Panel: OverheadTab },
 ] as const;
 
 type TabName = (typeof TABS)[number]['name'];

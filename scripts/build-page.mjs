@@ -10,6 +10,8 @@ import { build } from 'vite';
 import { isCompiled } from './lib/compiled.mjs';
 import { fingerprint, isFresh, root, SetupError, setStamp, withLock } from './lib/step.mjs';
 
+/** What `npm run atlas` made. */
+const ATLAS = 'docs/overhead.json';
 const OUTPUT = 'build/page/index.html';
 /** For the package, which must have all of it: fails where there is no emulator to read the built-in guests' facts with. */
 const mustBeWhole = process.argv.includes('--whole');
@@ -104,6 +106,7 @@ async function buildPage() {
   const data = [
     `<script type="text/plain" id="check-wasm">${readFileSync(inRoot('build/check.wasm')).toString('base64')}</script>`,
     `<script type="application/json" id="guest-facts">${facts ?? '{}'}</script>`,
+    `<script type="application/json" id="overhead-atlas">${JSON.stringify(JSON.parse(text(ATLAS))).replaceAll('<', '\\u003c')}</script>`,
   ];
   const policy = [
     "default-src 'none'",
@@ -135,6 +138,7 @@ async function update() {
     'arch',
     'build/check.wasm',
     'guests/elf',
+    ATLAS,
     'scripts/build-page.mjs',
     'package-lock.json',
   ]);

@@ -110,6 +110,7 @@ inBrowser('playing in a browser', (launch) => {
     // By keyboard: the tab list is one stop, arrows move in it.
     await page.focus('#tab-report');
     await page.keyboard.press('End');
+    await page.keyboard.press('ArrowLeft');
     await page.waitForSelector('#panel-play .said .verdict');
   });
   afterAll(() => browser?.close());

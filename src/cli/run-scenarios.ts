@@ -1,7 +1,8 @@
 /** `usercopy run FILE…` and `usercopy run --call`: scenarios, from files or put together from the command line. */
 import { resolve } from 'node:path';
 import { variantOf } from '../../arch/index.js';
-import { UsercopyError } from '../errors.js';
+import { SANITIZERS, type Sanitizer } from '../attach/sanitizers.js';
+import { badInput, UsercopyError } from '../errors.js';
 import type { ScenarioGuest } from '../scenario/format.js';
 import { runForOne } from '../scenario/guest-process.js';
 import type { ScenarioRow, ScenarioRun } from '../scenario/play.js';
@@ -21,6 +22,8 @@ export interface CallOptions extends Forms {
   readonly frames?: boolean;
   readonly judge?: 'kernel' | 'all';
   readonly coverage?: string;
+  /** Names of sanitizers, a comma between. */
+  readonly sanitize?: string;
 }
 
 /** Plays each file; one that cannot be played does not keep the others from it. Gives the exit status. */
@@ -69,22 +72,55 @@ export async function runCalls(options: CallOptions): Promise<number> {
   return playAndPrint({ scenario, name: '--call' }, options, new AnswerPrinter(options));
 }
 
-type OutputOptions = Forms & Pick<CallOptions, 'coverage'>;
+type OutputOptions = Forms & Pick<CallOptions, 'coverage' | 'sanitize'>;
 
 async function playAndPrint(
   source: ScenarioTask['source'],
-  { coverage }: OutputOptions,
+  { coverage, sanitize }: OutputOptions,
   printer: AnswerPrinter,
 ): Promise<number> {
-  const task = { kind: 'scenario' as const, source, coverage: coverage && resolve(coverage) };
+  const task = {
+    kind: 'scenario' as const,
+    source,
+    coverage: coverage && resolve(coverage),
+    sanitize: sanitize === undefined ? undefined : sanitizersOf(sanitize),
+  };
   const run = await runForOne<ScenarioTask>(task, (text) => progress.show(text));
   progress.clear();
   printer.print({ json: () => toJsonLine(jsonOf(run)), parts: () => partsOf(run) });
   return run.ok ? CLEAN : VIOLATION;
 }
 
+function sanitizersOf(list: string): Sanitizer[] {
+  return list.split(',').map((word) => {
+    const sanitizer = SANITIZERS.find((name) => name === word.trim());
+    if (sanitizer !== undefined) return sanitizer;
+    throw badInput('run --sanitize', `names among ${SANITIZERS.join(', ')}, a comma between`, `'${word}'`);
+  });
+}
+
 function jsonOf(run: ScenarioRun): unknown {
-  return { ...run, rows: run.rows.map((row) => ({ ...row, size: row.size === null ? null : count(row.size) })) };
+  const rows = run.rows.map((row) => ({
+    ...row,
+    size: row.size === null ? null : count(row.size),
+    findings: row.findings.map((finding) => ({
+      ...finding,
+      copy: { ...finding.copy, size: count(finding.copy.size) },
+    })),
+  }));
+  return { ...run, rows };
+}
+
+/** What sanitizers saw: each finding under its case, then the counts. */
+function sanitizerLines({ rows, sanitizers }: ScenarioRun): string[] {
+  if (sanitizers === null) return [];
+  const found = rows.flatMap((row) => row.findings.map(({ line }) => colours.red(`${row.case}: ${line}`)));
+  const { looks, elsewhere, allocated, freed, redzone, unknown } = sanitizers;
+  return [
+    ...found,
+    `sanitizers: ${looks} copies looked at: ${allocated} of objects in use, ${freed} of free ones, ${redzone} over red zones, ` +
+      `${elsewhere} elsewhere, ${unknown} not known`,
+  ];
 }
 
 function partsOf(run: ScenarioRun): Part[] {
@@ -100,6 +136,7 @@ function partsOf(run: ScenarioRun): Part[] {
       about: { file, name: name ?? '', variant, kernel, profile },
     },
     ...refused,
+    ...sanitizerLines(run),
     ...byLine(profileBy),
     ...notes.map((note) => `note: ${note}`),
     ...unmet,

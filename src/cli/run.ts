@@ -21,6 +21,7 @@ interface RunOptions extends Forms {
   readonly judge?: 'kernel' | 'all';
   readonly snapshot?: string;
   readonly coverage?: string;
+  readonly sanitize?: string;
   readonly copies?: string;
   readonly seed?: string;
   readonly details?: boolean;
@@ -56,6 +57,10 @@ export function runCommand(): Verb {
       "run nothing: write the guest of a scenario, --kernel or --variant (with --call: at that function) as Unicorn's dumpers do",
     )
     .option('--coverage <file>', 'one guest: write which code ran, as drcov')
+    .option(
+      '--sanitize <list>',
+      'scenarios, --call: look at what the check lets pass, too: freed (copies of free slab objects), redzone, or both (freed,redzone)',
+    )
     .option('--copies <number>', `random: how many copies; default: ${DEFAULT_COPIES}`)
     .option('--seed <number>', 'random: seed of the generator; default: from the clock, and printed')
     .option('--cycles', 'own: estimate guest cycles too')
@@ -63,7 +68,7 @@ export function runCommand(): Verb {
     .tables('print JSON; of scenarios and calls one line each')
     .ends({
       status: `0 if all are identical and as expected; 1 if a copy was refused that none expected, if a check said something else,
-or if an expectation is not met; 2 for bad input.`,
+if an expectation is not met, or if a sanitizer found something; 2 for bad input.`,
       examples: [
         'usercopy run own',
         'usercopy run case.yaml other.yaml --json',
@@ -72,6 +77,7 @@ or if an expectation is not met; 2 for bad input.`,
         'usercopy run random --variant sparc64 ppc --frames',
         "usercopy run --kernel vmlinuz --call '__check_object_size(_stext + 64, 1024, 1)'",
         'usercopy run case.yaml --coverage case.drcov',
+        'usercopy run case.yaml --sanitize freed,redzone',
         "usercopy run --kernel vmlinuz --snapshot guest --call '_copy_to_user(user, kmalloc_64, 64)'",
       ],
     })
@@ -99,7 +105,7 @@ function usedBy(what: readonly string[], { snapshot, call, kernel }: RunOptions)
       ? ['run --snapshot', [...common, ...guest]]
       : ['run --snapshot of a scenario', [...common, 'kernel', 'variant']];
   }
-  if (call !== undefined) return ['run --call', ['call', 'judge', 'coverage', ...guest]];
+  if (call !== undefined) return ['run --call', ['call', 'judge', 'coverage', 'sanitize', ...guest]];
   switch (set) {
     case 'own':
       return ['run own', ['variant', 'details', 'cycles', 'coverage', ...rules]];
@@ -108,7 +114,7 @@ function usedBy(what: readonly string[], { snapshot, call, kernel }: RunOptions)
     case 'random':
       return ['run random', ['copies', 'seed', 'coverage', ...guest]];
     default:
-      return ['run of scenario files, which say the rest themselves', ['coverage']];
+      return ['run of scenario files, which say the rest themselves', ['coverage', 'sanitize']];
   }
 }
 

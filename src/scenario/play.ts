@@ -2,6 +2,7 @@
 
 import { type Attachment, attach } from '../attach/attach.js';
 import { entriesOf, hasCheck } from '../attach/plan.js';
+import type { Finding, Sanitizer, SanitizerStatistics } from '../attach/sanitizers.js';
 import type { Acceptance, Copy, Direction, Refusal } from '../check/verdict.js';
 import { badInput, UsercopyError } from '../errors.js';
 import type { CallOutcome, Guest } from '../guest/guest.js';
@@ -35,6 +36,8 @@ export interface ScenarioRow {
   readonly returns: bigint | null;
   readonly guestInstructions: number;
   readonly explanation: readonly string[];
+  /** What sanitizers found beside the check, which lets it pass; empty without them. */
+  readonly findings: readonly Finding[];
   /** What came out otherwise than expected, in words; empty when all did. */
   readonly unmet: readonly string[];
 }
@@ -50,9 +53,14 @@ export interface ScenarioRun {
   readonly judge: 'kernel' | 'all';
   readonly notes: readonly string[];
   readonly rows: readonly ScenarioRow[];
-  /** Every expectation is met, and nothing differs from the guest's own check. */
+  /** Looks of the sanitizers at all rows' copies; null without them. */
+  readonly sanitizers: SanitizerStatistics | null;
+  /** Every expectation is met, nothing differs from the guest's own check, and no sanitizer found anything. */
   readonly ok: boolean;
 }
+
+/** More than a step of a person's scenario has; counts go on beyond. */
+const MOST_FINDINGS = 100_000;
 
 interface PreparedStep {
   readonly name: string;
@@ -63,6 +71,8 @@ interface PreparedStep {
 }
 
 export interface PlayOptions extends Pick<WorldOptions, 'onProgress'> {
+  /** Sanitizers to look at what the check lets pass; findings are recorded, and the step goes on. */
+  readonly sanitize?: readonly Sanitizer[] | undefined;
   /** The steps are about to be played. */
   readonly onReady?: (guest: Guest) => void;
   /** They have been; the guest is about to be closed. */
@@ -86,7 +96,7 @@ export async function playScenario(file: ScenarioFile, options: PlayOptions = {}
     const steps = scenario.steps.map((step, index) => prepareStep(step, index, world, judge, positions));
     const before = guest.snapshot();
     const attachment = await located(positions, ['guest', 'profile'], () =>
-      attachTo(world, scenario, judge, positions),
+      attachTo(world, scenario, judge, positions, options.sanitize),
     );
     try {
       const rows: ScenarioRow[] = [];
@@ -106,7 +116,8 @@ export async function playScenario(file: ScenarioFile, options: PlayOptions = {}
         judge,
         notes: attachment.notes,
         rows,
-        ok: rows.every((row) => row.identical !== false && row.unmet.length === 0),
+        sanitizers: attachment.sanitizerStatistics(),
+        ok: rows.every((row) => row.identical !== false && row.unmet.length === 0 && row.findings.length === 0),
       };
     } finally {
       attachment.detach();
@@ -121,6 +132,7 @@ async function attachTo(
   scenario: Scenario,
   judge: 'kernel' | 'all',
   positions: Positions,
+  sanitize: readonly Sanitizer[] | undefined,
 ): Promise<Attachment> {
   const { stackDepth: given, frames } = scenario.guest;
   const at = positions.at(['guest', 'stackDepth']);
@@ -137,6 +149,7 @@ async function attachTo(
     profile: profile ?? 'auto',
     frames,
     stackDepth: depth ?? undefined,
+    ...(sanitize === undefined ? {} : { sanitize, onFinding: 'record' as const, keep: MOST_FINDINGS }),
     // They are among the notes.
     onBlindSpot: () => undefined,
   });
@@ -230,6 +243,7 @@ async function playStep(world: World, attachment: Attachment, step: PreparedStep
   const { check } = attachment;
   check.resetStatistics();
   const known = attachment.violations.length;
+  const found = attachment.findings.length;
   const outcome = await guest.call(step.symbol, step.arguments, { countInstructions: true });
   const { checks, reasons } = check.statistics();
   const violation = attachment.violations.length > known ? attachment.violations[known] : undefined;
@@ -256,6 +270,7 @@ async function playStep(world: World, attachment: Attachment, step: PreparedStep
     returns: outcome.kind === 'returned' ? outcome.value : null,
     guestInstructions: outcome.instructions ?? 0,
     explanation: violation?.explanation ?? [],
+    findings: attachment.findings.slice(found),
   };
   return { ...row, unmet: unmetOf(row, step.expect) };
 }

@@ -1,4 +1,5 @@
 /** What runs guests, as plain data: so that it can be done in this process or in one of its own. */
+import type { Sanitizer } from '../attach/sanitizers.js';
 import type { Declaration } from '../check/parameters.js';
 import { Coverage } from '../guest/coverage.js';
 import { Guest } from '../guest/guest.js';
@@ -53,6 +54,7 @@ export interface RandomTask extends Watched {
 /** A scenario's file, or one that was put together in a program, with what errors call it. */
 export interface ScenarioTask extends Watched {
   readonly kind: 'scenario';
+  readonly sanitize?: readonly Sanitizer[] | undefined;
   readonly source: { readonly path: string } | { readonly scenario: Scenario; readonly name: string };
 }
 
@@ -128,13 +130,16 @@ function covering(guest: Guest, path: string | undefined): () => void {
   };
 }
 
-async function runScenarioTask({ source, coverage }: ScenarioTask, onProgress: Progress): Promise<ScenarioRun> {
+async function runScenarioTask(
+  { source, coverage, sanitize }: ScenarioTask,
+  onProgress: Progress,
+): Promise<ScenarioRun> {
   let finish = (): void => undefined;
   const onReady = (guest: Guest): void => {
     finish = covering(guest, coverage);
   };
   const onDone = (): void => finish();
-  return playScenario(fileOf(source), { onReady, onDone, onProgress });
+  return playScenario(fileOf(source), { onReady, onDone, onProgress, sanitize });
 }
 
 /** Frames are looked at when that is asked for, else as the kernel does. */

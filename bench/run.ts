@@ -46,6 +46,7 @@ export interface VariantResult {
     readonly bareHook: number | null;
     readonly enforce: Readonly<Record<ExecutorName, number | null>>;
     readonly audit: number | null;
+    readonly sanitize: number | null;
     readonly counting: number | null;
     readonly inGuest: number | null;
   };
@@ -150,7 +151,15 @@ export const missingExecutors = (): string[] =>
 function copyResult(copies: CopyTimes | string, watch: (measured: Measurement) => number) {
   if (typeof copies === 'string') {
     const enforce = { native: null, v8: null, js: null };
-    const copy = { detached: null, bareHook: null, enforce, audit: null, counting: null, inGuest: null };
+    const copy = {
+      detached: null,
+      bareHook: null,
+      enforce,
+      audit: null,
+      sanitize: null,
+      counting: null,
+      inGuest: null,
+    };
     return { copy, copySpread: {}, copyNote: copies };
   }
   const { enforce, ...ways } = copies;

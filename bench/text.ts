@@ -20,6 +20,8 @@ export function copyWays({ copy }: VariantResult): [string, number | null][] {
     ['bare hook', copy.bareHook],
     ...EXECUTORS.map((name): [string, number | null] => [`enforce, ${name}`, copy.enforce[name]]),
     ['audit', copy.audit],
+    // Results of before have none.
+    ['sanitize', copy.sanitize ?? null],
     ['counting', copy.counting],
     ['in the guest', copy.inGuest],
   ];

@@ -2,6 +2,7 @@
 import { attach } from '../src/attach/attach.js';
 import type { AttachOptions } from '../src/attach/options.js';
 import { entriesOf } from '../src/attach/plan.js';
+import { SANITIZERS } from '../src/attach/sanitizers.js';
 import { type ExecutorName, executors } from '../src/check/check.js';
 import { builtCheck } from '../src/engine/built-check.js';
 import { UsercopyError } from '../src/errors.js';
@@ -22,6 +23,8 @@ export interface CopyTimes {
   readonly bareHook: Measurement;
   readonly enforce: Record<ExecutorName, Measurement | null>;
   readonly audit: Measurement;
+  /** Enforced, and both sanitizers look at what passes. */
+  readonly sanitize: Measurement;
   /** Nothing attached, instructions counted. */
   readonly counting: Measurement;
   readonly inGuest: Measurement;
@@ -84,11 +87,12 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
     };
 
     const usable = executors(builtCheck).filter(({ available }) => available);
-    const [detached, bareHook, audit, counting, own, ...enforced] = await measure(
+    const [detached, bareHook, audit, sanitize, counting, own, ...enforced] = await measure(
       [
         task('detached', round),
         task('bare hook', round, hookBare),
         task('audit', round, attached({ mode: 'audit' })),
+        task('sanitize', round, attached({ sanitize: SANITIZERS, onFinding: 'stop' })),
         task('counting', round, undefined, true),
         task('in the guest', inGuest),
         ...usable.map(({ name: executor }) => task(`enforce, ${executor}`, round, attached({ executor }))),
@@ -104,6 +108,7 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
       bareHook: present(bareHook),
       enforce,
       audit: present(audit),
+      sanitize: present(sanitize),
       counting: present(counting),
       inGuest: present(own),
     };

@@ -47,7 +47,7 @@ describe.skipIf(!hasUnicorn())('usercopy bench', () => {
       expect(one!.copy.enforce[name as 'v8'], name).toBeGreaterThan(0);
       expect(result.batch[name as 'v8'], name).toBeGreaterThan(0);
     }
-    for (const way of ['detached', 'bareHook', 'audit', 'counting', 'inGuest'] as const) {
+    for (const way of ['detached', 'bareHook', 'audit', 'sanitize', 'counting', 'inGuest'] as const) {
       expect(one!.copy[way], way).toBeGreaterThan(0);
     }
     expect(result.batch.oracle).toBeGreaterThan(0);

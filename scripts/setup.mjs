@@ -17,6 +17,7 @@ import { allBuilds, chooseUnicorn, unicornFacts } from './lib/find-unicorn.mjs';
 import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
 import { translateCheck, wabtPlaces, writeConfig } from './lib/native-check.mjs';
 import { readPlaces, writePlaces } from './lib/places.mjs';
+import { pruneBuild } from './lib/prune.mjs';
 import { completeBinding, findPython } from './lib/python-bindings.mjs';
 import {
   fingerprint,
@@ -231,6 +232,7 @@ try {
     // Looked at again under the lock: another set-up may have done it meanwhile.
     if (step()) withLock(() => step()?.());
   }
+  if (isInstalled) withLock(pruneBuild);
 } catch (error) {
   console.error(`setup: ${error instanceof SetupError ? error.message : `unexpected: ${error?.message ?? error}`}`);
   if (isInstalled) console.error("setup: no emulator yet; 'npx usercopy doctor' says what is missing");

@@ -57,6 +57,13 @@ it('the packed package installs in an empty folder and runs the README there', a
     if (kernel.release === told?.[1]) expect(printed).toBe(told[2]);
     // Nothing that charts need comes along unasked.
     expect(existsSync(join(folder, 'node_modules/echarts'))).toBe(false);
+    // CommonJS programs load it too, where Node.js can.
+    if (process.features.require_module) {
+      const names = ['', '/arch', '/dump', '/engine', '/report'].map((path) => `require('unicorn-usercopy${path}')`);
+      expect(
+        run(folder, process.execPath, ['-p', `[${names.join()}].every((all) => Object.keys(all).length > 0)`]),
+      ).toBe('true\n');
+    }
     // The types that come with it are whole.
     const tsc = packageFile('node_modules/typescript/bin/tsc');
     const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--types', 'node'];

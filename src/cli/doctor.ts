@@ -70,6 +70,12 @@ function unpackedProgram(name: string): string | null {
   return name === 'wasm2c' && wabt && existsSync(wabt.program) ? `${wabt.program} (${wabt.version})` : null;
 }
 
+/** What made something that is there is not missed: an install throws it away. */
+function doneWith(name: string): string | null {
+  const isBuilt = executors(builtCheck).some((executor) => executor.name === 'native' && executor.available);
+  return name === 'wasm2c' && isBuilt ? 'not needed any more: the native executor is built' : null;
+}
+
 function finding(
   name: string,
   essential: boolean,
@@ -144,7 +150,7 @@ async function findings(): Promise<Finding[]> {
     finding('built-in guests', true, ownVariants().join(', ') || null, 'guests/elf of the package is empty'),
     ...PROGRAMS.map(({ names, use, packages }) => {
       const [name] = names;
-      const found = names.map(programPath).find((path) => path !== null) ?? unpackedProgram(name);
+      const found = names.map(programPath).find((path) => path !== null) ?? unpackedProgram(name) ?? doneWith(name);
       return finding(name, false, found, `for ${use}; Debian, Ubuntu: apt-get install ${packages}`);
     }),
     await cache(),

@@ -44,7 +44,7 @@ export const riscv64Dump: DumpConvention = {
   prstatus: { size: 376, offset: 112, width: 8, registers: NOTE_REGISTERS },
   notes: [],
   text: [
-    { pattern: GENERAL, name: (name) => name },
+    { pattern: GENERAL, name: (name) => (name === 'zero' ? null : name) },
     { pattern: /\b(pc|satp) +([0-9a-f]{16})\b/g, name: (name) => name },
   ],
   currentBase: (registers: RegisterValues) => registers.get('tp') ?? null,

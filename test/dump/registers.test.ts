@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { armDump } from '../../arch/arm/dump.js';
 import { arm64Dump } from '../../arch/arm64/dump.js';
 import { ppc64Dump } from '../../arch/powerpc/dump64.js';
+import { riscv64Dump } from '../../arch/riscv/dump.js';
 import { x86_64Dump } from '../../arch/x86/dump.js';
 import { i386Dump } from '../../arch/x86/dump32.js';
 import { parseRegisterText, registersFromNotes } from '../../src/dump/registers.js';
@@ -49,6 +50,32 @@ PSTATE=80000005 N--- EL1h     FPCR=00000000 FPSR=00000000`;
       sp: 0xffff_8000_0800_ba90n,
       pstate: 0x8000_0005n,
     });
+  });
+
+  it('of riscv64 gives names of the ABI, the pc and satp', () => {
+    const text = `
+ pc       ffffffff80310352
+ mepc     ffffffff8000dd54
+ satp     a000500000082d22
+ x0/zero  0000000000000000 x1/ra    ffffffff8034ab26 x2/sp    ff2000000030bc30 x3/gp    ffffffff81db6e50
+ x4/tp    ff60000002d3aac0 x5/t0    ffffffff813719c8 x6/t1    0000000000000005 x7/t2    0000000000000010
+ x8/s0    ff2000000030bca0 x27/s11  000000000000044a
+ f0/ft0   0000000000000000 f1/ft1   0000000000000000`;
+    const [cpu] = parseRegisterText(text, riscv64Dump, 'regs.txt');
+    expect(Object.fromEntries(cpu!)).toEqual({
+      pc: 0xffff_ffff_8031_0352n,
+      satp: 0xa000_5000_0008_2d22n,
+      ra: 0xffff_ffff_8034_ab26n,
+      sp: 0xff20_0000_0030_bc30n,
+      gp: 0xffff_ffff_81db_6e50n,
+      tp: 0xff60_0000_02d3_aac0n,
+      t0: 0xffff_ffff_8137_19c8n,
+      t1: 5n,
+      t2: 0x10n,
+      s0: 0xff20_0000_0030_bca0n,
+      s11: 0x44an,
+    });
+    expect(riscv64Dump.fromRegisters(cpu!)).toEqual([{ root: 0x82d2_2000n, pageShift: 12, addressBits: 57 }]);
   });
 
   it('of i386 gives the 32-bit names, and the base of %fs', () => {

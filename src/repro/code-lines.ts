@@ -46,10 +46,11 @@ export async function codeLinesOf({ code, arch }: UsercopyReport): Promise<Code 
     throw error;
   }
   try {
-    const isThumb = groups.every(({ text }) => text.length === 4);
-    const used = isThumb ? disassembler.thumb : disassembler;
-    if (used === null) return none('the code is not disassembled: it is in an instruction set that is not known here');
-    const decoded = decode(used, bytes, stop, groups[0]?.text.length === 2);
+    const isHalfwords = groups.every(({ text }) => text.length === 4);
+    // Thumb, or an instruction set that has both lengths in one.
+    const used = (isHalfwords && disassembler.thumb) || disassembler;
+    const varies = groups[0]?.text.length === 2 || (isHalfwords && disassembler.thumb === null);
+    const decoded = decode(used, bytes, stop, varies);
     return decoded.length === 0
       ? none('the code is not disassembled: its bytes are no instructions')
       : { lines: decoded, note: null };

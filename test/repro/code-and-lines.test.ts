@@ -21,6 +21,9 @@ const CODES = [
   ['arm64', 'aa0003e3 b00014e0 912e8000 97fff1a6 (d4210000)', 'brk #0x800'],
   ['arm', 'e59f0010 e58d3000 ebffffff (e7f001f2)', 'udf #0x12'],
   ['ppc64le', '38638d00 4bcbf211 60000000 <0fe00000> 60000000', 'twui r0, 0'],
+  ['riscv64', 'e036 86aa c517 008f 0513 e365 c097 ffff 80e7 42e0 (9002) 1141', 'c.ebreak'],
+  // The first halfword is the second of an instruction.
+  ['riscv64', '008f 0513 e365 c097 ffff 80e7 42e0 (9002) 1141', 'c.ebreak'],
   ['ppc64', '38638d00 4bcbf211 60000000 <0fe00000> 60000000', 'twui r0, 0'],
 ] as const;
 
@@ -34,7 +37,7 @@ describe('the code of a report', () => {
   });
 
   it.each([
-    ['riscv64', '8082 <9002>', /nothing here does it for riscv64/],
+    ['loongarch64', '02c04063 <002a0001>', /nothing here does it for loongarch64/],
     ['x86_64', '0f XX <0f> 0b', /not all of its bytes/],
     ['x86_64', '0f 0b', /does not say where/],
   ])('of %s, %s, is not disassembled, and a note says why', async (arch, code, note) => {

@@ -2,7 +2,8 @@
 import type { CycleTraits, Operand } from '../../arch/cycles.js';
 
 const SHIFT = /^(?:lsl|lsr|asr|ror|rrx|msl|[us]xt[bhwx])\b/;
-const IMMEDIATE = /^#?-?(?:0x)?[0-9a-f]+$/;
+/** Hexadecimal digits say so: `a0` is a register. */
+const IMMEDIATE = /^#?-?(?:0x[0-9a-f]+|\d+)$/;
 const NAME = /(?<![0-9a-z])%?[a-z][a-z0-9_]*/g;
 const NOT_REGISTERS = new Set([
   'byte',

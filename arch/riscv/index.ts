@@ -5,6 +5,7 @@ import { encodeUnsigned } from '../../src/kernel/words.js';
 import { instructions, threadSizeOf, uncheckedFrames } from '../common.js';
 import type { ArchDriver, BootTools, BootVariable, Variant } from '../driver.js';
 import { directBranch, jumpAndLink } from './branches.js';
+import { riscv64Cycles } from './cycles.js';
 import { riscv64Dump } from './dump.js';
 import { unpackRiscvImage } from './image.js';
 import { addressBitsOf, fixedPageOffset, KERNEL_LINK_ADDRESS, layoutOf } from './layout.js';
@@ -55,6 +56,7 @@ const instruction = (encoding: number): Uint8Array => instructions('little', enc
 
 export const riscv64: Variant = {
   name: 'riscv64',
+  cycles: riscv64Cycles,
   bits: 64,
   endian: 'little',
   elfMachine: 243,

@@ -41,5 +41,6 @@ export const CORES: Readonly<Record<string, CoreFacts & { readonly extra?: Reado
     extra: multiples(),
   },
   'powerpc/cycles.json': { core: 'IBM POWER9', order: 'out', width: 8, buffer: 44, updateLatency: 1 },
+  'riscv/cycles.json': { core: 'SiFive U74', order: 'in', width: 2 },
   's390/cycles.json': { core: 'IBM z14', order: 'out', width: 6, buffer: 60, loadLatency: 4 },
 };

@@ -22,6 +22,7 @@ const ENDS: Readonly<Record<string, RegExp>> = {
   ARM: /^(?:b|bl|bx|blx)(?:eq|ne|[hc]s|lo|cc|mi|pl|v[sc]|hi|ls|ge|lt|gt|le|al)?$|^(?:udf|svc|cbn?z)/,
   PPC: /^(?:b(?!rh|rw|rd|perm|cdcfn)\w*[+-]?|sc|rfid?|hrfid|tr?ap)$/,
   SYSZ: /^(?:j\w*|br\w*|b[a-z]{0,3}r|b|ba\w+|bc\w*|bct\w*|c[lg]*[ri]*j\w*|svc|lpsw\w*)$/,
+  RISCV: /^(?:c\.)?(?:b(?:eq|ne|lt|ge|gt|le)u?z?|j|jr|jalr?|ret|tail|ecall|ebreak|[msu]ret)$/,
   SPARC: /^(?:b\w*(?:,\w+)*|fb\w*|call|jmpl?|ret\w*|rett|t\w{1,3}|done|retry)$/,
 };
 const CALLS: Readonly<Record<string, RegExp>> = {
@@ -30,6 +31,7 @@ const CALLS: Readonly<Record<string, RegExp>> = {
   ARM: /^(?:bl|blx)(?:eq|ne|[hc]s|lo|cc|mi|pl|v[sc]|hi|ls|ge|lt|gt|le)?$/,
   PPC: /^b\w*l[+-]?$/,
   SYSZ: /^(?:brasl?|basr?|jasl|bras|mc)$/,
+  RISCV: /^(?:c\.)?jalr?$/,
   SPARC: /^call$/,
 };
 const LONGEST = 64;

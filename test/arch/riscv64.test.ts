@@ -1,0 +1,83 @@
+/** Debian's riscv64 kernel: the judge is its own check, run in the guest. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { riscv64 } from '../../arch/riscv/index.js';
+import { UsercopyError } from '../../src/errors.js';
+import { Guest } from '../../src/guest/guest.js';
+import { KernelObjects } from '../../src/guest/objects.js';
+import { fetchKernel } from '../../src/image/fetch.js';
+import { loadKernel } from '../../src/image/load.js';
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { buildRandomWorld, runDifferential } from '../../src/scenario/differential.js';
+import { lkdtmCases } from '../../src/scenario/lkdtm.js';
+import { SeededRandom } from '../../src/scenario/random.js';
+import { runTwins } from '../../src/scenario/twins.js';
+
+/** `usercopy run random` makes 100 000. */
+const COPIES = 5000;
+const SEED = Number(process.env['USERCOPY_SEED'] ?? 20160720);
+
+describe("Debian's riscv64 kernel of trixie", () => {
+  let kernel: Kernel | string;
+  beforeAll(async () => {
+    try {
+      kernel = await loadKernel({ path: (await fetchKernel('riscv64', { release: 'trixie' })).path });
+    } catch (error) {
+      if (!(error instanceof UsercopyError) || error.kind !== 'missing-dependency') throw error;
+      kernel = error.message;
+    }
+  });
+
+  it('begins with _start, where the kernel is linked', (context) => {
+    if (typeof kernel === 'string') return context.skip(kernel);
+    expect(kernel.segments[0]?.address).toBe(0xffff_ffff_8000_0000n);
+    expect(kernel.symbols.address('_start')).toBe(0xffff_ffff_8000_0000n);
+    expect(kernel.symbols.address('_text')).toBeGreaterThan(0xffff_ffff_8000_0000n);
+    expect(kernel.types?.hasStruct('kmem_cache')).toBe(true);
+  });
+
+  it('says the same as ours of every LKDTM copy and its neighbours', async (context) => {
+    if (typeof kernel === 'string') return context.skip(kernel);
+    const guest = await Guest.create(kernel);
+    try {
+      const run = await runTwins(guest, lkdtmCases(guest, new KernelObjects(guest)));
+      expect(run.rows.filter((row) => !row.identical)).toEqual([]);
+      expect(run.rows.filter((row) => row.guest?.startsWith('usercopy: Kernel memory ')).length).toBeGreaterThan(25);
+      expect(run.rows.filter((row) => row.guest === null).length).toBeGreaterThan(15);
+    } finally {
+      guest.close();
+    }
+  });
+
+  it(`says the same as ours of ${COPIES} random copies`, async (context) => {
+    if (typeof kernel === 'string') return context.skip(kernel);
+    const guest = await Guest.create(kernel);
+    try {
+      const random = new SeededRandom(SEED);
+      const world = buildRandomWorld(guest, new KernelObjects(guest), random);
+      const result = await runDifferential(guest, world, random, { copies: COPIES, seed: SEED });
+      expect(result.mismatches, `seed ${SEED}`).toEqual([]);
+      expect(result.refused).toBeGreaterThan(0.2 * COPIES);
+      expect(result.refused).toBeLessThan(0.9 * COPIES);
+    } finally {
+      guest.close();
+    }
+  });
+});
+
+describe('the driver of riscv64', () => {
+  it('writes jumps as the assembler does', () => {
+    const jump = (distance: bigint) => [...riscv64.staticBranch.jump(0x1000n, 0x1000n + distance, new Uint8Array(8))];
+    // j .+0x1a2b4, j .-4
+    expect(jump(0x1a2b4n)).toEqual([0x6f, 0xa0, 0x41, 0x2b]);
+    expect(jump(-4n)).toEqual([0x6f, 0xf0, 0xdf, 0xff]);
+  });
+
+  it('finds page tables by satp', () => {
+    const tables = (satp: bigint) => riscv64.dump!.fromRegisters(new Map([['satp', satp]]));
+    expect(tables(0xa000_5000_0008_2d22n)).toEqual([{ root: 0x82d2_2000n, pageShift: 12, addressBits: 57 }]);
+    expect(tables(0x9000_0000_0008_0000n)).toEqual([{ root: 0x8000_0000n, pageShift: 12, addressBits: 48 }]);
+    expect(tables(0x8000_0000_0008_0000n)).toEqual([{ root: 0x8000_0000n, pageShift: 12, addressBits: 39 }]);
+    // Bare: nothing is translated.
+    expect(tables(0n)).toEqual([]);
+  });
+});

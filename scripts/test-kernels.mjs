@@ -1,22 +1,25 @@
 #!/usr/bin/env node
 /**
- * Debian's kernels, one after the other: LKDTM's copies and random ones, judged by each kernel itself and by us.
+ * Debian's kernels, one after the other: LKDTM's copies and random ones, judged by each kernel itself and by us. What was found is
+ * kept in docs/kernels.json, by variant and release, and docs/kernels.md is made of it: a run replaces the rows that it judged.
  *
- *     node scripts/test-kernels.mjs                 the newest of every series and flavour that Debian has; writes docs/kernels.md
+ *     node scripts/test-kernels.mjs                 the newest of every series and flavour that Debian has
+ *     node scripts/test-kernels.mjs --dumps FOLDER  real dumps instead, judged by what their kernels printed (scripts/lib/judge-dumps.mjs)
  *     node scripts/test-kernels.mjs --quick 240     the newest and the oldest of each variant, for at most so many seconds
  *     --variant NAME …   only these     --copies N   random copies of each (20000)     --seed N   (7)     --cached   no network
  *
- * Exit status 1 when a kernel cannot be loaded, does not run, or says something else than we do. A kernel that cannot be had,
+ * With --quick nothing is written. Exit status 1 when a kernel cannot be loaded, does not run, or says something else than we do. A kernel that cannot be had,
  * or whose types are not known, is said and does not fail.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { drivers } from '../build/js/arch/index.js';
 import { cachedKernels, fetchKernel, remoteKernels } from '../build/js/src/image/fetch.js';
+import { dumpMachines, judgeMachine } from './lib/judge-dumps.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -24,6 +27,7 @@ const { values } = parseArgs({
     copies: { type: 'string', default: '20000' },
     seed: { type: 'string', default: '7' },
     quick: { type: 'string' },
+    dumps: { type: 'string' },
     cached: { type: 'boolean', default: false },
   },
 });
@@ -96,76 +100,148 @@ function ask(args, directory) {
 }
 
 const rows = [];
-const directory = mkdtempSync(join(tmpdir(), 'usercopy-kernels-'));
-try {
-  const seen = new Set();
-  for await (const kernel of wanted()) {
-    if (left() <= 0) {
-      rows.push({
-        ...kernel,
-        release: kernel.release ?? kernel.suites[0],
-        error: 'not judged: the time was up',
-        skipped: true,
-      });
-      continue;
-    }
-    const row = {
-      variant: kernel.variant,
-      release: kernel.release ?? kernel.suites[0],
-      profile: '',
-      lkdtm: '',
-      random: '',
-      error: null,
-    };
-    rows.push(row);
-    try {
-      const { release, path, warnings = [] } = await fetchFirst(kernel);
-      for (const warning of warnings) console.error(`${kernel.variant}: ${warning}`);
-      row.release = release;
-      if (seen.has(release)) {
-        rows.pop();
+
+async function judgeKernels() {
+  const directory = mkdtempSync(join(tmpdir(), 'usercopy-kernels-'));
+  try {
+    const seen = new Set();
+    for await (const kernel of wanted()) {
+      if (left() <= 0) {
+        rows.push({
+          ...kernel,
+          release: kernel.release ?? kernel.suites[0],
+          error: 'not judged: the time was up',
+          skipped: true,
+        });
         continue;
       }
-      seen.add(release);
-      const twins = ask(['lkdtm', '--kernel', path], directory);
-      if (twins.answer === null) throw new Error(twins.error);
-      const same = twins.answer.rows.filter(({ identical }) => identical).length;
-      row.profile = twins.answer.profile;
-      row.lkdtm = `${same} of ${twins.answer.rows.length}`;
-      const random = ask(['random', '--kernel', path, '--copies', values.copies, '--seed', values.seed], directory);
-      if (random.answer === null) throw new Error(random.error);
-      row.random = `${random.answer.mismatchCount} of ${random.answer.copies} differ`;
-      row.failed = same !== twins.answer.rows.length || random.answer.mismatchCount > 0;
-    } catch (error) {
-      row.error = oneLine(error.message);
-      // Neither is a verdict: a mirror that does not answer, a kernel whose types nobody has given.
-      row.skipped = error.kind === 'missing-dependency' || /types/.test(row.error);
+      const row = {
+        variant: kernel.variant,
+        release: kernel.release ?? kernel.suites[0],
+        profile: '',
+        lkdtm: '',
+        random: '',
+        error: null,
+      };
+      rows.push(row);
+      try {
+        const { release, path, warnings = [] } = await fetchFirst(kernel);
+        for (const warning of warnings) console.error(`${kernel.variant}: ${warning}`);
+        row.release = release;
+        if (seen.has(release)) {
+          rows.pop();
+          continue;
+        }
+        seen.add(release);
+        const twins = ask(['lkdtm', '--kernel', path], directory);
+        if (twins.answer === null) throw new Error(twins.error);
+        const same = twins.answer.rows.filter(({ identical }) => identical).length;
+        row.profile = twins.answer.profile;
+        row.lkdtm = `${same} of ${twins.answer.rows.length}`;
+        const random = ask(['random', '--kernel', path, '--copies', values.copies, '--seed', values.seed], directory);
+        if (random.answer === null) throw new Error(random.error);
+        row.random = `${random.answer.mismatchCount} of ${random.answer.copies} differ`;
+        row.failed = same !== twins.answer.rows.length || random.answer.mismatchCount > 0;
+      } catch (error) {
+        row.error = oneLine(error.message);
+        // Neither is a verdict: a mirror that does not answer, a kernel whose types nobody has given.
+        row.skipped = error.kind === 'missing-dependency' || /types/.test(row.error);
+      }
+      console.log([row.variant, row.release, row.profile, row.lkdtm, row.random, row.error].filter(Boolean).join('  '));
     }
-    console.log([row.variant, row.release, row.profile, row.lkdtm, row.random, row.error].filter(Boolean).join('  '));
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
-} finally {
-  rmSync(directory, { recursive: true, force: true });
 }
+
+/** The rows of dumps tell of dumps alone: what else is known of their kernels stays. */
+function judgeDumps(folder) {
+  for (const machine of dumpMachines(folder)) {
+    const { variant, release } = machine;
+    if (values.variant !== undefined && !values.variant.includes(variant)) continue;
+    const { same, different } = judgeMachine(folder, machine, cli);
+    for (const { name, expected, found } of different)
+      console.error(`${machine.name}, ${name}: the kernel: ${expected ?? 'passes'}; the check: ${found ?? 'passes'}`);
+    rows.push({
+      variant,
+      release,
+      dumps: `${same} of ${machine.cases.length}`,
+      failed: different.length > 0,
+      error: null,
+    });
+    console.log(`${variant}  ${release}  dumps: ${same} of ${machine.cases.length}`);
+    // A machine takes minutes: what is known by now is kept.
+    writeTable();
+  }
+}
+
+if (values.dumps === undefined) await judgeKernels();
+else judgeDumps(values.dumps);
 for (const row of rows.filter(({ error, profile }) => error?.startsWith('not judged') && !profile))
   console.log(`${row.variant}  ${row.release}  ${row.error}`);
 
-if (values.quick === undefined && values.variant === undefined) {
-  const lines = rows.map(
-    ({ variant, release, profile, lkdtm, random, error }) =>
-      `| ${variant} | ${release} | ${error === null ? `${profile} | ${lkdtm} | ${random}` : `| | ${error}`} |`,
+/** Adds what this run found to what earlier ones did, and makes the table of both. */
+function writeTable() {
+  const file = join(root, 'docs/kernels.json');
+  const before = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : [];
+  const known = new Map(before.map((row) => [`${row.variant} ${row.release}`, row]));
+  const day = new Date().toISOString().slice(0, 10);
+  for (const { variant, release, profile, lkdtm, random, dumps, error } of rows) {
+    const key = `${variant} ${release}`;
+    const old = known.get(key) ?? { variant, release };
+    known.set(
+      key,
+      dumps === undefined
+        ? {
+            ...old,
+            profile,
+            lkdtm,
+            random,
+            copies: Number(values.copies),
+            seed: Number(values.seed),
+            error,
+            judged: day,
+          }
+        : { ...old, dumps, dumpsJudged: day },
+    );
+  }
+  const order = drivers.flatMap((driver) => driver.variants).map(({ name }) => name);
+  const all = [...known.values()].sort(
+    (left, right) =>
+      order.indexOf(left.variant) - order.indexOf(right.variant) ||
+      left.release.localeCompare(right.release, 'en', { numeric: true }),
   );
+  writeFileSync(file, `${JSON.stringify(all, null, 2)}\n`);
+  // A note is written by hand, and stays while the row does: what a kernel was given to be judged.
+  const cells = ({ variant, release, note, profile = '', lkdtm = '', random = '', error = null, dumps = '' }) => [
+    variant,
+    note === undefined ? release : `${release}, ${note}`,
+    ...(error === null ? [profile, lkdtm, random, dumps] : ['', '', error, dumps]),
+  ];
+  const lines = [
+    ['variant', 'kernel', 'profile', 'LKDTM, identical', 'random copies', 'dumps, identical'],
+    Array.from({ length: 6 }, () => '---'),
+    ...all.map(cells),
+  ].map((row) => `| ${row.join(' | ')} |`);
+  const days = [...new Set(all.flatMap(({ judged, dumpsJudged }) => [judged, dumpsJudged].filter(Boolean)))].sort();
   writeFileSync(
     join(root, 'docs/kernels.md'),
     `# Kernels
 
-Debian's kernels, ${values.cached ? 'those in one cache' : 'the newest of each series and flavour'}, as \`npm run test:kernels\` found them on ${new Date().toISOString().slice(0, 10)}.
-Each kernel's own \`__check_object_size\`, run in the guest, is the judge: of LKDTM's copies and their neighbours (how many are
-identical to the last byte of the message), and of ${values.copies} random copies with seed ${values.seed}. A kernel that cannot be judged shows why.
+Which kernel judged what, as \`npm run test:kernels\` found it (${days.join(', ')}). Made by that script of \`docs/kernels.json\`: a run
+replaces the rows that it judged.
 
-| variant | kernel | profile | LKDTM, identical | random copies |
-| --- | --- | --- | --- | --- |
+- LKDTM: LKDTM's copies and their neighbours. The kernel's own \`__check_object_size\`, run in the guest, is the judge; how many are identical to
+  the last byte of the message.
+- Random copies: the same judge; ${[...new Set(all.filter(({ copies }) => copies).map(({ copies, seed }) => `${copies} with seed ${seed}`))].join(', ')}.
+- Dumps: machines of QEMU, stopped in the kernel's own check. What that kernel printed is the judge, a copy that it let pass included.
+
+An empty place was not judged. A kernel that cannot be judged shows why. \`own-slab\` is a 6.1 built with SLAB and frame pointers.
+
 ${lines.join('\n')}
 `,
   );
 }
+
+if (values.quick === undefined && values.dumps === undefined) writeTable();
 process.exitCode = rows.some(({ error, failed, skipped }) => failed || (error && !skipped)) ? 1 : 0;

@@ -14,15 +14,23 @@ const STARTS = ['usercopy:', 'PAX:', 'grsec:', 'Bad or missing usercopy whitelis
   ['exposure', 'overwrite', 'leak'].map((attempt) => `${subsystem} kernel memory ${attempt} attempt detected`),
 );
 
-/** A line that ends in the middle of such a start: its letters in turn, each only behind the one before. */
-const BEGINS = new RegExp(`\\b(?:${[...new Set(STARTS.map(nested))].join('|')})\\s{0,4}$`, 'i');
+const SQUEEZED_STARTS = STARTS.map((start) => squeeze(start).toLowerCase());
+const FIRST_LETTER = new RegExp(`\\b[${[...new Set(SQUEEZED_STARTS.map((start) => start[0]))].join('')}]`, 'gi');
+const MOST_BLANKS_AT_END = 4;
 
-function nested(start: string): string {
-  const letters = [...squeeze(start)].map((letter) => letter.replace(/[?]/, '\\?'));
-  return letters.reduceRight((rest, letter, index) => {
-    const own = index === 0 ? letter : `\\s?${letter}`;
-    return rest === '' ? own : `${own}(?:${rest})?`;
-  }, '');
+/**
+ * Where in a text such a start begins in whose middle the text ends, with a blank at most between two letters; null where none
+ * does. As one regular expression, letter behind letter, it took a tenth of a second to be compiled, in every process.
+ */
+function begunStart(text: string): number | null {
+  const own = text.trimEnd();
+  if (text.length - own.length > MOST_BLANKS_AT_END) return null;
+  for (const { index } of own.matchAll(FIRST_LETTER)) {
+    const begun = own.slice(index);
+    const squeezed = squeeze(begun).toLowerCase();
+    if (!/\s{2}/.test(begun) && SQUEEZED_STARTS.some((start) => start.startsWith(squeezed))) return index;
+  }
+  return null;
 }
 
 export const startsMessage = (text: string): boolean => messageStart(text) !== null;
@@ -92,14 +100,15 @@ function startOverBreak(lines: readonly LogLine[], at: number): number | null {
   const [first, next] = [lines[at], lines[at + 1]];
   if (first === undefined || next === undefined || next.prefixed || next.gap) return null;
   const from = Math.max(0, first.text.length - LONGEST_START);
-  const begins = BEGINS.exec(first.text.slice(from));
+  const tail = first.text.slice(from);
+  const begins = begunStart(tail);
   if (begins === null) return null;
-  let joined = begins[0];
+  let joined = tail.slice(begins);
   for (let more = 1; more < MOST_PIECES && joined.length < 2 * LONGEST_START; more++) {
     const line = lines[at + more];
     if (line === undefined || line.prefixed || line.gap) break;
     joined += line.text.slice(0, LONGEST_MESSAGE);
-    if (startsSqueezed(squeeze(joined))) return from + begins.index;
+    if (startsSqueezed(squeeze(joined))) return from + begins;
   }
   return null;
 }

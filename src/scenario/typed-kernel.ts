@@ -23,8 +23,11 @@ export interface TypedKernelOptions extends LoadKernelOptions {
  * Loads an image; where neither it nor what lies beside it has types, those that are proved on it.
  * @throws UsercopyError as `loadKernel`; a kernel of which no table is proved comes without types, and says why
  */
-export async function loadTypedKernel(image: string, options: TypedKernelOptions = {}): Promise<Kernel> {
-  return typedKernel(await loadKernel(image, options), options);
+export async function loadTypedKernel(
+  image: string,
+  { onProgress, ...options }: TypedKernelOptions = {},
+): Promise<Kernel> {
+  return typedKernel(await loadKernel(image, options), { onProgress });
 }
 
 /** The kernel with types that are proved on it, where it has none. */

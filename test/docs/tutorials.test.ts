@@ -124,7 +124,11 @@ describe('the tutorials', () => {
           const { stdout, stderr } = spawnSync('sh', ['-c', command], { cwd: folder, env, encoding: 'utf8' });
           const exact =
             kernel === undefined || kernel.release === KERNEL_OF_TUTORIALS || !/vmlinuz|python|node/.test(command);
-          expect(stdout, `${command}\n${stderr}`).toMatch(pattern(lines, exact));
+          // Estimates change with the model of a core: the last column of such a table.
+          const estimated = /--cycles/.test(command);
+          const plain = (line: string): string => (estimated ? line.replace(/,\d+$/, ',N') : line);
+          const printed = stdout.split('\n').map(plain).join('\n');
+          expect(printed, `${command}\n${stderr}`).toMatch(pattern(lines.map(plain), exact));
           ran++;
         }
       }

@@ -19,7 +19,8 @@ function withinFrames(c: Context, request: Request, low: u64, high: u64, pointer
   let frame = (request.framePointer + c.frameBias) & c.wordMask;
   for (let count: u32 = 0; low <= frame && frame < high; count++) {
     if (end <= frame) {
-      noteObject(request, lower, frame);
+      // powerpc's innermost record is at the stack pointer: nothing lies between, and the stack stays noted.
+      if (lower < frame) noteObject(request, lower, frame);
       return pointer >= lower;
     }
     if (count == FRAME_LIMIT) {

@@ -1,12 +1,11 @@
 /** What a reader wants first: one paragraph, and the same in fields. */
 import { findVariant } from '../../arch/index.js';
-import type { UsercopyReport } from '../report/report.js';
 import { callerOf } from '../report/trace.js';
 import { machineOf, objectOffset } from './machine.js';
 import type { KnownCause, Reproduction } from './outcome.js';
 
 export interface Summary {
-  /** As syzbot titles such crashes: `BUG: bad usercopy in foo_read`. */
+  /** As syzbot titles such crashes: `BUG: bad usercopy in foo_read`; `usercopy allowed in foo_read` where nothing is bad. */
   readonly title: string;
   /** Whether the kernel refused the copy; false where it only warned or let it pass, null where nothing tells. */
   readonly refused: boolean | null;
@@ -44,7 +43,7 @@ export function summaryOf(reproduction: Reproduction): Summary {
     known === null ? null : knownText(known),
   ].filter((sentence) => sentence !== null);
   return {
-    title: titleOf(report, caller),
+    title: titleOf(reproduction, caller),
     refused: refusedOf(reproduction),
     object,
     member,
@@ -57,9 +56,15 @@ export function summaryOf(reproduction: Reproduction): Summary {
   };
 }
 
-function titleOf(report: UsercopyReport | null, caller: string | null): string {
+function titleOf(reproduction: Reproduction, caller: string | null): string {
+  const { report } = reproduction;
   const warned = report?.message?.format === 'whitelist warning' || report?.bugLine?.startsWith('WARNING') === true;
-  return `${warned ? 'WARNING' : 'BUG'}: bad usercopy${caller === null ? '' : ` in ${caller.replace(/\..*$/, '')}`}`;
+  const what = warned
+    ? 'WARNING: bad usercopy'
+    : refusedOf(reproduction) === false
+      ? 'usercopy allowed'
+      : 'BUG: bad usercopy';
+  return `${what}${caller === null ? '' : ` in ${caller.replace(/\..*$/, '')}`}`;
 }
 
 /** Of a dump: the innermost function that is none of the check's. */

@@ -248,7 +248,7 @@ function withCurrent(parameters: CheckParameters, dump: Dump, current: CurrentTa
 
 function place({ kernel, variant, registers }: Dump): string {
   const pc = registers.get(variant.registers.pc);
-  if (pc === undefined) return 'nowhere known';
+  if (pc === undefined) return 'an unknown place';
   const found = kernel.symbols.find(pc);
   const where = found ? ` (${found.symbol.name}+${hex(found.offset)})` : '';
   return `${hex(pc)}${where}`;

@@ -129,7 +129,8 @@ class Oracle {
     if (this.pointer < stack.start || stackEnd < end) return bad('process stack', printed, this.size, object);
     if (rules.frames !== null) {
       const frame = this.frameOf(stack.start, stackEnd, end);
-      if (frame === null) return bad('process stack', printed, this.size, object);
+      // Between a record at the stack pointer (powerpc) and the header of the function itself lies nothing.
+      if (frame === null || frame.start >= frame.end) return bad('process stack', printed, this.size, object);
       const window = wholeObject(frame.start, frame.end);
       return this.pointer >= frame.start
         ? good('stack frame', window)

@@ -162,7 +162,7 @@ describe('what is no kernel', () => {
     ['an empty file', new Uint8Array(0), /an empty file/],
     ['text', Buffer.from('just some text that is long enough to be looked at'), /expected a kernel image/],
     ['the first bytes of an ELF file', Buffer.from('7f454c460201', 'hex'), /an ELF header/],
-    ['an ELF file for another machine', writeElf(64, 'little', 243, BASE, memory(), 0x40000), /ELF machine 243/],
+    ['an ELF file for another machine', writeElf(64, 'little', 258, BASE, memory(), 0x40000), /ELF machine 258/],
     [
       'a segment past the end',
       writeElf(64, 'little', X86_64, BASE, memory(), 0x40000).subarray(0, 9000),

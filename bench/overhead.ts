@@ -89,6 +89,7 @@ async function measure(guest: Guest, source: Source, model: CycleModel | null): 
       `${guest.variant.name} ${guest.kernel.version.release}, path ${name}: expected ${outcome === 'bad' ? 'BUG()' : 'a return'}, found ${cost.outcome.kind}`,
     );
   };
+  // Filled below, path by path.
   const paths = {} as Record<OverheadPath, Cost | null>;
   for (const path of [...PASSING, ...REFUSING])
     paths[path] = path === 'disabled' ? null : costOnly(await check(path, copies[COPIES[path]]));

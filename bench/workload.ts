@@ -99,9 +99,9 @@ export async function timeCopies(source: Source, effort: Effort): Promise<CopyTi
       ],
       effort,
     );
-    // Every executor has its entry.
     const enforce = Object.fromEntries(
       executors(builtCheck).map(({ name }) => [name, enforced[usable.findIndex((one) => one.name === name)] ?? null]),
+      // Every executor has its entry.
     ) as CopyTimes['enforce'];
     return {
       detached: present(detached),

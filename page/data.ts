@@ -32,5 +32,6 @@ export function guestFacts(): ReadonlyMap<string, GuestFacts> {
 /** docs/overhead.json; null where the page was built without it. */
 export function overheadAtlas(): Atlas | null {
   const text = block('overhead-atlas');
+  // The build put it there whole.
   return text === '' ? null : (JSON.parse(text) as Atlas);
 }

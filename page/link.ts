@@ -19,6 +19,7 @@ async function through(
   limit: number,
 ): Promise<Uint8Array> {
   const writer = stream.writable.getWriter();
+  // No shared memory reaches a page.
   const written = writer.write(bytes as Uint8Array<ArrayBuffer>).then(() => writer.close());
   written.catch(() => {});
   const reader = stream.readable.getReader();
@@ -67,6 +68,7 @@ export async function readFragment(fragment: string): Promise<Linked | string | 
       letter.charCodeAt(0),
     );
     const json = new TextDecoder().decode(await through(new DecompressionStream('deflate-raw'), packed, LONGEST_TEXT));
+    // As fragmentOf() wrote it; of anything else only what has the right type is taken.
     const { tab, text: log, chosen } = JSON.parse(json) as Record<string, unknown>;
     return {
       tab: String(tab),

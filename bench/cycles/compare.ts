@@ -3,6 +3,7 @@ import type { CycleTraits } from '../../arch/cycles.js';
 import type { Variant } from '../../arch/driver.js';
 import type { CycleModel } from '../../src/cycles/price.js';
 import type { Timing } from '../../src/cycles/scoreboard.js';
+import { present } from '../present.js';
 import { type Block, isCall, isForTuning } from './corpus.js';
 import { disassemble, type Judgement, judge } from './llvm.js';
 
@@ -46,7 +47,7 @@ export function compare(
   model: CycleModel,
   count: number,
 ): Comparison {
-  const traits = variant.cycles!;
+  const traits = present(variant.cycles);
   const whole: { block: Block; timings: Timing[]; judged: Judged }[] = [];
   const halves = (['tuning', 'held out'] as const).map((name): Half => {
     const wanted = blocks.filter((block) => isForTuning(block) === (name === 'tuning'));
@@ -91,19 +92,20 @@ function judgeBlocks(
     .slice(0, Math.ceil(count * 1.5));
   const distinct = new Map<string, Uint8Array>();
   const bytesOf = (block: Block, { offset, size }: { offset: number; size: number }) => {
-    const base = block.instructions[0]!.offset;
+    const base = present(block.instructions[0]).offset;
     return block.bytes.subarray(offset - base, offset - base + size);
   };
   const key = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1');
   for (const { block, instructions } of asked)
     for (const instruction of instructions) distinct.set(key(bytesOf(block, instruction)), bytesOf(block, instruction));
-  const texts = disassemble([...distinct.values()], traits.llvm!);
-  const textOf = new Map([...distinct.keys()].map((bytes, index) => [bytes, texts[index]!]));
+  const texts = disassemble([...distinct.values()], present(traits.llvm));
+  const textOf = new Map([...distinct.keys()].map((bytes, index) => [bytes, present(texts[index])]));
   const regions = asked.map(({ block, instructions }) => {
     const lines = instructions.map((instruction) => textOf.get(key(bytesOf(block, instruction))) ?? null);
+    // None of them is null.
     return lines.includes(null) ? [] : (lines as string[]);
   });
-  const judgements = judge(regions, traits.llvm!, true);
+  const judgements = judge(regions, present(traits.llvm), true);
   const judged: Judged[] = [];
   let refused = 0;
   for (const [index, { block, instructions }] of asked.entries()) {
@@ -111,9 +113,9 @@ function judgeBlocks(
     const judgement = judgements[index];
     if (!judgement) refused++;
     else {
-      const last = instructions.at(-1)!;
-      const code = block.bytes.subarray(0, last.offset + last.size - block.instructions[0]!.offset);
-      judged.push({ block, code, lines: regions[index]!, judgement });
+      const last = present(instructions.at(-1));
+      const code = block.bytes.subarray(0, last.offset + last.size - present(block.instructions[0]).offset);
+      judged.push({ block, code, lines: present(regions[index]), judgement });
     }
   }
   return { judged, refused };
@@ -127,8 +129,8 @@ function kendall(pairs: readonly { readonly ours: number; readonly theirs: numbe
   let onlyTheirs = 0;
   for (let i = 0; i < pairs.length; i++) {
     for (let j = i + 1; j < pairs.length; j++) {
-      const ours = Math.sign(pairs[i]!.ours - pairs[j]!.ours);
-      const theirs = Math.sign(pairs[i]!.theirs - pairs[j]!.theirs);
+      const ours = Math.sign(present(pairs[i]).ours - present(pairs[j]).ours);
+      const theirs = Math.sign(present(pairs[i]).theirs - present(pairs[j]).theirs);
       if (ours * theirs > 0) agree++;
       else if (ours * theirs < 0) differ++;
       else if (ours === 0 && theirs !== 0) onlyOurs++;
@@ -150,14 +152,14 @@ function partings(whole: readonly { block: Block; timings: readonly Timing[]; ju
       );
     });
     if (at < 0) continue;
-    const [ours, theirs] = [timings[at]!, timeline[at]!];
+    const [ours, theirs] = [present(timings[at]), present(timeline[at])];
     const how =
       ours.entered !== theirs.entered
         ? 'enters at another cycle'
         : ours.issued !== theirs.issued
           ? `issues too ${ours.issued < theirs.issued ? 'early' : 'late'}`
           : 'has another latency';
-    const what = `${block.instructions[at]!.keys[0]} ${how}`;
+    const what = `${present(block.instructions[at]).keys[0]} ${how}`;
     const entry = found.get(what) ?? { count: 0, example: [] };
     entry.count++;
     if (entry.example.length === 0 || at + 1 < entry.example.length)
@@ -165,7 +167,7 @@ function partings(whole: readonly { block: Block; timings: readonly Timing[]; ju
         .slice(0, at + 1)
         .map(
           (line, index) =>
-            `${line.replace(/\s+/g, ' ')}   issues ${timings[index]!.issued}, llvm-mca ${timeline[index]!.issued}`,
+            `${line.replace(/\s+/g, ' ')}   issues ${present(timings[index]).issued}, llvm-mca ${present(timeline[index]).issued}`,
         );
     found.set(what, entry);
   }

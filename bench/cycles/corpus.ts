@@ -3,6 +3,7 @@ import type { CycleTraits } from '../../arch/cycles.js';
 import { Disassembler } from '../../src/cycles/disassembler.js';
 import { type Analysed, analyse } from '../../src/cycles/price.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { present } from '../present.js';
 
 export interface Block {
   readonly address: bigint;
@@ -36,8 +37,10 @@ const CALLS: Readonly<Record<string, RegExp>> = {
 };
 const LONGEST = 64;
 
-export const endsBlock = (traits: CycleTraits, mnemonic: string): boolean => ENDS[traits.capstone.arch]!.test(mnemonic);
-export const isCall = (traits: CycleTraits, mnemonic: string): boolean => CALLS[traits.capstone.arch]!.test(mnemonic);
+export const endsBlock = (traits: CycleTraits, mnemonic: string): boolean =>
+  present(ENDS[traits.capstone.arch]).test(mnemonic);
+export const isCall = (traits: CycleTraits, mnemonic: string): boolean =>
+  present(CALLS[traits.capstone.arch]).test(mnemonic);
 
 export function hashOf(bytes: Uint8Array): number {
   let hash = 0x811c9dc5;
@@ -74,7 +77,7 @@ export async function blocksOf(kernel: Kernel, traits: CycleTraits, stride = 1):
       starts.add(index + 1);
       const target = /(?:^|[ ,#])(0x[0-9a-f]+)$/.exec(operands);
       if (target) {
-        const found = at.get(Number(BigInt(target[1]!) - address));
+        const found = at.get(Number(BigInt(present(target[1])) - address));
         if (found !== undefined) starts.add(found);
       }
     }
@@ -83,11 +86,11 @@ export async function blocksOf(kernel: Kernel, traits: CycleTraits, stride = 1):
       while (
         after < instructions.length &&
         after - first < LONGEST &&
-        !endsBlock(traits, instructions[after++]!.mnemonic)
+        !endsBlock(traits, present(instructions[after++]).mnemonic)
       );
       if (after <= first) continue;
-      const from = instructions[first]!.offset;
-      const to = instructions[after - 1]!.offset + instructions[after - 1]!.size;
+      const from = present(instructions[first]).offset;
+      const to = present(instructions[after - 1]).offset + present(instructions[after - 1]).size;
       const bytes = code.slice(from, to);
       const key = Buffer.from(bytes).toString('latin1');
       if (!blocks.has(key))

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import type { CycleTraits } from '../../arch/cycles.js';
 import { UsercopyError } from '../../src/errors.js';
+import { present } from '../present.js';
 
 type Llvm = NonNullable<CycleTraits['llvm']>;
 
@@ -65,7 +66,7 @@ export function disassemble(instructions: readonly Uint8Array[], llvm: Llvm): (s
     return [...disassemble(instructions.slice(0, middle), llvm), ...disassemble(instructions.slice(middle), llvm)];
   }
   let next = 0;
-  return instructions.map((_, index) => (bad.has(index) ? null : plainBranch(lines[next++]!.trim())));
+  return instructions.map((_, index) => (bad.has(index) ? null : plainBranch(present(lines[next++]).trim())));
 }
 
 const CONDITIONS: Readonly<Record<string, readonly string[]>> = {
@@ -152,13 +153,16 @@ function analyse(
       `${lines.join('\n')}\n`,
     );
     if (output.startsWith('{') && output.trimEnd().endsWith('}')) {
+      // What -json prints.
       const report = JSON.parse(output) as Report;
       return {
         regions: new Map(report.CodeRegions.map((region) => [Number(region.Name), region])),
         units: report.TargetInfo?.Resources ?? [],
       };
     }
-    const bad = [...errors.matchAll(/<stdin>:(\d+):\d+: error/g)].map((match) => regionOfLine[Number(match[1]) - 1]!);
+    const bad = [...errors.matchAll(/<stdin>:(\d+):\d+: error/g)].map((match) =>
+      present(regionOfLine[Number(match[1]) - 1]),
+    );
     const unsupported =
       /error: (?:found an unsupported instruction|unable to resolve scheduling class)[\s\S]*?instruction:\s+(\S+)/.exec(
         errors,
@@ -238,12 +242,12 @@ export function groupingOf(
   return judged.map((judgement, index) => {
     const entered = judgement?.timeline.map((entry) => entry.entered);
     if (entered?.length !== 3) return { first: false, last: false };
-    const fits = (before: number) => before + microOps[index]! <= width;
+    const fits = (before: number) => before + present(microOps[index]) <= width;
     return {
-      first: fits(1) && entered[1]! > entered[0]!,
+      first: fits(1) && present(entered[1]) > present(entered[0]),
       last:
-        (fits(2) && entered[2]! > entered[1]! && entered[1] === entered[0]) ||
-        (fits(1) && entered[1]! > entered[0]! && entered[2]! > entered[1]!),
+        (fits(2) && present(entered[2]) > present(entered[1]) && entered[1] === entered[0]) ||
+        (fits(1) && present(entered[1]) > present(entered[0]) && present(entered[2]) > present(entered[1])),
     };
   });
 }

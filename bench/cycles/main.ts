@@ -10,6 +10,7 @@ import { cachedKernels as fetchedKernels } from '../../src/image/fetch.js';
 import { loadKernel } from '../../src/image/load.js';
 import { packageFile } from '../../src/paths.js';
 import { NEWEST_OWN_PROFILE, ownVariants } from '../../src/scenario/own.js';
+import { present } from '../present.js';
 import { type Source, startGuest } from '../world.js';
 import { type Comparison, compare } from './compare.js';
 import { blocksOf } from './corpus.js';
@@ -36,7 +37,7 @@ interface Parameters {
 function parse(words: readonly string[]): Parameters {
   const parameters: Parameters = { blocks: 1000, worst: false, paths: false, json: false };
   for (let at = 0; at < words.length; at++) {
-    const word = words[at]!;
+    const word = present(words[at]);
     const value = (): string => {
       const next = words[++at];
       if (next === undefined) throw new UsercopyError('bad-input', `${word}: expected a value, found none`);
@@ -82,6 +83,7 @@ async function compareKernel(path: string, count: number): Promise<Comparison> {
   const blocks = await blocksOf(kernel, variant.cycles, stride);
   const model = await openCycleModel(variant);
   try {
+    // One with cycles, as was asked above.
     return compare(variant as Variant, kernel.version.release, blocks, model, count);
   } finally {
     model.close();

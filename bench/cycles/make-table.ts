@@ -2,6 +2,7 @@
 import type { CycleTraits } from '../../arch/cycles.js';
 import type { Analysed } from '../../src/cycles/price.js';
 import type { Cost, CycleTable } from '../../src/cycles/table.js';
+import { present } from '../present.js';
 import { type Block, isForTuning } from './corpus.js';
 import { disassemble, groupingOf, type Information, informationOf, judge, llvmVersion } from './llvm.js';
 
@@ -55,16 +56,16 @@ export function makeTable(
     const samples = samplesOf(blocks.filter(isForTuning));
     const texts = disassemble(
       samples.map(({ bytes }) => bytes),
-      traits.llvm!,
+      present(traits.llvm),
     );
     const known = samples
-      .map((sample, index) => ({ ...sample, text: texts[index]! }))
+      .map((sample, index) => ({ ...sample, text: present(texts[index]) }))
       .filter(({ text }) => text !== null);
     const lines = known.map(({ text }) => text);
-    const told = informationOf(lines, traits.llvm!);
+    const told = informationOf(lines, present(traits.llvm));
     asked.push(...known);
     information.push(...told.information);
-    if (facts.forwarding) paths.push(...pathsOf(known, told.information, facts.forwarding, traits.llvm!));
+    if (facts.forwarding) paths.push(...pathsOf(known, told.information, facts.forwarding, present(traits.llvm)));
     // A resource's copies are numbered by a byte, not by a digit.
     units = told.units.map((name) =>
       name.at(-2) === '.' ? `${name.slice(0, -1)}${name.charCodeAt(name.length - 1)}` : name,
@@ -75,7 +76,7 @@ export function makeTable(
           lines,
           told.information.map((info) => info?.microOps ?? 1),
           facts.width,
-          traits.llvm!,
+          present(traits.llvm),
         ),
       );
   }
@@ -88,7 +89,7 @@ export function makeTable(
   const general = new Map<string, Map<number, number>>();
   for (const [index, info] of information.entries()) {
     if (info === null) continue;
-    const { key, mnemonic, count } = asked[index]!;
+    const { key, mnemonic, count } = present(asked[index]);
     const cost = { ...costOf(info, groups, grouping[index]), ...paths[index] };
     const text = JSON.stringify(cost);
     let number = indexOf.get(text);
@@ -101,10 +102,10 @@ export function makeTable(
     vote(general, mnemonic, number, count);
   }
   const classes: Record<string, number> = {};
-  for (const mnemonic of [...general.keys()].sort()) classes[mnemonic] = winner(general.get(mnemonic)!);
+  for (const mnemonic of [...general.keys()].sort()) classes[mnemonic] = winner(present(general.get(mnemonic)));
   for (const key of [...votes.keys()].sort()) {
-    const number = winner(votes.get(key)!);
-    if (classes[key.split(' ')[0]!] !== number) classes[key] = number;
+    const number = winner(present(votes.get(key)));
+    if (classes[present(key.split(' ')[0])] !== number) classes[key] = number;
   }
   const everything = new Map<number, number>();
   for (const counts of general.values())
@@ -115,7 +116,7 @@ export function makeTable(
     for (const name of Object.keys(cost.uses)) groups.set(name, [units.indexOf(name)]);
   }
   const { note, forwarding: _, ...core } = facts;
-  const { triple, cpu } = sources[0]!.traits.llvm!;
+  const { triple, cpu } = present(present(sources[0]).traits.llvm);
   const source = `LLVM ${llvmVersion()}: llvm-mca -mtriple=${triple} -mcpu=${cpu} -instruction-tables${note === undefined ? '' : `; ${note}`}`;
   return renumber({ ...core, source, units, groups: Object.fromEntries(groups), costs, classes });
 }
@@ -128,7 +129,7 @@ function renumber(table: CycleTable): CycleTable {
     const text = JSON.stringify(table.costs[old]);
     let number = numbers.get(text);
     if (number === undefined) {
-      number = costs.push(table.costs[old]!) - 1;
+      number = costs.push(present(table.costs[old])) - 1;
       numbers.set(text, number);
     }
     return [key, number] as const;
@@ -138,7 +139,7 @@ function renumber(table: CycleTable): CycleTable {
   const units = [...new Set(kept.flatMap(([, members]) => members))].sort((a, b) => a - b);
   return {
     ...table,
-    units: units.map((unit) => table.units[unit]!),
+    units: units.map((unit) => present(table.units[unit])),
     groups: Object.fromEntries(kept.map(([name, members]) => [name, members.map((unit) => units.indexOf(unit))])),
     costs,
     classes: Object.fromEntries(classes),
@@ -151,13 +152,13 @@ function vote(votes: Map<string, Map<number, number>>, key: string, number: numb
 }
 
 const winner = (counts: ReadonlyMap<number, number>): number =>
-  [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0])[0]![0];
+  present([...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0])[0])[0];
 
 /** The most frequent encodings of each class, with how often they occur. */
 function samplesOf(blocks: readonly Block[]): Sample[] {
   const classes = new Map<string, Map<string, { bytes: Uint8Array; instruction: Analysed; count: number }>>();
   for (const { bytes, instructions } of blocks) {
-    const base = instructions[0]!.offset;
+    const base = present(instructions[0]).offset;
     for (const instruction of instructions) {
       const { keys, offset, size } = instruction;
       const code = bytes.subarray(offset - base, offset - base + size);
@@ -174,7 +175,7 @@ function samplesOf(blocks: readonly Block[]): Sample[] {
     [...encodings.values()]
       .sort((a, b) => b.count - a.count)
       .slice(0, SAMPLES)
-      .map((encoding) => ({ key, mnemonic: key.split(' ')[0]!, ...encoding })),
+      .map((encoding) => ({ key, mnemonic: present(key.split(' ')[0]), ...encoding })),
   );
 }
 
@@ -189,7 +190,7 @@ function noteGroup(
 ): void {
   const isWhole = (cycles: number) => Math.abs(cycles - Math.round(cycles)) < EPSILON;
   const note = (members: readonly number[]) => {
-    if (members.length > 0 && isWhole(pressure.get(members[0]!)! * members.length))
+    if (members.length > 0 && isWhole(present(pressure.get(present(members[0]))) * members.length))
       groups.set(nameOf(members, units), members);
   };
   const shares = new Map<number, number[]>();
@@ -200,10 +201,10 @@ function noteGroup(
     else shares.set(share, [...(shares.get(share) ?? []), unit]);
   }
   for (const members of shares.values()) {
-    const share = pressure.get(members[0]!)!;
+    const share = present(pressure.get(present(members[0])));
     const resources = new Map<string, number[]>();
     for (const unit of members) {
-      const resource = /^(.*)\.\d+$/.exec(units[unit]!)?.[1] ?? '';
+      const resource = /^(.*)\.\d+$/.exec(present(units[unit]))?.[1] ?? '';
       resources.set(resource, [...(resources.get(resource) ?? []), unit]);
     }
     const apart = [...resources.values()].filter((copies) => isWhole(share * copies.length));
@@ -242,11 +243,11 @@ function decompose(
     if ([...left.values()].every((cycles) => Math.abs(cycles) < 0.02)) return {};
     if (most === 0) return null;
     for (let index = from; index < candidates.length; index++) {
-      const [name, members] = candidates[index]!;
+      const [name, members] = present(candidates[index]);
       const room = Math.min(...members.map((unit) => left.get(unit) ?? 0)) * members.length;
       for (let cycles = Math.floor(room + 0.02); cycles >= 1; cycles--) {
         const rest = new Map(left);
-        for (const unit of members) rest.set(unit, rest.get(unit)! - cycles / members.length);
+        for (const unit of members) rest.set(unit, present(rest.get(unit)) - cycles / members.length);
         const found = search(rest, index + 1, most - 1);
         if (found !== null) return { [name]: cycles, ...found };
       }
@@ -272,7 +273,7 @@ function pathsOf(
     written: writes.find((name) => registers.test(name)),
   }));
   const pairs = operands.flatMap(({ read, written }, index) => {
-    const { text } = samples[index]!;
+    const { text } = present(samples[index]);
     return [read === undefined ? [] : [produce(read), text], written === undefined ? [] : [text, consume(written)]];
   });
   const apart = judge(pairs, llvm, true).map((judgement) => {

@@ -1,5 +1,6 @@
 /** The check's switches through the years, for tests that must not take them from the program under test. */
 import type { ProfileSwitches } from '../../../src/check/parameters.js';
+import { present } from '../../present.js';
 import type { Random } from './random.js';
 
 const V3: ProfileSwitches = {
@@ -66,7 +67,7 @@ export const ERAS: Readonly<Record<string, ProfileSwitches>> = {
 
 /** Mostly an era as it was, sometimes with switches turned at random: the rules must not depend on their company. */
 export function randomSwitches(random: Random): ProfileSwitches {
-  const era = ERAS[random.pick(Object.keys(ERAS))] as ProfileSwitches;
+  const era = present(ERAS[random.pick(Object.keys(ERAS))]);
   const turn = (value: boolean) => (random.chance(0.1) ? !value : value);
   if (random.chance(0.6)) return era;
   return {

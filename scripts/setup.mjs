@@ -12,7 +12,7 @@ import { compiledPrint, isCompiled, setCompiled } from './lib/compiled.mjs';
 import { closeSuites } from './lib/debian-packages.mjs';
 import { findFuzzer } from './lib/find-fuzzer.mjs';
 import { findJson } from './lib/find-json.mjs';
-import { CHROMIUM, findProgram, ZSTD } from './lib/find-program.mjs';
+import { findBrowser, findProgram, ZSTD } from './lib/find-program.mjs';
 import { allBuilds, chooseUnicorn, unicornFacts } from './lib/find-unicorn.mjs';
 import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
 import { translateCheck, wabtPlaces, writeConfig } from './lib/native-check.mjs';
@@ -104,7 +104,7 @@ function testPlaces() {
 const TEST_PROGRAMS = [
   {
     name: 'chromium',
-    find: (fetches) => findProgram(CHROMIUM, fetches),
+    find: (fetches) => findBrowser(fetches),
     without: 'the page is not tested in a browser',
   },
   { name: 'fuzzer', find: findFuzzer, without: 'no harness is fuzzed' },

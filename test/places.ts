@@ -1,5 +1,7 @@
 /** What the set-up brought for tests: Debian's builds of Unicorn with their Python bindings, and headers. */
+import { existsSync } from 'node:fs';
 import { places, type UnicornBuild, type UnicornPlace } from '../src/engine/unicorn-places.js';
+import { packageFile } from '../src/paths.js';
 
 /** A build that is here. */
 export type HereBuild = UnicornPlace & { readonly python: string };
@@ -43,7 +45,13 @@ export interface HereProgram {
 export const zstd = (): HereProgram | string => programOf('zstd');
 
 /** The browser that the page is tested in; a text where it is not here: why. */
-export const chromium = (): HereProgram | string => programOf('chromium');
+export function chromium(): HereProgram | string {
+  const found = programOf('chromium');
+  // Written where the set-up brought fonts with it.
+  const fonts = packageFile('.cache/chromium/fonts.conf');
+  if (typeof found === 'string' || !existsSync(fonts)) return found;
+  return { ...found, env: { ...found.env, FONTCONFIG_FILE: fonts } };
+}
 
 function programOf(name: 'zstd' | 'chromium'): HereProgram | string {
   const found = places()[name];

@@ -2,7 +2,7 @@
  * Programs that the set-up brings for tests: the machine's own, else Debian's, unpacked into the project's cache. What they are
  * called in Debian and lie in is told by `debian-archive.json`, for `src/image/debug-types.ts` too.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { archive, libraryFolders, ownSuite, unpackDebianPackages, unpackWithNeeds } from './debian-packages.mjs';
 import { cache, programPath } from './step.mjs';
@@ -50,10 +50,33 @@ export function findProgram({ name, folder: place, installed = [name], environme
   return inCache() ?? absent(`Debian's package has no program ${unpacked}`);
 }
 
-export const CHROMIUM = {
+const CHROMIUM = {
   name: 'chromium-headless-shell',
   folder: 'chromium',
   installed: ['chromium-headless-shell', 'chromium', 'google-chrome'],
   environment: 'CHROMIUM',
 };
+/**
+ * The browser; where it came with fonts of its own, since the machine has none, with fontconfig's file beside it. A browser that
+ * finds no font ends at the first text.
+ */
+export function findBrowser(fetches) {
+  const found = findProgram(CHROMIUM, fetches);
+  const folder = join(cache, CHROMIUM.folder);
+  const fonts = join(folder, 'usr/share/fonts');
+  if (!existsSync(fonts)) return found;
+  const text = (path) => path.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  const lines = [
+    '<?xml version="1.0"?>',
+    '<!DOCTYPE fontconfig SYSTEM "fonts.dtd">',
+    '<fontconfig>',
+    '<include ignore_missing="yes">/etc/fonts/fonts.conf</include>',
+    `<dir>${text(fonts)}</dir>`,
+    `<cachedir>${text(join(folder, 'fontconfig'))}</cachedir>`,
+    '</fontconfig>',
+  ];
+  writeFileSync(join(folder, 'fonts.conf'), lines.map((line) => `${line}\n`).join(''));
+  return found;
+}
+
 export const ZSTD = { name: 'zstd', folder: 'zstd' };

@@ -6,6 +6,8 @@ import type { Bits, Endian } from '../kernel/kernel.js';
 import { forEachRela, type RelaTable } from '../kernel/relocate.js';
 import { Words } from '../kernel/words.js';
 
+/** Low half of the least number that is taken for a negative one, and for no address: kernels lie below their last 16 MiB. */
+const SMALL_NEGATIVE = 0xff00_0000;
 /** Every architecture links its image at a multiple of this, bytes. */
 const ALIGNMENT = 0x1_0000;
 /** Different words that are looked at; each votes for the addresses that agree with it in the low 16 bits. */
@@ -110,6 +112,6 @@ function addWords(samples: Samples, bytes: Uint8Array, bits: Bits, endian: Endia
   for (let at = 0; at + bits / 8 <= bytes.length; at += (bits / 8) * STRIDE) {
     const high = words.highHalf(at);
     const low = words.lowHalf(at);
-    if ((high !== 0 || low >= ALIGNMENT) && high !== 0xffff_ffff) samples.add(high, low);
+    if (high === 0 ? low >= ALIGNMENT : high !== 0xffff_ffff || low < SMALL_NEGATIVE) samples.add(high, low);
   }
 }

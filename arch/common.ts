@@ -24,6 +24,12 @@ export function threadSizeOf(kernel: Kernel, usual: bigint, kasanFactor: bigint)
   return kernel.config?.enabled('KASAN') ? usual * kasanFactor : usual;
 }
 
+/** Bytes of a struct page, and STRUCT_PAGE_MAX_SHIFT: of 64 where the types are not known. */
+export function structPageOf({ types }: Kernel): { readonly size: bigint; readonly shift: bigint } {
+  const size = BigInt(types?.hasStruct('page') ? types.struct('page').size : 64);
+  return { size, shift: BigInt((size - 1n).toString(2).length) };
+}
+
 /** A kernel with one `mem_map` is FLATMEM, whatever is usual on its architecture. */
 export function pageValidityOf(kernel: Kernel, usual: PageValidity): PageValidity {
   const { symbols } = kernel;

@@ -1,6 +1,6 @@
 /** Dumps of arm64 machines. */
 import type { Kernel, KernelConfig, SymbolTable } from '../../src/kernel/kernel.js';
-import { readWord } from '../common.js';
+import { readWord, structPageOf } from '../common.js';
 import type { MemoryLayout } from '../driver.js';
 import type { DumpConvention, KernelNotes, PageTableShape, PageTables, RegisterValues } from '../dump.js';
 import { translate } from './paging.js';
@@ -40,7 +40,7 @@ function runningLayout(kernel: Kernel, tables: PageTables, layoutOf: (kernel: Ke
   });
   const start = readWord(kernel, 'memstart_addr', 8) ?? 0n;
   if (layout.vmemmap === null || start < 1n << 63n) return layout;
-  const structPage = BigInt(kernel.types?.hasStruct('page') ? kernel.types.struct('page').size : 64);
+  const { size: structPage } = structPageOf(kernel);
   const missingSign = (1n << BigInt(64 - layout.pageShift)) * structPage;
   return { ...layout, vmemmap: BigInt.asUintN(64, layout.vmemmap + missingSign) };
 }

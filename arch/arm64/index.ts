@@ -6,14 +6,15 @@ import {
   instructions,
   pageValidityOf,
   readWord,
+  structPageOf,
   threadSizeOf,
   uncheckedFrames,
   wordBranches,
 } from '../common.js';
 import type { ArchDriver, MachineState, MemoryLayout, Variant } from '../driver.js';
+import { unpackFlatImage } from '../flat-image.js';
 import { arm64Cycles } from './cycles.js';
 import { arm64Dump, largestMinimumBits } from './dump.js';
-import { unpackArm64Image } from './image.js';
 
 const KIB = 1024n;
 const MIB = 1n << 20n;
@@ -54,8 +55,7 @@ function layout(kernel: Kernel): MemoryLayout {
   const word = (value: bigint): bigint => BigInt.asUintN(64, value);
   const pageOffset = word(-(1n << BigInt(configuredBits)));
   const pageEnd = word(-(1n << BigInt(minimumBits - 1)));
-  const structPage = BigInt(kernel.types?.hasStruct('page') ? kernel.types.struct('page').size : 64);
-  const structPageShift = BigInt((structPage - 1n).toString(2).length);
+  const { size: structPage, shift: structPageShift } = structPageOf(kernel);
 
   let vmemmapStart: bigint;
   let vmallocEnd: bigint;
@@ -201,7 +201,8 @@ export const variant: Variant = {
     return threadSizeOf(kernel, usual, 2n);
   },
   layout,
-  unpackImage: unpackArm64Image,
+  // "ARM\x64"
+  unpackImage: async (bytes) => unpackFlatImage(bytes, { magic: 0x644d5241, format: 'arm64 Image' }),
   bootVariables(kernel, physicalBase) {
     const text = kernel.symbols.address('_text') ?? kernel.segments[0]?.address ?? 0n;
     const first = kernel.segments[0];

@@ -1,13 +1,14 @@
 /** riscv64: kernels of 5.17 on, in pages of 4 KiB. */
 import type { Engine } from '../../src/engine/engine.js';
+import { UsercopyError } from '../../src/errors.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { encodeUnsigned } from '../../src/kernel/words.js';
 import { instructions, threadSizeOf, uncheckedFrames } from '../common.js';
-import type { ArchDriver, BootTools, BootVariable, Variant } from '../driver.js';
+import type { ArchDriver, BootTools, BootVariable, FrameLayout, Variant } from '../driver.js';
+import { unpackFlatImage } from '../flat-image.js';
 import { directBranch, jumpAndLink } from './branches.js';
 import { riscv64Cycles } from './cycles.js';
 import { riscv64Dump } from './dump.js';
-import { unpackRiscvImage } from './image.js';
 import { addressBitsOf, fixedPageOffset, KERNEL_LINK_ADDRESS, layoutOf } from './layout.js';
 
 const MIB = 1n << 20n;
@@ -46,11 +47,36 @@ function bootVariables(kernel: Kernel, physicalBase: bigint): BootVariable[] {
   ];
 }
 
+/** THREAD_SIZE_ORDER is 2, and an option of the configuration since 6.7 ("riscv: kernel: Make thread size configurable", as remembered). */
+function threadSize(kernel: Kernel): bigint {
+  const order = Number(kernel.config?.get('THREAD_SIZE_ORDER') ?? 2);
+  return threadSizeOf(kernel, 4096n << BigInt(order >= 0 && order <= 8 ? order : 2), 2n);
+}
+
 /** Small data is reached through gp, which the first instructions of head.S set. */
 function setGlobalPointer({ kernel, engine }: BootTools): void {
+  if (kernel.config?.enabled('SHADOW_CALL_STACK'))
+    throw new UsercopyError(
+      'unsupported',
+      'riscv64: expected a kernel without CONFIG_SHADOW_CALL_STACK, found one whose gp is the shadow stack',
+    );
   const pointer = kernel.symbols.address('__global_pointer$');
   if (pointer !== undefined) engine.writeRegister('gp', pointer);
 }
+
+/** Frame pointers lead to the end of { caller's s0, ra } (arch/riscv/kernel/stacktrace.c). */
+const FRAMES: FrameLayout = {
+  kind: 'frame pointers',
+  recordAt: 'top',
+  savedFrame: 0,
+  returnAddress: 8,
+  bias: -16,
+  header: 16,
+};
+
+/** FRAME_POINTER is on unless somebody switches it off. */
+const framesOf = ({ config }: Kernel): FrameLayout | null =>
+  config === null || config.enabled('FRAME_POINTER') ? FRAMES : null;
 
 const instruction = (encoding: number): Uint8Array => instructions('little', encoding);
 
@@ -78,15 +104,7 @@ export const riscv64: Variant = {
   },
   call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: false },
   current: { kind: 'register', register: 'tp' },
-  // Frame pointers lead to the end of { caller's s0, ra } (arch/riscv/kernel/stacktrace.c); riscv kernels keep them.
-  frames: uncheckedFrames({
-    kind: 'frame pointers',
-    recordAt: 'top',
-    savedFrame: 0,
-    returnAddress: 8,
-    bias: -16,
-    header: 16,
-  }),
+  frames: { ...uncheckedFrames(FRAMES), layout: framesOf },
   staticBranch: {
     // Since jump labels are there (ebc00dde8a97, 5.9).
     relativeEntries: () => true,
@@ -119,9 +137,11 @@ export const riscv64: Variant = {
       direction: 'by address' as const,
     })),
   ],
-  threadSize: (kernel) => threadSizeOf(kernel, 4096n << BigInt(kernel.config?.get('THREAD_SIZE_ORDER') ?? 2), 2n),
+  threadSize,
   layout: layoutOf,
-  unpackImage: unpackRiscvImage,
+  // "RSC\x05"; the head is a section of its own before _text.
+  unpackImage: async (bytes) =>
+    unpackFlatImage(bytes, { magic: 0x05435352, format: 'riscv Image', firstSymbol: '_start' }),
   bootVariables,
   prepare(_engine: Engine) {},
   boot: setGlobalPointer,

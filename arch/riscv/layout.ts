@@ -1,8 +1,10 @@
 /** Where riscv64 kernels put things: arch/riscv/include/asm/{page,pgtable}.h and `kernel_map` (5.17 on, e8a62cc26ddf). */
+
+import { UsercopyError } from '../../src/errors.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { atLeast } from '../../src/kernel/version.js';
+import { atLeast, hasFix } from '../../src/kernel/version.js';
 import { decodeUnsigned } from '../../src/kernel/words.js';
-import { hasVmemmap, pageValidityOf, readWord } from '../common.js';
+import { hasVmemmap, pageValidityOf, readWord, structPageOf } from '../common.js';
 import type { MemoryLayout } from '../layout.js';
 
 const PAGE_SHIFT = 12;
@@ -13,14 +15,22 @@ export const KERNEL_LINK_ADDRESS = 0xffff_ffff_8000_0000n;
 /** The last page holds error values. */
 const LAST_PAGE = (1n << 64n) - 4096n;
 
-/** Bits of an address by levels of tables: the kernel starts with the most and gives up what the CPU lacks. */
+/**
+ * Bits of an address by levels of tables: the kernel starts with the most and gives up what the CPU lacks. Four levels are of
+ * e8a62cc26ddf (5.17), five of 9195c294bc58 (5.18).
+ * @throws UsercopyError `unsupported` for kernels before 5.17, which lie elsewhere.
+ */
 export function addressBitsOf(kernel: Kernel): 39 | 48 | 57 {
-  const enabled = (level: 4 | 5): boolean => (readWord(kernel, `pgtable_l${level}_enabled`, 1) ?? 1n) !== 0n;
-  if (!enabled(4)) return 39;
-  return enabled(5) ? 57 : 48;
+  const { version } = kernel;
+  if (version.major > 0 && !atLeast(version, 5, 17))
+    throw new UsercopyError('unsupported', `riscv64: expected a kernel of 5.17 or later, found ${version.release}`);
+  const enabled = (level: 4 | 5, usual: boolean): boolean =>
+    (readWord(kernel, `pgtable_l${level}_enabled`, 1) ?? BigInt(usual)) !== 0n;
+  if (!enabled(4, true)) return 39;
+  return enabled(5, version.major === 0 || atLeast(version, 5, 18)) ? 57 : 48;
 }
 
-/** PAGE_OFFSET_L5, _L4 and _L3; the last was lowered by "riscv: Extend sv39 linear mapping max size to 128G" (6.11). */
+/** PAGE_OFFSET_L5, _L4 and _L3; the last was lowered by 5c8405d763dc (6.11). */
 export function fixedPageOffset(kernel: Kernel, addressBits: 39 | 48 | 57): bigint {
   if (addressBits === 57) return 0xff60_0000_0000_0000n;
   if (addressBits === 48) return 0xffff_af80_0000_0000n;
@@ -39,11 +49,12 @@ function mapped(kernel: Kernel, member: string): bigint | undefined {
 
 /** First page frame of the vmemmap: VMEMMAP_START is its struct page. */
 function firstFrameOf(kernel: Kernel): bigint {
-  // "riscv: mm: Fix the out of bound issue of vmemmap address" (6.13, and in stable series): rounded down to a section.
+  // f754f27e98f8 (6.13, and in stable series, where the variable tells): rounded down to a section.
   const rounded = readWord(kernel, 'vmemmap_start_pfn', 8);
   if (rounded !== undefined) return rounded;
-  // a11dd49dcb93 (6.9)
-  return atLeast(kernel.version, 6, 9) ? (readWord(kernel, 'phys_ram_base', 8) ?? 0n) >> BigInt(PAGE_SHIFT) : 0n;
+  // a11dd49dcb93 (6.8; 6.6.21. Whether 6.1.y and 6.7.y have it was not read.)
+  const hasBase = hasFix(kernel.version, 6, 8, { '6.6': 21 });
+  return hasBase ? (readWord(kernel, 'phys_ram_base', 8) ?? 0n) >> BigInt(PAGE_SHIFT) : 0n;
 }
 
 export function layoutOf(kernel: Kernel): MemoryLayout {
@@ -52,10 +63,10 @@ export function layoutOf(kernel: Kernel): MemoryLayout {
   // KERN_VIRT_SIZE: half of the kernel's half.
   const linearSize = 1n << BigInt(addressBits - 2);
   const vmallocStart = pageOffset - linearSize / 2n;
-  const structPage = BigInt(kernel.types?.hasStruct('page') ? kernel.types.struct('page').size : 64);
-  const structPageShift = BigInt((structPage - 1n).toString(2).length);
+  const { size: structPage, shift: structPageShift } = structPageOf(kernel);
   const vmemmapStart = vmallocStart - (1n << (BigInt(addressBits - PAGE_SHIFT - 1) + structPageShift));
-  const physicalBase = pageOffset - (mapped(kernel, 'va_pa_offset') ?? pageOffset);
+  const told = mapped(kernel, 'va_pa_offset');
+  const physicalBase = told === undefined ? (readWord(kernel, 'phys_ram_base', 8) ?? 0n) : pageOffset - told;
   const imageOffset = mapped(kernel, 'va_kernel_pa_offset') ?? KERNEL_LINK_ADDRESS - physicalBase - 2n * MIB;
   const linked = kernel.symbols.address('_start') ?? kernel.symbols.address('_text') ?? KERNEL_LINK_ADDRESS;
   const end = kernel.symbols.address('_end') ?? linked;

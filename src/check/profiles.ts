@@ -6,7 +6,7 @@
 
 import { badInput } from '../errors.js';
 import type { KernelConfig, KernelVersion } from '../kernel/kernel.js';
-import { atLeast } from '../kernel/version.js';
+import { atLeast, hasFix } from '../kernel/version.js';
 import { aText, having, requireValue } from '../options.js';
 import type { ProfileSwitches } from './parameters.js';
 
@@ -294,17 +294,6 @@ const HIGHMEM_FIX_STABLE: Readonly<Record<string, number>> = {
 };
 /** 6.2 ended before it. */
 const PAGE_FAULT_FIX_STABLE: Readonly<Record<string, number>> = { '6.1': 36, '6.3': 10 };
-
-function hasFix(
-  version: KernelVersion,
-  major: number,
-  minor: number,
-  stable: Readonly<Record<string, number>>,
-): boolean {
-  if (atLeast(version, major, minor)) return true;
-  const since = stable[`${version.major}.${version.minor}`];
-  return since !== undefined && version.patch >= since;
-}
 
 function isEnabled(config: KernelConfig | null, name: string, otherwise: boolean): boolean {
   return config ? config.enabled(name) : otherwise;

@@ -4,6 +4,7 @@ import * as fs from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { ArchDriver, UnpackedImage, Variant } from '../../arch/driver.js';
 import { drivers as allDrivers } from '../../arch/index.js';
+import { unpackZboot } from '../../arch/zboot.js';
 import { badInput, codeOf, messageOf, UsercopyError } from '../errors.js';
 import { findBtf, parseBtf, readBtf } from '../kernel/btf.js';
 import { findConfig, readConfig } from '../kernel/config.js';
@@ -15,7 +16,7 @@ import { decompress, UNPACKED_LIMIT } from '../kernel/payload/decompress.js';
 import { applyRela } from '../kernel/relocate.js';
 import { noSymbols } from '../kernel/symbols.js';
 import { findBanner, NO_VERSION } from '../kernel/version.js';
-import { anArray, having, type OptionRule, requireOptions, requireValue } from '../options.js';
+import { anArray, type OptionRule, requireOptions, requireValue } from '../options.js';
 import { type FlatPayload, loadFlatImage } from './flat.js';
 import { typesFile } from './kernel-files.js';
 import { nativeZlib } from './native-zlib.js';
@@ -43,11 +44,16 @@ const aFile: OptionRule = {
   accepts: (value) => typeof value === 'string' || value instanceof Uint8Array,
   expected: 'a path, or the bytes of a file',
 };
+const isNamedFile = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  Reflect.get(value, 'bytes') instanceof Uint8Array &&
+  typeof Reflect.get(value, 'name') === 'string';
 const A_SOURCE: OptionRule = {
   accepts: (value) =>
     typeof value === 'string' ||
-    having('', 'path').accepts?.(value) === true ||
-    having('', 'bytes', 'name').accepts?.(value) === true,
+    (typeof value === 'object' && value !== null && typeof Reflect.get(value, 'path') === 'string') ||
+    isNamedFile(value),
   expected: 'the path of an image, or { bytes, name } of one',
 };
 const RULES: Readonly<Record<keyof LoadKernelOptions, OptionRule>> = { drivers: anArray, btf: aFile, config: aFile };
@@ -123,13 +129,17 @@ async function unpack(
   where: string,
   drivers: readonly ArchDriver[],
 ): Promise<UnpackedImage & { readonly variant: Variant | null }> {
+  const tools = { decompress: unpackPayload };
   let bytes = file;
+  let wrapper: string | null = null;
   for (let layer = 0; layer <= OUTER_LAYERS; layer++) {
+    const zboot = await unpackZboot(bytes, tools, UNPACKED_LIMIT);
+    if (zboot !== null) [bytes, wrapper] = [zboot.bytes, zboot.format];
     if (isElf(bytes)) return { format: 'ELF', payload: { kind: 'elf', bytes }, variant: null };
     for (const driver of drivers) {
       for (const variant of driver.variants) {
-        const image = await variant.unpackImage(bytes, { decompress: unpackPayload });
-        if (image !== null) return { ...image, variant };
+        const image = await variant.unpackImage(bytes, tools);
+        if (image !== null) return { ...image, format: wrapper ?? image.format, variant };
       }
     }
     const inner = layer < OUTER_LAYERS ? await unpackPayload(bytes, 0, UNPACKED_LIMIT) : null;

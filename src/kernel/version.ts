@@ -13,6 +13,21 @@ export function atLeast(version: KernelVersion, major: number, minor: number): b
   return version.major > major || (version.major === major && version.minor >= minor);
 }
 
+/**
+ * Whether a kernel has a fix that came with series `major.minor`, and into stable series at the patch levels of `stable`
+ * (`{ '6.6': 21 }`).
+ */
+export function hasFix(
+  version: KernelVersion,
+  major: number,
+  minor: number,
+  stable: Readonly<Record<string, number>>,
+): boolean {
+  if (atLeast(version, major, minor)) return true;
+  const since = stable[`${version.major}.${version.minor}`];
+  return since !== undefined && version.patch >= since;
+}
+
 /** The version of an image without a banner: a guest of our own. */
 export const NO_VERSION: KernelVersion = { banner: null, release: '', major: 0, minor: 0, patch: 0 };
 

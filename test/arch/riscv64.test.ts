@@ -1,4 +1,6 @@
 /** Debian's riscv64 kernel: the judge is its own check, run in the guest. */
+import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { riscv64 } from '../../arch/riscv/index.js';
 import { UsercopyError } from '../../src/errors.js';
@@ -33,6 +35,18 @@ describe("Debian's riscv64 kernel of trixie", () => {
     expect(kernel.symbols.address('_start')).toBe(0xffff_ffff_8000_0000n);
     expect(kernel.symbols.address('_text')).toBeGreaterThan(0xffff_ffff_8000_0000n);
     expect(kernel.types?.hasStruct('kmem_cache')).toBe(true);
+  });
+
+  it('is the same kernel inside of zboot', async (context) => {
+    if (typeof kernel === 'string') return context.skip(kernel);
+    const { path } = await fetchKernel('riscv64', { release: 'trixie' });
+    const packed = gzipSync(readFileSync(path), { level: 1 });
+    const head = Buffer.alloc(64);
+    head.write('MZ\0\0zimg', 'latin1');
+    head.writeUInt32LE(64, 8);
+    head.writeUInt32LE(packed.length, 12);
+    const wrapped = await loadKernel({ bytes: Buffer.concat([head, packed]), name: 'vmlinuz.efi' });
+    expect([wrapped.version.release, wrapped.symbols.count]).toEqual([kernel.version.release, kernel.symbols.count]);
   });
 
   it('says the same as ours of every LKDTM copy and its neighbours', async (context) => {

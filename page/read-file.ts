@@ -1,7 +1,7 @@
 /** A dropped file, packed or not: its bytes, or its text where it is a log. */
 import xzDecompress from 'xz-decompress';
 import { isDump } from '../src/dump/dump-file.js';
-import { messageOf, UsercopyError } from '../src/errors.js';
+import { messageOf, shellWord, UsercopyError } from '../src/errors.js';
 import { concatBytes } from '../src/kernel/bytes.js';
 import { decompressBzip2, isBzip2 } from '../src/kernel/payload/bzip2.js';
 import { decompressGzipMembers, isGzip } from '../src/kernel/payload/gzip.js';
@@ -29,7 +29,7 @@ interface Wanted {
 
 /** How a whole dump becomes one that the page reads. */
 export const shrinkAdvice = (name: string): string =>
-  `'usercopy repro --dump ${name} --kernel IMAGE --shrink small.vmcore' makes the some hundred KiB of a dump that this page reads`;
+  `"usercopy repro --dump ${shellWord(name)} --kernel IMAGE --shrink small.vmcore" writes the few hundred KiB of the dump that this page needs`;
 
 /**
  * The bytes of a dump, unpacked where they are packed.

@@ -6,7 +6,7 @@
  *                             page.png: the page in a browser, where chromium-headless-shell is here (CHROMIUM=PROGRAM names one)
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -118,7 +118,12 @@ async function page() {
   }
   const { chromium } = await import('playwright-core');
   const libraries = [process.env.LD_LIBRARY_PATH, ...(found?.libraries ?? [])].filter(Boolean).join(':');
-  const env = { ...process.env, LD_LIBRARY_PATH: libraries };
+  const fonts = join(root, '.cache/chromium/fonts.conf');
+  const env = {
+    ...process.env,
+    LD_LIBRARY_PATH: libraries,
+    ...(existsSync(fonts) ? { FONTCONFIG_FILE: fonts } : {}),
+  };
   const browser = await chromium.launch({ executablePath: program, args: ['--no-sandbox'], env });
   try {
     const view = await browser.newPage({ viewport: { width: 900, height: 620 } });

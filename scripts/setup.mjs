@@ -226,7 +226,8 @@ const isInstalled = !existsSync(join(root, 'tsconfig.json'));
 // `npm install` among the sources must not set off another one.
 const everything = process.argv.includes('--install')
   ? []
-  : [packages, unicorn, testPlaces, testPrograms, testTools, check, addon, javascript];
+  : // The command line before what a machine may lack: its `doctor` says what that is.
+    [packages, check, javascript, unicorn, testPlaces, testPrograms, testTools, addon];
 try {
   for (const step of isInstalled ? [unicorn, addon] : everything) {
     // Looked at again under the lock: another set-up may have done it meanwhile.

@@ -1,14 +1,11 @@
 /** `npm run bench:cycles`: our prices of basic blocks against llvm-mca's, on the blocks that took no part in the tables. */
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import Table from 'cli-table3';
 import type { Variant } from '../../arch/driver.js';
 import { drivers, variantOf } from '../../arch/index.js';
 import { IGNORED, openCycleModel } from '../../src/cycles/open.js';
 import { UsercopyError } from '../../src/errors.js';
-import { cachedKernels as fetchedKernels } from '../../src/image/fetch.js';
+import { cachedKernels } from '../../src/image/fetch.js';
 import { loadKernel } from '../../src/image/load.js';
-import { packageFile } from '../../src/paths.js';
 import { NEWEST_OWN_PROFILE, ownVariants } from '../../src/scenario/own.js';
 import { present } from '../present.js';
 import { type Source, startGuest } from '../world.js';
@@ -58,18 +55,12 @@ function parse(words: readonly string[]): Parameters {
   return parameters;
 }
 
-/** Kernels that `usercopy kernel fetch` brought, one a variant: the newest of the oldest series first. */
-async function cachedKernels(): Promise<Map<string, string>> {
-  const cache = packageFile('.cache/kernels');
+/** The image of one kernel that `usercopy kernel fetch` brought for each variant: of 6.1 where there is one. */
+async function oneOfEach(): Promise<Map<string, string>> {
+  const all = await cachedKernels();
   const found = new Map<string, string>();
-  for (const release of (await readdir(cache).catch(() => [])).sort(
-    (a, b) => Number(b.startsWith('6.1')) - Number(a.startsWith('6.1')),
-  )) {
-    const variant = await readFile(join(cache, release, 'variant'), 'utf8').catch(() => null);
-    if (variant === null || found.has(variant.trim())) continue;
-    const image = (await readdir(join(cache, release))).find((name) => /^vmlinu[xz]/.test(name));
-    if (image !== undefined) found.set(variant.trim(), join(cache, release, image));
-  }
+  for (const { variant, path } of [...all.filter(({ release }) => release.startsWith('6.1.')), ...all])
+    if (!found.has(variant)) found.set(variant, path);
   return found;
 }
 
@@ -108,7 +99,7 @@ async function pathsOf(source: Source, name: string, only: string | undefined): 
 
 async function allPaths(only: string | undefined): Promise<JudgedPath[]> {
   const found: JudgedPath[] = [];
-  for (const { variant, release, path } of await fetchedKernels())
+  for (const { variant, release, path } of await cachedKernels())
     if (only === undefined || only === variant)
       found.push(...(await pathsOf({ kind: 'kernel', path, profile: undefined }, release, only)));
   for (const variant of ownVariants())
@@ -214,11 +205,16 @@ try {
       );
     if (parameters.paths) {
       const paths = await allPaths(parameters.variant);
+      if (paths.length === 0)
+        throw new UsercopyError(
+          'bad-input',
+          `--variant: expected one that LLVM has a model for, found ${parameters.variant}`,
+        );
       if (parameters.json) console.log(JSON.stringify({ llvm: llvmVersion(), paths }, null, 2));
       else printPaths(paths);
       process.exit(0);
     }
-    const kernels = parameters.kernel === undefined ? [...(await cachedKernels())] : [['', parameters.kernel] as const];
+    const kernels = parameters.kernel === undefined ? [...(await oneOfEach())] : [['', parameters.kernel] as const];
     const wanted = kernels.filter(
       ([variant]) => parameters.variant === undefined || variant === '' || variant === parameters.variant,
     );

@@ -87,7 +87,7 @@ function textOf(part: Part): string {
 }
 
 /** Cells that a spreadsheet would take for a formula get an apostrophe; negative numbers stay numbers. */
-const FORMULA = /^(?:[=+@\t\r]|-(?!\d))/;
+const FORMULA = /^(?:[=+@\t\r]|-(?!\d+(?:\.\d+)?(?: \(\d+\))?$))/;
 
 const csvLines = (rows: readonly (readonly string[])[]): string =>
   papaparse.unparse(
@@ -104,7 +104,7 @@ const escaped = (text: string): string =>
 /** One part as `--markdown` prints it. */
 export function markdownOf(part: Part): string {
   if (typeof part === 'string') return escaped(part).replaceAll('\n', '\\\n');
-  if ('heading' in part) return `### ${escaped(part.heading)}`;
+  if ('heading' in part) return `### ${escaped(part.heading.trim()).replaceAll('\n', '<br>')}`;
   const cells = [part.head, ...part.rows].map((row) => row.map((cell) => escaped(cell).replaceAll('\n', '<br>')));
   return markdownTable(cells, { stringLength: stringWidth });
 }

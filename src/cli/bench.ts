@@ -10,7 +10,7 @@ import { writeWhole } from '../image/files.js';
 import { NEWEST_OWN_PROFILE, OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import { progress } from '../terminal.js';
 import { type Forms, printAnswer } from './answer.js';
-import { readText } from './arguments.js';
+import { readText, refuseStray } from './arguments.js';
 import { CLEAN, toJson, VIOLATION } from './output.js';
 import { Verb } from './verb.js';
 
@@ -18,7 +18,7 @@ interface BenchCommandOptions extends Forms {
   readonly variant?: string[];
   readonly kernel?: string;
   readonly profile?: string[];
-  readonly growth: 'scaled' | 'full';
+  readonly growth?: 'scaled' | 'full';
   readonly quick?: boolean;
   readonly html?: string;
   readonly compare?: string;
@@ -37,9 +37,10 @@ export function benchCommand(): Verb {
       `rules of the check, one result each; built-in guests: ${Object.keys(OWN_PROFILES).join(', ')}; default: ${NEWEST_OWN_PROFILE}, a kernel's own`,
     )
     .addOption(
-      new Option('--growth <how>', 'how far the growth of costs is followed')
-        .choices(['scaled', 'full'])
-        .default('scaled'),
+      new Option('--growth <how>', 'how far the growth of costs is followed; default: scaled').choices([
+        'scaled',
+        'full',
+      ]),
     )
     .option('--quick', 'a smoke run of seconds: its figures say nothing')
     .option('--html <file>', 'also write one page with charts')
@@ -62,13 +63,14 @@ export function benchCommand(): Verb {
 async function bench(later: string | undefined, options: BenchCommandOptions): Promise<number> {
   if (options.compare !== undefined) {
     if (later === undefined) throw badInput('bench --compare', 'two files, OLD and NEW', 'one');
+    refuseStray('bench --compare', options, ['compare']);
     const comparison = compareResults(readResult(options.compare), readResult(later));
     printAnswer(options, { json: () => toJson(comparison), parts: () => comparisonParts(comparison) });
     return comparison.slower > 0 ? VIOLATION : CLEAN;
   }
   if (later !== undefined) throw badInput('bench', 'a file only with --compare', `'${later}'`);
   const result = await runBench({
-    ...{ sources: sourcesOf(options), quick: options.quick ?? false, growth: options.growth },
+    ...{ sources: sourcesOf(options), quick: options.quick ?? false, growth: options.growth ?? 'scaled' },
     onProgress: (text) => progress.show(`measuring ${text} …`),
   });
   progress.clear();

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { parseProfile } from '../check/profiles.js';
-import { badInput } from '../errors.js';
+import { badInput, shellWord } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { ownVariants } from '../scenario/own.js';
 import { schemaPath } from '../scenario/read.js';
@@ -56,7 +56,7 @@ export function newCommand(): Verb {
       }
       if (existsSync(file) && !options.force) throw badInput(file, 'a file that is not there yet, or --force', 'one');
       writeWhole(file, text);
-      print(`${file} is written\nnext: usercopy run ${file}`);
+      print(`${file} is written\nnext: usercopy run ${shellWord(file)}`);
     });
 }
 

@@ -13,7 +13,7 @@ import { Verb } from './verb.js';
 interface OverheadOptions extends Forms {
   readonly kernel?: string[];
   readonly variant?: string[];
-  readonly profile: string;
+  readonly profile?: string;
 }
 
 /** A kernel that could not be measured, and why. */
@@ -28,9 +28,9 @@ export function overheadCommand(): Verb {
     .option('--kernel <image...>', 'real kernels')
     .addOption(new Option('--variant <name...>', 'built-in guests').choices(ownVariants()))
     .addOption(
-      new Option('--profile <name>', 'rules of the built-in guests')
-        .choices(Object.keys(OWN_PROFILES))
-        .default(NEWEST_OWN_PROFILE),
+      new Option('--profile <name>', `rules of the built-in guests; default: ${NEWEST_OWN_PROFILE}`).choices(
+        Object.keys(OWN_PROFILES),
+      ),
     )
     .tables()
     .ends({
@@ -49,9 +49,12 @@ last instruction, caches warm. Every run gives the same figures. docs/cycles.md 
 }
 
 async function overhead(options: OverheadOptions): Promise<number> {
+  const { profile = NEWEST_OWN_PROFILE } = options;
+  if (options.variant === undefined && options.profile !== undefined)
+    throw badInput('overhead --profile', '--variant NAME beside it: a kernel is measured by its own rules', 'none');
   const sources: Source[] = [
     ...(options.kernel ?? []).map((path): Source => ({ kind: 'kernel', path, profile: undefined })),
-    ...(options.variant ?? []).map((variant): Source => ({ kind: 'own', variant, profile: options.profile })),
+    ...(options.variant ?? []).map((variant): Source => ({ kind: 'own', variant, profile })),
   ];
   if (sources.length === 0) throw badInput('overhead', '--kernel IMAGE or --variant NAME', 'neither');
   const results: Overhead[] = [];

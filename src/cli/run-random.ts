@@ -1,6 +1,6 @@
 /** `usercopy run random`: random copies put to a guest's own check and to ours; a mismatch becomes a scenario that replays it. */
 import { resolve } from 'node:path';
-import { badInput, hex } from '../errors.js';
+import { badInput, hex, shellWord } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import type { DifferentialResult } from '../scenario/differential.js';
 import type { Scenario, ScenarioGuest } from '../scenario/format.js';
@@ -54,9 +54,9 @@ function specsOf({ kernel, btf, config, variant, profile, frames }: RandomOption
 
 /** Exit status: 0 without a mismatch, else 1. */
 export async function runRandom(options: RandomOptions): Promise<number> {
-  const copies = wholeNumber('--copies', options.copies ?? String(DEFAULT_COPIES), MOST_COPIES);
+  const copies = wholeNumber('--copies', options.copies ?? String(DEFAULT_COPIES), 1, MOST_COPIES);
   const seed =
-    options.seed === undefined ? Date.now() % LARGEST_SEED : wholeNumber('--seed', options.seed, LARGEST_SEED);
+    options.seed === undefined ? Date.now() % LARGEST_SEED : wholeNumber('--seed', options.seed, 0, LARGEST_SEED);
   const printer = new AnswerPrinter(options);
   const runs: RandomRun[] = [];
   for (const spec of specsOf(options)) {
@@ -84,9 +84,10 @@ async function runOne(guest: ScenarioGuest, copies: number, seed: number, covera
   return { result, file: await writeMismatch(result, guest) };
 }
 
-function wholeNumber(option: string, text: string, most: number): number {
+function wholeNumber(option: string, text: string, least: number, most: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value <= most)) throw badInput(option, `a whole number up to ${most}`, `'${text}'`);
+  if (!(value >= least && value <= most))
+    throw badInput(option, `a whole number from ${least} to ${most}`, `'${text}'`);
   return value;
 }
 
@@ -110,7 +111,7 @@ function partsOf({ result, file }: RandomRun): Part[] {
       text: `${copies} copies, ${nearBoundary} of them within 64 bytes of a boundary; the guest refused ${refused}\n${mismatch}`,
     },
     ...mismatches,
-    ...(file === null ? [] : [`next: usercopy run ${file}  # replays the first mismatch`]),
+    ...(file === null ? [] : [`next: usercopy run ${shellWord(file)}  # replays the first mismatch`]),
   ];
 }
 

@@ -1,6 +1,6 @@
 /** `usercopy run … --snapshot FOLDER`: a guest that is set up, as files that a harness in C or Python loads. */
 import { resolve } from 'node:path';
-import { badInput, hex } from '../errors.js';
+import { badInput, hex, shellWord } from '../errors.js';
 import { runForOne } from '../scenario/guest-process.js';
 import type { SnapshotSummary } from '../scenario/snapshot.js';
 import type { SnapshotTask } from '../scenario/tasks.js';
@@ -22,7 +22,11 @@ export async function runSnapshot(what: readonly string[], options: SnapshotOpti
   progress.clear();
   for (const warning of summary.warnings) warn(warning);
   const guest =
-    what[0] ?? (options.kernel === undefined ? null : `--kernel ${options.kernel} --snapshot ${options.snapshot}`);
+    what[0] === undefined
+      ? options.kernel === undefined
+        ? null
+        : `--kernel ${shellWord(options.kernel)} --snapshot ${shellWord(options.snapshot)}`
+      : shellWord(what[0]);
   printAnswer(options, {
     json: () => toJson(summary),
     parts: () => partsOf(summary),

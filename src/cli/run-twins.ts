@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { variantOf } from '../../arch/index.js';
 import { IGNORED } from '../cycles/open.js';
-import { UsercopyError } from '../errors.js';
+import { shellWord, UsercopyError } from '../errors.js';
 import { runAllIsolated, runForOne } from '../scenario/guest-process.js';
 import { OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import type { LkdtmTask, OwnTask } from '../scenario/tasks.js';
@@ -105,7 +105,7 @@ export async function runLkdtm({
   printAnswer(forms, {
     json: () => toJson(jsonOf(run)),
     parts: () => partsOf([run], false),
-    next: `usercopy run random --kernel ${kernel}  # random copies, most of them near a boundary`,
+    next: `usercopy run random --kernel ${shellWord(kernel)}  # random copies, most of them near a boundary`,
   });
   return statusOf([run]);
 }

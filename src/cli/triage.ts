@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { findVariant } from '../../arch/index.js';
-import { badInput } from '../errors.js';
+import { badInput, shellWord } from '../errors.js';
 import { progress } from '../terminal.js';
 import { type Item, itemsIn, shardOf } from '../triage/items.js';
 import { type TriageAnswer, triageItems } from '../triage/pool.js';
@@ -39,7 +39,7 @@ export function triageCommand(): Verb {
     .option('--jobs <number>', 'processes at a time; default: one per CPU')
     .option('--state <file>', 'keep what is done in this file, and go on from there in a later run')
     .option('--shard <I/N>', 'look at part I of N only, for one of N workers; the result is in the state file')
-    .option('--merge <files...>', 'read nothing but the state files of such workers, and tell what they found')
+    .option('--merge <files...>', 'read nothing but the state files of such workers, and report what they found')
     .option('--timeout <seconds>', `longest time for reading a dump; default: ${DEFAULT_TIMEOUT}`)
     .tables()
     .ends({
@@ -225,5 +225,5 @@ function nextOf(folder: string, [largest]: readonly TriageGroup[]): string | und
   const [, log] = /^(.*):\d+$/.exec(largest?.examples[0] ?? '') ?? [];
   return log === undefined
     ? undefined
-    : `usercopy repro --report ${join(folder, log)}  # what it means, and its likely cause`;
+    : `usercopy repro --report ${shellWord(join(folder, log))}  # what it means, and its likely cause`;
 }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Answer, AnswerPrinter, type Forms, printAnswer } from '../../src/cli/answer.js';
+import { type Answer, AnswerPrinter, type Forms, markdownOf, printAnswer } from '../../src/cli/answer.js';
 import { negative, negativesIn } from '../../src/cli/output.js';
 import { program } from '../../src/cli/program.js';
 import { colours } from '../../src/terminal.js';
@@ -98,6 +98,22 @@ describe('an answer', () => {
       ['a\\|b \\*c\\* \\<i\\>, \\_\\_x\\_\\_', 'two<br>lines'],
       ['=1+1', '-8'],
     ]);
+  });
+
+  it('has no line of its own in a heading of Markdown', () => {
+    expect(markdownOf({ heading: '\nOur check: ns a verdict' })).toBe('### Our check: ns a verdict');
+    expect(markdownOf({ heading: 'case.yaml: one\nx86_64, kernel 6.1' })).toBe(
+      '### case.yaml: one<br>x86_64, kernel 6.1',
+    );
+  });
+
+  it('has no formula in CSV, whatever a name begins with; negative numbers stay numbers', () => {
+    const names = ["-2+3+cmd|' /C calc'!A0", '-8 (18446744073709551608)', '-1.5', '@x'];
+    printAnswer(
+      { csv: true },
+      { json: () => '', parts: () => [{ head: ['name'], rows: names.map((name) => [name]) }] },
+    );
+    expect(readCsv(out).slice(1)).toEqual([[`'${names[0]}`], [names[1]], [names[2]], [`'${names[3]}`]]);
   });
 });
 

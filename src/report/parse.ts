@@ -45,13 +45,20 @@ export function chooseReport(reports: readonly UsercopyReport[]): UsercopyReport
 
 /**
  * The report that a memory dump belongs to: the last in the log that tells more than a line of its crash, since a kernel may
- * go on after a BUG(). Where none does, the one that `chooseReport` takes. Null where there is none.
+ * go on after a BUG(). One that neither has a message nor names usercopy in its BUG line may be another crash, with the check
+ * as a leftover on its stack: it gives way. Where none is whole, the one that `chooseReport` takes. Null where there is none.
  */
 export function chooseLastReport(reports: readonly UsercopyReport[]): UsercopyReport | null {
   requireValue('chooseLastReport: reports', reports, anArray);
   const isWhole = (report: UsercopyReport): boolean =>
     !isBare(report) && (report.message !== null || report.trace.length > 0);
-  return reports.findLast(isWhole) ?? chooseReport(reports);
+  const isOfCheck = ({ message, bugLine }: UsercopyReport): boolean =>
+    message !== null || /usercopy/.test(bugLine ?? '');
+  return (
+    reports.findLast((report) => isWhole(report) && isOfCheck(report)) ??
+    reports.findLast(isWhole) ??
+    chooseReport(reports)
+  );
 }
 
 function reportOf(block: Block): UsercopyReport {

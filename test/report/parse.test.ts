@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { reportJson, reproductionJson } from '../../src/cli/repro-json.js';
 import { judgeReport } from '../../src/diagnosis/from-report.js';
 import { packageFile } from '../../src/paths.js';
-import { chooseReport, parseReports } from '../../src/report/parse.js';
+import { chooseLastReport, chooseReport, parseReports } from '../../src/report/parse.js';
 import type { UsercopyReport } from '../../src/report/report.js';
 import { callerOf } from '../../src/report/trace.js';
 import { SeededRandom } from '../../src/scenario/random.js';
@@ -68,6 +68,32 @@ describe('reading a report', () => {
     const reports = parseReports(`${subject}\n\n${logOf('x86_64')}`);
     expect(reports).toHaveLength(1);
     expect(chooseReport(reports)!.comm).toBe('two words');
+  });
+
+  it.each([
+    ['a warning', 'WARNING: CPU: 0 PID: 77 at kernel/rcu/tree.c:1234 rcu_note_context_switch+0x4a/0x5d0'],
+    ['a BUG() of another place', 'kernel BUG at fs/ext4/inode.c:1234!'],
+  ])('of a dump takes the crash, not %s behind it with the check left over on its stack', (_, line) => {
+    const tail = [
+      line,
+      'CPU: 0 PID: 77 Comm: later Tainted: G      D            6.5.0 #1',
+      'RIP: 0010:rcu_note_context_switch+0x4a/0x5d0',
+      'RSP: 0018:ffffc90000453d38 EFLAGS: 00010246',
+      'RAX: 0000000000000000 RBX: ffff888003f10000 RCX: 0000000000000000',
+      'Call Trace:',
+      ' <TASK>',
+      ' ? __check_object_size+0x1a3/0x2b0',
+      ' __schedule+0x9a/0x9d0',
+      ' schedule+0x5e/0xd0',
+      ' </TASK>',
+      '---[ end trace 0000000000000000 ]---',
+    ];
+    const reports = parseReports(`${logOf('x86_64')}\n${tail.map((text) => `[   99.123456] ${text}`).join('\n')}\n`);
+    expect(reports).toHaveLength(2);
+    expect(reports[1]).toMatchObject({ comm: 'later', message: null });
+    expect(chooseLastReport(reports)!.comm).toBe('two words');
+    // Where it is all there is, it is taken.
+    expect(chooseLastReport(reports.slice(1))!.comm).toBe('later');
   });
 
   it('does not take user registers for those of the kernel', () => {

@@ -5,13 +5,26 @@
  */
 import { inflateSome } from '../kernel/payload/portable-zlib.js';
 
-const ADDRESS = /(?:^|[\s<"'(])https?:\/\/\S{0,2000}?[?&#]zl=(\d{16,20000})/;
+const MARK = 'zl=';
+const DIGITS = /\d{16,20000}/y;
+/** What stands before the mark in an address, at most so many characters. */
+const ADDRESS = /(?:^|[\s<"'(])https?:\/\/\S{0,2000}?[?&#]$/;
+const LONGEST_ADDRESS = 2010;
 /** A log that a QR code holds is some KiB. */
 const LARGEST_LOG = 1 << 20;
 
-/** The digits of such an address in a text; null where there is none. */
+/** The digits of the first such address in a text; null where there is none. Takes time in proportion to the text. */
 export function panicDigits(text: string): string | null {
-  return ADDRESS.exec(text.slice(0, 40_000))?.[1] ?? null;
+  // What was looked at for one mark is not looked at for the next.
+  let seen = 0;
+  for (let at = text.indexOf(MARK); at >= 0; at = text.indexOf(MARK, at + MARK.length)) {
+    DIGITS.lastIndex = at + MARK.length;
+    const digits = DIGITS.exec(text)?.[0];
+    if (digits === undefined) continue;
+    if (ADDRESS.test(text.slice(Math.max(seen, at - LONGEST_ADDRESS), at))) return digits;
+    seen = at;
+  }
+  return null;
 }
 
 /** Digits that a remainder of so many bytes takes. */

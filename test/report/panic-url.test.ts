@@ -63,6 +63,15 @@ describe('the address in a QR code of drm_panic', () => {
     expect(await sizes(line(100) + link('a panic of another kind'))).toEqual([100n]);
   });
 
+  it.each([
+    ['behind the first megabyte of a log', 'line of a log\n'.repeat(80_000)],
+    ['behind many that are none', `&zl=${'7'.repeat(16)} `.repeat(50_000)],
+    ['behind one in the middle of a word', `xhttps://example.org/?zl=${'7'.repeat(16)}\n`],
+  ])('is found %s', (_, before) => {
+    const digits = sevens(deflateSync('a log'));
+    expect(panicDigits(`${before}https://example.org/panic_report/#?a=x86_64&zl=${digits}\n`)).toBe(digits);
+  });
+
   it('is none where the digits hold no log, or no address is there', () => {
     expect(panicLog('1'.repeat(400))).toBeNull();
     expect(panicLog('9'.repeat(401))).toBeNull();

@@ -4,6 +4,7 @@ import { withCauses } from '../diagnosis/causes.js';
 import { judgeReport, type ReportJudgement } from '../diagnosis/from-report.js';
 import { withGiven } from '../diagnosis/given.js';
 import type { Reproduction } from '../diagnosis/outcome.js';
+import { saidBy } from '../diagnosis/refused.js';
 import { scenarioHead } from '../diagnosis/scenario-of.js';
 import { summaryOf } from '../diagnosis/summary.js';
 import { badInput, UsercopyError } from '../errors.js';
@@ -241,14 +242,13 @@ function codeLines(code: Code | null): string[] {
 function linesOf(reproduction: Reproduction): string[] {
   const { outcome, variant, kernel, profile, report, check, replay, explanation } = reproduction;
   const { title, text } = summaryOf(reproduction);
-  const said = (who: string, message: string | null): string => `${who}: ${message ?? 'passes'}`;
   return [
     `${title}. ${text}`,
     '',
     `${variant ?? 'unknown architecture'}, kernel ${kernel ?? 'unknown'}, profile ${profile ?? 'unknown'}: ${outcome}`,
     ...(report === null ? [] : [`report: ${report.message?.text ?? 'its message line is missing'}`]),
-    ...(check === null ? [] : [said(`check (${check.judged})`, check.message)]),
-    ...(replay === null ? [] : [said(`replay (${replay.kernel})`, replay.message)]),
+    ...(check === null ? [] : [`check (${check.judged}): ${saidBy(check)}`]),
+    ...(replay === null ? [] : [`replay (${replay.kernel}): ${saidBy(replay)}`]),
     ...explanation.lines,
     ...callLines(explanation),
     ...explanation.causes.map(({ cause, because }) => `likely cause: ${cause} (${because})`),

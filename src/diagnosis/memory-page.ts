@@ -2,6 +2,7 @@
 import { DRAWING_STYLE, drawing, escaped } from './drawing.js';
 import { hexdump, type ReadBytes } from './hexdump.js';
 import type { Outcome, Reproduction } from './outcome.js';
+import { isWarning, saidBy } from './refused.js';
 import { sceneOf } from './scene.js';
 import { summaryOf } from './summary.js';
 
@@ -41,7 +42,7 @@ ${section('Details', items(explanation.lines))}
 function badgeOf({ report }: Reproduction, refused: boolean | null): 'refused' | 'allowed' | 'warned' | 'unknown' {
   if (refused === null) return 'unknown';
   if (refused) return 'refused';
-  return report?.message?.format === 'whitelist warning' ? 'warned' : 'allowed';
+  return report !== null && isWarning(report) ? 'warned' : 'allowed';
 }
 
 const AGREEMENT: Readonly<Record<Outcome, string>> = {
@@ -55,11 +56,10 @@ const AGREEMENT: Readonly<Record<Outcome, string>> = {
 
 function saidTable({ report, check, replay, outcome }: Reproduction): string {
   const said = (who: string, message: string): string => `<tr><th>${who}</th><td>${escaped(message)}</td></tr>`;
-  const passes = 'lets the copy pass';
   return `<table>${report === null ? '' : said("the kernel's log", report.message?.text ?? 'its message line is missing')}${
-    check === null ? '' : said('check of this project', check.message ?? passes)
+    check === null ? '' : said('check of this project', saidBy(check))
   }${
-    replay === null ? '' : said("the dumped kernel's own check", replay.message ?? passes)
+    replay === null ? '' : said("the dumped kernel's own check", saidBy(replay))
   }${said('together', AGREEMENT[outcome])}</table>`;
 }
 

@@ -49,15 +49,20 @@ export interface ReproducedCopy {
 
 /** What the check of this project says. */
 export interface CheckFinding {
-  /** The kernel's line without the log prefix; null when the copy is good. */
+  /** The kernel's line without the log prefix; null when it prints none, as for a good copy. */
   readonly message: string | null;
+  /** Whether it refuses the copy; null when it needed memory that cannot be read. */
+  readonly refused: boolean | null;
   /** Where the check read: the dump, or a guest that was made as the report describes. */
   readonly judged: 'dump' | 'scenario';
 }
 
 /** What a kernel's own check said when it ran under the emulator. */
 export interface ReplayFinding {
+  /** As `CheckFinding` has it. */
   readonly message: string | null;
+  /** Whether it came to BUG(). */
+  readonly refused: boolean;
   /** Guest instructions of the whole call, up to BUG() for a bad copy; null when not counted. */
   readonly instructions: number | null;
   /** The kernel that ran: the dump's own, or a built-in guest. */

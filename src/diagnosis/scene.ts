@@ -5,6 +5,7 @@ import { cacheFacts } from './cache-name.js';
 import { folioFor } from './follows.js';
 import { type Machine, machineOf, objectOffset } from './machine.js';
 import type { Reproduction } from './outcome.js';
+import { refusedOf } from './refused.js';
 
 export type PartKind = 'object' | 'neighbour' | 'window' | 'red zone' | 'member' | 'area' | 'frame';
 
@@ -42,11 +43,6 @@ export function sceneOf(reproduction: Reproduction, members: readonly Member[] =
   return offsetScene(reproduction, { ...message, offset, size }, machineOf(report?.bits ?? null, null));
 }
 
-const isRefused = ({ outcome, report, check, replay }: Reproduction): boolean =>
-  outcome !== 'clean' &&
-  report?.message?.format !== 'whitelist warning' &&
-  (report !== null || (check?.message ?? replay?.message ?? null) !== null);
-
 function addressScene(reproduction: Reproduction, start: bigint, size: bigint, members: readonly Member[]): Scene {
   const { object, surroundings, region } = reproduction.explanation;
   const parts: Part[] = [];
@@ -73,7 +69,7 @@ function addressScene(reproduction: Reproduction, start: bigint, size: bigint, m
     const { comm } = surroundings.stack;
     add(surroundings.stack.start, surroundings.stack.end, 'area', `stack${comm === null ? '' : ` of ${comm}`}`);
   }
-  return { origin: null, parts, copy: { start, end: start + size }, refused: isRefused(reproduction) };
+  return { origin: null, parts, copy: { start, end: start + size }, refused: refusedOf(reproduction) === true };
 }
 
 /** Without a pointer: the message's offset, from where its rule counts it. */
@@ -83,7 +79,7 @@ function offsetScene(
   machine: Machine,
 ): Scene | string {
   const { offset, size } = message;
-  const refused = isRefused(reproduction);
+  const refused = refusedOf(reproduction) === true;
   const signed = BigInt.asIntN(machine.bits, offset);
   const scene = (origin: string, start: bigint, parts: readonly Part[]): Scene => ({
     origin,

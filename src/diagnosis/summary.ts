@@ -3,9 +3,13 @@ import { findVariant } from '../../arch/index.js';
 import { callerOf } from '../report/trace.js';
 import { machineOf, objectOffset } from './machine.js';
 import type { KnownCause, Reproduction } from './outcome.js';
+import { isWarning, refusedOf } from './refused.js';
 
 export interface Summary {
-  /** As syzbot titles such crashes: `BUG: bad usercopy in foo_read`; `usercopy allowed in foo_read` where nothing is bad. */
+  /**
+   * As syzbot titles such crashes: `BUG: bad usercopy in foo_read`; `usercopy allowed in foo_read` where nothing is bad,
+   * `usercopy, verdict not known in foo_read` where nothing tells.
+   */
   readonly title: string;
   /** Whether the kernel refused the copy; false where it only warned or let it pass, null where nothing tells. */
   readonly refused: boolean | null;
@@ -58,12 +62,15 @@ export function summaryOf(reproduction: Reproduction): Summary {
 
 function titleOf(reproduction: Reproduction, caller: string | null): string {
   const { report } = reproduction;
-  const warned = report?.message?.format === 'whitelist warning' || report?.bugLine?.startsWith('WARNING') === true;
-  const what = warned
-    ? 'WARNING: bad usercopy'
-    : refusedOf(reproduction) === false
-      ? 'usercopy allowed'
-      : 'BUG: bad usercopy';
+  const refused = refusedOf(reproduction);
+  const what =
+    report !== null && isWarning(report)
+      ? 'WARNING: bad usercopy'
+      : refused === null
+        ? 'usercopy, verdict not known'
+        : refused
+          ? 'BUG: bad usercopy'
+          : 'usercopy allowed';
   return `${what}${caller === null ? '' : ` in ${caller.replace(/\..*$/, '')}`}`;
 }
 
@@ -73,14 +80,6 @@ function callOf({ explanation }: Reproduction): string | null {
     (text) => !text.startsWith('?') && !/^(?:usercopy_|__check_|check_|_*copy_(?:to|from)_user)/.test(text),
   );
   return /^[\w.]+/.exec(call ?? '')?.[0] ?? null;
-}
-
-function refusedOf({ outcome, report, check, replay }: Reproduction): boolean | null {
-  if (outcome === 'clean') return false;
-  if (report?.message?.format === 'whitelist warning') return false;
-  if (report?.message != null || (report !== null && report.bugLine !== null)) return true;
-  if (check !== null) return check.message !== null;
-  return replay === null ? null : replay.message !== null;
 }
 
 function objectText({ explanation, report }: Reproduction): string | null {
@@ -111,7 +110,7 @@ function verdictText(reproduction: Reproduction, object: string | null, member: 
   const how =
     outcome === 'clean'
       ? 'is allowed'
-      : report?.message?.format === 'whitelist warning'
+      : report !== null && isWarning(report)
         ? 'was let through with a warning'
         : refusedOf(reproduction)
           ? 'was refused'

@@ -1,7 +1,8 @@
 /** A copy in a memory dump: what the check says of it, what the dump's own kernel says when it runs, and what it means. */
-import type { Copy } from '../check/verdict.js';
+import type { Copy, Verdict } from '../check/verdict.js';
 import { withCauses } from '../diagnosis/causes.js';
 import type { Outcome, ReplayFinding, Reproduction } from '../diagnosis/outcome.js';
+import { isWarning, saysRefused } from '../diagnosis/refused.js';
 import { stackDepthOfDump } from '../dump/dump-code.js';
 import { DumpJudge, type DumpJudgement } from '../dump/judge.js';
 import { readDumpLog } from '../dump/log.js';
@@ -133,7 +134,7 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       kernel: dump.kernel.version.release,
       copy: { ...FROM_REGISTERS, ...sources, ...copy },
       report,
-      check: { message, judged: 'dump' },
+      check: { message, refused: refusedBy(judgement.verdict), judged: 'dump' },
       replay: null,
       explanation: explainDump(judge, judgement, report),
     };
@@ -326,9 +327,11 @@ async function withEngine<T>(
   }
 }
 
-function findingOf({ message, instructions }: Replay, { kernel }: Dump): ReplayFinding {
-  return { message, instructions, kernel: kernel.version.release };
+function findingOf({ message, end, instructions }: Replay, { kernel }: Dump): ReplayFinding {
+  return { message, refused: end === 'bug', instructions, kernel: kernel.version.release };
 }
+
+const refusedBy = ({ outcome }: Verdict): boolean | null => (outcome === 'unreadable' ? null : outcome === 'bad');
 
 function outcomeOf(judgement: DumpJudgement, replay: Replay | null, report: UsercopyReport | null): Outcome {
   const { verdict, message } = judgement;
@@ -342,6 +345,8 @@ function outcomeOf(judgement: DumpJudgement, replay: Replay | null, report: User
   }
   // A line that is cut off can be held against nothing.
   if (reported && reported.canonical !== null) return reported.canonical === message ? 'identical' : 'different';
-  if (verdict.outcome === 'good') return 'clean';
+  // Without a whole line the report still tells whether the kernel refused the copy.
+  if (report !== null && isWarning(report)) return verdict.outcome === 'good' ? 'clean' : 'different';
+  if (verdict.outcome === 'good') return report === null ? 'clean' : saysRefused(report) ? 'different' : 'unknown';
   return replay ? 'identical' : 'unknown';
 }

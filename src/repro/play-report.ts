@@ -8,7 +8,7 @@ import { UsercopyError } from '../errors.js';
 import { having, requireValue } from '../options.js';
 import type { Scenario } from '../scenario/format.js';
 import { loadOwnKernel, ownVariants, startOwnGuest } from '../scenario/own.js';
-import { playScenario } from '../scenario/play.js';
+import { playScenario, type ScenarioRow } from '../scenario/play.js';
 import { scenarioInMemory } from '../scenario/read.js';
 import { measureStackDepth } from '../stack/depth.js';
 
@@ -50,11 +50,16 @@ export async function playReport(judgement: ReportJudgement): Promise<PlayedRepo
           ...(chosen.note === null ? [] : [chosen.note]),
           ...described.notes,
         ]),
-        check: { message: row.ours, judged: 'scenario' },
+        check: { message: row.ours, refused: refusedIn(row), judged: 'scenario' },
         replay:
           row.identical === null
             ? null
-            : { message: row.guest, instructions: row.guestInstructions, kernel: run.kernel },
+            : {
+                message: row.guest,
+                refused: row.ends === 'bug',
+                instructions: row.guestInstructions,
+                kernel: run.kernel,
+              },
       },
       scenario: described,
       why: null,
@@ -64,6 +69,9 @@ export async function playReport(judgement: ReportJudgement): Promise<PlayedRepo
     return { ...without(error.message), scenario: described };
   }
 }
+
+const refusedIn = ({ outcome }: ScenarioRow): boolean | null =>
+  outcome === null || outcome === 'unreadable' ? null : outcome === 'bad';
 
 /** What a built-in guest's scenarios depend on, read off the guest itself. */
 export async function guestFacts(variant: string, measureDepth: boolean): Promise<GuestFacts> {

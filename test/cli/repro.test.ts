@@ -126,7 +126,7 @@ describe('usercopy repro --report', () => {
     ]);
     expect(Object.keys(found.copy)).toEqual(['pointer', 'size', 'direction']);
     expect(found.explanation.copy_from).toEqual({ pointer: null, size: 'printed', direction: 'printed' });
-    expect(found.check).toEqual({ message: found.report.message, judged: 'scenario' });
+    expect(found.check).toEqual({ message: found.report.message, refused: true, judged: 'scenario' });
     expect(found.replay.message).toBe(found.report.message);
   });
 

@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { drivers } from '../../arch/index.js';
 import type { Copy } from '../../src/check/verdict.js';
+import { summaryOf } from '../../src/diagnosis/summary.js';
 import { stackDepthOfDump } from '../../src/dump/dump-code.js';
 import { DumpJudge, type JudgeOptions } from '../../src/dump/judge.js';
 import { type Dump, openDump } from '../../src/dump/open-dump.js';
@@ -257,6 +258,23 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
     expect(reproduction).toMatchObject({ outcome: 'clean', report: null, check: { message: null } });
     expect(reproduction.replay).toMatchObject({ message: null });
     expect(finding.verdict).toMatchObject({ outcome: 'good', by: 'stack' });
+  });
+
+  it.each([
+    ['is cut', (log: string) => log.replace(/(usercopy: Kernel memory \w+ attempt detected (?:from|to)) .*/, '$1')],
+    ['is missing', (log: string) => log.replace(/^.*usercopy: Kernel memory .*\n/m, '')],
+  ])('does not agree with a copy that passes when the message of its BUG() %s', async (_, cut) => {
+    const log = ofCase('UCX_TASK', 'dmesg.txt');
+    expect(cut(log)).not.toBe(log);
+    const sp = BigInt(`0x${/RSP=([0-9a-f]{16})/.exec(ofCase('UCX_TASK', 'regs-post.txt'))![1]}`);
+    const { reproduction, finding } = await ask({ pointer: sp + 64n, size: 8n, direction: 'to_user' }, cut(log));
+    expect(finding.verdict).toMatchObject({ outcome: 'good', by: 'stack' });
+    expect(reproduction).toMatchObject({
+      outcome: 'different',
+      check: { message: null, refused: false },
+      replay: { message: null, refused: false },
+    });
+    expect(summaryOf(reproduction)).toMatchObject({ refused: true });
   });
 
   it('is of the last crash that a log tells, when the kernel went on after earlier ones', async () => {

@@ -23,7 +23,7 @@ const KNOWN: Reproduction = {
     directionFrom: 'given',
   },
   report: null,
-  check: { message: 'usercopy: …', judged: 'dump' },
+  check: { message: 'usercopy: …', refused: true, judged: 'dump' },
   replay: null,
   explanation: NO_EXPLANATION,
 };

@@ -43,8 +43,8 @@ describe('playing what a report describes', () => {
     expect(reproduction).toMatchObject({
       outcome: 'consistent',
       variant,
-      check: { message, judged: 'scenario' },
-      replay: { message },
+      check: { message, refused: true, judged: 'scenario' },
+      replay: { message, refused: true },
     });
     expect(reproduction.replay!.instructions).toBeGreaterThan(100);
   });

@@ -246,7 +246,10 @@ function paired(files: readonly FoundFile[]): { pairs: ReadonlyMap<string, Besid
   const byKey = groupedByKey(others);
   const dumpsOf = groupedByKey(dumps);
   const shared = { kernel: only(others, 'kernel'), btf: only(others, 'btf'), config: only(others, 'config') };
-  const unnamed = others.filter(({ path, role }) => role !== 'report' || LOG_NAME.test(basename(path)));
+  // `reg-2024-17.log` may be a log of anything: of no dump's name, only `regs.txt` and the like are registers.
+  const isUnnamed = ({ path, role }: (typeof others)[number]): boolean =>
+    role === 'report' ? LOG_NAME.test(basename(path)) : role !== 'regs' || keyOf(path) === '';
+  const unnamed = others.filter(isUnnamed);
   const pairs = new Map<string, Beside>();
   for (const { path } of dumps) {
     const key = keyOf(path);

@@ -287,6 +287,19 @@ describe('the layouts of crash folders', () => {
     expect(await beside(files, 'regs')).toMatchObject({ 'a.vmcore': 'a.regs.txt', 'regression-1.vmcore': undefined });
   });
 
+  it('take registers of no name for the only dump, and leave a log that has a word of theirs in its name to itself', async () => {
+    const one = (registers: string) => beside({ vmcore: emptyCore(), [registers]: 'RAX=0' }, 'regs');
+    for (const name of ['regs.txt', 'registers.log', 'reg.txt', 'info-registers.txt']) {
+      expect(await one(name)).toEqual({ vmcore: name });
+    }
+    for (const name of ['reg-2024-17.log', 'regs-of-widget.txt', 'windows.reg.txt']) {
+      expect(await one(name)).toEqual({ vmcore: undefined, [name]: undefined });
+    }
+    expect(await beside({ 'vmcore.17': emptyCore(), 'regs.17.txt': 'RAX=0' }, 'regs')).toEqual({
+      'vmcore.17': 'regs.17.txt',
+    });
+  });
+
   it('leave a log that two dumps could have to itself', async () => {
     const files = { 'a.vmcore': emptyCore(), 'a.core': emptyCore(), 'a.dmesg': bug(1) };
     expect(await beside(files)).toEqual({ 'a.vmcore': undefined, 'a.core': undefined, 'a.dmesg': undefined });

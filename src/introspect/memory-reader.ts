@@ -14,9 +14,11 @@ export class MemoryReader {
   readonly #kernel: Kernel;
   readonly #little: boolean;
   readonly wordBytes: number;
+  readonly endian: Kernel['endian'];
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
+    this.endian = kernel.endian;
     this.#little = kernel.endian === 'little';
     this.wordBytes = kernel.bits / 8;
   }

@@ -128,7 +128,7 @@ export function slabAt(
   const lead = redZone + ((slab.objOffset && read.slot(cache, slab.objOffset)) ?? 0n);
   const free =
     slab.allocator === 'SLAB'
-      ? wholly(freeOfSlab(read, head, slabType, count, pages.pageShift))
+      ? freeOfSlab(read, head, slabType, type, count, pages.pageShift)
       : freeOfSlub(kernel, read, {
           head,
           cache,
@@ -172,8 +172,13 @@ export function slabAt(
 export function slabStateGaps(kernel: Kernel, { slab, pageArray }: Introspection): string[] {
   const { types, symbols } = kernel;
   if (pageArray.kind === 'section map') return ['struct pages are found through sections, which is not supported here'];
-  if (!types || slab.allocator === 'SLAB') return [];
+  if (!types) return [];
   const cache = types.struct('kmem_cache');
+  if (slab.allocator === 'SLAB') {
+    return cache.has('cpu_cache')
+      ? [`${IN_CPU_ARRAYS}: an object that is not on its slab's own list of free ones is not known to be in use`]
+      : [];
+  }
   if (!cache.has('offset')) return ["the kernel's types do not tell where free pointers lie (kmem_cache.offset)"];
   const gaps: string[] = [];
   if (cache.has('cpu_slab')) {
@@ -225,7 +230,8 @@ interface FreeObjects {
   readonly uncertain: string | null;
 }
 
-const wholly = (objects: Set<number> | null): FreeObjects | null => objects && { objects, uncertain: null };
+const IN_CPU_ARRAYS =
+  'free objects of SLAB also wait in arrays of the CPUs and nodes (array_cache), which are not read';
 
 function firstFrame(kernel: Kernel, { linearMaps }: Introspection, pages: PageFinder): bigint {
   const first = kernel.symbols.address('__pv_phys_pfn_offset');
@@ -234,14 +240,18 @@ function firstFrame(kernel: Kernel, { linearMaps }: Introspection, pages: PageFi
   return (linearMaps[0]?.physical ?? 0n) >> BigInt(pages.pageShift);
 }
 
-/** SLAB: a list of indices, of which the first `active` are in use; bytes while a page holds few enough objects. */
+/**
+ * SLAB: a list of indices, of which the first `active` are not free for the slab; bytes while a page holds few enough objects.
+ * What kfree() takes back goes into the CPU's array first (___cache_free() of mm/slab.c), and still is among those.
+ */
 function freeOfSlab(
   read: MemoryReader,
   head: bigint,
   type: StructType,
+  cacheType: StructType,
   count: number,
   pageShift: number,
-): Set<number> | null {
+): FreeObjects | null {
   const list = read.member(head, type, 'freelist');
   const active = read.member(head, type, 'active');
   if (list === null || list === 0n || active === null || active > BigInt(count)) return null;
@@ -253,7 +263,7 @@ function freeOfSlab(
     if (index === null || index >= BigInt(count)) return null;
     free.add(Number(index));
   }
-  return free;
+  return { objects: free, uncertain: cacheType.has('cpu_cache') ? IN_CPU_ARRAYS : null };
 }
 
 interface SlubSlab {
@@ -280,8 +290,9 @@ function freeOfSlub(kernel: Kernel, read: MemoryReader, slab: SlubSlab): FreeObj
   for (const decode of decoders(kernel, read, slab)) {
     const free = new Set<number>();
     if (!heads.every((head) => follow(read, slab, head, decode, free))) continue;
-    if ((read.member(slab.cache, slab.cacheType, 'cpu_sheaves') ?? 0n) === 0n)
-      return { objects: free, uncertain: null };
+    // One that cannot be read may lead to some.
+    const sheaves = slab.cacheType.has('cpu_sheaves') ? read.member(slab.cache, slab.cacheType, 'cpu_sheaves') : 0n;
+    if (sheaves === 0n) return { objects: free, uncertain: null };
     for (const object of objectsInSheaves(kernel, read, slab)) {
       const distance = object - slab.start - slab.lead;
       if (distance < 0n || distance % slab.stride !== 0n || distance / slab.stride >= BigInt(slab.count)) continue;
@@ -327,7 +338,10 @@ function follow(read: MemoryReader, slab: SlubSlab, head: bigint, decode: Decode
   return true;
 }
 
-/** Free objects that CPUs have taken over from this slab; null when the CPUs' own data is not found. */
+/**
+ * Free objects that CPUs have taken over from this slab; null when it is one of a CPU's and not all of the CPUs' own data is
+ * found.
+ */
 function cpuFreelists(kernel: Kernel, read: MemoryReader, slab: SlubSlab): bigint[] | null {
   const { types, symbols } = kernel;
   // Gone in 7.0: sheaves took its place.
@@ -342,6 +356,7 @@ function cpuFreelists(kernel: Kernel, read: MemoryReader, slab: SlubSlab): bigin
   for (const offset of found) {
     const cpu = BigInt.asUintN(kernel.bits, perCpu + offset);
     const current = read.member(cpu, type, page);
+    if (current === null && frozen(read, slab)) return null;
     if (current !== slab.head) continue;
     const list = read.member(cpu, type, 'freelist');
     if (list === null) return null;
@@ -403,17 +418,29 @@ function barnsOf(types: TypeTable, read: MemoryReader, cache: bigint, cacheType:
   return barns;
 }
 
-/** Each once: those of CPUs that are not there all lead to the same data. */
+/** Each once: those of CPUs that are not there all lead to the same data. null: they cannot be read. */
 function cpuOffsets(table: bigint | undefined, count: bigint | undefined, read: MemoryReader): bigint[] | null {
   if (table === undefined) return null;
-  const cpus = count === undefined ? MOST_CPUS : Math.min(Number(read.unsigned(count, 4) ?? 0n), MOST_CPUS);
+  const cpus = count === undefined ? BigInt(MOST_CPUS) : read.unsigned(count, 4);
+  if (cpus === null) return null;
+  const size = read.wordBytes;
+  const bytes = tableBytes(table, Math.min(Number(cpus), MOST_CPUS) * size, count !== undefined, read);
+  if (bytes === null) return null;
   const offsets = new Set<bigint>();
-  for (let cpu = 0; cpu < cpus; cpu++) {
-    const offset = read.word(table + BigInt(cpu * read.wordBytes));
-    if (offset === null) break;
-    if (offset !== 0n || cpu === 0) offsets.add(offset);
+  for (let at = 0; at < bytes.length; at += size) {
+    const offset = decodeUnsigned(bytes.subarray(at, at + size), read.endian);
+    if (offset !== 0n || at === 0) offsets.add(offset);
   }
   return [...offsets];
+}
+
+/** Where it is not known how long the table is, memory may end before as many bytes: half as many are tried then. */
+function tableBytes(table: bigint, length: number, known: boolean, read: MemoryReader): Uint8Array | null {
+  for (let most = length; most >= read.wordBytes; most /= 2) {
+    const bytes = read.bytes(table, most);
+    if (bytes !== null || known) return bytes;
+  }
+  return null;
 }
 
 /** A slab that some CPU has for itself. */

@@ -20,6 +20,7 @@ export function parseConfig(text: string): KernelConfig {
   const get = (name: string) => values.get(name.replace(/^CONFIG_/, ''));
   return {
     get,
+    text,
     enabled(name) {
       const value = get(name);
       return value === 'y' || value === 'm';

@@ -88,6 +88,8 @@ export interface KernelConfig {
   get(name: string): string | undefined;
   /** True for `y` and `m`. */
   enabled(name: string): boolean;
+  /** The whole file; absent where only single settings are known. */
+  readonly text?: string;
 }
 
 /** What a kernel's contents tell of its check. */

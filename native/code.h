@@ -22,6 +22,8 @@ class TranslatedCode {
   uint64_t drops() const { return drops_; }
   // The range is not mapped any more.
   void Forget(uint64_t address, uint64_t size);
+  // The emulator is closed.
+  void Release() { pages_.clear(); }
 
  private:
   void DropOrphans();

@@ -112,6 +112,10 @@ bool Copies::JudgeNatively(CopyRequest& request, uint64_t pc) {
   }
   ReadRegisters(request, pc);
   NativeCheck* check = request.native->check();
+  if (check == nullptr) {
+    javascript_.Fail(ErrorKind::Engine, "copy hook: the check that judges is closed: detach before it is");
+    return false;
+  }
   const uint32_t code = request.outermost
                             ? native_check_judge_outermost(check, request.context_offset, request.request_offset)
                             : native_check_judge(check, request.context_offset, request.request_offset);

@@ -113,6 +113,14 @@ void Counter::MarkHooked(uint64_t address) {
   }
 }
 
+void Counter::Release() {
+  std::vector<Block> fewest(2);
+  fewest.swap(blocks_);
+  used_ = 0;
+  shift_ = 63;
+  current_ = wound_block_ = nullptr;
+}
+
 uint64_t Counter::Parts(double cycles) {
   constexpr double kMost = 0x1p62;
   return cycles * kPartsOfCycle < kMost ? static_cast<uint64_t>(std::llround(cycles * kPartsOfCycle)) : 1ull << 62;

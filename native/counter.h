@@ -58,6 +58,8 @@ class Counter {
   void Start(uint64_t instruction_limit, bool careful, double cycle_limit, bool priced);
   // Blocks that begin at an address are not passed quickly any more.
   void MarkHooked(uint64_t address);
+  // The emulator is closed: the blocks are given back, which are most of what it leaves behind.
+  void Release();
   // Prices of blocks are another pricer's.
   void ForgetPrices();
 

@@ -44,6 +44,8 @@ class Dispatcher {
   void StartExecution();
   // Blocks are told of as they are translated; before the first one is, they must be looked at as they are entered.
   bool told_of_translations() const { return told_; }
+  // The emulator is closed.
+  void Release() { met_.clear(); }
   bool limits_blocks() const { return blocks_left_.has_value(); }
   // Why the last execution was left, …
   End end() const { return end_; }

@@ -67,6 +67,10 @@ Engine* Engine::From(const Napi::Value& value) {
 void Engine::Shut() {
   runner_.Release();
   emulator_.Close();
+  // What else an emulator takes waits for its finalizer, which needs a turn of the event loop.
+  gate_.counter.Release();
+  dispatcher_.Release();
+  code_.Release();
   hooks_.Release();
   memory_.Release();
   rings_.Release();

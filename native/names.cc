@@ -62,6 +62,19 @@ std::string ErrorName(uc_err code) {
   return "ERROR_" + std::to_string(code);
 }
 
+const RegisterNames& RegisterNames::Of(uc_arch arch) {
+  static const std::unordered_map<int, RegisterNames> all = [] {
+    std::unordered_map<int, RegisterNames> made;
+    for (const ArchNames* row = kArchNames; row->registers != nullptr; ++row) {
+      made.emplace(row->arch, RegisterNames(static_cast<uc_arch>(row->arch)));
+    }
+    return made;
+  }();
+  static const RegisterNames none{static_cast<uc_arch>(0)};
+  const auto found = all.find(arch);
+  return found == all.end() ? none : found->second;
+}
+
 RegisterNames::RegisterNames(uc_arch arch) {
   if (arch == UC_ARCH_X86) structured_ = {"gdtr", "idtr", "ldtr", "tr", "msr"};
   if (arch == UC_ARCH_ARM || arch == UC_ARCH_ARM64) structured_ = {"cp_reg"};

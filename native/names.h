@@ -18,7 +18,8 @@ std::string ErrorName(uc_err code);
 // Registers of one architecture.
 class RegisterNames {
  public:
-  explicit RegisterNames(uc_arch arch);
+  // Made once for all emulators of the process.
+  static const RegisterNames& Of(uc_arch arch);
   // Throws for an unknown name, and for those that are no plain number (descriptor tables, coprocessor selectors).
   int Find(Napi::Env env, const std::string& name) const;
   // -1 when there is none.
@@ -26,6 +27,8 @@ class RegisterNames {
   const std::unordered_map<std::string, int>& all() const { return ids_; }
 
  private:
+  explicit RegisterNames(uc_arch arch);
+
   std::unordered_map<std::string, int> ids_;
   std::unordered_set<std::string> structured_;
 };

@@ -4,6 +4,8 @@
 
 #include "engine.h"
 
+static constexpr char kClosed[] = "the native check is closed: make another one";
+
 Napi::Function NativeCheckObject::Define(Napi::Env env) {
   return DefineClass(env, "NativeCheck",
                      {
@@ -12,6 +14,7 @@ Napi::Function NativeCheckObject::Define(Napi::Env env) {
                          InstanceMethod<&NativeCheckObject::JudgeBatch>("checkBatch"),
                          InstanceMethod<&NativeCheckObject::JudgeOutermostBatch>("checkOutermostBatch"),
                          InstanceMethod<&NativeCheckObject::ReadFrom>("readFrom"),
+                         InstanceMethod<&NativeCheckObject::Close>("close"),
                      });
 }
 
@@ -63,7 +66,10 @@ NativeRead NativeCheckObject::AskJavaScript(uint64_t address, uint32_t length, c
       javascript_.Index(static_cast<uint32_t>(address)), javascript_.Index(static_cast<uint32_t>(address >> 32)),
       javascript_.Index(length), javascript_.Index(static_cast<uint32_t>(to - base))};
   napi_value answer = nullptr;
-  if (!javascript_.Call(read_, 4, arguments, &answer)) return NATIVE_READ_FAILED;
+  ++asking_;
+  const bool answered = javascript_.Call(read_, 4, arguments, &answer);
+  --asking_;
+  if (!answered) return NATIVE_READ_FAILED;
   int32_t found = 0;
   napi_get_value_int32(javascript_.env(), answer, &found);
   // The bytes are not where they were asked for when the memory has moved.
@@ -89,29 +95,34 @@ Napi::Value NativeCheckObject::Answer(uint32_t code) {
   throw MakeError(Env(), ErrorKind::Engine, Trap());
 }
 
+NativeCheck* NativeCheckObject::Live() const {
+  if (check_ == nullptr) throw MakeError(Env(), ErrorKind::Engine, kClosed);
+  return check_;
+}
+
 Napi::Value NativeCheckObject::Judge(const Napi::CallbackInfo& info) {
   size_t size = 0;
   Memory(&size);
-  return Answer(native_check_judge(check_, ReadIndex(info[0], "context"), ReadIndex(info[1], "request")));
+  return Answer(native_check_judge(Live(), ReadIndex(info[0], "context"), ReadIndex(info[1], "request")));
 }
 
 Napi::Value NativeCheckObject::JudgeOutermost(const Napi::CallbackInfo& info) {
   size_t size = 0;
   Memory(&size);
-  return Answer(native_check_judge_outermost(check_, ReadIndex(info[0], "context"), ReadIndex(info[1], "request")));
+  return Answer(native_check_judge_outermost(Live(), ReadIndex(info[0], "context"), ReadIndex(info[1], "request")));
 }
 
 Napi::Value NativeCheckObject::JudgeBatch(const Napi::CallbackInfo& info) {
   size_t size = 0;
   Memory(&size);
-  return Answer(native_check_judge_batch(check_, ReadIndex(info[0], "context"), ReadIndex(info[1], "requests"),
+  return Answer(native_check_judge_batch(Live(), ReadIndex(info[0], "context"), ReadIndex(info[1], "requests"),
                                          ReadIndex(info[2], "count")));
 }
 
 Napi::Value NativeCheckObject::JudgeOutermostBatch(const Napi::CallbackInfo& info) {
   size_t size = 0;
   Memory(&size);
-  return Answer(native_check_judge_outermost_batch(check_, ReadIndex(info[0], "context"),
+  return Answer(native_check_judge_outermost_batch(Live(), ReadIndex(info[0], "context"),
                                                    ReadIndex(info[1], "requests"), ReadIndex(info[2], "count")));
 }
 
@@ -123,6 +134,19 @@ Napi::Value NativeCheckObject::ReadFrom(const Napi::CallbackInfo& info) {
     engine_ = Engine::From(info[0]);
     if (engine_ == nullptr) throw MakeError(info.Env(), ErrorKind::BadInput, "readFrom: expected an emulator");
     engine_object_ = Kept(anchor_, info[0]);
+  }
+  return info.Env().Undefined();
+}
+
+// What a judgement under way still needs stays until the object is collected.
+Napi::Value NativeCheckObject::Close(const Napi::CallbackInfo& info) {
+  engine_ = nullptr;
+  engine_object_.Release();
+  if (asking_ == 0 && check_ != nullptr) {
+    native_check_close(check_);
+    check_ = nullptr;
+    memory_ = LinearMemory();
+    read_.Release();
   }
   return info.Env().Undefined();
 }

@@ -26,7 +26,9 @@ class NativeCheckObject : public Napi::ObjectWrap<NativeCheckObject> {
   Napi::Value JudgeBatch(const Napi::CallbackInfo& info);
   Napi::Value JudgeOutermostBatch(const Napi::CallbackInfo& info);
   Napi::Value ReadFrom(const Napi::CallbackInfo& info);
+  Napi::Value Close(const Napi::CallbackInfo& info);
 
+  // Null when it is closed.
   NativeCheck* check() const { return check_; }
   // None of these throws. Where linear memory is now: to be asked again whenever JavaScript has run, since it may have
   // grown. Null: detached.
@@ -37,6 +39,7 @@ class NativeCheckObject : public Napi::ObjectWrap<NativeCheckObject> {
  private:
   static NativeRead Read(void* object, uint64_t address, uint32_t length, uint8_t* to) noexcept;
   NativeRead AskJavaScript(uint64_t address, uint32_t length, const uint8_t* to);
+  NativeCheck* Live() const;
   Napi::Value Answer(uint32_t code);
   std::string Trap() const;
 
@@ -45,6 +48,8 @@ class NativeCheckObject : public Napi::ObjectWrap<NativeCheckObject> {
   Attention attention_;
   JavaScript javascript_;
   NativeCheck* check_ = nullptr;
+  // Calls of `read_` that have not come back: the judgements that made them go on afterwards.
+  uint32_t asking_ = 0;
   LinearMemory memory_;
   // (addressLow, addressHigh, length, destination) → nonzero when the bytes are there: `host.read` of the module.
   Kept read_;

@@ -15,7 +15,7 @@ const char* NameOfPc(const Emulator& emulator) {
 }  // namespace
 
 Registers::Registers(Napi::Env env, Emulator& emulator)
-    : emulator_(emulator), names_(emulator.arch()), pc_(names_.Find(env, NameOfPc(emulator))) {
+    : emulator_(emulator), names_(RegisterNames::Of(emulator.arch())), pc_(names_.Find(env, NameOfPc(emulator))) {
   alignas(16) uint8_t buffer[2 * kWidest] = {};
   Check(env, "uc_reg_read(pc)", libunicorn.reg_read(emulator_.uc(), pc_, buffer));
 }

@@ -54,7 +54,7 @@ class Registers {
   std::optional<uint64_t> SeenProgramCounter() const { return wanted_pc_ ? wanted_pc_ : callback_pc_; }
 
   Emulator& emulator_;
-  RegisterNames names_;
+  const RegisterNames& names_;
   int pc_ = -1;
   std::optional<uint64_t> callback_pc_;
   std::optional<uint64_t> wanted_pc_;

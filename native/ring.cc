@@ -115,6 +115,10 @@ bool Rings::Judge(RequestRing& ring) {
   uint32_t noteworthy = 0;
   if (ring.native != nullptr) {
     NativeCheck* check = ring.native->check();
+    if (check == nullptr) {
+      javascript_.Fail(ErrorKind::Engine, "audit: the check that judges is closed: detach before it is");
+      return false;
+    }
     noteworthy = ring.outermost
                      ? native_check_judge_outermost_batch(check, ring.context_offset, ring.first_offset, count)
                      : native_check_judge_batch(check, ring.context_offset, ring.first_offset, count);

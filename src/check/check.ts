@@ -315,7 +315,7 @@ export class Check {
   close(): void {
     if (this.#open === null) return;
     this.#lastStatistics = this.#open.statistics.read();
-    this.#open.executors.get('native')?.native?.readFrom(undefined);
+    this.#open.executors.get('native')?.native?.close();
     this.#open = null;
     this.#foreignReader = null;
     this.#foreignEngine = null;

@@ -81,6 +81,8 @@ export interface NativeCheck {
   checkOutermostBatch(context: number, requests: number, count: number): number;
   /** Reads foreign memory from an emulator, without JavaScript; `undefined`: asks `host.read` again. */
   readFrom(engine: object | undefined): void;
+  /** Lets go of the memory. Judging is an error afterwards; twice is harmless. */
+  close(): void;
 }
 
 export interface NativeAddon {

@@ -181,6 +181,8 @@ export class Guest {
 
     const regions = options.regions ?? [];
     const extra = regions.reduce((sum, region) => sum + roundUp(region.size, PAGE), USER_BYTES);
+    // Node.js runs the finalizers of earlier guests' emulators only between turns of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
     const check = await Check.create({ source: builtCheck, guestBytes: Number(ramBytes + extra) });
     const engine = openUnicorn(variant.engine);
     try {

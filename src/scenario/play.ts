@@ -3,6 +3,7 @@
 import { type Attachment, attach } from '../attach/attach.js';
 import { entriesOf, hasCheck } from '../attach/plan.js';
 import type { Finding, Sanitizer, SanitizerStatistics } from '../attach/sanitizers.js';
+import type { Violation, ViolationHandler } from '../attach/violation.js';
 import type { Acceptance, Copy, Direction, Refusal } from '../check/verdict.js';
 import { badInput, UsercopyError } from '../errors.js';
 import type { CallOutcome, Guest } from '../guest/guest.js';
@@ -59,8 +60,33 @@ export interface ScenarioRun {
   readonly ok: boolean;
 }
 
-/** More than a step of a person's scenario has; counts go on beyond. */
+/** Findings of a step that are told: more than a person's scenario has. Counts go on beyond. */
 const MOST_FINDINGS = 100_000;
+
+/** What one step came to, whatever the steps before it were told. */
+class StepEvents {
+  violation: Violation | undefined;
+  findings: Finding[] = [];
+
+  reset(): void {
+    this.violation = undefined;
+    this.findings = [];
+  }
+
+  /** Hears of a violation; the first one of a step is the one that counts. */
+  recorder(answer: NonNullable<Scenario['onViolation']>): ViolationHandler {
+    const decision = answer === 'record' ? 'continue' : answer;
+    return (violation) => {
+      this.violation ??= violation;
+      return decision;
+    };
+  }
+
+  find(finding: Finding): 'continue' {
+    if (this.findings.length < MOST_FINDINGS) this.findings.push(finding);
+    return 'continue';
+  }
+}
 
 interface PreparedStep {
   readonly name: string;
@@ -95,15 +121,16 @@ export async function playScenario(file: ScenarioFile, options: PlayOptions = {}
     const judge = scenario.judge ?? (hasCheck(guest.kernel, guest.variant) ? 'kernel' : 'all');
     const steps = scenario.steps.map((step, index) => prepareStep(step, index, world, judge, positions));
     const before = guest.snapshot();
+    const events = new StepEvents();
     const attachment = await located(positions, ['guest', 'profile'], () =>
-      attachTo(world, scenario, judge, positions, options.sanitize),
+      attachTo(world, scenario, judge, positions, events, options.sanitize),
     );
     try {
       const rows: ScenarioRow[] = [];
       options.onReady?.(guest);
       for (const [index, step] of steps.entries()) {
         guest.restore(before);
-        rows.push(await located(positions, ['steps', index], () => playStep(world, attachment, step)));
+        rows.push(await located(positions, ['steps', index], () => playStep(world, attachment, events, step)));
       }
       options.onDone?.();
       return {
@@ -132,6 +159,7 @@ async function attachTo(
   scenario: Scenario,
   judge: 'kernel' | 'all',
   positions: Positions,
+  events: StepEvents,
   sanitize: readonly Sanitizer[] | undefined,
 ): Promise<Attachment> {
   const { stackDepth: given, frames } = scenario.guest;
@@ -143,13 +171,14 @@ async function attachTo(
       : stackDepth;
   return attach(guest.engine, kernel, {
     judge,
-    onViolation: scenario.onViolation ?? (judge === 'kernel' && ownCheckKnows ? 'record' : 'stop'),
+    onViolation: events.recorder(scenario.onViolation ?? (judge === 'kernel' && ownCheckKnows ? 'record' : 'stop')),
+    keep: 0,
     memory: guest.check,
     declarations,
     profile: profile ?? 'auto',
     frames,
     stackDepth: depth ?? undefined,
-    ...(sanitize === undefined ? {} : { sanitize, onFinding: 'record' as const, keep: MOST_FINDINGS }),
+    ...(sanitize === undefined ? {} : { sanitize, onFinding: (finding: Finding) => events.find(finding) }),
     // They are among the notes.
     onBlindSpot: () => undefined,
   });
@@ -238,15 +267,19 @@ function callOf(
   return { symbol: entry.symbol, arguments: Array.from(args, (value) => value ?? 0n) };
 }
 
-async function playStep(world: World, attachment: Attachment, step: PreparedStep): Promise<ScenarioRow> {
+async function playStep(
+  world: World,
+  attachment: Attachment,
+  events: StepEvents,
+  step: PreparedStep,
+): Promise<ScenarioRow> {
   const { guest, ownCheckKnows } = world;
   const { check } = attachment;
   check.resetStatistics();
-  const known = attachment.violations.length;
-  const found = attachment.findings.length;
+  events.reset();
   const outcome = await guest.call(step.symbol, step.arguments, { countInstructions: true });
   const { checks, reasons } = check.statistics();
-  const violation = attachment.violations.length > known ? attachment.violations[known] : undefined;
+  const { violation } = events;
   const asked = attachment.judge === 'kernel' && ownCheckKnows && outcome.kind !== 'stopped';
   const guestLine = asked ? usercopyLine(guest) : null;
   const ours = violation?.message ?? null;
@@ -270,12 +303,12 @@ async function playStep(world: World, attachment: Attachment, step: PreparedStep
     returns: outcome.kind === 'returned' ? outcome.value : null,
     guestInstructions: outcome.instructions ?? 0,
     explanation: violation?.explanation ?? [],
-    findings: attachment.findings.slice(found),
+    findings: events.findings,
   };
   return { ...row, unmet: unmetOf(row, step.expect) };
 }
 
-function ruleOf(verdict: Attachment['violations'][number]['verdict']): Refusal | null {
+function ruleOf(verdict: Violation['verdict']): Refusal | null {
   return verdict.outcome === 'bad' ? verdict.by : null;
 }
 

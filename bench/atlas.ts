@@ -4,8 +4,9 @@ import { markdownOf } from '../src/cli/answer.js';
 import { UsercopyError } from '../src/errors.js';
 import { cachedKernels } from '../src/image/fetch.js';
 import { NEWEST_OWN_PROFILE, ownVariants } from '../src/scenario/own.js';
-import { type Cost, type Overhead, type OverheadPath, overheadOf, PASSING, REFUSING } from './overhead.js';
-import { painter } from './page.js';
+import { painter } from './drawing.js';
+import { type Overhead, type OverheadPath, overheadOf, PASSING, REFUSING } from './overhead.js';
+import { costCell } from './report.js';
 import type { Source } from './world.js';
 
 export interface Atlas {
@@ -36,20 +37,17 @@ export async function makeAtlas(onProgress: (text: string) => void): Promise<Atl
   return { kernels, guests, unmeasured };
 }
 
-const cell = (cost: Cost | null): string =>
-  cost === null ? '–' : cost.cycles === null ? String(cost.instructions) : `${cost.instructions} (${cost.cycles})`;
-
 /** The tables in Markdown, with what was not measured. */
 export function atlasText({ kernels, guests, unmeasured }: Atlas): string {
   const rows = (results: readonly Overhead[], paths: readonly OverheadPath[]) =>
-    results.map((result) => [result.variant, result.kernel, ...paths.map((path) => cell(result.paths[path]))]);
+    results.map((result) => [result.variant, result.kernel, ...paths.map((path) => costCell(result.paths[path]))]);
   const guestRows = guests.map(({ variant, core, paths }) => [
     ...[variant, core ?? 'no table'],
-    ...PASSING.map((path) => cell(paths[path])),
+    ...PASSING.map((path) => costCell(paths[path])),
   ]);
   const workloads = kernels.flatMap(({ variant, kernel, workloads: list }) =>
     list.map(({ name, check, copy, share }) => [
-      ...[variant, kernel, name, cell(check), cell(copy)],
+      ...[variant, kernel, name, costCell(check), costCell(copy)],
       share === null ? '–' : `${(100 * share).toFixed(0)} %`,
     ]),
   );

@@ -10,11 +10,13 @@ import { fill } from './checks.js';
 import { BATCH, type BenchGuest, type BenchRequest, introspectedGuest } from './guest.js';
 import { type Effort, measure } from './measure.js';
 import { present } from './present.js';
+import type { Measurement } from './report.js';
 
-/** Cost at one size: nanoseconds for one copy or check. */
+/** Cost at one size: nanoseconds for one copy or check, and the margin of that in percent. */
 export interface GrowthPoint {
   readonly n: number;
   readonly ns: number;
+  readonly margin: number;
 }
 
 export interface Growth {
@@ -58,17 +60,19 @@ export async function growthOf({ size, effort, onProgress }: GrowthOptions): Pro
   const vmallocAreas: GrowthPoint[] = [];
   for (const n of powersOfTen(things)) {
     onProgress(`growth: ${n} declared ranges and vmalloc areas`);
-    declaredRanges.push({ n, ns: await timeBatch(declared(n), n, effort) });
-    vmallocAreas.push({ n, ns: await timeBatch(withAreas(n), 16, effort) });
+    declaredRanges.push(pointAt(n, await timeBatch(declared(n), n, effort)));
+    vmallocAreas.push(pointAt(n, await timeBatch(withAreas(n), 16, effort)));
   }
   const ramBytes: GrowthPoint[] = [];
   for (const bytes of ram) {
     onProgress(`growth: ${bytes / MIB} MiB of RAM`);
     const [point] = await timeAttached(bytes, [COPIES], effort);
-    ramBytes.push({ n: bytes, ns: present(point).ns });
+    ramBytes.push({ ...present(point), n: bytes });
   }
   return { copies: byCopies, declaredRanges, vmallocAreas, ramBytes };
 }
+
+const pointAt = (n: number, { nanoseconds, margin }: Measurement): GrowthPoint => ({ n, ns: nanoseconds, margin });
 
 async function timeAttached(ramBytes: number, counts: readonly number[], effort: Effort): Promise<GrowthPoint[]> {
   const guest = await startOwnGuest(await loadOwnKernel(VARIANT, 'nocheck'), { ramBytes: BigInt(ramBytes) });
@@ -84,7 +88,7 @@ async function timeAttached(ramBytes: number, counts: readonly number[], effort:
       const { checks } = check.statistics();
       if (checks !== n) throw new UsercopyError('guest', `growth: expected ${n} judgements, found ${checks}`);
       const [measured] = await measure([{ name: `${n} copies`, unit: 'copy', units: n, run }], effort);
-      points.push({ n, ns: present(measured).nanoseconds });
+      points.push(pointAt(n, present(measured)));
     }
     return points;
   } finally {
@@ -92,7 +96,7 @@ async function timeAttached(ramBytes: number, counts: readonly number[], effort:
   }
 }
 
-async function timeBatch(guest: BenchGuest, declarations: number, effort: Effort): Promise<number> {
+async function timeBatch(guest: BenchGuest, declarations: number, effort: Effort): Promise<Measurement> {
   const check = await Check.create({
     source: builtCheck,
     guestBytes: guest.regions.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / 65_536) * 65_536, 65_536),
@@ -107,7 +111,7 @@ async function timeBatch(guest: BenchGuest, declarations: number, effort: Effort
   if (wrong)
     throw new UsercopyError('bad-input', `growth: expected good verdicts, found ${wrong.outcome}: ${wrong.by}`);
   const [measured] = await measure([{ name: 'batch', unit: 'check', units: guest.requests.length, run }], effort);
-  return present(measured).nanoseconds;
+  return present(measured);
 }
 
 const OBJECT = 64n;

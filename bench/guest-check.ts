@@ -2,10 +2,11 @@
 import { attach } from '../src/attach/attach.js';
 import { requestRegisters } from '../src/attach/requests.js';
 import { type ExecutorName, executors } from '../src/check/check.js';
-import { blockPricer, openCycleModel } from '../src/cycles/open.js';
+import { openCycleModel } from '../src/cycles/open.js';
 import { builtCheck } from '../src/engine/built-check.js';
 import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
+import { costOfCall } from '../src/guest/path-cost.js';
 import { entryPointOf } from '../src/stack/entry-point.js';
 import { type Effort, measure, type Task } from './measure.js';
 import { present } from './present.js';
@@ -15,7 +16,7 @@ import { PATHS, type PathCopy, type PathName } from './world.js';
 export interface GuestCost {
   /** From the first instruction of `__check_object_size` to its return, or to BUG(). */
   readonly instructions: number;
-  /** Estimated for a named core; null for an architecture without a table. */
+  /** Of one pass through the whole path, for a named core; null for an architecture without a table. */
   readonly cycles: number | null;
 }
 
@@ -34,24 +35,17 @@ export async function countGuestCheck(guest: Guest, paths: Paths): Promise<Guest
   const costs: Partial<Record<PathName, GuestCost>> = {};
   try {
     for (const path of PATHS) {
-      guest.restore(before);
       const { pointer, size, outcome } = paths[path];
-      const call = await guest.call('__check_object_size', [pointer, size, 1n], {
-        countInstructions: true,
-        ...(model === null ? {} : { cycles: blockPricer(model) }),
-      });
-      if ((call.kind === 'bug') !== (outcome === 'bad')) {
+      const call = await costOfCall(guest, '__check_object_size', [pointer, size, 1n], model);
+      guest.restore(before);
+      if ((call.outcome.kind === 'bug') !== (outcome === 'bad')) {
         throw new UsercopyError(
           'guest',
-          `${guest.variant.name}, path ${path}: expected ${outcome}, found ${call.kind}`,
+          `${guest.variant.name}, path ${path}: expected ${outcome}, found ${call.outcome.kind}`,
         );
       }
-      costs[path] = {
-        instructions: call.instructions ?? 0,
-        cycles: call.cycles === null ? null : Math.round(call.cycles),
-      };
+      costs[path] = { instructions: call.instructions, cycles: call.cycles };
     }
-    guest.restore(before);
     // Every path was run above.
     return { costs: costs as Record<PathName, GuestCost>, core: model?.table.core ?? null };
   } finally {

@@ -1,160 +1,108 @@
-/** A result as one HTML page: charts as inline SVG, drawn here by ECharts; nothing is loaded when it is read. */
-import type { EChartsOption } from 'echarts';
+/** A result of `usercopy bench` as one HTML page: charts, and the tables that the terminal shows. */
 import { EXECUTORS } from '../src/check/executors.js';
-import { IGNORED } from '../src/cycles/open.js';
-import { UsercopyError } from '../src/errors.js';
-import type { GrowthPoint } from './growth.js';
-import { present } from './present.js';
-import { figure, noisyText } from './report.js';
-import type { BenchResult, VariantResult } from './run.js';
-import { copyWays, nameOf } from './text.js';
-import { PATHS } from './world.js';
-
-const WIDTH = 1000;
-const ROW_HEIGHT = 20;
-const FRAME_HEIGHT = 150;
-
-interface Bars {
-  readonly title: string;
-  readonly unit: string;
-  /** A group of bars each. */
-  readonly groups: readonly string[];
-  /** Of one colour; a value for each group. */
-  readonly series: readonly { readonly name: string; readonly values: readonly (number | null)[] }[];
-}
+import { PATH_IGNORES } from '../src/cycles/open.js';
+import {
+  barChart,
+  type Chart,
+  escaped,
+  growthChart,
+  pageHtml,
+  painter,
+  partsHtml,
+  type Ranged,
+  rangeChart,
+} from './drawing.js';
+import { isNoisy, NOISY_MARGIN, trustOf } from './report.js';
+import type { BenchResult, Spreads, VariantResult } from './run.js';
+import { COPY_WAYS, copyTimes, growthSeries, nameOf, resultParts } from './text.js';
+import { PASSING_PATHS, type PathName, REFUSING_PATHS } from './world.js';
 
 /** @throws UsercopyError `missing-dependency` when ECharts was not installed: it is an optional dependency. */
 export async function toHtml(result: BenchResult): Promise<string> {
   const draw = await painter();
-  const { variants, growth, machine, batch } = result;
-  const charts =
-    variants.length === 0 ? [] : variantCharts(variants).map((bars) => draw(barOption(bars), heightOf(bars)));
-  const growthCharts = [
-    lineOption('Copies made', 'ns a copy', growth.copies),
-    lineOption('Declared ranges', 'ns a check', growth.declaredRanges),
-    lineOption('Vmalloc areas', 'ns a check', growth.vmallocAreas),
-    lineOption('Guest RAM, bytes', 'ns a copy', growth.ramBytes),
-  ].map((option) => draw(option, 320));
+  const { variants, growth, machine } = result;
   const cores = [...new Set(variants.flatMap(({ variant, core }) => (core === null ? [] : [`${variant}: ${core}`])))];
-  const noise = machine.quick
-    ? 'A smoke run: these figures say nothing.'
-    : machine.noisy.length > 0
-      ? `The machine was busy for: ${noisyText(machine.noisy)}.`
-      : '';
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>usercopy bench</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: ${WIDTH}px; margin: 2em auto; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; font-size: 13px } th, td { border: 1px solid #ccc; padding: 2px 8px; text-align: right }
-th:first-child, td:first-child { text-align: left } svg { max-width: 100%; height: auto } .note { color: #a40 }
-</style>
-<h1>What the usercopy check costs</h1>
-<p>${escaped(`${machine.date.slice(0, 10)}, ${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, Unicorn ${machine.unicorn}`)}</p>
-<p class="note">${escaped(noise)}</p>
-<h2>Of each variant</h2>
-<p>Cycles are estimates (${escaped(IGNORED)}). ${escaped(cores.join('; '))}</p>
-${charts.join('\n')}
-${copyTable(variants)}
-<h2>A batch of 65 536 mixed copies</h2>
-${htmlTable(
-  ['', 'ns a check'],
-  Object.entries(batch).map(([name, value]) => [name, value === null ? 'not measured' : figure(value)]),
-)}
-<h2>Growth</h2>
-${growthCharts.join('\n')}
-</html>
-`;
-}
-
-function variantCharts(variants: readonly VariantResult[]): Bars[] {
-  const groups = variants.map(nameOf);
-  const bars = (title: string, unit: string, series: Bars['series']): Bars => ({ title, unit, groups, series });
-  const charts = [
-    bars(
-      "The guest's own check, by path",
-      'instructions',
-      PATHS.map((path) => ({ name: path, values: variants.map(({ guestCheck }) => guestCheck[path].instructions) })),
-    ),
-    bars(
-      "The guest's own check, by path",
-      'estimated cycles',
-      PATHS.map((path) => ({ name: path, values: variants.map(({ guestCheck }) => guestCheck[path].cycles) })),
-    ),
-    bars(
-      'Copies of 8 bytes to 64 KiB',
-      'ns a copy, median',
-      copyWays(present(variants[0])).map(([name], way) => ({
-        name,
-        values: variants.map((result) => present(copyWays(result)[way])[1]),
-      })),
-    ),
+  const trust = trustOf(machine);
+  const sections = [
+    '<h1>What the usercopy check costs</h1>',
+    `<p>${escaped(`${machine.date.slice(0, 10)}, ${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, Unicorn ${machine.unicorn}`)}</p>`,
+    ...(trust === null ? [] : [`<p class="note">${escaped(trust)}</p>`]),
   ];
-  for (const executor of EXECUTORS) {
-    if (variants.every(({ check }) => check[executor] === null)) continue;
-    charts.push(
-      bars(
-        `Our check, ${executor}, by path`,
-        'ns a verdict, median',
-        PATHS.map((path) => ({ name: path, values: variants.map(({ check }) => check[executor]?.[path] ?? null) })),
-      ),
+  if (variants.length > 0) {
+    sections.push(
+      "<h2>The guest's own check</h2>",
+      `<p>${escaped(`Exact: the same in every run. Cycles are estimates of one pass (${PATH_IGNORES}). ${cores.join('; ')}`)}</p>`,
+      ...guestCharts(variants).map((chart) => barChart(chart, draw)),
+      '<h2>Our check, and copies with it</h2>',
+      `<p>Medians with their margins. Hollow and grey: a margin above ${NOISY_MARGIN} %, which is noise. Two times whose lines overlap are not told apart.</p>`,
+      ...timeCharts(variants).map((chart) => rangeChart(chart, draw)),
+      ...variants.flatMap((variant) => {
+        const alike = alikeText(variant);
+        return alike === null ? [] : [`<p>${escaped(alike)}</p>`];
+      }),
     );
   }
-  return charts;
+  sections.push('<h2>Growth</h2>');
+  for (const { name, unit, points } of growthSeries(growth))
+    sections.push(growthChart({ title: name, unit }, points, draw));
+  sections.push('<h2>The tables</h2>', partsHtml(resultParts(result)));
+  return pageHtml('usercopy bench', sections.join('\n'));
 }
 
-const heightOf = ({ groups, series }: Bars): number => FRAME_HEIGHT + groups.length * series.length * ROW_HEIGHT * 0.6;
-
-const barOption = ({ title, unit, groups, series }: Bars): EChartsOption => ({
-  title: { text: `${title}: ${unit}` },
-  legend: { top: 36 },
-  grid: { top: 76, left: 10, right: 40, bottom: 20, containLabel: true },
-  xAxis: { type: 'value' },
-  yAxis: { type: 'category', data: [...groups], inverse: true },
-  series: series.map(({ name, values }) => ({ type: 'bar', name, data: values.map((value) => value ?? '-') })),
-});
-
-const lineOption = (title: string, unit: string, points: readonly GrowthPoint[]): EChartsOption => ({
-  title: { text: `${title}: ${unit}` },
-  grid: { top: 60, left: 20, right: 40, bottom: 20, containLabel: true },
-  xAxis: { type: 'log' },
-  yAxis: { type: 'value', min: 0 },
-  series: [{ type: 'line', symbolSize: 7, data: points.map(({ n, ns }) => [n, ns]) }],
-});
-
-/** Draws a chart as SVG. @throws UsercopyError `missing-dependency` without ECharts, which is an optional dependency. */
-export async function painter(): Promise<(option: EChartsOption, height: number) => string> {
-  const echarts = await import('echarts').catch(() => {
-    throw new UsercopyError(
-      'missing-dependency',
-      'charts: expected the package echarts, found none; npm install echarts',
-    );
+function guestCharts(variants: readonly VariantResult[]): Chart<number>[] {
+  const groups = variants.map(nameOf);
+  const chart = (title: string, paths: readonly PathName[], unit: 'instructions' | 'cycles'): Chart<number> => ({
+    ...{ title, unit: unit === 'cycles' ? 'estimated cycles' : unit, groups },
+    series: paths.map((path) => ({ name: path, values: variants.map(({ guestCheck }) => guestCheck[path][unit]) })),
   });
-  return (option, height) => {
-    const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
-    chart.setOption({ ...option, animation: false });
-    const svg = chart.renderToSVGString();
-    chart.dispose();
-    return svg;
-  };
-}
-
-function copyTable(variants: readonly VariantResult[]): string {
-  const [first] = variants;
-  if (first === undefined) return '';
-  const rows = variants.map((result) => [
-    nameOf(result),
-    ...copyWays(result).map(([, value]) => (value === null ? '–' : figure(value))),
-    `${Math.max(0, ...Object.values(result.copySpread).map(({ margin }) => margin)).toFixed(1)} %`,
+  return (['instructions', 'cycles'] as const).flatMap((unit) => [
+    chart('A copy that passes', PASSING_PATHS, unit),
+    chart('A copy that is refused, message included', REFUSING_PATHS, unit),
   ]);
-  return htmlTable(['ns a copy', ...copyWays(first).map(([name]) => name), 'widest margin'], rows);
 }
 
-function htmlTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const row = (tag: string, cells: readonly string[]) =>
-    `<tr>${cells.map((cell) => `<${tag}>${escaped(cell)}</${tag}>`).join('')}</tr>`;
-  return `<table>${row('th', head)}${rows.map((cells) => row('td', cells)).join('')}</table>`;
+/** One chart a guest: they differ by so much that one scale would hide what lies between the ways. */
+function timeCharts(variants: readonly VariantResult[]): Chart<Ranged>[] {
+  return variants.flatMap((result): Chart<Ranged>[] => {
+    const times = copyTimes(result);
+    const copies: Chart<Ranged> = {
+      ...{ title: `${nameOf(result)}, copies of 8 bytes to 64 KiB`, unit: 'ns a copy, median' },
+      groups: COPY_WAYS.map(([name]) => name),
+      series: [{ name: 'copies', values: times.map(({ time }) => time) }],
+    };
+    const executors = EXECUTORS.filter((executor) => result.check[executor] !== null);
+    const ofPaths = (title: string, paths: readonly PathName[]): Chart<Ranged> => ({
+      ...{ title: `${nameOf(result)}, our check, ${title}`, unit: 'ns a verdict, median', groups: paths },
+      series: executors.map((executor) => ({
+        name: executor,
+        values: paths.map((path) =>
+          ranged(result.check[executor]?.[path] ?? null, result.checkSpread, `${executor}.${path}`),
+        ),
+      })),
+    });
+    return [
+      ...(result.copyNote === null ? [copies] : []),
+      ofPaths('copies that pass', PASSING_PATHS),
+      ofPaths('copies that are refused', REFUSING_PATHS),
+    ];
+  });
 }
 
-const escaped = (text: string): string => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+const ranged = (value: number | null, spreads: Spreads, name: string): Ranged | null =>
+  value === null ? null : { value, margin: spreads[name]?.margin ?? null };
+
+/** Ways of copying that take the same time as a hook that does nothing, as far as the margins tell. */
+function alikeText(result: VariantResult): string | null {
+  const times = copyTimes(result);
+  const bare = times.find(({ name }) => name === 'bare hook')?.time ?? null;
+  if (bare === null || bare.margin === null) return null;
+  if (isNoisy(bare.margin)) return `${nameOf(result)}: the bare hook's time is noise; nothing can be held against it.`;
+  const alike = times.filter(
+    ({ name, time }) => name !== 'bare hook' && time !== null && time.margin !== null && overlap(bare, time),
+  );
+  if (alike.length === 0) return null;
+  return `${nameOf(result)}: not told apart from a hook that does nothing: ${alike.map(({ name }) => name).join('; ')}.`;
+}
+
+const overlap = (one: Ranged, two: Ranged): boolean =>
+  Math.abs(one.value - two.value) <= (one.value * (one.margin ?? 0) + two.value * (two.margin ?? 0)) / 100;

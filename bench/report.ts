@@ -60,11 +60,23 @@ export function figure(value: number): string {
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** How many figures are named that a machine was too busy for. */
-const NAMED = 8;
+/** `226 (176)`: instructions and, where they are known, cycles; a dash for a path that there is not. */
+export const costCell = (cost: { readonly instructions: number; readonly cycles: number | null } | null): string =>
+  cost === null ? '–' : cost.cycles === null ? String(cost.instructions) : `${cost.instructions} (${cost.cycles})`;
 
-/** The figures that a machine was too busy for: the first ones by name, the rest by number. */
-export function noisyText(noisy: readonly string[]): string {
-  const more = noisy.length - NAMED;
-  return `${noisy.slice(0, NAMED).join('; ')}${more > 0 ? ` and ${more} more` : ''}`;
+/** Margins above this many percent mean that the machine had other things to do. */
+export const NOISY_MARGIN = 5;
+
+export const isNoisy = (margin: number): boolean => margin > NOISY_MARGIN;
+
+/** What to think of the times of a result, in a sentence; null where there is nothing to say. */
+export function trustOf(machine: {
+  readonly quick: boolean;
+  readonly timed: number;
+  readonly noisy: readonly string[];
+}): string | null {
+  if (machine.quick) return 'A smoke run: its times say nothing.';
+  const { length } = machine.noisy;
+  if (length === 0) return null;
+  return `The machine was busy: ${length} of ${machine.timed} times vary by more than ${NOISY_MARGIN} %, so that ratios hold better than times; run again when it is quiet.`;
 }

@@ -12,7 +12,7 @@ import { declaredGuest, introspectedGuest } from './guest.js';
 import { countGuestCheck, type GuestCost, timeCheck } from './guest-check.js';
 import { GROWTH, LONG, QUICK, SHORT } from './measure.js';
 import { present } from './present.js';
-import { type Group, lineOf, type Measurement } from './report.js';
+import { type Group, isNoisy, lineOf, type Measurement } from './report.js';
 import { type CopyTimes, timeCopies } from './workload.js';
 import { objectsOf, type PathName, pathCopies, type Source, startGuest } from './world.js';
 
@@ -30,6 +30,8 @@ export interface Spread {
   readonly p99: number;
   readonly margin: number;
 }
+
+export type Spreads = Readonly<Record<string, Spread>>;
 
 /** All times are medians in nanoseconds for one check or copy. */
 export interface VariantResult {
@@ -50,13 +52,17 @@ export interface VariantResult {
     readonly counting: number | null;
     readonly inGuest: number | null;
   };
+  /** By executor and path: `native.slab good`. */
+  readonly checkSpread: Spreads;
   /** By the names of `copy`, those of `enforce` as `enforce.native`. */
-  readonly copySpread: Readonly<Record<string, Spread>>;
+  readonly copySpread: Spreads;
   /** Why there are no copies; else null. */
   readonly copyNote: string | null;
 }
 
 export interface BenchResult {
+  /** What the cycles of `guestCheck` are: one pass through the whole path. Results of before 0.3 lack it: theirs are sums of blocks. */
+  readonly cycles: 'path';
   readonly machine: {
     readonly node: string;
     readonly cpu: string;
@@ -64,7 +70,9 @@ export interface BenchResult {
     readonly unicorn: string | null;
     readonly date: string;
     readonly quick: boolean;
-    /** Figures that the machine was too busy for. */
+    /** How many figures were timed. */
+    readonly timed: number;
+    /** Those of them that the machine was too busy for. */
     readonly noisy: readonly string[];
   };
   readonly variants: readonly VariantResult[];
@@ -76,20 +84,21 @@ export interface BenchResult {
     readonly js: number | null;
     readonly oracle: number;
   };
+  /** By the names of `batch`. */
+  readonly batchSpread: Spreads;
   readonly growth: Growth;
   /** Batches and single hooks, line by line with their aims. */
   readonly groups: readonly Group[];
 }
 
-/** Margins above this many percent mean that the machine had other things to do. */
-export const NOISY_MARGIN = 5;
-
 /** @throws UsercopyError `missing-dependency` without libunicorn; `guest` where a guest does not do what it should. */
 export async function runBench({ sources, quick, growth, onProgress }: BenchOptions): Promise<BenchResult> {
   const [short, long] = quick ? [QUICK, QUICK] : [SHORT, LONG];
-  const noisy: string[] = [];
+  const noisy = new Set<string>();
+  const timed = new Set<string>();
   const watch = (measured: Measurement): number => {
-    if (measured.margin > NOISY_MARGIN) noisy.push(measured.name);
+    timed.add(measured.name);
+    if (isNoisy(measured.margin)) noisy.add(measured.name);
     return measured.nanoseconds;
   };
 
@@ -112,6 +121,11 @@ export async function runBench({ sources, quick, growth, onProgress }: BenchOpti
         ...{ variant: guest.variant.name, kernel: guest.kernel.version.release, profile: source.profile ?? null, core },
         guestCheck: costs,
         check: mapRecord(times, (byPath) => byPath && mapRecord(byPath, watch)),
+        checkSpread: spreadsOf(
+          Object.entries(times).flatMap(([executor, byPath]) =>
+            Object.entries(byPath ?? {}).map(([path, measured]) => [`${executor}.${path}`, measured] as const),
+          ),
+        ),
         ...{ copy, copySpread, copyNote },
       });
     } finally {
@@ -127,22 +141,35 @@ export async function runBench({ sources, quick, growth, onProgress }: BenchOpti
   onProgress('counting');
   if (!quick) groups.push(await countingGroup(long));
   for (const line of groups.flatMap(({ lines }) => lines)) watch(line);
-  const median = (line: string): number | null => lineOf(present(groups[0]), line)?.nanoseconds ?? null;
-  const executorMedian = (executor: ExecutorName) => median(`check, ${executor}`);
+  const batch = batchOf(present(groups[0]));
   return {
+    cycles: 'path',
     machine: {
       ...{ node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, unicorn: unicornVersion() },
-      ...{ date: new Date().toISOString(), quick, noisy: [...new Set(noisy)] },
+      ...{ date: new Date().toISOString(), quick, timed: timed.size, noisy: [...noisy] },
     },
     variants,
-    batch: {
-      ...{ c: median(TWIN), native: executorMedian('native'), v8: executorMedian('v8'), js: executorMedian('js') },
-      oracle: present(median(ORACLE)),
-    },
+    batch: { ...mapRecord(batch, (line) => line?.nanoseconds ?? null), oracle: present(batch.oracle).nanoseconds },
+    batchSpread: spreadsOf(Object.entries(batch)),
     growth: await growthOf({ size: quick ? 'smoke' : growth, effort: quick ? QUICK : GROWTH, onProgress }),
     groups,
   };
 }
+
+/** The lines of the first group, by the names that they have in a result. */
+function batchOf(group: Group): Record<'c' | ExecutorName | 'oracle', Measurement | null> {
+  const line = (name: string) => lineOf(group, name) ?? null;
+  const ofExecutor = (executor: ExecutorName) => line(`check, ${executor}`);
+  return {
+    ...{ c: line(TWIN), native: ofExecutor('native'), v8: ofExecutor('v8'), js: ofExecutor('js') },
+    oracle: line(ORACLE),
+  };
+}
+
+const spreadsOf = (measured: readonly (readonly [string, Measurement | null])[]): Spreads =>
+  Object.fromEntries(
+    measured.flatMap(([name, one]) => (one === null ? [] : [[name, { p99: one.p99, margin: one.margin }] as const])),
+  );
 
 /** Whether the executors that are missing here, and why, for people. */
 export const missingExecutors = (): string[] =>
@@ -163,15 +190,12 @@ function copyResult(copies: CopyTimes | string, watch: (measured: Measurement) =
     return { copy, copySpread: {}, copyNote: copies };
   }
   const { enforce, ...ways } = copies;
-  const spreads = [
-    ...Object.entries(ways),
-    ...Object.entries(enforce).map(([name, measured]) => [`enforce.${name}`, measured] as const),
-  ].flatMap(([name, measured]) =>
-    measured === null ? [] : [[name, { p99: measured.p99, margin: measured.margin }] as const],
-  );
   return {
     copy: { ...mapRecord(ways, watch), enforce: mapRecord(enforce, (one) => one && watch(one)) },
-    copySpread: Object.fromEntries(spreads),
+    copySpread: spreadsOf([
+      ...Object.entries(ways),
+      ...Object.entries(enforce).map(([name, measured]) => [`enforce.${name}`, measured] as const),
+    ]),
     copyNote: null,
   };
 }

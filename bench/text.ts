@@ -2,9 +2,10 @@
 import { EXECUTORS } from '../src/check/executors.js';
 import type { AnswerTable, Part } from '../src/cli/answer.js';
 import { colours } from '../src/terminal.js';
-import { present } from './present.js';
-import { figure, groupParts, noisyText } from './report.js';
-import { type BenchResult, missingExecutors, NOISY_MARGIN, type VariantResult } from './run.js';
+import type { Ranged } from './drawing.js';
+import type { Growth, GrowthPoint } from './growth.js';
+import { costCell, figure, groupParts, trustOf } from './report.js';
+import { type BenchResult, missingExecutors, type VariantResult } from './run.js';
 import { PATHS } from './world.js';
 
 const number = (value: number | null): string => (value === null ? '–' : figure(value));
@@ -13,29 +14,33 @@ const number = (value: number | null): string => (value === null ? '–' : figur
 export const nameOf = ({ variant, kernel, profile }: VariantResult): string =>
   [variant, kernel, profile ?? []].flat().join(' ');
 
-/** Ways of copying, in the order of a table. */
-export function copyWays({ copy }: VariantResult): [string, number | null][] {
-  return [
-    ['detached', copy.detached],
-    ['bare hook', copy.bareHook],
-    ...EXECUTORS.map((name): [string, number | null] => [`enforce, ${name}`, copy.enforce[name]]),
-    ['audit', copy.audit],
-    // Results of before have none.
-    ['sanitize', copy.sanitize ?? null],
-    ['counting', copy.counting],
-    ['in the guest', copy.inGuest],
-  ];
+/** Ways of copying, in the order of a table: for people, and in `VariantResult.copy`. */
+export const COPY_WAYS: readonly (readonly [name: string, key: string])[] = [
+  ['detached', 'detached'],
+  ['bare hook', 'bareHook'],
+  ...EXECUTORS.map((name) => [`enforce, ${name}`, `enforce.${name}`] as const),
+  ['audit', 'audit'],
+  ['sanitize', 'sanitize'],
+  ['counting', 'counting'],
+  ['in the guest', 'inGuest'],
+];
+
+/** Times of all ways of copying; null for one that was not measured. */
+export function copyTimes({ copy, copySpread }: VariantResult): { name: string; time: Ranged | null }[] {
+  const { enforce, ...ways } = copy;
+  const values = new Map<string, number | null>([
+    ...Object.entries(ways),
+    ...Object.entries(enforce).map(([name, value]) => [`enforce.${name}`, value] as const),
+  ]);
+  return COPY_WAYS.map(([name, key]) => {
+    const value = values.get(key) ?? null;
+    return { name, time: value === null ? null : { value, margin: copySpread[key]?.margin ?? null } };
+  });
 }
 
 const guestCheckTable = (variants: readonly VariantResult[]): AnswerTable => ({
   head: ['guest', ...PATHS],
-  rows: variants.map((result) => [
-    nameOf(result),
-    ...PATHS.map((path) => {
-      const { instructions, cycles } = result.guestCheck[path];
-      return cycles === null ? String(instructions) : `${instructions} (${cycles})`;
-    }),
-  ]),
+  rows: variants.map((result) => [nameOf(result), ...PATHS.map((path) => costCell(result.guestCheck[path]))]),
 });
 
 const checkTable = (variants: readonly VariantResult[]): AnswerTable => ({
@@ -48,13 +53,13 @@ const checkTable = (variants: readonly VariantResult[]): AnswerTable => ({
   ),
 });
 
-function copyTable(variants: readonly VariantResult[]): AnswerTable {
-  const ways = variants.map(copyWays);
-  return {
-    head: ['guest', ...(ways[0]?.map(([name]) => name) ?? [])],
-    rows: variants.map((result, index) => [nameOf(result), ...present(ways[index]).map(([, value]) => number(value))]),
-  };
-}
+const copyTable = (variants: readonly VariantResult[]): AnswerTable => ({
+  head: ['guest', ...COPY_WAYS.map(([name]) => name)],
+  rows: variants.map((result) => [
+    nameOf(result),
+    ...copyTimes(result).map(({ time }) => number(time === null ? null : time.value)),
+  ]),
+});
 
 function copyMargin(result: VariantResult): string {
   const worst = Object.entries(result.copySpread).map(
@@ -63,21 +68,23 @@ function copyMargin(result: VariantResult): string {
   return `  ${nameOf(result)}: ${result.copyNote ?? `p99 and margin: ${worst.join(', ')}`}`;
 }
 
+export const growthSeries = (growth: Growth): { name: string; unit: string; points: readonly GrowthPoint[] }[] => [
+  { name: 'copies', unit: 'ns a copy', points: growth.copies },
+  { name: 'declared ranges', unit: 'ns a check', points: growth.declaredRanges },
+  { name: 'vmalloc areas', unit: 'ns a check', points: growth.vmallocAreas },
+  { name: 'bytes of RAM', unit: 'ns a copy', points: growth.ramBytes },
+];
+
 function growthParts({ growth }: BenchResult): Part[] {
-  const series: [string, string, readonly { n: number; ns: number }[]][] = [
-    ['copies', 'ns a copy', growth.copies],
-    ['declared ranges', 'ns a check', growth.declaredRanges],
-    ['vmalloc areas', 'ns a check', growth.vmallocAreas],
-    ['bytes of RAM', 'ns a copy', growth.ramBytes],
-  ];
+  const series = growthSeries(growth);
   const lines = series.map(
-    ([name, unit, points]) => `  ${name}: ${points.map(({ n, ns }) => `${n}: ${figure(ns)}`).join(', ')} ${unit}`,
+    ({ name, unit, points }) => `  ${name}: ${points.map(({ n, ns }) => `${n}: ${figure(ns)}`).join(', ')} ${unit}`,
   );
   return [
     { heading: '\nGrowth' },
     {
       head: ['of', 'n', 'ns', 'unit'],
-      rows: series.flatMap(([name, unit, points]) => points.map(({ n, ns }) => [name, String(n), figure(ns), unit])),
+      rows: series.flatMap(({ name, unit, points }) => points.map(({ n, ns }) => [name, String(n), figure(ns), unit])),
       text: lines.join('\n'),
     },
   ];
@@ -101,13 +108,7 @@ export function resultParts(result: BenchResult): Part[] {
   parts.push(...groups.flatMap(groupParts), ...growthParts(result));
   if (batch.c === null) parts.push('The C twin was not measured: it needs a C compiler (cc).');
   parts.push(...missingExecutors());
-  if (machine.quick) parts.push(colours.yellow('A smoke run: these figures say nothing.'));
-  else if (machine.noisy.length > 0) {
-    parts.push(
-      colours.yellow(
-        `The machine is busy: margins above ${NOISY_MARGIN} % (${noisyText(machine.noisy)}). Ratios hold better than times; run again when it is quiet.`,
-      ),
-    );
-  }
+  const trust = trustOf(machine);
+  if (trust !== null) parts.push(colours.yellow(trust));
   return parts;
 }

@@ -33,6 +33,9 @@ export interface PathCopy {
 
 export const PATHS = ['n=0', 'null', 'stack', 'slab good', 'slab bad', 'page', 'vmalloc', 'text'] as const;
 export type PathName = (typeof PATHS)[number];
+/** Paths on which the copy passes, and those that end in BUG(), where most of the cost is the message. */
+export const PASSING_PATHS = ['n=0', 'stack', 'slab good', 'page', 'vmalloc'] as const satisfies readonly PathName[];
+export const REFUSING_PATHS = ['null', 'slab bad', 'text'] as const satisfies readonly PathName[];
 
 const SLAB_BYTES = 64;
 const COPY_BYTES = 64n;

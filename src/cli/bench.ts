@@ -1,16 +1,18 @@
 /** `usercopy bench`: what the check costs, the kernel's own and ours. */
 import { Option } from 'commander';
-import { compareResults, comparisonParts } from '../../bench/compare.js';
+import { type Comparable, comparable, comparableOverhead } from '../../bench/comparable.js';
+import { compareComparables, comparisonParts } from '../../bench/compare.js';
+import { overheadOf } from '../../bench/overhead.js';
 import { toHtml } from '../../bench/page.js';
 import { runBench } from '../../bench/run.js';
 import { resultParts } from '../../bench/text.js';
 import type { Source } from '../../bench/world.js';
 import { badInput } from '../errors.js';
-import { writeWhole } from '../image/files.js';
+import { readWhole, writeWhole } from '../image/files.js';
 import { NEWEST_OWN_PROFILE, OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import { progress } from '../terminal.js';
 import { type Forms, printAnswer } from './answer.js';
-import { readText, refuseStray } from './arguments.js';
+import { refuseStray } from './arguments.js';
 import { CLEAN, toJson, VIOLATION } from './output.js';
 import { Verb } from './verb.js';
 
@@ -25,11 +27,14 @@ interface BenchCommandOptions extends Forms {
 }
 
 const RESULT_LIMIT = 16 * 2 ** 20;
+const IMAGE_LIMIT = 2 ** 30;
+/** No text has a byte of 0, and every image has one early. */
+const TEXT_SAMPLE = 4096;
 
 export function benchCommand(): Verb {
   return new Verb('bench')
     .description("what the check costs: the kernel's own in instructions and cycles, ours in nanoseconds")
-    .argument('[new]', '--compare: the later result')
+    .argument('[new]', '--compare: the later result, or the other kernel')
     .addOption(new Option('--variant <name...>', 'built-in guests to measure; default: all').choices(ownVariants()))
     .option('--kernel <image>', 'a real kernel, measured beside the built-in guests of --variant (none by default)')
     .option(
@@ -44,13 +49,16 @@ export function benchCommand(): Verb {
     )
     .option('--quick', 'a smoke run of seconds: its figures say nothing')
     .option('--html <file>', 'also write one page with charts')
-    .option('--compare <old>', 'measure nothing: compare two results of --json, OLD and NEW')
+    .option('--compare <old>', 'compare with NEW: two results of --json, or two kernel images by their own check')
     .tables()
     .ends({
-      status: '0 if it was measured, 1 if --compare found something slower beyond the noise, 2 for bad input.',
+      notes: `--compare holds times against their margins: what lies within them is the same, or too noisy to say. The guest's own check is
+exact. A result of --quick is not compared with a full one; times of two machines are shown and not judged.`,
+      status: '0 if it was measured, 1 if --compare found something slower beyond the margins, 2 for bad input.',
       examples: [
         'usercopy bench --variant x86_64 arm64',
         'usercopy bench --json > new.json && usercopy bench --compare old.json new.json',
+        'usercopy bench --compare vmlinuz-6.1 vmlinuz-6.12',
         'usercopy bench --kernel vmlinuz --html bench.html',
         'usercopy bench --growth full --json',
       ],
@@ -64,7 +72,10 @@ async function bench(later: string | undefined, options: BenchCommandOptions): P
   if (options.compare !== undefined) {
     if (later === undefined) throw badInput('bench --compare', 'two files, OLD and NEW', 'one');
     refuseStray('bench --compare', options, ['compare']);
-    const comparison = compareResults(readResult(options.compare), readResult(later));
+    const comparison = compareComparables(
+      await readComparable(options.compare, 'OLD'),
+      await readComparable(later, 'NEW'),
+    );
     printAnswer(options, { json: () => toJson(comparison), parts: () => comparisonParts(comparison) });
     return comparison.slower > 0 ? VIOLATION : CLEAN;
   }
@@ -97,11 +108,23 @@ function sourcesOf({ kernel, variant, profile }: BenchCommandOptions): Source[] 
   return [...own, ...profiles.map((rules): Source => ({ kind: 'kernel', path: kernel, profile: rules }))];
 }
 
-function readResult(path: string): unknown {
-  const text = readText(path, RESULT_LIMIT, 'utf8');
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw badInput(path, 'JSON as usercopy bench --json prints it', 'no JSON');
+/** A result, or a kernel image, whose own check is measured now. */
+async function readComparable(path: string, which: string): Promise<Comparable> {
+  const bytes = readWhole(path, IMAGE_LIMIT);
+  if (bytes.subarray(0, TEXT_SAMPLE).includes(0)) {
+    progress.show(`measuring ${path} …`);
+    try {
+      return comparableOverhead([await overheadOf({ kind: 'kernel', path, profile: undefined })]);
+    } finally {
+      progress.clear();
+    }
   }
+  if (bytes.length > RESULT_LIMIT) throw badInput(path, `at most ${RESULT_LIMIT} bytes of JSON`, `${bytes.length}`);
+  let result: unknown;
+  try {
+    result = JSON.parse(bytes.toString('utf8'));
+  } catch {
+    throw badInput(path, 'JSON as usercopy bench --json or overhead --json prints it, or a kernel image', 'no JSON');
+  }
+  return comparable(result, which);
 }

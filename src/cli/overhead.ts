@@ -1,6 +1,7 @@
 /** `usercopy overhead`: what the check costs in several kernels, in one table, without a clock. */
 import { Option } from 'commander';
 import { type Cost, type Overhead, type OverheadPath, overheadOf, PASSING, REFUSING } from '../../bench/overhead.js';
+import { costCell } from '../../bench/report.js';
 import type { Source } from '../../bench/world.js';
 import { PATH_IGNORES } from '../cycles/open.js';
 import { badInput, UsercopyError } from '../errors.js';
@@ -81,17 +82,14 @@ async function overhead(options: OverheadOptions): Promise<number> {
 const titleOf = ({ variant, kernel, profile }: Overhead): string =>
   profile === null ? `${variant} ${kernel}` : `${variant}, built-in guest, rules of ${profile}`;
 
-const cell = (cost: Cost | null): string =>
-  cost === null ? '–' : cost.cycles === null ? String(cost.instructions) : `${cost.instructions} (${cost.cycles})`;
-
 function pathParts(results: readonly Overhead[]): Part[] {
   const pathTable = (paths: readonly OverheadPath[]): AnswerTable => ({
     head: ['', ...paths],
-    rows: results.map((result) => [titleOf(result), ...paths.map((path) => cell(result.paths[path]))]),
+    rows: results.map((result) => [titleOf(result), ...paths.map((path) => costCell(result.paths[path]))]),
   });
   const workloads = results.flatMap((result) =>
     result.workloads.map(({ name, check, copy, share }) => [
-      ...[titleOf(result), name, cell(check), cell(copy)],
+      ...[titleOf(result), name, costCell(check), costCell(copy)],
       share === null ? '–' : `${(100 * share).toFixed(0)} %`,
     ]),
   );

@@ -3,8 +3,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Comparison } from '../../bench/compare.js';
 import type { BenchResult } from '../../bench/run.js';
-import { objectsOf, PATHS, pathCopies, type Source, startGuest } from '../../bench/world.js';
+import {
+  objectsOf,
+  PASSING_PATHS,
+  PATHS,
+  pathCopies,
+  REFUSING_PATHS,
+  type Source,
+  startGuest,
+} from '../../bench/world.js';
 import { loadAddon } from '../../src/engine/unicorn-addon.js';
 import { packageFile } from '../../src/paths.js';
 
@@ -78,21 +87,37 @@ describe.skipIf(!hasUnicorn())('usercopy bench', () => {
     expect(withoutNames).not.toMatch(/<script|<link|<img|https?:|url\((?!#)/);
   });
 
-  it('compares two results, and tells what became slower by its exit status', () => {
-    const old = join(folder, 'old.json');
-    const later = join(folder, 'new.json');
-    writeFileSync(old, JSON.stringify(result));
-    const same = usercopy('bench', '--compare', old, old);
+  it('has every figure of the result as text beside the charts: the tables are with the page', () => {
+    const text = page.replaceAll(/<svg.*?<\/svg>/gs, '');
+    for (const { guestCheck } of result.variants)
+      for (const path of PATHS)
+        expect(text).toContain(`<td>${guestCheck[path].instructions} (${guestCheck[path].cycles})</td>`);
+    expect(text).toContain('A smoke run: its times say nothing.');
+  });
+
+  it('draws passing paths apart from refusing ones, each bar with its value', () => {
+    const charts = page.match(/<svg.*?<\/svg>/gs) ?? [];
+    const chart = (title: string) => charts.find((svg) => svg.includes(title)) ?? '';
+    const labels = (svg: string) => [...svg.matchAll(/>([^<]+)<\/text>/g)].map(([, label]) => label!);
+    const passing = labels(chart('A copy that passes: instructions'));
+    const refusing = labels(chart('A copy that is refused, message included: instructions'));
+    for (const { guestCheck } of result.variants) {
+      for (const path of PASSING_PATHS) expect(passing).toContain(String(guestCheck[path].instructions));
+      for (const path of REFUSING_PATHS) expect(refusing).toContain(String(guestCheck[path].instructions));
+    }
+    for (const path of REFUSING_PATHS) expect(passing).not.toContain(path);
+    const copies = labels(chart('copies of 8 bytes to 64 KiB'));
+    expect(copies.filter((label) => label.includes('±')).length).toBeGreaterThan(5);
+  });
+
+  it('compares a result with itself, by the figures of the guests alone when it is a smoke run', () => {
+    const file = join(folder, 'old.json');
+    writeFileSync(file, JSON.stringify(result));
+    const same = usercopy('bench', '--compare', file, file, '--json');
     expect(same.status).toBe(0);
-    const slower = structuredClone(result) as { batch: { oracle: number } };
-    slower.batch.oracle *= 3;
-    writeFileSync(later, JSON.stringify(slower));
-    const run = usercopy('bench', '--compare', old, later, '--json');
-    expect(run.status).toBe(1);
-    const { changes } = JSON.parse(run.stdout) as { changes: { name: string; verdict: string }[] };
-    expect(changes.filter(({ verdict }) => verdict !== 'same')).toMatchObject([
-      { name: 'batch.oracle', verdict: 'slower' },
-    ]);
+    const { changes, pairs } = JSON.parse(same.stdout) as Comparison;
+    expect(new Set(changes.map(({ verdict }) => verdict))).toEqual(new Set(['not judged']));
+    expect(pairs.map(({ guestCheck }) => guestCheck.length)).toEqual([PATHS.length, PATHS.length]);
   });
 
   it.each([

@@ -6,18 +6,19 @@ import { cachedKernels } from '../src/image/fetch.js';
 import { NEWEST_OWN_PROFILE, ownVariants } from '../src/scenario/own.js';
 import { painter } from './drawing.js';
 import { type Overhead, type OverheadPath, overheadOf, PASSING, REFUSING } from './overhead.js';
+import { sharesText, type Unmeasured } from './overhead-page.js';
 import { costCell } from './report.js';
 import type { Source } from './world.js';
 
 export interface Atlas {
   readonly kernels: readonly Overhead[];
   readonly guests: readonly Overhead[];
-  readonly unmeasured: readonly { readonly source: string; readonly error: string }[];
+  readonly unmeasured: readonly Unmeasured[];
 }
 
 /** Measures the kernels of the cache and all built-in guests; what could not be measured is told. */
 export async function makeAtlas(onProgress: (text: string) => void): Promise<Atlas> {
-  const unmeasured: { source: string; error: string }[] = [];
+  const unmeasured: Unmeasured[] = [];
   const measure = async (name: string, source: Source): Promise<Overhead[]> => {
     onProgress(name);
     try {
@@ -46,22 +47,21 @@ export function atlasText({ kernels, guests, unmeasured }: Atlas): string {
     ...PASSING.map((path) => costCell(paths[path])),
   ]);
   const workloads = kernels.flatMap(({ variant, kernel, workloads: list }) =>
-    list.map(({ name, check, copy, share }) => [
-      ...[variant, kernel, name, costCell(check), costCell(copy)],
-      share === null ? '–' : `${(100 * share).toFixed(0)} %`,
+    list.map(({ name, check, copy, ...shares }) => [
+      ...[variant, kernel, name, costCell(check), costCell(copy), sharesText(shares)],
     ]),
   );
   const markdownTable = (head: readonly string[], cells: readonly (readonly string[])[]) =>
     markdownOf({ head, rows: cells });
   const missing = unmeasured.map(({ source, error }) => `- ${source}: ${error}`);
   return [
-    '### Kernels, passing: instructions (cycles)',
+    '### Kernels, passing: instructions (cycles / with the struct page cold)',
     markdownTable(['variant', 'kernel', ...PASSING], rows(kernels, PASSING)),
-    '### Kernels, refusing, message included: instructions (cycles)',
+    '### Kernels, refusing, message included: instructions (cycles / with the struct page cold)',
     markdownTable(['variant', 'kernel', ...REFUSING], rows(kernels, REFUSING)),
-    '### Kernels, copies beside their check: instructions (cycles)',
+    '### Kernels, copies beside their check: instructions (cycles / with the struct page cold)',
     markdownTable(['variant', 'kernel', 'copy', 'check', 'copy itself', 'check ÷ copy, cycles'], workloads),
-    `### Built-in guests, rules of ${NEWEST_OWN_PROFILE}, passing: instructions (cycles)`,
+    `### Built-in guests, rules of ${NEWEST_OWN_PROFILE}, passing: instructions (cycles / with the struct page cold)`,
     markdownTable(['variant', 'core', ...PASSING], guestRows),
     '### Not measured',
     missing.length === 0 ? 'Nothing of what was there.' : missing.join('\n'),

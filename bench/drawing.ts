@@ -10,6 +10,10 @@ const ROW_HEIGHT = 16;
 const GROUP_GAP = 14;
 const FRAME_HEIGHT = 130;
 const FONT = 11;
+/** Mean width of a character of the labels. */
+const CHARACTER = 6.4;
+/** Times that are further apart are drawn on a logarithmic axis: they are points, and no bars whose length would lie. */
+const WIDE = 20;
 const PALETTE = ['#2f6db5', '#d9822b', '#3a8a4f', '#a04ba8', '#7a6a53', '#c23b3b', '#2b9ca3', '#6a6fb8', '#8a8a2f'];
 const NOISY_COLOUR = '#999';
 const colourOf = (series: number): string => PALETTE[series % PALETTE.length] ?? NOISY_COLOUR;
@@ -53,15 +57,25 @@ export interface Ranged {
 const heightOf = ({ groups, series }: Chart<unknown>): number =>
   FRAME_HEIGHT + groups.length * (series.length * ROW_HEIGHT + GROUP_GAP);
 
-function frameOf({ title, unit, groups, series }: Chart<unknown>, most: number): EChartsOption {
+type Axis = NonNullable<EChartsOption['xAxis']>;
+
+const TITLE = { left: 0, textStyle: { fontSize: 15 } } as const;
+
+/** `axis`: of the figures. */
+function frameOf({ title, unit, groups, series }: Chart<unknown>, axis: Axis): EChartsOption {
+  const longest = groups.reduce((most, group) => Math.max(most, group.length), 0);
   return {
-    title: { text: `${title}: ${unit}`, textStyle: { fontSize: 15 } },
-    legend: { show: series.length > 1, top: 30, data: series.map(({ name }) => name) },
-    grid: { top: series.length > 1 ? 64 : 40, left: 10, right: 30, bottom: 20, containLabel: true },
-    xAxis: { type: 'value', min: 0, max: niceAbove(most * LABEL_ROOM), axisLabel: { hideOverlap: true } },
+    title: { ...TITLE, text: `${title}: ${unit}` },
+    legend: { show: series.length > 1, top: 30, left: 0, data: series.map(({ name }) => name) },
+    grid: { top: series.length > 1 ? 64 : 36, left: 16 + longest * CHARACTER, right: 30, bottom: 30 },
+    xAxis: axis,
     yAxis: { type: 'category', data: [...groups], inverse: true },
   };
 }
+
+const linear = (most: number): Axis => ({
+  ...{ type: 'value', min: 0, max: niceAbove(most * LABEL_ROOM), axisLabel: { hideOverlap: true } },
+});
 
 /** The next number with one digit, or one and a half, at its head. */
 function niceAbove(value: number): number {
@@ -74,7 +88,7 @@ export function barChart(chart: Chart<number>, draw: Paint): string {
   const most = Math.max(0, ...chart.series.flatMap(({ values }) => values.map((value) => value ?? 0)));
   return draw(
     {
-      ...frameOf(chart, most),
+      ...frameOf(chart, linear(most)),
       series: chart.series.map(({ name, values }) => ({
         ...{ type: 'bar', name, barGap: '15%', barCategoryGap: '20%' },
         label: { show: true, position: 'right', fontSize: FONT },
@@ -88,10 +102,15 @@ export function barChart(chart: Chart<number>, draw: Paint): string {
 /** Figures with margins: a point each, a line as wide as the margin, and the value; hollow and grey where it is noisy. */
 export function rangeChart(chart: Chart<Ranged>, draw: Paint): string {
   const upper = ({ value, margin }: Ranged) => value * (1 + (margin ?? 0) / 100);
-  const most = Math.max(
-    0,
-    ...chart.series.flatMap(({ values }) => values.map((one) => (one === null ? 0 : upper(one)))),
-  );
+  const lower = ({ value, margin }: Ranged) => value * Math.max(0.1, 1 - (margin ?? 0) / 100);
+  const all = chart.series.flatMap(({ values }) => values.flatMap((one) => one ?? []));
+  if (all.length === 0) return '';
+  const least = Math.min(...all.map(lower));
+  const most = Math.max(...all.map(upper));
+  const axis: Axis =
+    most / least < WIDE
+      ? linear(most)
+      : { type: 'log', min: 10 ** Math.floor(Math.log10(least)), max: 10 ** Math.ceil(Math.log10(most * 2)) };
   const count = chart.series.length;
   const series = chart.series.map(
     ({ name, values }, index): CustomSeriesOption => ({
@@ -109,8 +128,7 @@ export function rangeChart(chart: Chart<Ranged>, draw: Paint): string {
         const noisy = isNoisy(one.margin ?? Number.POSITIVE_INFINITY);
         const colour = noisy ? NOISY_COLOUR : colourOf(index);
         const [x, y] = at(one.value);
-        const half = one.margin === null ? 0 : (one.value * one.margin) / 100;
-        const [from, to] = [at(Math.max(0, one.value - half))[0], at(one.value + half)[0]];
+        const [from, to] = [at(lower(one))[0], at(upper(one))[0]];
         const line = (x1: number, y1: number, x2: number, y2: number) => ({
           ...{ type: 'line' as const, shape: { x1, y1, x2, y2 }, style: { stroke: colour, lineWidth: 1.5 } },
         });
@@ -138,7 +156,7 @@ export function rangeChart(chart: Chart<Ranged>, draw: Paint): string {
       },
     }),
   );
-  return draw({ ...frameOf(chart, most), series }, heightOf(chart));
+  return draw({ ...frameOf(chart, axis), series }, heightOf(chart));
 }
 
 /** `392 ± 3 %`, with a word where that is noise. */
@@ -153,6 +171,8 @@ export function growthChart(
   points: readonly { readonly n: number; readonly ns: number; readonly margin: number }[],
   draw: Paint,
 ): string {
+  const sizes = points.map(({ n }) => n);
+  const most = Math.max(...points.map(({ ns, margin }) => ns * (1 + margin / 100)));
   const bars: CustomSeriesOption = {
     ...{ type: 'custom', data: points.map(({ n, ns }) => [n, ns]), encode: { x: 0, y: 1 } },
     renderItem: (parameters, api) => {
@@ -181,10 +201,11 @@ export function growthChart(
   };
   return draw(
     {
-      title: { text: `${title}: ${unit}`, textStyle: { fontSize: 15 } },
-      grid: { top: 60, left: 20, right: 60, bottom: 20, containLabel: true },
-      xAxis: { type: 'log' },
-      yAxis: { type: 'value', min: 0 },
+      title: { ...TITLE, text: `${title}: ${unit}` },
+      grid: { top: 50, left: 60, right: 60, bottom: 30 },
+      // Room at both ends for the labels.
+      xAxis: { type: 'log', min: Math.min(...sizes) / 2, max: Math.max(...sizes) * 2 },
+      yAxis: { type: 'value', min: 0, max: niceAbove(most * LABEL_ROOM) },
       series: [{ type: 'line', symbolSize: 7, data: points.map(({ n, ns }) => [n, ns]) }, bars],
     },
     320,

@@ -2,11 +2,16 @@
  * What the kernel's own check costs on each of its paths, in guest instructions and estimated cycles: no clock of the
  * host, so that every run gives the same.
  */
+import { driverOf } from '../arch/index.js';
+import { type CoreMemory, readCoreMemory } from '../src/cycles/memory.js';
 import { openCycleModel } from '../src/cycles/open.js';
+import { memoryCycles } from '../src/cycles/path.js';
 import type { CycleModel } from '../src/cycles/price.js';
+import type { CodeBlock } from '../src/engine/engine.js';
 import { UsercopyError } from '../src/errors.js';
 import type { Guest } from '../src/guest/guest.js';
-import { costOfCall } from '../src/guest/path-cost.js';
+import type { KernelObjects } from '../src/guest/objects.js';
+import { costOfCall, type LoadTrace, loadsOfCall, type PathCost } from '../src/guest/path-cost.js';
 import { enableStaticKey } from '../src/guest/static-key.js';
 import { gateOf } from '../src/introspect/gate.js';
 import { type CopyRoutine, copyRoutine } from './copy-routine.js';
@@ -27,8 +32,10 @@ export const WORKLOADS = [
 
 export interface Cost {
   readonly instructions: number;
-  /** One pass from an idle pipeline, caches warm; null where the core's table does not know them. */
+  /** One pass from an idle pipeline, what it loads in the caches; null where the core's table does not know them. */
   readonly cycles: number | null;
+  /** The same with the struct pages in no cache and not in the TLB; null where the core's caches are not known, or were not asked for. */
+  readonly cold: number | null;
 }
 
 export interface WorkloadCost {
@@ -37,6 +44,8 @@ export interface WorkloadCost {
   readonly copy: Cost;
   /** Cycles of the check ÷ cycles of the copy; null where either is not known. */
   readonly share: number | null;
+  /** The same with the check's struct page cold. */
+  readonly shareCold: number | null;
 }
 
 export interface Overhead {
@@ -46,6 +55,8 @@ export interface Overhead {
   readonly profile: string | null;
   /** The core that the cycles are of; null without a table. */
   readonly core: string | null;
+  /** Where the core's caches, its TLB and what a mispredict costs are from; null where `cold` is not known. */
+  readonly memorySources: string | null;
   /** null: the kernel has no such path; `notes` says why. */
   readonly paths: Readonly<Record<OverheadPath, Cost | null>>;
   readonly workloads: readonly WorkloadCost[];
@@ -58,77 +69,184 @@ const COPIES: Readonly<Record<Exclude<OverheadPath, 'disabled'>, PathName>> = {
   ...{ null: 'null', 'slab overflow': 'slab bad', text: 'text' },
 };
 
+export interface OverheadOptions {
+  /** `memory`: with caches, the TLB and mispredicted branches of the named core; `path`: instructions alone. */
+  readonly cycles: { readonly model: 'path' | 'memory' };
+}
+
 /** @throws UsercopyError `guest` where the guest's check answers otherwise than expected; `bad-input` without types. */
-export async function overheadOf(source: Source): Promise<Overhead> {
+export async function overheadOf(
+  source: Source,
+  { cycles }: OverheadOptions = { cycles: { model: 'memory' } },
+): Promise<Overhead> {
   const guest = await startGuest(source, 'check');
   const model = guest.variant.cycles === undefined ? null : await openCycleModel(guest.variant);
   try {
-    return await measure(guest, source, model);
+    const linuxArch = driverOf(guest.variant)?.linuxArch;
+    const memory =
+      model === null || linuxArch === undefined || cycles.model === 'path'
+        ? null
+        : await readCoreMemory(linuxArch, model.table.core);
+    const overhead = await new Measuring(guest, source, model, memory).measure();
+    if (memory !== null || model === null || cycles.model === 'path') return overhead;
+    const note = `no cold cycles: nothing that can be cited says how long the caches of the ${model.table.core} take`;
+    return { ...overhead, notes: [...overhead.notes, note] };
   } finally {
     model?.close();
     guest.close();
   }
 }
 
-async function measure(guest: Guest, source: Source, model: CycleModel | null): Promise<Overhead> {
-  if (guest.kernel.symbols.address('__check_object_size') === undefined) {
-    throw new UsercopyError(
-      'guest',
-      `kernel ${guest.kernel.version.release}: expected __check_object_size, found none (built without CONFIG_HARDENED_USERCOPY)`,
-    );
-  }
-  const copies = pathCopies(guest, objectsOf(guest, source));
-  const before = guest.snapshot();
-  const notes: string[] = [];
-  const check = async (name: string, { pointer, size, outcome }: PathCopy): Promise<Cost> => {
-    const cost = await costOfCall(guest, '__check_object_size', [pointer, size, 1n], model);
-    guest.restore(before);
-    if ((cost.outcome.kind === 'bug') === (outcome === 'bad') && cost.outcome.kind !== 'limited') return cost;
-    throw new UsercopyError(
-      'guest',
-      `${guest.variant.name} ${guest.kernel.version.release}, path ${name}: expected ${outcome === 'bad' ? 'BUG()' : 'a return'}, found ${cost.outcome.kind}`,
-    );
-  };
-  // Filled below, path by path.
-  const paths = {} as Record<OverheadPath, Cost | null>;
-  for (const path of [...PASSING, ...REFUSING])
-    paths[path] = path === 'disabled' ? null : costOnly(await check(path, copies[COPIES[path]]));
-  const gate = disabledBy(guest, source);
-  if (typeof gate === 'string') notes.push(gate);
-  else {
-    gate();
-    paths.disabled = costOnly(await check('disabled', copies['slab good']));
-  }
-  const workloads: WorkloadCost[] = [];
-  const routine = routineOf(guest, source);
-  if (typeof routine === 'string') notes.push(routine);
-  else {
-    for (const { name, path, bytes } of WORKLOADS) {
-      const { pointer } = copies[COPIES[path]];
-      const start = path === 'page' ? pointer - (pointer & 0xfffn) : pointer;
-      const judged = costOnly(
-        await check(name, { pointer: start, size: path === 'slab' ? 64n : bytes, outcome: 'good' }),
-      );
-      const copied = await copyCost(guest, routine, start, bytes, model);
-      guest.restore(before);
-      if (copied.cycles === null && model !== null)
-        notes.push(`${name}: the kernel copies with a string instruction, whose cycles the table does not know`);
-      const share = judged.cycles === null || copied.cycles === null ? null : judged.cycles / copied.cycles;
-      workloads.push({ name, check: judged, copy: copied, share });
-    }
-  }
-  return {
-    variant: guest.variant.name,
-    kernel: guest.kernel.version.release,
-    profile: source.kind === 'own' ? source.profile : null,
-    core: model?.table.core ?? null,
-    paths,
-    workloads,
-    notes,
-  };
+/** A call whose cycles are priced when it is known which way its branches usually go. */
+interface Call {
+  readonly cost: PathCost;
+  readonly trace: LoadTrace | null;
 }
 
-const costOnly = ({ instructions, cycles }: Cost): Cost => ({ instructions, cycles });
+class Measuring {
+  readonly #objects: KernelObjects;
+  readonly #copies: Record<PathName, PathCopy>;
+  readonly #before: ReturnType<Guest['snapshot']>;
+  readonly #notes: string[] = [];
+  readonly #usual: (readonly CodeBlock[])[] = [];
+  #loadsAreTold = false;
+
+  /** @throws UsercopyError `guest` for a kernel without the check. */
+  constructor(
+    private readonly guest: Guest,
+    private readonly source: Source,
+    private readonly model: CycleModel | null,
+    private readonly memory: CoreMemory | null,
+  ) {
+    if (guest.kernel.symbols.address('__check_object_size') === undefined) {
+      throw new UsercopyError(
+        'guest',
+        `kernel ${guest.kernel.version.release}: expected __check_object_size, found none (built without CONFIG_HARDENED_USERCOPY)`,
+      );
+    }
+    this.#objects = objectsOf(guest, source);
+    this.#copies = pathCopies(guest, this.#objects);
+    this.#before = guest.snapshot();
+  }
+
+  async measure(): Promise<Overhead> {
+    const { guest, source, model, memory } = this;
+    const calls = new Map<OverheadPath, Call>();
+    for (const path of [...PASSING, ...REFUSING])
+      if (path !== 'disabled') calls.set(path, await this.#check(path, this.#copies[COPIES[path]]));
+    const gate = disabledBy(guest, source);
+    if (typeof gate === 'string') this.#notes.push(gate);
+    else calls.set('disabled', await this.#check('disabled', this.#copies['slab good'], gate));
+    for (const path of PASSING) this.#usual.push(calls.get(path)?.cost.path ?? []);
+    const priced = (path: OverheadPath) => {
+      const call = calls.get(path);
+      return call === undefined ? null : this.#price(call);
+    };
+    const workloads = await this.#workloads();
+    return {
+      variant: guest.variant.name,
+      kernel: guest.kernel.version.release,
+      profile: source.kind === 'own' ? source.profile : null,
+      core: model?.table.core ?? null,
+      memorySources: memory?.sources ?? null,
+      // Every path has its entry.
+      paths: Object.fromEntries([...PASSING, ...REFUSING].map((path) => [path, priced(path)])) as Overhead['paths'],
+      workloads,
+      notes: this.#notes,
+    };
+  }
+
+  /** `prepare` is done before each call; memory is put back after it. */
+  async #call(target: string | bigint, args: readonly bigint[], prepare?: () => void): Promise<Call> {
+    const { guest, model, memory } = this;
+    prepare?.();
+    const cost = await costOfCall(guest, target, args, model);
+    guest.restore(this.#before);
+    if (memory === null) return { cost, trace: null };
+    prepare?.();
+    const trace = await loadsOfCall(guest, target, args);
+    if (trace.loads.size > 0) this.#loadsAreTold = true;
+    guest.restore(this.#before);
+    return { cost, trace };
+  }
+
+  async #check(name: string, { pointer, size, outcome }: PathCopy, prepare?: () => void): Promise<Call> {
+    const call = await this.#call('__check_object_size', [pointer, size, 1n], prepare);
+    const { kind } = call.cost.outcome;
+    if ((kind === 'bug') === (outcome === 'bad') && kind !== 'limited') return call;
+    const { variant, kernel } = this.guest;
+    throw new UsercopyError(
+      'guest',
+      `${variant.name} ${kernel.version.release}, path ${name}: expected ${outcome === 'bad' ? 'BUG()' : 'a return'}, found ${kind}`,
+    );
+  }
+
+  #price({ cost, trace }: Call): Cost {
+    const { model, memory } = this;
+    const { instructions, cycles, path, outcome } = cost;
+    if (model === null || memory === null || trace === null) return { instructions, cycles, cold: null };
+    if (trace.instructions !== instructions || trace.outcome.kind !== outcome.kind) {
+      this.#note('no cold cycles of some paths: they run otherwise in single steps on this libunicorn');
+      return { instructions, cycles, cold: null };
+    }
+    if (!this.#loadsAreTold) {
+      this.#note('no cold cycles: this libunicorn does not tell of loads');
+      return { instructions, cycles, cold: null };
+    }
+    const { warm, cold } = memoryCycles(
+      model,
+      memory,
+      { path, instructions, loads: trace.loads },
+      { range: this.#objects.structPages(), usual: this.#usual },
+    );
+    return { instructions, cycles: warm, cold };
+  }
+
+  #note(text: string): void {
+    if (!this.#notes.includes(text)) this.#notes.push(text);
+  }
+
+  async #workloads(): Promise<WorkloadCost[]> {
+    const { guest, source, model } = this;
+    const routine = routineOf(guest, source);
+    if (typeof routine === 'string') {
+      this.#notes.push(routine);
+      return [];
+    }
+    const workloads: WorkloadCost[] = [];
+    for (const { name, path, bytes } of WORKLOADS) {
+      const { pointer } = this.#copies[COPIES[path]];
+      const start = path === 'page' ? pointer - (pointer & 0xfffn) : pointer;
+      const judged = this.#price(
+        await this.#check(name, { pointer: start, size: path === 'slab' ? 64n : bytes, outcome: 'good' }),
+      );
+      const copied = await this.#copy(routine, start, bytes);
+      if (copied.cycles === null && model !== null)
+        this.#notes.push(`${name}: the kernel copies with a string instruction, whose cycles the table does not know`);
+      const shareOf = (check: number | null) =>
+        check === null || copied.cycles === null ? null : check / copied.cycles;
+      workloads.push({
+        ...{ name, check: judged, copy: copied },
+        ...{ share: shareOf(judged.cycles), shareCold: shareOf(judged.cold) },
+      });
+    }
+    return workloads;
+  }
+
+  async #copy(routine: CopyRoutine, pointer: bigint, bytes: bigint): Promise<Cost> {
+    const { model } = this;
+    const call = await this.#call(routine.address, routine.arguments(pointer, bytes));
+    const { outcome, path, instructions } = call.cost;
+    if (outcome.kind !== 'returned' || outcome.value !== 0n) {
+      throw new UsercopyError(
+        'guest',
+        `${this.guest.variant.name}, ${routine.symbol}: expected a copy to be made whole, found ${outcome.kind === 'returned' ? `${outcome.value} bytes left` : outcome.kind}`,
+      );
+    }
+    const repeats = model !== null && path.some((block) => model.hasStringInstruction(block));
+    return repeats ? { instructions, cycles: null, cold: null } : this.#price(call);
+  }
+}
 
 /** What closes the kernel's gate (`hardened_usercopy=off`), or why its check knows none. */
 function disabledBy(guest: Guest, source: Source): (() => void) | string {
@@ -149,22 +267,4 @@ function disabledBy(guest: Guest, source: Source): (() => void) | string {
 function routineOf(guest: Guest, source: Source): CopyRoutine | string {
   if (source.kind === 'own') return 'workloads: only kernels have a copy routine to compare with';
   return copyRoutine(guest);
-}
-
-async function copyCost(
-  guest: Guest,
-  routine: CopyRoutine,
-  pointer: bigint,
-  bytes: bigint,
-  model: CycleModel | null,
-): Promise<Cost> {
-  const { outcome, path, ...cost } = await costOfCall(guest, routine.address, routine.arguments(pointer, bytes), model);
-  if (outcome.kind !== 'returned' || outcome.value !== 0n) {
-    throw new UsercopyError(
-      'guest',
-      `${guest.variant.name}, ${routine.symbol}: expected a copy to be made whole, found ${outcome.kind === 'returned' ? `${outcome.value} bytes left` : outcome.kind}`,
-    );
-  }
-  const repeats = model !== null && path.some((block) => model.hasStringInstruction(block));
-  return { instructions: cost.instructions, cycles: repeats ? null : cost.cycles };
 }

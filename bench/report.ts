@@ -60,9 +60,18 @@ export function figure(value: number): string {
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** `226 (176)`: instructions and, where they are known, cycles; a dash for a path that there is not. */
-export const costCell = (cost: { readonly instructions: number; readonly cycles: number | null } | null): string =>
-  cost === null ? '–' : cost.cycles === null ? String(cost.instructions) : `${cost.instructions} (${cost.cycles})`;
+/**
+ * `226 (176)`: instructions and, where they are known, cycles; `226 (176 / 415)` where a cold struct page makes them more. A
+ * dash for a path that there is not.
+ */
+export function costCell(
+  cost: { readonly instructions: number; readonly cycles: number | null; readonly cold?: number | null } | null,
+): string {
+  if (cost === null) return '–';
+  const { instructions, cycles, cold = null } = cost;
+  if (cycles === null) return String(instructions);
+  return cold === null || cold === cycles ? `${instructions} (${cycles})` : `${instructions} (${cycles} / ${cold})`;
+}
 
 /** Margins above this many percent mean that the machine had other things to do. */
 export const NOISY_MARGIN = 5;

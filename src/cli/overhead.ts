@@ -1,13 +1,14 @@
 /** `usercopy overhead`: what the check costs in several kernels, in one table, without a clock. */
 import { Option } from 'commander';
-import { type Cost, type Overhead, type OverheadPath, overheadOf, PASSING, REFUSING } from '../../bench/overhead.js';
-import { costCell } from '../../bench/report.js';
+import { type Cost, type Overhead, overheadOf, PASSING, REFUSING } from '../../bench/overhead.js';
+import { overheadHtml, overheadNotes, overheadTables, type Unmeasured } from '../../bench/overhead-page.js';
 import type { Source } from '../../bench/world.js';
 import { PATH_IGNORES } from '../cycles/open.js';
 import { badInput, UsercopyError } from '../errors.js';
+import { writeWhole } from '../image/files.js';
 import { NEWEST_OWN_PROFILE, OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import { progress, warn } from '../terminal.js';
-import { type AnswerTable, type Forms, type Part, printAnswer } from './answer.js';
+import { type AnswerTable, type Forms, printAnswer } from './answer.js';
 import { BAD_INPUT, CLEAN, toJson } from './output.js';
 import { Verb } from './verb.js';
 
@@ -15,12 +16,7 @@ interface OverheadOptions extends Forms {
   readonly kernel?: string[];
   readonly variant?: string[];
   readonly profile?: string;
-}
-
-/** A kernel that could not be measured, and why. */
-export interface Unmeasured {
-  readonly source: string;
-  readonly error: string;
+  readonly html?: string;
 }
 
 export function overheadCommand(): Verb {
@@ -33,15 +29,18 @@ export function overheadCommand(): Verb {
         Object.keys(OWN_PROFILES),
       ),
     )
+    .option('--html <file>', 'also write one page with charts')
     .tables()
     .ends({
       notes: `Each path is run once, in the kernel's own code, and priced as a whole for one named core: from an idle pipeline to the
-last instruction, caches warm. Every run gives the same figures. docs/cycles.md says what the cycles are.`,
+last instruction. "226 (176 / 415)" are instructions, cycles with everything in the caches, and cycles with the struct page of the object
+in none. Every run gives the same figures. docs/cycles.md says what the cycles are.`,
       status: '0 if all were measured, 2 if one could not be, or for bad input.',
       examples: [
         'usercopy overhead --kernel vmlinuz-6.1 vmlinuz-6.12',
         'usercopy overhead --variant x86_64 arm64 sparc64 --csv',
         'usercopy overhead --kernel vmlinuz --markdown >> notes.md',
+        'usercopy overhead --kernel vmlinuz-6.1 vmlinuz-6.12 --html overhead.html',
       ],
     })
     .action(async (options: OverheadOptions) => {
@@ -71,50 +70,13 @@ async function overhead(options: OverheadOptions): Promise<number> {
     }
   }
   progress.clear();
+  if (options.html !== undefined) writeWhole(options.html, await overheadHtml(results, unmeasured));
   printAnswer(options, {
     json: () => toJson({ ignored: PATH_IGNORES, results, unmeasured }),
-    parts: () => [...(options.csv ? [longTable(results)] : pathParts(results)), ...notesOf(results)],
+    parts: () => [...(options.csv ? [longTable(results)] : overheadTables(results)), ...overheadNotes(results)],
   });
   for (const { source, error } of unmeasured) warn(`${source} was not measured: ${error}`);
   return unmeasured.length === 0 ? CLEAN : BAD_INPUT;
-}
-
-const titleOf = ({ variant, kernel, profile }: Overhead): string =>
-  profile === null ? `${variant} ${kernel}` : `${variant}, built-in guest, rules of ${profile}`;
-
-function pathParts(results: readonly Overhead[]): Part[] {
-  const pathTable = (paths: readonly OverheadPath[]): AnswerTable => ({
-    head: ['', ...paths],
-    rows: results.map((result) => [titleOf(result), ...paths.map((path) => costCell(result.paths[path]))]),
-  });
-  const workloads = results.flatMap((result) =>
-    result.workloads.map(({ name, check, copy, share }) => [
-      ...[titleOf(result), name, costCell(check), costCell(copy)],
-      share === null ? '–' : `${(100 * share).toFixed(0)} %`,
-    ]),
-  );
-  if (results.length === 0) return [];
-  return [
-    { heading: 'Passing: instructions (cycles)' },
-    pathTable(PASSING),
-    { heading: 'Refusing, message included: instructions (cycles)' },
-    pathTable(REFUSING),
-    ...(workloads.length === 0
-      ? []
-      : [
-          { heading: 'Copies beside their check: instructions (cycles)' },
-          { head: ['', 'copy of', 'check', 'copy', 'check ÷ copy, cycles'], rows: workloads },
-        ]),
-  ];
-}
-
-function notesOf(results: readonly Overhead[]): string[] {
-  const cores = new Map(results.map(({ variant, core }) => [variant, core]));
-  return [
-    `Cycles are estimates of one pass from an idle pipeline; ${PATH_IGNORES}.`,
-    ...[...cores].map(([variant, core]) => `${variant}: ${core ?? 'no table of cycles'}`),
-    ...results.flatMap((result) => result.notes.map((note) => `${titleOf(result)}: ${note}`)),
-  ];
 }
 
 /** One row a figure: what spreadsheets and scripts take. */
@@ -124,7 +86,7 @@ function longTable(results: readonly Overhead[]): AnswerTable {
     const { variant, kernel, profile, core } = result;
     const row = (what: string, name: string, cost: Cost | null) => [
       ...[variant, kernel, profile ?? '', core ?? '', what, name],
-      ...[number(cost?.instructions ?? null), number(cost?.cycles ?? null)],
+      ...[number(cost?.instructions ?? null), number(cost?.cycles ?? null), number(cost?.cold ?? null)],
     ];
     return [
       ...PASSING.map((path) => row('passing', path, result.paths[path])),
@@ -132,5 +94,5 @@ function longTable(results: readonly Overhead[]): AnswerTable {
       ...result.workloads.flatMap(({ name, check, copy }) => [row('check', name, check), row('copy', name, copy)]),
     ];
   });
-  return { head: ['variant', 'kernel', 'profile', 'core', 'what', 'path', 'instructions', 'cycles'], rows };
+  return { head: ['variant', 'kernel', 'profile', 'core', 'what', 'path', 'instructions', 'cycles', 'cold'], rows };
 }

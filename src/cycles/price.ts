@@ -61,6 +61,13 @@ export function analyse(instruction: Instruction, traits: CycleTraits): Analysed
   };
 }
 
+/** A load whose data comes so many cycles later; an address that it moves on does not. */
+const delayed = (operation: Operation, cycles: number): Operation => ({
+  ...operation,
+  latency: operation.latency + cycles,
+  writes: operation.writes.map((write) => (write.isAddress ? write : { ...write, latency: write.latency + cycles })),
+});
+
 const NO_ACCESS: RegisterAccess = { reads: [], writes: [] };
 
 function note(into: string[], register: string | null): void {
@@ -131,20 +138,25 @@ export class CycleModel {
     return simulate(operations, this.pipeline, options.timings) + Math.ceil(unknownBytes / UNKNOWN_BYTES);
   }
 
-  /** Runs a block on a core that is in the middle of a path. `each` is told after every instruction. */
-  run(board: Scoreboard, { code, address, instructions, thumb }: CodeBlock, each?: () => void): void {
+  /**
+   * Runs a block on a core that is in the middle of a path: all of it, or its first `most` instructions. `late` says by how
+   * many cycles a load comes later than from the nearest cache, by the instruction's number in the block.
+   */
+  run(
+    board: Scoreboard,
+    { code, address, instructions, thumb }: CodeBlock,
+    { most = Number.POSITIVE_INFINITY, late }: { most?: number; late?: (instruction: number) => number } = {},
+  ): void {
     if (code.length === 0) {
       // Bytes that cannot be read cost a cycle an instruction.
-      for (let index = 0; index < instructions; index++) {
-        board.stall(1);
-        each?.();
-      }
+      for (let index = 0; index < Math.min(instructions, most); index++) board.stall(1);
       return;
     }
     const { operations, unknownBytes } = this.operations(code, address, thumb);
-    for (const operation of operations) {
-      board.add(operation);
-      each?.();
+    for (const [index, operation] of operations.entries()) {
+      if (index >= most) return;
+      const cycles = late?.(index) ?? 0;
+      board.add(cycles > 0 && operation.load ? delayed(operation, cycles) : operation);
     }
     if (unknownBytes > 0) board.stall(Math.ceil(unknownBytes / UNKNOWN_BYTES));
   }
@@ -199,7 +211,7 @@ export class CycleModel {
       writes: instruction.writes.map((name) => ({
         register: this.#register(name),
         ...(instruction.updates.includes(name)
-          ? { latency: this.table.updateLatency ?? cost.latency, forwards: 0 }
+          ? { latency: this.table.updateLatency ?? cost.latency, forwards: 0, isAddress: true }
           : { latency: cost.latency, forwards }),
       })),
       load,

@@ -18,6 +18,8 @@ export interface Write {
   readonly latency: number;
   /** Cycles by which the value can be there sooner for a read that comes after issue. */
   readonly forwards: number;
+  /** An address that a load or store has moved on, and no data of it. */
+  readonly isAddress?: boolean;
 }
 
 export interface Operation {
@@ -62,6 +64,8 @@ export interface Scoreboard {
   readonly cycles: number;
   /** Nothing enters for so many cycles, and the path takes as many more. */
   stall(cycles: number): void;
+  /** The last instruction was a branch that was foreseen wrongly: nothing enters before it has ended and so many cycles have passed. */
+  refetch(cycles: number): void;
   /** What later instructions can see of the path, and nothing else: the same for all paths that leave a core alike. */
   save(): string;
   /** Takes up what `save()` gave; cycles count from there on. */
@@ -203,6 +207,7 @@ class OutOfOrder implements Scoreboard {
   #lastStore = 0;
   #lastLoad = 0;
   #lastTaken = 0;
+  #lastExecuted = 0;
   #retired = 0;
   /** What had retired when the path was taken up. */
   #start = 0;
@@ -236,6 +241,7 @@ class OutOfOrder implements Scoreboard {
     if (operation.store) this.#lastStore = issued;
     if (operation.load) this.#lastLoad = issued;
     const executed = issued + operation.latency;
+    this.#lastExecuted = executed;
     this.#retired = Math.max(this.#retired, executed + 1);
     this.#fly(this.#retired, operation.microOps);
     return { entered, issued, executed, retired: this.#retired };
@@ -296,6 +302,12 @@ class OutOfOrder implements Scoreboard {
     this.#room = this.#pipeline.width;
   }
 
+  refetch(cycles: number): void {
+    this.#cycle = Math.max(this.#cycle, this.#lastExecuted + cycles);
+    this.#room = this.#pipeline.width;
+    this.#groupEnded = false;
+  }
+
   save(): string {
     this.#leave();
     const now = this.#cycle;
@@ -352,6 +364,7 @@ class InOrder implements Scoreboard {
   #room = 0;
   #lastWriteBack = 0;
   #lastTaken = 0;
+  #lastExecuted = 0;
   #finished = 0;
   #start = 0;
 
@@ -395,6 +408,7 @@ class InOrder implements Scoreboard {
       this.#lastWriteBack = Math.max(this.#lastWriteBack, issued + latency);
     }
     const executed = issued + operation.latency;
+    this.#lastExecuted = executed;
     this.#finished = Math.max(this.#finished, executed);
     return { entered: issued, issued, executed, retired: executed };
   }
@@ -402,6 +416,11 @@ class InOrder implements Scoreboard {
   stall(cycles: number): void {
     this.#finished = Math.max(this.#finished, this.#cycle) + cycles;
     this.#cycle = this.#finished;
+    this.#room = this.#pipeline.width;
+  }
+
+  refetch(cycles: number): void {
+    this.#cycle = Math.max(this.#cycle, this.#lastExecuted + cycles);
     this.#room = this.#pipeline.width;
   }
 

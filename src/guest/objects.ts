@@ -92,6 +92,12 @@ export class KernelObjects {
     return this.#structPageOfFrame(this.#physical(address) / this.#pageBytes);
   }
 
+  /** Where the struct pages of the guest's RAM lie. */
+  structPages(): { readonly start: bigint; readonly end: bigint } {
+    const { first, end } = this.#frames();
+    return { start: this.#structPageOfFrame(first), end: this.#structPageOfFrame(end) };
+  }
+
   /** A slab of one cache, all of whose objects are in use. */
   makeSlab(spec: SlabSpec): SlabObjects {
     const { slab, page } = this.#facts;

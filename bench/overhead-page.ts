@@ -1,0 +1,93 @@
+/** Results of `usercopy overhead`: the tables for people, and one HTML page with charts and the same tables. */
+import type { AnswerTable, Part } from '../src/cli/answer.js';
+import { PATH_IGNORES } from '../src/cycles/open.js';
+import { barChart, type Chart, escaped, pageHtml, painter, partsHtml } from './drawing.js';
+import { type Cost, type Overhead, type OverheadPath, PASSING, REFUSING } from './overhead.js';
+import { costCell } from './report.js';
+
+/** A kernel that could not be measured, and why. */
+export interface Unmeasured {
+  readonly source: string;
+  readonly error: string;
+}
+
+export const titleOf = ({ variant, kernel, profile }: Overhead): string =>
+  profile === null ? `${variant} ${kernel}` : `${variant}, built-in guest, rules of ${profile}`;
+
+const percent = (share: number | null): string => (share === null ? '–' : `${(100 * share).toFixed(0)} %`);
+
+/** Check ÷ copy, with the struct page warm and cold. */
+export const sharesText = ({ share, shareCold }: { share: number | null; shareCold: number | null }): string =>
+  shareCold === null || shareCold === share ? percent(share) : `${percent(share)} / ${percent(shareCold)}`;
+
+export function overheadTables(results: readonly Overhead[]): Part[] {
+  const pathTable = (paths: readonly OverheadPath[]): AnswerTable => ({
+    head: ['', ...paths],
+    rows: results.map((result) => [titleOf(result), ...paths.map((path) => costCell(result.paths[path]))]),
+  });
+  const workloads = results.flatMap((result) =>
+    result.workloads.map(({ name, check, copy, ...shares }) => [
+      ...[titleOf(result), name, costCell(check), costCell(copy), sharesText(shares)],
+    ]),
+  );
+  if (results.length === 0) return [];
+  return [
+    { heading: 'Passing: instructions (cycles / with the struct page cold)' },
+    pathTable(PASSING),
+    { heading: 'Refusing, message included: instructions (cycles / with the struct page cold)' },
+    pathTable(REFUSING),
+    ...(workloads.length === 0
+      ? []
+      : [
+          { heading: 'Copies beside their check: instructions (cycles / with the struct page cold)' },
+          { head: ['', 'copy of', 'check', 'copy', 'check ÷ copy, cycles'], rows: workloads },
+        ]),
+  ];
+}
+
+export function overheadNotes(results: readonly Overhead[]): string[] {
+  const variants = new Map(results.map((result) => [result.variant, result]));
+  return [
+    `Cycles are estimates of one pass from an idle pipeline; ${PATH_IGNORES}, but for the struct page where it is cold and for branches that no passing path takes that way.`,
+    ...[...variants].map(([variant, { core }]) => `${variant}: ${core ?? 'no table of cycles'}`),
+    ...results.flatMap((result) => result.notes.map((note) => `${titleOf(result)}: ${note}`)),
+  ];
+}
+
+/** @throws UsercopyError `missing-dependency` when ECharts was not installed: it is an optional dependency. */
+export async function overheadHtml(results: readonly Overhead[], unmeasured: readonly Unmeasured[]): Promise<string> {
+  const draw = await painter();
+  const sources = new Map(
+    results.flatMap(({ core, memorySources }) => (core && memorySources ? [[core, memorySources]] : [])),
+  );
+  return pageHtml(
+    'usercopy overhead',
+    [
+      '<h1>What HARDENED_USERCOPY costs</h1>',
+      "<p>Each path of <code>__check_object_size()</code> was run once, in the kernel's own code. The figures are exact and the same in every run; cycles are estimates for a named core.</p>",
+      ...(results.length === 0 ? [] : overheadCharts(results).map((chart) => barChart(chart, draw))),
+      '<h2>The tables</h2>',
+      partsHtml([...overheadTables(results), ...overheadNotes(results)]),
+      ...[...sources].map(([core, text]) => `<p>${escaped(`Caches of the ${core}. ${text}`)}</p>`),
+      ...unmeasured.map(
+        ({ source, error }) => `<p class="note">${escaped(`${source} was not measured: ${error}`)}</p>`,
+      ),
+    ].join('\n'),
+  );
+}
+
+function overheadCharts(results: readonly Overhead[]): Chart<number>[] {
+  const groups = results.map(titleOf);
+  const chart = (title: string, unit: string, paths: readonly OverheadPath[], of: keyof Cost): Chart<number> => ({
+    ...{ title, unit, groups },
+    series: paths.map((path) => ({ name: path, values: results.map((result) => result.paths[path]?.[of] ?? null) })),
+  });
+  const charts = [
+    chart('A copy that passes, everything in the caches', 'estimated cycles', PASSING, 'cycles'),
+    chart('A copy that passes, struct page cold', 'estimated cycles', PASSING, 'cold'),
+    chart('A copy that passes', 'instructions', PASSING, 'instructions'),
+    chart('A copy that is refused, message included', 'estimated cycles', REFUSING, 'cycles'),
+    chart('A copy that is refused, message included', 'instructions', REFUSING, 'instructions'),
+  ];
+  return charts.filter(({ series }) => series.some(({ values }) => values.some((value) => value !== null)));
+}

@@ -44,6 +44,7 @@ constexpr Machine kMachines[] = {
     {"ppc", UC_ARCH_PPC, static_cast<int>(UC_MODE_PPC32 | UC_MODE_BIG_ENDIAN)},
     {"ppc64", UC_ARCH_PPC, static_cast<int>(UC_MODE_PPC64 | UC_MODE_BIG_ENDIAN)},
     {"ppc64le", UC_ARCH_PPC, static_cast<int>(UC_MODE_PPC64 | UC_MODE_BIG_ENDIAN)},
+    {"riscv64", UC_ARCH_RISCV, static_cast<int>(UC_MODE_RISCV64)},
     {"s390x", UC_ARCH_S390X, static_cast<int>(UC_MODE_BIG_ENDIAN)},
     {"sparc", UC_ARCH_SPARC, static_cast<int>(UC_MODE_SPARC32 | UC_MODE_BIG_ENDIAN)},
     {"sparc64", UC_ARCH_SPARC, static_cast<int>(UC_MODE_SPARC64 | UC_MODE_BIG_ENDIAN)},

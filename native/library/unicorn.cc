@@ -179,7 +179,7 @@ constexpr uint64_t kThumb = 0x20;
 }  // namespace
 
 int MachineBits(int arch, int mode) {
-  const bool has_widths = arch == UC_ARCH_X86 || arch == UC_ARCH_PPC || arch == UC_ARCH_SPARC;
+  const bool has_widths = arch == UC_ARCH_X86 || arch == UC_ARCH_PPC || arch == UC_ARCH_SPARC || arch == UC_ARCH_RISCV;
   return mode & (static_cast<int>(UC_MODE_BIG_ENDIAN) | (has_widths ? UC_MODE_16 | UC_MODE_32 | UC_MODE_64 : 0));
 }
 

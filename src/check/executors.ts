@@ -220,10 +220,8 @@ export function allocateMemory(pages: number): WebAssembly.Memory {
     if (hasWebAssembly()) return new WebAssembly.Memory({ initial: pages, maximum: pages });
     return bufferAsMemory(pages * 65_536);
   } catch (error) {
-    throw new UsercopyError(
-      'bad-input',
-      `check: expected room for ${pages * 64} KiB of memory, found none to reserve`,
-      { cause: error },
-    );
+    throw new UsercopyError('bad-input', `memory: expected room for ${pages * 64} KiB, found none to reserve`, {
+      cause: error,
+    });
   }
 }

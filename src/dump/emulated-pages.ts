@@ -2,6 +2,7 @@
  * Pages of a dump in an emulator, brought in as the code that runs there touches them. The emulator has copies; the dump
  * is never written. A physical page is one copy, however many virtual addresses show it.
  */
+import { allocateMemory } from '../check/executors.js';
 import type { Engine, MemoryFault } from '../engine/engine.js';
 import { hex, UsercopyError } from '../errors.js';
 import { encodeWord } from '../kernel/words.js';
@@ -46,7 +47,7 @@ export class EmulatedPages {
     this.#limit = limit;
     this.pageSize = 1n << BigInt(Math.max(12, Math.min(...dump.variant.pageShifts)));
     const pages = Math.ceil((limit * Number(this.pageSize)) / WASM_PAGE);
-    this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.#memory = allocateMemory(pages);
     this.#bytes = new Uint8Array(this.#memory.buffer);
   }
 

@@ -1,8 +1,8 @@
 /** A snapshot put into an emulator: its memory, and the registers that the emulator knows. */
 
-import type { Variant } from '../../arch/driver.js';
 import { variants } from '../../arch/index.js';
-import type { Engine } from '../engine/engine.js';
+import { allocateMemory } from '../check/executors.js';
+import type { Engine, EngineSpec } from '../engine/engine.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { anEngine, having, requireValue } from '../options.js';
 import { dumperNameOf, inAddressOrder, type Snapshot, type SnapshotSegment } from './snapshot.js';
@@ -45,14 +45,37 @@ export function applySnapshot(engine: Engine, snapshot: Snapshot): { readonly un
   return { unknownRegisters };
 }
 
-/** Of names that no variant has nothing is known. */
+/** Machines of dumpers that no variant stands for. The C library's reader has the same names (native/library/snapshot.cc). */
+const OTHER_MACHINES: Readonly<Record<string, Pick<EngineSpec, 'arch' | 'mode'>>> = {
+  arm64be: { arch: 'ARM64', mode: ['BIG_ENDIAN'] },
+  armlethumb: { arch: 'ARM', mode: [] },
+  armbe: { arch: 'ARM', mode: ['BIG_ENDIAN'] },
+  armbethumb: { arch: 'ARM', mode: ['BIG_ENDIAN'] },
+  mips: { arch: 'MIPS', mode: ['BIG_ENDIAN'] },
+  mipsel: { arch: 'MIPS', mode: [] },
+};
+
 function requireMachine({ spec }: Engine, arch: string | null): void {
-  const known = arch === null ? [] : variants.filter((variant) => dumperNameOf(variant) === arch);
-  const fits = ({ engine }: Variant): boolean =>
-    !('unsupported' in engine) && engine.arch === spec.arch && engine.mode.every((name) => spec.mode.includes(name));
-  if (known.length === 0 || known.some(fits)) return;
+  if (arch === null) return;
+  const machines = new Map(Object.entries(OTHER_MACHINES));
+  for (const variant of variants) {
+    if (!('unsupported' in variant.engine)) machines.set(dumperNameOf(variant), variant.engine);
+  }
+  const machine = machines.get(arch);
+  if (machine === undefined) {
+    throw badInput('snapshot, _index.json.arch.arch', `one of ${[...machines.keys()].sort().join(', ')}`, arch);
+  }
+  if (machine.arch === spec.arch && widthAndOrder(machine.mode) === widthAndOrder(spec.mode)) return;
   const found = [spec.arch, ...spec.mode].join(' ');
   throw badInput('snapshot', `an emulator of ${arch}, which the guest was written down on`, found);
+}
+
+/** What of a mode makes another machine: the width of its words and their byte order, not the set of instructions. */
+function widthAndOrder(mode: readonly string[]): string {
+  return mode
+    .filter((name) => /(16|32|64)$|^BIG_ENDIAN$/.test(name))
+    .sort()
+    .join(' ');
 }
 
 type Region = { start: bigint; end: bigint; permissions: string; memory: bigint | null };
@@ -94,7 +117,7 @@ function sharedMemories(regions: readonly Region[]): SharedMemory[] {
     .filter(({ regions }) => regions > 1)
     .map(({ start, end }) => {
       const pages = Math.ceil(Number(end - start) / 65536);
-      return { start, end, memory: new WebAssembly.Memory({ initial: pages, maximum: pages }) };
+      return { start, end, memory: allocateMemory(pages) };
     });
 }
 

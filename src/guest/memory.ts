@@ -235,13 +235,23 @@ export class GuestMemory {
       throw new UsercopyError('guest', 'restore: expected a snapshot of this guest, found one of another');
     }
     const { inEngine, regions } = snapshot;
-    for (const { address, size } of without(this.#inEngine, inEngine)) this.#engine.unmap(address, size);
-    for (const { address } of without(this.#regions, regions)) this.#check.unmapRegion(address);
-    for (const range of without(inEngine, this.#inEngine)) this.#showInEngine(range);
-    for (const { address, size, offset } of without(regions, this.#regions))
-      this.#check.mapRegion(address, size, offset);
-    this.#inEngine.splice(0, this.#inEngine.length, ...inEngine);
-    this.#regions.splice(0, this.#regions.length, ...regions);
+    // One by one, so that what is noted is true wherever it ends with an error, and the same snapshot can be tried again.
+    for (const range of without(this.#inEngine, inEngine)) {
+      this.#engine.unmap(range.address, range.size);
+      this.#inEngine.splice(this.#inEngine.indexOf(range), 1);
+    }
+    for (const range of without(this.#regions, regions)) {
+      this.#check.unmapRegion(range.address);
+      this.#regions.splice(this.#regions.indexOf(range), 1);
+    }
+    for (const range of without(inEngine, this.#inEngine)) {
+      this.#showInEngine(range);
+      this.#inEngine.push(range);
+    }
+    for (const range of without(regions, this.#regions)) {
+      this.#check.mapRegion(range.address, range.size, range.offset);
+      this.#regions.push(range);
+    }
     const end = Math.max(this.#nextOwn, snapshot.nextOwn);
     for (let offset = this.#check.guestOffset; offset < end; offset += PIECE) {
       const piece = this.#piece(offset);

@@ -34,28 +34,58 @@ afterEach(() => {
   for (const path of folders.splice(0)) rmSync(path, { recursive: true });
 });
 
-describe.each(['x86_64', 'arm64', 'arm'])('a snapshot of a %s guest that was stopped before a bad copy', (variant) => {
-  it('goes on in another emulator, whose memory is foreign to the check, into the same refusal', async () => {
-    const guest = await startOwnGuest(await loadOwnKernel(variant, 'nocheck'));
-    opened.push(guest);
-    const object = await guest.callForValue('kmalloc', [64n]);
-    const first = await attach(guest.engine, guest.kernel, { profile: '6.1', memory: guest.check });
-    const outcome = await guest.call('do_copy', [guest.user.address, object, 65n, 1n]);
-    expect(outcome.kind).toBe('stopped');
-    const path = folder();
-    writeSnapshot(guest.engine, guest.variant, path);
+describe.each(['x86_64', 'arm64', 'arm', 'riscv64'])(
+  'a snapshot of a %s guest that was stopped before a bad copy',
+  (variant) => {
+    it('goes on in another emulator, whose memory is foreign to the check, into the same refusal', async () => {
+      const guest = await startOwnGuest(await loadOwnKernel(variant, 'nocheck'));
+      opened.push(guest);
+      const object = await guest.callForValue('kmalloc', [64n]);
+      const first = await attach(guest.engine, guest.kernel, { profile: '6.1', memory: guest.check });
+      const outcome = await guest.call('do_copy', [guest.user.address, object, 65n, 1n]);
+      expect(outcome.kind).toBe('stopped');
+      const path = folder();
+      writeSnapshot(guest.engine, guest.variant, path);
 
-    const engine = open(variant);
-    const snapshot = readSnapshot(path);
-    expect(applySnapshot(engine, snapshot).unknownRegisters).toEqual([]);
-    const second = await attach(engine, guest.kernel, { profile: '6.1' });
-    const pc = engine.readRegister(guest.variant.registers.pc);
-    const result = engine.runSync({ start: pc, until: 0n, timeLimit: 5000 });
-    expect(result).toMatchObject({ reason: 'stopped', pc });
-    const told = ({ message, copy }: (typeof first.violations)[number]) => ({ message, copy });
-    expect(second.violations.map(told)).toEqual(first.violations.map(told));
-    expect(second.violations[0]?.message).toContain("'kmalloc-64' (offset 0, size 65)");
+      const engine = open(variant);
+      const snapshot = readSnapshot(path);
+      expect(applySnapshot(engine, snapshot).unknownRegisters).toEqual([]);
+      const second = await attach(engine, guest.kernel, { profile: '6.1' });
+      const pc = engine.readRegister(guest.variant.registers.pc);
+      const result = engine.runSync({ start: pc, until: 0n, timeLimit: 5000 });
+      expect(result).toMatchObject({ reason: 'stopped', pc });
+      const told = ({ message, copy }: (typeof first.violations)[number]) => ({ message, copy });
+      expect(second.violations.map(told)).toEqual(first.violations.map(told));
+      expect(second.violations[0]?.message).toContain("'kmalloc-64' (offset 0, size 65)");
+    });
+  },
+);
+
+describe.each([
+  ['armle', { arch: 'ARM', mode: ['ARM', 'BIG_ENDIAN'] }],
+  ['armbe', { arch: 'ARM', mode: ['ARM'] }],
+  ['arm64be', { arch: 'ARM64', mode: ['ARM'] }],
+  ['x86', { arch: 'X86', mode: ['64'] }],
+  ['x64', { arch: 'X86', mode: ['32'] }],
+  ['ppc', { arch: 'PPC', mode: ['PPC64', 'BIG_ENDIAN'] }],
+  ['riscv64', { arch: 'RISCV', mode: ['RISCV32'] }],
+  ['vax', { arch: 'X86', mode: ['64'] }],
+])('a snapshot of %s', (arch, spec) => {
+  it(`is refused by an emulator of ${spec.arch} ${spec.mode.join(' ')}`, () => {
+    const engine = openUnicorn(spec);
+    opened.push(engine);
+    const snapshot = { arch, registers: new Map(), segments: [], places: [] };
+    expect(() => applySnapshot(engine, snapshot)).toThrow(
+      arch === 'vax' ? /expected one of .*found/ : `emulator of ${arch}`,
+    );
+    expect(engine.regions()).toEqual([]);
   });
+});
+
+it('a snapshot of Thumb code is one of ARM', () => {
+  const engine = open('arm');
+  applySnapshot(engine, { arch: 'armlethumb', registers: new Map([['r0', 7n]]), segments: [], places: [] });
+  expect(engine.readRegister('r0')).toBe(7n);
 });
 
 describe('a snapshot as debuggers write it', () => {

@@ -77,6 +77,8 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ['memory at half a page', index('', `${SEGMENT}, "usercopy_memory": 7`)],
   ['memory beyond 4 GiB', index('', `${SEGMENT}, "usercopy_memory": 4294967296`)],
   ['another architecture', index('"arch": {"arch": "arm64le"}')],
+  ['another machine', index('"arch": {"arch": "mips"}')],
+  ['a machine that nobody has', index('"arch": {"arch": "vax"}')],
   ['another width', index('"arch": {"arch": "x86"}')],
   ['an architecture that is none', index('"arch": {"arch": 5}')],
   ['an architecture in a list', index('"arch": ["x64"]')],

@@ -2,6 +2,7 @@
 import type { DumpConvention, KernelNotes, PageTableShape, RegisterValues } from '../dump.js';
 import { KERNEL_LINK_ADDRESS } from './layout.js';
 import { translate } from './paging.js';
+import { GENERAL_REGISTERS } from './registers.js';
 
 /** QEMU's virt machine begins in Sv57, most boards have Sv39. */
 const SHAPES: readonly PageTableShape[] = [57, 48, 39].map((addressBits) => ({ pageShift: 12, addressBits }));
@@ -16,12 +17,8 @@ const ROOT_FRAME = (1n << 44n) - 1n;
 /** How QEMU prints them: ` x10/a0   ffffffff80a00000`. */
 const GENERAL = /\bx\d{1,2}\/(\w+) +([0-9a-f]{16})\b/g;
 
-/** x1 to x31 under the names of the ABI. */
-const NOTE_REGISTERS = [
-  ...['pc', 'ra', 'sp', 'gp', 'tp', 't0', 't1', 't2', 's0', 's1'],
-  ...['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7'],
-  ...['s2', 's3', 's4', 's5', 's6', 's7', 's8', 's9', 's10', 's11', 't3', 't4', 't5', 't6'],
-];
+/** user_regs_struct of arch/riscv/include/uapi/asm/ptrace.h begins so. */
+const NOTE_REGISTERS = ['pc', ...GENERAL_REGISTERS];
 
 export const riscv64Dump: DumpConvention = {
   utsMachine: /^riscv64$/,

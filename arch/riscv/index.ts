@@ -10,16 +10,10 @@ import { directBranch, jumpAndLink } from './branches.js';
 import { riscv64Cycles } from './cycles.js';
 import { riscv64Dump } from './dump.js';
 import { addressBitsOf, fixedPageOffset, KERNEL_LINK_ADDRESS, layoutOf } from './layout.js';
+import { GENERAL_REGISTERS } from './registers.js';
 
 const MIB = 1n << 20n;
 const PAGE_SHIFT = 12n;
-
-/** Names of the ABI in the order of x1 to x31. */
-const GENERAL = [
-  ...['ra', 'sp', 'gp', 'tp', 't0', 't1', 't2', 's0', 's1'],
-  ...['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7'],
-  ...['s2', 's3', 's4', 's5', 's6', 's7', 's8', 's9', 's10', 's11', 't3', 't4', 't5', 't6'],
-];
 
 /** The image may lie at any 2 MiB boundary of RAM; an ELF may say where (vmlinux repeats the virtual address there). */
 function bootVariables(kernel: Kernel, physicalBase: bigint): BootVariable[] {
@@ -100,7 +94,7 @@ export const riscv64: Variant = {
     link: 'ra',
     arguments: ['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7'],
     returnValue: 'a0',
-    all: ['pc', ...GENERAL],
+    all: ['pc', ...GENERAL_REGISTERS],
   },
   call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: false },
   current: { kind: 'register', register: 'tp' },

@@ -16,12 +16,13 @@ const SLAB_FLAGS = {
 const KFENCE_DEFAULT_OBJECTS = 255;
 
 /**
- * The name of the general cache for objects of `size` bytes: kmalloc-1k since f0d77874143f "mm, slab: shorten kmalloc cache names
+ * The name of the general cache for objects of `size` bytes, a power of two: kmalloc-1k, kmalloc-1M since f0d77874143f "mm, slab: shorten kmalloc cache names
  * for large sizes" (4.20), kmalloc-1024 before. A guest without a version gets the newest.
  */
 export function kmallocName(size: number, version: KernelVersion): string {
-  const isShort = size >= 1024 && (version.banner === null || atLeast(version, 4, 20));
-  return `kmalloc-${isShort ? `${size / 1024}k` : size}`;
+  const isShort = version.banner === null || atLeast(version, 4, 20);
+  if (isShort && size >= 1 << 20) return `kmalloc-${size >> 20}M`;
+  return `kmalloc-${isShort && size >= 1024 ? `${size >> 10}k` : size}`;
 }
 
 /**

@@ -22,22 +22,9 @@ export type CheckText = (typeof TEXTS)[number];
 const CALLED = ['find_vm_area', 'find_vmap_area', 'is_vmalloc_or_module_addr', 'kmap_to_page'] as const;
 export type CalledFunction = (typeof CALLED)[number];
 
-/** What GCC puts behind the name of a function that it split or cloned. */
-const CLONES = ['part', 'isra', 'constprop'];
-/** Older compilers count the clones of a whole file (`.isra.3`, `.part.12`); of a clone's clone the numbers stay small. */
-const MOST_CLONES = 64;
-const MOST_SECOND_CLONES = 8;
-
-const clones = (count: number): string[] =>
-  CLONES.flatMap((kind) => Array.from({ length: count }, (_, number) => `.${kind}.${number}`));
-
-const SUFFIXES = [
-  ...['', ...clones(MOST_CLONES)].flatMap((suffix) => [suffix, `${suffix}.cold`]),
-  ...clones(MOST_SECOND_CLONES).flatMap((first) => clones(MOST_SECOND_CLONES).map((second) => `${first}${second}`)),
-];
-
-/** The check's functions in mm/usercopy.c. */
-const OWN = ['__check_object_size', 'check_heap_object'];
+/** The check's functions in mm/usercopy.c, and what GCC splits off or clones: `check_heap_object.isra.0.part.12`, `….cold`. */
+const OWN = /^(?:__check_object_size|check_heap_object)(?:\.(?:part|isra|constprop|cold)(?:\.\d+)?)*$/;
+const OUTERMOST = '__check_object_size';
 /** Bytes; a function of the check has some hundred. */
 const LARGEST_FUNCTION = 16384n;
 
@@ -72,8 +59,9 @@ function holds({ segments, symbols }: Kernel, text: string): boolean {
 }
 
 /**
- * Calls in the functions of the check. They are all of them (`callsAreAll`) when each of these functions could be read and the
- * branches of one were understood: code of a kind that `directBranch` does not know (Thumb-2, ia64) looks like code without calls.
+ * Calls in the functions of the check: the outermost one, and those of its own that it reaches. They are all of them
+ * (`callsAreAll`) when each of these functions could be read and the branches of one were understood: code of a kind that
+ * `directBranch` does not know (Thumb-2, ia64) looks like code without calls.
  */
 function callsOf(kernel: Kernel, variant: Variant): Pick<CheckTraits, 'calls' | 'callsAreAll'> {
   const names = new Map<bigint, string>();
@@ -83,11 +71,19 @@ function callsOf(kernel: Kernel, variant: Variant): Pick<CheckTraits, 'calls' | 
     if (symbol !== undefined) names.set(symbol, name);
     if (entry !== undefined) names.set(entry, name);
   }
-  const found = new Set<string>();
+  const calls = new Set<string>();
+  const met = new Map<string, KernelSymbol>();
+  const meet = (symbol: KernelSymbol | undefined): void => {
+    if (symbol !== undefined && OWN.test(symbol.name) && !met.has(symbol.name)) met.set(symbol.name, symbol);
+  };
+  meet(kernel.symbols.get(OUTERMOST));
   let areRead = true;
   let areUnderstood = false;
   const { step, target } = variant.directBranch;
-  for (const symbol of ownFunctions(kernel)) {
+  // Those that are met on the way come in behind.
+  for (const symbol of met.values()) {
+    // Only conditional branches may lead there.
+    meet(kernel.symbols.get(`${symbol.name}.cold`));
     const isReadable = symbol.size > 0n && symbol.size <= LARGEST_FUNCTION;
     const code = isReadable ? kernel.read(symbol.address, Number(symbol.size)) : undefined;
     if (code === undefined) {
@@ -99,22 +95,19 @@ function callsOf(kernel: Kernel, variant: Variant): Pick<CheckTraits, 'calls' | 
       if (reached === null) continue;
       const address = BigInt.asUintN(variant.bits, reached);
       const name = names.get(address);
-      if (name !== undefined) found.add(name);
-      areUnderstood ||= name !== undefined || isFunction(kernel, variant, address);
+      const begun = functionAt(kernel, variant, address);
+      if (name !== undefined) calls.add(name);
+      meet(begun);
+      areUnderstood ||= name !== undefined || begun !== undefined;
     }
   }
-  return { calls: [...found], callsAreAll: areRead && areUnderstood };
+  return { calls: [...calls], callsAreAll: areRead && areUnderstood };
 }
 
-function ownFunctions({ symbols }: Kernel): KernelSymbol[] {
-  return OWN.flatMap((name) => SUFFIXES.map((suffix) => symbols.get(`${name}${suffix}`))).filter(
-    (symbol) => symbol !== undefined,
-  );
-}
-
-/** Whether a function begins at an address: bytes that only look like a branch lead to any place. */
-function isFunction(kernel: Kernel, variant: Variant, address: bigint): boolean {
+/** The function that begins at an address: bytes that only look like a branch lead to any place. */
+function functionAt(kernel: Kernel, variant: Variant, address: bigint): KernelSymbol | undefined {
   const found = kernel.symbols.find(address);
-  if (found === undefined) return false;
-  return found.offset === 0n || entryPointOf(kernel, variant, found.symbol.name) === address;
+  if (found === undefined) return undefined;
+  const { symbol, offset } = found;
+  return offset === 0n || entryPointOf(kernel, variant, symbol.name) === address ? symbol : undefined;
 }

@@ -18,6 +18,8 @@ interface Made {
   readonly texts: readonly string[];
   /** Functions that __check_object_size() calls; `usercopy_abort` alone when absent, which each calls. */
   readonly calls?: readonly string[];
+  /** Functions between: the first one is called by __check_object_size(), each by the one before, and the last one makes the calls. */
+  readonly clones?: readonly string[];
   readonly config?: readonly string[];
   /** Value of the variable usercopy_fallback; none when absent. */
   readonly fallback?: number;
@@ -40,16 +42,23 @@ function tableOf(symbols: readonly KernelSymbol[]): SymbolTable {
 }
 
 /** A kernel of x86_64 with these texts, whose check consists of calls: e8 and a distance. */
-function made({ release, texts, calls = ['usercopy_abort'], config, fallback }: Made): Kernel {
+function made({ release, texts, calls = ['usercopy_abort'], clones = [], config, fallback }: Made): Kernel {
   const bytes = new Uint8Array(0x3000);
   const view = new DataView(bytes.buffer);
-  const check = 0x100;
-  const symbols = [{ name: '__check_object_size', address: TEXT + BigInt(check), type: 'T', size: 0x100n }];
-  calls.forEach((name, index) => {
-    const at = check + 8 * index;
-    const target = 0x1000 + 0x10 * index;
+  const call = (at: number, target: number): void => {
     bytes[at] = 0xe8;
     view.setInt32(at + 1, target - (at + 5), true);
+  };
+  let check = 0x100;
+  const symbols = [{ name: '__check_object_size', address: TEXT + BigInt(check), type: 'T', size: 0x100n }];
+  for (const name of clones) {
+    call(check, check + 0x100);
+    check += 0x100;
+    symbols.push({ name, address: TEXT + BigInt(check), type: 't', size: 0x100n });
+  }
+  calls.forEach((name, index) => {
+    const target = 0x1000 + 0x10 * index;
+    call(check + 8 * index, target);
     symbols.push({ name, address: TEXT + BigInt(target), type: 'T', size: 0x10n });
   });
   if (fallback !== undefined) {
@@ -223,15 +232,32 @@ describe('the profile of a kernel', () => {
       });
       expect(harmed(thumb, arm, of).profile.name).toBe('5.0');
     });
+  });
 
-    it.each(['.isra.3', '.part.12', '.constprop.0.isra.1', '.isra.3.cold'])('in no clone %s', (suffix) => {
-      const clone = withSymbols((symbol) =>
-        symbol.address === check ? { ...symbol, name: `check_heap_object${suffix}` } : symbol,
-      );
-      const { profile, by } = harmed(clone);
-      expect(profile.name).toBe('4.8,unless-virt-addr-valid');
-      expect(by).toContain('no call of is_vmalloc_or_module_addr()');
-    });
+  it.each([
+    [['check_heap_object.isra.3']],
+    [['check_heap_object', 'check_heap_object.part.12']],
+    [['__check_object_size.part.0', 'check_heap_object.constprop.0.isra.1']],
+    [['check_heap_object.isra.370.cold']],
+  ])('is that of the clones of its check, too: %j', (clones) => {
+    const release = '4.9.100';
+    const calls = ['is_vmalloc_or_module_addr'];
+    expect(chosen({ release, texts: [OLD], calls, clones }).profile).toEqual(
+      chosen({ release, texts: [OLD], calls }).profile,
+    );
+    const { profile, by } = chosen({ release, texts: [OLD], clones });
+    expect(profile.name).toBe('4.8,unless-virt-addr-valid');
+    expect(by).toContain('no call of is_vmalloc_or_module_addr()');
+  });
+
+  it('is not that of functions that its check does not reach', () => {
+    const of = {
+      release: '4.9.100',
+      texts: [OLD],
+      calls: ['is_vmalloc_or_module_addr'],
+      clones: ['check_stack_object'],
+    };
+    expect(chosen(of).by).not.toContain('a call of is_vmalloc_or_module_addr()');
   });
 
   it('says what it was chosen by', () => {

@@ -127,7 +127,8 @@ function spread(count: number, target: (index: number) => bigint, { registers }:
   }));
 }
 
-function declared(count: number): BenchGuest {
+/** A guest of so many declared slabs of a page, a gap of a page behind each, and copies of their first objects. */
+export function declared(count: number): BenchGuest {
   const { parameters, requests } = introspectedGuest();
   const start = (index: number): bigint => RANGES_START + BigInt(index) * 2n * RANGE;
   const declarations = Array.from({ length: count }, (_, index): Declaration => {
@@ -146,7 +147,8 @@ function declared(count: number): BenchGuest {
   };
 }
 
-function withAreas(count: number): BenchGuest {
+/** A guest of so many vmalloc areas, and copies from and to their first bytes. */
+export function withAreas(count: number): BenchGuest {
   const guest = introspectedGuest({ areas: count });
   return { ...guest, requests: spread(count, (index) => present(guest.areas[index]), present(guest.requests[0])) };
 }

@@ -16,6 +16,14 @@ export interface BenchRequest {
   readonly registers: CopyRegisters;
 }
 
+/** An address at which a copy may begin, and the bytes of its object from there on. */
+export interface Target {
+  readonly pointer: bigint;
+  readonly size: bigint;
+}
+
+export type Kind = 'slab' | 'folio' | 'page' | 'vmalloc' | 'stack' | 'text' | 'bogus';
+
 export interface BenchGuest {
   readonly parameters: CheckParameters;
   readonly declarations: readonly Declaration[];
@@ -23,7 +31,14 @@ export interface BenchGuest {
   readonly requests: readonly BenchRequest[];
 }
 
-export interface IntrospectedGuest extends BenchGuest {
+/** A guest with what there is to copy from and to. */
+export interface TargetGuest extends BenchGuest {
+  readonly targets: ReadonlyMap<Kind, readonly Target[]>;
+  /** Those of every request. */
+  readonly registers: CopyRegisters;
+}
+
+export interface IntrospectedGuest extends TargetGuest {
   /** First bytes of the vmalloc areas. */
   readonly areas: readonly bigint[];
 }
@@ -46,14 +61,6 @@ const PG_RESERVED = 1n << 12n;
 
 const word = (offset: number): Slot => ({ offset, size: 8 });
 const half = (offset: number): Slot => ({ offset, size: 4 });
-
-/** An address at which a copy may begin, and the bytes of its object from there on. */
-interface Target {
-  readonly pointer: bigint;
-  readonly size: bigint;
-}
-
-type Kind = 'slab' | 'folio' | 'page' | 'vmalloc' | 'stack' | 'text' | 'bogus';
 
 /** How often each kind of memory is copied from or to, in percent. */
 const MIX: readonly (readonly [Kind, number])[] = [
@@ -229,17 +236,19 @@ export function introspectedGuest(options: { readonly areas?: number } = {}): In
     },
     introspection,
   };
+  const registers = { stackPointer, framePointer: 0n, currentBase: task };
   return {
     parameters,
     declarations: [],
     regions: [kernel, pages].map(({ address, bytes }) => ({ address, bytes })),
-    requests: mix(random, targets, { stackPointer, framePointer: 0n, currentBase: task }),
+    requests: mix(random, targets, registers),
+    ...{ targets, registers },
     areas: Array.from({ length: areas }, (_, index) => areaStart(index)),
   };
 }
 
 /** The same copies against the same objects, declared one by one as far as a user would: sixteen ranges and no structures. */
-export function declaredGuest(): BenchGuest {
+export function declaredGuest(): TargetGuest {
   const random = new Random(20160715);
   const guest = introspectedGuest();
   const targets = new Map<Kind, Target[]>(MIX.map(([kind]) => [kind, []]));
@@ -272,6 +281,7 @@ export function declaredGuest(): BenchGuest {
   targets.get('stack')?.push({ pointer: stackPointer + 256n, size: 512n });
   targets.get('text')?.push({ pointer: IMAGE + 0x1000n, size: 64n });
   targets.get('bogus')?.push({ pointer: 16n, size: 64n });
+  const registers = { stackPointer, framePointer: 0n, currentBase: 0n };
   return {
     parameters: {
       ...guest.parameters,
@@ -280,7 +290,8 @@ export function declaredGuest(): BenchGuest {
     },
     declarations,
     regions: [],
-    requests: mix(random, targets, { stackPointer, framePointer: 0n, currentBase: 0n }),
+    requests: mix(random, targets, registers),
+    ...{ targets, registers },
   };
 }
 

@@ -407,6 +407,25 @@ static void parse_line(struct guest *guest, const char *name, char *rest, const 
 	}
 }
 
+/* The guest that a file of parameters describes, over the bytes of all its regions. */
+static void read_guest(struct guest *guest, const char *parameters, const char *memory_path)
+{
+	char line[512], name[64];
+	size_t memory_size;
+	int at;
+	const uint8_t *memory = read_whole(memory_path, &memory_size);
+	FILE *file = fopen(parameters, "r");
+
+	if (!file)
+		die("cannot open", parameters);
+	while (fgets(line, sizeof line, file))
+		if (sscanf(line, "%63s%n", name, &at) == 1)
+			parse_line(guest, name, line + at, memory, memory_size);
+	fclose(file);
+	guest->mask = guest->bits == 64 ? UINT64_MAX : UINT32_MAX;
+}
+
+#ifndef TWIN_WITHOUT_MAIN
 static uint64_t now(void)
 {
 	struct timespec time;
@@ -418,26 +437,18 @@ static uint64_t now(void)
 int main(int argc, char **argv)
 {
 	static struct guest guest;
-	char line[512], name[64];
-	size_t memory_size, size;
-	int at;
+	size_t size;
 
 	if (argc != 6)
 		die("expected PARAMETERS MEMORY REQUESTS VERDICTS ROUNDS", argv[0]);
-	const uint8_t *memory = read_whole(argv[2], &memory_size);
+	read_guest(&guest, argv[1], argv[2]);
+
 	const struct request *requests = read_whole(argv[3], &size);
 	size_t count = size / sizeof *requests;
 	struct verdict *verdicts = calloc(count + 1, sizeof *verdicts);
-	FILE *file = fopen(argv[1], "r");
 
-	if (!file || !verdicts)
-		die("cannot open", argv[1]);
-	while (fgets(line, sizeof line, file))
-		if (sscanf(line, "%63s%n", name, &at) == 1)
-			parse_line(&guest, name, line + at, memory, memory_size);
-	fclose(file);
-	guest.mask = guest.bits == 64 ? UINT64_MAX : UINT32_MAX;
-
+	if (!verdicts)
+		die("no memory for the verdicts of", argv[3]);
 	for (long round = strtol(argv[5], NULL, 10); round > 0; round--) {
 		uint64_t start = now();
 
@@ -445,8 +456,10 @@ int main(int argc, char **argv)
 			verdicts[i] = judge(&guest, &requests[i]);
 		printf("%llu\n", (unsigned long long)(now() - start));
 	}
-	file = fopen(argv[4], "wb");
+	FILE *file = fopen(argv[4], "wb");
+
 	if (!file || fwrite(verdicts, sizeof *verdicts, count, file) != count || fclose(file))
 		die("cannot write", argv[4]);
 	return 0;
 }
+#endif

@@ -34,16 +34,7 @@ function runIn(directory: string, guest: BenchGuest, rounds: number): TwinRun {
   const program = join(directory, 'twin');
   compile(packageFile('bench/twin.c'), program);
   const file = (name: string) => join(directory, name);
-  const { text, memory } = describe(guest);
-  writeFileSync(file('parameters'), text);
-  writeFileSync(file('memory'), memory);
-  const requests = new BigUint64Array(guest.requests.length * 6);
-  guest.requests.forEach(({ copy, registers }, i) => {
-    const direction = copy.direction === 'to_user' ? 1n : 0n;
-    const { stackPointer, framePointer, currentBase } = registers;
-    requests.set([copy.pointer, copy.size, direction, stackPointer, framePointer, currentBase], i * 6);
-  });
-  writeFileSync(file('requests'), requests);
+  writeTwinFiles(directory, guest);
   const files = ['parameters', 'memory', 'requests', 'verdicts'].map(file);
   const output = execute(program, [...files, String(rounds)], 'the C twin of the check');
   const bytes = readFileSync(file('verdicts'));
@@ -62,11 +53,29 @@ function runIn(directory: string, guest: BenchGuest, rounds: number): TwinRun {
   };
 }
 
+/** Writes what twin.c reads into a folder: `parameters`, `memory`, `requests`. */
+export function writeTwinFiles(directory: string, guest: BenchGuest): void {
+  const { text, memory } = describe(guest);
+  writeFileSync(join(directory, 'parameters'), text);
+  writeFileSync(join(directory, 'memory'), memory);
+  const requests = new BigUint64Array(guest.requests.length * 6);
+  guest.requests.forEach(({ copy, registers }, i) => {
+    const direction = copy.direction === 'to_user' ? 1n : 0n;
+    const { stackPointer, framePointer, currentBase } = registers;
+    requests.set([copy.pointer, copy.size, direction, stackPointer, framePointer, currentBase], i * 6);
+  });
+  writeFileSync(join(directory, 'requests'), requests);
+}
+
 function compile(source: string, program: string): void {
   execute('cc', ['-O2', '-o', program, source], 'the C twin of the check');
 }
 
-function execute(program: string, parameters: readonly string[], what: string): string {
+/**
+ * What a program says.
+ * @throws UsercopyError `missing-dependency` where it is not there or fails.
+ */
+export function execute(program: string, parameters: readonly string[], what: string): string {
   const run = spawnSync(program, parameters, { encoding: 'utf8', timeout: 60_000 });
   if (run.error !== undefined) {
     throw new UsercopyError('missing-dependency', `${what}: expected to run ${program}, found ${run.error.message}`);

@@ -33,8 +33,8 @@ type Paths = ReadonlyMap<string, readonly BenchRequest[]>;
 /** Ranges and areas: one, and as many as the aims name. */
 export const GROWN = 100_000;
 /** Copies of a path whose way depends on where they are; of the mixed ones. */
-const SPREAD = 64;
-const MIXED = 512;
+const SPREAD = 16;
+const MIXED = 64;
 
 /** The addon's own object file: what is counted is what runs. */
 const NATIVE_CHECK = 'build/Release/obj.target/unicorn_engine/native/native_check.o';

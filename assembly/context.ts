@@ -6,6 +6,14 @@
  */
 import { VerdictRange } from './verdict';
 
+/**
+ * Where the context lies in linear memory. Everywhere at the same place, which compilers know: reading a field of it computes
+ * no address, and native code compares none with the memory's size.
+ */
+export enum ContextPlace {
+  OFFSET = 1024,
+}
+
 /** Values of the context's fields that choose between rules; meanings are those of `ProfileSwitches` and `Introspection`. */
 export enum SkipVmalloc {
   NO = 0,
@@ -114,6 +122,22 @@ export enum Described {
   DECLARED_OBJECT = 4,
 }
 
+/** Kinds of what is read of guest memory. One kind seldom lies in more than one region: each has a `Window` of its own. */
+export enum Kind {
+  PER_CPU = 0,
+  TASK = 1,
+  STACK = 2,
+  /** The kernel's variables. */
+  VARIABLE = 3,
+  /** mem_section, and what leads to one. */
+  SECTION = 4,
+  PAGE = 5,
+  CACHE = 6,
+  /** vmap_area, vm_struct, vmap_node. */
+  AREA = 7,
+  COUNT = 8,
+}
+
 /** A range of guest addresses that lies in linear memory. */
 @unmanaged
 export class Region {
@@ -121,6 +145,19 @@ export class Region {
   size: u64;
   offset: u32;
   reserved: u32;
+}
+
+/**
+ * The region that something of a kind was last found in. From `start` on, `room` addresses have `reach` bytes behind them in the region;
+ * nothing of its kind is longer than that, so that one comparison says whether it is there. `room` 0: none was found yet, or
+ * regions have changed.
+ */
+@unmanaged
+export class Window {
+  start: u64;
+  room: u64;
+  offset: u32;
+  reach: u32;
 }
 
 /** Guest virtual [virtual, virtual + size) is physical [physical, …). */
@@ -260,9 +297,6 @@ export class Context {
 
   regions: u32;
   regionCount: u32;
-  /** The regions of the last hit and of the one before. */
-  lastRegion: u32;
-  previousRegion: u32;
   declaredStacks: u32;
   declaredStackCount: u32;
   declaredKmaps: u32;
@@ -368,6 +402,8 @@ export class Context {
   vmStruct: u32;
   vmSize: u32;
   vmFlags: u32;
+  /** Where the fields of a vmap_area that are always read end. */
+  areaFieldsEnd: u32;
 
   kfencePool: u64;
   kfencePoolSize: u64;
@@ -440,4 +476,9 @@ export enum CheckedRanges {
 /** Behind the context: a u64 for each verdict and direction (from_user first). */
 export enum Statistics {
   BYTES = VerdictRange.COUNT * 2 * <i32>sizeof<u64>(),
+}
+
+/** Behind those: a `Window` for each `Kind`. Bytes from the context's start. */
+export enum WindowPlace {
+  OFFSET = <i32>offsetof<Context>() + Statistics.BYTES,
 }

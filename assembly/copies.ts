@@ -12,6 +12,7 @@ import {
   DirectionKind,
   EntryRole,
   KernelAsked,
+  Kind,
   Request,
   ReturnPlace,
 } from './context';
@@ -35,7 +36,7 @@ function returnAddressOf(c: Context, request: Request, live: bool): u64 {
   if (place == ReturnPlace.FIELD) return request.returnAddress & c.wordMask;
   if (place != ReturnPlace.STACK || !live) return 0;
   c.fault = 0;
-  const word = readWord(c, request.stackPointer & c.wordMask);
+  const word = readWord(c, Kind.STACK, request.stackPointer & c.wordMask);
   return c.fault ? 0 : word;
 }
 
@@ -68,7 +69,7 @@ function isReturnedTo(c: Context, sp: u64, functionSp: u64, start: u64, end: u64
   const last = functionSp + SAVE_AREA_WORDS * c.wordBytes;
   c.fault = 0;
   for (let at = sp; at < last && left; at += c.wordBytes, left--) {
-    const word = readWord(c, at & c.wordMask);
+    const word = readWord(c, Kind.STACK, at & c.wordMask);
     if (c.fault) return false;
     if (word >= start && word < end && word != except) return true;
   }

@@ -1,14 +1,14 @@
 /** Memory that somebody allocated: check_heap_object(). */
-import { Context, Declared, DeclaredKind, Kmap, PageSpan, Request, SkipVmalloc, VmallocRule } from './context';
+import { Context, Declared, DeclaredKind, Kind, Kmap, PageSpan, Request, SkipVmalloc, VmallocRule } from './context';
 import { pagefaultDisabled } from './current';
 import { declaredObject, declaredVmallocArea, isDeclaredKmap, isDeclaredVmalloc } from './declared';
-import { frameOf, frameValid, headAddress, headOf, isIntrospectedKmap, pageOf } from './introspected';
-import { readField, readSlot, structure } from './memory';
-import { noteObject, refuse } from './outcome';
+import { frameOf, frameValid, headAddress, headFrom, isIntrospectedKmap, pageAt, pageOf } from './introspected';
+import { readField, readSlot } from './memory';
+import { accept, noteObject, refuse } from './outcome';
 import { checkDeclaredSlab, checkSlabAllocator, checkSlub } from './slab';
 import { checkPageSpan } from './span';
 import { Acceptance, Refusal } from './verdict';
-import { findVmapArea } from './vmap';
+import { areaAt, findVmapArea } from './vmap';
 
 /** is_kmap_addr(): PKMAP; the fixmap slots of kmap_local_page() too in 6.12. */
 function isKmap(c: Context, pointer: u64, declared: Declared | null): bool {
@@ -20,9 +20,11 @@ function isKmap(c: Context, pointer: u64, declared: Declared | null): bool {
 /** A kmapped page stands alone (4e140f59d285, 5.19-rc1). */
 function checkKmap(c: Context, request: Request, pointer: u64, size: u64): i32 {
   const offset = pointer & (c.pageSize - 1);
-  noteObject(request, pointer - offset, (pointer - offset + c.pageSize) & c.wordMask);
-  if (size > c.pageSize - offset) return refuse(c, request, Refusal.KMAP, offset, size);
-  return Acceptance.KMAP;
+  const start = pointer - offset;
+  const end = (start + c.pageSize) & c.wordMask;
+  if (size <= c.pageSize - offset) return accept(request, Acceptance.KMAP, start, end);
+  noteObject(request, start, end);
+  return refuse(c, request, Refusal.KMAP, offset, size);
 }
 
 /** is_vmalloc_addr() */
@@ -53,37 +55,40 @@ function checkVmalloc(c: Context, request: Request, pointer: u64, size: u64): i3
   } else if (!isDeclaredVmalloc(c, pointer)) {
     const area = findVmapArea(c, pointer);
     if (area) {
-      start = readSlot(c, area, c.vaStart);
-      end = readSlot(c, area, c.vaEnd);
+      const at = areaAt(c, area);
+      start = readField(c, Kind.AREA, at, area, c.vaStart);
+      end = readField(c, Kind.AREA, at, area, c.vaEnd);
       known = true;
       if (c.vmalloc == VmallocRule.VM_STRUCT) {
-        const vm = readSlot(c, area, c.vmStruct);
+        const vm = readSlot(c, Kind.AREA, area, c.vmStruct);
         known = vm != 0;
         if (known) {
-          const guard = readSlot(c, vm, c.vmFlags) & c.vmapNoGuard ? 0 : c.pageSize;
-          end = (start + readSlot(c, vm, c.vmSize) - guard) & c.wordMask;
+          const guard = readSlot(c, Kind.AREA, vm, c.vmFlags) & c.vmapNoGuard ? 0 : c.pageSize;
+          end = (start + readSlot(c, Kind.AREA, vm, c.vmSize) - guard) & c.wordMask;
         }
       }
     }
   }
   if (c.fault) return 0;
   if (!known) return refuse(c, request, Refusal.VMALLOC_NO_AREA, 0, size);
-  noteObject(request, start, end);
   const offset = pointer - start;
   const bad =
     c.vmalloc == VmallocRule.VM_STRUCT
       ? ((offset + size) & c.wordMask) > ((end - start) & c.wordMask)
       : size > ((end - pointer) & c.wordMask);
-  return bad ? refuse(c, request, Refusal.VMALLOC, offset, size) : Acceptance.VMALLOC;
+  if (!bad) return accept(request, Acceptance.VMALLOC, start, end);
+  noteObject(request, start, end);
+  return refuse(c, request, Refusal.VMALLOC, offset, size);
 }
 
 /** A compound page as a whole (ab502103ae3c, 5.19-rc1). */
 @inline
 function checkFolio(c: Context, request: Request, pointer: u64, size: u64, start: u64, bytes: u64): i32 {
-  noteObject(request, start, (start + bytes) & c.wordMask);
+  const end = (start + bytes) & c.wordMask;
   const offset = (pointer - start) & c.wordMask;
-  if (size > ((bytes - offset) & c.wordMask)) return refuse(c, request, Refusal.PAGE_ALLOC, offset, size);
-  return Acceptance.PAGE_ALLOC;
+  if (size <= ((bytes - offset) & c.wordMask)) return accept(request, Acceptance.PAGE_ALLOC, start, end);
+  noteObject(request, start, end);
+  return refuse(c, request, Refusal.PAGE_ALLOC, offset, size);
 }
 
 function checkDeclared(c: Context, request: Request, pointer: u64, size: u64, toUser: bool, object: Declared): i32 {
@@ -102,19 +107,20 @@ function checkIntrospected(c: Context, request: Request, pointer: u64, size: u64
     return c.pageSpan ? checkPageSpan(c, request, pointer, size, toUser, true) : 0;
   }
   const page = pageOf(c, frame);
-  const head = headOf(c, page);
-  const at = structure(c, head, c.pageFieldsEnd);
-  if ((readField(c, at, head, c.slabField) & c.slabMask) == c.slabValue) {
+  let at = pageAt(c, page);
+  const head = headFrom(c, page, readField(c, Kind.PAGE, at, page, c.compoundHead));
+  if (head != page) at = pageAt(c, head);
+  if ((readField(c, Kind.PAGE, at, head, c.slabField) & c.slabMask) == c.slabValue) {
     if (c.fault) return 0;
-    const cache = readField(c, at, head, c.slabCache);
+    const cache = readField(c, Kind.PAGE, at, head, c.slabCache);
     return c.slabAllocator
       ? checkSlabAllocator(c, request, pointer, size, head, cache)
       : checkSlub(c, request, pointer, size, headAddress(c, head, page, frame), cache);
   }
   if (c.fault) return 0;
   if (c.pageSpan) return checkPageSpan(c, request, pointer, size, toUser, false);
-  if (!c.folio || !(readField(c, at, head, c.pageFlags) & c.headMask)) return 0;
-  const order = readSlot(c, head, c.order) & c.orderMask;
+  if (!c.folio || !(readField(c, Kind.PAGE, at, head, c.pageFlags) & c.headMask)) return 0;
+  const order = readSlot(c, Kind.PAGE, head, c.order) & c.orderMask;
   return checkFolio(c, request, pointer, size, headAddress(c, head, page, frame), (c.pageSize << order) & c.wordMask);
 }
 

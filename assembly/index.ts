@@ -2,19 +2,21 @@
  * What the module exports: four functions, and the numbers that the other side needs. The compiler adds the offsets of
  * the structures' fields (scripts/lib/check-layout.mjs).
  */
-import { Context, Request } from './context';
+import { Context, ContextPlace, Request } from './context';
 import { judgeRequest } from './check';
 import { judgeArrival } from './copies';
 import { VerdictRange } from './verdict';
 
 export {
   CheckedRanges,
+  ContextPlace,
   CurrentKind,
   DeclaredKind,
   Described,
   DirectionKind,
   EntryRole,
   KernelAsked,
+  Kind,
   Kmap,
   PageArrayKind,
   PageSpan,
@@ -24,13 +26,26 @@ export {
   ValidityKind,
   VmallocRule,
   VmapKind,
+  WindowPlace,
 } from './context';
 export { Acceptance, Refusal, Unreadable, VerdictRange } from './verdict';
 
+/** There is one context in a memory, at one place; another is a mistake of the caller's, and a trap. */
+@inline
+function contextAt(offset: usize): Context {
+  if (offset != <usize>ContextPlace.OFFSET) unreachable();
+  return changetype<Context>(<usize>ContextPlace.OFFSET);
+}
+
+@inline
+function judge(context: Context, request: usize): u32 {
+  const code = judgeRequest(context, changetype<Request>(request));
+  return code < <u32>VerdictRange.FIRST_NOTEWORTHY ? 0 : code;
+}
+
 /** Judges the copy in `request`: 0 when the guest may go on without a word, else the verdict's number. */
 export function check(context: usize, request: usize): u32 {
-  const code = judgeRequest(changetype<Context>(context), changetype<Request>(request));
-  return code < <u32>VerdictRange.FIRST_NOTEWORTHY ? 0 : code;
+  return judge(contextAt(context), request);
 }
 
 /**
@@ -38,24 +53,26 @@ export function check(context: usize, request: usize): u32 {
  * counted once, and objected to once.
  */
 export function checkOutermost(context: usize, request: usize): u32 {
-  return judgeArrival(changetype<Context>(context), changetype<Request>(request), true);
+  return judgeArrival(contextAt(context), changetype<Request>(request), true);
 }
 
 /** Judges `count` consecutive requests and gives how many of them deserve a look. */
 export function checkBatch(context: usize, requests: usize, count: u32): u32 {
+  const c = contextAt(context);
   let noteworthy: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
-    if (check(context, requests + <usize>i * offsetof<Request>())) noteworthy++;
+    if (judge(c, requests + <usize>i * offsetof<Request>())) noteworthy++;
   }
   return noteworthy;
 }
 
 /** The same for requests of functions that call each other, in the order of the calls; one that is told already has the code 0. */
 export function checkOutermostBatch(context: usize, requests: usize, count: u32): u32 {
+  const c = contextAt(context);
   let noteworthy: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
     const request = changetype<Request>(requests + <usize>i * offsetof<Request>());
-    if (judgeArrival(changetype<Context>(context), request, false)) noteworthy++;
+    if (judgeArrival(c, request, false)) noteworthy++;
     else request.code = 0;
   }
   return noteworthy;

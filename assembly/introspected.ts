@@ -1,6 +1,7 @@
 /** The guest kernel's own view of its memory: linear map, valid page frames, struct pages. */
-import { Context, LinearMap, PageArrayKind, Range, ValidityKind } from './context';
-import { fault, readField, readSlot, readWord, slotAddress, structure } from './memory';
+import { Context, Kind, LinearMap, PageArrayKind, Range, ValidityKind } from './context';
+import { quotient } from './division';
+import { fault, readField, readSlot, readSlotHere, readWord, slotAddress, structure } from './memory';
 import { Unreadable } from './verdict';
 
 /** No page frame: an address outside every linear map. */
@@ -11,6 +12,7 @@ const SUBSECTION_SHIFT: u32 = 21;
 const MEMBLOCK_REGION_LIMIT: u64 = 65536;
 
 /** Page frame of a virtual address. */
+@inline
 export function frameOf(c: Context, address: u64): u64 {
   let at = <usize>c.linearMaps;
   const end = at + <usize>c.linearMapCount * offsetof<LinearMap>();
@@ -52,9 +54,9 @@ function sectionOf(c: Context, frame: u64): u64 {
   const number = frame >> (c.sectionSizeBits - c.pageShift);
   if (number >> (c.physicalAddressBits - c.sectionSizeBits)) return 0;
   if (!c.sectionExtreme) return (c.memSection + number * c.sectionStructSize) & c.wordMask;
-  const roots = readWord(c, c.memSection);
+  const roots = readWord(c, Kind.VARIABLE, c.memSection);
   if (!roots) return 0;
-  const root = readWord(c, (roots + (number >> c.sectionRootShift) * c.wordBytes) & c.wordMask);
+  const root = readWord(c, Kind.SECTION, (roots + (number >> c.sectionRootShift) * c.wordBytes) & c.wordMask);
   if (!root) return 0;
   const inRoot = number & (((<u64>1) << c.sectionRootShift) - 1);
   return (root + inRoot * c.sectionStructSize) & c.wordMask;
@@ -64,15 +66,15 @@ function sectionOf(c: Context, frame: u64): u64 {
 function sparsememValid(c: Context, frame: u64): bool {
   const section = sectionOf(c, frame);
   if (!section) return false;
-  const map = readSlot(c, section, c.sectionMap);
+  const map = readSlotHere(c, Kind.SECTION, section, c.sectionMap);
   if (!(map & c.hasMemMap)) return false;
   if (!c.sectionUsage || map & c.isEarly) return true;
-  const usage = readSlot(c, section, c.sectionUsage);
+  const usage = readSlot(c, Kind.SECTION, section, c.sectionUsage);
   if (!usage) return false;
   const frameInSection = frame & (((<u64>1) << (c.sectionSizeBits - c.pageShift)) - 1);
   const bit = frameInSection >> (SUBSECTION_SHIFT - c.pageShift);
   const bitsPerWord = <u64>c.wordBytes * 8;
-  const word = readWord(c, (usage + c.subsectionBitmap + (bit / bitsPerWord) * c.wordBytes) & c.wordMask);
+  const word = readWord(c, Kind.SECTION, (usage + c.subsectionBitmap + (bit / bitsPerWord) * c.wordBytes) & c.wordMask);
   return ((word >> (bit % bitsPerWord)) & 1) != 0;
 }
 
@@ -83,10 +85,10 @@ function memblockHolds(c: Context, physical: u64, count: u64, regions: u64): boo
   do {
     const middle = (left + right) / 2;
     const region = (regions + middle * c.memblockRegionSize) & c.wordMask;
-    const base = readSlot(c, region, c.memblockBase);
+    const base = readSlot(c, Kind.VARIABLE, region, c.memblockBase);
     if (physical < base) right = middle;
-    else if (physical >= base + readSlot(c, region, c.memblockLength)) left = middle + 1;
-    else return !(readSlot(c, region, c.memblockFlags) & c.memblockNoMap);
+    else if (physical >= base + readSlot(c, Kind.VARIABLE, region, c.memblockLength)) left = middle + 1;
+    else return !(readSlot(c, Kind.VARIABLE, region, c.memblockFlags) & c.memblockNoMap);
   } while (left < right);
   return false;
 }
@@ -97,19 +99,19 @@ function memblockTouches(c: Context, physical: u64, count: u64, regions: u64): b
   const end = start + c.memblockBlockSize;
   for (let i: u64 = 0; i < count && !c.fault; i++) {
     const region = (regions + i * c.memblockRegionSize) & c.wordMask;
-    const base = readSlot(c, region, c.memblockBase);
-    if (start < base + readSlot(c, region, c.memblockLength) && base < end) return true;
+    const base = readSlot(c, Kind.VARIABLE, region, c.memblockBase);
+    if (start < base + readSlot(c, Kind.VARIABLE, region, c.memblockLength) && base < end) return true;
   }
   return false;
 }
 
 function memblockValid(c: Context, frame: u64): bool {
-  const count = readSlot(c, c.memblockMemory, c.memblockCount);
+  const count = readSlot(c, Kind.VARIABLE, c.memblockMemory, c.memblockCount);
   if (count > MEMBLOCK_REGION_LIMIT) {
     fault(c, Unreadable.CORRUPT, slotAddress(c, c.memblockMemory, c.memblockCount));
     return false;
   }
-  const regions = readSlot(c, c.memblockMemory, c.memblockRegions);
+  const regions = readSlot(c, Kind.VARIABLE, c.memblockMemory, c.memblockRegions);
   const physical = frame << c.pageShift;
   return c.memblockBlockSize > c.pageSize
     ? memblockTouches(c, physical, count, regions)
@@ -125,41 +127,53 @@ export function frameValid(c: Context, frame: u64): bool {
     case ValidityKind.MEMBLOCK:
       return memblockValid(c, frame);
     default:
-      return frame >= c.firstFrame && frame - c.firstFrame < readWord(c, c.maxMapnr);
+      return frame >= c.firstFrame && frame - c.firstFrame < readWord(c, Kind.VARIABLE, c.maxMapnr);
   }
 }
 
 /** Address of the struct page of a frame, valid or not. It also notes from where on the pages are counted. */
+@inline
 export function pageOf(c: Context, frame: u64): u64 {
-  switch (c.pageArrayKind) {
-    case PageArrayKind.VMEMMAP:
-      c.pageBase = c.pageArray;
-      c.pageBaseFrame = 0;
-      break;
-    case PageArrayKind.MEM_MAP:
-      c.pageBase = readWord(c, c.pageArray);
-      c.pageBaseFrame = c.firstFrame;
-      break;
-    default:
-      c.pageBase = readSlot(c, sectionOf(c, frame), c.sectionMap) & ~c.sectionMapFlags;
-      c.pageBaseFrame = 0;
+  if (c.pageArrayKind == PageArrayKind.VMEMMAP) return (c.pageArray + frame * c.pageStructSize) & c.wordMask;
+  return pageElsewhere(c, frame);
+}
+
+function pageElsewhere(c: Context, frame: u64): u64 {
+  if (c.pageArrayKind == PageArrayKind.MEM_MAP) {
+    c.pageBase = readWord(c, Kind.VARIABLE, c.pageArray);
+    c.pageBaseFrame = c.firstFrame;
+  } else {
+    c.pageBase = readSlot(c, Kind.SECTION, sectionOf(c, frame), c.sectionMap) & ~c.sectionMapFlags;
+    c.pageBaseFrame = 0;
   }
   return (c.pageBase + (frame - c.pageBaseFrame) * c.pageStructSize) & c.wordMask;
 }
 
+/** Place of a struct page in linear memory, for `readField()`. */
+@inline
+export function pageAt(c: Context, page: u64): usize {
+  return structure(c, Kind.PAGE, page, c.pageFieldsEnd);
+}
+
 /**
- * compound_head() of the struct page that `pageOf()` gave: bit 0 of `compound_head` marks a tail page. The rest is the
- * head's address, or in `compound_info` (7.1) a mask for its own; struct pages lie at even addresses.
+ * compound_head() of the struct page that `pageOf()` gave, from its field: bit 0 of `compound_head` marks a tail page. The rest is
+ * the head's address, or in `compound_info` (7.1) a mask for its own; struct pages lie at even addresses.
  */
+@inline
+export function headFrom(c: Context, page: u64, compoundHead: u64): u64 {
+  if (!(compoundHead & 1)) return page;
+  return c.tailsHoldMask ? page & compoundHead : compoundHead - 1;
+}
+
 export function headOf(c: Context, page: u64): u64 {
-  const head = readField(c, structure(c, page, c.pageFieldsEnd), page, c.compoundHead);
-  if (!(head & 1)) return page;
-  return c.tailsHoldMask ? page & head : head - 1;
+  return headFrom(c, page, readField(c, Kind.PAGE, pageAt(c, page), page, c.compoundHead));
 }
 
 /** page_address() of the head of `page`, which `pageOf()` has just given for `frame`. */
 export function headAddress(c: Context, head: u64, page: u64, frame: u64): u64 {
   if (head == page) return frameAddress(c, frame);
-  const index = ((head - c.pageBase) & c.wordMask) / c.pageStructSize;
-  return frameAddress(c, c.pageBaseFrame + index);
+  const isVmemmap = c.pageArrayKind == PageArrayKind.VMEMMAP;
+  const base = isVmemmap ? c.pageArray : c.pageBase;
+  const index = quotient((head - base) & c.wordMask, c.pageStructSize);
+  return frameAddress(c, (isVmemmap ? 0 : c.pageBaseFrame) + index);
 }

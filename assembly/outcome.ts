@@ -1,11 +1,18 @@
 /** Writing down what was found. */
 import { Context, Described, Request } from './context';
-import { Refusal } from './verdict';
+import { Acceptance, Refusal } from './verdict';
 
-/** Notes the object that a copy is held against, without a whitelist. */
+/** Notes the object that a copy is held against, without a whitelist. Of a copy that passes only where somebody asked. */
 @inline
 export function noteObject(request: Request, start: u64, end: u64): void {
   noteWindow(request, start, end, start, end, Described.BOUNDS);
+}
+
+/** A copy that passes: its object is told where somebody asked. */
+@inline
+export function accept(request: Request, by: Acceptance, start: u64, end: u64): i32 {
+  if (request.explain) noteObject(request, start, end);
+  return by;
 }
 
 export function noteWindow(

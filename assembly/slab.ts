@@ -1,5 +1,6 @@
 /** Slab objects: __check_heap_object() of mm/slub.c and mm/slab.c, and the same for declared slabs. */
-import { Context, Declared, Described, Request } from './context';
+import { Context, Declared, Described, Kind, Request } from './context';
+import { remainder } from './division';
 import { isKfenceAddress, kfenceObjectStart } from './kfence';
 import { fault, read32, read8, readField, readSlot, slotAddress, staticKeyEnabled, structure } from './memory';
 import { noteWindow, refuse } from './outcome';
@@ -31,21 +32,21 @@ function inside(size: u64, offset: u64, objectSize: u64): bool {
 
 /** slab_ksize() of mm/slab.h: what an owner may use, before the whitelists and in their fallback. */
 function usableSize(c: Context, cache: u64): u64 {
-  if (c.slabAllocator) return readSlot(c, cache, c.cacheObjectSize);
-  const flags = readSlot(c, cache, c.cacheFlags);
-  if (flags & (c.flagRedZone | c.flagPoison)) return readSlot(c, cache, c.cacheObjectSize);
-  if (flags & (c.flagTypesafeByRcu | c.flagStoreUser)) return readSlot(c, cache, c.cacheInuse);
-  return readSlot(c, cache, c.cacheSize);
+  if (c.slabAllocator) return readSlot(c, Kind.CACHE, cache, c.cacheObjectSize);
+  const flags = readSlot(c, Kind.CACHE, cache, c.cacheFlags);
+  if (flags & (c.flagRedZone | c.flagPoison)) return readSlot(c, Kind.CACHE, cache, c.cacheObjectSize);
+  if (flags & (c.flagTypesafeByRcu | c.flagStoreUser)) return readSlot(c, Kind.CACHE, cache, c.cacheInuse);
+  return readSlot(c, Kind.CACHE, cache, c.cacheSize);
 }
 
 function describe(c: Context, request: Request, cache: u64, start: u64): void {
   const before = c.fault;
-  const objectSize = readSlot(c, cache, c.cacheObjectSize);
+  const objectSize = readSlot(c, Kind.CACHE, cache, c.cacheObjectSize);
   let useroffset: u64 = 0;
   let usersize = objectSize;
   if (c.whitelist && c.cacheUsersize) {
-    useroffset = readSlot(c, cache, c.cacheUseroffset);
-    usersize = readSlot(c, cache, c.cacheUsersize);
+    useroffset = readSlot(c, Kind.CACHE, cache, c.cacheUseroffset);
+    usersize = readSlot(c, Kind.CACHE, cache, c.cacheUsersize);
   }
   c.fault = before;
   const window = start + useroffset;
@@ -74,8 +75,8 @@ function judgeObject(
 ): i32 {
   let good: bool;
   if (c.whitelist) {
-    const useroffset = c.cacheUsersize ? readField(c, at, cache, c.cacheUseroffset) : 0;
-    const usersize = readField(c, at, cache, c.cacheUsersize ? c.cacheUsersize : c.cacheObjectSize);
+    const useroffset = c.cacheUsersize ? readField(c, Kind.CACHE, at, cache, c.cacheUseroffset) : 0;
+    const usersize = readField(c, Kind.CACHE, at, cache, c.cacheUsersize ? c.cacheUsersize : c.cacheObjectSize);
     good = judge(c, request, size, offset, useroffset, usersize, typeMask);
   } else good = inside(size, offset, usableSize(c, cache));
   if (good) {
@@ -97,14 +98,7 @@ function judgeObject(
 function hasRedZone(c: Context, at: usize, cache: u64): bool {
   if (!c.cacheRedLeftPad) return false;
   if (c.slubDebugEnabled && !staticKeyEnabled(c, c.slubDebugEnabled)) return false;
-  return (readField(c, at, cache, c.cacheFlags) & c.flagRedZone) != 0;
-}
-
-/** Division by a power of two, or in 32 bits, is several times faster than in 64; a slab seldom needs more. */
-@inline
-function remainder(distance: u64, stride: u64): u64 {
-  if (!(stride & (stride - 1))) return distance & (stride - 1);
-  return (distance | stride) >> 32 ? distance % stride : <u64>(<u32>distance % <u32>stride);
+  return (readField(c, Kind.CACHE, at, cache, c.cacheFlags) & c.flagRedZone) != 0;
 }
 
 /** SLUB. Offsets are `unsigned int` there: a pointer before a KFENCE object wraps at 2^32. */
@@ -113,14 +107,14 @@ export function checkSlub(c: Context, request: Request, pointer: u64, size: u64,
     if (c.oldFormat) describe(c, request, cache, slab);
     return refuse(c, request, Refusal.SLAB_OBJECT_NOT_IN_SLAB_PAGE, 0, size);
   }
-  const at = structure(c, cache, c.cacheFieldsEnd);
+  const at = structure(c, Kind.CACHE, cache, c.cacheFieldsEnd);
   let start: u64;
   let offset: u64;
   if (isKfenceAddress(c, pointer)) {
     start = kfenceObjectStart(c, pointer);
     offset = <u64>(<u32>(pointer - start));
   } else {
-    const stride = readField(c, at, cache, c.cacheSize);
+    const stride = readField(c, Kind.CACHE, at, cache, c.cacheSize);
     if (!stride) {
       fault(c, Unreadable.CORRUPT, slotAddress(c, cache, c.cacheSize));
       return 0;
@@ -128,7 +122,7 @@ export function checkSlub(c: Context, request: Request, pointer: u64, size: u64,
     offset = remainder(pointer - slab, stride);
     start = pointer - offset;
     if (hasRedZone(c, at, cache)) {
-      const pad = readField(c, at, cache, c.cacheRedLeftPad);
+      const pad = readField(c, Kind.CACHE, at, cache, c.cacheRedLeftPad);
       start += pad;
       if (offset < pad) {
         if (c.fault) return 0;
@@ -143,18 +137,18 @@ export function checkSlub(c: Context, request: Request, pointer: u64, size: u64,
 
 /** reciprocal_divide() of lib/reciprocal_div.c, by the guest's own multiplier. */
 function reciprocalDivide(c: Context, value: u32, reciprocal: u64): u32 {
-  const multiplier = read32(c, reciprocal);
-  const shift1 = <u32>read8(c, (reciprocal + 4) & c.wordMask);
-  const shift2 = <u32>read8(c, (reciprocal + 5) & c.wordMask);
+  const multiplier = read32(c, Kind.CACHE, reciprocal);
+  const shift1 = <u32>read8(c, Kind.CACHE, (reciprocal + 4) & c.wordMask);
+  const shift2 = <u32>read8(c, Kind.CACHE, (reciprocal + 5) & c.wordMask);
   const high = <u32>((<u64>value * multiplier) >> 32);
   return (high + ((value - high) >> shift1)) >> shift2;
 }
 
 /** SLAB (until 6.8). Offsets are `unsigned long`; one that underflows fails the whitelist. */
 export function checkSlabAllocator(c: Context, request: Request, pointer: u64, size: u64, head: u64, cache: u64): i32 {
-  const objects = readSlot(c, head, c.slabMem);
+  const objects = readSlot(c, Kind.PAGE, head, c.slabMem);
   const index = reciprocalDivide(c, <u32>(pointer - objects), (cache + (c.cacheReciprocal & 0xffffff)) & c.wordMask);
-  if (index >= <u32>readSlot(c, cache, c.cacheNum)) {
+  if (index >= <u32>readSlot(c, Kind.CACHE, cache, c.cacheNum)) {
     if (c.fault) return 0;
     request.described = <u8>Described.CACHE;
     request.cache = cache;
@@ -162,7 +156,7 @@ export function checkSlabAllocator(c: Context, request: Request, pointer: u64, s
   }
   const start = isKfenceAddress(c, pointer)
     ? kfenceObjectStart(c, pointer)
-    : objects + <u64>(<u32>readSlot(c, cache, c.cacheSize) * index) + readSlot(c, cache, c.cacheObjOffset);
+    : objects + <u64>(<u32>readSlot(c, Kind.CACHE, cache, c.cacheSize) * index) + readSlot(c, Kind.CACHE, cache, c.cacheObjOffset);
   const offset = (pointer - start) & c.wordMask;
   return judgeObject(c, request, cache, 0, size, start, offset, c.wordMask);
 }

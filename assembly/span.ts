@@ -2,7 +2,7 @@
  * Pages that are not slab, before 5.19: check_page_span(), and the same rules inside check_heap_object() of the
  * July 2016 mails.
  */
-import { Context, DeclaredKind, PageSpan, Request } from './context';
+import { Context, DeclaredKind, Kind, PageSpan, Request } from './context';
 import { declaredObject } from './declared';
 import { frameOfPage, headOf, NO_FRAME, pageOf } from './introspected';
 import { fault, readSlot } from './memory';
@@ -37,7 +37,7 @@ function lookUpPage(c: Context, address: u64): void {
   }
   c.pageOrigin = STRUCT_PAGE;
   c.pageHead = headOf(c, pageOf(c, frame));
-  c.pageReserved = readSlot(c, c.pageHead, c.pageFlags) & c.reservedMask ? 1 : 0;
+  c.pageReserved = readSlot(c, Kind.PAGE, c.pageHead, c.pageFlags) & c.reservedMask ? 1 : 0;
 }
 
 /** Every page from `pointer` in steps of a page: from the unaligned pointer, so the last page may be left out. */

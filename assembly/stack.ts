@@ -1,9 +1,9 @@
 /** The current task's stack: check_stack_object() and arch_within_stack_frames(). */
-import { Context, CurrentKind, Request } from './context';
+import { Context, CurrentKind, Kind, Request } from './context';
 import { currentTask } from './current';
 import { declaredStack } from './declared';
-import { fault, readSlot, readWord } from './memory';
-import { noteObject, refuse } from './outcome';
+import { fault, readSlotHere, readWord } from './memory';
+import { accept, noteObject, refuse } from './outcome';
 import { Acceptance, Refusal, Unreadable } from './verdict';
 
 /** More frames than any stack holds: a chain this long goes round in circles. */
@@ -28,16 +28,28 @@ function withinFrames(c: Context, request: Request, low: u64, high: u64, pointer
       return false;
     }
     lower = (frame + c.frameHeader) & c.wordMask;
-    frame = (readWord(c, (frame + c.frameSaved) & c.wordMask) + c.frameBias) & c.wordMask;
+    frame = (readWord(c, Kind.STACK, (frame + c.frameSaved) & c.wordMask) + c.frameBias) & c.wordMask;
     if (c.fault) return false;
   }
   return false;
 }
 
 /** Every bad stack prints the distance from the stack pointer from 5.18 on (2792d84e6da5), 0 before. */
-function refuseStack(c: Context, request: Request, pointer: u64, size: u64): i32 {
+function refuseStack(c: Context, request: Request, pointer: u64, size: u64, low: u64, high: u64): i32 {
+  noteObject(request, low, high);
+  return refuseNoted(c, request, pointer, size);
+}
+
+function refuseNoted(c: Context, request: Request, pointer: u64, size: u64): i32 {
   const offset = c.depth ? request.stackPointer - c.depthOfPrint - pointer : 0;
   return refuse(c, request, Refusal.PROCESS_STACK, offset, size);
+}
+
+/** A copy inside the stack, where frames are checked: the frame that it touches is noted in place of the stack. */
+function checkFrames(c: Context, request: Request, pointer: u64, size: u64, low: u64, high: u64): i32 {
+  noteObject(request, low, high);
+  if (withinFrames(c, request, low, high, pointer, size)) return Acceptance.STACK_FRAME;
+  return c.fault ? 0 : refuseNoted(c, request, pointer, size);
 }
 
 /** 0 when the copy does not touch the stack; else the acceptance or the refusal. */
@@ -56,21 +68,17 @@ export function checkStack(c: Context, request: Request, pointer: u64, size: u64
     low =
       kind == CurrentKind.MASKED_STACK_POINTER
         ? request.stackPointer & c.wordMask & ~(c.threadSize - 1)
-        : readSlot(c, currentTask(c, request), c.taskStack);
+        : readSlotHere(c, Kind.TASK, currentTask(c, request), c.taskStack);
     if (c.fault) return 0;
     high = (low + c.threadSize) & c.wordMask;
   }
 
   const end = (pointer + size) & c.wordMask;
   if (end <= low || high <= pointer) return 0;
-  noteObject(request, low, high);
-  if (pointer < low || high < end) return refuseStack(c, request, pointer, size);
-  if (c.checksFrames) {
-    if (withinFrames(c, request, low, high, pointer, size)) return Acceptance.STACK_FRAME;
-    return c.fault ? 0 : refuseStack(c, request, pointer, size);
-  }
+  if (pointer < low || high < end) return refuseStack(c, request, pointer, size, low, high);
+  if (c.checksFrames) return checkFrames(c, request, pointer, size, low, high);
   if (c.depth && pointer < ((request.stackPointer - c.depthOfCheck) & c.wordMask)) {
-    return refuseStack(c, request, pointer, size);
+    return refuseStack(c, request, pointer, size, low, high);
   }
-  return Acceptance.STACK;
+  return accept(request, Acceptance.STACK, low, high);
 }

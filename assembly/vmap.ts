@@ -1,6 +1,7 @@
 /** Finding a vmap area in the guest's trees (mm/vmalloc.c). */
-import { Context, VmapKind } from './context';
-import { fault, read32, readSlot, readWord } from './memory';
+import { Context, Kind, VmapKind } from './context';
+import { quotient, remainder } from './division';
+import { fault, read32, readField, readWord, structure } from './memory';
 import { Unreadable } from './verdict';
 
 /** A red-black tree of 2^60 areas is no deeper. */
@@ -8,27 +9,36 @@ const TREE_DEPTH_LIMIT: u32 = 128;
 /** The kernel makes at most 128 nodes (vmap_init_nodes(), 6.9). */
 const NODE_LIMIT: u64 = 1024;
 
+/** Place of a vmap_area in linear memory, for `readField()`. */
+@inline
+export function areaAt(c: Context, area: u64): usize {
+  return structure(c, Kind.AREA, area, c.areaFieldsEnd);
+}
+
 /** __find_vmap_area() below the node that the word at `root` points to; 0 when no area holds `address`. */
-function findInTree(c: Context, root: u64, address: u64): u64 {
-  let node = readWord(c, root);
+function findInTree(c: Context, kind: Kind, root: u64, address: u64): u64 {
+  let node = readWord(c, kind, root);
   for (let depth: u32 = 0; node && !c.fault; depth++) {
     if (depth == TREE_DEPTH_LIMIT) {
       fault(c, Unreadable.CORRUPT, node);
       return 0;
     }
     const area = (node - c.vmapRbNode) & c.wordMask;
-    if (address < readSlot(c, area, c.vaStart)) node = readSlot(c, node, c.rbLeft);
-    else if (address >= readSlot(c, area, c.vaEnd)) node = readSlot(c, node, c.rbRight);
+    const at = areaAt(c, area);
+    let next: u32;
+    if (address < readField(c, Kind.AREA, at, area, c.vaStart)) next = c.rbLeft;
+    else if (address >= readField(c, Kind.AREA, at, area, c.vaEnd)) next = c.rbRight;
     else return area;
+    node = readField(c, Kind.AREA, at ? at + <usize>c.vmapRbNode : 0, node, next);
   }
   return 0;
 }
 
 /** find_vmap_area() of 6.9 on: the tree of the address's zone first, then all the others. */
 function findInNodes(c: Context, address: u64): u64 {
-  const nodes = readWord(c, c.vmapRoot);
-  const count = read32(c, c.vmapNodeCount);
-  const zoneSize = read32(c, c.vmapZoneSize);
+  const nodes = readWord(c, Kind.VARIABLE, c.vmapRoot);
+  const count = read32(c, Kind.VARIABLE, c.vmapNodeCount);
+  const zoneSize = read32(c, Kind.VARIABLE, c.vmapZoneSize);
   if (c.fault) return 0;
   if (!count || count > NODE_LIMIT) {
     fault(c, Unreadable.CORRUPT, c.vmapNodeCount);
@@ -38,10 +48,11 @@ function findInNodes(c: Context, address: u64): u64 {
     fault(c, Unreadable.CORRUPT, c.vmapZoneSize);
     return 0;
   }
-  const first = (address / zoneSize) % count;
+  let index = remainder(quotient(address, zoneSize), count);
   for (let i: u64 = 0; i < count && !c.fault; i++) {
-    const node = nodes + ((first + i) % count) * c.vmapNodeSize;
-    const area = findInTree(c, (node + (c.vmapBusyRoot & 0xffffff)) & c.wordMask, address);
+    const node = nodes + index * c.vmapNodeSize;
+    if (++index == count) index = 0;
+    const area = findInTree(c, Kind.AREA, (node + (c.vmapBusyRoot & 0xffffff)) & c.wordMask, address);
     if (area) return area;
   }
   return 0;
@@ -51,7 +62,7 @@ function findInNodes(c: Context, address: u64): u64 {
 export function findVmapArea(c: Context, address: u64): u64 {
   switch (c.vmapKind) {
     case VmapKind.TREE:
-      return findInTree(c, c.vmapRoot, address);
+      return findInTree(c, Kind.VARIABLE, c.vmapRoot, address);
     case VmapKind.NODES:
       return findInNodes(c, address);
     default:

@@ -34,6 +34,30 @@ static _Noreturn void GiveUp(wasm_rt_trap_t trap);
 
 #include <wasm-rt-impl.c>
 
+/* No function of the module reaches itself: its stack has a depth that is known, and counting calls would find nothing. */
+#undef WASM_RT_USE_STACK_DEPTH_COUNT
+#define WASM_RT_USE_STACK_DEPTH_COUNT 0
+#undef WASM_RT_STACK_DEPTH_COUNT
+#define WASM_RT_STACK_DEPTH_COUNT 0
+
+/* No judgement is made in a memory of less than this. The context lies in it, at a place that the module knows: an access there needs no
+ * comparison. The set-up lets this stand for wasm2c's own. */
+#define LEAST_MEMORY 65536
+#define RANGE_CHECK(mem, offset, length)                                                  \
+  if (!(__builtin_constant_p(offset) && (offset) + (uint64_t)(length) <= LEAST_MEMORY) && \
+      UNLIKELY((offset) + (uint64_t)(length) > (mem)->size))                              \
+    TRAP(OOB);
+
+/* wasm2c has an empty piece of assembly after each load, for those who have no comparisons: it keeps loads that nobody needs, and
+ * the compiler from loading where it computes. The headers that the module includes are read before. */
+#include <alloca.h>
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+#define __asm__(...)
+/* A load or a store is an instruction or two, and a call of one three times that: large functions are no reason. */
+#define inline inline __attribute__((always_inline))
+
 struct NATIVE_CHECK_ENV {
   wasm_rt_memory_t memory;
 };
@@ -50,6 +74,8 @@ struct NATIVE_CHECK_HOST {
 #define wasm_rt_call_stack_depth (instance->NATIVE_CHECK_HOST_FIELD->depth)
 #include "check_module.c"
 #undef wasm_rt_call_stack_depth
+#undef inline
+#undef __asm__
 #pragma GCC diagnostic pop
 
 struct NativeCheck {
@@ -124,6 +150,7 @@ void native_check_set_memory(NativeCheck* check, uint8_t* bytes, uint32_t size) 
     if (__builtin_setjmp(exit_here) == 0) {               \
       (check)->exit = exit_here;                          \
       running = (check);                                  \
+      if (UNLIKELY((check)->env.memory.size < LEAST_MEMORY)) GiveUp(WASM_RT_TRAP_OOB); \
       answer = (call);                                    \
     } else {                                              \
       (check)->host.depth = depth_before;                 \

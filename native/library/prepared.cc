@@ -82,7 +82,8 @@ class Area {
 
   void Check() const {
     namespace l = layout;
-    Expect(prepared_.context % 8 == 0 && Holds(prepared_.context, l::ContextLayout_BYTES + l::Statistics_BYTES),
+    Expect(prepared_.context == l::ContextPlace_OFFSET &&
+               Holds(prepared_.context, l::WindowPlace_OFFSET + l::Kind_COUNT * l::WindowLayout_BYTES),
            "a context inside it");
     Expect(Field<uint8_t>(l::ContextLayout_bigEndian) == (prepared_.big_endian ? 1 : 0), "the guest's byte order");
     Expect(Field<uint32_t>(l::ContextLayout_wordBytes) == prepared_.bits / 8, "the guest's word");
@@ -93,10 +94,9 @@ class Area {
            "a page of 2^10 to 2^24 bytes");
     Expect(Field<uint8_t>(l::ContextLayout_hostReads) == 1 && Field<uint32_t>(l::ContextLayout_regionCount) == 0,
            "guest memory outside it");
-    for (const uint32_t field : {l::ContextLayout_lastRegion, l::ContextLayout_previousRegion}) {
-      const auto region = Field<uint32_t>(field);
-      Expect(Holds(region, l::RegionLayout_BYTES) && Load<uint64_t>(region + l::RegionLayout_size) == 0,
-             "no mapped region");
+    for (uint32_t kind = 0; kind < l::Kind_COUNT; ++kind) {
+      const uint64_t window = prepared_.context + l::WindowPlace_OFFSET + kind * l::WindowLayout_BYTES;
+      Expect(Load<uint64_t>(window + l::WindowLayout_room) == 0, "no mapped region");
     }
     Table(l::ContextLayout_declaredStacks, l::ContextLayout_declaredStackCount, l::DeclaredLayout_BYTES);
     Table(l::ContextLayout_declaredKmaps, l::ContextLayout_declaredKmapCount, l::DeclaredLayout_BYTES);

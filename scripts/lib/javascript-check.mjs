@@ -9,11 +9,12 @@ export function writeJavaScriptCheck() {
   mustRun('javascript-check', 'translating check.wasm to JavaScript', [
     [process.execPath, wasm2js, source, '-O3', '-o', raw],
   ]);
-  // wasm2js makes an instance when it is imported, with imports of its own choice: keep the function that makes it.
+  // wasm2js makes an instance when it is imported, with imports of its own choice: keep the function that makes it, and what it calls.
   const text = readFileSync(raw, 'utf8');
   const start = text.indexOf('function asmFunc(');
   const end = text.indexOf('var retasmFunc =');
   if (start < 0 || end < start) throw new SetupError('wasm2js wrote something else than a function asmFunc()');
-  writeFileSync(target, `export default ${text.slice(start, end)}`);
+  const helpers = text.slice(0, start).replace(/^import .*\n/gm, '');
+  writeFileSync(target, `${helpers.trim()}\nexport default ${text.slice(start, end)}`);
   rmSync(raw);
 }

@@ -27,6 +27,7 @@ import { type MappedRegion, RegionTable } from './regions.js';
 import { SlotTable } from './slots.js';
 import { type CheckedObject, type Copy, type Direction, requireCopy, type Verdict } from './verdict.js';
 import { type CheckStatistics, type Reason, reasonsByCode, StatisticsTable } from './verdicts.js';
+import { Windows } from './windows.js';
 
 export { type CheckSource, type Executor, type ExecutorName, type ExecutorState, executors } from './executors.js';
 export type { MappedRegion } from './regions.js';
@@ -229,13 +230,14 @@ export class Check {
     this.requestBytes = layout.get('RequestLayout', 'BYTES');
     this.#reasons = reasonsByCode(layout);
     const context = new Structure(memory, layout, 'ContextLayout', area.context);
+    const windows = new Windows(memory, layout, area);
     context.setU32('checkedRanges', area.checkedRanges);
     context.setU32('functions', area.functions);
     this.#open = {
       memory,
       executor,
       executors: new Map([[executor.name, executor]]),
-      regions: new RegionTable(memory, layout, area, options.regionCapacity ?? 1024),
+      regions: new RegionTable(memory, layout, area, windows, options.regionCapacity ?? 1024),
       declarations: new DeclarationTables(memory, layout, area, options.declaredCapacity ?? 4096),
       statistics: new StatisticsTable(memory, layout, area.context, this.#reasons),
       context,

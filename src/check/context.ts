@@ -12,6 +12,7 @@ import type {
   StackParameters,
   VmapAreaSlots,
 } from './parameters.js';
+import { Windows } from './windows.js';
 
 const WORD_MAX = (1n << 64n) - 1n;
 
@@ -44,6 +45,7 @@ export class ContextWriter {
   readonly #layout: Layout;
   readonly #area: ControlArea;
   readonly #context: Structure;
+  readonly #windows: Windows;
   #pageShift = 12;
 
   constructor(memory: WebAssembly.Memory, layout: Layout, area: ControlArea) {
@@ -51,6 +53,7 @@ export class ContextWriter {
     this.#layout = layout;
     this.#area = area;
     this.#context = new Structure(memory, layout, 'ContextLayout', area.context);
+    this.#windows = new Windows(memory, layout, area);
   }
 
   /** Nothing is written when an error is thrown by a bad number at the top; later ones leave the context half written. */
@@ -149,11 +152,14 @@ export class ContextWriter {
     c.setU64('imageSize', facts?.imageMap?.size ?? 0n);
     c.setU64('imagePhysical', facts?.imageMap?.physical ?? 0n);
     c.setU32('vmapKind', this.#constant('VmapKind', facts?.vmap.kind ?? 'none'));
+    this.#windows.setReach({});
     if (!facts) return;
     if (!facts.linearMaps.length) throw badInput('check: linearMaps', 'at least the linear map', 'none');
-    this.#writePages(facts);
-    this.#writeSlab(facts.slab, facts.page.sMem);
-    if (facts.vmap.kind !== 'none') this.#writeVmap(facts.vmap);
+    this.#windows.setReach({
+      PAGE: this.#writePages(facts),
+      CACHE: this.#writeSlab(facts.slab, facts.page.sMem),
+      AREA: facts.vmap.kind === 'none' ? 0 : this.#writeVmap(facts.vmap),
+    });
     if (facts.kfence) this.#writeKfence(facts.kfence);
   }
 
@@ -186,7 +192,8 @@ export class ContextWriter {
     this.#context.setU32('linearMapCount', maps.length);
   }
 
-  #writePages(facts: Introspection): void {
+  /** Bytes of a struct page that are read at once. */
+  #writePages(facts: Introspection): number {
     const c = this.#context;
     const { page, pageArray, pageValidity } = facts;
     if (pageArray.kind === 'section map' && pageValidity.kind !== 'sparsemem') {
@@ -219,6 +226,7 @@ export class ContextWriter {
     c.setU64('orderMask', page.orderMask);
     c.setU32('slabCache', packSlot('slab_cache', page.slabCache));
     c.setU32('slabMem', packSlot('s_mem', page.sMem));
+    return fieldsEnd(fields);
   }
 
   #writeValidity(validity: PageValidityParameters): void {
@@ -263,7 +271,8 @@ export class ContextWriter {
     }
   }
 
-  #writeSlab(slab: Introspection['slab'], sMem: Slot | null): void {
+  /** Bytes of a kmem_cache that are read at once. */
+  #writeSlab(slab: Introspection['slab'], sMem: Slot | null): number {
     const c = this.#context;
     const isSlab = slab.allocator === 'SLAB';
     if (isSlab && !(sMem && slab.num && slab.reciprocal)) {
@@ -289,9 +298,11 @@ export class ContextWriter {
     c.setU64('flagStoreUser', slab.storeUser);
     c.setU64('flagTypesafeByRcu', slab.typesafeByRcu);
     c.setU64('slubDebugEnabled', slab.debugEnabled ?? 0n);
+    return fieldsEnd(Object.values(slots));
   }
 
-  #writeVmap(vmap: Exclude<Introspection['vmap'], { kind: 'none' }>): void {
+  /** Bytes of a vmap_area that are read at once. */
+  #writeVmap(vmap: Exclude<Introspection['vmap'], { kind: 'none' }>): number {
     const c = this.#context;
     c.setU64('vmapRoot', vmap.kind === 'tree' ? vmap.root : vmap.nodes);
     if (vmap.kind === 'nodes') {
@@ -300,10 +311,10 @@ export class ContextWriter {
       c.setU32('vmapNodeSize', requireRange('sizeof(vmap_node)', vmap.nodeSize, 1, 0xff_ffff));
       c.setU32('vmapBusyRoot', packSlot('vmap_node.busy.root', vmap.busyRoot));
     }
-    this.#writeVmapArea(vmap.area);
+    return this.#writeVmapArea(vmap.area);
   }
 
-  #writeVmapArea(area: VmapAreaSlots): void {
+  #writeVmapArea(area: VmapAreaSlots): number {
     const c = this.#context;
     c.setU64('vmapRbNode', BigInt(area.rbNode));
     c.setU64('vmapNoGuard', area.noGuard);
@@ -314,6 +325,10 @@ export class ContextWriter {
     c.setU32('vmStruct', packSlot('vmap_area.vm', area.vm));
     c.setU32('vmSize', packSlot('vm_struct.size', area.vmSize));
     c.setU32('vmFlags', packSlot('vm_struct.flags', area.vmFlags));
+    const inNode = fieldsEnd([area.rbLeft, area.rbRight]);
+    const end = Math.max(fieldsEnd([area.vaStart, area.vaEnd]), area.rbNode + inNode);
+    c.setU32('areaFieldsEnd', end);
+    return end;
   }
 
   #writeKfence(kfence: NonNullable<Introspection['kfence']>): void {

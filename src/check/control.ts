@@ -44,7 +44,7 @@ export interface ControlArea {
 
 /** Lays out the control area; an error when the whole does not fit into linear memory. */
 export function layOutControlArea(layout: Layout, capacities: Capacities): ControlArea {
-  let end = 1024;
+  let end = layout.get('ContextPlace', 'OFFSET');
   const take = (bytes: number): number => {
     const start = end;
     end = Math.ceil((end + bytes) / 64) * 64;
@@ -53,11 +53,11 @@ export function layOutControlArea(layout: Layout, capacities: Capacities): Contr
   for (const [name, value] of Object.entries(capacities)) {
     if (!Number.isSafeInteger(value) || value < 0) throw badInput(`check: ${name}`, 'a whole number', String(value));
   }
-  const context = take(layout.get('ContextLayout', 'BYTES') + layout.get('Statistics', 'BYTES'));
+  const windows = layout.get('Kind', 'COUNT') * layout.get('WindowLayout', 'BYTES');
+  const context = take(layout.get('WindowPlace', 'OFFSET') + windows);
   const linearMaps = take(LINEAR_MAP_CAPACITY * layout.get('LinearMapLayout', 'BYTES'));
   const kmapRanges = take(KMAP_RANGE_CAPACITY * layout.get('RangeLayout', 'BYTES'));
-  // One more than there may be: an empty table still has a first entry to look at.
-  const regions = take((capacities.regions + 1) * layout.get('RegionLayout', 'BYTES'));
+  const regions = take(capacities.regions * layout.get('RegionLayout', 'BYTES'));
   const declared = take(DECLARED_TABLES * capacities.declared * layout.get('DeclaredLayout', 'BYTES'));
   const requests = take(capacities.requests * layout.get('RequestLayout', 'BYTES'));
   const requestsEnd = requests + capacities.requests * layout.get('RequestLayout', 'BYTES');

@@ -4,6 +4,7 @@ import { badInput, hex } from '../errors.js';
 import { countBefore } from '../kernel/sorted.js';
 import type { ControlArea } from './control.js';
 import { type Layout, Structure } from './layout.js';
+import type { Windows } from './windows.js';
 
 export interface MappedRegion {
   /** Guest virtual address of the first byte. */
@@ -22,13 +23,15 @@ export class RegionTable {
   readonly #area: ControlArea;
   readonly #capacity: number;
   readonly #context: Structure;
+  readonly #windows: Windows;
   #regions: MappedRegion[] = [];
 
-  constructor(memory: WebAssembly.Memory, layout: Layout, area: ControlArea, capacity: number) {
+  constructor(memory: WebAssembly.Memory, layout: Layout, area: ControlArea, windows: Windows, capacity: number) {
     this.#memory = memory;
     this.#layout = layout;
     this.#area = area;
     this.#capacity = capacity;
+    this.#windows = windows;
     this.#context = new Structure(memory, layout, 'ContextLayout', area.context);
     this.#write();
   }
@@ -91,17 +94,16 @@ export class RegionTable {
 
   #write(from = 0): void {
     const bytes = this.#layout.get('RegionLayout', 'BYTES');
-    for (let index = from; index <= this.#regions.length; index++) {
-      const region = this.#regions[index] ?? { address: 0n, size: 0n, offset: 0 };
+    this.#regions.slice(from).forEach((region, i) => {
+      const index = from + i;
       const entry = new Structure(this.#memory, this.#layout, 'RegionLayout', this.#area.regions + index * bytes);
       entry.setU64('start', region.address);
       entry.setU64('size', region.size);
       entry.setU32('offset', region.offset);
-    }
+    });
     this.#context.setU32('regions', this.#area.regions);
     this.#context.setU32('regionCount', this.#regions.length);
-    this.#context.setU32('lastRegion', this.#area.regions);
-    this.#context.setU32('previousRegion', this.#area.regions);
+    this.#windows.close();
   }
 
   /** As many of `length` bytes as one region holds from `address` on; undefined when none does. */

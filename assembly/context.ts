@@ -307,6 +307,16 @@ export class Context {
   declaredVmallocAreaCount: u32;
   declaredObjects: u32;
   declaredObjectCount: u32;
+  /**
+   * For each of these tables `2^(32 - declaredHintShift)` of u32, where the entry lies that was found last for an address of the same
+   * hash. A hint is believed when the entry's own addresses prove it, so that changes of a table leave them alone.
+   */
+  declaredStackHints: u32;
+  declaredKmapHints: u32;
+  declaredVmallocSpaceHints: u32;
+  declaredVmallocAreaHints: u32;
+  declaredObjectHints: u32;
+  declaredHintShift: u32;
 
   linearMaps: u32;
   linearMapCount: u32;

@@ -1,34 +1,65 @@
 /** Memory that was declared: sorted tables of ranges that do not overlap within a table. */
 import { Context, Declared } from './context';
 
+/** Ranges are seldom shorter than this: addresses of one share a hint. */
+const HINT_GRAIN: u32 = 12;
+/** 2^32 by the golden ratio: neighbours spread over all hints. */
+const HINT_FACTOR: u32 = 0x9e3779b1;
+
 /** The entry of a table that holds `address`; null when there is none. */
-function find(table: u32, count: u32, address: u64): Declared | null {
+@inline
+function find(c: Context, table: u32, count: u32, hints: u32, address: u64): Declared | null {
+  const hint = <usize>(hints + (((<u32>(address >> HINT_GRAIN) * HINT_FACTOR) >>> c.declaredHintShift) << 2));
+  const at = load<u32>(hint);
+  const bytes = count * <u32>offsetof<Declared>();
+  if (at - table < bytes) {
+    const entry = changetype<Declared>(<usize>at);
+    if (address >= entry.start) {
+      if (address < entry.end) return entry;
+      const next = at + <u32>offsetof<Declared>();
+      if (next - table == bytes || address < changetype<Declared>(<usize>next).start) return null;
+    }
+  }
+  return search(table, count, hint, address);
+}
+
+/** The same without a hint that is right; leaves the one that would have been. */
+function search(table: u32, count: u32, hint: usize, address: u64): Declared | null {
   let low: u32 = 0;
   let high = count;
   while (low < high) {
     const middle = (low + high) >>> 1;
     const entry = changetype<Declared>(<usize>table + <usize>middle * offsetof<Declared>());
     if (address < entry.start) high = middle;
-    else if (address >= entry.end) low = middle + 1;
-    else return entry;
+    else low = middle + 1;
   }
-  return null;
+  if (!low) return null;
+  const at = table + (low - 1) * <u32>offsetof<Declared>();
+  store<u32>(hint, at);
+  const entry = changetype<Declared>(<usize>at);
+  return address < entry.end ? entry : null;
 }
 
 /** A slab, compound page or base pages. */
 @inline
 export function declaredObject(c: Context, address: u64): Declared | null {
-  return c.declaredObjectCount ? find(c.declaredObjects, c.declaredObjectCount, address) : null;
+  return c.declaredObjectCount
+    ? find(c, c.declaredObjects, c.declaredObjectCount, c.declaredObjectHints, address)
+    : null;
 }
 
 @inline
 export function isDeclaredKmap(c: Context, address: u64): bool {
-  return c.declaredKmapCount != 0 && find(c.declaredKmaps, c.declaredKmapCount, address) != null;
+  return (
+    c.declaredKmapCount != 0 && find(c, c.declaredKmaps, c.declaredKmapCount, c.declaredKmapHints, address) != null
+  );
 }
 
 @inline
 export function declaredVmallocArea(c: Context, address: u64): Declared | null {
-  return c.declaredVmallocAreaCount ? find(c.declaredVmallocAreas, c.declaredVmallocAreaCount, address) : null;
+  return c.declaredVmallocAreaCount
+    ? find(c, c.declaredVmallocAreas, c.declaredVmallocAreaCount, c.declaredVmallocAreaHints, address)
+    : null;
 }
 
 /** Whether `is_vmalloc_addr()` holds by declaration; an area is vmalloc space too. */
@@ -40,7 +71,8 @@ export function isDeclaredVmalloc(c: Context, address: u64): bool {
 function isInVmallocTables(c: Context, address: u64): bool {
   if (declaredVmallocArea(c, address)) return true;
   return (
-    c.declaredVmallocSpaceCount != 0 && find(c.declaredVmallocSpaces, c.declaredVmallocSpaceCount, address) != null
+    c.declaredVmallocSpaceCount != 0 &&
+    find(c, c.declaredVmallocSpaces, c.declaredVmallocSpaceCount, c.declaredVmallocSpaceHints, address) != null
   );
 }
 
@@ -55,17 +87,30 @@ export function declaredStack(
   size: u64,
   knowsCurrent: bool,
 ): Declared | null {
-  const running = find(c.declaredStacks, c.declaredStackCount, stackPointer);
+  const running = find(c, c.declaredStacks, c.declaredStackCount, c.declaredStackHints, stackPointer);
   if (running) return running;
   if (stackPointer) {
-    const emptied = find(c.declaredStacks, c.declaredStackCount, stackPointer - 1);
+    const emptied = find(c, c.declaredStacks, c.declaredStackCount, c.declaredStackHints, stackPointer - 1);
     if (emptied) return emptied;
   }
   if (knowsCurrent) return null;
-  const last = pointer + (size - 1);
-  for (let i: u32 = 0; i < c.declaredStackCount; i++) {
-    const entry = changetype<Declared>(<usize>c.declaredStacks + <usize>i * offsetof<Declared>());
-    if (pointer < entry.end && last >= entry.start) return entry;
+  return firstTouched(c, pointer, pointer + (size - 1));
+}
+
+/** The first of the declared stacks, in the order of their addresses, that a copy of the bytes from `first` to `last` touches. */
+function firstTouched(c: Context, first: u64, last: u64): Declared | null {
+  let low: u32 = 0;
+  let high = c.declaredStackCount;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (first < stackAt(c, middle).end) high = middle;
+    else low = middle + 1;
   }
-  return null;
+  if (low == c.declaredStackCount) return null;
+  const entry = stackAt(c, low);
+  return last >= entry.start ? entry : null;
+}
+
+function stackAt(c: Context, index: u32): Declared {
+  return changetype<Declared>(<usize>c.declaredStacks + <usize>index * offsetof<Declared>());
 }

@@ -156,7 +156,9 @@ export function checkSlabAllocator(c: Context, request: Request, pointer: u64, s
   }
   const start = isKfenceAddress(c, pointer)
     ? kfenceObjectStart(c, pointer)
-    : objects + <u64>(<u32>readSlot(c, Kind.CACHE, cache, c.cacheSize) * index) + readSlot(c, Kind.CACHE, cache, c.cacheObjOffset);
+    : objects +
+      <u64>(<u32>readSlot(c, Kind.CACHE, cache, c.cacheSize) * index) +
+      readSlot(c, Kind.CACHE, cache, c.cacheObjOffset);
   const offset = (pointer - start) & c.wordMask;
   return judgeObject(c, request, cache, 0, size, start, offset, c.wordMask);
 }

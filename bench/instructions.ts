@@ -32,6 +32,8 @@ type Paths = ReadonlyMap<string, readonly BenchRequest[]>;
 
 /** Ranges and areas: one, and as many as the aims name. */
 export const GROWN = 100_000;
+/** How often a path's one copy is judged: calling that a loop is in the figure. */
+const REPEATED = 4;
 /** Copies of a path whose way depends on where they are; of the mixed ones. */
 const SPREAD = 16;
 const MIXED = 64;
@@ -84,15 +86,16 @@ function guests(): { guest: BenchGuest; paths: Paths; hasTwin: boolean }[] {
 
 /** One copy of each kind that passes, the mixed ones of the batch, and an empty one. */
 function pathsOf({ targets, registers, requests }: TargetGuest, prefix: string): Paths {
-  const copyOf = (kind: Parameters<typeof targets.get>[0], size?: bigint): BenchRequest => {
+  const copyOf = (kind: Parameters<typeof targets.get>[0], size?: bigint): BenchRequest[] => {
     const [target] = present(targets.get(kind));
     const { pointer } = present(target);
-    return { copy: { pointer, size: size ?? present(target).size, direction: 'to_user' }, registers };
+    const copy = { pointer, size: size ?? present(target).size, direction: 'to_user' } as const;
+    return Array.from({ length: REPEATED }, () => ({ copy, registers }));
   };
   return new Map<string, readonly BenchRequest[]>([
-    [`${prefix}n=0`, [copyOf('slab', 0n)]],
+    [`${prefix}n=0`, copyOf('slab', 0n)],
     ...(['stack', 'slab', 'page', 'folio', 'vmalloc'] as const).map(
-      (kind) => [`${prefix}${kind}`, [copyOf(kind)]] as const,
+      (kind) => [`${prefix}${kind}`, copyOf(kind)] as const,
     ),
     [`${prefix}mixed`, requests.slice(0, MIXED)],
   ]);

@@ -103,6 +103,13 @@ class Area {
     Table(l::ContextLayout_declaredVmallocSpaces, l::ContextLayout_declaredVmallocSpaceCount, l::DeclaredLayout_BYTES);
     Table(l::ContextLayout_declaredVmallocAreas, l::ContextLayout_declaredVmallocAreaCount, l::DeclaredLayout_BYTES);
     Table(l::ContextLayout_declaredObjects, l::ContextLayout_declaredObjectCount, l::DeclaredLayout_BYTES);
+    const auto shift_of_hints = Field<uint32_t>(l::ContextLayout_declaredHintShift);
+    Expect(shift_of_hints > 0 && shift_of_hints < 32, "tables inside it");
+    for (const uint32_t hints : {l::ContextLayout_declaredStackHints, l::ContextLayout_declaredKmapHints,
+                                 l::ContextLayout_declaredVmallocSpaceHints, l::ContextLayout_declaredVmallocAreaHints,
+                                 l::ContextLayout_declaredObjectHints}) {
+      Expect(Holds(Field<uint32_t>(hints), 4 * (uint64_t{1} << (32 - shift_of_hints))), "tables inside it");
+    }
     Table(l::ContextLayout_linearMaps, l::ContextLayout_linearMapCount, l::LinearMapLayout_BYTES);
     Table(l::ContextLayout_kmapRanges, l::ContextLayout_kmapRangeCount, l::RangeLayout_BYTES);
     Table(l::ContextLayout_functions, l::ContextLayout_functionCount, sizeof(uint32_t));

@@ -13,6 +13,9 @@ export const DECLARED_TABLES = 5;
 /** Bytes before the first request of a ring. */
 export const RING_HEAD = 64;
 
+/** So many hints, as a power of two, that those of a full table seldom meet. At least two, which a shift of u32 can tell apart. */
+export const hintBits = (declared: number): number => Math.max(1, Math.ceil(Math.log2(Math.max(1, 2 * declared))));
+
 export interface Capacities {
   readonly guestBytes: number;
   readonly declared: number;
@@ -31,6 +34,8 @@ export interface ControlArea {
   readonly kmapRanges: number;
   readonly regions: number;
   readonly declared: number;
+  /** For each table of declarations, `2 ** hintBits()` of u32. */
+  readonly declaredHints: number;
   readonly requests: number;
   readonly requestsEnd: number;
   /** A u32, how many requests wait; they begin 64 bytes further on. */
@@ -59,6 +64,7 @@ export function layOutControlArea(layout: Layout, capacities: Capacities): Contr
   const kmapRanges = take(KMAP_RANGE_CAPACITY * layout.get('RangeLayout', 'BYTES'));
   const regions = take(capacities.regions * layout.get('RegionLayout', 'BYTES'));
   const declared = take(DECLARED_TABLES * capacities.declared * layout.get('DeclaredLayout', 'BYTES'));
+  const declaredHints = take(DECLARED_TABLES * 4 * 2 ** hintBits(capacities.declared));
   const requests = take(capacities.requests * layout.get('RequestLayout', 'BYTES'));
   const requestsEnd = requests + capacities.requests * layout.get('RequestLayout', 'BYTES');
   const ring = take(RING_HEAD + capacities.ring * layout.get('RequestLayout', 'BYTES'));
@@ -79,6 +85,7 @@ export function layOutControlArea(layout: Layout, capacities: Capacities): Contr
     kmapRanges,
     regions,
     declared,
+    declaredHints,
     requests,
     requestsEnd,
     ring,

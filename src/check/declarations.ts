@@ -3,17 +3,17 @@
 import { badInput, hex } from '../errors.js';
 import { countBefore } from '../kernel/sorted.js';
 import { aBigInt, aText, requireFields, requireOptions } from '../options.js';
-import { type ControlArea, DECLARED_TABLES } from './control.js';
+import { type ControlArea, DECLARED_TABLES, hintBits } from './control.js';
 import { type Layout, Structure } from './layout.js';
 import type { AddressRange, Declaration } from './parameters.js';
 
 /** The context's fields for each table, and which declarations stand in it. */
 const TABLES = [
-  { table: 'declaredStacks', count: 'declaredStackCount' },
-  { table: 'declaredKmaps', count: 'declaredKmapCount' },
-  { table: 'declaredVmallocSpaces', count: 'declaredVmallocSpaceCount' },
-  { table: 'declaredVmallocAreas', count: 'declaredVmallocAreaCount' },
-  { table: 'declaredObjects', count: 'declaredObjectCount' },
+  { table: 'declaredStacks', count: 'declaredStackCount', hints: 'declaredStackHints' },
+  { table: 'declaredKmaps', count: 'declaredKmapCount', hints: 'declaredKmapHints' },
+  { table: 'declaredVmallocSpaces', count: 'declaredVmallocSpaceCount', hints: 'declaredVmallocSpaceHints' },
+  { table: 'declaredVmallocAreas', count: 'declaredVmallocAreaCount', hints: 'declaredVmallocAreaHints' },
+  { table: 'declaredObjects', count: 'declaredObjectCount', hints: 'declaredObjectHints' },
 ] as const;
 
 const TABLE_OF: Record<Declaration['kind'], number> = {
@@ -108,7 +108,12 @@ export class DeclarationTables {
     this.#capacity = capacity;
     this.#entryBytes = layout.get('DeclaredLayout', 'BYTES');
     if (TABLES.length !== DECLARED_TABLES) throw new Error('the control area has room for another number of tables');
-    for (let index = 0; index < TABLES.length; index++) this.#writeCount(index);
+    const bits = hintBits(capacity);
+    this.#context.setU32('declaredHintShift', 32 - bits);
+    TABLES.forEach(({ hints }, index) => {
+      this.#context.setU32(hints, area.declaredHints + index * 4 * 2 ** bits);
+      this.#writeCount(index);
+    });
   }
 
   /** How many there are. */

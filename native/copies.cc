@@ -1,6 +1,7 @@
 #include "copies.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "native_check_object.h"
 
@@ -105,20 +106,37 @@ Copies::Values Copies::Read(const CopyRequest& request, uint64_t pc) {
   return values;
 }
 
-bool Copies::JudgeNatively(CopyRequest& request, uint64_t pc) {
-  if (request.turn != javascript_.turns()) {
-    const CallbackScope scope(javascript_.env());
-    if (!Find(request)) return false;
-  }
+bool Copies::Passes(CopyRequest& request, uint64_t pc) {
+  if (request.ring) return rings_.AppendWhereThereIsRoom(request, pc);
+  if (request.native == nullptr || request.native->check() == nullptr) return false;
+  if (request.turn != javascript_.turns()) return false;
+  request.known = Ask(request, pc);
+  // The check may have asked JavaScript for bytes.
+  if (request.known != 0 || request.turn != javascript_.turns()) return false;
+  request.known = CopyRequest::kNotAsked;
+  return true;
+}
+
+uint32_t Copies::Ask(CopyRequest& request, uint64_t pc) {
   ReadRegisters(request, pc);
   NativeCheck* check = request.native->check();
-  if (check == nullptr) {
-    javascript_.Fail(ErrorKind::Engine, "copy hook: the check that judges is closed: detach before it is");
-    return false;
+  return request.outermost ? native_check_judge_outermost(check, request.context_offset, request.request_offset)
+                           : native_check_judge(check, request.context_offset, request.request_offset);
+}
+
+bool Copies::JudgeNatively(CopyRequest& request, uint64_t pc) {
+  uint32_t code = std::exchange(request.known, CopyRequest::kNotAsked);
+  if (code == CopyRequest::kNotAsked) {
+    if (request.native->check() == nullptr) {
+      javascript_.Fail(ErrorKind::Engine, "copy hook: the check that judges is closed: detach before it is");
+      return false;
+    }
+    if (request.turn != javascript_.turns()) {
+      const CallbackScope scope(javascript_.env());
+      if (!Find(request)) return false;
+    }
+    code = Ask(request, pc);
   }
-  const uint32_t code = request.outermost
-                            ? native_check_judge_outermost(check, request.context_offset, request.request_offset)
-                            : native_check_judge(check, request.context_offset, request.request_offset);
   if (code == 0) return true;
   const CallbackScope scope(javascript_.env());
   if (code != NATIVE_CHECK_TRAPPED) {

@@ -38,6 +38,9 @@ struct CopyRequest {
   NativeCheckObject* native = nullptr;
   bool outermost = false;
   Kept native_object;
+  // What `Copies::Passes()` was answered, until `Judge()` has told of it.
+  static constexpr uint32_t kNotAsked = UINT32_MAX - 1;
+  uint32_t known = kNotAsked;
   Kept judge;
   Kept on_verdict;
 };
@@ -55,12 +58,17 @@ class Copies {
   // A copy that is about to happen at `pc`. Whether the guest goes on in this arrival. A good copy never leaves C++
   // where native code judges, and nothing is made on its way.
   bool Judge(CopyRequest& request, uint64_t pc);
+  // Whether it passes, or waits in an audit's ring, and nothing else is to be done. Where it does not, `Judge()` is to be called, which
+  // does not judge what was judged here.
+  bool Passes(CopyRequest& request, uint64_t pc);
   // What it would judge by now.
   Values Read(const CopyRequest& request, uint64_t pc);
 
  private:
   // None of these throws.
   bool JudgeNatively(CopyRequest& request, uint64_t pc);
+  // The native check's answer.
+  uint32_t Ask(CopyRequest& request, uint64_t pc);
   bool JudgeInJavaScript(CopyRequest& request, uint64_t pc);
   // Where the registers go. JavaScript may have made the memory grow since the last time: false, and a failed run, when
   // the request is no longer inside.

@@ -24,7 +24,16 @@ void Dispatcher::OnRecord(uc_engine*, uint64_t, uint32_t, void* data) {
   // The hook on every instruction, while it is there, comes to the record itself, so that the order is ours.
   if (!record->in_block && self.hooks_.on_every_instruction()) return;
   if (self.gate_.attention.leaving) return;
+  if (record->in_block && self.PassesQuickly(*record)) return;
   self.Guarded(false, [&] { return self.Arrive(*record, record->in_block); });
+}
+
+bool Dispatcher::PassesQuickly(AddressRecord& record) {
+  if (record.only_copy == nullptr || gate_.attention.Any() || resume_.valid || pass_) return false;
+  registers_.EnterCallback(record.address);
+  const bool passes = copies_.Passes(*record.only_copy, record.address);
+  registers_.LeaveCallback();
+  return passes;
 }
 
 void Dispatcher::OnBlock(uc_engine*, uint64_t address, uint32_t size, void* data) {
@@ -120,7 +129,10 @@ void Dispatcher::EnterBlock(uint64_t address, uint32_t size) {
     Leave(address, End::kUntil);
     return;
   }
-  if ((spent != Counting::Spent::kNothing || gate_.attention.Interrupted()) && MayLeaveAt(address, size)) {
+  if (record != nullptr && !counting_.on() && PassesQuickly(*record)) return;
+  // What has been judged is told before the run is left.
+  const bool is_judged = record != nullptr && record->is_judged();
+  if (!is_judged && (spent != Counting::Spent::kNothing || gate_.attention.Interrupted()) && MayLeaveAt(address, size)) {
     Leave(address);
     return;
   }
@@ -193,7 +205,7 @@ bool Dispatcher::Arrive(AddressRecord& record, bool at_block) {
     Leave(address, End::kInstructionLimit);
     return false;
   }
-  if (attention.Interrupted() && MayLeaveInside(address, at_block)) {
+  if (attention.Interrupted() && !record.is_judged() && MayLeaveInside(address, at_block)) {
     Leave(address);
     return false;
   }

@@ -81,6 +81,9 @@ class Dispatcher {
     uint64_t writes;
   };
 
+  // Most arrivals at a copy end here: nothing else is hooked at the place or has to be heeded, and the copy passes. Where not, the
+  // arrival is told of as if nobody had looked.
+  bool PassesQuickly(AddressRecord& record);
   void EnterBlock(uint64_t address, uint32_t size);
   // Whether a block that nobody was told of may be entered: it has no hook in its middle.
   bool Meet(uint64_t address, uint32_t size);

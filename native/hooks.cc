@@ -34,6 +34,19 @@ Hooks::Hooks(Anchor& anchor, Emulator& emulator, TranslatedCode& code, Gate& gat
         AddEverywhere(uc, &translation_hook_, UC_HOOK_EDGE_GENERATED, Dispatcher::OnTranslated, dispatcher_));
 }
 
+void AddressRecord::FindOnlyCopy() {
+  only_copy = nullptr;
+  if (until || limit) return;
+  for (const auto& hook : hooks) {
+    if (hook->removed) continue;
+    if (only_copy != nullptr || !hook->copy) {
+      only_copy = nullptr;
+      return;
+    }
+    only_copy = hook->copy.get();
+  }
+}
+
 AddressRecord* Hooks::At(uint64_t address) {
   const auto found = records_.find(address);
   return found == records_.end() ? nullptr : found->second.get();
@@ -119,6 +132,7 @@ void Hooks::Sweep() {
     if (record->in_block) gate_.hooked.Add(address);
     auto& hooks = record->hooks;
     hooks.erase(std::remove_if(hooks.begin(), hooks.end(), removed), hooks.end());
+    record->FindOnlyCopy();
   }
   for (EventList* list : lists()) {
     auto& hooks = list->hooks;
@@ -157,15 +171,22 @@ void Hooks::SetUntil(Napi::Env env, uint64_t address) {
     const uint64_t old = *until_;
     until_.reset();
     const auto found = records_.find(old);
-    if (found != records_.end()) found->second->until = false;
+    if (found != records_.end()) {
+      found->second->until = false;
+      found->second->FindOnlyCopy();
+    }
     ReleaseIfEmpty(old);
   }
-  RecordAt(env, address).until = true;
+  AddressRecord& record = RecordAt(env, address);
+  record.until = true;
+  record.only_copy = nullptr;
   until_ = address;
 }
 
 void Hooks::SetLimit(Napi::Env env, uint64_t address) {
-  RecordAt(env, address).limit = true;
+  AddressRecord& record = RecordAt(env, address);
+  record.limit = true;
+  record.only_copy = nullptr;
   to_upgrade_.push_back(address);
 }
 
@@ -173,6 +194,7 @@ void Hooks::DropLimit(uint64_t address) {
   const auto found = records_.find(address);
   if (found == records_.end()) return;
   found->second->limit = false;
+  found->second->FindOnlyCopy();
   ReleaseIfEmpty(address);
 }
 
@@ -224,7 +246,7 @@ Napi::Value Hooks::AddAddress(const Napi::CallbackInfo& info) {
   hook->callback = Kept(anchor_, ReadFunction(info[1], "callback"));
   hook->id = next_++;
   const double id = static_cast<double>(hook->id);
-  RecordAt(env, address).hooks.push_back(std::move(hook));
+  AddHook(env, address, std::move(hook));
   return Napi::Number::New(env, id);
 }
 
@@ -237,8 +259,14 @@ Napi::Value Hooks::AddCopy(const Napi::CallbackInfo& info) {
   hook->copy = std::move(request);
   hook->id = next_++;
   const double id = static_cast<double>(hook->id);
-  RecordAt(env, address).hooks.push_back(std::move(hook));
+  AddHook(env, address, std::move(hook));
   return Napi::Number::New(env, id);
+}
+
+void Hooks::AddHook(Napi::Env env, uint64_t address, std::unique_ptr<AddressHook> hook) {
+  AddressRecord& record = RecordAt(env, address);
+  record.hooks.push_back(std::move(hook));
+  record.FindOnlyCopy();
 }
 
 Napi::Value Hooks::RemoveAddress(const Napi::CallbackInfo& info) {
@@ -251,6 +279,7 @@ Napi::Value Hooks::RemoveAddress(const Napi::CallbackInfo& info) {
   for (const auto& hook : found->second->hooks) {
     if (hook->id == id) hook->removed = true;
   }
+  found->second->FindOnlyCopy();
   ReleaseIfEmpty(address);
   if (!emulator_.executing()) Sweep();
   return env.Undefined();

@@ -40,6 +40,11 @@ struct AddressRecord {
   // … or here, once its instructions are spent.
   bool limit = false;
   std::vector<std::unique_ptr<AddressHook>> hooks;
+  // The copy that is judged here, where that is all that there is to do: one hook, and no end of a run.
+  CopyRequest* only_copy = nullptr;
+  void FindOnlyCopy();
+  // It has been judged at this arrival, and waits to be told.
+  bool is_judged() const { return only_copy != nullptr && only_copy->known != CopyRequest::kNotAsked; }
 };
 
 // A callback for blocks, memory faults or interrupts.
@@ -117,6 +122,7 @@ class Hooks {
 
  private:
   AddressRecord& RecordAt(Napi::Env env, uint64_t address);
+  void AddHook(Napi::Env env, uint64_t address, std::unique_ptr<AddressHook> hook);
   uc_err AttachToBlock(AddressRecord& record);
   void Uninstall(AddressRecord& record);
   void ReleaseIfEmpty(uint64_t address);

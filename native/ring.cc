@@ -77,10 +77,29 @@ bool Rings::Append(CopyRequest& request, uint64_t pc) {
     const CallbackScope scope(javascript_.env());
     if (!Locate(ring)) return Lose();
   }
+  const uint32_t index = std::min(Waiting(ring), ring.capacity - 1);
+  Write(request, pc, index);
+  return index + 1 < ring.capacity || Judge(ring);
+}
+
+bool Rings::AppendWhereThereIsRoom(CopyRequest& request, uint64_t pc) {
+  const RequestRing& ring = *request.ring;
+  if (ring.turn != javascript_.turns()) return false;
+  const uint32_t index = Waiting(ring);
+  if (index >= ring.capacity - 1) return false;
+  Write(request, pc, index);
+  return true;
+}
+
+uint32_t Rings::Waiting(const RequestRing& ring) {
   uint32_t count = 0;
   std::memcpy(&count, ring.base + ring.count_offset, sizeof count);
-  count = std::min(count, ring.capacity - 1);
-  uint8_t* slot = ring.base + ring.first_offset + uint64_t{count} * ring.request_bytes;
+  return count;
+}
+
+void Rings::Write(CopyRequest& request, uint64_t pc, uint32_t index) {
+  RequestRing& ring = *request.ring;
+  uint8_t* slot = ring.base + ring.first_offset + uint64_t{index} * ring.request_bytes;
   std::memcpy(slot, ring.base + request.request_offset, ring.head_bytes);
   void* values[16];
   const size_t registers = request.register_ids.size();
@@ -94,9 +113,8 @@ bool Rings::Append(CopyRequest& request, uint64_t pc) {
     std::memset(word, 0, 8);
     libunicorn.mem_read(emulator_.uc(), stack_pointer, word, request.return_bytes);
   }
-  ++count;
+  const uint32_t count = index + 1;
   std::memcpy(ring.base + ring.count_offset, &count, sizeof count);
-  return count < ring.capacity || Judge(ring);
 }
 
 bool Rings::Lose() {

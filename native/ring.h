@@ -51,12 +51,17 @@ class Rings {
   std::shared_ptr<RequestRing> Find(uint64_t id) const;
   // The guest goes on; whether the copy was good is seen later. False when a judge or a callback failed.
   bool Append(CopyRequest& request, uint64_t pc);
+  // The same where nothing is to be judged now and memory is where it was; else false, and nothing has happened.
+  bool AppendWhereThereIsRoom(CopyRequest& request, uint64_t pc);
   // At the end of a slice, of a run that is under way. False when a judge or a callback failed.
   bool JudgeAll();
   void Release() { rings_.clear(); }
 
  private:
   bool Judge(RequestRing& ring);
+  // How many wait, and the request behind those, written.
+  static uint32_t Waiting(const RequestRing& ring);
+  void Write(CopyRequest& request, uint64_t pc, uint32_t index);
   // False when the memory no longer holds the ring.
   bool Locate(RequestRing& ring);
   bool Lose();

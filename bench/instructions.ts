@@ -33,10 +33,10 @@ type Paths = ReadonlyMap<string, readonly BenchRequest[]>;
 /** Ranges and areas: one, and as many as the aims name. */
 export const GROWN = 100_000;
 /** How often a path's one copy is judged: calling that a loop is in the figure. */
-const REPEATED = 4;
+const REPEATED = 2;
 /** Copies of a path whose way depends on where they are; of the mixed ones. */
-const SPREAD = 16;
-const MIXED = 64;
+const SPREAD = 8;
+const MIXED = 32;
 
 /** The addon's own object file: what is counted is what runs. */
 const NATIVE_CHECK = 'build/Release/obj.target/unicorn_engine/native/native_check.o';

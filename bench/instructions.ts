@@ -33,7 +33,7 @@ type Paths = ReadonlyMap<string, readonly BenchRequest[]>;
 /** Ranges and areas: one, and as many as the aims name. */
 export const GROWN = 100_000;
 /** How often a path's one copy is judged: calling that a loop is in the figure. */
-const REPEATED = 2;
+const REPEATED = 4;
 /** Copies of a path whose way depends on where they are; of the mixed ones. */
 const SPREAD = 8;
 const MIXED = 32;

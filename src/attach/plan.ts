@@ -86,7 +86,12 @@ export function rulesOf(kernel: Kernel, variant: Variant, options: RuleOptions):
     profile,
     profileBy: by,
     parameters,
-    style: { format: profile.switches.format, bits: kernel.bits, allocator },
+    style: {
+      format: profile.switches.format,
+      bits: kernel.bits,
+      allocator,
+      noAddress: profile.switches.noAddress ?? false,
+    },
   };
 }
 

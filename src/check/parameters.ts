@@ -18,6 +18,8 @@ export interface AddressRange {
 export interface ProfileSwitches {
   /** Wording of the messages: `old` up to 4.15, `new` from 4.16. */
   readonly format: 'old' | 'new';
+  /** Old messages without the pointer (4f5e838605c2 alone); absent: they have it. */
+  readonly noAddress?: boolean;
   /** Stack before heap (5.0 on), or after it. */
   readonly stackFirst: boolean;
   /** `wrap`: `ptr + n < ptr` (true) or `ptr + (n - 1) < ptr` (false, from 951531691c4b). */

@@ -145,6 +145,17 @@ const SWITCHES: Readonly<Record<string, Switch>> = {
   'no-fallback': { about: 'without it', switches: { fallback: false }, profiles: FALLS_BACK },
   bypass: { about: 'hardened_usercopy=off', switches: { bypass: true }, profiles: MAINLINE },
   'no-bypass': { about: 'without it', switches: { bypass: false }, profiles: MAINLINE },
+  'no-address': {
+    about:
+      'messages tell no address but quote what was met: 4f5e838605c2 without the rest of the series of 4.16, Android 4.14',
+    switches: { noAddress: true },
+    profiles: ['4.8'],
+  },
+  'stack-first': {
+    about: 'the stack is asked about before the heap: trees that took 7bff3c069973 (5.0) back',
+    switches: { stackFirst: true },
+    profiles: ['4.8', '4.16'],
+  },
   frames: {
     about: 'stack frames are walked, whether the kernel has FRAME_POINTER or not',
     switches: { frames: true },

@@ -36,8 +36,6 @@ const READ_EL8 = 394;
 /** Of RHEL 9: 299 and 421 were seen with the later file; where between it and the earlier one it came is not known. */
 const LATER_EL9 = 299;
 
-const NO_ADDRESS = "its message tells no address: 'attempt detected from '<type>' (n bytes)', which no profile has";
-
 export const vendorTrees: readonly VendorTree[] = [
   {
     name: 'RHEL 7',
@@ -106,19 +104,19 @@ export const vendorTrees: readonly VendorTree[] = [
   },
   {
     name: 'Android 4.14 (Qualcomm)',
-    profile: null,
+    profile: '4.8,unless-virt-addr-valid,wrap-last-byte,highmem,no-address',
     source:
       'feiplane/vayu at ddccebe300df, dhiimr/kernel_joyeuse_nethunter at 0daaea300c5d (a file with an open merge)',
     shownBy: null,
-    note: `${NO_ADDRESS}; PAGESPAN lets copies of the stack pass, which here never reach it`,
+    note: 'PAGESPAN lets copies of the stack pass, which here never reach it',
     includes: null,
   },
   {
     name: 'Android 4.14 (Honor, MediaTek)',
-    profile: null,
+    profile: '4.8,unless-virt-addr-valid,wrap-last-byte,highmem,no-address,stack-first',
     source: '731611644/honor50se_kernel at 6fe6dae0fa73 (4.14.186)',
     shownBy: null,
-    note: `${NO_ADDRESS}; without PAGESPAN the stack is asked about before the heap, which no profile of that age has`,
+    note: 'with PAGESPAN the stack is asked about last',
     includes: null,
   },
   {

@@ -24,8 +24,12 @@ const MAINLINE =
 /** Whether a release is of a vendor's tree, which may have taken back the check of later kernels. */
 export const isVendorTree = (release: string): boolean => !MAINLINE.test(release);
 
-/** Switches that depend on a configuration that no report tells; the message itself shows that they were on. */
+/** Switches that no release tells (a configuration, one commit taken back alone); the message itself shows that they were on. */
 function configured(message: UsercopyMessage): string[] {
+  return [...(message.noAddress ? ['no-address'] : []), ...configuredRules(message)];
+}
+
+function configuredRules(message: UsercopyMessage): string[] {
   switch (message.refusal) {
     case 'rodata':
     case 'spans multiple pages':
@@ -49,6 +53,7 @@ function withConfiguration(profile: Profile, message: UsercopyMessage): Profile 
 }
 
 function knows(base: ProfileName, change: string): boolean {
+  if (change === 'no-address') return base === '4.8';
   if (change === 'pagespan') return base === '4.8' || base === '4.16' || base === '5.0';
   return base === '4.16' || base === '5.0';
 }
@@ -116,6 +121,6 @@ export function ruledOut(release: string | null, message: UsercopyMessage): stri
   if (message.format === 'whitelist warning' && atLeast(version, 5, 16)) {
     return 'the warning that lets a copy pass (HARDENED_USERCOPY_FALLBACK) is gone since 5.16';
   }
-  if (message.format === 'old' && atLeast(version, 4, 16)) return 'the wording with an address is gone since 4.16';
+  if (message.format === 'old' && atLeast(version, 4, 16)) return 'the wording without an offset is gone since 4.16';
   return null;
 }

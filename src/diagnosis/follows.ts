@@ -45,6 +45,9 @@ export function messageFollows(
       format === 'new' ? 'these rules print an address, not an offset' : 'these rules print an offset, not an address',
     );
   }
+  if (format === 'old' && message.noAddress !== (switches.noAddress ?? false)) {
+    return no(message.noAddress ? 'these rules print an address' : 'these rules print no address');
+  }
   const wrapped = message.refusal === 'wrapped address';
   if (message.size === 0n && !(wrapped && format === 'new')) return no('a copy of 0 bytes is never looked at');
   const rule = RULES[message.refusal];

@@ -43,8 +43,7 @@ export function profileOf(kernel: Kernel, variant: Variant): ChosenProfile {
   const profile = parseProfile([era, ...possible].join(','));
   const rest = base === era ? `what they leave open by ${teller}` : `not by ${teller}, which stands for ${told.name}`;
   const unread = content.callsAreKnown ? '' : '; what else its check calls could not be read';
-  const unworded = content.hasNoAddress ? '; its message tells no address, and no profile words it so' : '';
-  return { profile, by: `its contents (${content.evidence.join(', ')}); ${rest}${unread}${unworded}` };
+  return { profile, by: `its contents (${content.evidence.join(', ')}); ${rest}${unread}` };
 }
 
 function tellerOf(tree: VendorTree | null, release: string): string {
@@ -84,14 +83,6 @@ class Content {
     return has;
   }
 
-  /**
-   * Whether its message is that of 4f5e838605c2 "usercopy: Remove pointer from overflow report", the first of the series of 4.16,
-   * without those after it: trees of Android 4.14.
-   */
-  get hasNoAddress(): boolean {
-    return this.#texts.has("kernel memory %s attempt detected %s '%s'");
-  }
-
   /** The profile that texts, calls and configuration belong to; `told` where several are left. null: they tell nothing. */
   era(told: ProfileName): ProfileName | null {
     if (this.#text('Kernel memory %s attempt detected')) return this.#newEra(told);
@@ -129,6 +120,8 @@ class Content {
     const changes: string[] = [];
     // is_vmalloc_addr() is inline: nothing shows whether a tree that took the series asks it.
     if (era === 'v3-cma') return ['skip-vmalloc', ...(this.#text('<linear kernel text>') ? ['linear-text'] : [])];
+    // 4f5e838605c2 "usercopy: Remove pointer from overflow report", the first of the series of 4.16, without those after it.
+    if (era === '4.8' && this.#text("kernel memory %s attempt detected %s '%s'")) changes.push('no-address');
     const spans = this.#texts.has('spans Reserved and non-Reserved pages');
     if (spans || (era === '4.8' && this.#texts.has('<spans Reserved and non-Reserved pages>'))) {
       this.evidence.push('the texts of HARDENED_USERCOPY_PAGESPAN');

@@ -10,12 +10,21 @@ export interface MessageStyle {
   readonly format: 'old' | 'new';
   readonly bits: Bits;
   readonly allocator: 'SLUB' | 'SLAB';
+  /**
+   * Old messages without the pointer: report_usercopy() after 4f5e838605c2 "usercopy: Remove pointer from overflow report", whose
+   * series mainline took as a whole (4.16), and trees of Android 4.14 took alone.
+   */
+  readonly noAddress?: boolean | undefined;
 }
 
 const STYLE = {
   format: { words: ['old', 'new'] },
   bits: { accepts: (value: unknown) => value === 32 || value === 64, expected: '32 or 64' },
   allocator: { words: ['SLUB', 'SLAB'] },
+  noAddress: {
+    accepts: (value: unknown) => value === undefined || typeof value === 'boolean',
+    expected: 'true or false',
+  },
 } satisfies Record<keyof MessageStyle, OptionRule>;
 
 /** Type in brackets of the old format; slab refusals print the cache's name there. */
@@ -75,6 +84,7 @@ export function formatMessage(verdict: Verdict, copy: Copy, style: MessageStyle)
   const attempt = ATTEMPTS[copy.direction];
   if (style.format === 'old') {
     const type = OLD_TYPE[verdict.by] ?? cache ?? 'unknown';
+    if (style.noAddress) return `usercopy: kernel memory ${attempt} '${type}' (${copy.size} bytes)`;
     return `usercopy: kernel memory ${attempt} ${formatPointer(copy.pointer, style.bits)} (${type}) (${copy.size} bytes)`;
   }
   const { by, offset, size } = verdict;

@@ -8,7 +8,7 @@ import type { Direction, Refusal } from '../check/verdict.js';
 export type MessageFormat =
   /** `PAX: kernel memory leak attempt detected from …`, the ancestor. */
   | 'pax'
-  /** Up to 4.15: address, type and size in brackets. */
+  /** Up to 4.15: address, type and size in brackets. Trees of Android 4.14: type in quotation marks and size, no address. */
   | 'old'
   /** 4.16 on, and trees that took it back to 4.15: name, 'detail', offset and size. */
   | 'new'
@@ -71,6 +71,8 @@ export interface ReadMessage {
   readonly place: Place;
   /** [begin, end) of the place in the squeezed text. */
   readonly placeAt: readonly [begin: number, end: number];
+  /** The type stands in quotation marks where the address would be. */
+  readonly noAddress: boolean;
   /** Digits of the address, as printed; `null` and `hidden` for (null) and (____ptrval____). */
   readonly address: string | null;
   /** Decimal. */
@@ -105,6 +107,7 @@ export function readSqueezed(text: string): ReadMessage | null {
         direction,
         place: placeOf(rest.slice(0, tail.index), before),
         placeAt: [before, before + tail.index],
+        noAddress: false,
         address: null,
         offset,
         size: closed === undefined ? null : size,
@@ -113,6 +116,8 @@ export function readSqueezed(text: string): ReadMessage | null {
         reach: WHOLE,
       };
     }
+    const quoted = warning ? null : readQuoted(rest, before, direction);
+    if (quoted !== null) return quoted;
     const cut = old === null ? cutNew(rest) : null;
     if (cut !== null) {
       return {
@@ -120,6 +125,7 @@ export function readSqueezed(text: string): ReadMessage | null {
         direction,
         place: placeOf(rest.slice(0, cut.place), before),
         placeAt: [before, before + cut.place],
+        noAddress: false,
         address: null,
         offset: cut.offset,
         size: null,
@@ -154,6 +160,7 @@ function readOld(rest: string, before: number, direction: Direction, format: 'ol
     direction,
     place: oldPlaceOf(type, before + typeAt, closed),
     placeAt: [before + typeAt, before + typeAt + type.length],
+    noAddress: false,
     // What nothing follows may have lost its end.
     address: printed !== null && rest.length > at ? printed : specialAddress(address?.[0] ?? ''),
     offset: null,
@@ -161,6 +168,36 @@ function readOld(rest: string, before: number, direction: Direction, format: 'ol
     whole: tail !== null,
     length: before + length,
     reach: tail !== null ? WHOLE : oldReach(rest),
+  };
+}
+
+const QUOTED = /^['"`](.{1,200}?)['"`]\*?\((\d{1,20})bytes?\*?\)\*?/i;
+/** As far as it goes: the type, what closes it, and the size. */
+const QUOTED_STAGES = [
+  /^['"`][^'"`()]{0,100}$/,
+  /^['"`][^'"`()]{1,100}['"`]\(?$/,
+  /^['"`][^'"`()]{1,100}['"`]\(\d{1,20}(?:b(?:y(?:t(?:es?)?)?)?)?$/i,
+];
+
+/** The old wording without its address (4f5e838605c2 alone); null where it is none. */
+function readQuoted(rest: string, before: number, direction: Direction): ReadMessage | null {
+  const whole = QUOTED.exec(rest);
+  const reach = whole === null ? QUOTED_STAGES.findIndex((stage) => stage.test(rest)) : WHOLE;
+  if (reach < 0) return null;
+  const type = whole?.[1] ?? /^.([^'"`]*)/.exec(rest)?.[1] ?? '';
+  const begin = before + 1;
+  return {
+    format: 'old',
+    direction,
+    place: oldPlaceOf(type, begin, reach > 0),
+    placeAt: [begin, begin + type.length],
+    noAddress: true,
+    address: null,
+    offset: null,
+    size: whole?.[2] ?? null,
+    whole: whole !== null,
+    length: before + (whole?.[0].length ?? rest.length),
+    reach,
   };
 }
 
@@ -280,6 +317,7 @@ export function canonicalOf(read: ReadMessage, name: string | null): string | nu
   const what = place.canonical.replace('\0', name ?? '');
   const attempt = direction === 'to_user' ? 'exposure attempt detected from' : 'overwrite attempt detected to';
   if (format === 'old') {
+    if (read.noAddress) return `usercopy: kernel memory ${attempt} '${what}' (${size} bytes)`;
     const isNumber = address !== null && /^[0-9a-f]+$/i.test(address);
     return isNumber ? `usercopy: kernel memory ${attempt} ${address} (${what}) (${size} bytes)` : null;
   }

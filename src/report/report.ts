@@ -20,10 +20,12 @@ export interface UsercopyMessage {
   readonly region: string;
   /** Name of the slab cache, breaks inside it mended; null for anything else, and where it is cut off. */
   readonly cache: string | null;
-  /** Old formats only: the kernel pointer as printed, all its digits; null where some are missing. */
+  /** Old formats only: the kernel pointer as printed, all its digits; null where some are missing, or it is not printed. */
   readonly address: bigint | null;
   /** Digits that stand there for it: 8 or 16 are a whole address. */
   readonly addressDigits: number | null;
+  /** Old formats: the pointer is no part of the wording (4f5e838605c2 alone: trees of Android 4.14). */
+  readonly noAddress: boolean;
   /** New format only; for some rules it is no offset at all (`src/diagnosis/numbers.ts`). */
   readonly offset: bigint | null;
   /** Bytes; for a wrapped address it is pointer + size. null where the log cut it off. */

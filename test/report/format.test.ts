@@ -72,6 +72,16 @@ describe("the kernel's line", () => {
     );
   });
 
+  it('of trees that took only the first commit of 4.16 quotes what was met, and has no address', () => {
+    const style = { ...OLD, noAddress: true };
+    expect(formatMessage(bad('slab object', 0n, 128n, 'kmalloc-8'), copy(0x1000n, 128n, 'to_user'), style)).toBe(
+      "usercopy: kernel memory exposure attempt detected from 'kmalloc-8' (128 bytes)",
+    );
+    expect(formatMessage(bad('process stack', 0n, 4n), copy(0x1000n, 4n, 'from_user'), style)).toBe(
+      "usercopy: kernel memory overwrite attempt detected to '<process stack>' (4 bytes)",
+    );
+  });
+
   it('of the old format pads 32-bit addresses to eight digits', () => {
     expect(formatMessage(bad('process stack', 0n, 4n), copy(0xc01n, 4n, 'from_user'), { ...OLD, bits: 32 })).toBe(
       'usercopy: kernel memory overwrite attempt detected to 00000c01 (<process stack>) (4 bytes)',

@@ -53,6 +53,8 @@ export interface AttachOptions {
   readonly sanitize?: readonly Sanitizer[] | undefined;
   /** Stop the guest before a copy that a sanitizer found (default), record it and go on, or ask. */
   readonly onFinding?: 'stop' | 'record' | FindingHandler | undefined;
+  /** Whether a violation has a backtrace (default). Reading the stack is about half of what a violation takes. */
+  readonly backtrace?: boolean | undefined;
   /** Violations kept in `Attachment.violations`, and findings; the oldest go first. Default 1000. */
   readonly keep?: number | undefined;
   /** Hears, at the end of a run, what was not judged although it looks as if all was well; `process.emitWarning` when absent. */
@@ -86,6 +88,7 @@ const GUEST_RULES: Readonly<Record<Exclude<keyof AttachOptions, 'memory'>, Optio
     expected: `a list of ${SANITIZERS.join(', ')}`,
   },
   onFinding: { words: ['stop', 'record'], ...aFunction },
+  backtrace: aBoolean,
   keep: aCount,
   onBlindSpot: aFunction,
 };

@@ -25,6 +25,8 @@ export interface ReporterOptions {
   readonly onViolation?: 'stop' | 'record' | 'fail' | ViolationHandler | undefined;
   readonly suppress?: readonly Suppression[] | undefined;
   readonly keep?: number | undefined;
+  /** Default true. */
+  readonly backtrace?: boolean | undefined;
 }
 
 export class Reporter {
@@ -52,7 +54,7 @@ export class Reporter {
   report({ entry, address }: PlannedEntry, requestOffset: number): 'stop' | 'continue' {
     const verdict = this.#check.verdictOf(requestOffset);
     if (verdict.outcome === 'good') return 'continue';
-    const { audit, keep = DEFAULT_KEPT } = this.#options;
+    const { audit, keep = DEFAULT_KEPT, backtrace = true } = this.#options;
     const { live, variant } = this.#plan;
     const copy = this.#check.copyOf(requestOffset);
     const caller = this.#callerOf(requestOffset);
@@ -75,7 +77,7 @@ export class Reporter {
       instructions: audit ? null : this.#engine.instructionCount,
       cycles: audit ? null : this.#engine.cycleCount,
       caller,
-      backtrace: audit ? [] : backtraceOf(this.#engine, live, variant),
+      backtrace: audit || !backtrace ? [] : backtraceOf(this.#engine, live, variant),
       backtraceMethod: backtraceMethod(live, variant),
       judgedAfterwards: audit,
       explanation: [

@@ -168,6 +168,8 @@ interface Open {
   readonly declarations: DeclarationTables;
   readonly statistics: StatisticsTable;
   readonly context: Structure;
+  /** The ranges that the kernel's check was asked about last. */
+  readonly checkedRanges: readonly Structure[];
 }
 
 export class Check {
@@ -231,6 +233,7 @@ export class Check {
     this.#reasons = reasonsByCode(layout);
     const context = new Structure(memory, layout, 'ContextLayout', area.context);
     const windows = new Windows(memory, layout, area);
+    const rangeBytes = layout.get('CheckedRangeLayout', 'BYTES');
     context.setU32('checkedRanges', area.checkedRanges);
     context.setU32('functions', area.functions);
     this.#open = {
@@ -241,6 +244,10 @@ export class Check {
       declarations: new DeclarationTables(memory, layout, area, options.declaredCapacity ?? 4096),
       statistics: new StatisticsTable(memory, layout, area.context, this.#reasons),
       context,
+      checkedRanges: Array.from(
+        { length: layout.get('CheckedRanges', 'COUNT') },
+        (_, index) => new Structure(memory, layout, 'CheckedRangeLayout', area.checkedRanges + index * rangeBytes),
+      ),
     };
     this.#firstNoteworthy = layout.get('VerdictRange', 'FIRST_NOTEWORTHY');
     this.#requests = new SlotTable(
@@ -479,11 +486,7 @@ export class Check {
   endCopy(): void {
     this.#live.context.setU32('copyEntry', 0);
     this.#live.context.setU32('lastEntry', 0);
-    const bytes = this.#layout.get('CheckedRangeLayout', 'BYTES');
-    for (let index = 0; index < this.#layout.get('CheckedRanges', 'COUNT'); index++) {
-      const at = this.#area.checkedRanges + index * bytes;
-      new Structure(this.memory, this.#layout, 'CheckedRangeLayout', at).setU64('size', 0n);
-    }
+    for (const range of this.#live.checkedRanges) range.setU64('size', 0n);
   }
 
   #request(offset: number): Structure {

@@ -3,16 +3,21 @@ import { UsercopyError } from '../errors.js';
 import { LITTLE, Words } from '../kernel/words.js';
 
 export class Layout {
-  readonly #numbers: ReadonlyMap<string, number>;
+  /** Members by enumeration: asked for often, so that no name is put together for it. */
+  readonly #numbers = new Map<string, Map<string, number>>();
 
   /** `numbers` by `Enumeration.member`. */
   constructor(numbers: ReadonlyMap<string, number>) {
-    this.#numbers = numbers;
+    for (const [name, value] of numbers) {
+      const [enumeration = '', member = ''] = name.split('.');
+      const members = this.#numbers.get(enumeration) ?? new Map<string, number>();
+      this.#numbers.set(enumeration, members.set(member, value));
+    }
   }
 
   /** The member of an exported enumeration; an error when this is another module. */
   get(enumeration: string, member: string): number {
-    const value = this.#numbers.get(`${enumeration}.${member}`);
+    const value = this.#numbers.get(enumeration)?.get(member);
     if (value === undefined) {
       throw new UsercopyError(
         'bad-input',

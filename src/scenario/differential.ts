@@ -306,6 +306,7 @@ export async function openBothChecks(guest: Guest, options: AskOptions = {}): Pr
     },
     memory: guest.check,
     keep: 1,
+    backtrace: false,
     declarations: options.declarations ?? [],
     frames: options.frames,
     profile: options.profile,

@@ -195,6 +195,16 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
     expect(backtrace[0]).toMatchObject({ symbol: 'do_copy', reliable: true });
   });
 
+  it('tells all but who called that, where no backtrace is wanted', async () => {
+    const { attachment, copy } = await start('check', { backtrace: false });
+    await copy(65n);
+    const [violation] = attachment.violations;
+    expect(violation).toMatchObject({ backtrace: [], caller: { symbol: 'do_copy' } });
+    const { attachment: whole, copy: again } = await start('check');
+    await again(65n);
+    expect({ ...violation, backtrace: [] }).toEqual({ ...whole.violations[0], backtrace: [] });
+  });
+
   it('explains which object, where it ends, and by how much the copy misses', async () => {
     const { attachment, object, copy } = await start('check');
     await copy(70n);

@@ -7,9 +7,11 @@ import { builtCheck } from '../src/engine/built-check.js';
 import type { Engine, RequestRing } from '../src/engine/engine.js';
 import { openUnicorn } from '../src/engine/unicorn-native.js';
 import { UsercopyError } from '../src/errors.js';
+import { type BareHook, measureBareHook } from './bare-hook.js';
 import { install } from './baseline/differential.js';
 import { introspectedGuest } from './guest.js';
-import { type Effort, measure, type Task } from './measure.js';
+import { type Effort, measure, QUICK, type Task } from './measure.js';
+import { present } from './present.js';
 import type { Group, Line, Measurement } from './report.js';
 
 /** Above the loop without a hook, in nanoseconds. */
@@ -29,6 +31,10 @@ const OTHER_END = OTHER_CODE + 10n;
 /** Arrivals at the hook in a sample, and rounds of the loop beside it. */
 const ARRIVALS = 20_000;
 const ROUNDS = 2_000_000;
+/** Rounds of the hook in C; arrivals in each, since a program that has just begun is slow. */
+const BARE_ROUNDS = 21;
+const QUICK_BARE_ROUNDS = 3;
+const BARE_ARRIVALS = 200_000;
 
 /** A WASM module by hand whose export `judge` takes two i32 and answers 0. */
 const EMPTY_JUDGE = Uint8Array.of(
@@ -169,8 +175,18 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
       units: ROUNDS,
       run: () => arrive(engine, OTHER_CODE, OTHER_END, ROUNDS),
     });
+    const floor = tryBareHook(effort === QUICK ? QUICK_BARE_ROUNDS : BARE_ROUNDS);
+    const inC = (name: string, nanoseconds: readonly number[]): Task => {
+      let round = 0;
+      const next = () => present(nanoseconds[round++ % nanoseconds.length]);
+      return { name, unit: 'arrival', units: ARRIVALS, run: () => (next() * ARRIVALS) / 1e6 };
+    };
+    const floorTasks = floor.hook
+      ? [inC('hook in C that counts', floor.hook.counting), inC('hook in C, four registers', floor.hook.reading)]
+      : [];
     const measured = await measure(
       [
+        ...floorTasks,
         inLoop('no hook', bare),
         inLoop('hook, no-op in JavaScript', noop),
         inLoop('copy hook: registers and an empty judge in WASM', crossing),
@@ -181,7 +197,10 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
       ],
       effort,
     );
-    return { title, lines: judgeLines(measured, attached), notes: [], skipped: null };
+    const floorLines = measured.splice(0, floorTasks.length);
+    const lines = judgeLines(measured, attached, floorLines[1] ?? null);
+    const plain = floorLines.map((line): Line => ({ ...line, ratio: null, aim: null }));
+    return { title, lines: [...plain, ...lines], notes: floor.note === null ? [] : [floor.note], skipped: null };
   } catch (error) {
     if (error instanceof UsercopyError && error.kind === 'missing-dependency') {
       return { title, lines: [], notes: [], skipped: error.message };
@@ -189,6 +208,15 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
     throw error;
   } finally {
     for (const engine of engines) engine.close();
+  }
+}
+
+function tryBareHook(rounds: number): { hook: BareHook | null; note: string | null } {
+  try {
+    return { hook: measureBareHook(rounds, BARE_ARRIVALS), note: null };
+  } catch (error) {
+    if (error instanceof UsercopyError) return { hook: null, note: `no hook in C: ${error.message}` };
+    throw error;
   }
 }
 
@@ -200,7 +228,12 @@ function arrive(engine: Engine, start: bigint, until: bigint, count: number): un
   }
 }
 
-function judgeLines(measured: readonly Measurement[], attached: readonly Attached[]): Line[] {
+/** `floor`: the hook in C that reads as many registers as a request has, which native code is held against. */
+function judgeLines(
+  measured: readonly Measurement[],
+  attached: readonly Attached[],
+  floor: Measurement | null,
+): Line[] {
   // In the order in which the tasks were given.
   const [bare, noop, crossing, detached, elsewhere, beside, ...copies] = measured as [
     Measurement,
@@ -233,7 +266,10 @@ function judgeLines(measured: readonly Measurement[], attached: readonly Attache
     { ...beside, ratio: over(beside, elsewhere, 'without'), aim: unaffected(beside, elsewhere) },
     ...copies.map((line, i) => ({
       ...line,
-      ratio: over(line, noop, 'the no-op'),
+      ratio:
+        floor !== null && line.executor === 'native'
+          ? over(line, floor, 'the hook in C')
+          : over(line, noop, 'the no-op'),
       aim: quick(line, attached[i]?.mode ?? 'enforce'),
     })),
   ];

@@ -1,6 +1,6 @@
 /**
  * Programs that the set-up brings for tests: the machine's own, else Debian's, unpacked into the project's cache. What they are
- * called in Debian and lie in is told by `debian-archive.json`, for `src/image/debug-types.ts` too.
+ * called in Debian and lie in is told by `debian-archive.json`, for `src/image/pahole.ts` too.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

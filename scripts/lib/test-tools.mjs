@@ -5,7 +5,7 @@ import { findProgram } from './find-program.mjs';
 import { cache, hasProgram } from './step.mjs';
 
 const folder = 'tools';
-/** test/tools.ts puts it behind the machine's own folders; `src/image/debug-types.ts` looks there too. */
+/** test/tools.ts puts it behind the machine's own folders; `src/image/pahole.ts` looks there too. */
 const programs = join(cache, folder, 'bin');
 
 const TOOLS = ['makedumpfile', 'pahole'];

@@ -226,6 +226,20 @@ export interface ImageTools {
   ): Promise<{ readonly bytes: Uint8Array; readonly format: string } | null>;
 }
 
+/** What building a kernel of a variant takes. */
+export interface KernelBuild {
+  /** ARCH, as the kernel's Makefile wants it. */
+  readonly makeArchitecture: string;
+  /** The folder below arch/. */
+  readonly sourceFolder: string;
+  /** GNU's name of the target, which Debian's cross compiler is named after. */
+  readonly triplet: string;
+  /** Options for the compiler besides the kernel's own. */
+  readonly compilerOptions?: readonly string[];
+  /** Lines of a `.config`: what the smallest kernel needs of its architecture. */
+  readonly config: string;
+}
+
 export interface Variant {
   /** `x86_64`, `i386`, `arm`, `arm64`, `ppc`, `ppc64`, `ppc64le`, `sparc`, `sparc64`, `s390x`, `ia64`. */
   readonly name: string;
@@ -258,6 +272,8 @@ export interface Variant {
   readonly dump: DumpConvention | null;
   /** Debian package that carries its kernel (newest of a suite), or null. */
   readonly debianKernel: { readonly architecture: string; readonly metaPackage: string } | null;
+  /** How `usercopy kernel build` builds its kernel from source; absent: it does not. */
+  readonly kernelBuild?: KernelBuild;
   readonly uaccess: readonly UaccessEntry[];
   /** THREAD_SIZE in bytes. */
   threadSize(kernel: Kernel): bigint;

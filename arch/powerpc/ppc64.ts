@@ -6,7 +6,7 @@ import type { Variant } from '../driver.js';
 import { ppc64Cycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
 import { enterRealMode, MSR } from './hypervisor.js';
-import { ppc64le } from './ppc64le.js';
+import { clockStub64, ppc64le } from './ppc64le.js';
 
 const instruction = (encoding: number): Uint8Array => instructions('big', encoding);
 
@@ -31,10 +31,23 @@ export const ppc64: Variant = {
   directBranch: powerpcBranches('big'),
   dump: ppc64Dump,
   debianKernel: null,
+  kernelBuild: {
+    makeArchitecture: 'powerpc',
+    sourceFolder: 'powerpc',
+    triplet: 'powerpc64-linux-gnu',
+    config: `
+CONFIG_PPC64=y
+CONFIG_PPC64_BIG_ENDIAN_ELF_ABI_V2=y
+CONFIG_PPC_RADIX_MMU=y
+CONFIG_PPC_DISABLE_WERROR=y
+CONFIG_SMP=y
+CONFIG_NR_CPUS=2
+`,
+  },
   prepare(engine) {
     enterRealMode(engine, MSR.SF | MSR.HV | MSR.ME);
   },
   unsavedState: 'MSR.HV',
-  stubs: [],
+  stubs: [{ symbol: 'sched_clock', code: instructions('big', ...clockStub64) }],
   entryOffset,
 };

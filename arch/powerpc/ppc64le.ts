@@ -60,6 +60,8 @@ function layout(kernel: Kernel): MemoryLayout {
 
 const LOAD_ZERO = 0x3860_0000;
 const RETURN = 0x4e80_0020;
+/** A clock that stands still; the code stands for global and local entry alike. */
+export const clockStub64 = [LOAD_ZERO, RETURN, LOAD_ZERO, RETURN] as const;
 
 /** The paca of the first CPU, which r13 points to; per-CPU variables are the image's own, so data_offset stays 0. */
 function bootPaca({ kernel, engine, allocate, write }: BootTools): void {
@@ -165,7 +167,6 @@ export const ppc64le: Variant = {
   // Real mode ignores the upper four bits of an address.
   addressMask: 0x0fff_ffff_ffff_ffffn,
   // mftb ends the process in Unicorn 2.0.1, so that it cannot be tried at open; from 2.1.1 on it reads 0, as the stub answers.
-  // The code stands for global and local entry alike.
-  stubs: [{ symbol: 'sched_clock', code: instructions('little', LOAD_ZERO, RETURN, LOAD_ZERO, RETURN) }],
+  stubs: [{ symbol: 'sched_clock', code: instructions('little', ...clockStub64) }],
   entryOffset,
 };

@@ -1,6 +1,7 @@
 /** `usercopy kernel`: real kernels to run. */
 import { matchesGlob } from '../attach/suppression.js';
 import { badInput, hex } from '../errors.js';
+import { buildKernel } from '../image/build.js';
 import { debugTypes } from '../image/debug-types.js';
 import { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel, remoteKernels } from '../image/fetch.js';
 import { importKernels } from '../image/import.js';
@@ -15,12 +16,14 @@ export function kernelCommand(): Verb {
   return new Verb('kernel')
     .description('get real kernels')
     .addCommand(fetchCommand())
+    .addCommand(buildCommand())
     .addCommand(listCommand())
     .addCommand(typesCommand())
     .addCommand(symbolsCommand())
     .ends({
       examples: [
         'usercopy kernel fetch x86_64',
+        'usercopy kernel build ppc64',
         'usercopy kernel list',
         'usercopy kernel types 5.10.0-32-686',
         "usercopy kernel symbols vmlinuz '*copy_to_user*'",
@@ -61,6 +64,50 @@ function fetchCommand(): Verb {
       for (const { warnings } of fetched) for (const warning of warnings ?? []) warn(warning);
       if (json) print(toJson(from === undefined ? fetched[0] : fetched));
       else for (const { release, path } of fetched) print(`${release}  ${path}`);
+    });
+}
+
+interface BuildArguments {
+  readonly release?: string;
+  readonly config?: string;
+  readonly jobs?: string;
+  readonly refresh?: boolean;
+  readonly json?: boolean;
+}
+
+function buildCommand(): Verb {
+  return new Verb('build')
+    .description(
+      "build a kernel from Debian's source, for a variant that Debian has no kernel of or with options of your own",
+    )
+    .argument('<variant>', 'ppc64, …')
+    .option(
+      '--release <name>',
+      'suite (bookworm: the series that it installs) or series (6.1, 5.10); default: bookworm',
+    )
+    .option('--config <file>', 'what differs from the smallest configuration, in the form of a .config')
+    .option('--jobs <number>', 'compilers at a time; default: 1')
+    .option('--refresh', 'ask what is newest, although an earlier answer is in the cache')
+    .option('--json', 'print JSON')
+    .ends({
+      notes: `This downloads Debian's source (some 150 MB) and cross compiler (60 MB) and takes minutes of CPU, once. Of the machine it needs
+make and gcc. The kernel is the smallest that has the check, with its types; it is not meant to boot. A build that was interrupted goes on where it was.`,
+      examples: [
+        'usercopy kernel build ppc64',
+        'usercopy kernel build ppc64 --release 6.12 --jobs 4',
+        'usercopy kernel build ppc64 --config slab.config --json',
+      ],
+    })
+    .action(async (variant: string, { json, jobs, ...options }: BuildArguments) => {
+      const built = await buildKernel(variant, {
+        ...options,
+        ...(jobs === undefined ? {} : { jobs: /^\d+$/.test(jobs) ? Number(jobs) : Number.NaN }),
+        onProgress: (what) => progress.show(what),
+      });
+      progress.clear();
+      for (const warning of built.warnings ?? []) warn(warning);
+      if (json) print(toJson(built));
+      else print(`${built.release}  ${built.path}`);
     });
 }
 

@@ -1,5 +1,5 @@
 /** The machine's own apt with state of its own: no root, nothing installed, signatures checked as always. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
@@ -60,6 +60,8 @@ interface DebianArchive {
   readonly keyringFolders: readonly string[];
   /** The suite whose programs are taken where the machine is no Debian. */
   readonly otherMachines: string;
+  /** The suite whose compilers build kernels, on every machine. */
+  readonly buildTools: string;
   readonly programs: Readonly<Record<string, DebianProgram>>;
 }
 
@@ -271,6 +273,33 @@ export async function run(
     const output = `${stdout ?? ''}\n${stderr ?? ''}`;
     return { output: killed ? `${output}\nno end after ${timeout / 1000} s` : output, failed: true };
   }
+}
+
+/** Runs a program as long as it takes; what it says goes to `onLine` at once. Gives null when it ended well, else how it ended. */
+export function runByLine(
+  program: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  onLine: (line: string) => void,
+): Promise<string | null> {
+  const hear = (text: string): void => {
+    for (const line of text.split('\n')) if (line !== '') onLine(line);
+  };
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [child.stdout, child.stderr]) {
+      let rest = '';
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        const whole = rest + chunk;
+        const end = whole.lastIndexOf('\n') + 1;
+        rest = whole.slice(end);
+        hear(whole.slice(0, end));
+      });
+      stream.on('end', () => hear(rest));
+    }
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve(code === 0 ? null : (signal ?? `exit status ${code}`)));
+  });
 }
 
 function field(stanza: string, name: string): string {

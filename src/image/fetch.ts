@@ -181,7 +181,7 @@ async function lookUp(request: Request): Promise<FetchedKernel | null> {
 }
 
 /** The kernel in a directory of the cache; null when it is not there. Error: it belongs to another variant. */
-async function findImage(directory: string, variant: string, release: string): Promise<FetchedKernel | null> {
+export async function findImage(directory: string, variant: string, release: string): Promise<FetchedKernel | null> {
   const owner = (await fs.readFile(path.join(directory, 'variant'), 'utf8').catch(() => '')).trim();
   if (owner === '') return null;
   if (owner !== variant) throw badInput(`kernel release ${release}`, `one of ${variant}`, `one of ${owner}`);

@@ -36,6 +36,24 @@ export async function inWorkspace<Result>(
   }
 }
 
+/**
+ * Runs while no other process works in a folder, as far as that can be asked: of one on this host.
+ * @throws UsercopyError `bad-input` when one does; `what` is named.
+ */
+export async function alone<Result>(folder: string, what: string, work: () => Promise<Result>): Promise<Result> {
+  const lock = path.join(folder, '.usercopy-lock');
+  const holder = (await fs.readFile(lock, 'utf8').catch(() => '')).trim();
+  const pid = Number(/\.(\d+)\.$/.exec(holder)?.[1] ?? Number.NaN);
+  if (holder.startsWith(nameOf().replace(/\d+\.$/, '')) && pid !== process.pid && isAlive(pid))
+    throw new UsercopyError('bad-input', `${what}: process ${pid} makes it already; wait for it, then ask again`);
+  await fs.writeFile(lock, nameOf());
+  try {
+    return await work();
+  } finally {
+    await fs.rm(lock, { force: true });
+  }
+}
+
 /** An error of the file system as a sentence; any other as it is. */
 function notWritable(cache: string, error: unknown): unknown {
   const code = codeOf(error);

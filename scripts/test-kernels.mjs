@@ -5,8 +5,9 @@
  *
  *     node scripts/test-kernels.mjs                 the newest of every series and flavour that Debian has
  *     node scripts/test-kernels.mjs --dumps FOLDER  real dumps instead, judged by what their kernels printed (scripts/lib/judge-dumps.mjs)
+ *     node scripts/test-kernels.mjs --built         kernels built from source instead (scripts/kernels/list.json), 100000 random copies of each
  *     node scripts/test-kernels.mjs --quick 240     the newest and the oldest of each variant, for at most so many seconds
- *     --variant NAME …   only these     --copies N   random copies of each (20000)     --seed N   (7)     --cached   no network
+ *     --variant NAME …   only these     --copies N   random copies of each (20000)     --seed N   (7)     --cached   no network     --jobs N   compilers at a time (1)
  *
  * With --quick nothing is written. Exit status 1 when a kernel cannot be loaded, does not run, or says something else than we do. A kernel that cannot be had,
  * or whose types are not known, is said and does not fail.
@@ -18,27 +19,33 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { drivers } from '../build/js/arch/index.js';
+import { buildKernel } from '../build/js/src/image/build.js';
 import { cachedKernels, fetchKernel, remoteKernels } from '../build/js/src/image/fetch.js';
 import { dumpMachines, judgeMachine } from './lib/judge-dumps.mjs';
 
 const { values } = parseArgs({
   options: {
     variant: { type: 'string', multiple: true },
-    copies: { type: 'string', default: '20000' },
+    copies: { type: 'string' },
     seed: { type: 'string', default: '7' },
     quick: { type: 'string' },
     dumps: { type: 'string' },
+    built: { type: 'boolean', default: false },
+    jobs: { type: 'string', default: '1' },
     cached: { type: 'boolean', default: false },
   },
 });
+const copies = Number(values.copies ?? (values.built ? 100_000 : 20_000));
+const isWanted = (variant) => values.variant?.includes(variant) ?? true;
 const began = Date.now();
 const limit = values.quick === undefined ? Number.POSITIVE_INFINITY : Number(values.quick) * 1000;
 const root = fileURLToPath(new URL('..', import.meta.url));
+const kernelsFolder = join(root, 'scripts', 'kernels');
 const cli = join(root, 'build/js/src/cli/main.js');
 const ONE_KERNEL = 300_000;
 const variants = drivers
   .flatMap((driver) => driver.variants)
-  .filter(({ name, debianKernel }) => debianKernel !== null && (values.variant?.includes(name) ?? true))
+  .filter(({ name, debianKernel }) => debianKernel !== null && isWanted(name))
   .map(({ name }) => name);
 const left = () => limit - (Date.now() - began);
 const oneLine = (text) =>
@@ -49,10 +56,15 @@ const oneLine = (text) =>
     .replaceAll('|', '\\|');
 
 /** `6.12` of 6.12.95+deb13-amd64. */
-const seriesOf = (release) => /^\d+\.\d+/.exec(release)[0];
+const seriesOf = (release) => /^\d+\.\d+/.exec(release)?.[0];
 
 /** What to judge: `{ variant, release, suites }`; what cannot even be asked is a row with its error. */
 async function* wanted() {
+  if (values.built) {
+    for (const kernel of builtKernels().filter(({ variant }) => isWanted(variant)))
+      yield { ...kernel, suites: [kernel.built.release], judge: judgeOf(kernel) };
+    return;
+  }
   for (const variant of variants) {
     if (values.cached) {
       for (const { release } of await cachedKernels().then((all) => all.filter((kernel) => kernel.variant === variant)))
@@ -71,7 +83,37 @@ async function* wanted() {
   }
 }
 
-async function fetchFirst({ variant, release, suites }) {
+/** `{ variant, built: { release, config? } }`: what is built, and the fragment of a configuration that it is built with. */
+function builtKernels() {
+  const list = JSON.parse(readFileSync(join(kernelsFolder, 'list.json'), 'utf8'));
+  return list.map(({ variant, ...built }) => ({ variant, built }));
+}
+
+const fragmentOf = (name) => join(kernelsFolder, `${name}.config`);
+
+/** What judges, where it is no kernel of Debian's: how it was built, and with which options besides the smallest set. */
+function judgeOf({ variant, built }) {
+  const { kernelBuild } = drivers.flatMap((driver) => driver.variants).find(({ name }) => name === variant);
+  const options =
+    built.config === undefined
+      ? []
+      : readFileSync(fragmentOf(built.config), 'utf8')
+          .split('\n')
+          .flatMap((line) => /^CONFIG_(\w+)=y$/.exec(line)?.[1] ?? []);
+  return ['built', ...(kernelBuild.compilerOptions ?? []), ...options].join(', ');
+}
+
+async function fetchFirst({ variant, release, suites, built }) {
+  if (built !== undefined) {
+    const config = built.config === undefined ? {} : { config: fragmentOf(built.config) };
+    const minute = { last: 0 };
+    const onProgress = (what) => {
+      if (Date.now() - minute.last < 60_000) return;
+      minute.last = Date.now();
+      console.error(`${variant}: ${what}`);
+    };
+    return buildKernel(variant, { release: built.release, jobs: Number(values.jobs), ...config, onProgress });
+  }
   if (release !== undefined) return fetchKernel(variant, { release });
   let failure;
   for (const suite of suites) {
@@ -121,6 +163,7 @@ async function judgeKernels() {
         profile: '',
         lkdtm: '',
         random: '',
+        judge: kernel.judge,
         error: null,
       };
       rows.push(row);
@@ -138,7 +181,7 @@ async function judgeKernels() {
         const same = twins.answer.rows.filter(({ identical }) => identical).length;
         row.profile = twins.answer.profile;
         row.lkdtm = `${same} of ${twins.answer.rows.length}`;
-        const random = ask(['random', '--kernel', path, '--copies', values.copies, '--seed', values.seed], directory);
+        const random = ask(['random', '--kernel', path, '--copies', String(copies), '--seed', values.seed], directory);
         if (random.answer === null) throw new Error(random.error);
         row.random = `${random.answer.mismatchCount} of ${random.answer.copies} differ`;
         row.failed = same !== twins.answer.rows.length || random.answer.mismatchCount > 0;
@@ -186,10 +229,13 @@ for (const row of rows.filter(({ error, profile }) => error?.startsWith('not jud
 function writeTable() {
   const file = join(root, 'docs/kernels.json');
   const before = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : [];
-  const known = new Map(before.map((row) => [`${row.variant} ${row.release}`, row]));
+  // A newer source makes another release of the same judge.
+  const keyOf = ({ variant, release, judge }) =>
+    judge === undefined ? `${variant} ${release}` : `${variant} ${seriesOf(release) ?? release} ${judge}`;
+  const known = new Map(before.map((row) => [keyOf(row), row]));
   const day = new Date().toISOString().slice(0, 10);
-  for (const { variant, release, profile, lkdtm, random, dumps, error, skipped } of rows) {
-    const key = `${variant} ${release}`;
+  for (const { variant, release, profile, lkdtm, random, dumps, judge, error, skipped } of rows) {
+    const key = keyOf({ variant, release, judge });
     // Not to be had today: what an earlier run found of it stays.
     if (skipped && known.has(key)) continue;
     const old = known.get(key) ?? { variant, release };
@@ -198,10 +244,12 @@ function writeTable() {
       dumps === undefined
         ? {
             ...old,
+            release,
+            ...(judge === undefined ? {} : { judge }),
             profile,
             lkdtm,
             random,
-            copies: Number(values.copies),
+            copies,
             seed: Number(values.seed),
             error,
             judged: day,
@@ -217,14 +265,25 @@ function writeTable() {
   );
   writeFileSync(file, `${JSON.stringify(all, null, 2)}\n`);
   // A note is written by hand, and stays while the row does: what a kernel was given to be judged.
-  const cells = ({ variant, release, note, profile = '', lkdtm = '', random = '', error = null, dumps = '' }) => [
+  const cells = ({
+    variant,
+    release,
+    note,
+    judge,
+    profile = '',
+    lkdtm = '',
+    random = '',
+    error = null,
+    dumps = '',
+  }) => [
     variant,
     note === undefined ? release : `${release}, ${note}`,
+    judge ?? "Debian's image",
     ...(error === null ? [profile, lkdtm, random, dumps] : ['', '', error, dumps]),
   ];
   const lines = [
-    ['variant', 'kernel', 'profile', 'LKDTM, identical', 'random copies', 'dumps, identical'],
-    Array.from({ length: 6 }, () => '---'),
+    ['variant', 'kernel', 'what judged', 'profile', 'LKDTM, identical', 'random copies', 'dumps, identical'],
+    Array.from({ length: 7 }, () => '---'),
     ...all.map(cells),
   ].map((row) => `| ${row.join(' | ')} |`);
   const days = [...new Set(all.flatMap(({ judged, dumpsJudged }) => [judged, dumpsJudged].filter(Boolean)))].sort();
@@ -232,12 +291,14 @@ function writeTable() {
     join(root, 'docs/kernels.md'),
     `# Kernels
 
-Which kernel judged what, as \`npm run test:kernels\` found it (${days.join(', ')}). Made by that script of \`docs/kernels.json\`: a run
+Which kernel judged what, as \`npm run test:kernels\` and \`npm run test:built-kernels\` found it (${days.join(', ')}). Made by that script of \`docs/kernels.json\`: a run
 replaces the rows that it judged.
 
 - LKDTM: LKDTM's copies and their neighbours. The kernel's own \`__check_object_size\`, run in the guest, is the judge; how many are identical to
   the last byte of the message.
 - Random copies: the same judge; ${[...new Set(all.filter(({ copies }) => copies).map(({ copies, seed }) => `${copies} with seed ${seed}`))].join(', ')}.
+- What judged: Debian's image, or a kernel that \`usercopy kernel build\` built of Debian's source; then what it was built with besides the
+  smallest configuration. With \`-mflat\` it judges what the C of the check says, not frames of register windows, of which it has none.
 - Dumps: machines of QEMU, stopped in the kernel's own check. What that kernel printed is the judge, a copy that it let pass included.
 
 An empty place was not judged. A kernel that cannot be judged shows why. \`own-slab\` is a 6.1 built with SLAB and frame pointers.

@@ -31,6 +31,10 @@ function hasRadix(kernel: Kernel): boolean {
   return kernel.config?.enabled('PPC_RADIX_MMU') ?? kernel.symbols.address('radix__map_kernel_page') !== undefined;
 }
 
+/** Without SPARSEMEM_VMEMMAP struct pages are found through sections. */
+const hasVmemmap = ({ config, symbols }: Kernel): boolean =>
+  symbols.address('mem_map') === undefined && (config?.enabled('SPARSEMEM_VMEMMAP') ?? true);
+
 function layout(kernel: Kernel): MemoryLayout {
   const highMemory = readWord(kernel, 'high_memory', 8) || HIGH_MEMORY;
   const vmallocStart = readWord(kernel, '__vmalloc_start', 8) || VMALLOC_START;
@@ -45,12 +49,12 @@ function layout(kernel: Kernel): MemoryLayout {
     // Modules are taken from vmalloc.
     modulesStart: vmallocStart,
     modulesEnd: vmallocStart,
-    vmemmap: kernel.symbols.address('mem_map') === undefined ? readWord(kernel, 'vmemmap', 8) || VMEMMAP : null,
+    vmemmap: hasVmemmap(kernel) ? readWord(kernel, 'vmemmap', 8) || VMEMMAP : null,
     pageValidity: pageValidityOf(kernel, {
       kind: 'sparsemem',
       sectionSizeBits: 24,
-      // R_MAX_PHYSMEM_BITS; hash tables alone have 46 with 4 KiB pages (arch/powerpc/include/asm/book3s/64/mmu.h).
-      physicalAddressBits: pageShift === 16 || hasRadix(kernel) ? 51 : 46,
+      // R_MAX_PHYSMEM_BITS; 46 without a vmemmap (radix.h, hash-64k.h), and for hash tables alone with 4 KiB pages (mmu.h).
+      physicalAddressBits: hasVmemmap(kernel) && (pageShift === 16 || hasRadix(kernel)) ? 51 : 46,
     }),
     kmap: [],
     taskSize: 1n << 52n,

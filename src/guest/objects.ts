@@ -55,6 +55,8 @@ export class KernelObjects {
   #arena = 0n;
   #arenaEnd = 0n;
   #nextArea: bigint;
+  /** Classic SPARSEMEM: where the struct page of frame 0 would lie; sections point there, all alike. */
+  #sectionMap: bigint | null = null;
   /** Address of the word that points to the top of each tree of vmap areas. */
   #trees: bigint[] = [];
 
@@ -194,10 +196,8 @@ export class KernelObjects {
     if (pageArray.kind === 'mem_map') {
       return this.#guest.memory.readWord(pageArray.pointer) + (frame - (pageArray.firstFrame ?? 0n)) * size;
     }
-    throw new UsercopyError(
-      'unsupported',
-      'memory objects: a page array in pieces (classic SPARSEMEM) is not supported',
-    );
+    if (this.#sectionMap !== null) return BigInt.asUintN(64, this.#sectionMap + frame * size);
+    throw new UsercopyError('unsupported', 'memory objects: a booted kernel with classic SPARSEMEM is not supported');
   }
 
   /** Frames of RAM, rounded out to what the kernel takes to exist. */
@@ -221,7 +221,24 @@ export class KernelObjects {
     const array = memory.allocate(bytes);
     if (pageArray.kind === 'mem_map') {
       memory.writeWord(pageArray.pointer, array - (first - (pageArray.firstFrame ?? 0n)) * BigInt(page.size));
+    } else if (pageArray.kind === 'section map') {
+      this.#sectionMap = BigInt.asUintN(64, array - first * BigInt(page.size));
+      this.#nameSections(first, end);
     } else memory.mapRam(this.#structPageOfFrame(first), this.#physical(array), ((bytes + 4095n) / 4096n) * 4096n);
+  }
+
+  /** Without a vmemmap a struct page says in its highest flags which section it is of (SECTION_IN_PAGE_FLAGS). */
+  #nameSections(first: bigint, end: bigint): void {
+    const { pageValidity, page } = this.#facts;
+    if (pageValidity.kind !== 'sparsemem') return;
+    const bits = pageValidity.physicalAddressBits - pageValidity.sectionSizeBits;
+    const framesPerSection = (1n << BigInt(pageValidity.sectionSizeBits)) / this.#pageBytes;
+    for (let frame = first; frame < end; frame++)
+      this.#set(
+        this.#structPageOfFrame(frame),
+        page.flags,
+        (frame / framesPerSection) << BigInt(this.#guest.kernel.bits - bits),
+      );
   }
 
   #declareFrames(validity: PageValidityParameters): void {

@@ -27,12 +27,17 @@ CONFIG_DEBUG_INFO=y
 CONFIG_DEBUG_INFO_DWARF4=y
 CONFIG_JUMP_LABEL=y
 CONFIG_SLUB=y
+# SLUB_DEBUG, without which the check knows no red zones, asks for SYSFS.
+CONFIG_SYSFS=y
 CONFIG_SLUB_DEBUG=y
 CONFIG_HARDENED_USERCOPY=y
 CONFIG_HARDENED_USERCOPY_DEFAULT_ON=y
 `,
   'the configuration of every kernel',
 );
+
+/** Of these none may go unmet: a kernel without them cannot be judged by, or judges something else than was thought. */
+export const REQUIRED_OPTIONS = ['BUG', 'PRINTK', 'KALLSYMS_ALL', 'DEBUG_INFO', 'HARDENED_USERCOPY'] as const;
 
 /**
  * Reads `CONFIG_NAME=value` and `# CONFIG_NAME is not set`, one a line; other comments and empty lines are skipped.

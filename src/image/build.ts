@@ -16,6 +16,7 @@ import {
   mergeFragments,
   parseFragment,
   printFragment,
+  REQUIRED_OPTIONS,
   unmetOptions,
 } from './build-config.js';
 import { type KernelSource, kernelSource, type SourceRequest } from './build-source.js';
@@ -186,6 +187,12 @@ type Make = (
   onLine: (line: string) => void,
 ) => Promise<void>;
 
+/** What was asked for, and what every kernel needs; SLUB_DEBUG is no matter of kernels with SLAB. */
+function requiredOf({ config, asked }: Plan): ConfigFragment {
+  const names = asked.has('SLAB') ? REQUIRED_OPTIONS : [...REQUIRED_OPTIONS, 'SLUB_DEBUG'];
+  return new Map([...config].filter(([name]) => asked.has(name) || names.some((required) => required === name)));
+}
+
 /** Writes `.config`, unless an interrupted build has left it. */
 async function configure(plan: Plan, objects: string, make: Make, release: string): Promise<void> {
   const file = path.join(objects, '.config');
@@ -194,7 +201,7 @@ async function configure(plan: Plan, objects: string, make: Make, release: strin
   plan.say(`configuring ${release}`);
   await fs.writeFile(fragment, printFragment(plan.config));
   await make(['allnoconfig'], { KCONFIG_ALLCONFIG: fragment }, () => undefined);
-  const unmet = unmetOptions(plan.asked, await fs.readFile(file, 'utf8'));
+  const unmet = unmetOptions(requiredOf(plan), await fs.readFile(file, 'utf8'));
   if (unmet.length === 0) return;
   await fs.rm(objects, { recursive: true, force: true });
   throw badInput(

@@ -67,10 +67,12 @@ function sparsemem(
 ): SparsememParameters {
   const memSection = requireSymbol(kernel, 'mem_section');
   const section = types.struct('mem_section');
-  // f1eca35a0dc7 (July 2019, 5.3) made valid sections of 2 MiB pieces, told by a bitmap in `usage`.
-  const usage = section.has('usage')
-    ? { pointer: slot(section, 'usage'), bitmap: types.struct('mem_section_usage').offset('subsection_map') }
+  // f1eca35a0dc7 (July 2019, 5.3) made valid sections of 2 MiB pieces, told by a bitmap in `usage`; only where the struct
+  // pages lie in a vmemmap: else a section is there as a whole.
+  const pieces = types.hasStruct('mem_section_usage')
+    ? types.struct('mem_section_usage').field('subsection_map')
     : null;
+  const usage = section.has('usage') && pieces ? { pointer: slot(section, 'usage'), bitmap: pieces.offset } : null;
   return {
     kind: 'sparsemem',
     memSection,

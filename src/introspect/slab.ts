@@ -47,6 +47,10 @@ export function slabMark(kernel: Kernel, types: TypeTable): Introspection['page'
   return { kind: 'flag', mask: requireFlag(types, 'PG_slab') };
 }
 
+/** Without SLUB_DEBUG the check asks no cache for red zones (kmem_cache_debug_flags() is false, mm/slab.h). */
+const hasSlubDebug = ({ config }: Kernel): boolean =>
+  config === null || !config.enabled('SLUB') || config.enabled('SLUB_DEBUG');
+
 export function slabFacts(kernel: Kernel, types: TypeTable): Introspection['slab'] {
   const cache = types.struct('kmem_cache');
   const flag = (name: keyof typeof SLAB_FLAGS): bigint => flagOf(types, `_SLAB_${name}`) ?? SLAB_FLAGS[name];
@@ -65,7 +69,7 @@ export function slabFacts(kernel: Kernel, types: TypeTable): Introspection['slab
     flags: slot(cache, 'flags'),
     redLeftPad: slotIfAny(cache, 'red_left_pad'),
     inuse: slotIfAny(cache, 'inuse'),
-    redZone: flag('RED_ZONE'),
+    redZone: hasSlubDebug(kernel) ? flag('RED_ZONE') : 0n,
     poison: flag('POISON'),
     storeUser: flag('STORE_USER'),
     typesafeByRcu: flag('TYPESAFE_BY_RCU'),

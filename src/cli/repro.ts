@@ -114,13 +114,18 @@ async function runRepro(options: ReproOptions): Promise<number> {
     );
   }
   const { reproduceDump } = await import('../repro/from-dump.js');
+  let isWritten = true;
   const reproduction = withCauses(
     await reproduceDump(dumpInput(options.dump, options), given, chosen, {
       readingLimit: secondsOf('--timeout', options.timeout ?? DEFAULT_TIMEOUT) * 1000,
+      // It is among the notes.
+      onUnwritten: () => {
+        isWritten = false;
+      },
     }),
   );
   print(await text(reproduction, options, await openLines(options)));
-  return reproduction.outcome === 'clean' ? CLEAN : VIOLATION;
+  return reproduction.outcome === 'clean' && isWritten ? CLEAN : VIOLATION;
 }
 
 async function readReports(path: string): Promise<UsercopyReport[]> {

@@ -20,6 +20,8 @@ export interface DumpCodeOptions {
   readonly maximumPages: number;
   /** Milliseconds for one run; default 10 000. The first run of an emulator sets up its translator, for which 2 s were seen. */
   readonly timeLimit?: number | undefined;
+  /** Guest instructions of one run; no limit when absent. */
+  readonly instructionLimit?: number | undefined;
 }
 
 const DEFAULT_TIME_LIMIT = 10_000;
@@ -34,14 +36,17 @@ export class DumpCode {
   readonly #watch: CallWatch;
   readonly #what: string;
   readonly #timeLimit: number;
+  readonly #instructionLimit: number | undefined;
 
   /** Prepares the emulator, which must be a fresh one of the dump's architecture. */
-  constructor(engine: Engine, dump: Dump, { what, maximumPages, timeLimit = DEFAULT_TIME_LIMIT }: DumpCodeOptions) {
+  constructor(engine: Engine, dump: Dump, options: DumpCodeOptions) {
+    const { what, maximumPages, timeLimit = DEFAULT_TIME_LIMIT, instructionLimit } = options;
     const { variant, kernel } = dump;
     this.engine = engine;
     this.dump = dump;
     this.#what = what;
     this.#timeLimit = timeLimit;
+    this.#instructionLimit = instructionLimit;
     this.pages = new EmulatedPages(engine, dump, { limit: maximumPages });
     this.words = {
       readWord: (address) => {
@@ -73,7 +78,8 @@ export class DumpCode {
     this.#watch.begin();
     // The first page must be there: what a fault on the first fetch leaves behind differs between emulated CPUs.
     this.pages.bringIn(start);
-    return this.engine.run({ start, until, timeLimit: this.#timeLimit, countInstructions: true });
+    const { timeLimit, instructionLimit } = { timeLimit: this.#timeLimit, instructionLimit: this.#instructionLimit };
+    return this.engine.run({ start, until, timeLimit, instructionLimit, countInstructions: true });
   }
 
   endOf(result: RunResult, until: bigint): CallEnd {

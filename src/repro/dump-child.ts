@@ -1,6 +1,7 @@
 /** The process that `from-dump.ts` starts. */
 import { answerQuestions } from '../child.js';
-import { type DumpAnswer, examineDump, identifyAddress } from './examine-dump.js';
+import type { DumpAnswer } from './dump-question.js';
+import { examineDump, identifyAddress } from './examine-dump.js';
 import type { DumpEvent, DumpRequest, IdentifyRequest } from './from-dump.js';
 import type { Identified } from './identify.js';
 

@@ -10,6 +10,7 @@ import { UsercopyError } from '../errors.js';
 import {
   aBoolean,
   aDuration,
+  aFunction,
   anObject,
   aText,
   aWord,
@@ -21,18 +22,18 @@ import {
 } from '../options.js';
 import { packageFile } from '../paths.js';
 import type { UsercopyReport } from '../report/report.js';
-import {
-  type DumpAnswer,
-  type DumpFinding,
-  type DumpInput,
-  type DumpQuestion,
-  findingWithNotes,
-  type IdentifyQuestion,
-  withNotes,
-} from './examine-dump.js';
+import type {
+  AskedPlace,
+  DumpAnswer,
+  DumpFinding,
+  DumpInput,
+  DumpQuestion,
+  IdentifyQuestion,
+} from './dump-question.js';
 import type { Identified } from './identify.js';
+import { findingWithNotes, withNotes } from './notes.js';
 
-export type { DumpFinding, DumpInput } from './examine-dump.js';
+export type { DumpFinding, DumpInput } from './dump-question.js';
 export type { DumpedTask, Identified } from './identify.js';
 
 /** What the child is asked. */
@@ -58,6 +59,8 @@ export interface DumpLimits {
   readonly readingLimit?: number | undefined;
   /** Milliseconds that code of the dump may run, with the emulator's own start; default 60 000. */
   readonly emulationLimit?: number | undefined;
+  /** Told when a file of the input (`shrink`, `html`) could not be written though the copy was judged; `why` is a sentence. */
+  readonly onUnwritten?: ((why: string) => void) | undefined;
 }
 
 const INPUT_RULES: Readonly<Record<keyof DumpInput, OptionRule>> = {
@@ -77,6 +80,7 @@ const LIMIT_RULES: Readonly<Record<keyof DumpLimits, OptionRule>> = {
   child: aText,
   readingLimit: aDuration,
   emulationLimit: aDuration,
+  onUnwritten: aFunction,
 };
 
 const CHILD = 'build/js/src/repro/dump-child.js';
@@ -95,8 +99,10 @@ export async function reproduceDump(
   report: UsercopyReport | null,
   limits: DumpLimits = {},
 ): Promise<Reproduction> {
-  const { answer, ended } = await ask({ input, copy, report, replay: true }, limits);
-  return ended === null ? answer.reproduction : withNotes(answer.reproduction, [`no replay: ${ended}`]);
+  const { answer, ended, unwritten } = await ask({ input, copy, report, replay: true }, limits);
+  if (unwritten !== null) limits.onUnwritten?.(unwritten);
+  const notes = [...(ended === null ? [] : [`no replay: ${ended}`]), ...(unwritten === null ? [] : [unwritten])];
+  return notes.length === 0 ? answer.reproduction : withNotes(answer.reproduction, notes);
 }
 
 /** The same without the replay: what the check says of the dump's memory. */
@@ -125,11 +131,15 @@ function requireAsked(input: DumpInput, limits: DumpLimits): void {
   requireOptions('dump: limits', limits, LIMIT_RULES);
 }
 
-/** `ended`: how the emulator ended that was to go on after what is answered. */
-async function ask(
-  question: DumpQuestion,
-  limits: DumpLimits,
-): Promise<{ readonly answer: DumpAnswer; readonly ended: string | null }> {
+interface Asked {
+  readonly answer: DumpAnswer;
+  /** How the emulator ended that was to go on after what is answered; null where it did not. */
+  readonly ended: string | null;
+  /** Which files of the input were not written, and why. */
+  readonly unwritten: string | null;
+}
+
+async function ask(question: DumpQuestion, limits: DumpLimits): Promise<Asked> {
   requireAsked(question.input, limits);
   if (question.copy !== null) requireCopy('dump: copy', question.copy);
   const { child = packageFile(CHILD), readingLimit = READING_LIMIT, emulationLimit = EMULATION_LIMIT } = limits;
@@ -140,21 +150,32 @@ async function ask(
     known = event.known ?? known;
     return { limit: emulationLimit };
   };
-  const ask = (withoutEmulator: string | null) =>
+  const askOnce = (withoutEmulator: string | null, asked?: AskedPlace) =>
     askChild<DumpRequest, DumpEvent, DumpAnswer>(
       child,
-      { question, withoutEmulator },
+      { question: asked === undefined ? question : { ...question, asked }, withoutEmulator },
       { limit: readingLimit, onEvent },
     );
-  const first = await ask(null);
-  if (first.ended === null) return { answer: first.answer, ended: null };
-  if (emulating) {
-    const ended = `the emulator ${first.ended}`;
-    const { shrink, html } = question.input;
-    // Files are written at the end: what asks for some is begun anew.
-    if (known !== null && shrink === undefined && html === undefined) return { answer: known, ended };
-    const second = await ask(ended);
-    if (second.ended === null) return { answer: second.answer, ended: null };
-  }
-  throw new UsercopyError('guest', `${question.input.dump}: the process that reads it ${first.ended}`);
+  const first = await askOnce(null);
+  if (first.ended === null) return { answer: first.answer, ended: null, unwritten: null };
+  const died = (how: string): UsercopyError =>
+    new UsercopyError('guest', `${question.input.dump}: the process that reads it ${how}`);
+  if (!emulating) throw died(first.ended);
+  const ended = `the emulator ${first.ended}`;
+  const files = filesOf(question.input);
+  // A variable of the callback, which the compiler takes for null.
+  const found = known as DumpAnswer | null;
+  if (found !== null && files.length === 0) return { answer: found, ended, unwritten: null };
+  // Files are written at the end: what asks for some is begun anew, with what had been found.
+  const second = await askOnce(ended, found?.asked).catch((error: unknown) => {
+    if (found === null || !(error instanceof UsercopyError)) throw error;
+    return { ended: error.message };
+  });
+  if (second.ended === null) return { answer: second.answer, ended: null, unwritten: null };
+  if (found === null) throw died(first.ended);
+  const unwritten = `expected to write ${files.join(' and ')}, but ${ended}, and without it: ${second.ended}`;
+  return { answer: found, ended, unwritten };
 }
+
+const filesOf = ({ shrink, html }: DumpInput): readonly string[] =>
+  [shrink?.path, html].filter((path) => path !== undefined);

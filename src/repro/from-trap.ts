@@ -1,11 +1,12 @@
 /**
  * The copy that a kernel refused, out of what BUG() left on the stack, where no log tells it. Registers and stack give numbers
  * that may have been its arguments; they are believed when the dump's own check, called with them from the same place,
- * comes to BUG() with the very registers that the trap saved.
+ * comes to BUG() with the very registers that the trap saved, and no other numbers bring it there.
  */
 import type { Copy, Direction } from '../check/verdict.js';
 import type { DumpJudge } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
+import { hex, UsercopyError } from '../errors.js';
 import { Words } from '../kernel/words.js';
 import type { TraceEntry } from '../report/report.js';
 import { isOfCheck } from '../report/trace.js';
@@ -17,64 +18,144 @@ import { type TrapFrame, trapFramesOf } from './trap-frame.js';
 
 export interface TrapTools {
   judgeOf(dump: Dump): Promise<DumpJudge>;
-  /** What the dump's own check says; null where it does not come to an end. */
-  replayOf(dump: Dump, copy: Copy): Promise<Replay | null>;
+  /**
+   * Has the dump's own check judge one copy after the other, as long as `use` takes. What it throws of kind `guest` says of
+   * one copy that the check did not come to an end; anything else, that there is no emulator to ask.
+   */
+  withReplays<T>(dump: Dump, use: (replayOf: (copy: Copy) => Promise<Replay>) => Promise<T>): Promise<T>;
 }
 
 /** Bytes of stack between BUG() and the call of the check, at most; and what is looked at of its caller's. */
 const DEEPEST_CHECK = 4096n;
 const OF_CALLER = 256n;
-/** Words that may be where the check returns to, copies that are judged, and copies that are replayed, at most. */
-const MOST_CALLERS = 4;
+/** Words that may be where the check returns to, at most. */
+const MOST_CALLERS = 8;
+/** For one call of the check: pairs of numbers that are judged, copies that are replayed, and guest instructions for them. */
 const MOST_TRIES = 20_000;
-const MOST_REPLAYS = 256;
+const MOST_REPLAYS = 2048;
+const MOST_INSTRUCTIONS = 50_000_000;
 const LOWEST_POINTER = 1n << 16n;
 /** ZERO_SIZE_PTR of include/linux/slab.h: up to it the check says `null address`. */
 const ZERO_SIZE_POINTER = 16n;
 const LARGEST_COPY = 1n << 31n;
 const DIRECTIONS: readonly Direction[] = ['to_user', 'from_user'];
+const MOST_LISTED = 4;
+
+/** A copy with which the check comes to BUG() as it did. */
+interface Match {
+  readonly copy: Copy;
+  /** Words of the check's frames that are not what the dump has there: registers that it saved, as they were before its call. */
+  readonly differing: number;
+  readonly placed: Dump;
+  readonly call: CheckCall;
+  readonly judge: DumpJudge;
+}
 
 /** The dump with the CPU at the call of the check; why the copy cannot be known, in words behind a colon. */
 export async function copyFromTrap(dump: Dump, tools: TrapTools): Promise<Standing | string> {
   const frames = trapFramesOf(dump);
   if (frames === null) return "a trap's frame is not known on this architecture, or the kernel's types lack it";
   if (frames.length === 0) return 'no stack of a running task has the registers of a BUG() in the check';
-  let why = 'the call of __check_object_size was not found on the stack';
+  const matches: Match[] = [];
+  const limits = new Set<string>();
+  let calls = 0;
   for (const frame of frames) {
-    let replays = 0;
     const crashed = crashedAt(dump, frame);
-    for (const call of callsOf(dump, frame, crashed)) {
+    for (const { call, linked } of callsOf(dump, frame, crashed)) {
+      calls++;
       const placed = place(dump, bugPlace(frame, []), crashed, call);
-      const judge = await tools.judgeOf(placed);
-      why = 'with no numbers of the registers and the stack does the check come to BUG() as it did';
-      let tries = 0;
-      for (const { pointer, size } of pairs(valuesOf(dump, frame, call))) {
-        if (++tries > MOST_TRIES || replays >= MOST_REPLAYS) break;
-        const { verdict } = await judge.judge({ pointer, size, direction: 'to_user' });
-        if (verdict.outcome !== 'bad') continue;
-        const proven: Copy[] = [];
-        for (const direction of DIRECTIONS) {
-          const copy = { pointer, size, direction };
-          const replay = await tools.replayOf(withArguments(placed, copy, call), copy);
-          replays++;
-          if (arrivesAt(dump, frame, replay)) proven.push(copy);
-        }
-        const [copy, other] = proven;
-        if (copy === undefined) continue;
-        if (other !== undefined) {
-          why = 'its registers are the same for both directions';
-          continue;
-        }
-        const sources = { pointerFrom: 'dump stack', sizeFrom: 'dump stack', directionFrom: 'dump stack' } as const;
-        return { dump: withArguments(placed, copy, call), copy: { ...copy, ...sources }, judge, notes: [PROVEN] };
-      }
+      const found = await matchesOf(placed, frame, call, tools, (limit) => limits.add(limit));
+      matches.push(...found);
+      // Frames that are linked leave no doubt about the call.
+      if (linked && found.length > 0) break;
     }
   }
-  return why;
+  if (calls === 0) return 'the call of __check_object_size was not found on the stack';
+  return chosenOf(matches, [...limits]);
+}
+
+/** The one copy that is left, else why there is none. */
+function chosenOf(matches: readonly Match[], limits: readonly string[]): Standing | string {
+  const givenUp = limits.map((limit) => `given up after ${limit}`);
+  const least = Math.min(...matches.map(({ differing }) => differing));
+  const left = unique(matches.filter(({ differing }) => differing === least));
+  const [match, ...rivals] = left;
+  if (match === undefined) {
+    const none = 'with no numbers of the registers and the stack does the check come to BUG() as it did';
+    return [none, ...givenUp].join('; ');
+  }
+  if (rivals.length > 0) {
+    const shown = left.slice(0, MOST_LISTED).map(({ copy }) => described(copy));
+    const more = left.length > shown.length ? `, and ${left.length - shown.length} more` : '';
+    return [`ambiguous: the check comes to BUG() as it did with ${shown.join(', or with ')}${more}`, ...givenUp].join(
+      '; ',
+    );
+  }
+  const { copy, placed, call, judge } = match;
+  const sources = { pointerFrom: 'dump stack', sizeFrom: 'dump stack', directionFrom: 'dump stack' } as const;
+  const doubts = givenUp.map(
+    (text) => `not all numbers of the registers and the stack were tried for the copy: ${text}`,
+  );
+  return { dump: withArguments(placed, copy, call), copy: { ...copy, ...sources }, judge, notes: [PROVEN, ...doubts] };
 }
 
 const PROVEN =
   "the copy is from what BUG() left on the task's stack: the dump's own check, called with it, comes to BUG() with the registers that were saved there";
+
+const described = ({ pointer, size, direction }: Copy): string =>
+  `${size} bytes at ${hex(pointer)} ${direction.replace('_', ' ')}`;
+
+/** Of a copy that several calls would explain the first. */
+function unique(matches: readonly Match[]): readonly Match[] {
+  const byCopy = new Map<string, Match>();
+  for (const match of matches) {
+    const key = described(match.copy);
+    if (!byCopy.has(key)) byCopy.set(key, match);
+  }
+  return [...byCopy.values()];
+}
+
+/** Every copy that the numbers of registers and stack may mean, judged first, since most are none that is refused. */
+async function matchesOf(
+  placed: Dump,
+  frame: TrapFrame,
+  call: CheckCall,
+  tools: TrapTools,
+  giveUp: (limit: string) => void,
+): Promise<readonly Match[]> {
+  const judge = await tools.judgeOf(placed);
+  return tools.withReplays(placed, async (replayOf) => {
+    const matches: Match[] = [];
+    let [tries, replays, instructions] = [0, 0, 0];
+    for (const { pointer, size } of pairs(valuesOf(placed, frame, call))) {
+      if (tries++ >= MOST_TRIES) {
+        giveUp(`${MOST_TRIES} pairs of a pointer and a size`);
+        return matches;
+      }
+      for (const direction of DIRECTIONS) {
+        const copy = { pointer, size, direction };
+        const { verdict } = await judge.judge(copy);
+        if (verdict.outcome !== 'bad') continue;
+        if (replays >= MOST_REPLAYS || instructions >= MOST_INSTRUCTIONS) {
+          giveUp(`${replays} copies that the check refuses, ${instructions} guest instructions`);
+          return matches;
+        }
+        replays++;
+        const replay = await replayOf(copy).catch(notOfGuest);
+        instructions += replay?.instructions ?? 0;
+        if (replay === null || !arrivesAt(placed, frame, replay)) continue;
+        matches.push({ copy, differing: differingWords(placed, replay), placed, call, judge });
+      }
+    }
+    return matches;
+  });
+}
+
+/** null for a copy that the check does not come to an end with: that one it was not. */
+function notOfGuest(error: unknown): null {
+  if (error instanceof UsercopyError && error.kind === 'guest') return null;
+  throw error;
+}
 
 /** The CPU of the frame, with what it held before the check was called as far as the check let it be. */
 function crashedAt(dump: Dump, frame: TrapFrame): Crashed {
@@ -104,31 +185,45 @@ const entryOf = (symbol: string, address: bigint | null): TraceEntry => ({
 });
 
 /** Calls of the check that may have led to a BUG(), the likeliest first: by linked frames, else by words of the stack. */
-function* callsOf(dump: Dump, frame: TrapFrame, crashed: Crashed): Iterable<CheckCall> {
+function* callsOf(
+  dump: Dump,
+  frame: TrapFrame,
+  crashed: Crashed,
+): Iterable<{ readonly call: CheckCall; readonly linked: boolean }> {
   const linked = findCheckCall(dump, bugPlace(frame, []), crashed);
-  if (linked !== null) yield linked;
+  if (linked !== null) yield { call: linked, linked: true };
+  const seen = new Set(linked === null ? [] : [linked.stackPointer]);
   for (const address of callersOf(dump, frame)) {
     const trace = [entryOf('__check_object_size', null), entryOf('', address)];
     const call = findCheckCall(dump, bugPlace(frame, trace), crashed);
-    if (call !== null) yield call;
+    if (call === null || seen.has(call.stackPointer)) continue;
+    seen.add(call.stackPointer);
+    yield { call, linked: false };
   }
 }
 
-/** Words behind the last that points into the check and that are code outside of it. */
+/**
+ * Words of the stack, behind the first that points into the check, that are code outside of it. What was left there before may
+ * point anywhere: those that follow a word of the check come first, as the check's own return address does.
+ */
 function callersOf(dump: Dump, { stackPointer }: TrapFrame): readonly bigint[] {
   const { kernel } = dump;
   const modules = dump.modules();
-  const places = wordsOf(dump, stackPointer, DEEPEST_CHECK).map((address) => ({
-    address,
-    symbol: placeOf(kernel, address - 1n, modules).symbol,
+  const code = wordsOf(dump, stackPointer, DEEPEST_CHECK).flatMap((address) => {
+    const { symbol } = placeOf(kernel, address - 1n, modules);
+    const isText =
+      kernel.symbols.find(address)?.symbol.type.toLowerCase() === 't' || modules?.contains(address) === true;
+    return symbol === null || !isText ? [] : [{ address, ofCheck: isOfCheck(symbol) }];
+  });
+  const first = code.findIndex(({ ofCheck }) => ofCheck);
+  const behind = code.slice(first + 1);
+  const outside = behind.map((word, index) => ({
+    ...word,
+    follows: (behind[index - 1] ?? code[first])?.ofCheck === true,
   }));
-  const isCheck = ({ symbol }: { symbol: string | null }): boolean => symbol !== null && isOfCheck(symbol);
-  const first = places.findIndex(({ symbol }) => symbol === '__check_object_size');
-  const isCode = ({ address, symbol }: { address: bigint; symbol: string | null }): boolean =>
-    symbol !== null &&
-    (kernel.symbols.find(address)?.symbol.type.toLowerCase() === 't' || modules?.contains(address) === true);
-  const outside = places.slice(first + 1).filter((found) => isCode(found) && !isCheck(found));
-  return [...new Set(outside.map(({ address }) => address))].slice(0, MOST_CALLERS);
+  const callers = outside.filter(({ ofCheck }) => !ofCheck);
+  const ordered = [...callers.filter(({ follows }) => follows), ...callers.filter(({ follows }) => !follows)];
+  return [...new Set(ordered.map(({ address }) => address))].slice(0, MOST_CALLERS);
 }
 
 /** Words of the stack, as far as they are there. */
@@ -171,13 +266,22 @@ function* pairs(values: readonly bigint[]): Iterable<{ readonly pointer: bigint;
 }
 
 /** Whether a replay stands at BUG() as the machine did. */
-function arrivesAt(dump: Dump, frame: TrapFrame, replay: Replay | null): boolean {
-  const { kernel, variant } = dump;
-  const found = replay?.registers ?? null;
+function arrivesAt({ kernel, variant }: Dump, frame: TrapFrame, { registers: found }: Replay): boolean {
   if (found === null) return false;
   const { pc, sp } = variant.registers;
   const symbol = kernel.symbols.find(found.get(pc) ?? 0n)?.symbol.name;
-  return (
-    symbol === frame.symbol && [sp, ...preservedBy(dump)].every((name) => found.get(name) === frame.registers.get(name))
-  );
+  const preserved = variant.dump?.trapFrame?.preserved ?? [];
+  return symbol === frame.symbol && [sp, ...preserved].every((name) => found.get(name) === frame.registers.get(name));
+}
+
+/** Words of the check's frames in which a replay and the dump differ; what the replay did not write is the dump's own. */
+function differingWords({ kernel }: Dump, { frames }: Replay): number {
+  if (frames === null) return 0;
+  const dumped = kernel.read(frames.start, frames.bytes.length);
+  if (dumped === undefined) return 0;
+  const [here, there] = [new Words(frames.bytes, kernel), new Words(dumped, kernel)];
+  let count = 0;
+  for (let at = 0; at + here.wordBytes <= here.length; at += here.wordBytes)
+    if (here.word(at) !== there.word(at)) count++;
+  return count;
 }

@@ -8,7 +8,7 @@ import { callPlaceOf } from '../dump/call-place.js';
 import { type CurrentTaskFound, currentTask, taskOf } from '../dump/current.js';
 import { DumpCode } from '../dump/dump-code.js';
 import type { Dump } from '../dump/open-dump.js';
-import type { Engine, Hook } from '../engine/engine.js';
+import type { Engine, Hook, SavedContext } from '../engine/engine.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { requireSymbol } from '../introspect/fields.js';
 import { closedGate, gateOf, isClosed } from '../introspect/gate.js';
@@ -24,6 +24,8 @@ export interface Replay {
   readonly instructions: number;
   /** At BUG(), under the engine's names; null where it returned. */
   readonly registers: ReadonlyMap<string, bigint> | null;
+  /** The check's frames at BUG(): from the stack pointer, as an address, to the one at the call; null where it returned. */
+  readonly frames: { readonly start: bigint; readonly bytes: Uint8Array } | null;
   /** Virtual pages that its code touched. */
   readonly pages: readonly bigint[];
   /** Where it was not run exactly as in the machine. */
@@ -35,6 +37,18 @@ export interface ReplayOptions {
   readonly onLoad?: (physical: bigint, size: number) => void;
   /** Milliseconds for one run; default 10 000. */
   readonly timeLimit?: number;
+  /** Guest instructions of one run; no limit when absent. */
+  readonly instructionLimit?: number;
+}
+
+/** Runs the check on one copy after the other, each in the dump's memory as it was. */
+export interface Replaying {
+  /** @throws as `replayCopy`. */
+  run(copy: Copy): Promise<Replay>;
+  /** Pages that are in the engine: there are not many more (see `EmulatedPages`). */
+  readonly pageCount: number;
+  /** Takes its hooks out of the engine. */
+  close(): void;
 }
 
 /** The check touches about fifteen pages, its message thirty more. */
@@ -58,35 +72,46 @@ const FIXED_INSTRUCTION = 4;
  * Runs the check on one copy. With a CPU that stands at the check's first instruction nothing but the three arguments is
  * set; else the call is made at the CPU's stack pointer, and `warnings` says so.
  * @throws UsercopyError `bad-input` without the symbols or the task that it needs, `guest` when the code runs into
- *   something unexpected: a page that the dump lacks, an unknown exception, the time limit.
+ *   something unexpected: a page that the dump lacks, an unknown exception, a limit.
  */
 export async function replayCopy(engine: Engine, dump: Dump, copy: Copy, options: ReplayOptions = {}): Promise<Replay> {
-  const gate = gateOf(dump.kernel);
-  if (isClosed(gate) && gate.askedBy === 'callers') {
-    // Called by hand the check would judge; the machine that was dumped never calls it.
-    return {
-      message: null,
-      end: 'returned',
-      instructions: 0,
-      registers: null,
-      pages: [],
-      warnings: [`replay: ${closedGate(gate)}`],
-    };
+  const replaying = openReplaying(engine, dump, options);
+  try {
+    return await replaying.run(copy);
+  } finally {
+    replaying.close();
   }
-  return new Replayer(engine, dump, options).run(copy);
+}
+
+/** For many copies of one dump: its pages and translated code are kept. The engine must be a fresh one. @throws as `replayCopy`. */
+export function openReplaying(engine: Engine, dump: Dump, options: ReplayOptions = {}): Replaying {
+  const gate = gateOf(dump.kernel);
+  if (!isClosed(gate) || gate.askedBy !== 'callers') return new Replayer(engine, dump, options);
+  // Called by hand the check would judge; the machine that was dumped never calls it.
+  const closed: Replay = {
+    message: null,
+    end: 'returned',
+    instructions: 0,
+    registers: null,
+    frames: null,
+    pages: [],
+    warnings: [`replay: ${closedGate(gate)}`],
+  };
+  return { run: async () => closed, pageCount: 0, close: () => undefined };
 }
 
 /** A page was brought in: the run is made anew. */
 const AGAIN = Symbol('again');
 
-class Replayer {
+class Replayer implements Replaying {
   readonly #engine: Engine;
   readonly #dump: Dump;
   readonly #code: DumpCode;
   readonly #options: ReplayOptions;
-  readonly #warnings: string[] = [];
-  /** Address → where the arguments are. */
-  readonly #printk: ReadonlyMap<bigint, ArgumentPlaces>;
+  #warnings: string[] = [];
+  readonly #check: bigint;
+  readonly #fresh: SavedContext;
+  readonly #hooks: readonly Hook[];
   /** The printk that the CPU stands at. */
   #atPrintk: ArgumentPlaces | null = null;
 
@@ -98,51 +123,68 @@ class Replayer {
       what: 'replay',
       maximumPages: MAXIMUM_PAGES,
       timeLimit: options.timeLimit,
+      instructionLimit: options.instructionLimit,
     });
     this.#options = options;
-    this.#printk = new Map(
-      PRINTK.flatMap(({ symbol, asmlinkage }) => {
-        const address = entryPointOf(kernel, variant, symbol);
-        return address === undefined ? [] : [[address, asmlinkage ? variadicPlaces(variant) : 'registers']];
-      }),
-    );
-  }
-
-  async run(copy: Copy): Promise<Replay> {
-    const { kernel, variant, atCheck, registers } = this.#dump;
     // Calls from modules arrive at the symbol, as a call that is made by hand does; others at an entry of their own.
-    const check = atCheck ? registers.get(variant.registers.pc) : kernel.symbols.address('__check_object_size');
-    if (check === undefined || this.#printk.size === 0 || kernel.symbols.address('vsnprintf') === undefined) {
+    const check = dump.atCheck
+      ? dump.registers.get(variant.registers.pc)
+      : kernel.symbols.address('__check_object_size');
+    const printk = PRINTK.flatMap(({ symbol, asmlinkage }) => {
+      const address = entryPointOf(kernel, variant, symbol);
+      return address === undefined
+        ? []
+        : [{ address, places: asmlinkage ? variadicPlaces(variant) : 'registers' } as const];
+    });
+    if (check === undefined || printk.length === 0 || kernel.symbols.address('vsnprintf') === undefined) {
+      this.#code.close();
       throw new UsercopyError(
         'bad-input',
         `kernel ${kernel.version.release}: expected symbols __check_object_size, ${PRINTK[0].symbol} and vsnprintf, found not all of them`,
       );
     }
-    const hooks = [
+    this.#check = check;
+    this.#hooks = [
       ...this.#loadHook(),
-      ...[...this.#printk].map(([address, places]) =>
-        this.#engine.hookAddress(address, () => {
+      ...printk.map(({ address, places }) =>
+        engine.hookAddress(address, () => {
           this.#atPrintk = places;
-          this.#engine.stop();
+          engine.stop();
         }),
       ),
     ];
+    this.#fresh = engine.saveContext();
+  }
+
+  async run(copy: Copy): Promise<Replay> {
+    const { pages, call } = this.#code;
+    this.#warnings = [];
+    pages.reset();
+    this.#engine.restoreContext(this.#fresh);
+    const returnTo = this.#enter(this.#check, copy);
+    const top = call.stackPointer;
+    const start = this.#engine.saveContext();
     try {
-      const returnTo = this.#enter(check, copy);
-      const start = this.#engine.saveContext();
       for (;;) {
-        this.#engine.restoreContext(start);
-        const found = await this.#attempt(check, returnTo);
-        const { pages, call } = this.#code;
+        const found = await this.#attempt(returnTo, top);
         if (found !== AGAIN) return { ...found, pages: pages.virtualPages, warnings: this.#warnings };
         pages.reset();
         this.#engine.restoreContext(start);
         call.setReturnAddress(returnTo);
       }
     } finally {
-      for (const hook of hooks) hook.remove();
-      this.#code.close();
+      start.free();
     }
+  }
+
+  get pageCount(): number {
+    return this.#code.pages.virtualPages.length;
+  }
+
+  close(): void {
+    for (const hook of this.#hooks) hook.remove();
+    this.#code.close();
+    this.#fresh.free();
   }
 
   #loadHook(): Hook[] {
@@ -204,11 +246,8 @@ class Replayer {
   }
 
   /** The check from its first instruction to its end. */
-  async #attempt(
-    check: bigint,
-    returnTo: bigint,
-  ): Promise<Pick<Replay, 'message' | 'end' | 'instructions' | 'registers'> | typeof AGAIN> {
-    let pc = check;
+  async #attempt(returnTo: bigint, top: bigint): Promise<Omit<Replay, 'pages' | 'warnings'> | typeof AGAIN> {
+    let pc = this.#check;
     let instructions = 0;
     let line: string | null = null;
     for (let warnings = 0; ; ) {
@@ -228,11 +267,12 @@ class Replayer {
         case 'returned':
           // Where the kernel goes on, what it printed was no refusal.
           if (line !== null) this.#warnings.push(`replay: the kernel let the copy pass and printed: ${line}`);
-          return { message: null, end: 'returned', instructions, registers: null };
+          return { message: null, end: 'returned', instructions, registers: null, frames: null };
         case 'bug': {
           const after = this.#afterWarning(end.pc);
           if (after === null || warnings++ >= MOST_WARNINGS) {
-            return { message: line, end: 'bug', instructions, registers: this.#registersAt(end.pc) };
+            const registers = this.#registersAt(end.pc);
+            return { message: line, end: 'bug', instructions, registers, frames: this.#framesBelow(top) };
           }
           pc = after;
           continue;
@@ -267,6 +307,12 @@ class Replayer {
     call.leave(null);
     const stop = line.indexOf(0);
     return Buffer.from(stop < 0 ? line : line.subarray(0, stop)).toString('latin1');
+  }
+
+  #framesBelow(top: bigint): Replay['frames'] {
+    const start = this.#code.call.stackPointer;
+    const bytes = top > start ? this.#code.pages.read(start, Number(top - start)) : undefined;
+    return bytes === undefined ? null : { start, bytes };
   }
 
   #registersAt(pc: bigint): ReadonlyMap<string, bigint> {

@@ -19,6 +19,7 @@ import { openUnicorn } from '../../src/engine/unicorn-native.js';
 import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { chooseLastReport, parseReports } from '../../src/report/parse.js';
+import { replaysOf } from '../../src/repro/emulators.js';
 import { examineDump } from '../../src/repro/examine-dump.js';
 import { copyFromTrap } from '../../src/repro/from-trap.js';
 import { identifyIn } from '../../src/repro/identify.js';
@@ -211,7 +212,7 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
     try {
       return await copyFromTrap(dump, {
         judgeOf: (of) => DumpJudge.create(of, { source: builtCheck, stackDepth }),
-        replayOf: (of, copy) => replay(of, copy).catch(() => null),
+        withReplays: replaysOf({ withoutEmulator: null }),
       });
     } finally {
       dump.close();

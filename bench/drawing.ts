@@ -2,6 +2,7 @@
 import type { CustomSeriesOption, EChartsOption } from 'echarts';
 import type { AnswerTable, Part } from '../src/cli/answer.js';
 import { UsercopyError } from '../src/errors.js';
+import { GENERATOR } from '../src/report/own-output.js';
 import { withoutColours } from '../src/terminal.js';
 import { figure, isNoisy } from './report.js';
 
@@ -232,7 +233,7 @@ function tableHtml({ head, rows }: Pick<AnswerTable, 'head' | 'rows'>): string {
 /** A whole page. `body` is HTML. */
 export const pageHtml = (title: string, body: string): string => `<!doctype html>
 <html lang="en">
-<meta charset="utf-8">
+<meta charset="utf-8">${GENERATOR}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escaped(title)}</title>
 <style>

@@ -13,6 +13,7 @@ import { shrunkNoteOf } from '../src/dump/shrunk-note.js';
 import { hex, UsercopyError } from '../src/errors.js';
 import { portableZlib } from '../src/kernel/payload/portable-zlib.js';
 import { explainDump } from '../src/repro/explain-dump.js';
+import { refusedBy } from '../src/repro/outcome-of.js';
 import { structOfCache } from '../src/repro/struct-fields.js';
 import { checkModule } from './data.js';
 import { BADGES, FileField, type TabProperties, Trouble, troubleWith, useNewest } from './parts.js';
@@ -207,7 +208,7 @@ function reproductionOf(judge: DumpJudge, judgement: DumpJudgement): Reproductio
     kernel: dump.kernel.version.release,
     copy: { ...copy, pointerFrom: 'given', sizeFrom: 'given', directionFrom: 'given' },
     report: null,
-    check: { message, judged: 'dump' },
+    check: { message, refused: refusedBy(verdict), judged: 'dump' },
     replay: null,
     explanation: explainDump(judge, judgement),
   };

@@ -7,6 +7,7 @@ import { type Remedy, remedies, type SideBySide, sideBySide } from '../src/diagn
 import { decidedBy, printedLine } from '../src/diagnosis/small-memory.js';
 import { summaryOf } from '../src/diagnosis/summary.js';
 import { hex, messageOf } from '../src/errors.js';
+import type { ReportPlace } from '../src/report/excerpts.js';
 import { makeCheck } from './data.js';
 import { type MarkedText, markedText } from './marks.js';
 import { Drawing } from './parts.js';
@@ -29,12 +30,16 @@ export function useCheck(): Check | string | null {
   return check;
 }
 
-export function Explained({ judgement, text }: { readonly judgement: ReportJudgement; readonly text: string }) {
+export function Explained({ judgement, place }: { readonly judgement: ReportJudgement; readonly place: ReportPlace }) {
   const { reproduction } = judgement;
   const { report, explanation, copy } = reproduction;
   const summary = useMemo(() => summaryOf(reproduction), [judgement]);
   const scene = useMemo(() => sceneOf(reproduction), [judgement]);
-  const marked = useMemo(() => (report === null ? null : markedText(text, report, copy)), [judgement, text]);
+  const { text, lines } = place;
+  const marked = useMemo(
+    () => (report === null ? null : markedText(text, { ...report, lines }, copy)),
+    [judgement, text],
+  );
   const badge = summary.refused === null ? 'unknown' : summary.refused ? 'refused' : 'passed';
   return (
     <article>

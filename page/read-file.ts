@@ -7,7 +7,7 @@ import { decompressBzip2, isBzip2 } from '../src/kernel/payload/bzip2.js';
 import { decompressGzipMembers, isGzip } from '../src/kernel/payload/gzip.js';
 import { portableZlib } from '../src/kernel/payload/portable-zlib.js';
 import { isXz } from '../src/kernel/payload/xz.js';
-import { decompressZstdFrames, isZstd } from '../src/kernel/payload/zstd.js';
+import { beginsZstd, decompressZstdFrames } from '../src/kernel/payload/zstd.js';
 import { LITTLE, Words } from '../src/kernel/words.js';
 import { encodingOf } from '../src/report/encoding.js';
 
@@ -90,7 +90,7 @@ function unpackerOf(head: Uint8Array): Unpacker | null {
   if (isGzip(head, 0)) return (bytes) => decompressGzipMembers(bytes, LARGEST_UNPACKED, portableZlib);
   if (isXz(head, 0)) return (bytes) => read(new xzDecompress.XzReadableStream(streamOf(bytes)));
   if (isBzip2(head, 0)) return bunzipped;
-  if (head.length >= 4 && isZstd(new Words(head, LITTLE).uint32(0)))
+  if (head.length >= 4 && beginsZstd(new Words(head, LITTLE).uint32(0)))
     return (bytes) => decompressZstdFrames(bytes, LARGEST_UNPACKED);
   return null;
 }

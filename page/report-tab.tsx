@@ -3,7 +3,7 @@ import { useMemo, useState } from 'preact/hooks';
 import { judgeReport, type ReportJudgement } from '../src/diagnosis/from-report.js';
 import { summaryOf } from '../src/diagnosis/summary.js';
 import { messageOf } from '../src/errors.js';
-import { reportsIn, withoutZeros } from '../src/report/excerpts.js';
+import { type ReportPlace, reportsIn, withoutZeros } from '../src/report/excerpts.js';
 import { chooseReport } from '../src/report/parse.js';
 import type { UsercopyReport } from '../src/report/report.js';
 import { EXAMPLE } from './example.js';
@@ -22,7 +22,7 @@ export function ReportTab({ linked }: TabProperties) {
   const begin = useNewest();
   const rested = useRested(typed, 200);
   const source = dropped?.text ?? rested;
-  const { reports, textOf } = useMemo(() => reportsIn(withoutZeros(source)), [source]);
+  const { reports, placeOf } = useMemo(() => reportsIn(withoutZeros(source)), [source]);
   const chosen = reports[number ?? -1] ?? chooseReport(reports);
   const judgements = useMemo(
     () => new Map(reports.slice(0, MOST_LISTED).map((report) => [report, judged(report)])),
@@ -88,7 +88,7 @@ export function ReportTab({ linked }: TabProperties) {
           <button type="button" onClick={() => type(EXAMPLE)}>
             Show an example
           </button>{' '}
-          {chosen === null ? null : <LinkButton linked={() => linkOf(source, textOf(chosen), reports, chosen)} />}
+          {chosen === null ? null : <LinkButton linked={() => linkOf(source, placeOf(chosen), reports, chosen)} />}
         </p>
       </div>
       {trouble === null ? null : <Trouble>{trouble}</Trouble>}
@@ -107,17 +107,17 @@ export function ReportTab({ linked }: TabProperties) {
       {chosen === null || judgement === null ? null : typeof judgement === 'string' ? (
         <Trouble>{judgement}</Trouble>
       ) : (
-        <Explained key={reports.indexOf(chosen)} judgement={judgement} text={textOf(chosen)} />
+        <Explained key={reports.indexOf(chosen)} judgement={judgement} place={placeOf(chosen)} />
       )}
     </>
   );
 }
 
 /** All of the text where it is short; of a long one the lines of the report. */
-function linkOf(whole: string, text: string, reports: readonly UsercopyReport[], chosen: UsercopyReport) {
+function linkOf(whole: string, place: ReportPlace, reports: readonly UsercopyReport[], chosen: UsercopyReport) {
   const SHORT = 100_000;
   if (whole.length <= SHORT) return { tab: 'report', text: whole, chosen: reports.indexOf(chosen) };
-  const lines = text.split('\n').slice(chosen.lines.first - 1, chosen.lines.last);
+  const lines = place.text.split('\n').slice(place.lines.first - 1, place.lines.last);
   return { tab: 'report', text: lines.join('\n') };
 }
 

@@ -1,4 +1,5 @@
 /** One page about a copy: the verdict first, then what says so, memory around it to scale, causes, task, callers, bytes. */
+import { GENERATOR } from '../report/own-output.js';
 import { DRAWING_STYLE, drawing, escaped } from './drawing.js';
 import { hexdump, type ReadBytes } from './hexdump.js';
 import type { Outcome, Reproduction } from './outcome.js';
@@ -22,7 +23,7 @@ export function memoryPage(reproduction: Reproduction, read: ReadBytes): string 
   const section = (heading: string, content: string): string =>
     content === '' ? '' : `<h2>${heading}</h2>\n${content}\n`;
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">${GENERATOR}<meta name="viewport" content="width=device-width,initial-scale=1">
 <title>${escaped(title)}</title>
 <style>${STYLE}</style></head><body>
 <h1><span class="badge ${badge}">${badge}</span> ${escaped(title)}</h1>

@@ -3,7 +3,7 @@
  * surroundings of lines that speak of usercopy are kept.
  */
 import { once } from './once.js';
-import { loggedIn } from './panic-url.js';
+import { loggedIn, PANIC_MARK } from './panic-url.js';
 import { parseReports } from './parse.js';
 import type { UsercopyReport } from './report.js';
 
@@ -13,8 +13,8 @@ const WHOLE = 32 << 20;
 const AROUND = 256 << 10;
 const LONGEST_LINE = 1 << 20;
 const MOST_REPORTS = 10_000;
-/** Words of which every report has one; looked for one by one, which is many times faster than a pattern. */
-const WORDS = ['usercopy', 'ernel memory ', '__check_object_size', '__check_heap_object', 'PAX: '];
+/** Words of which every report has one, and the address of a panic; looked for one by one, which is many times faster than a pattern. */
+const WORDS = ['usercopy', 'ernel memory ', '__check_object_size', '__check_heap_object', 'PAX: ', PANIC_MARK];
 const speaks = (text: string): boolean => WORDS.some((word) => text.includes(word));
 const BANNER = /\bLinux version (\d{1,2}\.\d{1,3}\S{0,120})/g;
 
@@ -25,23 +25,34 @@ export async function readReports(pieces: AsyncIterable<string> | Iterable<strin
   return reader.end();
 }
 
-/** The reports of a text, and where their lines are counted. */
-export interface TextReports {
-  readonly reports: readonly UsercopyReport[];
-  /** The text that a report's line numbers count in: the log that an address of a panic holds, where it stands there. */
-  textOf(report: UsercopyReport): string;
+export interface ReportPlace {
+  /** The text that a report stands in: the one that was read, or the log that an address of a panic in it holds. */
+  readonly text: string;
+  /** Its lines there, from 1. */
+  readonly lines: UsercopyReport['lines'];
 }
 
-/** Each crash that a text tells, and the log of a panic's address in it, once. */
-export function reportsIn(text: string): TextReports {
-  const { log, notes } = loggedIn(text);
-  const told =
-    log === null ? [] : parseReports(log).map((report) => ({ ...report, notes: [...notes, ...report.notes] }));
-  // A report that another one tells as well is a copy with a note.
-  const lines = new Set(told.map((report) => report.lines));
+/** The reports of a text. Their lines are the text's: of the log of a panic's address, the line of that address. */
+export interface TextReports {
+  readonly reports: readonly UsercopyReport[];
+  placeOf(report: UsercopyReport): ReportPlace;
+}
+
+/** Each crash that a text tells, and the log of a panic's address in it, once. `before`: as `parseReports` has it. */
+export function reportsIn(text: string, before = 0): TextReports {
+  const { log, at, notes } = loggedIn(text);
+  const line = before + linesIn(text, at) + 1;
+  const places = new Map<UsercopyReport['lines'], ReportPlace>();
+  const told = (log === null ? [] : parseReports(log)).map((report) => {
+    const lines = { first: line, last: line };
+    places.set(lines, { text: log ?? '', lines: report.lines });
+    return { ...report, lines, notes: [...notes, ...report.notes] };
+  });
   return {
-    reports: once([...parseReports(text), ...told]),
-    textOf: (report) => (log !== null && lines.has(report.lines) ? log : text),
+    reports: once([...parseReports(text, before), ...told]),
+    // A report that another one tells as well is a copy with a note: its lines are the same object.
+    placeOf: ({ lines }) =>
+      places.get(lines) ?? { text, lines: { first: lines.first - before, last: lines.last - before } },
   };
 }
 
@@ -124,7 +135,7 @@ class Excerpts {
   #close(): void {
     if (this.#open === null) return;
     if (this.#found.length < MOST_REPORTS) {
-      for (const report of parseReports(this.#open, this.#before)) this.#found.push(this.#withRelease(report));
+      for (const report of reportsIn(this.#open, this.#before).reports) this.#found.push(this.#withRelease(report));
     }
     this.#before += linesIn(this.#open, this.#open.length);
     this.#open = null;

@@ -5,7 +5,8 @@
  */
 import { inflateSome } from '../kernel/payload/portable-zlib.js';
 
-const MARK = 'zl=';
+/** Stands before the digits in such an address. */
+export const PANIC_MARK = 'zl=';
 const DIGITS = /\d{16,20000}/y;
 /** What stands before the mark in an address, at most so many characters. */
 const ADDRESS = /(?:^|[\s<"'(])https?:\/\/\S{0,2000}?[?&#]$/;
@@ -14,14 +15,16 @@ const LONGEST_ADDRESS = 2010;
 const LARGEST_LOG = 1 << 20;
 
 /** The digits of the first such address in a text; null where there is none. Takes time in proportion to the text. */
-export function panicDigits(text: string): string | null {
+export const panicDigits = (text: string): string | null => digitsIn(text)?.digits ?? null;
+
+function digitsIn(text: string): { readonly digits: string; readonly at: number } | null {
   // What was looked at for one mark is not looked at for the next.
   let seen = 0;
-  for (let at = text.indexOf(MARK); at >= 0; at = text.indexOf(MARK, at + MARK.length)) {
-    DIGITS.lastIndex = at + MARK.length;
+  for (let at = text.indexOf(PANIC_MARK); at >= 0; at = text.indexOf(PANIC_MARK, at + PANIC_MARK.length)) {
+    DIGITS.lastIndex = at + PANIC_MARK.length;
     const digits = DIGITS.exec(text)?.[0];
     if (digits === undefined) continue;
-    if (ADDRESS.test(text.slice(Math.max(seen, at - LONGEST_ADDRESS), at))) return digits;
+    if (ADDRESS.test(text.slice(Math.max(seen, at - LONGEST_ADDRESS), at))) return { digits, at };
     seen = at;
   }
   return null;
@@ -95,13 +98,23 @@ export function panicLog(digits: string): PanicLog | null {
   return best === undefined ? null : { text: new TextDecoder().decode(best.bytes), whole: best.whole };
 }
 
-/** The log of the first such address in a text, null where there is none; what a reader must know of it is in `notes`. */
-export function loggedIn(text: string): { readonly log: string | null; readonly notes: readonly string[] } {
-  const log = panicLog(panicDigits(text) ?? '');
-  if (log === null) return { log: null, notes: [] };
+export interface LoggedIn {
+  /** The log of the first such address in a text; null where there is none. */
+  readonly log: string | null;
+  /** Where in the text the digits of it begin. */
+  readonly at: number;
+  /** What a reader of the log must know. */
+  readonly notes: readonly string[];
+}
+
+export function loggedIn(text: string): LoggedIn {
+  const found = digitsIn(text);
+  const log = found === null ? null : panicLog(found.digits);
+  if (found === null || log === null) return { log: null, at: 0, notes: [] };
   const from = "the log is the one in a panic's QR code";
   return {
     log: log.text,
+    at: found.at,
     notes: [log.whole ? from : `${from}; a digit of it is wrong or missing: its end is not to be believed`],
   };
 }

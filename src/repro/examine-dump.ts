@@ -1,5 +1,5 @@
 /** A copy in a memory dump: what the check says of it, what the dump's own kernel says when it runs, and what it means. */
-import type { Copy, Verdict } from '../check/verdict.js';
+import type { Copy } from '../check/verdict.js';
 import { withCauses } from '../diagnosis/causes.js';
 import type { Outcome, ReplayFinding, Reproduction } from '../diagnosis/outcome.js';
 import { stackDepthOfDump } from '../dump/dump-code.js';
@@ -25,7 +25,7 @@ import { explainDump } from './explain-dump.js';
 import { writeMemoryPage } from './html.js';
 import { type Identified, identifyIn } from './identify.js';
 import { withNotes } from './notes.js';
-import { outcomeOf } from './outcome-of.js';
+import { outcomeOf, refusedBy } from './outcome-of.js';
 import { type Replay, replayCopy } from './replay.js';
 import { writeShrunkDump } from './shrink.js';
 import { RecordedDump } from './touched-memory.js';
@@ -181,5 +181,3 @@ async function replayIn(
 function findingOf({ message, end, instructions }: Replay, { kernel }: Dump): ReplayFinding {
   return { message, refused: end === 'bug', instructions, kernel: kernel.version.release };
 }
-
-const refusedBy = ({ outcome }: Verdict): boolean | null => (outcome === 'unreadable' ? null : outcome === 'bad');

@@ -12,6 +12,10 @@ export interface Judged {
   readonly message: string | null;
 }
 
+/** Whether a verdict refuses the copy; null where it needed memory that cannot be read. */
+export const refusedBy = ({ outcome }: Verdict): boolean | null =>
+  outcome === 'unreadable' ? null : outcome === 'bad';
+
 /** A kernel that refused the copy never agrees with a check that lets it pass, whatever is left of its report. */
 export function outcomeOf(
   { verdict, message }: Judged,

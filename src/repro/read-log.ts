@@ -8,10 +8,11 @@ import { badInput, codeOf, UsercopyError } from '../errors.js';
 import { decompressBzip2, isBzip2 } from '../kernel/payload/bzip2.js';
 import { isGzip } from '../kernel/payload/gzip.js';
 import { isXz } from '../kernel/payload/xz.js';
-import { decompressZstdFrames, isZstd } from '../kernel/payload/zstd.js';
+import { beginsZstd, decompressZstdFrames } from '../kernel/payload/zstd.js';
 import { LITTLE, Words } from '../kernel/words.js';
 import { encodingOf } from '../report/encoding.js';
 import { readReports } from '../report/excerpts.js';
+import { ownOutput } from '../report/own-output.js';
 import type { UsercopyReport } from '../report/report.js';
 
 const HEAD = 4096;
@@ -24,7 +25,7 @@ type Chunks = AsyncIterable<Uint8Array>;
 
 /** Whether a file begins as one of the packed formats that `readLog` unpacks. */
 export const isPacked = (head: Uint8Array): boolean =>
-  isGzip(head, 0) || isXz(head, 0) || isBzip2(head, 0) || isZstd(magicOf(head));
+  isGzip(head, 0) || isXz(head, 0) || isBzip2(head, 0) || beginsZstd(magicOf(head));
 
 /**
  * Every report in a log; `-` is standard input.
@@ -35,6 +36,8 @@ export async function readLog(path: string): Promise<UsercopyReport[]> {
   try {
     const bytes = await unpacked(await withHead(open(path)), name);
     if (isDump(bytes.head)) throw badInput(name, 'a log', 'a memory dump: unpack it, and give it with --dump');
+    const own = ownOutput(new TextDecoder().decode(bytes.head.subarray(0, HEAD)));
+    if (own !== null) throw badInput(name, 'a log', `${own}, which only speaks of one`);
     return await readReports(textOf(bytes));
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
@@ -122,7 +125,7 @@ async function unpacked(bytes: Bytes, name: string): Promise<Bytes> {
   }
   if (isBzip2(head, 0))
     return withHead(atOnce(chunks, name, async (all) => [await decompressBzip2(all, LARGEST_UNPACKED, true)]));
-  if (isZstd(magicOf(head)))
+  if (beginsZstd(magicOf(head)))
     return withHead(atOnce(chunks, name, (all) => decompressZstdFrames(all, LARGEST_UNPACKED)));
   return bytes;
 }

@@ -24,8 +24,8 @@ interface Place {
 
 export interface SourceLines {
   /**
-   * Frames at each place, innermost first; none where nothing is told. What was not asked for before takes one run of the
-   * program, however many places there are: it reads the whole file.
+   * Frames at each place, innermost first; none where nothing is told. What was not asked for before takes a run of the
+   * program, which reads the whole file, for every `MOST_ASKED` places.
    */
   at(places: readonly Place[]): readonly (readonly SourceFrame[])[];
   /** Bytes of the functions of a name; none where there is no such name. */
@@ -38,7 +38,9 @@ export interface SourceLines {
 
 const LARGEST_DEBUG_FILE = 2 ** 31 - 1;
 const TIME_LIMIT = 120_000;
-const LARGEST_ANSWER = 16 << 20;
+/** Addresses that one run of the program is asked about, and bytes that it may answer: each has a few inlined functions. */
+const MOST_ASKED = 16_384;
+const LARGEST_ANSWER = 256 << 20;
 
 /** The symbolizers, the one that reads every architecture first. */
 const TOOLS = [
@@ -76,8 +78,10 @@ export function openSourceLines(file: string): SourceLines {
       const asked = [...new Set(addresses.flatMap((address) => address ?? []))].filter(
         (address) => !known.has(address),
       );
-      const frames = asked.length === 0 ? [] : framesAt(tool, file, asked);
-      for (const [index, address] of asked.entries()) known.set(address, frames[index] ?? []);
+      for (let from = 0; from < asked.length; from += MOST_ASKED) {
+        const part = asked.slice(from, from + MOST_ASKED);
+        for (const [address, frames] of framesAt(tool, file, part)) known.set(address, frames);
+      }
       return addresses.map((address) => (address === null ? [] : (known.get(address) ?? [])));
     },
   };
@@ -107,12 +111,15 @@ const addressesOf = (named: ReturnType<SymbolTable['all']>, size: number | null)
   return [...new Set(fitting.map(({ address }) => address))];
 };
 
-/** Frames of each address. @throws UsercopyError `missing-dependency` where the program does not get done. */
+/**
+ * Frames by address, as the program names it before them.
+ * @throws UsercopyError `missing-dependency` where the program does not get done, or leaves an address out.
+ */
 function framesAt(
   { program, options }: (typeof TOOLS)[number],
   file: string,
   addresses: readonly bigint[],
-): readonly (readonly SourceFrame[])[] {
+): ReadonlyMap<bigint, readonly SourceFrame[]> {
   const { stdout, error, status } = spawnSync(program, options(file), {
     input: addresses.map((address) => `${hex(address)}\n`).join(''),
     encoding: 'utf8',
@@ -125,8 +132,17 @@ function framesAt(
   }
   if (status !== 0) throw badInput(file, `debug information that ${program} reads`, `its status ${status}`);
   // An address is a line of its own, before its frames.
-  const answers = stdout.split(/^0x[0-9a-f]+$/im).slice(1);
-  return addresses.map((_address, index) => framesOf(answers[index] ?? ''));
+  const [, ...pieces] = stdout.split(/^(0x[0-9a-f]+)\r?$/im);
+  const answers = new Map<bigint, readonly SourceFrame[]>();
+  for (let at = 0; at + 1 < pieces.length; at += 2) {
+    answers.set(BigInt(pieces[at] ?? 0), framesOf(pieces[at + 1] ?? ''));
+  }
+  const left = addresses.find((address) => !answers.has(address));
+  if (left === undefined) return answers;
+  throw new UsercopyError(
+    'missing-dependency',
+    `${file}: expected ${program} to name each address before its lines, found nothing for ${hex(left)}`,
+  );
 }
 
 /** A function and its place, a line each, the innermost first. */

@@ -5,6 +5,7 @@ import { isDump } from '../dump/dump-file.js';
 import { badInput, codeOf } from '../errors.js';
 import { LITTLE, Words } from '../kernel/words.js';
 import { looksLikeText } from '../report/encoding.js';
+import { ownOutput } from '../report/own-output.js';
 import { isPacked, unpackedHead } from '../repro/read-log.js';
 
 export interface Item {
@@ -136,6 +137,8 @@ async function lookAt(path: string): Promise<FoundFile> {
     if (kind === 'other') return { ...found, kind, reason: 'neither text nor a dump', harmless: false };
     // A packed dump is an error of whoever reads it as a log.
     if (kind === 'dump' && head !== packed) return { ...found, kind: 'log' };
+    const own = kind === 'log' ? ownOutput(new TextDecoder().decode(head)) : null;
+    if (own !== null) return { ...found, kind: 'other', reason: own };
     return { ...found, kind, reason: kind === 'kernel' || kind === 'btf' ? 'an image or the types of a kernel' : '' };
   } catch (error) {
     const reason = `expected a file that can be read, found ${codeOf(error)}`;

@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { drivers } from '../../arch/index.js';
 import type { Copy } from '../../src/check/verdict.js';
+import { machineOf } from '../../src/diagnosis/machine.js';
 import { summaryOf } from '../../src/diagnosis/summary.js';
 import { stackDepthOfDump } from '../../src/dump/dump-code.js';
 import { DumpJudge, type JudgeOptions } from '../../src/dump/judge.js';
@@ -16,6 +17,7 @@ import { type Dump, openDump } from '../../src/dump/open-dump.js';
 import { readKernelInDump } from '../../src/dump/read-kernel-in-dump.js';
 import { builtCheck } from '../../src/engine/built-check.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
+import { UsercopyError } from '../../src/errors.js';
 import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { chooseLastReport, parseReports } from '../../src/report/parse.js';
@@ -23,7 +25,8 @@ import { replaysOf } from '../../src/repro/emulators.js';
 import { examineDump } from '../../src/repro/examine-dump.js';
 import { copyFromTrap } from '../../src/repro/from-trap.js';
 import { identifyIn } from '../../src/repro/identify.js';
-import { replayCopy } from '../../src/repro/replay.js';
+import { type Replay, replayCopy } from '../../src/repro/replay.js';
+import { toldInLog } from '../../src/repro/told-in-log.js';
 import { zstd } from '../places.js';
 
 const SHARED = resolve('../shared/dumps');
@@ -234,6 +237,33 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
     });
   }
 
+  it('of x86_64 tells no copy that has rivals, was not looked for to the end, or takes an emulator that is not there', async () => {
+    const machine = MACHINES[0];
+    const { args } = readCase(machine, 'UCX_STACK_OVER');
+    const copy = { pointer: BigInt(args.ptr), size: BigInt(args.n), direction: 'to_user' } as const;
+    const dump = await openDump(expand(machine, 'UCX_STACK_OVER', 'vmcore'), { image: await load(machine) });
+    const replays = replaysOf({ withoutEmulator: null });
+    const by = (replayOf: (true_: () => Promise<Replay>) => Promise<Replay>) =>
+      copyFromTrap(dump, {
+        judgeOf: (of) => DumpJudge.create(of, { source: builtCheck, stackDepth }),
+        withReplays: (of, use) => replays(of, (own) => use(() => replayOf(() => own(copy)))),
+      });
+    try {
+      // Whatever copy is asked about, the machine stands at the same BUG().
+      expect(await by((own) => own())).toMatch(
+        /^ambiguous: the check comes to BUG\(\) as it did with \d+ bytes at 0x[0-9a-f]+ (?:to|from) user, or with .*, and \d+ more/,
+      );
+      const far = async (own: () => Promise<Replay>) => ({ ...(await own()), registers: null, instructions: 10 ** 9 });
+      expect(await by(far)).toMatch(/; given up after 1 copies that the check refuses, 1000000000 guest instructions/);
+      const lost = new UsercopyError('guest', 'a page that the dump lacks');
+      expect(await by(() => Promise.reject(lost))).toMatch(/^with no numbers of the registers and the stack does/);
+      const none = new UsercopyError('missing-dependency', 'no libunicorn');
+      await expect(by(() => Promise.reject(none))).rejects.toBe(none);
+    } finally {
+      dump.close();
+    }
+  });
+
   it('and before any BUG() has no such frame, which is said', async () => {
     expect(await byStack(expand(MACHINES[0], 'UCX_TASK'), MACHINES[0])).toMatch(
       /no stack .* has the registers of a BUG/,
@@ -252,6 +282,20 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
       },
       { withoutEmulator: null },
     );
+
+  it('holds the log inside against a copy that is given, where both are the same', async () => {
+    const { message, args } = readCase(x86, 'UCX_TASK');
+    const copy = { pointer: BigInt(args.ptr), size: BigInt(args.n), direction: 'to_user' } as const;
+    const log = parseReports(ofCase('UCX_TASK', 'dmesg.txt'));
+    const machine = machineOf(64, null);
+    // The log tells the pointer by a register, or not at all: a message about a slab object does not print it.
+    expect(toldInLog(log, copy, machine)).toMatchObject({ report: { message: { text: message } }, maybe: null });
+    const hidden = log.map((report) => ({ ...report, registers: new Map() }));
+    expect(toldInLog(hidden, copy, machine)).toMatchObject({ report: null, maybe: { message: { text: message } } });
+    expect(toldInLog(log, { ...copy, size: copy.size + 1n }, machine)).toEqual({ report: null, maybe: null });
+    const { reproduction } = await ask(copy, null);
+    expect(reproduction).toMatchObject({ outcome: 'identical', report: { message: { text: message } } });
+  });
 
   it('judges a copy that is given, which the log inside says nothing of', async () => {
     const sp = BigInt(`0x${/RSP=([0-9a-f]{16})/.exec(ofCase('UCX_TASK', 'regs-post.txt'))![1]}`);

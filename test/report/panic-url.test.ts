@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { deflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { packageFile } from '../../src/paths.js';
-import { readReports } from '../../src/report/excerpts.js';
+import { readReports, reportsIn } from '../../src/report/excerpts.js';
 import { panicDigits, panicLog } from '../../src/report/panic-url.js';
 
 /** As drm_panic_qr.rs of 6.12 writes them: a string of bits, cut into pieces of 13. */
@@ -61,6 +61,37 @@ describe('the address in a QR code of drm_panic', () => {
     expect(await sizes(line(100) + link(line(100)))).toEqual([100n]);
     expect(await sizes(link(line(200)))).toEqual([200n]);
     expect(await sizes(line(100) + link('a panic of another kind'))).toEqual([100n]);
+  });
+
+  it('is of the line that it stands in, and the log in it has lines of its own', async () => {
+    const line = (size: number) =>
+      `[   12.345678] usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size ${size})!\n`;
+    const filler = 'something ordinary\n';
+    const log = filler.repeat(7) + line(200);
+    const link = `see also: https://example.org/panic_report/#?zl=${sevens(deflateSync(log))}\n`;
+    const text = filler.repeat(2) + line(100) + filler.repeat(20) + link;
+    const { reports, placeOf } = reportsIn(text);
+    expect(reports.map(({ lines, message }) => [message?.size, lines])).toEqual([
+      [100n, { first: 3, last: 3 }],
+      [200n, { first: 24, last: 24 }],
+    ]);
+    expect(reports.map(placeOf)).toEqual([
+      { text, lines: { first: 3, last: 3 } },
+      { text: log, lines: { first: 8, last: 8 } },
+    ]);
+    // What is told again is told where it stands in the text.
+    const again = reportsIn(line(200) + filler + link).reports;
+    expect(again).toHaveLength(1);
+    expect(again[0]?.notes.join('\n')).toMatch(/told again in line [13] of the text/);
+    // Of a text that is too long to be read at once too.
+    const rows = 3000;
+    const long = function* () {
+      for (let row = 0; row < rows; row++) yield filler.repeat(1000);
+      yield link;
+      yield filler.repeat(1000);
+    };
+    const found = await readReports(long());
+    expect(found.map(({ message, lines: { first } }) => [message?.size, first])).toEqual([[200n, rows * 1000 + 1]]);
   });
 
   it.each([

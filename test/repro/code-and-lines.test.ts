@@ -145,6 +145,57 @@ int main(void) { widget_read(); return 0; }
     expect(readFileSync(runs, 'utf8')).toBe('\n');
   });
 
+  /** Has `addr2line` be a script that has the true one under `$real`, and hands `use` how often it was run. */
+  const standIn = (script: string, use: (runs: () => number) => void): void => {
+    const { PATH = '' } = process.env;
+    const real = execFileSync('sh', ['-c', 'command -v addr2line'], { encoding: 'utf8' }).trim();
+    const folder = mkdtempSync(join(directory, 'bin-'));
+    const runs = join(folder, 'runs');
+    writeFileSync(runs, '');
+    const prologue = `#!/bin/sh\nPATH=/usr/bin:/bin\nreal='${real}'\n[ "$1" = --version ] && exec "$real" "$@"\necho >> '${runs}'\n`;
+    writeFileSync(join(folder, 'addr2line'), `${prologue}${script}\n`, { mode: 0o755 });
+    try {
+      process.env['PATH'] = folder;
+      use(() => readFileSync(runs, 'utf8').length);
+    } finally {
+      process.env['PATH'] = PATH;
+    }
+  };
+  const build = (): void => {
+    writeFileSync(path, source);
+    execFileSync('gcc', ['-g', '-O1', '-o', object, path]);
+  };
+  const everyByte = (count: number) =>
+    Array.from({ length: count }, (_, offset) => ({ symbol: 'widget_read', offset, size: null, isCall: false }));
+
+  it('belong to the address that the program names, in whatever order it answers', () => {
+    build();
+    const places = everyByte(12);
+    const straight: unknown[] = [];
+    standIn('exec "$real" "$@"', () => straight.push(...openSourceLines(object).at(places)));
+    expect(new Set(straight.map((frames) => JSON.stringify(frames))).size).toBeGreaterThan(1);
+    standIn('tac | "$real" "$@"', () => expect(openSourceLines(object).at(places)).toEqual(straight));
+    standIn('head -n 11 | "$real" "$@"', () =>
+      expect(() => openSourceLines(object).at(places)).toThrow(
+        /expected addr2line to name each address before its lines, found nothing for 0x/,
+      ),
+    );
+  });
+
+  it('of very many places are asked for in parts', () => {
+    build();
+    const MANY = 20_000;
+    standIn('exec "$real" "$@"', (runs) => {
+      const opened = openSourceLines(object);
+      const found = opened.at(everyByte(MANY));
+      expect(found).toHaveLength(MANY);
+      expect(runs()).toBe(2);
+      expect(found.slice(0, 12)).toEqual(openSourceLines(object).at(everyByte(12)));
+      expect(opened.at(everyByte(MANY))).toEqual(found);
+      expect(runs()).toBe(3);
+    });
+  });
+
   it.each([
     ['text', () => writeFileSync(object, 'no ELF file'), /expected an ELF file/],
     ['no symbols', () => spawnSync('gcc', ['-s', '-o', object, path]), /stripped/],

@@ -74,6 +74,50 @@ describe('a dump whose reader', () => {
     expect(found.kernel).toBe('the emulator died (SIGABRT)');
   });
 
+  it('dies in the replay goes on with the copy that it had found, which may have taken an emulator', async () => {
+    const child = standIn(
+      'found',
+      `if (question.asked !== undefined) process.send({ kind: 'answer', answer: { reproduction: { kernel: question.asked.notes[0] } } });
+       else {
+         const known = { finding: {}, reproduction: {}, asked: { notes: ['what the stack told'] } };
+         process.send({ kind: 'event', event: { known } }, () => process.abort());
+       }`,
+    );
+    const found = await reproduceDump({ ...input, html: '/nowhere/page.html' }, null, null, { child });
+    expect(found.kernel).toBe('what the stack told');
+  });
+
+  it.each([
+    ['dies too', 'process.exit(3)', /and without it: died \(exit code 3\)$/],
+    [
+      'cannot write',
+      `process.send({ kind: 'error', error: 'bad-input', message: 'no room' })`,
+      /and without it: no room$/,
+    ],
+  ])(
+    'dies in the replay keeps what it found when the second reader %s, and says which file is not there',
+    async (_, second, why) => {
+      const child = standIn(
+        `second-${second.length}`,
+        `if (withoutEmulator === null) process.send(${EVENT}, () => process.abort()); else ${second};`,
+      );
+      const unwritten: string[] = [];
+      const found = await reproduceDump({ ...input, html: '/nowhere/page.html' }, null, null, {
+        child,
+        onUnwritten: (sentence) => unwritten.push(sentence),
+      });
+      expect(found.check).toEqual(KNOWN.check);
+      expect(unwritten).toEqual([
+        expect.stringMatching(/^expected to write \/nowhere\/page\.html, but the emulator died/),
+      ]);
+      expect(unwritten[0]).toMatch(why);
+      expect(found.explanation.lines).toEqual([
+        'note: no replay: the emulator died (SIGABRT)',
+        `note: ${unwritten[0]}`,
+      ]);
+    },
+  );
+
   it('dies while it only judges keeps the verdict, and a warning says what it lacks', async () => {
     const child = standIn('judges', `process.send(${EVENT}, () => process.kill(process.pid, 'SIGSEGV'));`);
     expect((await judgeDump(input, null, { child })).warnings).toEqual(['the emulator died (SIGSEGV)']);

@@ -56,11 +56,25 @@ describe('a log on a disk', () => {
     expect(reports.map(({ arch }) => arch)).toEqual(['x86_64', 'i386']);
   });
 
+  it('of zstd is read behind frames of its writer, which come first in what pzstd writes', async () => {
+    const packed = packedBy('zstd', log);
+    if (packed === null) return expect(packedBy('gzip', log)).not.toBeNull();
+    // RFC 8878, 3.1.2: 0x184d2a50 to 0x184d2a5f, the length, so many bytes.
+    const skipped = [0x50, 0x5f].flatMap((low) => [low, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]);
+    const path = file('skipped.zst', Buffer.concat([Buffer.from(skipped), packed]));
+    expect((await readLog(path)).map(({ arch }) => arch)).toEqual(['x86_64']);
+  });
+
   it.each<[string, () => string, RegExp]>([
     ['a folder', () => directory, /a directory/],
     ['a device', () => '/dev/zero', /a device/],
     ['nothing', () => join(directory, 'nothing'), /ENOENT/],
     ['half of a packed log', () => file('half.gz', gzipSync(log).subarray(0, 300)), /whole/],
+    [
+      'a scenario of ours',
+      () => file('case.yaml', `# Reported:\n# ${TEXT}\nguest:\n  variant: x86_64\nsteps: []\n`),
+      /a scenario of usercopy run/,
+    ],
     ['a broken packed log', () => file('broken.gz', gzipSync(log).fill(0x55, 40, 200)), /whole|read/],
   ])('%s is refused in a sentence', async (_name, path, words) => {
     await expect(readLog(path())).rejects.toMatchObject({ kind: 'bad-input', message: expect.stringMatching(words) });

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { judgeReport } from '../../src/diagnosis/from-report.js';
+import { memoryPage } from '../../src/diagnosis/memory-page.js';
 import { packageFile } from '../../src/paths.js';
+import { parseReports } from '../../src/report/parse.js';
 import { itemsIn } from '../../src/triage/items.js';
 import { type TriageAnswer, triageItems } from '../../src/triage/pool.js';
 
@@ -169,6 +172,46 @@ describe('usercopy triage', () => {
       'inside',
       'other/vmlinux',
     ]);
+  });
+});
+
+it('does not take for a report what this program wrote of one', () => {
+  const path = folder({ 'dmesg.txt': bug(100) });
+  const log = join(path, 'dmesg.txt');
+  const file = (name: string): string => join(path, name);
+  const ask = (...args: string[]): string =>
+    spawnSync(process.execPath, [packageFile(CLI), ...args], { encoding: 'utf8', timeout: 120_000 }).stdout;
+  writeFileSync(file('answer.json'), ask('repro', '--report', log, '--json', '-o', file('case.yaml')));
+  writeFileSync(file('all.jsonl'), ask('repro', '--report', log, '--all', '--json'));
+  writeFileSync(file('answer.txt'), ask('repro', '--report', log));
+  writeFileSync(file('all.txt'), ask('repro', '--report', log, '--all'));
+  ask('new', '--yes', file('new.yaml'));
+  ask('prepare', file('new.yaml'), '-o', file('attach.json'));
+  writeFileSync(file('groups.json'), ask('triage', path, '--json', '--state', file('state.jsonl')));
+  const [report] = parseReports(bug(100));
+  writeFileSync(
+    file('page.html'),
+    memoryPage(judgeReport(report!).reproduction, () => undefined),
+  );
+  writeFileSync(file('browser.html'), readFileSync(packageFile('page/index.html')));
+  const { status, out } = triage(path, '--json');
+  expect(status).toBe(1);
+  const found = JSON.parse(out);
+  expect(found).toMatchObject({ files: 1, reports: 1, failed: 0 });
+  expect(
+    Object.fromEntries(found.skipped_files.map(({ file: name, reason }: Record<string, string>) => [name, reason])),
+  ).toEqual({
+    'all.jsonl': 'an answer of usercopy repro',
+    'all.txt': 'an answer of usercopy repro',
+    'answer.json': 'an answer of usercopy repro',
+    'answer.txt': 'an answer of usercopy repro',
+    'attach.json': 'an attachment of usercopy prepare',
+    'browser.html': 'a page of usercopy',
+    'case.yaml': 'a scenario of usercopy run',
+    'groups.json': 'an answer of usercopy triage',
+    'new.yaml': 'a scenario of usercopy run',
+    'page.html': 'a page of usercopy',
+    'state.jsonl': 'a state file of usercopy triage',
   });
 });
 

@@ -7,7 +7,7 @@ import { decompressLzma, isLzma } from './lzma.js';
 import { decompressLzo, isLzo } from './lzo.js';
 import { decompressXz, isXz } from './xz.js';
 import type { Zlib } from './zlib.js';
-import { decompressZstd, isZstd } from './zstd.js';
+import { decompressZstd, isSkippable, isZstd } from './zstd.js';
 
 /** Largest kernel that is believed, unpacked; bytes. */
 export const UNPACKED_LIMIT = 512 << 20;
@@ -22,15 +22,19 @@ export async function decompress(
   limit: number,
   zlib: Zlib,
 ): Promise<{ readonly bytes: Uint8Array; readonly format: string } | null> {
-  if (offset < 0 || offset + 16 > bytes.length) return null;
-  const magic = new Words(bytes, LITTLE).uint32(offset);
-  const packed = bytes.subarray(offset);
-  if (isGzip(bytes, offset)) return { bytes: decompressGzip(packed, limit, zlib), format: 'gzip' };
+  const words = new Words(bytes, LITTLE);
+  let start = offset;
+  const isThere = (): boolean => start >= 0 && start + 16 <= bytes.length;
+  while (isThere() && isSkippable(words.uint32(start))) start += 8 + words.uint32(start + 4);
+  if (!isThere()) return null;
+  const magic = words.uint32(start);
+  const packed = bytes.subarray(start);
+  if (isGzip(bytes, start)) return { bytes: decompressGzip(packed, limit, zlib), format: 'gzip' };
   if (isZstd(magic)) return { bytes: await decompressZstd(packed, limit), format: 'zstd' };
   if (isLz4(magic)) return { bytes: decompressLz4(packed, limit), format: 'lz4' };
-  if (isXz(bytes, offset)) return { bytes: await decompressXz(packed, limit, zlib), format: 'xz' };
-  if (isBzip2(bytes, offset)) return { bytes: await decompressBzip2(packed, limit), format: 'bzip2' };
-  if (isLzo(bytes, offset)) return { bytes: decompressLzo(packed, limit), format: 'lzo' };
-  if (isLzma(bytes, offset)) return { bytes: await decompressLzma(packed, limit), format: 'lzma' };
+  if (isXz(bytes, start)) return { bytes: await decompressXz(packed, limit, zlib), format: 'xz' };
+  if (isBzip2(bytes, start)) return { bytes: await decompressBzip2(packed, limit), format: 'bzip2' };
+  if (isLzo(bytes, start)) return { bytes: decompressLzo(packed, limit), format: 'lzo' };
+  if (isLzma(bytes, start)) return { bytes: await decompressLzma(packed, limit), format: 'lzma' };
   return null;
 }

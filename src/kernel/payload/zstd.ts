@@ -12,6 +12,12 @@ export function isZstd(magic: number): boolean {
   return magic === MAGIC;
 }
 
+/** RFC 8878, 3.1.2, and LZ4's format: frames with data of the writer's own, which may stand anywhere, first too (pzstd). */
+export const isSkippable = (magic: number): boolean => magic >>> 4 === 0x184d2a5;
+
+/** Whether data that begins so may be zstd's: with a frame, or with one that is to be skipped. */
+export const beginsZstd = (magic: number): boolean => isZstd(magic) || isSkippable(magic);
+
 /** Unpacks the first frame at the start of `bytes`. Errors: corrupt or truncated data, more than `limit` bytes. */
 export async function decompressZstd(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
   const frame = firstFrame(bytes, limit);
@@ -41,8 +47,7 @@ export async function* decompressZstdFrames(bytes: Uint8Array, limit: number): A
     const rest = bytes.subarray(at);
     const words = new Words(rest, LITTLE);
     const magic = rest.length < 8 ? 0 : words.uint32(0);
-    // RFC 8878, 3.1.2: frames with data of the writer's own.
-    if (magic >>> 4 === 0x184d2a5) {
+    if (isSkippable(magic)) {
       at += 8 + words.uint32(4);
       continue;
     }

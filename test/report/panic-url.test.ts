@@ -71,12 +71,13 @@ describe('the address in a QR code of drm_panic', () => {
     const link = `see also: https://example.org/panic_report/#?zl=${sevens(deflateSync(log))}\n`;
     const text = filler.repeat(2) + line(100) + filler.repeat(20) + link;
     const { reports, placeOf } = reportsIn(text);
+    // What ends the first one is not told.
     expect(reports.map(({ lines, message }) => [message?.size, lines])).toEqual([
-      [100n, { first: 3, last: 3 }],
+      [100n, { first: 3, last: 24 }],
       [200n, { first: 24, last: 24 }],
     ]);
     expect(reports.map(placeOf)).toEqual([
-      { text, lines: { first: 3, last: 3 } },
+      { text, lines: { first: 3, last: 24 } },
       { text: log, lines: { first: 8, last: 8 } },
     ]);
     // What is told again is told where it stands in the text.

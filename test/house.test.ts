@@ -36,20 +36,14 @@ const DUMP_FORMATS = [
   ...['judge', 'open-shrunk'],
 ].map((name) => `src/dump/${name}.ts`);
 /** Of other rooms: what the page shows of a shrunk dump, and the scenario that it hands out. */
-const ALSO_IN_BROWSERS = ['src/repro/explain-dump.ts', 'src/repro/struct-fields.ts', 'src/scenario/write.ts'];
+const ALSO_IN_BROWSERS = [
+  ...['explain-dump', 'struct-fields', 'outcome-of'].map((name) => `src/repro/${name}.ts`),
+  ...['plain', 'write'].map((name) => `src/scenario/${name}.ts`),
+];
 
 /** Packages that such a room may load: none of them needs Node.js, but for the one that is named below. */
 const BROWSER_PACKAGES = [
-  ...[
-    '@assemblyscript/loader',
-    'fastest-levenshtein',
-    'lzma1',
-    'pako',
-    'seek-bzip',
-    'snappyjs',
-    'xz-decompress',
-    'yaml',
-  ],
+  ...['fastest-levenshtein', 'lzma1', 'pako', 'seek-bzip', 'snappyjs', 'xz-decompress', 'yaml'],
   'zstddec/stream',
 ];
 

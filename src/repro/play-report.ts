@@ -3,13 +3,14 @@
 import type { GuestFacts } from '../diagnosis/describe.js';
 import type { ReportJudgement } from '../diagnosis/from-report.js';
 import type { Reproduction } from '../diagnosis/outcome.js';
-import { guestToPlay, scenarioOf } from '../diagnosis/scenario-of.js';
+import { type GuestToPlay, guestToPlay, scenarioOf } from '../diagnosis/scenario-of.js';
 import { UsercopyError } from '../errors.js';
+import type { Guest } from '../guest/guest.js';
 import { having, requireValue } from '../options.js';
 import type { Scenario } from '../scenario/format.js';
+import { madeScenario } from '../scenario/made.js';
 import { loadOwnKernel, ownVariants, startOwnGuest } from '../scenario/own.js';
 import { playScenario, type ScenarioRow } from '../scenario/play.js';
-import { scenarioInMemory } from '../scenario/read.js';
 import { measureStackDepth } from '../stack/depth.js';
 
 export interface PlayedReport {
@@ -35,11 +36,11 @@ export async function playReport(judgement: ReportJudgement): Promise<PlayedRepo
   }
   const chosen = guestToPlay(judgement, ownVariants());
   if (typeof chosen === 'string') return without(chosen);
-  const guest = await guestFacts(chosen.variant, whole.message.refusal === 'process stack');
-  const described = scenarioOf(judgement, chosen, guest);
+  const started = await startOwnGuest(await loadOwnKernel(chosen.variant));
+  const described = await describedBy(judgement, chosen, started);
   if (typeof described === 'string') return without(described);
   try {
-    const run = await playScenario(scenarioInMemory(described.scenario));
+    const run = await playScenario(madeScenario(described.scenario), { started });
     const [row] = run.rows;
     if (row === undefined) return { ...without('its scenario has no copy'), scenario: described };
     const met = row.unmet.length === 0;
@@ -73,23 +74,43 @@ export async function playReport(judgement: ReportJudgement): Promise<PlayedRepo
 const refusedIn = ({ outcome }: ScenarioRow): boolean | null =>
   outcome === null || outcome === 'unreadable' ? null : outcome === 'bad';
 
+/** The scenario for a guest that has been started; that is closed where there is none. */
+async function describedBy(
+  judgement: ReportJudgement,
+  chosen: GuestToPlay,
+  guest: Guest,
+): Promise<ReturnType<typeof scenarioOf>> {
+  let described: ReturnType<typeof scenarioOf> = '';
+  try {
+    const facts = await factsOf(guest, judgement.whole?.message.refusal === 'process stack');
+    described = scenarioOf(judgement, chosen, facts);
+    return described;
+  } finally {
+    if (typeof described === 'string') guest.close();
+  }
+}
+
 /** What a built-in guest's scenarios depend on, read off the guest itself. */
 export async function guestFacts(variant: string, measureDepth: boolean): Promise<GuestFacts> {
   const guest = await startOwnGuest(await loadOwnKernel(variant));
   try {
-    const depth = measureDepth ? await measureStackDepth(guest) : null;
-    const pageSize = 1n << BigInt(guest.layout.pageShift);
-    const PAGES_BELOW_END = 16n;
-    return {
-      pageSize,
-      stackDepth: depth?.print ?? 0n,
-      stack: { ...guest.stack, pointer: guest.stackPointerAtEntry },
-      textSize: guest.symbol('_etext') - guest.symbol('_stext'),
-      emptyVmalloc: guest.layout.vmallocEnd - PAGES_BELOW_END * pageSize,
-    };
+    return await factsOf(guest, measureDepth);
   } finally {
     guest.close();
   }
+}
+
+async function factsOf(guest: Guest, measureDepth: boolean): Promise<GuestFacts> {
+  const depth = measureDepth ? await measureStackDepth(guest) : null;
+  const pageSize = 1n << BigInt(guest.layout.pageShift);
+  const PAGES_BELOW_END = 16n;
+  return {
+    pageSize,
+    stackDepth: depth?.print ?? 0n,
+    stack: { ...guest.stack, pointer: guest.stackPointerAtEntry },
+    textSize: guest.symbol('_etext') - guest.symbol('_stext'),
+    emptyVmalloc: guest.layout.vmallocEnd - PAGES_BELOW_END * pageSize,
+  };
 }
 
 const withLines = (reproduction: Reproduction, lines: readonly string[]): Reproduction => ({

@@ -14,7 +14,7 @@ export type GuestEvent =
   /** The guest is about to run this function. */
   | { readonly kind: 'calling'; readonly symbol: string };
 
-const CHILD = 'build/js/src/scenario/guest-child.js';
+const CHILD = 'build/cli/guest-child.js';
 
 /**
  * Does a task in a process of its own.

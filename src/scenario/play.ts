@@ -96,7 +96,7 @@ interface PreparedStep {
   readonly expect: Expectation;
 }
 
-export interface PlayOptions extends Pick<WorldOptions, 'onProgress'> {
+export interface PlayOptions extends Pick<WorldOptions, 'onProgress' | 'started'> {
   /** Sanitizers to look at what the check lets pass; findings are recorded, and the step goes on. */
   readonly sanitize?: readonly Sanitizer[] | undefined;
   /** The steps are about to be played. */
@@ -120,7 +120,8 @@ export async function playScenario(file: ScenarioFile, options: PlayOptions = {}
   try {
     const judge = scenario.judge ?? (hasCheck(guest.kernel, guest.variant) ? 'kernel' : 'all');
     const steps = scenario.steps.map((step, index) => prepareStep(step, index, world, judge, positions));
-    const before = guest.snapshot();
+    // It reads all of the guest's memory, which takes longer than a step.
+    const before = steps.length > 1 ? guest.snapshot() : null;
     const events = new StepEvents();
     const attachment = await located(positions, ['guest', 'profile'], () =>
       attachTo(world, scenario, judge, positions, events, options.sanitize),
@@ -129,7 +130,7 @@ export async function playScenario(file: ScenarioFile, options: PlayOptions = {}
       const rows: ScenarioRow[] = [];
       options.onReady?.(guest);
       for (const [index, step] of steps.entries()) {
-        guest.restore(before);
+        if (before !== null) guest.restore(before);
         rows.push(await located(positions, ['steps', index], () => playStep(world, attachment, events, step)));
       }
       options.onDone?.();

@@ -22,11 +22,15 @@ export interface StartedGuest {
   readonly stackDepth: StackDepth | null | undefined;
 }
 
-/** @throws UsercopyError `bad-input` with the place in the file, and what making a guest throws. */
+/**
+ * `started`: a built-in guest of this variant, as `startOwnGuest` gives it, which is taken and closed where this fails.
+ * @throws UsercopyError `bad-input` with the place in the file, and what making a guest throws.
+ */
 export async function startGuest(
   spec: ScenarioGuest,
   file: ScenarioFile,
   onProgress?: (what: string) => void,
+  started?: Guest,
 ): Promise<StartedGuest> {
   const { positions } = file;
   const given = (name: keyof ScenarioGuest): boolean => spec[name] !== undefined;
@@ -41,7 +45,9 @@ export async function startGuest(
   }
   const { profile = 'auto' } = spec;
   if (profile !== 'auto') await located(positions, ['guest', 'profile'], () => parseProfile(profile));
-  return given('kernel') || given('release') ? startRealGuest(spec, file, onProgress) : startBuiltIn(spec, positions);
+  return given('kernel') || given('release')
+    ? startRealGuest(spec, file, onProgress)
+    : startBuiltIn(spec, positions, started);
 }
 
 async function startRealGuest(
@@ -77,7 +83,7 @@ function ramOf(ram: NonNullable<ScenarioGuest['ram']>, positions: Positions): bi
   return bytes;
 }
 
-async function startBuiltIn(spec: ScenarioGuest, positions: Positions): Promise<StartedGuest> {
+async function startBuiltIn(spec: ScenarioGuest, positions: Positions, started?: Guest): Promise<StartedGuest> {
   const { variant = '', build = 'check' } = spec;
   if (!ownVariants().includes(variant)) {
     throw positions.refuse(
@@ -87,7 +93,7 @@ async function startBuiltIn(spec: ScenarioGuest, positions: Positions): Promise<
     );
   }
   const ram = { ramBytes: spec.ram === undefined ? undefined : ramOf(spec.ram, positions) };
-  const guest = await startOwnGuest(await loadOwnKernel(variant, build), ram);
+  const guest = started ?? (await startOwnGuest(await loadOwnKernel(variant, build), ram));
   try {
     return await chooseRules(guest, spec, build);
   } catch (error) {

@@ -32,12 +32,17 @@ export interface WorldOptions {
   readonly objectsFor?: ((kernel: Kernel) => NonNullable<Scenario['objects']>) | undefined;
   /** Hears what is being done before the guest starts. */
   readonly onProgress?: ((what: string) => void) | undefined;
+  /** The scenario's built-in guest, where it has been started already (`startOwnGuest`): it is taken, and closed like any other. */
+  readonly started?: Guest | undefined;
 }
 
 /** @throws UsercopyError with the place in the file; the guest is closed then. */
-export async function buildWorld(file: ScenarioFile, { objectsFor, onProgress }: WorldOptions = {}): Promise<World> {
+export async function buildWorld(
+  file: ScenarioFile,
+  { objectsFor, onProgress, started: own }: WorldOptions = {},
+): Promise<World> {
   const { scenario, positions } = file;
-  const started = await located(positions, ['guest'], () => startGuest(scenario.guest, file, onProgress));
+  const started = await located(positions, ['guest'], () => startGuest(scenario.guest, file, onProgress, own));
   const { guest } = started;
   try {
     const maker = new ObjectMaker(guest, started.isOwn, positions);

@@ -3,7 +3,6 @@
  * escapes, C1 controls, characters that change the direction of writing. They are shown as `\u001b`, which in JSON is the
  * exact value. Colours of our own go through under a mark that nothing from outside can know.
  */
-import { randomBytes } from 'node:crypto';
 import pc from 'picocolors';
 
 /** Controls but tab and newline, what formats text without being seen (directions of writing above all), other line ends. */
@@ -28,13 +27,35 @@ function hasColours(stream: { readonly isTTY?: boolean }): boolean {
   return stream.isTTY === true && TERM !== 'dumb';
 }
 
-/** Begins every mark of this process. Tables count control characters as nothing wide. */
-const SECRET = Array.from(randomBytes(12), (byte) => String.fromCharCode(0x0e + (byte & 7))).join('');
 const ESCAPE = '\u001b[';
 const ours = pc.createColors(hasColours(process.stdout));
-/** SGR sequences as picocolors writes them, with `SECRET` in the place of the escape. */
-const MARK = new RegExp(`${SECRET}(\\d{1,2}m)`, 'g');
-const marked = (text: string): string => text.replaceAll(ESCAPE, SECRET);
+
+interface Marks {
+  /** Begins every mark of this process. Tables count control characters as nothing wide. */
+  readonly secret: string;
+  /** SGR sequences as picocolors writes them, with `secret` in the place of the escape. */
+  readonly mark: RegExp;
+}
+
+/** Made when the first colour is wanted: where there are none, node:crypto is not loaded for them. */
+class LazyMarks {
+  /** null: none was wanted yet, and no text has one. */
+  made: Marks | null = null;
+
+  get(): Marks {
+    this.made ??= LazyMarks.#make();
+    return this.made;
+  }
+
+  static #make(): Marks {
+    const { randomBytes } = process.getBuiltinModule('node:crypto');
+    const secret = Array.from(randomBytes(12), (byte) => String.fromCharCode(0x0e + (byte & 7))).join('');
+    return { secret, mark: new RegExp(`${secret}(\\d{1,2}m)`, 'g') };
+  }
+}
+
+const marks = new LazyMarks();
+const marked = (text: string): string => (text.includes(ESCAPE) ? text.replaceAll(ESCAPE, marks.get().secret) : text);
 const coloured =
   (paint: (text: string) => string) =>
   (text: string): string =>
@@ -49,13 +70,15 @@ export const colours = {
 };
 
 /** A text as it was before `colours` painted it, for forms that have none. */
-export const withoutColours = (text: string): string => text.replaceAll(MARK, '');
+export const withoutColours = (text: string): string =>
+  marks.made === null ? text : text.replaceAll(marks.made.mark, '');
 
 /** Marks become escapes, everything else that a terminal obeys becomes visible. */
 function toTerminal(text: string): string {
+  if (marks.made === null) return visible(text);
   let done = 0;
   let shown = '';
-  for (const mark of text.matchAll(MARK)) {
+  for (const mark of text.matchAll(marks.made.mark)) {
     shown += visible(text.slice(done, mark.index)) + ESCAPE + mark[1];
     done = mark.index + mark[0].length;
   }

@@ -3,7 +3,6 @@
  * so executors of one memory can take turns.
  */
 
-import { instantiate } from '@assemblyscript/loader';
 import type { NativeCheck } from '../engine/unicorn-addon.js';
 import { badInput, messageOf, UsercopyError } from '../errors.js';
 import { having, requireValue } from '../options.js';
@@ -135,7 +134,7 @@ async function compile(module: Uint8Array): Promise<WebAssembly.Module> {
 async function exportsInV8(module: Uint8Array, memory: WebAssembly.Memory, read: HostRead): Promise<ModuleExports> {
   const compiled = await compile(module);
   try {
-    const { instance } = await instantiate(compiled, { env: { memory }, host: { read } });
+    const instance = await WebAssembly.instantiate(compiled, { env: { memory }, host: { read } });
     // assembly/index.ts exports these.
     return instance.exports as unknown as ModuleExports;
   } catch (error) {

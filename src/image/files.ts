@@ -1,5 +1,4 @@
 /** Whole files: read when they are regular and of a believable size, written whole or not at all. */
-import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -50,7 +49,7 @@ export function writeWhole(path: string, content: string | Uint8Array): void {
       return;
     }
     const target = before ? realpathSync(path) : path;
-    const beside = join(dirname(target), `.usercopy-${randomUUID()}.part`);
+    const beside = join(dirname(target), `.usercopy-${process.pid}-${process.hrtime.bigint()}.part`);
     try {
       writeFileSync(beside, content, { flag: 'wx', ...(before ? { mode: before.mode & 0o777 } : {}) });
       renameSync(beside, target);

@@ -19,7 +19,7 @@ const { values } = parseArgs({
 });
 const { unicorns = [], python } = readPlaces();
 const folder = mkdtempSync(join(tmpdir(), 'usercopy-measure-'));
-const usercopy = [process.execPath, join(root, 'build/js/src/cli/main.js')];
+const usercopy = [process.execPath, join(root, 'build/cli/main.js')];
 
 function run([program, ...args], env = process.env) {
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', env });

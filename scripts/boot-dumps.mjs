@@ -49,7 +49,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const root = fileURLToPath(new URL('..', import.meta.url));
-const cli = join(root, 'build/js/src/cli/main.js');
+const cli = join(root, 'build/cli/main.js');
 const BOOT_LIMIT = 600_000;
 const READY = /UCX-READY/;
 /** More than any object of a slab. */

@@ -21,7 +21,7 @@ const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').
 const picture = (name, content) => writeFileSync(join(root, 'docs/pictures', name), content);
 
 function usercopy(folder, ...args) {
-  const { stdout, stderr, status } = spawnSync(process.execPath, [join(root, 'build/js/src/cli/main.js'), ...args], {
+  const { stdout, stderr, status } = spawnSync(process.execPath, [join(root, 'build/cli/main.js'), ...args], {
     cwd: folder,
     encoding: 'utf8',
     env: { ...process.env, COLUMNS: String(COLUMNS) },

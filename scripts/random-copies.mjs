@@ -17,7 +17,7 @@ const { values } = parseArgs({
     profile: { type: 'string', multiple: true, default: Object.keys(OWN_PROFILES) },
   },
 });
-const cli = fileURLToPath(new URL('../build/js/src/cli/main.js', import.meta.url));
+const cli = fileURLToPath(new URL('../build/cli/main.js', import.meta.url));
 
 let failed = 0;
 for (const profile of values.profile) {

@@ -222,12 +222,23 @@ function javascript() {
   };
 }
 
+/** The command line in few files, which start faster. */
+function commandLine() {
+  const tools = ['vite', 'rolldown'].map((name) => `node_modules/${name}/package.json`);
+  const print = fingerprint(['scripts/lib/bundle.mjs', 'package-lock.json', ...tools], compiledPrint());
+  if (isFresh('command-line', print, ['build/cli/main.js'])) return null;
+  return () => {
+    mustRun('command-line', 'putting the command line together', [[node, join(root, 'scripts/lib/bundle.mjs')]]);
+    setStamp('command-line', print);
+  };
+}
+
 const isInstalled = !existsSync(join(root, 'tsconfig.json'));
 // `npm install` among the sources must not set off another one.
 const everything = process.argv.includes('--install')
   ? []
   : // The command line before what a machine may lack: its `doctor` says what that is.
-    [packages, check, javascript, unicorn, testPlaces, testPrograms, testTools, addon];
+    [packages, check, javascript, commandLine, unicorn, testPlaces, testPrograms, testTools, addon];
 try {
   for (const step of isInstalled ? [unicorn, addon] : everything) {
     // Looked at again under the lock: another set-up may have done it meanwhile.

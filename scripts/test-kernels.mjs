@@ -41,7 +41,7 @@ const began = Date.now();
 const limit = values.quick === undefined ? Number.POSITIVE_INFINITY : Number(values.quick) * 1000;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const kernelsFolder = join(root, 'scripts', 'kernels');
-const cli = join(root, 'build/js/src/cli/main.js');
+const cli = join(root, 'build/cli/main.js');
 const ONE_KERNEL = 300_000;
 const variants = drivers
   .flatMap((driver) => driver.variants)

@@ -15,7 +15,7 @@ const NO_ZERO = EVIL.replace('\0', '');
 const OBEYED = /[^\P{C}\t\n]/u;
 
 function usercopy(args: readonly string[], more: { input?: string; colours?: boolean } = {}) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [packageFile('build/js/src/cli/main.js'), ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [packageFile('build/cli/main.js'), ...args], {
     encoding: 'utf8',
     input: more.input ?? '',
     timeout: 100_000,

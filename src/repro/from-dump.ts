@@ -83,7 +83,7 @@ const LIMIT_RULES: Readonly<Record<keyof DumpLimits, OptionRule>> = {
   onUnwritten: aFunction,
 };
 
-const CHILD = 'build/js/src/repro/dump-child.js';
+const CHILD = 'build/cli/dump-child.js';
 const READING_LIMIT = 300_000;
 const EMULATION_LIMIT = 60_000;
 

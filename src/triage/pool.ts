@@ -29,7 +29,7 @@ export interface PoolOptions {
   readonly child?: string;
 }
 
-const CHILD = 'build/js/src/triage/child.js';
+const CHILD = 'build/cli/triage-child.js';
 const ITEMS_OF_A_CHILD = 4000;
 /** MiB of a child's heap. */
 const HEAP = 512;

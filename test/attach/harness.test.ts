@@ -32,7 +32,7 @@ const REFUSAL =
 
 describe.skipIf(!existsSync(library))('a harness outside Node (libusercopy)', () => {
   beforeAll(() => {
-    const cli = packageFile('build/js/src/cli/main.js');
+    const cli = packageFile('build/cli/main.js');
     const scenario = packageFile('examples/harness/firmware.yaml');
     const { status, stderr } = run(process.execPath, [
       ...[cli, 'prepare', scenario, '--symbol', '_copy_to_user=0x100000', '-o', prepared],

@@ -18,7 +18,7 @@ import { loadAddon } from '../../src/engine/unicorn-addon.js';
 import { packageFile } from '../../src/paths.js';
 
 const usercopy = (...args: string[]) =>
-  spawnSync(process.execPath, [packageFile('build/js/src/cli/main.js'), ...args], { encoding: 'utf8' });
+  spawnSync(process.execPath, [packageFile('build/cli/main.js'), ...args], { encoding: 'utf8' });
 
 function hasUnicorn(): boolean {
   try {

@@ -20,7 +20,7 @@ const statusOf = (method: string, port: string, path: string): Promise<number | 
   });
 
 it('serves the page, and nothing else, until it is ended', async () => {
-  const child = spawn(process.execPath, [packageFile('build/js/src/cli/main.js'), 'page', '--port', '0']);
+  const child = spawn(process.execPath, [packageFile('build/cli/main.js'), 'page', '--port', '0']);
   try {
     const address = await new Promise<string>((resolve, reject) => {
       child.stdout.once('data', (text) => resolve(`${text}`.trim()));

@@ -7,7 +7,7 @@ import { packageFile } from '../../src/paths.js';
 
 /** The tool as a user starts it. */
 function usercopy(args: readonly string[], input = '') {
-  const result = spawnSync(process.execPath, [packageFile('build/js/src/cli/main.js'), ...args], {
+  const result = spawnSync(process.execPath, [packageFile('build/cli/main.js'), ...args], {
     encoding: 'utf8',
     timeout: 120_000,
     maxBuffer: 64 << 20,

@@ -11,6 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'usercopy-own-'));
 beforeAll(() => {
   for (const path of [
     'package.json',
+    'build/cli',
     'build/js',
     'build/check.wasm',
     'build/check.mjs',
@@ -26,7 +27,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 function run(...args: readonly string[]) {
-  const program = join(folder, 'build/js/src/cli/main.js');
+  const program = join(folder, 'build/cli/main.js');
   return spawnSync(process.execPath, [program, 'run', 'own', ...args], { encoding: 'utf8', timeout: 120_000 });
 }
 

@@ -3,7 +3,7 @@ import { packageFile } from '../../src/paths.js';
 
 /** The tool as a user starts it: the compiled program, as a process of its own. */
 export function usercopy(args: readonly string[], environment: Record<string, string> = {}, cwd?: string) {
-  const result = spawnSync(process.execPath, [packageFile('build/js/src/cli/main.js'), ...args], {
+  const result = spawnSync(process.execPath, [packageFile('build/cli/main.js'), ...args], {
     encoding: 'utf8',
     ...(cwd === undefined ? {} : { cwd }),
     timeout: 120_000,

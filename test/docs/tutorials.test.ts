@@ -71,7 +71,7 @@ function readersFolder(): { folder: string; env: NodeJS.ProcessEnv } {
   for (const name of ['bin', 'node_modules/.bin']) mkdirSync(join(folder, name), { recursive: true });
   writeFileSync(
     join(folder, 'node_modules/.bin/usercopy'),
-    `#!/bin/sh\nexec '${process.execPath}' '${packageFile('build/js/src/cli/main.js')}' "$@"\n`,
+    `#!/bin/sh\nexec '${process.execPath}' '${packageFile('build/cli/main.js')}' "$@"\n`,
   );
   chmodSync(join(folder, 'node_modules/.bin/usercopy'), 0o755);
   symlinkSync(python(), join(folder, 'bin/python3'));

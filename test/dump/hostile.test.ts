@@ -175,7 +175,7 @@ const HOSTILE = resolve('../shared/hostile/dump-search-hang-4KB.flat');
 
 describe('usercopy check', () => {
   const check = (...args: string[]) =>
-    spawnSync(process.execPath, [packageFile('build/js/src/cli/main.js'), 'check', '--dump', ...args], {
+    spawnSync(process.execPath, [packageFile('build/cli/main.js'), 'check', '--dump', ...args], {
       encoding: 'utf8',
       timeout: 100_000,
     });

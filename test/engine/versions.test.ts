@@ -19,7 +19,7 @@ interface Run {
 const [oldest, ...newer] = unicornsHere;
 
 const own = (lib: string) => {
-  const cli = packageFile('build/js/src/cli/main.js');
+  const cli = packageFile('build/cli/main.js');
   const { status, stdout, stderr } = spawnSync(process.execPath, [cli, 'run', 'own', '--json'], {
     encoding: 'utf8',
     maxBuffer: 1 << 26,

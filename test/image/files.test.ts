@@ -28,7 +28,7 @@ const folder = (name: string): string => {
   return path;
 };
 
-const PROGRAM = packageFile('build/js/src/cli/main.js');
+const PROGRAM = packageFile('build/cli/main.js');
 const shell = (command: string, ...args: string[]) =>
   spawnSync('bash', ['-c', command, 'bash', process.execPath, PROGRAM, ...args], { encoding: 'utf8', timeout: 60_000 });
 

@@ -22,7 +22,7 @@ Call Trace:
 ---[ end trace 0000000000000000 ]---
 `;
 
-const CLI = 'build/js/src/cli/main.js';
+const CLI = 'build/cli/main.js';
 
 let directory: string;
 beforeAll(() => {

@@ -67,7 +67,7 @@ export function play(program: string, build: HereBuild, steps: readonly string[]
 export function prepareFirmware(folder: string, name: string, ...symbols: string[]): string {
   const file = join(folder, name);
   const { status, stderr } = runProgram(process.execPath, [
-    ...[packageFile('build/js/src/cli/main.js'), 'prepare', packageFile('examples/harness/firmware.yaml'), '-o', file],
+    ...[packageFile('build/cli/main.js'), 'prepare', packageFile('examples/harness/firmware.yaml'), '-o', file],
     ...symbols.flatMap((symbol) => ['--symbol', symbol]),
   ]);
   if (status !== 0) throw new Error(stderr);

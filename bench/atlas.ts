@@ -1,11 +1,10 @@
 /** The atlas of what the check costs: every kernel and built-in guest that there is, as tables, a picture and JSON. */
-import type { EChartsOption } from 'echarts';
 import { markdownOf } from '../src/cli/answer.js';
 import { UsercopyError } from '../src/errors.js';
 import { cachedKernels } from '../src/image/fetch.js';
 import { NEWEST_OWN_PROFILE, ownVariants } from '../src/scenario/own.js';
-import { painter } from './drawing.js';
-import { type Overhead, type OverheadPath, overheadOf, PASSING, REFUSING } from './overhead.js';
+import { PALETTE, painter, WIDTH } from './drawing.js';
+import { type Cost, type Overhead, type OverheadPath, overheadOf, PASSING, REFUSING } from './overhead.js';
 import { sharesText, type Unmeasured } from './overhead-page.js';
 import { costCell } from './report.js';
 import type { Source } from './world.js';
@@ -69,29 +68,87 @@ export function atlasText({ kernels, guests, unmeasured }: Atlas): string {
 }
 
 const DRAWN = ['stack', 'slab', 'page', 'vmalloc'] as const;
-const ROW_HEIGHT = 74;
-const FRAME_HEIGHT = 120;
+const COLUMNS = 2;
+const ROW_HEIGHT = 18;
+/** Above, between and beside the panels. */
+const HEAD = 70;
+const GAP = 56;
+const LABELS = 190;
+const NUMBERS = 64;
 
-/** Cycles of the passing paths, kernel by kernel, as an SVG. */
+/**
+ * Cycles of the passing paths, kernel by kernel, as an SVG: a panel a path, a colour an architecture, so that rows below each
+ * other show how the cost moved from version to version. The pale end of a bar is what a cold struct page adds.
+ */
 export async function atlasPicture({ kernels }: Atlas): Promise<string> {
   const draw = await painter();
-  const series: EChartsOption['series'] = DRAWN.map((path) => ({
-    ...{ type: 'bar', name: path, barGap: '10%' },
-    label: { show: true, position: 'right', fontSize: 10 },
-    data: kernels.map(({ paths }) => paths[path]?.cycles ?? '-'),
-  }));
+  const variants = [...new Set(kernels.map(({ variant }) => variant))];
+  const colourOf = (variant: string) => PALETTE[variants.indexOf(variant) % PALETTE.length] ?? '#000';
+  const panelHeight = kernels.length * ROW_HEIGHT;
+  const panelWidth = (WIDTH - LABELS - COLUMNS * NUMBERS) / COLUMNS;
+  const panels = DRAWN.map((path, index) => {
+    const column = index % COLUMNS;
+    const top = HEAD + Math.floor(index / COLUMNS) * (panelHeight + GAP);
+    const costs = kernels.map(({ variant, paths }) => ({ variant, cost: paths[path] ?? null }));
+    const axes = { xAxisIndex: index, yAxisIndex: index };
+    return {
+      title: { text: path, left: LABELS + column * (panelWidth + NUMBERS), top: top - 24, textStyle: { fontSize: 13 } },
+      grid: { left: LABELS + column * (panelWidth + NUMBERS), top, width: panelWidth, height: panelHeight },
+      xAxis: { type: 'value' as const, gridIndex: index, min: 0, splitNumber: 4, axisLabel: { hideOverlap: true } },
+      yAxis: {
+        ...{ type: 'category' as const, gridIndex: index, inverse: true, axisTick: { show: false } },
+        axisLabel: { show: column === 0, fontSize: 11 },
+        data: kernels.map(({ variant, kernel }) => shortName(variant, kernel)),
+      },
+      series: [
+        {
+          ...{ type: 'bar' as const, stack: path, ...axes },
+          data: costs.map(({ variant, cost }) => ({
+            value: cost?.cycles ?? '-',
+            itemStyle: { color: colourOf(variant) },
+          })),
+        },
+        {
+          ...{ type: 'bar' as const, stack: path, ...axes },
+          data: costs.map(({ variant, cost }) => ({
+            value: cost === null ? '-' : (cost.cold ?? cost.cycles ?? 0) - (cost.cycles ?? 0),
+            itemStyle: { color: colourOf(variant), opacity: 0.35 },
+            label: {
+              ...{ show: true, position: 'right' as const, fontSize: 10, color: '#222', opacity: 1 },
+              formatter: cost?.cycles == null ? '–' : cyclesText(cost),
+            },
+          })),
+        },
+      ],
+    };
+  });
   return draw(
     {
-      title: { text: "The kernel's own check on a copy that passes: estimated cycles" },
-      legend: { top: 32 },
-      grid: { top: 70, left: 10, right: 50, bottom: 20, containLabel: true },
-      xAxis: { type: 'value', name: 'cycles', nameLocation: 'middle', nameGap: 24 },
-      yAxis: {
-        ...{ type: 'category', inverse: true },
-        data: kernels.map(({ variant, kernel }) => `${variant} ${kernel}`),
-      },
-      series,
+      title: [
+        {
+          text: "The kernel's own check on a copy that passes: estimated cycles",
+          left: 0,
+          top: 0,
+          textStyle: { fontSize: 15 },
+        },
+        {
+          text: 'Full colour: everything in the caches. Pale: what a struct page that is in no cache adds, where the core has figures for it.',
+          ...{ left: 0, top: 26, textStyle: { fontSize: 11, fontWeight: 'normal' } },
+        },
+        ...panels.map(({ title }) => title),
+      ],
+      grid: panels.map(({ grid }) => grid),
+      xAxis: panels.map(({ xAxis }) => xAxis),
+      yAxis: panels.map(({ yAxis }) => yAxis),
+      series: panels.flatMap(({ series }) => series),
     },
-    FRAME_HEIGHT + kernels.length * ROW_HEIGHT,
+    HEAD + Math.ceil(DRAWN.length / COLUMNS) * (panelHeight + GAP),
   );
 }
+
+const cyclesText = ({ cycles, cold }: Cost): string =>
+  cold === null || cold === cycles ? String(cycles) : `${cycles} / ${cold}`;
+
+/** A release without the flavour, which its variant says. */
+const shortName = (variant: string, kernel: string): string =>
+  `${variant} ${kernel.replace(/-(?:cloud-)?(?:amd64|arm64|686|armmp|armmp-lpae|powerpc64le|s390x|riscv64)$/, '')}`;

@@ -15,7 +15,17 @@ const FONT = 11;
 const CHARACTER = 6.4;
 /** Times that are further apart are drawn on a logarithmic axis: they are points, and no bars whose length would lie. */
 const WIDE = 20;
-const PALETTE = ['#2f6db5', '#d9822b', '#3a8a4f', '#a04ba8', '#7a6a53', '#c23b3b', '#2b9ca3', '#6a6fb8', '#8a8a2f'];
+export const PALETTE = [
+  '#2f6db5',
+  '#d9822b',
+  '#3a8a4f',
+  '#a04ba8',
+  '#7a6a53',
+  '#c23b3b',
+  '#2b9ca3',
+  '#6a6fb8',
+  '#8a8a2f',
+];
 const NOISY_COLOUR = '#999';
 const colourOf = (series: number): string => PALETTE[series % PALETTE.length] ?? NOISY_COLOUR;
 /** Room for a label behind the longest bar, as a part of the axis. */

@@ -71,7 +71,7 @@ const COPIES: Readonly<Record<Exclude<OverheadPath, 'disabled'>, PathName>> = {
 
 export interface OverheadOptions {
   /** `memory`: with caches, the TLB and mispredicted branches of the named core; `path`: instructions alone. */
-  readonly cycles: { readonly model: 'path' | 'memory' };
+  readonly cycles: { readonly model: 'path' | 'memory'; readonly core?: string | undefined };
 }
 
 /** @throws UsercopyError `guest` where the guest's check answers otherwise than expected; `bad-input` without types. */
@@ -80,7 +80,7 @@ export async function overheadOf(
   { cycles }: OverheadOptions = { cycles: { model: 'memory' } },
 ): Promise<Overhead> {
   const guest = await startGuest(source, 'check');
-  const model = guest.variant.cycles === undefined ? null : await openCycleModel(guest.variant);
+  const model = guest.variant.cycles === undefined ? null : await openCycleModel(guest.variant, cycles.core);
   try {
     const linuxArch = driverOf(guest.variant)?.linuxArch;
     const memory =

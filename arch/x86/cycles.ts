@@ -47,8 +47,11 @@ const x86 = {
     // Capstone tells it for x86, but not that a conditional move keeps its destination.
     const { reads, writes } = known!;
     const kept = mnemonic.startsWith('cmov') ? (operands[0]?.registers ?? []) : [];
-    // The stack pointer tracker moves it on before they are executed (Intel Optimization Reference Manual, 2.4.2.5).
+    // The stack pointer tracker moves it on before they are executed (Intel Optimization Reference Manual, 2.4.2.5; AMD's
+    // stack engine does the same). LLVM lets each pop wait for the load of the one before it.
     if (/^(?:call|ret)/.test(mnemonic)) return { reads: reads.filter(isNoStackPointer), writes: [] };
+    if (/^(?:push|pop)/.test(mnemonic))
+      return { reads: reads.filter(isNoStackPointer), writes: writes.filter(isNoStackPointer) };
     return { reads: [...reads, ...kept], writes };
   },
   keepsRest: (register: string) => {

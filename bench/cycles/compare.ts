@@ -2,9 +2,10 @@
 import type { CycleTraits } from '../../arch/cycles.js';
 import type { Variant } from '../../arch/driver.js';
 import type { CycleModel } from '../../src/cycles/price.js';
-import type { Timing } from '../../src/cycles/scoreboard.js';
+import { simulate, type Timing } from '../../src/cycles/scoreboard.js';
 import { present } from '../present.js';
 import { type Block, isCall, isForTuning } from './corpus.js';
+import { asJudged } from './judged.js';
 import { disassemble, type Judgement, judge } from './llvm.js';
 
 export interface Half {
@@ -52,13 +53,19 @@ export function compare(
   const halves = (['tuning', 'held out'] as const).map((name): Half => {
     const wanted = blocks.filter((block) => isForTuning(block) === (name === 'tuning'));
     const { judged, refused } = judgeBlocks(wanted, traits, count);
-    const before = process.cpuUsage();
     const pairs = judged.map((entry) => {
       const timings: Timing[] = [];
-      const ours = model.price(entry.code, entry.block.address, { timings });
+      const seen = entry.block.instructions.slice(0, entry.lines.length);
+      const ours = simulate(
+        seen.map((instruction) => model.operation(asJudged(instruction, traits))),
+        model.pipeline,
+        timings,
+      );
       whole.push({ block: entry.block, timings, judged: entry });
       return { ours, theirs: entry.judgement.cycles };
     });
+    const before = process.cpuUsage();
+    for (const { code, block } of judged) model.price(code, block.address);
     const { user, system } = process.cpuUsage(before);
     const mean = (of: (pair: { ours: number; theirs: number }) => number) =>
       pairs.reduce((sum, pair) => sum + of(pair), 0) / Math.max(1, pairs.length);

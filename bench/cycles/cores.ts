@@ -44,3 +44,40 @@ export const CORES: Readonly<Record<string, CoreFacts & { readonly extra?: Reado
   'riscv/cycles.json': { core: 'SiFive U74', order: 'in', width: 2 },
   's390/cycles.json': { core: 'IBM z14', order: 'out', width: 6, buffer: 60, loadLatency: 4 },
 };
+
+/** `cpu`: the core whose costs LLVM is asked about, where it has none of this one. */
+export type OtherCore = CoreFacts & { readonly cpu?: string };
+
+/**
+ * Cores that a table can be had of beside the one above (`--core`), by Linux's name of the architecture and LLVM's of the core.
+ * Widths and buffers as above, of LLVM 19.
+ */
+export const OTHER_CORES: Readonly<Record<string, Readonly<Record<string, OtherCore>>>> = {
+  x86: {
+    haswell: { core: 'Intel Haswell', order: 'out', width: 4, buffer: 192, loadLatency: 5 },
+    'skylake-avx512': { core: 'Intel Skylake (server)', order: 'out', width: 6, buffer: 224, loadLatency: 5 },
+    'icelake-server': { core: 'Intel Ice Lake (server)', order: 'out', width: 6, buffer: 352, loadLatency: 5 },
+    alderlake: { core: 'Intel Golden Cove (Alder Lake)', order: 'out', width: 6, buffer: 512, loadLatency: 5 },
+    sapphirerapids: {
+      core: 'Intel Golden Cove (Sapphire Rapids)',
+      order: 'out',
+      width: 6,
+      buffer: 512,
+      loadLatency: 5,
+    },
+    znver2: { core: 'AMD Zen 2', order: 'out', width: 4, buffer: 224, loadLatency: 4 },
+    znver3: { core: 'AMD Zen 3', order: 'out', width: 6, buffer: 256, loadLatency: 4 },
+    znver4: { core: 'AMD Zen 4', order: 'out', width: 6, buffer: 320, loadLatency: 4 },
+    znver5: {
+      ...{
+        core: 'AMD Zen 5, at the costs of Zen 4',
+        order: 'out',
+        width: 8,
+        buffer: 448,
+        loadLatency: 4,
+        cpu: 'znver4',
+      },
+      note: "LLVM 19 has no model of Zen 5: width and buffer are those of AMD's Software Optimization Guide for Zen 5 (58455), costs and units are Zen 4's",
+    },
+  },
+};

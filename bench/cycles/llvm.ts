@@ -6,6 +6,9 @@ import { present } from '../present.js';
 
 type Llvm = NonNullable<CycleTraits['llvm']>;
 
+/** `LLVM=19`: llvm-mca-19, as Debian installs several versions beside each other. */
+const tool = (name: string): string => (process.env['LLVM'] ? `${name}-${process.env['LLVM']}` : name);
+
 function run(program: string, parameters: readonly string[], input: string): { output: string; errors: string } {
   const { stdout, stderr, error } = spawnSync(program, parameters, {
     input,
@@ -28,7 +31,7 @@ const target = ({ cpu, features }: Llvm): string[] => [
 
 /** `14.0.6`; null where llvm-mca is not installed. */
 export function llvmVersion(): string | null {
-  const { stdout, error } = spawnSync('llvm-mca', ['--version'], { encoding: 'utf8' });
+  const { stdout, error } = spawnSync(tool('llvm-mca'), ['--version'], { encoding: 'utf8' });
   return error ? null : (/version (\S+)/.exec(stdout)?.[1] ?? null);
 }
 
@@ -41,7 +44,7 @@ export function disassemble(instructions: readonly Uint8Array[], llvm: Llvm): (s
     [...bytes].map((byte) => `0x${byte.toString(16).padStart(2, '0')}`).join(' '),
   );
   const { output, errors } = run(
-    'llvm-mc',
+    tool('llvm-mc'),
     ['--disassemble', `-triple=${llvm.triple}`, ...target(llvm)],
     `${hex.join('\n')}\n`,
   );
@@ -148,7 +151,7 @@ function analyse(
       }
     }
     const { output, errors } = run(
-      'llvm-mca',
+      tool('llvm-mca'),
       [`-mtriple=${llvm.triple}`, ...target(llvm), '-json', ...options],
       `${lines.join('\n')}\n`,
     );

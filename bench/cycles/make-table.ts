@@ -58,9 +58,11 @@ export function makeTable(
       samples.map(({ bytes }) => bytes),
       present(traits.llvm),
     );
-    const known = samples
-      .map((sample, index) => ({ ...sample, text: present(texts[index]) }))
-      .filter(({ text }) => text !== null);
+    // What LLVM cannot read has no text.
+    const known = samples.flatMap((sample, index) => {
+      const text = texts[index] ?? null;
+      return text === null ? [] : [{ ...sample, text }];
+    });
     const lines = known.map(({ text }) => text);
     const told = informationOf(lines, present(traits.llvm));
     asked.push(...known);

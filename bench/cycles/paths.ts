@@ -5,6 +5,7 @@ import { type Operation, simulate } from '../../src/cycles/scoreboard.js';
 import type { CodeBlock } from '../../src/engine/engine.js';
 import { present } from '../present.js';
 import { isCall } from './corpus.js';
+import { asJudged } from './judged.js';
 import { disassemble, informationOf, judge } from './llvm.js';
 import type { Trace } from './traces.js';
 
@@ -53,7 +54,7 @@ export function comparePaths(
         if (isCall(traits, instruction.mnemonic)) return [];
         const bytes = block.code.subarray(instruction.offset, instruction.offset + instruction.size);
         distinct.set(key(bytes), bytes);
-        return [{ key: key(bytes), operation: model.operation(instruction) }];
+        return [{ key: key(bytes), operation: model.operation(asJudged(instruction, traits)) }];
       });
       known.set(name, steps);
     }

@@ -17,6 +17,7 @@ interface OverheadOptions extends Forms {
   readonly variant?: string[];
   readonly profile?: string;
   readonly html?: string;
+  readonly core?: string;
 }
 
 export function overheadCommand(): Verb {
@@ -29,6 +30,7 @@ export function overheadCommand(): Verb {
         Object.keys(OWN_PROFILES),
       ),
     )
+    .option('--core <name>', "cycles of another core that there is a table of, by LLVM's name: znver4 for x86_64")
     .option('--html <file>', 'also write one page with charts')
     .tables()
     .ends({
@@ -63,7 +65,7 @@ async function overhead(options: OverheadOptions): Promise<number> {
     const name = source.kind === 'own' ? source.variant : source.path;
     progress.show(`measuring ${name} …`);
     try {
-      results.push(await overheadOf(source));
+      results.push(await overheadOf(source, { cycles: { model: 'memory', core: options.core } }));
     } catch (error) {
       if (!(error instanceof UsercopyError)) throw error;
       unmeasured.push({ source: name, error: error.message });

@@ -6,7 +6,7 @@ import type { BlockPricer } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
 import { aVariant, having, requireValue } from '../options.js';
 import { CycleModel } from './price.js';
-import { readCycleTable } from './table.js';
+import { otherCores, readCycleTable, tableOf } from './table.js';
 
 /** What the estimate of a path does not know, for people. */
 export const PATH_IGNORES = 'caches always hit and branches are always foreseen';
@@ -14,10 +14,11 @@ export const PATH_IGNORES = 'caches always hit and branches are always foreseen'
 export const IGNORED = `${PATH_IGNORES}, and a block begins when the one before it has ended`;
 
 /**
- * The model of the core that stands for a variant. Reads its table and loads Capstone (a few MB, some 0.1 s).
- * @throws UsercopyError `unsupported` for a variant without a table.
+ * The model of the core that stands for a variant, or of another one, by LLVM's name (`znver4`). Reads its table and loads
+ * Capstone (a few MB, some 0.1 s).
+ * @throws UsercopyError `unsupported` for a variant without a table, or a core that there is none of.
  */
-export async function openCycleModel(variant: Variant): Promise<CycleModel> {
+export async function openCycleModel(variant: Variant, core?: string): Promise<CycleModel> {
   requireValue('openCycleModel: variant', variant, aVariant);
   const driver = driverOf(variant);
   if (variant.cycles === undefined || driver === null)
@@ -25,7 +26,15 @@ export async function openCycleModel(variant: Variant): Promise<CycleModel> {
       'unsupported',
       `${variant.name}: no cycle table for this architecture; count instructions instead`,
     );
-  return CycleModel.open(variant.cycles, await readCycleTable(driver.linuxArch, variant.cycles.table));
+  if (core !== undefined) {
+    const cores = await otherCores(driver.linuxArch, variant.cycles.table);
+    if (!cores.includes(core))
+      throw new UsercopyError(
+        'unsupported',
+        `${variant.name}: expected a core that there is a table of (${cores.join(', ') || 'only the usual one'}), found ${core}`,
+      );
+  }
+  return CycleModel.open(variant.cycles, await readCycleTable(driver.linuxArch, tableOf(variant.cycles.table, core)));
 }
 
 /**

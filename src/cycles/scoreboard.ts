@@ -127,17 +127,20 @@ class Calendar {
     this.#cycle.fill(-1);
   }
 
-  /** Whether one unit of the group is free from `cycle` on for so many cycles. */
-  available(group: UnitGroup, cycle: number, cycles: number): boolean {
-    const { low, high } = this.#free(group, cycle, cycles);
+  /**
+   * Whether one unit of the group is free at a cycle. What comes later is not asked: a core gives a unit to the instruction that
+   * is ready, though an older one will want it soon.
+   */
+  available(group: UnitGroup, cycle: number): boolean {
+    const { low, high } = this.#free(group, cycle);
     return (low | high) !== 0;
   }
 
   /** Takes one, from the first cycle on at which it is free, and says the last one: other work of the same instruction may be first. */
   take(group: UnitGroup, cycle: number, cycles: number): number {
     let from = cycle;
-    while (!this.available(group, from, cycles)) from++;
-    const { low, high } = this.#free(group, from, cycles);
+    while (!this.available(group, from)) from++;
+    const { low, high } = this.#free(group, from);
     const unit = high !== 0 ? { low: 0, high: highest(high) } : { low: highest(low), high: 0 };
     for (let at = from; at < from + cycles; at++) this.mark(at, unit.low, unit.high);
     return from + cycles - 1;
@@ -162,20 +165,15 @@ class Calendar {
     }
   }
 
-  #free(group: UnitGroup, cycle: number, cycles: number): Mask {
+  #free(group: UnitGroup, cycle: number): Mask {
     let mask = this.#masks.get(group);
     if (mask === undefined) {
       mask = maskOf(group);
       this.#masks.set(group, mask);
     }
-    let { low, high } = mask;
-    for (let at = cycle; at < cycle + cycles; at++) {
-      const slot = at & (HORIZON - 1);
-      if (this.#cycle[slot] !== at) continue;
-      low &= ~(this.#low[slot] ?? 0);
-      high &= ~(this.#high[slot] ?? 0);
-    }
-    return { low, high };
+    const slot = cycle & (HORIZON - 1);
+    if (this.#cycle[slot] !== cycle) return mask;
+    return { low: mask.low & ~(this.#low[slot] ?? 0), high: mask.high & ~(this.#high[slot] ?? 0) };
   }
 }
 
@@ -192,7 +190,8 @@ const isFree = ({ latency, uses }: Operation): boolean => latency === 0 && uses.
 
 /**
  * Instructions are placed in program order, each at the first cycle that the older ones leave to it. That is what a core
- * does that prefers the oldest: a younger one takes only what no older one wants at that cycle.
+ * does that prefers the oldest: a younger one takes only what no older one wants at that cycle. Where it keeps a unit for longer
+ * than that, an older one that wants it soon is not held up; a core would hold it up.
  */
 class OutOfOrder implements Scoreboard {
   readonly #pipeline: Pipeline;
@@ -231,7 +230,7 @@ class OutOfOrder implements Scoreboard {
         if (written !== undefined) issued = Math.max(issued, written.at - Math.min(after, written.forwards));
       }
       if (operation.store) issued = Math.max(issued, this.#lastStore, this.#lastLoad);
-      while (!operation.uses.every(({ units, cycles }) => this.#calendar.available(units, issued, cycles))) issued++;
+      while (!operation.uses.every(({ units }) => this.#calendar.available(units, issued))) issued++;
       for (const { units, cycles } of operation.uses) {
         this.#lastTaken = Math.max(this.#lastTaken, this.#calendar.take(units, issued, cycles));
       }
@@ -390,7 +389,7 @@ class InOrder implements Scoreboard {
     for (const { latency } of operation.writes) firstWriteBack = Math.min(firstWriteBack, latency);
     issued = Math.max(issued, this.#lastWriteBack - firstWriteBack);
     // A unit that is free is free for good: nothing older is placed later.
-    while (!operation.uses.every(({ units }) => this.#calendar.available(units, issued, 1))) issued++;
+    while (!operation.uses.every(({ units }) => this.#calendar.available(units, issued))) issued++;
     if (issued > this.#cycle) {
       this.#cycle = issued;
       this.#room = width;

@@ -43,6 +43,19 @@ export interface CycleTable {
   readonly classes: Readonly<Record<string, number>>;
 }
 
+/** The file of another core, beside that of the usual one: `cycles-x86_64.json`, `cycles-x86_64-znver4.json`. */
+export const tableOf = (usual: string, core: string | undefined): string =>
+  core === undefined ? usual : usual.replace(/\.json$/, `-${core}.json`);
+
+/** Cores that there is a table of beside the usual one, by LLVM's names. */
+export async function otherCores(linuxArch: string, usual: string): Promise<string[]> {
+  const start = usual.replace(/\.json$/, '-');
+  const files = await fs.readdir(packageFile(`arch/${linuxArch}`));
+  return files.flatMap((file) =>
+    file.startsWith(start) && file.endsWith('.json') ? [file.slice(start.length, -5)] : [],
+  );
+}
+
 export async function readCycleTable(linuxArch: string, file: string): Promise<CycleTable> {
   return JSON.parse(await fs.readFile(packageFile(`arch/${linuxArch}/${file}`), 'utf8'));
 }

@@ -39,8 +39,7 @@ describe.skipIf(version === null)(`llvm-mca ${version ?? '(not installed: apt-ge
         const paths = comparePaths(guest.variant, 'own', await checkTraces(guest, source, model), model);
         const mape = paths.reduce((sum, { path, llvm }) => sum + Math.abs(path - llvm) / llvm, 0) / paths.length;
         expect(paths.length).toBe(PATHS.length);
-        // llvm-mca sees only the first and the last register of s390x's load and store multiple; we see all of them.
-        expect(mape).toBeLessThan(name === 's390x' ? 0.15 : 0.1);
+        expect(mape).toBeLessThan(0.1);
       } finally {
         model.close();
         guest.close();

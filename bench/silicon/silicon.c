@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The built-in guest's check as a part of a process of the host: what it answers, which instructions a path takes, and how many
+ * ticks of the time stamp counter they cost. silicon.ts compiles it beside guests/kernel.c and reads what it prints.
+ *
+ *   silicon answers                   PATH passes, for each path
+ *   silicon trace                     PATH ADDRESS BYTES, for each instruction (x86_64)
+ *   silicon time SAMPLES CALLS LINKS  ticks of each sample: a chain of LINKS * 100 additions, CALLS rounds of the loop
+ *                                     alone, and CALLS calls on each path (x86_64)
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#define RAM_BYTES (32UL << 20)
+#define ARENA_BYTES (4UL << 20)
+#define THREAD_SIZE 16384UL
+#define LINEAR_MAP_START 0x100000000000UL
+#define VMALLOC_ARENA_START 0x200000000000UL
+#define COPY_BYTES 64UL
+
+extern unsigned long guest_init(unsigned long ram_bytes);
+extern void *kmalloc(unsigned long size);
+extern void *vmalloc(unsigned long size);
+extern void *alloc_pages(unsigned long order);
+extern void __check_object_size(const void *pointer, unsigned long n, _Bool to_user);
+extern unsigned int bypass_usercopy_checks;
+extern unsigned char init_stack[];
+
+/* What guests/arch/<variant>.S has elsewhere. */
+unsigned long page_offset_base = LINEAR_MAP_START, vmalloc_base = VMALLOC_ARENA_START, phys_base = 0x1000000;
+void *current_task;
+
+unsigned long copy_user_host(void *to, const void *from, unsigned long n)
+{
+	memcpy(to, from, n);
+	return 0;
+}
+
+struct path {
+	const char *name;
+	const void *pointer;
+	unsigned long n;
+	unsigned int bypass;
+};
+
+static struct path paths[] = {
+	{ "n=0", NULL, 0, 0 }, { "disabled", NULL, COPY_BYTES, 1 }, { "stack", NULL, COPY_BYTES, 0 },
+	{ "slab", NULL, COPY_BYTES, 0 }, { "page", NULL, COPY_BYTES, 0 }, { "vmalloc", NULL, COPY_BYTES, 0 },
+};
+#define PATHS (sizeof(paths) / sizeof(paths[0]))
+
+static void *map(unsigned long address, unsigned long bytes)
+{
+	void *memory = mmap((void *)address, bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
+
+	if (memory != (void *)address) {
+		fprintf(stderr, "expected %lu bytes at 0x%lx, found them taken\n", bytes, address);
+		exit(2);
+	}
+	return memory;
+}
+
+static void prepare(void)
+{
+	map(LINEAR_MAP_START, RAM_BYTES);
+	map(VMALLOC_ARENA_START, ARENA_BYTES);
+	if (guest_init(RAM_BYTES) >= -4095UL) {
+		fprintf(stderr, "expected the guest to begin, found that it does not\n");
+		exit(2);
+	}
+	paths[0].pointer = paths[1].pointer = paths[3].pointer = kmalloc(COPY_BYTES);
+	paths[4].pointer = (char *)alloc_pages(0) + 16;
+	paths[5].pointer = (char *)vmalloc(8192) + 16;
+}
+
+/* Runs on the guest's own stack, which is what the check takes for the stack of the current task. */
+static void on_guest_stack(void (*work)(void))
+{
+	static ucontext_t here, there;
+
+	getcontext(&there);
+	there.uc_stack.ss_sp = init_stack;
+	there.uc_stack.ss_size = THREAD_SIZE;
+	there.uc_link = &here;
+	makecontext(&there, work, 0);
+	swapcontext(&here, &there);
+}
+
+static const void *pointer_of(const struct path *path, const void *local)
+{
+	return path->pointer ? path->pointer : local;
+}
+
+static void answers(void)
+{
+	char local[COPY_BYTES];
+
+	for (size_t i = 0; i < PATHS; i++) {
+		bypass_usercopy_checks = paths[i].bypass;
+		__check_object_size(pointer_of(&paths[i], local), paths[i].n, 1);
+		printf("%s passes\n", paths[i].name);
+	}
+}
+
+#ifdef __x86_64__
+#define MOST_STEPS 4096
+
+static uintptr_t steps[MOST_STEPS];
+static volatile size_t step_count;
+
+static void on_step(int number, siginfo_t *info, void *context)
+{
+	if (step_count < MOST_STEPS)
+		steps[step_count++] = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+}
+
+/* Steps through one call; what comes before and after the check itself is left out by its first and last address. */
+static __attribute__((noinline)) void step_through(const struct path *path)
+{
+	char local[COPY_BYTES];
+	const void *pointer = pointer_of(path, local);
+
+	step_count = 0;
+	asm volatile("pushfq; orq $0x100, (%%rsp); popfq" ::: "memory", "cc");
+	__check_object_size(pointer, path->n, 1);
+	asm volatile("pushfq; andq $~0x100, (%%rsp); popfq" ::: "memory", "cc");
+}
+
+static void trace(void)
+{
+	for (size_t i = 0; i < PATHS; i++) {
+		int inside = 0;
+
+		bypass_usercopy_checks = paths[i].bypass;
+		step_through(&paths[i]);
+		for (size_t at = 0; at < step_count; at++) {
+			const unsigned char *code = (const unsigned char *)steps[at];
+			const uintptr_t back = (uintptr_t)step_through;
+
+			if (steps[at] == (uintptr_t)__check_object_size)
+				inside = 1;
+			else if (steps[at] >= back && steps[at] < back + 256)
+				inside = 0;
+			if (!inside)
+				continue;
+			printf("%s %lx ", paths[i].name, (unsigned long)steps[at]);
+			for (int byte = 0; byte < 16; byte++)
+				printf("%02x", code[byte]);
+			printf("\n");
+		}
+	}
+}
+
+static int samples, calls, links;
+
+static inline uint64_t now(void)
+{
+	uint32_t low, high;
+
+	asm volatile("lfence; rdtsc; lfence" : "=a"(low), "=d"(high) : : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+static __attribute__((noinline)) uint64_t chain(void)
+{
+	uint64_t sum = 1, one = 1;
+	const uint64_t start = now();
+
+	/* Of registers: additions of a constant may be folded where registers are renamed. */
+	for (int i = 0; i < links; i++)
+		asm volatile(".rept 100; addq %1, %0; .endr" : "+r"(sum) : "r"(one) : "cc");
+	return now() - start;
+}
+
+/* Before each call everything before it has ended, so that calls do not overlap: what is timed is the latency of one. */
+#define TIMED(name, called)                                                                                            \
+	static __attribute__((noinline)) uint64_t name(const struct path *path)                                        \
+	{                                                                                                              \
+		char local[COPY_BYTES];                                                                                \
+		const void *pointer = pointer_of(path, local);                                                         \
+		const unsigned long n = path->n;                                                                       \
+		const uint64_t start = now();                                                                          \
+                                                                                                                       \
+		for (int i = 0; i < calls; i++) {                                                                      \
+			asm volatile("lfence" ::: "memory");                                                           \
+			called(pointer, n, 1);                                                                         \
+		}                                                                                                      \
+		asm volatile("lfence" ::: "memory");                                                                   \
+		return now() - start;                                                                                  \
+	}
+/* The loop alone. An empty function would not do: its return waits for the store of its call, which a longer path hides. */
+#define NO_CALL(pointer, n, to_user) asm volatile("" : : "r"(pointer), "r"(n))
+TIMED(time_nothing, NO_CALL)
+TIMED(time_check, __check_object_size)
+
+static void time_all(void)
+{
+	for (int sample = 0; sample < samples; sample++) {
+		printf("%lu %lu", chain(), time_nothing(&paths[2]));
+		for (size_t i = 0; i < PATHS; i++) {
+			bypass_usercopy_checks = paths[i].bypass;
+			printf(" %lu", time_check(&paths[i]));
+		}
+		printf("\n");
+	}
+}
+#endif
+
+int main(int count, char **words)
+{
+	prepare();
+	if (count == 2 && strcmp(words[1], "answers") == 0) {
+		on_guest_stack(answers);
+		return 0;
+	}
+#ifdef __x86_64__
+	if (count == 2 && strcmp(words[1], "trace") == 0) {
+		static char handler_stack[65536];
+		const stack_t stack = { .ss_sp = handler_stack, .ss_size = sizeof(handler_stack) };
+		const struct sigaction action = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+		sigaltstack(&stack, NULL);
+		sigaction(SIGTRAP, &action, NULL);
+		on_guest_stack(trace);
+		return 0;
+	}
+	if (count == 5 && strcmp(words[1], "time") == 0) {
+		samples = atoi(words[2]);
+		calls = atoi(words[3]);
+		links = atoi(words[4]);
+		on_guest_stack(time_all);
+		return 0;
+	}
+#endif
+	fprintf(stderr, "expected answers, trace or time\n");
+	return 2;
+}

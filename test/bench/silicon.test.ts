@@ -1,0 +1,84 @@
+/** `npm run bench:silicon`: what is timed, and when there is no figure. How long it takes is nothing to assert. */
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { variantOf } from '../../arch/index.js';
+import { hostCore } from '../../bench/silicon/host.js';
+import { SILICON_PATHS, Silicon, type SiliconPath, settled, timed } from '../../bench/silicon/silicon.js';
+import { openCycleModel } from '../../src/cycles/open.js';
+import type { CycleModel } from '../../src/cycles/price.js';
+
+const hasCompiler = spawnSync('cc', ['--version']).status === 0;
+
+describe.skipIf(!hasCompiler || process.arch !== 'x64')(
+  'the guest’s check in a process of this machine (needs cc and x86-64)',
+  () => {
+    let silicon: Silicon;
+    let model: CycleModel;
+    beforeAll(async () => {
+      silicon = new Silicon();
+      model = await openCycleModel(variantOf('x86_64')!);
+    }, 60_000);
+    afterAll(() => {
+      silicon?.close();
+      model?.close();
+    });
+
+    test('lets every passing path pass', () => {
+      expect(silicon.answers()).toEqual([...SILICON_PATHS]);
+    });
+
+    test('is followed from its first instruction to its return, each step where the one before it leads', () => {
+      for (const [path, blocks] of silicon.trace(model)) {
+        expect(blocks.length, path).toBeGreaterThan(10);
+        const mnemonics = blocks.map(({ code, address }) => model.analyse(code, address)[0]!.mnemonic);
+        expect(mnemonics.at(-1), path).toBe('ret');
+        for (const [index, { address, code }] of blocks.entries()) {
+          const next = blocks[index + 1];
+          if (next !== undefined && next.address !== address + BigInt(code.length))
+            expect(mnemonics[index], path).toMatch(/^(?:j|call|ret)/);
+        }
+      }
+    });
+
+    test('is timed on each path, as often as was asked', () => {
+      const samples = silicon.samples(3);
+      for (const path of SILICON_PATHS) expect(samples.get(path), path).toHaveLength(3);
+    });
+  },
+);
+
+/** Runs of one figure each, the same on all paths. */
+const runs = (...figures: number[]) => {
+  let at = 0;
+  return () => {
+    const figure = figures[Math.min(at++, figures.length - 1)]!;
+    return new Map(SILICON_PATHS.map((path): [SiliconPath, number[]] => [path, [figure]]));
+  };
+};
+
+test('a figure needs two runs that follow each other and agree within 5 %', () => {
+  expect(settled(runs(100, 120, 118), 8).get('slab')?.cycles).toBe(118);
+  expect(settled(runs(100, 120, 100, 120, 100), 5).get('slab')).toBeNull();
+  expect(settled(runs(100), 1).get('slab')).toBeNull();
+});
+
+test('the figure is the lowest quartile, and its spread the middle half', () => {
+  expect(timed([9, 1, 5, 3, 7])).toEqual({ cycles: 3, spread: 4 });
+});
+
+test.each([
+  ['AuthenticAMD', 25, 1, 'znver3'],
+  ['AuthenticAMD', 25, 17, 'znver4'],
+  ['AuthenticAMD', 26, 2, 'znver5'],
+  ['GenuineIntel', 6, 94, 'skylake'],
+  ['GenuineIntel', 6, 143, 'sapphirerapids'],
+  ['GenuineIntel', 6, 255, null],
+  ['Unknown', 1, 1, null],
+])('%s, family %i, model %i is %s', (vendor, family, model, expected) => {
+  const cpuinfo = `processor\t: 0\nvendor_id\t: ${vendor}\ncpu family\t: ${family}\nmodel\t\t: ${model}\nmodel name\t: a name\n`;
+  expect(hostCore(cpuinfo).llvm).toBe(expected);
+});
+
+test('a core that there is no table of is refused, and those that there are are named', async () => {
+  await expect(openCycleModel(variantOf('x86_64')!, 'pentium')).rejects.toThrow(/znver4.*found pentium/);
+});

@@ -17,6 +17,7 @@ import { allBuilds, chooseUnicorn, unicornFacts } from './lib/find-unicorn.mjs';
 import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
 import { translateCheck, wabtPlaces, writeConfig } from './lib/native-check.mjs';
 import { readPlaces, writePlaces } from './lib/places.mjs';
+import { writeSlowPrograms } from './lib/programs.mjs';
 import { pruneBuild } from './lib/prune.mjs';
 import { completeBinding, findPython } from './lib/python-bindings.mjs';
 import {
@@ -225,10 +226,19 @@ function javascript() {
 /** The command line in few files, which start faster. */
 function commandLine() {
   const tools = ['vite', 'rolldown'].map((name) => `node_modules/${name}/package.json`);
-  const print = fingerprint(['scripts/lib/bundle.mjs', 'package-lock.json', ...tools], compiledPrint());
+  const print = fingerprint(
+    ['scripts/lib/bundle.mjs', 'scripts/lib/programs.mjs', 'package-lock.json', ...tools],
+    process.version,
+    compiledPrint(),
+  );
   if (isFresh('command-line', print, ['build/cli/main.js'])) return null;
   return () => {
-    mustRun('command-line', 'putting the command line together', [[node, join(root, 'scripts/lib/bundle.mjs')]]);
+    console.log('setup: putting the command line together');
+    if (!runLogged('command-line', [[node, join(root, 'scripts/lib/bundle.mjs')]])) {
+      // Vite wants a newer Node.js than the rest.
+      console.log('setup: it is left in many files, and starts slower: see .cache/setup/command-line.log');
+      writeSlowPrograms();
+    }
     setStamp('command-line', print);
   };
 }

@@ -5,15 +5,8 @@
 import { chmodSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'vite';
+import { ENTRIES } from './programs.mjs';
 import { root } from './step.mjs';
-
-/** Programs that are started as processes, by their names in `build/cli`. */
-const ENTRIES = {
-  main: 'src/cli/main.js',
-  'dump-child': 'src/repro/dump-child.js',
-  'guest-child': 'src/scenario/guest-child.js',
-  'triage-child': 'src/triage/child.js',
-};
 
 /** Has its WebAssembly beside it; optional; has programs of its own. */
 const EXTERNAL = ['@alexaltea/capstone-js', 'echarts', 'node-gyp'];

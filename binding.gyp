@@ -79,6 +79,7 @@
               'native/library/library.cc',
               'native/library/prepared.cc',
               'native/library/report.cc',
+              'native/library/sanitizers.cc',
               'native/library/sha256.cc',
               'native/library/siblings.cc',
               'native/library/snapshot.cc',

@@ -483,6 +483,130 @@ export enum CheckedRanges {
   COUNT = 8,
 }
 
+/** What a look at a copy that the check let pass came to. */
+export enum LookResult {
+  /** No slab: nothing that a look knows. */
+  ELSEWHERE = 1,
+  /** In objects that are in use, over none of their red zones. */
+  ALLOCATED = 2,
+  FREED = 3,
+  RED_ZONE = 4,
+  /** `Look.unknown` says why. */
+  UNKNOWN = 5,
+}
+
+/** Why the state of a slab object is not known. */
+export enum Unknown {
+  /** Guest memory is not there: `Look.missing`. */
+  NOT_READABLE = 1,
+  /** A list leaves its slab or does not end, or a structure makes no sense. */
+  MAKES_NO_SENSE = 2,
+  /** The types do not tell where free pointers lie. */
+  NO_FREE_POINTERS = 3,
+  /** A CPU has the slab for itself, and its list of free objects is not found. */
+  SLAB_OF_A_CPU = 4,
+  /** On no list, and free objects of the cache also wait in sheaves, not all of which can be found. */
+  MAY_BE_IN_A_SHEAF = 5,
+  /** On no list, and SLAB also keeps free objects in arrays of its CPUs and nodes, which are not read. */
+  MAY_BE_IN_AN_ARRAY = 6,
+  /** On no list, and KASAN's quarantine holds free objects, which are not read. */
+  MAY_BE_IN_QUARANTINE = 7,
+  /** A KFENCE object that waits for a grace period, or a page of the pool without one; or the types lack KFENCE's states. */
+  OF_KFENCE = 8,
+  COUNT = 9,
+}
+
+/**
+ * Where a kernel keeps which slab objects are free; behind it, what the last look found. Members are slots as the context has
+ * them; those of bit fields with the bits to shift by and the mask to take then. Addresses are 0 where there is no such symbol.
+ */
+@unmanaged
+export class Look {
+  /** struct slab, or struct page before 5.17. `objects` is SLUB's, `active` is SLAB's. */
+  freelist: u32;
+  objects: u32;
+  objectsShift: u32;
+  objectsMask: u32;
+  frozen: u32;
+  frozenShift: u32;
+  active: u32;
+  /** SLAB: bytes of an index in the list; nonzero: CPUs have arrays of free objects, too. */
+  indexBytes: u32;
+  arrays: u32;
+  /** kmem_cache. */
+  freePointer: u32;
+  random: u32;
+  cpuSlab: u32;
+  cpuSheaves: u32;
+  /** kmem_cache_cpu: which slab the CPU has for itself, and its list of free objects. */
+  cpuSlabPage: u32;
+  cpuFreelist: u32;
+  perCpuOffset: u64;
+  cpuCount: u64;
+  /** More words `__per_cpu_offset` does not have. */
+  mostCpus: u32;
+  /** slub_percpu_sheaves: three of them, 0 for one that is not there. */
+  sheafMain: u32;
+  sheafSpare: u32;
+  sheafRcuFree: u32;
+  /** slab_sheaf: how many objects, where they begin, and its place on the list of a barn. */
+  sheafSize: u32;
+  sheafObjects: u32;
+  sheafBarnList: u32;
+  /** kmem_cache: the nodes' members, from the first to the end, and from one to the next. */
+  nodes: u32;
+  nodesEnd: u32;
+  nodeStride: u32;
+  /** Nonzero: the members themselves hold `nodeBarn`; 0: they point to what does. */
+  nodesInline: u32;
+  nodeBarn: u32;
+  /** node_barn: the list of full sheaves. */
+  barnFull: u32;
+  /** kfence_metadata, and two values of its state; `kfenceState` 0: not known. */
+  kfenceState: u32;
+  kfenceSize: u32;
+  kfenceCache: u32;
+  kfenceAllocated: u32;
+  kfenceFreed: u32;
+  /** Flags of a cache whose objects tell what was asked for; 0: none. Where they tell it, behind `cacheInuse`: bytes further on. */
+  askedBehind: u32;
+  flagsOfAsked: u64;
+  /** KASAN's quarantine exists. */
+  quarantine: u32;
+  /** A bit for each object of a slab, set where it is free: `Looks.OBJECTS` of them. */
+  bits: u32;
+
+  /** Out: a `LookResult`, and an `Unknown` or 0. */
+  result: u32;
+  unknown: u32;
+  /** The first address whose bytes were not there. */
+  missing: u64;
+  /** The object that decided: of which cache, which one of its slab, and its bytes. */
+  cache: u64;
+  index: u32;
+  count: u32;
+  objectStart: u64;
+  objectEnd: u64;
+  /** The red zone that the copy touches; both 0 without. */
+  zoneStart: u64;
+  zoneEnd: u64;
+  /** The slab's objects: first byte of the first one's place, first byte after the last one's, and from one to the next. */
+  slabStart: u64;
+  slabEnd: u64;
+  stride: u64;
+  /** Bytes of red zone before each object. */
+  leftZone: u64;
+  /** Bytes from a place's start to the object, and of an object; bytes until its metadata begin. */
+  lead: u64;
+  objectSize: u64;
+  inuse: u64;
+}
+
+export enum Looks {
+  /** More than the smallest objects in the largest slab. */
+  OBJECTS = 65536,
+}
+
 /** Behind the context: a u64 for each verdict and direction (from_user first). */
 export enum Statistics {
   BYTES = VerdictRange.COUNT * 2 * <i32>sizeof<u64>(),

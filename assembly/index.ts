@@ -1,10 +1,11 @@
 /**
- * What the module exports: four functions, and the numbers that the other side needs. The compiler adds the offsets of
+ * What the module exports: five functions, and the numbers that the other side needs. The compiler adds the offsets of
  * the structures' fields (scripts/lib/check-layout.mjs).
  */
-import { Context, ContextPlace, Request } from './context';
+import { Context, ContextPlace, Look, Request } from './context';
 import { judgeRequest } from './check';
 import { judgeArrival } from './copies';
+import { lookAtCopy } from './look';
 import { VerdictRange } from './verdict';
 
 export {
@@ -18,11 +19,14 @@ export {
   KernelAsked,
   Kind,
   Kmap,
+  LookResult,
+  Looks,
   PageArrayKind,
   PageSpan,
   ReturnPlace,
   SkipVmalloc,
   Statistics,
+  Unknown,
   ValidityKind,
   VmallocRule,
   VmapKind,
@@ -76,4 +80,9 @@ export function checkOutermostBatch(context: usize, requests: usize, count: u32)
     else request.code = 0;
   }
   return noteworthy;
+}
+
+/** Looks at the slab objects that a judged copy touches, beyond what the check asks: gives a `LookResult`. */
+export function look(context: usize, look: usize, request: usize): u32 {
+  return lookAtCopy(contextAt(context), changetype<Look>(look), changetype<Request>(request));
 }

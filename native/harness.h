@@ -40,7 +40,7 @@ extern "C" {
 #define USERCOPY_API __attribute__((visibility("default")))
 
 /* Changes whenever a structure or a function of this header changes its meaning. */
-#define USERCOPY_INTERFACE 4
+#define USERCOPY_INTERFACE 5
 /* USERCOPY_INTERFACE of the header that the library was built with. */
 USERCOPY_API uint32_t usercopy_interface(void);
 
@@ -242,12 +242,91 @@ USERCOPY_API void usercopy_reset(UsercopyAttachment* attachment);
 /*
  * Nonzero: from now on copies are noted and happen; they are judged later, by the memory that the guest has then: when 1024
  * have been noted, by usercopy_flush(), and when the attachment is detached. USERCOPY_STOP then stops where the guest is;
- * USERCOPY_FAIL is refused. 0: copies are judged before they happen again; what was noted is judged now.
+ * USERCOPY_FAIL is refused. 0: copies are judged before they happen again; what was noted is judged now. Refused while there are
+ * sanitizers: nothing changes, and usercopy_error() says so.
  */
 USERCOPY_API void usercopy_set_audit(UsercopyAttachment* attachment, int audit);
 
 /* Judges what an audit has noted so far. 1 when a callback answered USERCOPY_STOP or USERCOPY_CRASH, else 0. */
 USERCOPY_API int usercopy_flush(UsercopyAttachment* attachment);
+
+/* ---- Sanitizers: what the kernel's check lets pass --------------------------------------------------------------- */
+
+/*
+ * The kernel's check knows where an object begins and ends, not whether it is in use. Sanitizers look at every copy that it let
+ * pass: at the state of the slab objects that the copy touches, and at their red zones. What they find is no violation: it is
+ * told apart, in words that no kernel prints, and counted apart. A look reads the guest's lists anew; nothing of them is kept.
+ */
+typedef enum UsercopySanitizer {
+  /* The object is free: by the lists of its slab, of the CPU that owns the slab, of sheaves (6.18 on), by KFENCE's record. */
+  USERCOPY_FREED = 1,
+  /*
+   * Over a red zone of an object in use (caches with SLAB_RED_ZONE; KFENCE objects), or past what kmalloc() was asked for, where
+   * the object tells that (6.1 on, slub_debug=U).
+   */
+  USERCOPY_RED_ZONE = 2,
+  /*
+   * With any of the others: bytes of the guest that a look needs and that are not there are asked for. The finding has
+   * `sanitizer` 0 and `missing` then; USERCOPY_RETRY says that they are there now, anything else that the guest goes on.
+   */
+  USERCOPY_ASK_MISSING = 4,
+} UsercopySanitizer;
+
+/* A copy that the check let pass and a sanitizer did not like. It and its strings live until the callback returns. 208 bytes. */
+typedef struct UsercopyFinding {
+  UsercopyAttachment* attachment; /*   0 */
+  void* user_data;                /*   8: what usercopy_set_user_data() was given */
+  /*  16: Our own words, "sanitizer freed: copy to user of …"; NULL where memory is missing. */
+  const char* line;
+  const char* cache;      /*  24: slab cache; NULL where its name cannot be read */
+  const char* entry;      /*  32: the entry point at which the guest was caught */
+  uint64_t entry_address; /*  40 */
+  uint64_t pointer;       /*  48: the kernel's side of the copy: first byte; and bytes */
+  uint64_t size;          /*  56 */
+  int32_t to_user;        /*  64: 1: the user reads it, 0: the user writes it */
+  int32_t sanitizer;      /*  68: USERCOPY_FREED or USERCOPY_RED_ZONE; 0: `missing` is asked for */
+  uint64_t object_start;  /*  72: the first object that it is about: first byte */
+  uint64_t object_end;    /*  80: first byte after it */
+  uint64_t zone_start;    /*  88: the red zone that the copy touches: first byte; 0 for USERCOPY_FREED */
+  uint64_t zone_end;      /*  96: first byte after it */
+  uint64_t missing;       /* 104: the guest address whose bytes are not there; 0: none */
+  uint64_t resume_address; /* 112: where to go on after USERCOPY_STOP, as in a violation */
+  uint64_t caller_address; /* 120: where the function that copies returns to, its symbol (NULL where not known), bytes from its start */
+  const char* caller;     /* 128 */
+  uint64_t caller_offset; /* 136 */
+  const char* title;      /* 144: to deduplicate by: "sanitizer freed in FUNC", "sanitizer redzone in FUNC" */
+  const UsercopyFrame* backtrace; /* 152: from the caller outwards */
+  uint32_t backtrace_count; /* 160 */
+  uint32_t object_index;  /* 164: which one of its slab the object is, counted from 0 */
+  const char* backtrace_method; /* 168: as in a violation */
+  uint64_t reserved[4];   /* 176 */
+} UsercopyFinding;
+
+/*
+ * Called in the middle of uc_emu_start(), before the copy. Answers a UsercopyDecision, as a UsercopyCallback does; USERCOPY_RETRY
+ * is none for what was found.
+ */
+typedef int32_t (*UsercopyFindingCallback)(const UsercopyFinding* finding);
+
+/*
+ * From now on looks are made, and what these sanitizers (a sum of UsercopySanitizer) find is told to `callback`. 0: none are
+ * made, as at the start; the way of a copy is as it was. usercopy_notes() says what cannot be seen in this kernel.
+ * 0, or -1 and usercopy_error(): where the prepared file has no types, in an audit (objects may have been freed since), for
+ * what is no sanitizer, and without a callback.
+ */
+USERCOPY_API int usercopy_sanitize(UsercopyAttachment* attachment, uint32_t sanitizers, UsercopyFindingCallback callback);
+
+/* Copies of some bytes that the check let pass, by what a look at them came to; the last five are all of them. 48 bytes. */
+typedef struct UsercopySanitizerStatistics {
+  uint64_t looks;     /*  0 */
+  uint64_t elsewhere; /*  8: no slab: nothing that a sanitizer knows */
+  uint64_t allocated; /* 16: in objects that are in use, their red zones untouched */
+  uint64_t freed;     /* 24 */
+  uint64_t red_zone;  /* 32 */
+  uint64_t unknown;   /* 40: the state of an object is not known; USERCOPY_BY_UNKNOWN says why */
+} UsercopySanitizerStatistics;
+
+USERCOPY_API UsercopySanitizerStatistics usercopy_sanitizer_statistics(const UsercopyAttachment* attachment);
 
 /* ---- Lists and counts ------------------------------------------------------------------------------------------- */
 
@@ -285,6 +364,8 @@ typedef enum UsercopyTally {
   USERCOPY_BY_CALLER = 3,
   /* Every judged copy, by verdict: "good: slab object", "bad: process stack", …, "unreadable". */
   USERCOPY_BY_VERDICT = 4,
+  /* Looks of sanitizers that came to nothing, by why: "not readable", "may be in a sheaf", … */
+  USERCOPY_BY_UNKNOWN = 5,
 } UsercopyTally;
 
 /*

@@ -177,6 +177,10 @@ uint32_t native_check_judge_outermost_batch(NativeCheck* check, uint32_t context
   GUARDED(check, NATIVE_CHECK_EXPORT_checkOutermostBatch(&check->instance, context, requests, count));
 }
 
+uint32_t native_check_look(NativeCheck* check, uint32_t context, uint32_t look, uint32_t request) {
+  GUARDED(check, NATIVE_CHECK_EXPORT_look(&check->instance, context, look, request));
+}
+
 const char* native_check_trap(const NativeCheck* check) { return check->trap; }
 
 #else
@@ -194,6 +198,9 @@ uint32_t native_check_judge_batch(NativeCheck* check, uint32_t context, uint32_t
   return NATIVE_CHECK_TRAPPED;
 }
 uint32_t native_check_judge_outermost_batch(NativeCheck* check, uint32_t context, uint32_t requests, uint32_t count) {
+  return NATIVE_CHECK_TRAPPED;
+}
+uint32_t native_check_look(NativeCheck* check, uint32_t context, uint32_t look, uint32_t request) {
   return NATIVE_CHECK_TRAPPED;
 }
 const char* native_check_trap(const NativeCheck* check) { return NATIVE_CHECK_ABSENCE; }

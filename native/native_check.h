@@ -52,6 +52,12 @@ uint32_t native_check_judge_batch(NativeCheck* check, uint32_t context, uint32_t
 
 uint32_t native_check_judge_outermost_batch(NativeCheck* check, uint32_t context, uint32_t requests, uint32_t count);
 
+/*
+ * A look at the slab objects of a copy that was judged, beyond what the check asks; `look` is a Look in linear memory. Gives a
+ * LookResult, or NATIVE_CHECK_TRAPPED.
+ */
+uint32_t native_check_look(NativeCheck* check, uint32_t context, uint32_t look, uint32_t request);
+
 /* Why the last judgement was given up, as WebAssembly names its traps; "the reader failed" for NATIVE_READ_FAILED. */
 const char* native_check_trap(const NativeCheck* check);
 

@@ -13,6 +13,7 @@ Napi::Function NativeCheckObject::Define(Napi::Env env) {
                          InstanceMethod<&NativeCheckObject::JudgeOutermost>("checkOutermost"),
                          InstanceMethod<&NativeCheckObject::JudgeBatch>("checkBatch"),
                          InstanceMethod<&NativeCheckObject::JudgeOutermostBatch>("checkOutermostBatch"),
+                         InstanceMethod<&NativeCheckObject::Look>("look"),
                          InstanceMethod<&NativeCheckObject::ReadFrom>("readFrom"),
                          InstanceMethod<&NativeCheckObject::Close>("close"),
                      });
@@ -124,6 +125,13 @@ Napi::Value NativeCheckObject::JudgeOutermostBatch(const Napi::CallbackInfo& inf
   Memory(&size);
   return Answer(native_check_judge_outermost_batch(Live(), ReadIndex(info[0], "context"),
                                                    ReadIndex(info[1], "requests"), ReadIndex(info[2], "count")));
+}
+
+Napi::Value NativeCheckObject::Look(const Napi::CallbackInfo& info) {
+  size_t size = 0;
+  Memory(&size);
+  return Answer(native_check_look(check_, ReadIndex(info[0], "context"), ReadIndex(info[1], "look"),
+                                  ReadIndex(info[2], "request")));
 }
 
 // Argument: the emulator whose memory is read where no region covers an address; undefined: `host.read` is asked.

@@ -25,6 +25,7 @@ class NativeCheckObject : public Napi::ObjectWrap<NativeCheckObject> {
   Napi::Value JudgeOutermost(const Napi::CallbackInfo& info);
   Napi::Value JudgeBatch(const Napi::CallbackInfo& info);
   Napi::Value JudgeOutermostBatch(const Napi::CallbackInfo& info);
+  Napi::Value Look(const Napi::CallbackInfo& info);
   Napi::Value ReadFrom(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 

@@ -176,8 +176,9 @@ void UsercopyAttachment::Arrive(Place& place) {
     return;
   }
   if (++arrivals_ > next_look_) LookAtCounts();
-  if (audit_) {
-    Note(place);
+  if (!is_plain_) {
+    if (audit_) Note(place);
+    else ArriveSanitized(place);
   } else {
     const uint32_t code = Judge(place.request);
     if (code == 0) return;
@@ -435,8 +436,13 @@ void UsercopyAttachment::Detach() {
 // ---- Audit
 
 void UsercopyAttachment::SetAudit(bool audit) {
+  if (audit && sanitizers_ != 0) {
+    throw Failure("expected no sanitizers: an audit would look when objects may have been freed; end them with "
+                  "usercopy_sanitize(…, 0, NULL)");
+  }
   if (!audit) Flush();
   audit_ = audit;
+  is_plain_ = !audit_ && sanitizers_ == 0;
 }
 
 void UsercopyAttachment::Note(Place& place) {

@@ -42,6 +42,13 @@ struct Report {
   std::vector<UsercopyFrame> backtrace;
 };
 
+// A finding with what its pointers point to.
+struct FindingReport {
+  UsercopyFinding finding{};
+  std::string line, cache, title;
+  std::vector<UsercopyFrame> backtrace;
+};
+
 struct UsercopyAttachment {
  public:
   // Throws a Failure.
@@ -57,6 +64,8 @@ struct UsercopyAttachment {
   void ResumeOnce();
   void ResumeCancel();
   void SetAudit(bool audit);
+  void Sanitize(uint32_t sanitizers, UsercopyFindingCallback callback);
+  UsercopySanitizerStatistics SanitizerStatistics() const { return looks_; }
   bool Flush();
   UsercopyStatistics Statistics() const;
   std::vector<Tally::Row> Rows(int32_t tally) const;
@@ -97,6 +106,14 @@ struct UsercopyAttachment {
   void Fail(Place& place);
   void Crash(Place& place);
   void Note(Place& place);
+
+  // See sanitizers.cc.
+  void ArriveSanitized(Place& place);
+  uint32_t Look(Place& place);
+  bool AskForMissing(Place& place, uint64_t missing);
+  void TellFinding(Place& place, uint32_t sanitizer);
+  void DescribeFinding(FindingReport& report, const Place& place) const;
+
   void TellWarnings() const;
   void LookAtCounts();
 
@@ -137,7 +154,15 @@ struct UsercopyAttachment {
 
   // Something below needs a look at the next arrival.
   bool attention_ = false;
+  // Copies are judged before they happen, and nothing else is done: neither audit nor sanitizers.
+  bool is_plain_ = true;
   bool audit_ = false;
+  // A sum of UsercopySanitizer.
+  uint32_t sanitizers_ = 0;
+  UsercopyFindingCallback on_finding_ = nullptr;
+  UsercopySanitizerStatistics looks_{};
+  // By the number in the Look.
+  std::vector<uint64_t> unknown_;
   // Requests that an audit has noted: offset of the first, how many, and where they were made.
   uint32_t ring_ = 0;
   std::vector<std::pair<Place*, uint64_t>> noted_;

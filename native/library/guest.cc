@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstring>
 
 #include "failure.h"
 
@@ -19,6 +20,17 @@ std::string Hex(uint64_t value) {
   std::array<char, 24> text{};
   std::snprintf(text.data(), text.size(), "0x%llx", static_cast<unsigned long long>(value));
   return text.data();
+}
+
+std::string Range(uint64_t start, uint64_t end) { return "[" + Hex(start) + ", " + Hex(end) + ")"; }
+
+std::string Culprit(const std::vector<UsercopyFrame>& frames, const UsercopyFrame& caller) {
+  const auto begins = [](const char* text, const char* start) { return std::strncmp(text, start, std::strlen(start)) == 0; };
+  for (const UsercopyFrame& frame : frames) {
+    if (frame.reliable == 0 || frame.symbol == nullptr) break;
+    if (!begins(frame.symbol, "usercopy") && !begins(frame.symbol, "__check")) return frame.symbol;
+  }
+  return caller.symbol != nullptr ? caller.symbol : Hex(caller.address);
 }
 
 std::string PlaceName(const UsercopyFrame& frame) {

@@ -65,3 +65,6 @@ class Guest {
 // `symbol+0x1c`, or the address.
 std::string PlaceName(const UsercopyFrame& frame);
 std::string Hex(uint64_t value);
+std::string Range(uint64_t start, uint64_t end);
+// As syzbot names what is at fault: the innermost function that belongs to neither the check nor its report; failing that, `caller`.
+std::string Culprit(const std::vector<UsercopyFrame>& frames, const UsercopyFrame& caller);

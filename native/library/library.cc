@@ -23,6 +23,12 @@ static_assert(sizeof(void*) != 8 ||
                    offsetof(UsercopyViolation, backtrace_method) == 192),
               "as harness.h says");
 static_assert(sizeof(UsercopyStatistics) == 48, "as harness.h says");
+static_assert(sizeof(void*) != 8 ||
+                  (sizeof(UsercopyFinding) == 208 && offsetof(UsercopyFinding, sanitizer) == 68 &&
+                   offsetof(UsercopyFinding, missing) == 104 && offsetof(UsercopyFinding, title) == 144 &&
+                   offsetof(UsercopyFinding, backtrace_method) == 168),
+              "as harness.h says");
+static_assert(sizeof(UsercopySanitizerStatistics) == 48, "as harness.h says");
 
 // Where there is no memory for the sentence itself, there is none.
 void Remember(const char* name, const char* what) noexcept {
@@ -133,6 +139,18 @@ void usercopy_set_audit(UsercopyAttachment* attachment, int audit) {
 
 int usercopy_flush(UsercopyAttachment* attachment) {
   return Asked("usercopy_flush", 0, [&] { return Of(attachment).Flush() ? 1 : 0; });
+}
+
+int usercopy_sanitize(UsercopyAttachment* attachment, uint32_t sanitizers, UsercopyFindingCallback callback) {
+  return Guarded("usercopy_sanitize", -1, [&] {
+    Of(attachment).Sanitize(sanitizers, callback);
+    return 0;
+  });
+}
+
+UsercopySanitizerStatistics usercopy_sanitizer_statistics(const UsercopyAttachment* attachment) {
+  return Asked("usercopy_sanitizer_statistics", UsercopySanitizerStatistics{},
+               [&] { return Of(attachment).SanitizerStatistics(); });
 }
 
 int usercopy_suppress(UsercopyAttachment* attachment, const char* rules) {

@@ -23,6 +23,7 @@ constexpr size_t kMostName = 512;
 constexpr size_t kMostFile = size_t{512} << 20;
 // Guest structures are smaller.
 constexpr uint64_t kMostOffset = 0xffffff;
+constexpr uint32_t kMostCpus = 65536;
 constexpr int64_t kMostFrameOffset = 1 << 16;
 
 // {"usercopyHarness":N,"sha256":"…","attachment":…}: the digest is of the bytes of the attachment.
@@ -79,6 +80,16 @@ int NamedValue(const Name* table, const JsonReader& reader) {
 class Area {
  public:
   Area(const Prepared& prepared, const JsonReader& place) : prepared_(prepared), place_(place) {}
+
+  void CheckLook(uint32_t look) const {
+    namespace l = layout;
+    Expect(look % 8 == 0 && Holds(look, l::LookLayout_BYTES), "what looks need inside it");
+    Expect(Holds(Load<uint32_t>(look + l::LookLayout_bits), l::Looks_OBJECTS / 8), "bits for objects inside it");
+    const auto stride = Load<uint32_t>(look + l::LookLayout_nodeStride);
+    const auto end = Load<uint32_t>(look + l::LookLayout_nodesEnd);
+    Expect(end == 0 || (end <= kMostOffset && stride >= prepared_.bits / 8 && stride <= kMostOffset), "nodes in a kmem_cache");
+    Expect(Load<uint32_t>(look + l::LookLayout_mostCpus) <= kMostCpus, "at most 65536 CPUs");
+  }
 
   void Check() const {
     namespace l = layout;
@@ -241,20 +252,21 @@ void ReadFrames(Prepared& prepared, const JsonReader& reader) {
 
 // ---- Words
 
-uint32_t VerdictNumber(const std::string& name, const JsonReader& verdict) {
-  uint32_t code = 0;
+// Below `end`; `what` is expected.
+uint32_t NumberOf(const std::string& name, uint32_t end, const JsonReader& place, const char* what) {
+  uint32_t number = 0;
   for (const char letter : name) {
-    if (letter < '0' || letter > '9' || code >= layout::VerdictRange_COUNT) verdict.Refuse("a verdict's number");
-    code = code * 10 + static_cast<uint32_t>(letter - '0');
+    if (letter < '0' || letter > '9' || number >= end) place.Refuse(what);
+    number = number * 10 + static_cast<uint32_t>(letter - '0');
   }
-  if (name.empty() || code >= layout::VerdictRange_COUNT) verdict.Refuse("a verdict's number");
-  return code;
+  if (name.empty() || number >= end) place.Refuse(what);
+  return number;
 }
 
 void ReadVerdicts(Prepared& prepared, const JsonReader& reader) {
   for (const auto& [name, verdict] : reader.Members(layout::VerdictRange_COUNT)) {
     const JsonReader messages = verdict.At("messages");
-    prepared.verdicts[VerdictNumber(name, verdict)] = {
+    prepared.verdicts[NumberOf(name, layout::VerdictRange_COUNT, verdict, "a verdict's number")] = {
         verdict.At("by").Text(kMostName),
         {messages.At("from_user").TextOrNone(kMostText), messages.At("to_user").TextOrNone(kMostText)}};
   }
@@ -267,6 +279,18 @@ void ReadDeclaredCaches(Prepared& prepared, const JsonReader& reader) {
     }
     prepared.declared_caches[std::stoul(id)] = name.Text(kMostName);
   }
+}
+
+void ReadSanitizers(Prepared& prepared, const JsonReader& reader) {
+  if (reader.IsNull()) return;
+  PreparedSanitizers sanitizers;
+  sanitizers.look = static_cast<uint32_t>(reader.At("look").Number(prepared.memory.size()));
+  Area(prepared, reader).CheckLook(sanitizers.look);
+  for (const auto& [number, words] : reader.At("unknown").Members(layout::Unknown_COUNT)) {
+    sanitizers.unknown[NumberOf(number, layout::Unknown_COUNT, words, "a reason's number")] = words.Text(kMostName);
+  }
+  for (const JsonReader& note : reader.At("notes").Items(64)) sanitizers.notes.push_back(note.Text(kMostText));
+  prepared.sanitizers = std::move(sanitizers);
 }
 
 void ReadCacheName(Prepared& prepared, const JsonReader& reader) {
@@ -337,6 +361,7 @@ Prepared ReadPrepared(const char* text) {
   ReadEntries(prepared, attachment);
   ReadVerdicts(prepared, attachment.At("verdicts"));
   ReadDeclaredCaches(prepared, attachment.At("declaredCaches"));
+  ReadSanitizers(prepared, attachment.At("sanitizers"));
   ReadCacheName(prepared, attachment.At("cacheName"));
   ReadFrames(prepared, attachment.At("frames"));
   const JsonReader range = attachment.At("text");

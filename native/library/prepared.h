@@ -61,6 +61,15 @@ struct PreparedSymbols {
   std::vector<uint32_t> starts;
 };
 
+// Looks beyond the check.
+struct PreparedSanitizers {
+  // A Look in the memory.
+  uint32_t look = 0;
+  // Why an object's state is not known, by the number in the Look.
+  std::unordered_map<uint32_t, std::string> unknown;
+  std::vector<std::string> notes;
+};
+
 struct Prepared {
   // Of Unicorn: UC_ARCH_* and UC_MODE_*.
   int arch = 0;
@@ -84,6 +93,8 @@ struct Prepared {
   std::vector<PreparedCopying> copying;
   std::unordered_map<uint32_t, PreparedVerdict> verdicts;
   std::unordered_map<uint64_t, std::string> declared_caches;
+  // Nothing: the kernel has no types.
+  std::optional<PreparedSanitizers> sanitizers;
   // The pointer in a kmem_cache that leads to its name; no bytes: none.
   uint32_t cache_name_offset = 0, cache_name_bytes = 0;
   std::optional<PreparedFrames> frames;

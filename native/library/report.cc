@@ -18,8 +18,6 @@ void Replace(std::string& text, const char* what, const std::string& by) {
 
 std::string Bytes(uint64_t count) { return count == 1 ? "1 byte" : std::to_string(count) + " bytes"; }
 
-std::string Range(uint64_t start, uint64_t end) { return "[" + Hex(start) + ", " + Hex(end) + ")"; }
-
 // How far the copy sticks out of [start, end), in words; empty when it does not.
 std::string Miss(const UsercopyViolation& copy, uint64_t start, uint64_t end) {
   const uint64_t copy_end = copy.pointer + copy.size;
@@ -30,20 +28,6 @@ std::string Miss(const UsercopyViolation& copy, uint64_t start, uint64_t end) {
   if (copy_end > end) text += separator + ("ends " + Bytes(copy_end - end) + " past it");
   else if (copy_end <= start) text += separator + ("ends " + Bytes(start - copy_end) + " before it");
   return text;
-}
-
-bool BeginsWith(const char* text, const char* start) { return std::strncmp(text, start, std::strlen(start)) == 0; }
-
-// syzbot's: the innermost function that belongs to neither the check nor its report.
-std::string Title(const UsercopyViolation& violation, const std::vector<UsercopyFrame>& frames) {
-  const std::string head = "BUG: bad usercopy in ";
-  for (const UsercopyFrame& frame : frames) {
-    if (frame.reliable == 0 || frame.symbol == nullptr) break;
-    if (BeginsWith(frame.symbol, "usercopy") || BeginsWith(frame.symbol, "__check")) continue;
-    return head + frame.symbol;
-  }
-  if (violation.caller != nullptr) return head + violation.caller;
-  return head + Hex(violation.caller_address);
 }
 
 }  // namespace
@@ -135,7 +119,7 @@ void UsercopyAttachment::Describe(Report& report, const Place& place, uint32_t r
   violation.message = report.message.empty() ? nullptr : report.message.c_str();
   violation.cache = report.cache.empty() ? nullptr : report.cache.c_str();
   violation.caller = from.symbol;
-  report.title = Title(violation, report.backtrace);
+  report.title = "BUG: bad usercopy in " + Culprit(report.backtrace, from);
   violation.title = report.title.c_str();
   violation.explanation = report.explanation.c_str();
   violation.backtrace = report.backtrace.data();
@@ -219,8 +203,16 @@ std::vector<Tally::Row> UsercopyAttachment::Rows(int32_t tally) const {
     default:
       break;
   }
-  Tally by_verdict;
   std::vector<Tally::Row> rows;
+  if (tally == USERCOPY_BY_UNKNOWN) {
+    for (size_t i = 0; i < unknown_.size(); ++i) {
+      const auto words = prepared_.sanitizers->unknown.find(static_cast<uint32_t>(i));
+      if (unknown_[i] == 0) continue;
+      rows.emplace_back(words == prepared_.sanitizers->unknown.end() ? std::to_string(i) : words->second, unknown_[i]);
+    }
+    Tally::Sort(rows);
+    return rows;
+  }
   if (tally != USERCOPY_BY_VERDICT) return rows;
   uint64_t unreadable = 0;
   for (uint32_t code = 0; code < layout::VerdictRange_COUNT; ++code) {
@@ -282,7 +274,9 @@ void UsercopyAttachment::LookAtCounts() {
 
 std::string UsercopyAttachment::Notes() const {
   std::string text;
-  for (const auto* list : {&prepared_.warnings, &prepared_.notes, &late_notes_}) {
+  static const std::vector<std::string> none;
+  const auto* const unseen = sanitizers_ != 0 ? &prepared_.sanitizers->notes : &none;
+  for (const auto* list : {&prepared_.warnings, &prepared_.notes, unseen, &late_notes_}) {
     for (const std::string& note : *list) text += (text.empty() ? "" : "\n") + note;
   }
   return text;

@@ -12,13 +12,15 @@ A kernel's guest that `usercopy run --kernel IMAGE --snapshot guest` has set up 
 from ._attachment import Attachment, attach
 from ._library import UsercopyError
 from ._snapshot import Snapshot, load_snapshot
-from ._violation import Decision, Frame, Outcome, Statistics, Violation
+from ._violation import Decision, Finding, Frame, Outcome, SanitizerStatistics, Statistics, Violation
 
 __all__ = [
     "Attachment",
     "Decision",
+    "Finding",
     "Frame",
     "Outcome",
+    "SanitizerStatistics",
     "Snapshot",
     "Statistics",
     "UsercopyError",

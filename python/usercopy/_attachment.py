@@ -7,21 +7,23 @@ import os
 import sys
 import weakref
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Type, Union
 
 from . import _library
 from ._library import UsercopyError, text
-from ._violation import Decision, Statistics, Violation, violation_of
+from ._violation import Decision, Finding, SanitizerStatistics, Statistics, Violation, finding_of, violation_of
 
 if TYPE_CHECKING:
     from unicorn import Uc
 
 #: Decides what becomes of the guest; None is STOP.
 OnViolation = Callable[[Violation], Optional[Decision]]
+#: The same for what a sanitizer found; RETRY is no answer.
+OnFinding = Callable[[Finding], Optional[Decision]]
 #: Maps the page of an address; whether it could.
 OnMissing = Callable[[int], bool]
 
-_TALLIES = ("direction", "region", "cache", "caller", "verdict")
+_TALLIES = ("direction", "region", "cache", "caller", "verdict", "unknown")
 
 
 def libunicorn_of(uc: Any) -> int:
@@ -45,24 +47,45 @@ class Attachment:
         self._release: Optional["weakref.finalize[..., Any]"] = None
         self._error: Optional[BaseException] = None
         self._last: Optional[Violation] = None
+        self._on_finding: Optional[OnFinding] = None
+        self._last_finding: Optional[Finding] = None
+        self._resume_address: Optional[int] = None
+        self._sanitizes = False
         # ctypes keeps no callback alive.
         self._callback = _library.Callback(self._decide)
+        self._finding_callback = _library.FindingCallback(self._decide_finding)
 
     def _decide(self, raw: Any) -> int:
         # What is raised here must not get lost in ctypes: emu_start() raises it.
         try:
             violation = violation_of(raw.contents)
-            if violation.missing is not None and self._on_missing is not None:
-                if self._on_missing(violation.missing) and self._is_there(violation.missing):
-                    return Decision.RETRY
-            self._last = violation
+            if violation.missing is not None and self._brings(violation.missing):
+                return Decision.RETRY
+            self._last, self._resume_address = violation, violation.resume_address
             answer = self._on_violation(violation) if self._on_violation is not None else Decision.STOP
             return Decision.STOP if answer is None else Decision(answer)
         except BaseException as error:  # noqa: BLE001
-            self._error = error
-            if hasattr(self._uc, "_hook_exception"):
-                self._uc._hook_exception = error
-            return Decision.STOP
+            return self._remember(error)
+
+    def _decide_finding(self, raw: Any) -> int:
+        try:
+            if raw.contents.sanitizer == 0:
+                return Decision.RETRY if self._brings(raw.contents.missing) else Decision.CONTINUE
+            finding = finding_of(raw.contents)
+            self._last_finding, self._resume_address = finding, finding.resume_address
+            answer = self._on_finding(finding) if self._on_finding is not None else Decision.STOP
+            return Decision.STOP if answer is None else Decision(answer)
+        except BaseException as error:  # noqa: BLE001
+            return self._remember(error)
+
+    def _remember(self, error: BaseException) -> int:
+        self._error = error
+        if hasattr(self._uc, "_hook_exception"):
+            self._uc._hook_exception = error
+        return Decision.STOP
+
+    def _brings(self, address: int) -> bool:
+        return self._on_missing is not None and self._on_missing(address) and self._is_there(address)
 
     def _is_there(self, address: int) -> bool:
         try:
@@ -90,16 +113,23 @@ class Attachment:
         """The last copy that `on_violation` was asked about."""
         return self._last
 
+    @property
+    def last_finding(self) -> Optional[Finding]:
+        """The last copy that `on_finding` was asked about."""
+        return self._last_finding
+
     def resume(self, until: int, timeout: int = 0, count: int = 0) -> None:
         """Goes on from the copy that STOP stopped last, without judging that one again: `Uc.emu_start()` from there.
 
         Raises UsercopyError when none is stopped, or the emulator stands elsewhere, and what `Uc.emu_start()` raises.
         """
         pointer = self._open()
-        if self._last is None or self._library.usercopy_resume_once(pointer) != 0:
-            raise self._failed() if self._last is not None else UsercopyError("usercopy: expected a stopped copy, found none")
+        if self._resume_address is None:
+            raise UsercopyError("usercopy: expected a stopped copy, found none")
+        if self._library.usercopy_resume_once(pointer) != 0:
+            raise self._failed()
         try:
-            self._uc.emu_start(self._last.resume_address, until, timeout, count)
+            self._uc.emu_start(self._resume_address, until, timeout, count)
         finally:
             if self._pointer is not None:
                 self._library.usercopy_resume_cancel(self._pointer)
@@ -116,7 +146,9 @@ class Attachment:
         self._library.usercopy_reset(self._open())
 
     def set_audit(self, audit: bool) -> None:
-        """True: copies are noted and happen, and are judged later; see `flush()`."""
+        """True: copies are noted and happen, and are judged later; see `flush()`. Raises UsercopyError while there are sanitizers."""
+        if audit and self._sanitizes:
+            raise UsercopyError("usercopy: expected no sanitizers in an audit: it would look when objects may have been freed")
         self._library.usercopy_set_audit(self._open(), int(audit))
 
     def flush(self) -> bool:
@@ -124,6 +156,30 @@ class Attachment:
         stops = self._library.usercopy_flush(self._open()) != 0
         self._raise()
         return stops
+
+    def sanitize(self, sanitizers: Sequence[str], on_finding: Optional[OnFinding] = None) -> None:
+        """Looks at what the check lets pass from now on: "freed" for objects that are free, "redzone" for red zones; () ends it.
+
+        `on_finding` decides; without it the guest is stopped before the copy. `on_missing` of the attachment is asked for pages
+        that a look needs. Raises UsercopyError where the prepared file has no types, in an audit, and for another name.
+        """
+        known = _library.SANITIZERS
+        wrong = [name for name in sanitizers if name not in known]
+        if isinstance(sanitizers, str) or wrong:
+            raise UsercopyError(f"usercopy: expected sanitizers among {', '.join(known)} in a sequence, found {sanitizers!r}")
+        number = sum(known[name] for name in set(sanitizers))
+        if number and self._on_missing is not None:
+            number += _library.ASK_MISSING
+        if self._library.usercopy_sanitize(self._open(), number, self._finding_callback) != 0:
+            raise self._failed()
+        self._on_finding, self._sanitizes = on_finding, number != 0
+
+    @property
+    def sanitizer_statistics(self) -> SanitizerStatistics:
+        """What looks came to; all 0 without sanitizers."""
+        raw = self._library.usercopy_sanitizer_statistics(self._open())
+        counts = (raw.elsewhere, raw.allocated, raw.freed, raw.red_zone, raw.unknown)
+        return SanitizerStatistics(*counts, self.tally("unknown"), raw.looks)
 
     def suppress(self, rules: str) -> None:
         """Passes over violations that a rule matches: one rule a line, `caller=proc_* cache=task_struct`."""
@@ -140,7 +196,8 @@ class Attachment:
         return Statistics(raw.checks, raw.good, raw.bad, raw.unreadable, raw.suppressed, raw.resumed)
 
     def tally(self, by: str) -> Dict[str, int]:
-        """Violations by "direction", "region", "cache" or "caller", every judged copy by "verdict"; the most frequent first."""
+        """Violations by "direction", "region", "cache" or "caller", every judged copy by "verdict", looks of sanitizers
+        that came to nothing by why ("unknown"); the most frequent first."""
         if by not in _TALLIES:
             raise UsercopyError(f"usercopy: expected a tally by {', '.join(_TALLIES)}, found {by!r}")
         pointer, number = self._open(), _TALLIES.index(by)
@@ -194,13 +251,15 @@ def attach(
     on_missing: Optional[OnMissing] = None,
     suppress: Optional[str] = None,
     audit: bool = False,
+    sanitize: Sequence[str] = (),
+    on_finding: Optional[OnFinding] = None,
     library: Optional[str] = None,
 ) -> Attachment:
     """Attaches the check to an emulator. Use it in a `with`, or call `detach()` before the emulator is closed.
 
     `prepared` is the path of a file of `usercopy prepare`, or its bytes. Without `on_violation` the guest is stopped before a
     bad copy (`Attachment.last_violation`). `on_missing` is asked for pages that the check needs, or the
-    cache's name for the message, and that are not there.
+    cache's name for the message, and that are not there. `sanitize` and `on_finding` are those of `Attachment.sanitize()`.
     `library` is the path of libusercopy, where it is not found by itself.
 
     Raises UsercopyError with a sentence for a file, an emulator or a library that cannot be used.
@@ -225,6 +284,8 @@ def attach(
             attachment.suppress(suppress)
         if audit:
             attachment.set_audit(True)
+        if sanitize:
+            attachment.sanitize(sanitize, on_finding)
     except UsercopyError:
         attachment.detach()
         raise

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import List, Optional
 
-INTERFACE = 4
+INTERFACE = 5
 
 
 class UsercopyError(Exception):
@@ -78,7 +78,52 @@ class Statistics(ctypes.Structure):
     ]
 
 
+class Finding(ctypes.Structure):
+    """UsercopyFinding."""
+
+    _fields_ = [
+        ("attachment", ctypes.c_void_p),
+        ("user_data", ctypes.c_void_p),
+        ("line", ctypes.c_char_p),
+        ("cache", ctypes.c_char_p),
+        ("entry", ctypes.c_char_p),
+        ("entry_address", ctypes.c_uint64),
+        ("pointer", ctypes.c_uint64),
+        ("size", ctypes.c_uint64),
+        ("to_user", ctypes.c_int32),
+        ("sanitizer", ctypes.c_int32),
+        ("object_start", ctypes.c_uint64),
+        ("object_end", ctypes.c_uint64),
+        ("zone_start", ctypes.c_uint64),
+        ("zone_end", ctypes.c_uint64),
+        ("missing", ctypes.c_uint64),
+        ("resume_address", ctypes.c_uint64),
+        ("caller_address", ctypes.c_uint64),
+        ("caller", ctypes.c_char_p),
+        ("caller_offset", ctypes.c_uint64),
+        ("title", ctypes.c_char_p),
+        ("backtrace", ctypes.POINTER(Frame)),
+        ("backtrace_count", ctypes.c_uint32),
+        ("object_index", ctypes.c_uint32),
+        ("backtrace_method", ctypes.c_char_p),
+        ("reserved", ctypes.c_uint64 * 4),
+    ]
+
+
+class SanitizerStatistics(ctypes.Structure):
+    """UsercopySanitizerStatistics."""
+
+    _fields_ = [
+        (name, ctypes.c_uint64) for name in ("looks", "elsewhere", "allocated", "freed", "red_zone", "unknown")
+    ]
+
+
+#: UsercopySanitizer by our names, and the bit that asks for missing memory.
+SANITIZERS = {"freed": 1, "redzone": 2}
+ASK_MISSING = 4
+
 Callback = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.POINTER(Violation))
+FindingCallback = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.POINTER(Finding))
 
 _POINTER = ctypes.c_void_p
 _SIGNATURES = {
@@ -93,6 +138,8 @@ _SIGNATURES = {
     "usercopy_suppress": (ctypes.c_int, [_POINTER, ctypes.c_char_p]),
     "usercopy_suppressed": (ctypes.c_uint64, [_POINTER, ctypes.c_size_t]),
     "usercopy_statistics": (Statistics, [_POINTER]),
+    "usercopy_sanitize": (ctypes.c_int, [_POINTER, ctypes.c_uint32, FindingCallback]),
+    "usercopy_sanitizer_statistics": (SanitizerStatistics, [_POINTER]),
     "usercopy_tally": (
         ctypes.c_size_t,
         [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 from . import _library
 from ._library import text
@@ -111,6 +111,58 @@ class Statistics:
     resumed: int
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A copy that the check let pass and a sanitizer did not like. Addresses are the guest's, sizes are bytes."""
+
+    #: "freed": the object is free. "redzone": the copy goes over a red zone of one in use, or past what was asked for.
+    sanitizer: str
+    #: Our own words: no kernel prints this line.
+    line: str
+    #: Slab cache; None where its name cannot be read.
+    cache: Optional[str]
+    #: The entry point at which the guest was caught, and its address.
+    entry: str
+    entry_address: int
+    #: The kernel's side of the copy.
+    pointer: int
+    size: int
+    #: "to_user" or "from_user".
+    direction: str
+    #: The first object that it is about: first byte and first byte after it; and which one of its slab it is.
+    object: Tuple[int, int]
+    object_index: int
+    #: The red zone that the copy touches; None for "freed".
+    red_zone: Optional[Tuple[int, int]]
+    #: Where to go on after STOP.
+    resume_address: int
+    #: Where the function that copies returns to.
+    caller: Frame
+    #: From the caller outwards.
+    backtrace: Tuple[Frame, ...]
+    #: How reliable frames were found, as in a Violation.
+    backtrace_method: str
+    #: To deduplicate by: "sanitizer freed in FUNC".
+    title: str
+
+
+@dataclass(frozen=True)
+class SanitizerStatistics:
+    """Copies of some bytes that the check let pass, by what a look at them came to; the first five are all of them."""
+
+    #: No slab: nothing that a sanitizer knows.
+    elsewhere: int
+    #: In objects that are in use, their red zones untouched.
+    allocated: int
+    freed: int
+    red_zone: int
+    #: The state of an object is not known; and those by why it is not.
+    unknown: int
+    unknown_by: Dict[str, int]
+    #: All of them.
+    looks: int
+
+
 def _frame(raw: _library.Frame) -> Frame:
     return Frame(raw.address, text(raw.symbol), raw.offset, raw.reliable != 0)
 
@@ -140,4 +192,27 @@ def violation_of(raw: _library.Violation) -> Violation:
         explanation=tuple((text(raw.explanation) or "").split("\n")),
         kernel_judges=None if raw.kernel_judges < 0 else raw.kernel_judges != 0,
         judged_afterwards=raw.judged_afterwards != 0,
+    )
+
+
+def finding_of(raw: _library.Finding) -> Finding:
+    """The same of what a sanitizer found."""
+    names = {number: name for name, number in _library.SANITIZERS.items()}
+    return Finding(
+        sanitizer=names[raw.sanitizer],
+        line=text(raw.line) or "",
+        cache=text(raw.cache),
+        entry=text(raw.entry) or "",
+        entry_address=raw.entry_address,
+        pointer=raw.pointer,
+        size=raw.size,
+        direction="to_user" if raw.to_user else "from_user",
+        object=(raw.object_start, raw.object_end),
+        object_index=raw.object_index,
+        red_zone=(raw.zone_start, raw.zone_end) if raw.zone_end else None,
+        resume_address=raw.resume_address,
+        caller=Frame(raw.caller_address, text(raw.caller), raw.caller_offset, True),
+        backtrace=tuple(_frame(raw.backtrace[i]) for i in range(raw.backtrace_count)),
+        backtrace_method=text(raw.backtrace_method) or "",
+        title=text(raw.title) or "",
     )

@@ -87,7 +87,7 @@ export function namesIn(header) {
   };
 }
 
-const EXPORTS = ['check', 'checkOutermost', 'checkBatch', 'checkOutermostBatch'];
+const EXPORTS = ['check', 'checkOutermost', 'checkBatch', 'checkOutermostBatch', 'look'];
 
 /**
  * What wasm2c wrote, but for how it compares an access with the memory's size: native_check.c has its own way, where it is asked for in

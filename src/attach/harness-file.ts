@@ -83,6 +83,14 @@ export interface HarnessFile {
     Record<string, { readonly by: string; readonly messages: Readonly<Record<Direction, string | null>> }>
   >;
   readonly declaredCaches: Readonly<Record<string, string>>;
+  /** Looks beyond the check; null: the kernel has no types. */
+  readonly sanitizers: {
+    /** Offset of the Look in the memory. */
+    readonly look: number;
+    /** Why an object's state is not known, by the number in the Look. */
+    readonly unknown: Readonly<Record<string, string>>;
+    readonly notes: readonly string[];
+  } | null;
   /** The member of kmem_cache that points to its name. */
   readonly cacheName: { readonly offset: number; readonly size: number } | null;
   /** null: this kernel keeps no chain of frames. */

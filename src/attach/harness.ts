@@ -19,6 +19,7 @@ import { type HarnessOptions, requireHarnessOptions } from './options.js';
 import { pageArrayGap } from './page-array.js';
 import { functionStarts, type Plan, planOf } from './plan.js';
 import { argumentRegisterOrNull, requestRegisters } from './requests.js';
+import { SANITIZERS, sanitizerNotes } from './sanitizers.js';
 
 /** Pieces of memory that are zero are left out. */
 const PIECE = 4096;
@@ -59,6 +60,7 @@ export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {
     warnings: warningsOf(plan),
     notes: [...notesOf(plan, options.stackDepth !== undefined), ...blindSpotsOf(plan)],
     declaredCaches: Object.fromEntries(image.declaredCaches),
+    sanitizers: sanitizersOf(plan, image),
     cacheName: name && { offset: name.offset, size: name.size },
     frames: framesOf(kernel, variant),
     text: parameters.text && { start: hex(parameters.text.start), end: hex(parameters.text.end) },
@@ -88,6 +90,11 @@ function callOf({ registers, call }: Variant): HarnessFile['call'] {
 function framesOf(kernel: Kernel, variant: Variant): HarnessFile['frames'] {
   const layout = variant.frames.layout(kernel);
   return layout && { ...layout, returnRegister: layout.returnRegister ?? null };
+}
+
+function sanitizersOf(plan: Plan, { look, unknownStates }: CheckImage): HarnessFile['sanitizers'] {
+  if (plan.parameters.introspection === null) return null;
+  return { look, unknown: Object.fromEntries(unknownStates), notes: sanitizerNotes(plan, SANITIZERS) };
 }
 
 /** Where a copy that is to fail is caught. */

@@ -1,16 +1,13 @@
 /**
  * What the kernel's check lets pass, and a person may want to know all the same: copies from or to slab objects that are free,
- * and over the red zones of those in use. Opt-in; every look reads the guest's structures anew. The lines are ours, and no kernel's.
+ * and over the red zones of those in use. Opt-in; every look (assembly/look.ts) reads the guest's structures anew. The lines are
+ * ours, and no kernel's.
  */
 import type { Check } from '../check/check.js';
-import type { Introspection } from '../check/parameters.js';
+import { type Look, UNKNOWN_STATES, type UnknownState } from '../check/look.js';
 import type { Copy } from '../check/verdict.js';
 import type { Engine } from '../engine/engine.js';
 import { badInput, hex, UsercopyError } from '../errors.js';
-import { MemoryReader } from '../introspect/memory-reader.js';
-import { withMemory } from '../introspect/parameters.js';
-import { type PageFinder, type Slab, type SlabObject, slabAt, slabStateGaps } from '../introspect/slab-facts.js';
-import type { Kernel } from '../kernel/kernel.js';
 import {
   type Backtrace,
   type BacktraceMethod,
@@ -48,7 +45,7 @@ export interface Finding {
 
 export type FindingHandler = (finding: Finding) => 'stop' | 'continue';
 
-/** Copies of some bytes that the check let pass, by what a look at them came to; the six are all of them. */
+/** Copies of some bytes that the check let pass, by what a look at them came to; the first five are all of them. */
 export interface SanitizerStatistics {
   readonly looks: number;
   /** No slab: nothing that a sanitizer knows. */
@@ -57,8 +54,10 @@ export interface SanitizerStatistics {
   readonly allocated: number;
   readonly freed: number;
   readonly redzone: number;
-  /** The slab, or the state of an object in it, is not known. */
+  /** The state of an object is not known. */
   readonly unknown: number;
+  /** Those by why it is not; only what was met. */
+  readonly unknownBy: Readonly<Partial<Record<UnknownState, number>>>;
 }
 
 export interface SanitizerOptions {
@@ -67,14 +66,8 @@ export interface SanitizerOptions {
   readonly keep: number;
 }
 
-const PAGE = 4096n;
-
-interface Found {
-  readonly sanitizer: Sanitizer;
-  readonly copy: Copy;
-  readonly cache: string | null;
-  readonly object: SlabObject;
-  readonly redZone: { readonly start: bigint; readonly end: bigint } | null;
+interface Found extends Pick<Finding, 'sanitizer' | 'copy' | 'object' | 'redZone'> {
+  readonly index: number;
 }
 
 export class Sanitizers {
@@ -83,34 +76,18 @@ export class Sanitizers {
   readonly #plan: Plan;
   readonly #check: Check;
   readonly #options: SanitizerOptions;
-  readonly #introspection: Introspection;
-  readonly #kernel: Kernel;
-  readonly #read: MemoryReader;
-  readonly #memory: PagesOfOneLook;
-  readonly #pages: PageFinder;
   readonly #call: GuestCall;
   readonly #counts = { looks: 0, elsewhere: 0, allocated: 0, freed: 0, redzone: 0, unknown: 0 };
+  readonly #unknownBy: Partial<Record<UnknownState, number>> = {};
   #found: Found | null = null;
 
   /** @throws UsercopyError `unsupported` when the kernel's slabs cannot be found: its types are not known. */
   constructor(engine: Engine, plan: Plan, check: Check, options: SanitizerOptions) {
-    const { introspection, pageShift } = plan.parameters;
-    if (introspection === null) {
-      throw new UsercopyError('unsupported', 'attach: sanitize: expected a kernel whose types are known, found none');
-    }
+    requireSlabs(plan);
     this.#engine = engine;
     this.#plan = plan;
     this.#check = check;
     this.#options = options;
-    this.#memory = new PagesOfOneLook(plan.live.read);
-    this.#kernel = withMemory(plan.live, (address, length) => this.#memory.read(address, length));
-    this.#introspection = introspection;
-    this.#read = new MemoryReader(this.#kernel);
-    const physical = (address: bigint): bigint | null => {
-      const map = introspection.linearMaps.find(({ virtual, size }) => address >= virtual && address < virtual + size);
-      return map === undefined ? null : address - map.virtual + map.physical;
-    };
-    this.#pages = { pageShift, physical };
     this.#call = new GuestCall(plan.variant, engine, engineWords(engine, plan.variant));
   }
 
@@ -119,23 +96,23 @@ export class Sanitizers {
     const copy = this.#check.copyOf(requestOffset);
     if (copy.size === 0n) return false;
     this.#counts.looks++;
-    this.#memory.forget();
-    const slab = this.#slabAt(copy.pointer);
-    const result = slab === null ? 'unknown' : slab === 'no slab' ? 'elsewhere' : judge(slab, copy);
-    if (typeof result === 'string') {
-      this.#counts[result]++;
+    const look = this.#check.look(requestOffset);
+    if (look.unknown !== null) this.#unknownBy[look.unknown] = (this.#unknownBy[look.unknown] ?? 0) + 1;
+    if (look.result !== 'freed' && look.result !== 'red zone') {
+      this.#counts[look.result]++;
       return false;
     }
-    this.#counts[result.sanitizer]++;
-    if (!this.#options.sanitize.includes(result.sanitizer)) return false;
-    this.#found = result;
+    const sanitizer = look.result === 'freed' ? 'freed' : 'redzone';
+    this.#counts[sanitizer]++;
+    if (!this.#options.sanitize.includes(sanitizer)) return false;
+    this.#found = this.#foundBy(sanitizer, copy, look);
     return true;
   }
 
-  /** What lies outside of the linear map is no slab. */
-  #slabAt(address: bigint): ReturnType<typeof slabAt> {
-    if (this.#pages.physical(address) === null) return 'no slab';
-    return slabAt(this.#kernel, this.#read, this.#introspection, this.#pages, address);
+  #foundBy(sanitizer: Sanitizer, copy: Copy, { object, redZone }: Look): Found {
+    const { start, end, index, cache } = object ?? { start: copy.pointer, end: copy.pointer, index: 0, cache: 0n };
+    const named = cache === 0n ? null : this.#check.cacheName(cache);
+    return { sanitizer, copy, object: { start, end, cache: named }, redZone, index };
   }
 
   /** Tells of what the last look found; how the guest goes on. */
@@ -144,12 +121,12 @@ export class Sanitizers {
     if (found === null) return 'continue';
     this.#found = null;
     const { live, variant } = this.#plan;
-    const { sanitizer, copy, cache, object, redZone } = found;
+    const { sanitizer, copy, object, redZone } = found;
     const finding: Finding = {
       sanitizer,
       line: lineOf(found),
       copy,
-      object: { start: object.start, end: object.end, cache },
+      object,
       redZone,
       entry: entry.symbol,
       pc: address,
@@ -169,69 +146,47 @@ export class Sanitizers {
 
   /** What they cannot see in this kernel. */
   notes(): string[] {
-    const { live } = this.#plan;
-    const gaps = slabStateGaps(live, this.#introspection).map((gap) => `sanitizers: ${gap}`);
-    if (!this.#options.sanitize.includes('redzone')) return gaps;
-    return this.#introspection.slab.redLeftPad === null
-      ? [...gaps, 'sanitizer redzone: the kernel has no red zones (SLUB_DEBUG)']
-      : [...gaps, 'sanitizer redzone: only caches with SLAB_RED_ZONE have red zones (slub_debug=Z)'];
+    return sanitizerNotes(this.#plan, this.#options.sanitize);
   }
 
   statistics(): SanitizerStatistics {
-    return { ...this.#counts };
+    return { ...this.#counts, unknownBy: { ...this.#unknownBy } };
   }
 }
 
-/** What is wrong with a copy that begins in a slab; the first object decides. */
-function judge(slab: Slab, copy: Copy): Found | 'elsewhere' | 'allocated' | 'unknown' {
-  const end = copy.pointer + copy.size;
-  if (copy.pointer < slab.start || copy.pointer >= slab.end) return 'elsewhere';
-  const indexOf = (address: bigint): number => Number((address - slab.start) / slab.stride);
-  const last = Math.min(end > slab.end ? slab.objects - 1 : indexOf(end - 1n), slab.objects - 1);
-  let isKnown = true;
-  for (let index = indexOf(copy.pointer); index <= last; index++) {
-    const object = slab.object(index);
-    if (object.state === 'free') return { sanitizer: 'freed', copy, cache: slab.cache, object, redZone: null };
-    if (object.state === null) isKnown = false;
-    else {
-      const redZone = slab.redZones(index).find((zone) => copy.pointer < zone.end && end > zone.start);
-      if (redZone !== undefined) return { sanitizer: 'redzone', copy, cache: slab.cache, object, redZone };
-    }
-  }
-  return isKnown ? 'allocated' : 'unknown';
+function requireSlabs({ parameters }: Plan): void {
+  if (parameters.introspection !== null) return;
+  throw new UsercopyError('unsupported', 'attach: sanitize: expected a kernel whose types are known, found none');
 }
 
-function lineOf({ sanitizer, copy, cache, object, redZone }: Found): string {
+/** What sanitizers cannot see in a kernel, whatever its memory holds; empty where the kernel has no types, and none work. */
+export function sanitizerNotes({ parameters }: Plan, sanitize: readonly Sanitizer[]): string[] {
+  const { introspection } = parameters;
+  if (introspection === null) return [];
+  const { lists, slab } = introspection;
+  const notes: string[] = [];
+  const note = (state: UnknownState): void => void notes.push(`sanitizers: ${UNKNOWN_STATES[state]}`);
+  if (slab.allocator === 'SLAB') {
+    if (lists?.arrays) note('may be in an array');
+  } else if (!lists?.freePointer) note('no free pointers');
+  else {
+    if (lists.cpuSlab !== null && (lists.cpu === null || lists.perCpuOffset === null)) note('slab of a cpu');
+    if (lists.cpuSheaves !== null) note('may be in a sheaf');
+  }
+  if (lists?.quarantine) note('may be in quarantine');
+  if (!sanitize.includes('redzone')) return notes;
+  if (slab.redLeftPad === null) return [...notes, 'sanitizer redzone: the kernel has no red zones (SLUB_DEBUG)'];
+  const asked = lists?.asked
+    ? '; where an allocation of kmalloc() ends is only known with slub_debug=U'
+    : '; where an allocation of kmalloc() ends is not known (6.1 on)';
+  return [...notes, `sanitizer redzone: only caches with SLAB_RED_ZONE have red zones (slub_debug=Z)${asked}`];
+}
+
+function lineOf({ sanitizer, copy, object, redZone, index }: Found): string {
   const direction = copy.direction === 'to_user' ? 'to user' : 'from user';
   const range = `[${hex(copy.pointer)}, ${hex(copy.pointer + copy.size)})`;
-  const named = `object ${object.index} of its slab${cache === null ? '' : ` of ${cache}`}, [${hex(object.start)}, ${hex(object.end)})`;
+  const named = `object ${index} of its slab${object.cache === null ? '' : ` of ${object.cache}`}, [${hex(object.start)}, ${hex(object.end)})`;
   return redZone === null
     ? `sanitizer ${sanitizer}: copy ${direction} of ${range} touches a free object: ${named}`
     : `sanitizer ${sanitizer}: copy ${direction} of ${range} goes over the red zone [${hex(redZone.start)}, ${hex(redZone.end)}) of ${named}`;
-}
-
-/** Guest memory as one look reads it: page by page, since it reads a few structures word by word. */
-class PagesOfOneLook {
-  readonly #read: Kernel['read'];
-  readonly #pages = new Map<bigint, Uint8Array | null>();
-
-  constructor(read: Kernel['read']) {
-    this.#read = read;
-  }
-
-  forget(): void {
-    this.#pages.clear();
-  }
-
-  read(address: bigint, length: number): Uint8Array | undefined {
-    const offset = Number(address % PAGE);
-    if (offset + length > Number(PAGE)) return this.#read(address, length);
-    const start = address - BigInt(offset);
-    let page = this.#pages.get(start);
-    if (page === undefined) {
-      page = this.#read(start, Number(PAGE)) ?? null;
-      this.#pages.set(start, page);
-    }
-    return page === null ? this.#read(address, length) : page.subarray(offset, offset + length);
-  }
 }

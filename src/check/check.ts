@@ -22,6 +22,7 @@ import {
   makeExecutor,
 } from './executors.js';
 import { Layout, Structure } from './layout.js';
+import { type Look, LookWords, type UnknownState } from './look.js';
 import type { CheckParameters, Declaration, Slot } from './parameters.js';
 import { type MappedRegion, RegionTable } from './regions.js';
 import { SlotTable } from './slots.js';
@@ -150,6 +151,9 @@ export interface CheckImage {
   readonly verdicts: ReadonlyMap<number, Reason>;
   /** Caches of declared slabs, by the number in a request's `cache`. */
   readonly declaredCaches: ReadonlyMap<number, string>;
+  /** Offset of the Look, and the words for its `unknown`. */
+  readonly look: number;
+  readonly unknownStates: ReadonlyMap<number, UnknownState>;
 }
 
 /** A judgement is repeated at most so often while memory is brought in. */
@@ -196,6 +200,7 @@ export class Check {
   readonly #layout: Layout;
   readonly #area: ControlArea;
   readonly #reasons: ReadonlyMap<number, Reason>;
+  readonly #lookWords: LookWords;
   readonly #firstNoteworthy: number;
   readonly #source: CheckSource;
   readonly #module: Uint8Array;
@@ -231,6 +236,7 @@ export class Check {
     this.contextOffset = area.context;
     this.requestBytes = layout.get('RequestLayout', 'BYTES');
     this.#reasons = reasonsByCode(layout);
+    this.#lookWords = new LookWords(layout);
     const context = new Structure(memory, layout, 'ContextLayout', area.context);
     const windows = new Windows(memory, layout, area);
     const rangeBytes = layout.get('CheckedRangeLayout', 'BYTES');
@@ -607,7 +613,7 @@ export class Check {
     const described = request.u8('described');
     const is = (name: string): boolean => described === this.#layout.get('Described', name);
     if (is('NOTHING')) return null;
-    const cache = is('SLAB_OBJECT') || is('CACHE') ? this.#cacheName(request.u64('cache')) : null;
+    const cache = is('SLAB_OBJECT') || is('CACHE') ? this.cacheName(request.u64('cache')) : null;
     if (is('CACHE')) {
       const pointer = request.u64('judgedPointer');
       return { start: pointer, end: pointer, windowStart: pointer, windowEnd: pointer, cache };
@@ -629,6 +635,57 @@ export class Check {
       pointer: request.u64('judgedPointer'),
       size: request.u64('size'),
       direction: this.#directionOf(request),
+    };
+  }
+
+  /**
+   * Looks beyond the check at the slab objects that a judged copy touches; the request must explain what passes
+   * (`RequestPreset.explain`). Brings memory in where `missing` can. Nothing is kept from one look to the next.
+   */
+  look(requestOffset: number): Look {
+    const { executor } = this.#live;
+    const found = this.#lookStructure;
+    let last = -1n;
+    for (let attempt = 0; ; attempt++) {
+      const result = this.#lookWords.result(executor.look(this.contextOffset, found.offset, requestOffset));
+      const unknown = result === 'unknown' ? this.#lookWords.unknown(found.u32('unknown')) : null;
+      const address = found.u64('missing');
+      const isRepeatable = unknown === 'not readable' && address !== last && attempt < RETRY_LIMIT;
+      if (!isRepeatable || !this.missing?.(address)) return this.#lookOf(result, unknown);
+      last = address;
+    }
+  }
+
+  /** The same for the object at an address. */
+  lookAt(address: bigint): Look {
+    const request = this.#request(this.requestOffset);
+    request.setU64('judgedPointer', address);
+    request.setU64('size', 1n);
+    return this.look(this.requestOffset);
+  }
+
+  get #lookStructure(): Structure {
+    return new Structure(this.memory, this.#layout, 'LookLayout', this.#area.look);
+  }
+
+  #lookOf(result: Look['result'], unknown: UnknownState | null): Look {
+    const found = this.#lookStructure;
+    const range = (name: string) => ({ start: found.u64(`${name}Start`), end: found.u64(`${name}End`) });
+    const object = range('object');
+    const redZone = range('zone');
+    const objects = found.u32('count');
+    return {
+      result,
+      unknown,
+      object:
+        object.end === 0n || result === 'elsewhere'
+          ? null
+          : { ...object, index: found.u32('index'), cache: found.u64('cache') },
+      redZone: redZone.end === 0n ? null : redZone,
+      slab:
+        objects === 0
+          ? null
+          : { ...range('slab'), objects, stride: found.u64('stride'), leftZone: found.u64('leftZone') },
     };
   }
 
@@ -663,7 +720,7 @@ export class Check {
   }
 
   /** The C string that `kmem_cache.name` points to, as Latin-1; null where it cannot be read. */
-  #cacheName(cache: bigint): string | null {
+  cacheName(cache: bigint): string | null {
     const slot = this.parameters.introspection?.slab.name;
     const address = slot && this.#readWord(cache, slot);
     if (!address) return null;
@@ -685,6 +742,8 @@ export class Check {
       context: this.#area.context,
       verdicts: this.#reasons,
       declaredCaches: this.#live.declarations.slabCaches(),
+      look: this.#area.look,
+      unknownStates: this.#lookWords.unknownByCode,
     };
   }
 

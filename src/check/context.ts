@@ -4,10 +4,12 @@ import { type ControlArea, KMAP_RANGE_CAPACITY, LINEAR_MAP_CAPACITY } from './co
 import { constantName, type Layout, Structure } from './layout.js';
 import type {
   AddressRange,
+  BitSlot,
   CheckParameters,
   Introspection,
   PageValidityParameters,
   ProfileSwitches,
+  SlabLists,
   Slot,
   StackParameters,
   VmapAreaSlots,
@@ -140,6 +142,7 @@ export class ContextWriter {
 
   #writeIntrospection(facts: Introspection | null): void {
     const c = this.#context;
+    this.#clearLists();
     c.setU8('introspected', facts !== null);
     this.#writeRange('vmalloc', facts?.vmalloc ?? null, 0n);
     this.#writeRange('modules', facts?.modules ?? null, 0n);
@@ -161,6 +164,7 @@ export class ContextWriter {
       AREA: facts.vmap.kind === 'none' ? 0 : this.#writeVmap(facts.vmap),
     });
     if (facts.kfence) this.#writeKfence(facts.kfence);
+    if (facts.lists) this.#writeLists(facts.lists);
   }
 
   #writeKmaps(ranges: readonly AddressRange[]): void {
@@ -338,5 +342,67 @@ export class ContextWriter {
     c.setU32('kfenceIndirect', kfence.indirect ? 1 : 0);
     c.setU64('kfenceMetadataSize', BigInt(requireRange('sizeof(kfence_metadata)', kfence.metadataSize, 1, 65536)));
     c.setU32('kfenceObjectAddress', packSlot('kfence_metadata.addr', kfence.objectAddress));
+  }
+
+  get #look(): Structure {
+    return new Structure(this.#memory, this.#layout, 'LookLayout', this.#area.look);
+  }
+
+  /** Then nothing is known of any slab's objects. */
+  #clearLists(): void {
+    const { look } = this.#area;
+    new Uint8Array(this.#memory.buffer, look, this.#layout.get('LookLayout', 'BYTES')).fill(0);
+    this.#look.setU32('bits', this.#area.lookBits);
+  }
+
+  #writeLists(lists: SlabLists): void {
+    const l = this.#look;
+    const { cpu, sheaves, kfence, asked } = lists;
+    const slots: Readonly<Record<string, Slot | null | undefined>> = {
+      freelist: lists.freelist,
+      objects: lists.objects,
+      frozen: lists.frozen,
+      active: lists.active,
+      freePointer: lists.freePointer,
+      random: lists.random,
+      cpuSlab: lists.cpuSlab,
+      cpuSheaves: lists.cpuSheaves,
+      cpuSlabPage: cpu?.page,
+      cpuFreelist: cpu?.freelist,
+      sheafMain: sheaves?.main,
+      sheafSpare: sheaves?.spare,
+      sheafRcuFree: sheaves?.rcuFree,
+      sheafSize: sheaves?.size,
+      nodeBarn: sheaves?.nodeBarn,
+      kfenceState: kfence?.state,
+      kfenceSize: kfence?.size,
+      kfenceCache: kfence?.cache,
+    };
+    for (const [field, slot] of Object.entries(slots)) l.setU32(field, packSlot(`slab lists: ${field}`, slot ?? null));
+    const bits = ({ shift }: BitSlot): number => requireRange('slab lists: bits', shift, 0, 63);
+    l.setU32('objectsShift', lists.objects ? bits(lists.objects) : 0);
+    l.setU32('objectsMask', lists.objects?.mask ?? 0);
+    l.setU32('frozenShift', lists.frozen ? bits(lists.frozen) : 0);
+    l.setU32('indexBytes', lists.indexBytes);
+    l.setU32('arrays', Number(lists.arrays));
+    l.setU64('perCpuOffset', lists.perCpuOffset ?? 0n);
+    l.setU64('cpuCount', lists.cpuCount ?? 0n);
+    l.setU32('mostCpus', requireRange('slab lists: mostCpus', lists.mostCpus, 0, 65536));
+    const numbers = {
+      sheafObjects: sheaves?.objects,
+      sheafBarnList: sheaves?.barnList,
+      nodes: sheaves?.nodes,
+      nodesEnd: sheaves?.nodesEnd,
+      barnFull: sheaves?.barnFull,
+      askedBehind: asked?.behind,
+    };
+    for (const [field, value] of Object.entries(numbers))
+      l.setU32(field, requireRange(`slab lists: ${field}`, value ?? 0, 0, 0xff_ffff));
+    l.setU32('nodeStride', requireRange('slab lists: nodeStride', sheaves?.nodeStride ?? 1, 1, 0xff_ffff));
+    l.setU32('nodesInline', Number(sheaves?.nodesInline ?? false));
+    l.setU32('kfenceAllocated', kfence?.allocated ?? 0);
+    l.setU32('kfenceFreed', kfence?.freed ?? 0);
+    l.setU64('flagsOfAsked', asked?.flags ?? 0n);
+    l.setU32('quarantine', Number(lists.quarantine));
   }
 }

@@ -42,6 +42,9 @@ export interface ControlArea {
   readonly ring: number;
   readonly checkedRanges: number;
   readonly functions: number;
+  /** What looks at slab objects need, and a bit for each object of a slab. */
+  readonly look: number;
+  readonly lookBits: number;
   readonly guest: number;
   /** Of the whole memory. */
   readonly pages: number;
@@ -69,6 +72,8 @@ export function layOutControlArea(layout: Layout, capacities: Capacities): Contr
   const requestsEnd = requests + capacities.requests * layout.get('RequestLayout', 'BYTES');
   const ring = take(RING_HEAD + capacities.ring * layout.get('RequestLayout', 'BYTES'));
   const checkedRanges = take(layout.get('CheckedRanges', 'COUNT') * layout.get('CheckedRangeLayout', 'BYTES'));
+  const look = take(layout.get('LookLayout', 'BYTES'));
+  const lookBits = take(layout.get('Looks', 'OBJECTS') / 8);
   const functions = take(4 * capacities.functions);
   const guest = Math.ceil(end / WASM_PAGE) * WASM_PAGE;
   const total = guest + capacities.guestBytes;
@@ -91,6 +96,8 @@ export function layOutControlArea(layout: Layout, capacities: Capacities): Contr
     ring,
     checkedRanges,
     functions,
+    look,
+    lookBits,
     guest,
     pages: Math.ceil(total / WASM_PAGE),
   };

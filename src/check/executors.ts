@@ -23,6 +23,8 @@ export interface ExecutorState {
 export type Judge = (context: number, request: number) => number;
 /** `(context, requests, count)`: how many of consecutive requests deserve a look. */
 export type JudgeBatch = (context: number, requests: number, count: number) => number;
+/** `(context, look, request)`: a look beyond the check at a judged copy; a `LookResult`. */
+export type LookAt = (context: number, look: number, request: number) => number;
 /** The module's import `host.read`: nonzero when the bytes are at `destination`. */
 export type HostRead = (addressLow: number, addressHigh: number, length: number, destination: number) => number;
 
@@ -33,6 +35,7 @@ export interface Executor {
   readonly checkOutermost: Judge;
   readonly checkBatch: JudgeBatch;
   readonly checkOutermostBatch: JudgeBatch;
+  readonly look: LookAt;
   /** What engines can call without leaving C++; null for the others. */
   readonly native: NativeCheck | null;
 }
@@ -147,6 +150,7 @@ export interface ModuleExports {
   readonly checkOutermost: Judge;
   readonly checkBatch: JudgeBatch;
   readonly checkOutermostBatch: JudgeBatch;
+  readonly look: LookAt;
 }
 
 async function exportsInJavaScript(
@@ -182,12 +186,13 @@ export async function makeExecutor(
       checkOutermost: (context, request) => native.checkOutermost(context, request),
       checkBatch: (context, requests, count) => native.checkBatch(context, requests, count),
       checkOutermostBatch: (context, requests, count) => native.checkOutermostBatch(context, requests, count),
+      look: (context, look, request) => native.look(context, look, request),
       native,
     };
   }
-  const { check, checkOutermost, checkBatch, checkOutermostBatch } =
+  const { check, checkOutermost, checkBatch, checkOutermostBatch, look } =
     name === 'v8' ? await exportsInV8(module, memory, read) : await exportsInJavaScript(source, memory, read);
-  return { name, check, checkOutermost, checkBatch, checkOutermostBatch, native: null };
+  return { name, check, checkOutermost, checkBatch, checkOutermostBatch, look, native: null };
 }
 
 /** The numbers that the module exports by name (`Enumeration.member`), before there is a memory to work on. */

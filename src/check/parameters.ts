@@ -63,6 +63,71 @@ export interface Slot {
   readonly size: number;
 }
 
+/** A bit field: `(value of the slot >> shift) & mask`. */
+export interface BitSlot extends Slot {
+  readonly shift: number;
+  readonly mask: number;
+}
+
+/**
+ * Where a kernel keeps which slab objects are free, and how much of one was asked for: for looks beyond the check
+ * (assembly/look.ts). null is what its types do not tell, or what it has not.
+ */
+export interface SlabLists {
+  /** Members of struct slab (5.17 on) or struct page. */
+  readonly freelist: Slot | null;
+  readonly objects: BitSlot | null;
+  readonly frozen: BitSlot | null;
+  /** SLAB: how many objects are in use, and bytes of an index in its list. */
+  readonly active: Slot | null;
+  readonly indexBytes: 1 | 2;
+  /** SLAB: whether CPUs have arrays of free objects, too. */
+  readonly arrays: boolean;
+  /** kmem_cache: where free pointers lie, what they are xored with, and what CPUs have. */
+  readonly freePointer: Slot | null;
+  readonly random: Slot | null;
+  readonly cpuSlab: Slot | null;
+  readonly cpuSheaves: Slot | null;
+  /** kmem_cache_cpu. */
+  readonly cpu: { readonly page: Slot; readonly freelist: Slot } | null;
+  /** Addresses of `__per_cpu_offset` and `nr_cpu_ids`. */
+  readonly perCpuOffset: bigint | null;
+  readonly cpuCount: bigint | null;
+  /** Words of `__per_cpu_offset`. */
+  readonly mostCpus: number;
+  /** From 6.18 on. */
+  readonly sheaves: {
+    /** slub_percpu_sheaves. */
+    readonly main: Slot | null;
+    readonly spare: Slot | null;
+    readonly rcuFree: Slot | null;
+    /** slab_sheaf: how many objects; offsets of the first one and of its entry in a barn's list. */
+    readonly size: Slot;
+    readonly objects: number;
+    readonly barnList: number;
+    /** [nodes, end) of kmem_cache, from one node's member to the next; whether they hold the barn or point to who does. */
+    readonly nodes: number;
+    readonly nodesEnd: number;
+    readonly nodeStride: number;
+    readonly nodesInline: boolean;
+    readonly nodeBarn: Slot | null;
+    /** node_barn: offset of the list of full sheaves. */
+    readonly barnFull: number;
+  } | null;
+  /** kfence_metadata, and two values of its `state`. */
+  readonly kfence: {
+    readonly state: Slot;
+    readonly size: Slot;
+    readonly cache: Slot | null;
+    readonly allocated: number;
+    readonly freed: number;
+  } | null;
+  /** Caches with all of `flags` keep what was asked for `behind` bytes after the start of an object's metadata; null: none do. */
+  readonly asked: { readonly flags: bigint; readonly behind: number } | null;
+  /** Whether KASAN's quarantine holds free objects. */
+  readonly quarantine: boolean;
+}
+
 /** Where `current` and its stack are found. The request carries `currentBase`, the register that the driver names. */
 export interface StackParameters {
   /** THREAD_SIZE, bytes. */
@@ -210,6 +275,8 @@ export interface Introspection {
     readonly reciprocal: { readonly offset: number } | null;
     readonly objOffset: Slot | null;
   };
+  /** For looks at what the check lets pass; absent: the state of no object is known. */
+  readonly lists?: SlabLists;
   /** Where vmap areas are found. */
   readonly vmap:
     | { readonly kind: 'none' }

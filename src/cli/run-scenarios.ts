@@ -115,11 +115,12 @@ function jsonOf(run: ScenarioRun): unknown {
 function sanitizerLines({ rows, sanitizers }: ScenarioRun): string[] {
   if (sanitizers === null) return [];
   const found = rows.flatMap((row) => row.findings.map(({ line }) => colours.red(`${row.case}: ${line}`)));
-  const { looks, elsewhere, allocated, freed, redzone, unknown } = sanitizers;
+  const { looks, elsewhere, allocated, freed, redzone, unknown, unknownBy } = sanitizers;
+  const reasons = Object.entries(unknownBy).map(([why, count]) => `${count} ${why}`);
   return [
     ...found,
     `sanitizers: ${looks} copies looked at: ${allocated} of objects in use, ${freed} of free ones, ${redzone} over red zones, ` +
-      `${elsewhere} elsewhere, ${unknown} not known`,
+      `${elsewhere} elsewhere, ${unknown} not known${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}`,
   ];
 }
 

@@ -7,6 +7,8 @@ import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
 import { hex, UsercopyError } from '../errors.js';
 import { closedGate, type Gate, gateOf, isClosed } from '../introspect/gate.js';
+import { MemoryReader } from '../introspect/memory-reader.js';
+import { type SlabFacts, slabFactsOf } from '../introspect/slab-facts.js';
 import { explainVerdict } from '../report/explain.js';
 import { formatMessage, formatWarning, type MessageStyle } from '../report/format.js';
 import { argumentRegister } from '../stack/call.js';
@@ -112,6 +114,12 @@ export class DumpJudge {
       size: argument(1),
       direction: (argument(2) & 0xffn) !== 0n ? 'to_user' : 'from_user',
     };
+  }
+
+  /** What lies around a slab object that begins at `start`; null where its slab cannot be found. */
+  slabFacts(start: bigint): SlabFacts | null {
+    const { kernel } = this.dump;
+    return slabFactsOf(this.#check, kernel, new MemoryReader(kernel), start);
   }
 
   /** Judges one copy as the dump's kernel would. */

@@ -79,6 +79,7 @@ export interface NativeCheck {
   checkOutermost(context: number, request: number): number;
   checkBatch(context: number, requests: number, count: number): number;
   checkOutermostBatch(context: number, requests: number, count: number): number;
+  look(context: number, look: number, request: number): number;
   /** Reads foreign memory from an emulator, without JavaScript; `undefined`: asks `host.read` again. */
   readFrom(engine: object | undefined): void;
   /** Lets go of the memory. Judging is an error afterwards; twice is harmless. */

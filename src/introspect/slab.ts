@@ -1,7 +1,7 @@
 /** Slab pages, `kmem_cache` and the objects of kfence. */
 import type { MemoryLayout } from '../../arch/driver.js';
-import type { Introspection } from '../check/parameters.js';
-import type { Kernel, KernelVersion, TypeTable } from '../kernel/kernel.js';
+import type { BitSlot, Introspection, SlabLists } from '../check/parameters.js';
+import type { Kernel, KernelVersion, StructType, TypeTable } from '../kernel/kernel.js';
 import { atLeast } from '../kernel/version.js';
 import { flagOf, requireFlag, slot, slotIfAny } from './fields.js';
 
@@ -11,6 +11,7 @@ const SLAB_FLAGS = {
   POISON: 0x800n,
   STORE_USER: 0x10000n,
   TYPESAFE_BY_RCU: 0x80000n,
+  KMALLOC: 0x1000n,
 } as const;
 /** KFENCE_NUM_OBJECTS where the config is not known: the default of lib/Kconfig.kfence. */
 const KFENCE_DEFAULT_OBJECTS = 255;
@@ -51,9 +52,12 @@ export function slabMark(kernel: Kernel, types: TypeTable): Introspection['page'
 const hasSlubDebug = ({ config }: Kernel): boolean =>
   config === null || !config.enabled('SLUB') || config.enabled('SLUB_DEBUG');
 
+const slabFlag = (types: TypeTable, name: keyof typeof SLAB_FLAGS): bigint =>
+  flagOf(types, `_SLAB_${name}`) ?? SLAB_FLAGS[name];
+
 export function slabFacts(kernel: Kernel, types: TypeTable): Introspection['slab'] {
   const cache = types.struct('kmem_cache');
-  const flag = (name: keyof typeof SLAB_FLAGS): bigint => flagOf(types, `_SLAB_${name}`) ?? SLAB_FLAGS[name];
+  const flag = (name: keyof typeof SLAB_FLAGS): bigint => slabFlag(types, name);
   // SLAB alone counts a slab's objects in the cache; 16a1d968358a "mm/slab: remove mm/slab.c and slab_def.h" (6.8).
   const allocator = cache.has('num') && !cache.has('cpu_slab') ? 'SLAB' : 'SLUB';
   const reciprocal = cache.field('reciprocal_buffer_size');
@@ -97,5 +101,109 @@ export function kfenceFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayo
     indirect: kernel.symbols.address('kfence_metadata_init') !== undefined || atLeast(kernel.version, 6, 6),
     metadataSize: record.size,
     objectAddress: slot(record, 'addr'),
+  };
+}
+
+/** A member, of a bit field its bits; null where the structure has none. */
+function bitSlotIfAny(kernel: Kernel, struct: StructType, path: string): BitSlot | null {
+  const field = struct.field(path);
+  if (!field) return null;
+  const { offset, size, bits } = field;
+  if (bits === null) return { offset, size, shift: 0, mask: 0xffff_ffff };
+  // Bits are counted from the end that comes first in memory.
+  const shift = kernel.endian === 'little' ? bits.offset : size * 8 - bits.offset - bits.size;
+  return { offset, size, shift, mask: 2 ** bits.size - 1 };
+}
+
+/** Of NR_CPUS, where nothing says how many there are. */
+const MOST_CPUS = 1024;
+/** FREELIST_BYTE_INDEX of mm/slab.c: bytes while a page holds few enough of the smallest objects. */
+const MOST_BYTE_INDICES = 16;
+
+/** Where the allocator keeps its free objects. */
+export function slabLists(kernel: Kernel, types: TypeTable, layout: MemoryLayout): SlabLists {
+  const cache = types.struct('kmem_cache');
+  const slab =
+    types.hasStruct('slab') && types.struct('slab').has('slab_cache') ? types.struct('slab') : types.struct('page');
+  const { symbols } = kernel;
+  const perCpu = symbols.get('__per_cpu_offset');
+  const cpu = types.hasStruct('kmem_cache_cpu') ? types.struct('kmem_cache_cpu') : null;
+  return {
+    freelist: slotIfAny(slab, 'freelist'),
+    objects: bitSlotIfAny(kernel, slab, 'objects'),
+    frozen: bitSlotIfAny(kernel, slab, 'frozen'),
+    active: slotIfAny(slab, 'active'),
+    indexBytes: 2 ** (layout.pageShift - 8) <= MOST_BYTE_INDICES ? 1 : 2,
+    // What kfree() takes back goes there first (___cache_free() of mm/slab.c).
+    arrays: cache.has('cpu_cache'),
+    freePointer: slotIfAny(cache, 'offset'),
+    random: slotIfAny(cache, 'random'),
+    cpuSlab: slotIfAny(cache, 'cpu_slab'),
+    cpuSheaves: slotIfAny(cache, 'cpu_sheaves'),
+    // d122019bf061 "mm: Split slab into its own type" (5.17).
+    cpu: cpu && { page: slot(cpu, cpu.has('slab') ? 'slab' : 'page'), freelist: slot(cpu, 'freelist') },
+    perCpuOffset: perCpu?.address ?? null,
+    // A constant with CONFIG_FORCE_NR_CPUS.
+    cpuCount: symbols.address('nr_cpu_ids') ?? null,
+    mostCpus: Math.min(Math.floor((8 * Number(perCpu?.size ?? 0n)) / kernel.bits) || MOST_CPUS, MOST_CPUS),
+    sheaves: sheafLists(kernel, types),
+    kfence: kfenceStates(types),
+    asked: askedSizes(kernel, types),
+    quarantine: ['kasan_quarantine_put', 'quarantine_put'].some((name) => symbols.address(name) !== undefined),
+  };
+}
+
+/** Since 2d517aa09bbc "slab: add opt-in caching layer of percpu sheaves" (6.18). */
+function sheafLists(kernel: Kernel, types: TypeTable): SlabLists['sheaves'] {
+  if (!types.hasStruct('slub_percpu_sheaves') || !types.hasStruct('slab_sheaf')) return null;
+  const cache = types.struct('kmem_cache');
+  const own = types.struct('slub_percpu_sheaves');
+  const sheaf = types.struct('slab_sheaf');
+  // A barn is a member of its node's kmem_cache_node, from 7.1 on a pointer beside it (`per_node`).
+  const isPair = cache.has('per_node') && types.hasStruct('kmem_cache_per_node_ptrs');
+  const nodes = cache.field(isPair ? 'per_node' : 'node');
+  const element = isPair ? 'kmem_cache_per_node_ptrs' : 'kmem_cache_node';
+  const hasBarns = nodes !== undefined && types.hasStruct('node_barn') && types.hasStruct(element);
+  return {
+    main: slotIfAny(own, 'main'),
+    spare: slotIfAny(own, 'spare'),
+    rcuFree: slotIfAny(own, 'rcu_free'),
+    size: slot(sheaf, 'size'),
+    objects: sheaf.offset('objects'),
+    barnList: sheaf.has('barn_list') ? sheaf.offset('barn_list') : 0,
+    nodes: nodes?.offset ?? 0,
+    nodesEnd: nodes ? nodes.offset + nodes.size : 0,
+    nodeStride: isPair ? types.struct(element).size : kernel.bits / 8,
+    nodesInline: isPair,
+    nodeBarn: hasBarns ? slotIfAny(types.struct(element), 'barn') : null,
+    barnFull: hasBarns ? types.struct('node_barn').offset('sheaves_full') : 0,
+  };
+}
+
+function kfenceStates(types: TypeTable): SlabLists['kfence'] {
+  const allocated = types.enumerator('KFENCE_OBJECT_ALLOCATED');
+  const freed = types.enumerator('KFENCE_OBJECT_FREED');
+  if (allocated === undefined || freed === undefined || !types.hasStruct('kfence_metadata')) return null;
+  const record = types.struct('kfence_metadata');
+  if (!record.has('state') || !record.has('size')) return null;
+  return {
+    state: slot(record, 'state'),
+    size: slot(record, 'size'),
+    cache: slotIfAny(record, 'cache'),
+    allocated: Number(allocated),
+    freed: Number(freed),
+  };
+}
+
+/**
+ * What a kmalloc() asked for: an unsigned int behind an object's two tracks since 6edf2576a6cc "mm/slub: enable debugging memory
+ * wasting of kmalloc" (6.1), in kmalloc caches with SLAB_STORE_USER (slub_debug=U).
+ */
+function askedSizes(kernel: Kernel, types: TypeTable): SlabLists['asked'] {
+  const { version } = kernel;
+  if (!types.hasStruct('track') || version.banner === null || !atLeast(version, 6, 1)) return null;
+  return {
+    flags: slabFlag(types, 'KMALLOC') | slabFlag(types, 'STORE_USER'),
+    behind: 2 * types.struct('track').size,
   };
 }

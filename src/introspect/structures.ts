@@ -7,7 +7,7 @@ import type { Introspection } from '../check/parameters.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { slotIfAny } from './fields.js';
 import { imageMap, pageArray, pageFacts, pageValidity } from './pages.js';
-import { kfenceFacts, slabFacts } from './slab.js';
+import { kfenceFacts, slabFacts, slabLists } from './slab.js';
 import { vmapFacts } from './vmalloc.js';
 
 /**
@@ -29,6 +29,7 @@ export function introspectionOf(kernel: Kernel, layout: MemoryLayout): Introspec
     pageArray: pageArray(kernel, layout),
     page: pageFacts(kernel, types),
     slab: slabFacts(kernel, types),
+    lists: slabLists(kernel, types, layout),
     vmap: vmapFacts(kernel, types),
     kfence: kfenceFacts(kernel, types, layout),
     pagefaultDisabled: slotIfAny(task, 'pagefault_disabled'),

@@ -6,7 +6,7 @@ import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
 import { hex } from '../errors.js';
 import { MemoryReader } from '../introspect/memory-reader.js';
-import { type SlabFacts, slabFactsOf } from '../introspect/slab-facts.js';
+import type { SlabFacts } from '../introspect/slab-facts.js';
 import type { StructType } from '../kernel/kernel.js';
 import type { UsercopyReport } from '../report/report.js';
 import { isOfCheck } from '../report/trace.js';
@@ -80,7 +80,7 @@ export function placeFactsOf(
       case 'slab object':
       case 'slab object by fallback':
       case 'slab object in left red zone': {
-        const slab = checked && slabOf(judge, read, checked.start);
+        const slab = checked && judge.slabFacts(checked.start);
         if (!checked || !slab) break;
         object = { ...objectOf(checked), index: slab.object.index, state: slab.object.state };
         surroundings.neighbours = slab.neighbours;
@@ -139,14 +139,6 @@ function outsideOf({ copy, verdict }: DumpJudgement, object: CheckedObject): { b
   const end = copy.pointer + copy.size;
   const least = (value: bigint): bigint => (value > copy.size ? copy.size : value > 0n ? value : 0n);
   return { before: least(object.windowStart - copy.pointer), after: least(end - object.windowEnd) };
-}
-
-function slabOf(judge: DumpJudge, read: MemoryReader, start: bigint): SlabFacts | null {
-  const { kernel, located } = judge.dump;
-  const { introspection, pageShift } = judge.parameters;
-  if (!introspection) return null;
-  const pages = { pageShift, physical: (address: bigint) => located.memory.translate(address)?.physical ?? null };
-  return slabFactsOf(kernel, read, introspection, pages, start);
 }
 
 function slabLines(slab: SlabFacts): string[] {

@@ -68,6 +68,7 @@ describe.each(['x86_64', 'arm', 's390x', 'sparc', 'ppc64le'])("the built-in %s g
       freed: expected,
       redzone: 0,
       unknown: 0,
+      unknownBy: {},
     });
     attachment.detach();
   });
@@ -197,7 +198,10 @@ describe('a copy that a sanitizer does not like', () => {
     });
     await guest.call('do_copy', [guest.user.address, object, 8n, 1n]);
     expect(attachment.notes.join()).toMatch(/sanitizers: the kernel's types do not tell where free pointers lie/);
-    expect(attachment.sanitizerStatistics()).toMatchObject({ looks: 1, freed: 0, unknown: 1 });
+    expect(attachment.sanitizerStatistics()).toMatchObject({
+      ...{ looks: 1, freed: 0, unknown: 1 },
+      unknownBy: { 'no free pointers': 1 },
+    });
     attachment.detach();
   });
 

@@ -46,7 +46,15 @@ describe('usercopy run --sanitize', () => {
     const found = run.rows.map((row: { findings: { sanitizer: string; copy: unknown }[] }) => row.findings.length);
     expect(found).toEqual([1, 0, 0]);
     expect(run.rows[0].findings[0]).toMatchObject({ sanitizer: 'freed', copy: { size: 64, direction: 'to_user' } });
-    expect(run.sanitizers).toEqual({ looks: 2, elsewhere: 0, allocated: 1, freed: 1, redzone: 0, unknown: 0 });
+    expect(run.sanitizers).toEqual({
+      looks: 2,
+      elsewhere: 0,
+      allocated: 1,
+      freed: 1,
+      redzone: 0,
+      unknown: 0,
+      unknownBy: {},
+    });
   });
 
   it('is not there unless it is asked for', () => {

@@ -1,8 +1,9 @@
 /** A snapshot put into an emulator: its memory, and the registers that the emulator knows. */
 
+import { machinesWithoutVariant } from '../../arch/dumpers.js';
 import { variants } from '../../arch/index.js';
 import { allocateMemory } from '../check/executors.js';
-import type { Engine, EngineSpec } from '../engine/engine.js';
+import type { Engine } from '../engine/engine.js';
 import { badInput, UsercopyError } from '../errors.js';
 import { anEngine, having, requireValue } from '../options.js';
 import { dumperNameOf, inAddressOrder, type Snapshot, type SnapshotSegment } from './snapshot.js';
@@ -45,19 +46,9 @@ export function applySnapshot(engine: Engine, snapshot: Snapshot): { readonly un
   return { unknownRegisters };
 }
 
-/** Machines of dumpers that no variant stands for. The C library's reader has the same names (native/library/snapshot.cc). */
-const OTHER_MACHINES: Readonly<Record<string, Pick<EngineSpec, 'arch' | 'mode'>>> = {
-  arm64be: { arch: 'ARM64', mode: ['BIG_ENDIAN'] },
-  armlethumb: { arch: 'ARM', mode: [] },
-  armbe: { arch: 'ARM', mode: ['BIG_ENDIAN'] },
-  armbethumb: { arch: 'ARM', mode: ['BIG_ENDIAN'] },
-  mips: { arch: 'MIPS', mode: ['BIG_ENDIAN'] },
-  mipsel: { arch: 'MIPS', mode: [] },
-};
-
 function requireMachine({ spec }: Engine, arch: string | null): void {
   if (arch === null) return;
-  const machines = new Map(Object.entries(OTHER_MACHINES));
+  const machines = new Map(Object.entries(machinesWithoutVariant));
   for (const variant of variants) {
     if (!('unsupported' in variant.engine)) machines.set(dumperNameOf(variant), variant.engine);
   }

@@ -42,9 +42,9 @@ function digestOf(
 function read(text: string): ProvedTypes | null {
   try {
     const { table, note } = JSON.parse(text);
-    return isObject(table) && isObject(table['structs']) && typeof note === 'string'
-      ? { table: table as unknown as OffsetTable, note }
-      : null;
+    if (!isObject(table) || !isObject(table['structs']) || typeof note !== 'string') return null;
+    // The digest in the file's name is that of what it was made of: nobody else writes here.
+    return { table: table as unknown as OffsetTable, note };
   } catch {
     return null;
   }

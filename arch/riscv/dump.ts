@@ -36,7 +36,7 @@ export const riscv64Dump: DumpConvention = {
     return SHAPES.find(({ addressBits }) => addressBits === bits) ?? null;
   },
   imageOffsetFromNotes: (notes: KernelNotes) => notes.number('va_kernel_pa_offset') ?? null,
-  // KASLR (6.6) stays within a gigabyte.
+  // KASLR stays within a gigabyte: 84fe419dc757 "riscv: Introduce virtual kernel mapping KASLR" (6.6).
   placement: { kind: 'slots', start: KERNEL_LINK_ADDRESS, end: KERNEL_LINK_ADDRESS + (1n << 30n), step: 2n << 20n },
   prstatus: { size: 376, offset: 112, width: 8, registers: NOTE_REGISTERS },
   notes: [],

@@ -116,7 +116,8 @@ export const riscv64: Variant = {
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
     { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
     { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
-    // One routine under two names; those of the second line (6.16) leave sstatus.SUM as it is.
+    // One routine under two names; those of the second line leave sstatus.SUM as it is: a4348546332c "riscv: make unsafe user copy
+    // routines use existing assembly routines" (6.16).
     ...(
       [
         ...['__asm_copy_to_user', '__asm_copy_from_user'],

@@ -1,6 +1,13 @@
 /** Which rules a reported kernel followed: by its release, and where the release leaves it open, by the message. */
 
-import { isProfileName, type Profile, type ProfileName, parseProfile, profileNames } from '../check/profiles.js';
+import {
+  isProfileName,
+  type Profile,
+  type ProfileName,
+  parseProfile,
+  profileNames,
+  switchesOf,
+} from '../check/profiles.js';
 import { profileForRelease } from '../check/vendor-profiles.js';
 import type { KernelVersion } from '../kernel/kernel.js';
 import { atLeast, parseBanner } from '../kernel/version.js';
@@ -41,21 +48,26 @@ function configuredRules(message: UsercopyMessage): string[] {
   }
 }
 
-/** With what the message says was configured, where the profile knows it. */
-function withConfiguration(profile: Profile, message: UsercopyMessage): Profile {
+/**
+ * Whether a tree with these rules can be configured so. Mainline's 5.18 cannot any more: ef3e787c21d1 "usercopy: Disable
+ * CONFIG_HARDENED_USERCOPY_PAGESPAN" (5.18), 53944f171a89 "mm: remove HARDENED_USERCOPY_FALLBACK" (5.16). A vendor's earlier tree that took
+ * the check of 5.18 can: RHEL 9.
+ */
+function canConfigure(base: ProfileName, change: string, version: KernelVersion | null): boolean {
+  if (!switchesOf(base).includes(change)) return false;
+  if (base !== '5.18') return true;
+  return version !== null && !atLeast(version, 5, change === 'pagespan' ? 18 : 16);
+}
+
+/** With what the message says was configured, where a tree of these rules can be. */
+function withConfiguration(profile: Profile, message: UsercopyMessage, version: KernelVersion | null): Profile {
   let result = profile;
   for (const change of configured(message)) {
     const [base, ...others] = result.name.split(',');
-    const known = base !== undefined && isProfileName(base) && knows(base, change);
+    const known = base !== undefined && isProfileName(base) && canConfigure(base, change, version);
     if (known && !others.includes(change)) result = parseProfile(`${result.name},${change}`);
   }
   return result;
-}
-
-function knows(base: ProfileName, change: string): boolean {
-  if (change === 'no-address') return base === '4.8';
-  if (change === 'pagespan') return base === '4.8' || base === '4.16' || base === '5.0';
-  return base === '4.16' || base === '5.0';
 }
 
 /** A candidate of 5.3 may be from before the change of the wrap rule (951531691c4b, in 5.3-rc (mem)). */
@@ -84,16 +96,16 @@ export function candidatesFor(release: string | null, message: UsercopyMessage):
       ? 'the release is not told: before 5.18 the offset of every stack is printed as 0'
       : 'the release is not told: the newest rules that print this message are taken';
     return [...profileNames].reverse().map((name) => ({
-      profile: withConfiguration(parseProfile(name), message),
+      profile: withConfiguration(parseProfile(name), message, version),
       note,
     }));
   }
   const { profile: own } = profileForRelease(version);
-  const candidates: Candidate[] = [{ profile: withConfiguration(own, message), note: null }];
+  const candidates: Candidate[] = [{ profile: withConfiguration(own, message, version), note: null }];
   const early = beforeWrapFix(release, own);
   if (early !== null) candidates.push({ profile: early, note: 'this candidate of 5.3 still has the older wrap rule' });
   const next = afterTag(release, own);
-  if (next !== null) candidates.push({ ...next, profile: withConfiguration(next.profile, message) });
+  if (next !== null) candidates.push({ ...next, profile: withConfiguration(next.profile, message, version) });
   if (!atLeast(version, 4, 8)) {
     for (const name of ['v3', 'v3-cma'] as const) {
       candidates.push({
@@ -106,7 +118,7 @@ export function candidatesFor(release: string | null, message: UsercopyMessage):
   const [base = ''] = own.name.split(',');
   for (const name of profileNames.slice(isProfileName(base) ? profileNames.indexOf(base) + 1 : 0)) {
     candidates.push({
-      profile: withConfiguration(parseProfile(name), message),
+      profile: withConfiguration(parseProfile(name), message, version),
       note: `this is no rule of ${version.major}.${version.minor}: the vendor's tree must have taken the check of ${name} back`,
     });
   }

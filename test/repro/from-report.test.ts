@@ -136,6 +136,16 @@ describe('whether a report follows from its own numbers', () => {
     ['kmap on 64 bits', exposure('kmap', 0, 8192) + x86('6.10.0'), 'contradictory'],
     ['a page span', overwrite('spans multiple pages', 0, 372) + x86('5.1.0'), 'consistent'],
     ['a page span when the rule is gone', overwrite('spans multiple pages', 0, 372) + x86('6.1.0'), 'contradictory'],
+    [
+      'a page span in a tree of RHEL 9 that took the check of 5.18',
+      overwrite('spans multiple pages', 0, 372) + x86('5.14.0-162.6.1.el9_1.x86_64'),
+      'consistent',
+    ],
+    [
+      'a page span in 5.18, which cannot be configured so',
+      overwrite('spans multiple pages', 0, 372) + x86('5.18.3'),
+      'contradictory',
+    ],
     ['one byte that spans pages', overwrite('spans multiple pages', 0, 1) + x86('5.1.0'), 'contradictory'],
     ['reading rodata', exposure('rodata', 0, 8) + x86('5.1.0'), 'contradictory'],
     ['writing rodata', overwrite('rodata', 0, 8) + x86('5.1.0'), 'consistent'],

@@ -3,6 +3,7 @@ import { markdownTable } from 'markdown-table';
 import papaparse from 'papaparse';
 import stringWidth from 'string-width';
 import { colours, print, printError, withoutColours } from '../terminal.js';
+import { nextLine } from './output.js';
 import { table } from './table.js';
 
 /** The options that `Verb.tables()` adds; at most one of them is set. Without one an answer is text. */
@@ -62,7 +63,7 @@ export class AnswerPrinter {
     else if (markdown) print(given.map(markdownOf).join('\n\n'));
     else {
       for (const part of given) print(textOf(part));
-      if (next !== undefined) print(`next: ${next}`);
+      if (next !== undefined) print(nextLine(next));
     }
   }
 

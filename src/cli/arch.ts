@@ -33,7 +33,7 @@ function emulated({ engine }: Variant): Emulated {
 
 export function archCommand(): Verb {
   return new Verb('arch')
-    .description('list the architectures and what is supported on each')
+    .description('List the architectures and what works on each.')
     .tables()
     .ends({ examples: ['usercopy arch', "usercopy arch --json | jq -r '.[] | select(.run) | .variant'"] })
     .action((forms: Forms) => {

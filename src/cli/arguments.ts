@@ -1,6 +1,6 @@
 /** Options that several verbs read the same way. */
 import type { Copy } from '../check/verdict.js';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, shellWord, UsercopyError } from '../errors.js';
 import { readWhole } from '../image/files.js';
 import { wordOf } from '../scenario/expression.js';
 import type { Forms } from './answer.js';
@@ -37,6 +37,20 @@ export function copyOf({ at, size, toUser, fromUser }: CopyOptions, verb: string
 const FORMS: readonly (keyof Forms)[] = ['json', 'markdown', 'csv'];
 
 const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** Options that say which dump is meant, and which copy. */
+export const FILES_OF_DUMP = ['dump', 'kernel', 'btf', 'config', 'regs'] as const;
+export const WORDS_OF_COPY = ['at', 'size', 'toUser', 'fromUser'] as const;
+
+/** Options as a command has them that repeats these: `--dump vmcore --to-user`. */
+export const commandWords = <T extends object>(options: T, names: readonly (keyof T & string)[]): string =>
+  names
+    .flatMap((name) => {
+      const value = options[name];
+      if (typeof value === 'string') return [flagOf(name), shellWord(value)];
+      return value === true ? [flagOf(name)] : [];
+    })
+    .join(' ');
 
 /**
  * An option that is taken and not used would be ignored in silence. `where` names what is asked for, `used` what it uses

@@ -33,23 +33,31 @@ const TEXT_SAMPLE = 4096;
 
 export function benchCommand(): Verb {
   return new Verb('bench')
-    .description("what the check costs: the kernel's own in instructions and cycles, ours in nanoseconds")
-    .argument('[new]', '--compare: the later result, or the other kernel')
-    .addOption(new Option('--variant <name...>', 'built-in guests to measure; default: all').choices(ownVariants()))
-    .option('--kernel <image>', 'a real kernel, measured beside the built-in guests of --variant (none by default)')
+    .description("Measure what the check costs: the kernel's own in instructions and cycles, ours in nanoseconds.")
+    .argument('[new]', 'With --compare, read the later result, or the other kernel, from this file.')
+    .addOption(
+      new Option(
+        '--variant <name...>',
+        'Measure the built-in guests of these architectures. The default is all of them.',
+      ).choices(ownVariants()),
+    )
+    .option(
+      '--kernel <image>',
+      'Measure this kernel image too. Built-in guests are then measured only if --variant names them.',
+    )
     .option(
       '--profile <name...>',
-      `rules of the check, one result each; built-in guests: ${Object.keys(OWN_PROFILES).join(', ')}; default: ${NEWEST_OWN_PROFILE}, a kernel's own`,
+      `Measure with each of these rules. Built-in guests know ${Object.keys(OWN_PROFILES).join(', ')}; the default is ${NEWEST_OWN_PROFILE}. The default for a kernel is its own.`,
     )
     .addOption(
-      new Option('--growth <how>', 'how far the growth of costs is followed; default: scaled').choices([
-        'scaled',
-        'full',
-      ]),
+      new Option(
+        '--growth <how>',
+        'Measure how the costs grow up to 100 000 copies and 512 MiB of RAM (scaled, the default), or up to 10 million copies and 3.5 GiB (full).',
+      ).choices(['scaled', 'full']),
     )
-    .option('--quick', 'a smoke run of seconds: its figures say nothing')
-    .option('--html <file>', 'also write one page with charts')
-    .option('--compare <old>', 'compare with NEW: two results of --json, or two kernel images by their own check')
+    .option('--quick', 'Make a test run of a few seconds. Its figures mean nothing.')
+    .option('--html <file>', 'Write an HTML page with charts too.')
+    .option('--compare <old>', 'Compare OLD with NEW: two results of --json, or two kernel images by their own check.')
     .tables()
     .ends({
       notes: `--compare holds times against their margins: what lies within them is the same, or too noisy to say. The guest's own check is

@@ -1,9 +1,19 @@
 /** `usercopy check`: judges one copy against the kernel structures in a memory dump. */
 import type { Verdict } from '../check/verdict.js';
+import { hex } from '../errors.js';
 import { type DumpFinding, judgeDump } from '../repro/from-dump.js';
 import { print } from '../terminal.js';
-import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
-import { BAD_INPUT, byLine, CLEAN, count, toJson, VIOLATION } from './output.js';
+import {
+  type CopyOptions,
+  commandWords,
+  copyOf,
+  DEFAULT_TIMEOUT,
+  FILES_OF_DUMP,
+  readRegisters,
+  secondsOf,
+  WORDS_OF_COPY,
+} from './arguments.js';
+import { BAD_INPUT, byLine, CLEAN, count, nextLine, toJson, VIOLATION } from './output.js';
 import { callLines, explanationJson } from './repro-json.js';
 import { Verb } from './verb.js';
 
@@ -21,20 +31,32 @@ interface CheckOptions extends CopyOptions {
 
 export function checkCommand(): Verb {
   return new Verb('check')
-    .description("judge a copy against the kernel's own structures in a memory dump (ELF vmcore)")
-    .requiredOption('--dump <file>', 'ELF vmcore: of QEMU (dump-guest-memory), kdump, virsh dump --memory-only')
-    .option('--kernel <image>', 'image of the kernel in the dump (vmlinux, bzImage, …)')
-    .option('--btf <file>', 'types of the kernel, when the image has none')
-    .option('--config <file>', "the kernel's .config, when the image has none")
-    .option('--regs <file>', "QEMU's `info registers`, taken at the first instruction of __check_object_size")
-    .option('--at <address>', 'kernel address of the copy: 0x… or decimal')
-    .option('--size <bytes>', 'bytes of the copy: 0x… or decimal')
-    .option('--to-user', 'the copy goes to user memory')
-    .option('--from-user', 'the copy comes from user memory')
-    .option('--profile <name>', 'rules to judge by; default: by what the kernel holds, then by its vendor and version')
-    .option('--frames', 'check stack frames although the kernel does not')
-    .option('--timeout <seconds>', 'longest time for reading the dump', DEFAULT_TIMEOUT)
-    .option('--json', 'print JSON')
+    .description("Judge a copy by the kernel's own structures in a memory dump.")
+    .requiredOption(
+      '--dump <file>',
+      'Read this memory dump: a vmcore of kdump, of QEMU (dump-guest-memory) or of virsh dump --memory-only.',
+    )
+    .option(
+      '--kernel <image>',
+      'Take symbols and types from this image of the kernel in the dump (vmlinux, bzImage, …).',
+    )
+    .option('--btf <file>', 'Take the types from this file if the image has none.')
+    .option('--config <file>', 'Take the configuration (.config) from this file if the image has none.')
+    .option(
+      '--regs <file>',
+      "Take the registers from this file: QEMU's `info registers` at the first instruction of __check_object_size.",
+    )
+    .option('--at <address>', 'Judge the copy at this kernel address (0x… or decimal).')
+    .option('--size <bytes>', 'Judge a copy of this many bytes (0x… or decimal).')
+    .option('--to-user', 'The copy goes to user memory.')
+    .option('--from-user', 'The copy comes from user memory.')
+    .option(
+      '--profile <name>',
+      'Judge by these rules. By default, the contents of the kernel decide, then its vendor and version.',
+    )
+    .option('--frames', 'Check stack frames even if the kernel does not.')
+    .option('--timeout <seconds>', 'Stop reading the dump after this many seconds.', DEFAULT_TIMEOUT)
+    .option('--json', 'Print JSON.')
     .ends({
       notes: `Without --at, the copy is taken from the argument registers (--regs, or the dump's own notes) if the CPU stands at the
 check, and otherwise from the report in the dump's own log.`,
@@ -67,9 +89,19 @@ async function runCheck(options: CheckOptions): Promise<number> {
     { readingLimit: secondsOf('--timeout', options.timeout) * 1000 },
   );
   if (options.json) print(toJson(jsonOf(finding)));
-  else for (const line of linesOf(finding)) print(line);
+  else for (const line of [...linesOf(finding), ...nextAfter(finding, options)]) print(line);
   if (finding.verdict.outcome === 'unreadable') return BAD_INPUT;
   return finding.verdict.outcome === 'bad' ? VIOLATION : CLEAN;
+}
+
+/** A copy that is refused may be replayed; of another, what lies there is asked. */
+function nextAfter({ verdict, copy }: DumpFinding, options: CheckOptions): string[] {
+  if (verdict.outcome !== 'bad') {
+    const words = commandWords(options, FILES_OF_DUMP);
+    return [nextLine(`usercopy identify ${hex(copy.pointer)} ${words}  # what lies there`)];
+  }
+  const words = commandWords(options, [...FILES_OF_DUMP, ...WORDS_OF_COPY]);
+  return [nextLine(`usercopy repro ${words}  # the same copy by the kernel's own code, and its likely cause`)];
 }
 
 function jsonVerdict(verdict: Verdict): unknown {

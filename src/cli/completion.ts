@@ -100,8 +100,8 @@ export function completionScript(program: Command, shell: (typeof SHELLS)[number
 
 export function completionCommand(): Verb {
   return new Verb('completion')
-    .description('print a script with which a shell completes verbs and options')
-    .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .description('Print a script that makes a shell complete verbs and options.')
+    .addArgument(new Argument('<shell>', 'Write the script for this shell.').choices(SHELLS))
     .ends({
       examples: [
         'eval "$(usercopy completion bash)"   # or zsh; in ~/.bashrc or ~/.zshrc',

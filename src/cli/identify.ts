@@ -3,8 +3,8 @@ import { hex } from '../errors.js';
 import { type Identified, identifyInDump } from '../repro/from-dump.js';
 import { wordOf } from '../scenario/expression.js';
 import { print } from '../terminal.js';
-import { DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
-import { BAD_INPUT, CLEAN, toJson } from './output.js';
+import { commandWords, DEFAULT_TIMEOUT, FILES_OF_DUMP, readRegisters, secondsOf } from './arguments.js';
+import { BAD_INPUT, CLEAN, nextLine, toJson } from './output.js';
 import { addressJson, objectJson } from './repro-json.js';
 import { Verb } from './verb.js';
 
@@ -20,15 +20,21 @@ interface IdentifyOptions {
 
 export function identifyCommand(): Verb {
   return new Verb('identify')
-    .description('say what lies at an address of a memory dump: object, cache, member, state, owner')
-    .argument('<address>', 'kernel address: 0x… or decimal')
-    .requiredOption('--dump <file>', 'vmcore: of QEMU (dump-guest-memory), kdump, virsh dump --memory-only')
-    .option('--kernel <image>', 'image of the kernel in the dump (vmlinux, bzImage, …)')
-    .option('--btf <file>', 'types of the kernel, when the image has none')
-    .option('--config <file>', "the kernel's .config, when the image has none")
-    .option('--regs <file>', "QEMU's `info registers`, where the dump has none")
-    .option('--timeout <seconds>', 'longest time for reading the dump', DEFAULT_TIMEOUT)
-    .option('--json', 'print JSON')
+    .description('Say what lies at an address of a memory dump: object, cache, member, state and owner.')
+    .argument('<address>', 'Look at this kernel address (0x… or decimal).')
+    .requiredOption(
+      '--dump <file>',
+      'Read this memory dump: a vmcore of kdump, of QEMU (dump-guest-memory) or of virsh dump --memory-only.',
+    )
+    .option(
+      '--kernel <image>',
+      'Take symbols and types from this image of the kernel in the dump (vmlinux, bzImage, …).',
+    )
+    .option('--btf <file>', 'Take the types from this file if the image has none.')
+    .option('--config <file>', 'Take the configuration (.config) from this file if the image has none.')
+    .option('--regs <file>', "Take the registers from this file, QEMU's `info registers`, if the dump has none.")
+    .option('--timeout <seconds>', 'Stop reading the dump after this many seconds.', DEFAULT_TIMEOUT)
+    .option('--json', 'Print JSON.')
     .ends({
       status: `0 if something is known of the address; 2 for bad input, for an address that is not mapped, and where the dump lacks
 the memory that would tell.`,
@@ -44,9 +50,19 @@ the memory that would tell.`,
         wordOf(address, 'identify'),
         { readingLimit: secondsOf('--timeout', timeout) * 1000 },
       );
-      print(options.json ? toJson(jsonOf(found)) : linesOf(found).join('\n'));
+      print(options.json ? toJson(jsonOf(found)) : [...linesOf(found), nextAfter(found, options)].join('\n'));
       process.exitCode = found.known ? CLEAN : BAD_INPUT;
     });
+}
+
+/** A copy of what is left of the object from the address on; of a word where no object is known. */
+function nextAfter({ address, object, known }: Identified, options: IdentifyOptions): string {
+  const words = commandWords(options, FILES_OF_DUMP);
+  if (!known) return nextLine(`usercopy repro ${words}  # the copy that this dump was made for`);
+  const rest = object?.end != null && object.end > address ? object.end - address : 8n;
+  return nextLine(
+    `usercopy check --at ${hex(address)} --size ${rest} --to-user ${words}  # whether the kernel lets such a copy pass`,
+  );
 }
 
 function jsonOf({ object, neighbours, ...rest }: Identified): unknown {

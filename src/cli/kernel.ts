@@ -14,12 +14,13 @@ import { Verb } from './verb.js';
 
 export function kernelCommand(): Verb {
   return new Verb('kernel')
-    .description('get real kernels')
+    .description('Get real kernels, and look into them.')
     .addCommand(fetchCommand())
     .addCommand(buildCommand())
     .addCommand(listCommand())
     .addCommand(typesCommand())
     .addCommand(symbolsCommand())
+    .helpCommand('help [verb]', 'Show the help of a verb.')
     .ends({
       examples: [
         'usercopy kernel fetch x86_64',
@@ -40,15 +41,17 @@ interface FetchArguments {
 
 function fetchCommand(): Verb {
   return new Verb('fetch')
-    .description("download Debian's kernel for an architecture into the cache (no root, nothing installed)")
-    .argument('[variant]', 'x86_64, arm64, …')
+    .description(
+      "Download Debian's kernel for an architecture into the cache. This needs no root and installs nothing.",
+    )
+    .argument('[variant]', 'Fetch the kernel of this architecture (x86_64, arm64, …).')
     .option(
       '--release <name>',
-      'suite (bookworm, sid, trixie-backports: the series that it installs), series (5.10) or full release',
+      'Fetch the kernel of this suite (bookworm, sid, trixie-backports), series (5.10) or full release.',
     )
-    .option('--refresh', 'ask what is newest, although an earlier answer is in the cache')
-    .option('--from <path>', 'instead: the kernels of a .deb, an .rpm or a folder such as /boot')
-    .option('--json', 'print JSON')
+    .option('--refresh', 'Ask which kernel is the newest, even if the cache has an earlier answer.')
+    .option('--from <path>', 'Take the kernels from this .deb, .rpm or folder (such as /boot) instead.')
+    .option('--json', 'Print JSON.')
     .ends({
       notes: 'Standard error has what could not be downloaded, and what could not be read of an index.',
       examples: [
@@ -119,11 +122,14 @@ interface TypesArguments {
 
 function typesCommand(): Verb {
   return new Verb('types')
-    .description('make the types of a Debian kernel whose image has none, of its debug symbols, into the cache')
-    .argument('<release>', 'what uname -r says: 6.1.0-50-armmp')
-    .option('--variant <name>', 'i386, arm, …; default: that of the kernel in the cache')
-    .option('--refresh', 'make them again')
-    .option('--json', 'print JSON')
+    .description('Make the types of a Debian kernel whose image has none from its debug symbols, and cache them.')
+    .argument('<release>', 'Name the release as uname -r does: 6.1.0-50-armmp.')
+    .option(
+      '--variant <name>',
+      'Name the architecture (i386, arm, …). By default it is that of the kernel in the cache.',
+    )
+    .option('--refresh', 'Make the types again, even if the cache has them.')
+    .option('--json', 'Print JSON.')
     .ends({
       notes: `This downloads the package of debug symbols (some 700 MB) and makes BTF of it with pahole. It takes three minutes, once.
 The kernel in the cache has its types from then on; for an image elsewhere, give them with --btf FILE.`,
@@ -168,9 +174,9 @@ interface ListArguments extends Forms {
 
 function listCommand(): Verb {
   return new Verb('list')
-    .description('list the kernels in the cache, or those that Debian has')
-    .option('--remote <variant>', 'what there is to fetch for an architecture')
-    .option('--suite <name>', '--remote: of this suite only')
+    .description('List the kernels in the cache, or those that Debian has.')
+    .option('--remote <variant>', 'List what Debian has for this architecture.')
+    .option('--suite <name>', 'With --remote, list this suite only.')
     .tables()
     .ends({
       examples: [
@@ -226,9 +232,9 @@ async function listRemote(variant: string, { suite, ...forms }: ListArguments): 
 
 function symbolsCommand(): Verb {
   return new Verb('symbols')
-    .description("list a kernel image's symbols: address, bytes, type and name, in address order")
-    .argument('<image>', 'vmlinux, bzImage, …')
-    .argument('[pattern]', "only names like this; '*' stands for any characters")
+    .description("List a kernel image's symbols in the order of their addresses.")
+    .argument('<image>', 'Read this image (vmlinux, bzImage, …).')
+    .argument('[pattern]', "List only names like this one. '*' stands for any characters.")
     .tables()
     .ends({
       notes: 'Types are those of nm: T and t are functions, D, d, B and b are variables, R and r are constants.',

@@ -9,6 +9,7 @@ import { writeWhole } from '../image/files.js';
 import { ownVariants } from '../scenario/own.js';
 import { schemaPath } from '../scenario/read.js';
 import { print, write } from '../terminal.js';
+import { nextLine } from './output.js';
 import { Verb } from './verb.js';
 
 interface NewOptions {
@@ -28,14 +29,14 @@ interface Answers {
 
 export function newCommand(): Verb {
   return new Verb('new')
-    .description('write a scenario to start from')
-    .argument('[file]', "where to; '-': standard output", 'scenario.yaml')
-    .option('--variant <name>', 'built-in guest')
-    .option('--kernel <image>', 'a kernel image instead of a built-in guest')
-    .option('--profile <name>', 'rules to judge by')
-    .option('--yes', 'ask nothing, also on a terminal')
-    .option('--force', 'write over a file that is there')
-    .option('--schema', 'print the JSON schema of scenarios instead')
+    .description('Write a scenario to start from.')
+    .argument('[file]', "Write it to this file ('-' is standard output).", 'scenario.yaml')
+    .option('--variant <name>', 'Use the built-in guest of this architecture.')
+    .option('--kernel <image>', 'Use this kernel image instead of a built-in guest.')
+    .option('--profile <name>', 'Judge by these rules.')
+    .option('--yes', 'Ask no questions, even on a terminal.')
+    .option('--force', 'Overwrite the file if it exists.')
+    .option('--schema', 'Print the JSON schema of scenarios instead.')
     .ends({
       notes: 'On a terminal, it asks for whatever no option says.',
       examples: [
@@ -56,7 +57,8 @@ export function newCommand(): Verb {
       }
       if (existsSync(file) && !options.force) throw badInput(file, 'a file that is not there yet, or --force', 'one');
       writeWhole(file, text);
-      print(`${file} is written\nnext: usercopy run ${shellWord(file)}`);
+      print(`${file} is written`);
+      print(nextLine(`usercopy run ${shellWord(file)}`));
     });
 }
 

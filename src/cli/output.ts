@@ -43,3 +43,6 @@ export const byLine = (profileBy: string | null, typesBy: string | null = null):
   ...(profileBy === null ? [] : [`note: the profile was picked by ${profileBy}`]),
   ...(typesBy === null ? [] : [`note: ${typesBy}`]),
 ];
+
+/** The last line of an answer for people: the command that a user wants next. */
+export const nextLine = (command: string): string => `next: ${command}`;

@@ -22,13 +22,16 @@ interface OverheadOptions extends Forms {
 
 export function overheadCommand(): Verb {
   return new Verb('overhead')
-    .description("what a kernel's own check costs on each path: guest instructions and estimated cycles")
-    .option('--kernel <image...>', 'real kernels')
-    .addOption(new Option('--variant <name...>', 'built-in guests').choices(ownVariants()))
+    .description("Measure what a kernel's own check costs on each path, in guest instructions and estimated cycles.")
+    .option('--kernel <image...>', 'Measure these kernel images.')
     .addOption(
-      new Option('--profile <name>', `rules of the built-in guests; default: ${NEWEST_OWN_PROFILE}`).choices(
-        Object.keys(OWN_PROFILES),
-      ),
+      new Option('--variant <name...>', 'Measure the built-in guests of these architectures.').choices(ownVariants()),
+    )
+    .addOption(
+      new Option(
+        '--profile <name>',
+        `Measure the built-in guests with these rules. The default is ${NEWEST_OWN_PROFILE}.`,
+      ).choices(Object.keys(OWN_PROFILES)),
     )
     .option('--core <name>', "cycles of another core that there is a table of, by LLVM's name: znver4 for x86_64")
     .option('--html <file>', 'also write one page with charts')

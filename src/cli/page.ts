@@ -13,9 +13,9 @@ const DEFAULT_PORT = '8023';
 
 export function pageCommand(): Verb {
   return new Verb('page')
-    .description('serve the page that explains reports in a browser; nothing that is put into it leaves it')
-    .option('--port <number>', 'port on 127.0.0.1; 0 takes a free one', DEFAULT_PORT)
-    .option('--path', 'print where the page lies on the disk, and serve nothing: it works from there too')
+    .description('Serve the page that explains reports in a browser. Nothing that you put into the page leaves it.')
+    .option('--port <number>', 'Listen on this port of 127.0.0.1. 0 takes a free one.', DEFAULT_PORT)
+    .option('--path', 'Print where the page lies on the disk, and serve nothing. The page works from there too.')
     .ends({
       notes: 'Ctrl-C ends it.',
       examples: ['usercopy page', 'cp "$(usercopy page --path)" /var/www/usercopy.html'],

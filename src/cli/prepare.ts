@@ -17,7 +17,7 @@ import { readScenario, type ScenarioFile } from '../scenario/read.js';
 import { buildWorld } from '../scenario/world.js';
 import { measureStackDepth } from '../stack/depth.js';
 import { print, warn } from '../terminal.js';
-import { toJson } from './output.js';
+import { nextLine, toJson } from './output.js';
 import { Verb } from './verb.js';
 
 interface PrepareOptions {
@@ -35,29 +35,35 @@ interface PrepareOptions {
 
 export function prepareCommand(): Verb {
   return new Verb('prepare')
-    .description('work the attachment of a kernel or a scenario out, for a harness in C or Python (libusercopy)')
-    .argument('[scenario]', 'the guest, its declared memory and the rules; its copies are not made')
-    .requiredOption('-o, --output <file>', 'where the JSON for usercopy_attach() goes')
-    .option('--kernel <image>', 'instead of a scenario: a kernel image (vmlinux, bzImage, …)')
-    .option('--btf <file>', '--kernel: its types, when the image has none')
-    .option('--config <file>', '--kernel: its .config, when the image has none')
+    .description('Prepare the check of a kernel or a scenario for a harness in C or Python (libusercopy).')
+    .argument(
+      '[scenario]',
+      'Take the guest, its declared memory and the rules from this scenario. Its copies are not made.',
+    )
+    .requiredOption('-o, --output <file>', 'Write the JSON for usercopy_attach() to this file.')
+    .option('--kernel <image>', 'Prepare this kernel image (vmlinux, bzImage, …) instead of a scenario.')
+    .option('--btf <file>', 'With --kernel, take the types from this file if the image has none.')
+    .option('--config <file>', 'With --kernel, take the configuration (.config) from this file if the image has none.')
     .option(
       '--snapshot <folder>',
-      '--kernel: the memory that the harness loads, as Unicorn dumpers and run --snapshot write it',
+      'With --kernel, prepare for the memory in this folder, which the harness loads. Unicorn dumpers and run --snapshot write such folders.',
     )
     .option(
       '--profile <name>',
-      '--kernel: rules to judge by; default: by what the kernel holds, then by its vendor and version',
+      'With --kernel, judge by these rules. By default, the contents of the kernel decide, then its vendor and version.',
     )
-    .option('--frames', '--kernel: check stack frames although the kernel does not')
+    .option('--frames', 'With --kernel, check stack frames even if the kernel does not.')
     .addOption(
-      new Option('--judge <which>', '--kernel: what the kernel judges, or every copy').choices(['kernel', 'all']),
+      new Option('--judge <which>', 'With --kernel, judge what the kernel judges, or every copy.').choices([
+        'kernel',
+        'all',
+      ]),
     )
     .option(
       '--symbol <name=address...>',
-      "the harness's guest is no kernel: only these entry points are hooked, and only declared memory is judged",
+      'Hook only these functions, in a guest that is not a kernel. Only declared memory is judged then.',
     )
-    .option('--json', 'print JSON')
+    .option('--json', 'Print JSON.')
     .ends({
       notes: `The file also has the names of the functions, for backtraces and usercopy_symbol(). A note says what the attachment cannot
 judge. A warning says that it can judge hardly anything: here, when the harness attaches, and after 10 000 copies that met nothing
@@ -83,6 +89,7 @@ it knows.`,
       const hooked = entries.map(({ symbol, address }) => `${symbol} at ${address}`).join(', ');
       print(`${options.output}: ${variant}, profile ${profile}; hooks ${hooked}`);
       for (const note of notes) print(`note: ${note}`);
+      print(nextLine(`usercopy.attach(uc, ${JSON.stringify(options.output)}) in Python, or usercopy_attach() in C`));
     });
 }
 

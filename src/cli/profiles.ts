@@ -7,7 +7,7 @@ import { Verb } from './verb.js';
 
 export function profilesCommand(): Verb {
   return new Verb('profiles')
-    .description('list the rules to judge by (--profile) and their switches')
+    .description('List the rules to judge by (--profile) and their switches.')
     .tables()
     .ends({
       notes: `A profile is the check of one era of kernels. Switches after it change single rules, in the order in which they are written.

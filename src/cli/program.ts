@@ -30,8 +30,9 @@ function wantedVerbs(argument: string | undefined): readonly string[] {
 /** The program with the verbs that this invocation needs. Its exits are thrown as `CommanderError`. */
 export async function program(version: string): Promise<Command> {
   const whole = new Verb('usercopy')
-    .description("Linux's hardened-usercopy check for any guest under the Unicorn CPU emulator")
-    .version(version)
+    .description("Run Linux's hardened-usercopy check on any guest under the Unicorn CPU emulator.")
+    .version(version, '-V, --version', 'Print the version.')
+    .helpCommand('help [verb]', 'Show the help of a verb.')
     .showHelpAfterError('(usercopy --help lists the verbs)')
     .ends({
       status: '0 if all is as it should be, 1 if a copy was refused or a check said something else, 2 for bad input.',

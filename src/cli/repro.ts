@@ -7,7 +7,7 @@ import type { Reproduction } from '../diagnosis/outcome.js';
 import { saidBy } from '../diagnosis/refused.js';
 import { scenarioHead } from '../diagnosis/scenario-of.js';
 import { summaryOf } from '../diagnosis/summary.js';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, shellWord, UsercopyError } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { chooseLastReport, chooseReport } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
@@ -16,8 +16,17 @@ import type { DumpInput } from '../repro/from-dump.js';
 import { readLog } from '../repro/read-log.js';
 import type { SourceLines } from '../repro/source-lines.js';
 import { print } from '../terminal.js';
-import { type CopyOptions, copyOf, DEFAULT_TIMEOUT, readRegisters, secondsOf } from './arguments.js';
-import { CLEAN, toJson, toJsonLine, VIOLATION } from './output.js';
+import {
+  type CopyOptions,
+  commandWords,
+  copyOf,
+  DEFAULT_TIMEOUT,
+  FILES_OF_DUMP,
+  readRegisters,
+  secondsOf,
+  WORDS_OF_COPY,
+} from './arguments.js';
+import { CLEAN, nextLine, toJson, toJsonLine, VIOLATION } from './output.js';
 import { callLines, reproductionJson } from './repro-json.js';
 import { Verb } from './verb.js';
 
@@ -48,35 +57,47 @@ const CODE_BEHIND = 3;
 
 export function reproCommand(): Verb {
   return new Verb('repro')
-    .description('reproduce a reported BUG(): from a log, from a memory dump, or from both')
+    .description('Explain and reproduce a reported BUG() from a log, a memory dump, or both.')
     .option(
       '--report <file>',
-      "text with the kernel's log, packed or not (.gz, .xz, .zst, .bz2), '-' for standard input; with --dump its last report is taken",
+      "Read the kernel's log from this file ('-' is standard input). It may be compressed (.gz, .xz, .zst, .bz2). With --dump, its last report counts.",
     )
     .option(
       '--all',
-      'every report in the text, with --json a line each; default: the first one with a message, which is played too',
+      'Explain every report in the log, with --json one line each. By default, only the first one with a message is explained, and it is replayed too.',
     )
-    .option('--dump <file>', 'vmcore: of QEMU (dump-guest-memory), kdump, virsh dump --memory-only')
-    .option('--kernel <image>', 'dump: image of its kernel (vmlinux, bzImage, …)')
-    .option('--btf <file>', 'dump: types of its kernel, when the image has none')
-    .option('--config <file>', "dump: its kernel's .config, when the image has none")
-    .option('--regs <file>', "dump: QEMU's `info registers`, taken at the first instruction of __check_object_size")
-    .option('--at <address>', 'kernel address of the copy: 0x… or decimal')
-    .option('--size <bytes>', 'bytes of the copy: 0x… or decimal')
-    .option('--to-user', 'the copy goes to user memory')
-    .option('--from-user', 'the copy comes from user memory')
-    .option('--profile <name>', 'rules to judge by; default: by what the kernel holds, then by its vendor and version')
-    .option('--variant <name>', 'report: its architecture, where the log does not tell it (usercopy arch lists them)')
-    .option('--release <release>', 'report: its kernel (6.1.0-50-amd64), where the log does not tell it')
-    .option('--debug <file>', 'vmlinux or .debug file of the kernel: lines of source for the callers')
-    .option('-o, --output <file>', "write the scenario that the report describes (YAML, for 'usercopy run')")
-    .option('--shrink <file>', 'dump: write it reduced to the pages that were needed (ELF)')
-    .option('--redact', 'with --shrink: blank what does not matter')
-    .option('--log <file>', "dump: write the kernel's log that is in it")
-    .option('--html <file>', 'dump: draw the memory around the copy')
-    .option('--timeout <seconds>', `dump: longest time for reading it; default: ${DEFAULT_TIMEOUT}`)
-    .option('--json', 'print JSON')
+    .option(
+      '--dump <file>',
+      'Read this memory dump: a vmcore of kdump, of QEMU (dump-guest-memory) or of virsh dump --memory-only.',
+    )
+    .option(
+      '--kernel <image>',
+      'With --dump, take symbols and types from this image of its kernel (vmlinux, bzImage, …).',
+    )
+    .option('--btf <file>', 'With --dump, take the types from this file if the image has none.')
+    .option('--config <file>', 'With --dump, take the configuration (.config) from this file if the image has none.')
+    .option(
+      '--regs <file>',
+      "With --dump, take the registers from this file: QEMU's `info registers` at the first instruction of __check_object_size.",
+    )
+    .option('--at <address>', 'Judge the copy at this kernel address (0x… or decimal).')
+    .option('--size <bytes>', 'Judge a copy of this many bytes (0x… or decimal).')
+    .option('--to-user', 'The copy goes to user memory.')
+    .option('--from-user', 'The copy comes from user memory.')
+    .option(
+      '--profile <name>',
+      'Judge by these rules. By default, the contents of the kernel decide, then its vendor and version.',
+    )
+    .option('--variant <name>', 'Name the architecture if the log does not (usercopy arch lists them).')
+    .option('--release <release>', 'Name the kernel release, such as 6.1.0-50-amd64, if the log does not.')
+    .option('--debug <file>', "Show the callers' source lines, from this vmlinux or .debug file of the kernel.")
+    .option('-o, --output <file>', "Write the report as a scenario (YAML) that 'usercopy run' replays.")
+    .option('--shrink <file>', 'With --dump, write a small dump (ELF) that has only the pages that were needed.')
+    .option('--redact', 'With --shrink, blank all bytes that do not matter.')
+    .option('--log <file>', "With --dump, write the kernel's log that is in it to this file.")
+    .option('--html <file>', 'With --dump, draw the memory around the copy into this HTML file.')
+    .option('--timeout <seconds>', `Stop reading the dump after this many seconds. The default is ${DEFAULT_TIMEOUT}.`)
+    .option('--json', 'Print JSON.')
     .ends({
       status: '0 if the copy is good, 1 if it is refused or the report says that it was, 2 for bad input.',
       examples: [
@@ -125,6 +146,7 @@ async function runRepro(options: ReproOptions): Promise<number> {
     }),
   );
   print(await text(reproduction, options, await openLines(options)));
+  if (!options.json) for (const line of nextOfDump(options)) print(line);
   return reproduction.outcome === 'clean' && isWritten ? CLEAN : VIOLATION;
 }
 
@@ -166,11 +188,41 @@ async function printReport(report: UsercopyReport, given: Copy | null, options: 
   const { playReport } = await import('../repro/play-report.js');
   const { reproduction, scenario, why } = await playReport(judgement);
   print(await text(reproduction, options, await openLines(options)));
-  if (options.output === undefined) return VIOLATION;
+  if (options.output === undefined) {
+    if (!options.json) print(nextLine(nextOfReport(options.report ?? '-', scenario !== null)));
+    return VIOLATION;
+  }
   if (scenario === null) throw new UsercopyError('bad-input', `repro: no scenario was written: ${why}`);
   const { writeScenario } = await import('../scenario/write.js');
   writeWhole(options.output, writeScenario(scenario.scenario, scenarioHead(judgement, scenario)));
+  if (!options.json) print(nextLine(`usercopy run ${shellWord(options.output)}  # replays the report`));
   return VIOLATION;
+}
+
+function nextOfReport(report: string, isPlayed: boolean): string {
+  // What came by a pipe is gone: it has to be saved for another look.
+  const file = report === '-' ? 'FILE' : shellWord(report);
+  return isPlayed
+    ? `usercopy repro --report ${file} -o case.yaml  # writes the scenario that replays it`
+    : `usercopy repro --report ${file} --dump VMCORE  # judges the copy by the memory of a dump`;
+}
+
+/** A dump is passed on shrunk, and drawn; where both was done nothing is left. */
+function nextOfDump(options: ReproOptions): string[] {
+  const { shrink, html, report } = options;
+  if (shrink === undefined) {
+    // A log that came by a pipe is gone.
+    const words = commandWords(options, [
+      ...FILES_OF_DUMP,
+      ...(report === '-' ? [] : ['report' as const]),
+      ...WORDS_OF_COPY,
+    ]);
+    return [nextLine(`usercopy repro ${words} --shrink small.vmcore --redact  # a small file to pass on`)];
+  }
+  if (html !== undefined) return [];
+  return [
+    nextLine(`usercopy repro --dump ${shellWord(shrink)} --html memory.html  # draws the memory around the copy`),
+  ];
 }
 
 function dumpInput(dump: string, options: ReproOptions): DumpInput {

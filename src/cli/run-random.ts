@@ -10,7 +10,7 @@ import type { RandomTask } from '../scenario/tasks.js';
 import { writeScenario } from '../scenario/write.js';
 import { colours, print, progress } from '../terminal.js';
 import { AnswerPrinter, type Forms, type Part } from './answer.js';
-import { byLine, CLEAN, toJson, VIOLATION } from './output.js';
+import { byLine, CLEAN, nextLine, toJson, VIOLATION } from './output.js';
 
 export const DEFAULT_COPIES = 100_000;
 const MOST_COPIES = 100_000_000;
@@ -111,7 +111,7 @@ function partsOf({ result, file }: RandomRun): Part[] {
       text: `${copies} copies, ${nearBoundary} of them within 64 bytes of a boundary; the guest refused ${refused}\n${mismatch}`,
     },
     ...mismatches,
-    ...(file === null ? [] : [`next: usercopy run ${shellWord(file)}  # replays the first mismatch`]),
+    ...(file === null ? [] : [nextLine(`usercopy run ${shellWord(file)}  # replays the first mismatch`)]),
   ];
 }
 

@@ -30,42 +30,52 @@ interface RunOptions extends Forms {
 
 export function runCommand(): Verb {
   return new Verb('run')
-    .description('run copies in a guest: what its own check says, what ours says')
+    .description('Run copies in a guest, and compare what its own check says with what ours says.')
     .argument(
       '[what...]',
-      "'own': the built-in guests; 'lkdtm': a real kernel, given with --kernel; 'random': either; else scenario files (YAML or JSON)",
+      "Name what to run: 'own' (the built-in guests), 'lkdtm' (a real kernel, given with --kernel), 'random' (either), or scenario files (YAML or JSON).",
     )
-    .option('--kernel <image>', 'kernel image (vmlinux, bzImage, …)')
-    .option('--btf <file>', 'types of the kernel, when the image has none')
-    .option('--config <file>', "the kernel's .config, when the image has none")
+    .option('--kernel <image>', 'Run this kernel image (vmlinux, bzImage, …).')
+    .option('--btf <file>', 'Take the types from this file if the image has none.')
+    .option('--config <file>', 'Take the configuration (.config) from this file if the image has none.')
     .option(
       '--profile <name>',
-      'rules to judge by; default: by what the kernel holds, then by its vendor and version (own: all that the guests know; random --variant: the newest of them)',
+      'Judge by these rules. By default, the contents of the kernel decide, then its vendor and version. Without a kernel, own uses all rules that the guests know, and random the newest.',
     )
     .addOption(
-      new Option('--variant <name...>', "own, random, --call: these architectures' built-in guests").choices(
-        ownVariants(),
-      ),
+      new Option(
+        '--variant <name...>',
+        'With own, random or --call, run the built-in guests of these architectures.',
+      ).choices(ownVariants()),
     )
-    .option('--frames', "check stack frames although the kernel does not; in a built-in guest's own check too")
-    .option('--call <call...>', "functions to call: 'symbol(argument, …)'; names as in scenarios")
+    .option('--frames', "Check stack frames even if the kernel does not. A built-in guest's own check does so too.")
+    .option(
+      '--call <call...>',
+      "Call these functions, written as 'symbol(argument, …)' with the names that scenarios use.",
+    )
     .addOption(
-      new Option('--judge <which>', '--call: what the kernel judges, or every copy').choices(['kernel', 'all']),
+      new Option('--judge <which>', 'With --call, judge what the kernel judges, or every copy.').choices([
+        'kernel',
+        'all',
+      ]),
     )
     .option(
       '--snapshot <folder>',
-      "run nothing: write the guest of a scenario, --kernel or --variant (with --call: at that function) as Unicorn's dumpers do",
+      "Run nothing. Write the guest of a scenario, --kernel or --variant into this folder, as Unicorn's dumpers do. With --call, it stands at that function.",
     )
-    .option('--coverage <file>', 'one guest: write which code ran, as drcov')
+    .option('--coverage <file>', 'Write which code ran, as drcov. This needs exactly one guest.')
     .option(
       '--sanitize <list>',
-      'scenarios, --call: look at what the check lets pass, too: freed (copies of free slab objects), redzone, or both (freed,redzone)',
+      'With scenarios or --call, also report what the check lets pass: copies of free slab objects (freed), copies over red zones (redzone), or both (freed,redzone).',
     )
-    .option('--copies <number>', `random: how many copies; default: ${DEFAULT_COPIES}`)
-    .option('--seed <number>', 'random: seed of the generator; default: from the clock, and printed')
-    .option('--cycles', 'own: estimate guest cycles too')
-    .option('--details', "own: every guest's table of cases")
-    .tables('print JSON; of scenarios and calls one line each')
+    .option('--copies <number>', `With random, make this many copies. The default is ${DEFAULT_COPIES}.`)
+    .option(
+      '--seed <number>',
+      'With random, seed the generator with this number. By default it comes from the clock and is printed.',
+    )
+    .option('--cycles', 'With own, estimate guest cycles too.')
+    .option('--details', "With own, print every guest's table of cases.")
+    .tables('Print JSON, one line for each scenario or call.')
     .ends({
       status: `0 if all are identical and as expected; 1 if a copy was refused that none expected, if a check said something else,
 if an expectation is not met, or if a sanitizer found something; 2 for bad input.`,

@@ -34,13 +34,13 @@ const MOST_SHOWN = 1000;
 
 export function triageCommand(): Verb {
   return new Verb('triage')
-    .description('read a folder of logs and dumps and group their reports by cause')
-    .argument('<folder>', 'looked through with all its sub-folders; links are not followed')
-    .option('--jobs <number>', 'processes at a time; default: one per CPU')
-    .option('--state <file>', 'keep what is done in this file, and go on from there in a later run')
-    .option('--shard <I/N>', 'look at part I of N only, for one of N workers; the result is in the state file')
-    .option('--merge <files...>', 'read nothing but the state files of such workers, and report what they found')
-    .option('--timeout <seconds>', `longest time for reading a dump; default: ${DEFAULT_TIMEOUT}`)
+    .description('Read a folder of logs and dumps, and group their reports by cause.')
+    .argument('<folder>', 'Search this folder and all its sub-folders. Links are not followed.')
+    .option('--jobs <number>', 'Run this many processes at a time. The default is one per CPU.')
+    .option('--state <file>', 'Keep the results in this file. A later run goes on from there.')
+    .option('--shard <I/N>', 'Read only part I of N, as one of N workers. The results go to the state file.')
+    .option('--merge <files...>', 'Read only the state files of such workers, and report what they found.')
+    .option('--timeout <seconds>', `Stop reading a dump after this many seconds. The default is ${DEFAULT_TIMEOUT}.`)
     .tables()
     .ends({
       notes: `Each file is read in a process of its own. A file that crashes or hangs that process is listed under "not read". A dump is

@@ -12,11 +12,19 @@ export interface VerbHelp {
 }
 
 export class Verb extends Command {
+  constructor(name: string) {
+    super(name);
+    this.helpOption('-h, --help', 'Show this help.');
+  }
+
   /** The options of a verb that prints a table. Its action hands them to `printAnswer`. `json` describes `--json`. */
-  tables(json = 'print JSON'): this {
+  tables(json = 'Print JSON.'): this {
     return this.addOption(new Option('--json', json).conflicts(['markdown', 'csv']))
-      .addOption(new Option('--markdown', 'print Markdown, tables and all').conflicts('csv'))
-      .option('--csv', 'print the tables as CSV, with an empty line between different ones; the rest goes to stderr');
+      .addOption(new Option('--markdown', 'Print Markdown, including the tables.').conflicts('csv'))
+      .option(
+        '--csv',
+        'Print the tables as CSV, with an empty line between them. Everything else goes to standard error.',
+      );
   }
 
   /** Help ends in examples. */

@@ -159,7 +159,8 @@ function sheafLists(kernel: Kernel, types: TypeTable): SlabLists['sheaves'] {
   const cache = types.struct('kmem_cache');
   const own = types.struct('slub_percpu_sheaves');
   const sheaf = types.struct('slab_sheaf');
-  // A barn is a member of its node's kmem_cache_node, from 7.1 on a pointer beside it (`per_node`).
+  // A barn is a member of its node's kmem_cache_node, or a pointer beside it (`per_node`): 5ba6bc27b1f9 "slab: decouple pointer to barn
+  // from kmem_cache_node" (7.1).
   const isPair = cache.has('per_node') && types.hasStruct('kmem_cache_per_node_ptrs');
   const nodes = cache.field(isPair ? 'per_node' : 'node');
   const element = isPair ? 'kmem_cache_per_node_ptrs' : 'kmem_cache_node';

@@ -13,6 +13,7 @@ import { s390 } from './s390/index.js';
 import { sparcDriver } from './sparc/index.js';
 import { x86 } from './x86/index.js';
 
+export type { Words } from '../src/kernel/words.js';
 export type { CycleTraits, Operand, RegisterAccess } from './cycles.js';
 export type {
   ArchDriver,
@@ -22,6 +23,7 @@ export type {
   BugSignature,
   CallingConvention,
   CurrentTask,
+  DirectBranch,
   FrameConvention,
   FrameLayout,
   ImageTools,

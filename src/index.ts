@@ -62,7 +62,7 @@ export { type CheckCosts, type PathCost, readCheckCosts } from './cycles/check-c
 export type { Disassembler, Instruction } from './cycles/disassembler.js';
 export { blockPricer, openCycleModel } from './cycles/open.js';
 export type { Analysed, CycleModel } from './cycles/price.js';
-export type { Operation, Pipeline, Read, Timing, UnitGroup, Write } from './cycles/scoreboard.js';
+export type { Operation, Pipeline, Read, Scoreboard, Timing, UnitGroup, Write } from './cycles/scoreboard.js';
 export type { Cost, CycleTable } from './cycles/table.js';
 export type { WholeMessage } from './diagnosis/follows.js';
 export { type JudgeReportOptions, judgeReport, type ReportJudgement } from './diagnosis/from-report.js';
@@ -72,11 +72,12 @@ export { type ErrorKind, UsercopyError } from './errors.js';
 export { applySnapshot } from './guest/apply-snapshot.js';
 export { type CallOptions, type CallOutcome, Guest, type GuestOptions, type GuestSnapshot } from './guest/guest.js';
 export { type MachineState, saveMachine } from './guest/machine-state.js';
-export type { GuestMemory, MemorySnapshot, RamBlock } from './guest/memory.js';
+export type { GuestMemory, MappedRange, MemorySnapshot, RamBlock } from './guest/memory.js';
 export { KernelObjects, type SlabObjects, type SlabSpec } from './guest/objects.js';
 export {
   readSnapshot,
   type Snapshot,
+  type SnapshotDetails,
   type SnapshotPlace,
   type SnapshotSegment,
   writeSnapshot,
@@ -94,6 +95,7 @@ export { type KernelSource, type LoadKernelOptions, loadKernel } from './image/l
 export { checkParametersOf, type ParameterOptions } from './introspect/parameters.js';
 export type {
   Bits,
+  CheckTraits,
   Endian,
   Field,
   Kernel,
@@ -118,7 +120,7 @@ export type {
   SlabObject,
   Word,
 } from './scenario/format.js';
-export { playScenario, type ScenarioRow, type ScenarioRun } from './scenario/play.js';
+export { type PlayOptions, playScenario, type ScenarioRow, type ScenarioRun } from './scenario/play.js';
 export type { Path, Position, Positions } from './scenario/positions.js';
 export { parseScenario, readScenario, type ScenarioFile, scenarioInMemory, schemaPath } from './scenario/read.js';
 export { writeScenario } from './scenario/write.js';

@@ -21,5 +21,5 @@ export type {
   ReproducedCopy,
   Reproduction,
 } from './outcome.js';
-export { type Part, type PartKind, type Scene, sceneOf } from './scene.js';
+export { type Member, type Part, type PartKind, type Scene, sceneOf } from './scene.js';
 export { type Summary, summaryOf } from './summary.js';

@@ -13,7 +13,7 @@ const PAGE = 4096n;
 /** THREAD_SIZE of most: stacks are aligned to their size. */
 const STACK_ALIGNMENT = 16_384n;
 
-interface MappedRange {
+export interface MappedRange {
   readonly address: bigint;
   readonly size: bigint;
   /** Byte offset in the WASM memory. */

@@ -23,6 +23,7 @@ export type {
   ReproducedCopy,
   Reproduction,
 } from '../diagnosis/outcome.js';
+export type { CurrentTaskFound } from '../dump/current.js';
 export type { Dump, DumpOptions, RegisterText } from '../dump/dump.js';
 export type { DumpFile } from '../dump/dump-file.js';
 export type { CoreNote } from '../dump/elf-core.js';
@@ -30,6 +31,7 @@ export type { Located } from '../dump/locate.js';
 export { openDump } from '../dump/open-dump.js';
 export type { Absence, MemoryRange, PhysicalMemory } from '../dump/physical.js';
 export type { VirtualMemory } from '../dump/virtual.js';
+export type { Modules } from '../introspect/modules.js';
 export {
   type DumpedTask,
   type DumpFinding,

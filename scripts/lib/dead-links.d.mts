@@ -1,0 +1,2 @@
+export function pagesOf(site: string): string[];
+export function deadLinks(site: string, except?: readonly string[]): string[];

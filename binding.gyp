@@ -1,8 +1,6 @@
 {
   'variables': {
     'unicorn_include%': '/usr/include',
-    'unicorn_lib%': '/usr/lib',
-    'unicorn_library%': '/usr/lib/libunicorn.so',
     'node_addon_api%': 'node_modules/node-addon-api',
     'node_api_headers%': 'node_modules/node-api-headers/include',
     'wasm_rt_include%': '/usr/include',
@@ -99,7 +97,16 @@
             ],
             'cflags_c': ['-O3', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
             'cflags_cc!': ['-fno-exceptions', '-fno-rtti'],
-            'cflags_cc': ['-std=c++17', '-O2', '-fexceptions', '-Wall', '-Wextra', '-fvisibility=hidden'],
+            'cflags_cc': [
+              '-std=c++17',
+              '-O2',
+              '-fexceptions',
+              '-Wall',
+              '-Wextra',
+              '-fvisibility=hidden',
+              # Assertions of the headers would carry the folder of the machine that compiled.
+              '-fmacro-prefix-map=<(json_include)=include',
+            ],
             'libraries': ['-ldl'],
           },
         ],

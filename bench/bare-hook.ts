@@ -21,8 +21,9 @@ const WHAT = 'the hook in C';
 /** @throws UsercopyError `missing-dependency` without a C compiler, the source, or libunicorn's headers, as in an installed package. */
 export function measureBareHook(rounds: number, arrivals: number): BareHook {
   const { unicorn } = places();
+  const include = unicorn?.include ?? '';
   const source = packageFile(SOURCE);
-  if (unicorn === undefined || !existsSync(unicorn.include) || !existsSync(source)) {
+  if (unicorn === undefined || !existsSync(include) || !existsSync(source)) {
     throw new UsercopyError(
       'missing-dependency',
       `${WHAT}: expected ${SOURCE} and libunicorn's headers, found not both`,
@@ -31,7 +32,7 @@ export function measureBareHook(rounds: number, arrivals: number): BareHook {
   const directory = mkdtempSync(join(tmpdir(), 'usercopy-hook-'));
   try {
     const program = join(directory, 'hook');
-    const flags = ['-O2', '-I', unicorn.include, `-Wl,-rpath,${unicorn.lib}`];
+    const flags = ['-O2', '-I', include, `-Wl,-rpath,${unicorn.lib}`];
     execute('cc', [...flags, '-o', program, source, unicorn.library], WHAT);
     const lines = execute(program, [String(rounds), String(arrivals)], WHAT)
       .trim()

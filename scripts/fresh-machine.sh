@@ -5,10 +5,12 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: scripts/fresh-machine.sh [--keep] [bookworm|trixie] [start] [test]
+usage: scripts/fresh-machine.sh [--keep] [bookworm|trixie] [start] [test] [package]
 
 Makes a Debian (trixie where none is named) in .cache/fresh-machine, runs `npm start` and `npm test` in it, or those named,
 and says what was missing. --keep leaves the folder for a look. Needs root and debootstrap.
+`package` packs this checkout (`npm run prebuild` must have run) and installs the packed file instead: first on a machine that has only
+Node.js and npm, then compiled, with what each takes in seconds and megabytes.
 Exit status: that of the first command that failed; 3 where no such machine can be made here.
 TEXT
 }
@@ -19,7 +21,7 @@ commands=()
 for word in "$@"; do
   case "$word" in
     bookworm | trixie) suite=$word ;;
-    start | test) commands+=("$word") ;;
+    start | test | package) commands+=("$word") ;;
     --keep) keep=yes ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && exit 2 ;;
@@ -72,8 +74,11 @@ if (($(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo) > plenty)); then
 fi
 
 # What the README names. Bookworm's own Node.js is too old: this machine's is copied in.
-needed=(nodejs npm g++ make python3)
-[[ $suite == bookworm ]] && needed=(g++ make python3)
+compilers=(g++ make python3)
+needed=(nodejs npm "${compilers[@]}")
+# The packed file needs no compiler.
+[[ "${commands[*]}" == package ]] && needed=(nodejs npm)
+[[ $suite == bookworm ]] && needed=(ca-certificates "${needed[@]:2}")
 
 # What is lost with this machine need not reach the disk: dpkg waits for every file otherwise.
 export DPKG_FORCE=unsafe-io
@@ -135,8 +140,39 @@ if [[ " ${commands[*]} " == *' test '* && -d "$checkout/.cache/kernels" ]]; then
 fi
 inside chown -R user:user /home/user
 
+install_packed() {
+  local tool=/home/user/tool log="$place/npm-package.log" begun code=0
+  local inside_tool="cd $tool && PATH=node_modules/.bin:\$PATH"
+  (cd "$checkout" && npm pack --ignore-scripts --silent --pack-destination "$machine/home/user") >"$log" 2>&1 || { cat "$log" && return 1; }
+  inside sh -c "mkdir -p $tool && mv /home/user/unicorn-usercopy-*.tgz $tool/package.tgz && echo '{ \"private\": true }' >$tool/package.json && chown -R user:user $tool"
+  sizes() { as_user "cd $tool && du -sm node_modules node_modules/unicorn-usercopy node_modules/unicorn-usercopy/.cache 2>/dev/null" | sed "s/^/fresh-machine:   MB: /"; }
+  say "npm install of the packed file as an ordinary user, Node.js $(inside node --version), $(uname -m); compilers: $(inside sh -c 'command -v g++ cc make || echo none')"
+  begun=$(date +%s.%N)
+  as_user "cd $tool && npm install --foreground-scripts --no-audit --no-fund ./package.tgz" >>"$log" 2>&1 </dev/null || code=$?
+  say "it ended with $code after $(awk -v a="$begun" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }') s (all of it in $log)"
+  grep -a '^setup:' "$log" || true
+  ((code == 0)) || return "$code"
+  sizes
+  as_user "$inside_tool && usercopy doctor && usercopy run own" >>"$log" 2>&1 </dev/null || code=$?
+  say "usercopy doctor and usercopy run own ended with $code"
+  ((code == 0)) || { tail -25 "$log" && return "$code"; }
+  inside apt-get install -y --no-install-recommends "${compilers[@]}" >>"$place/apt.log" 2>&1 || cannot 'g++ cannot be installed'
+  begun=$SECONDS
+  as_user "cd $tool && npm rebuild --foreground-scripts --build-from-source unicorn-usercopy" >"$log.rebuild" 2>&1 </dev/null || code=$?
+  say "npm rebuild --build-from-source ended with $code after $((SECONDS - begun)) s (all of it in $log.rebuild)"
+  grep -a '^setup:' "$log.rebuild" || true
+  sizes
+  as_user "$inside_tool && usercopy run own && test -f node_modules/unicorn-usercopy/build/Release/unicorn_engine.node" >>"$log.rebuild" 2>&1 </dev/null || code=$?
+  say "usercopy run own with what was compiled ended with $code"
+  return "$code"
+}
+
 status=0
 for command in "${commands[@]}"; do
+  if [[ $command == package ]]; then
+    install_packed || status=$?
+    continue
+  fi
   say "npm $command as an ordinary user, Node.js $(inside node --version), $(uname -m)"
   log="$place/npm-$command.log"
   begun=$SECONDS

@@ -19,6 +19,7 @@ unicorn-usercopy is GPL-2.0-or-later. libunicorn, which the addon opens when it 
 | check.wasm | AssemblyScript's library | Apache-2.0 |
 | the addon, libusercopy | wasm2c's run time (WABT) | Apache-2.0 |
 | libusercopy | JSON for Modern C++ | MIT |
+| both, as the package brings them compiled | GCC's libstdc++ | GPL-3.0-or-later with the GCC Runtime Library Exception |
 | the page | Preact, and the packages below that it bundles | MIT |
 
 An install brings these packages (\`npm run licences\` writes the list; \`npm sbom --omit=dev --sbom-format=spdx\` has more):

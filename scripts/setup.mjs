@@ -2,12 +2,14 @@
  * Everything that `npm start` and `npm test` (`--test`) need, made when its inputs have changed: npm's packages, libunicorn,
  * the addon, check.wasm, the compiled TypeScript. A failure is one sentence and exit code 2.
  *
- * It is also the install script of the package, which carries all of it but the addon; without that everything still
- * works that emulates nothing, so a failure is told and no failure of `npm install`.
+ * It is also the install script of the package, which carries all of it but libunicorn, and an addon for most machines; where that does
+ * not load it is compiled. Without an emulator everything still works that emulates nothing, so that a failure is told and does not
+ * fail `npm install`.
  */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeCheckLayout } from './lib/check-layout-header.mjs';
+import { ADDON_INPUTS, gypCommands, gypVariables } from './lib/compile-addon.mjs';
 import { compiledPrint, isCompiled, setCompiled } from './lib/compiled.mjs';
 import { closeSuites } from './lib/debian-packages.mjs';
 import { findFuzzer } from './lib/find-fuzzer.mjs';
@@ -17,6 +19,7 @@ import { allBuilds, chooseUnicorn, unicornFacts } from './lib/find-unicorn.mjs';
 import { writeJavaScriptCheck } from './lib/javascript-check.mjs';
 import { translateCheck, wabtPlaces, writeConfig } from './lib/native-check.mjs';
 import { readPlaces, writePlaces } from './lib/places.mjs';
+import { ADDON, loadProblem, prebuiltFolder } from './lib/prebuilt.mjs';
 import { writeSlowPrograms } from './lib/programs.mjs';
 import { pruneBuild } from './lib/prune.mjs';
 import { completeBinding, findPython } from './lib/python-bindings.mjs';
@@ -25,7 +28,6 @@ import {
   hasProgram,
   isFresh,
   mustRun,
-  packageFolder,
   root,
   runLogged,
   SetupError,
@@ -58,9 +60,26 @@ function packages() {
   };
 }
 
+const isInstalled = !existsSync(join(root, 'tsconfig.json'));
+
+/**
+ * The addon that came with the package, where it loads here; undefined where it must be compiled: among the sources, where it does not
+ * load, and where `npm rebuild --build-from-source` asks for it.
+ */
+function prebuiltAddon() {
+  if (!isInstalled || process.env.npm_config_build_from_source) return undefined;
+  const file = join(prebuiltFolder(), ADDON);
+  const problem = loadProblem(file);
+  if (problem === null) return file;
+  console.log(`setup: the prebuilt addon is not used: ${problem}`);
+  return undefined;
+}
+
+const prebuilt = prebuiltAddon();
+
 /** Which libunicorn is used. The choice is made again when what is installed has changed, not at every start. */
 function unicorn() {
-  const facts = unicornFacts();
+  const facts = unicornFacts(prebuilt);
   const sources = ['find-unicorn', 'find-library', 'unicorn-builds'].map((name) => `scripts/lib/${name}.mjs`);
   const print = fingerprint(sources, facts, root);
   const before = readPlaces().unicorn;
@@ -133,19 +152,8 @@ function testTools() {
 
 function addon() {
   const { unicorn } = readPlaces();
-  const inputs = [
-    'native',
-    'binding.gyp',
-    'build/check.wasm',
-    'scripts/lib/unicorn-names.mjs',
-    'scripts/lib/check-layout-header.mjs',
-    'scripts/lib/harness-format.json',
-    'scripts/lib/native-check.mjs',
-    'scripts/lib/find-json.mjs',
-    join(packageFolder('node-addon-api'), 'package.json'),
-  ];
   const facts = [unicorn.version, unicorn.include, unicorn.library];
-  const print = () => fingerprint(inputs, facts, wabtPlaces(), process.arch, root);
+  const print = () => fingerprint(ADDON_INPUTS, facts, wabtPlaces(), process.arch, root);
   if (isFresh('addon', print(), ['build/Release/unicorn_engine.node'])) return null;
   return () => {
     const compiler = process.env.CXX || hasProgram('g++') || hasProgram('c++');
@@ -157,19 +165,6 @@ function addon() {
       );
     }
     writeUnicornNames(join(unicorn.include, 'unicorn'), join(root, 'build', 'generated', 'unicorn_names.h'));
-    const gyp = [node, join(root, packageFolder('node-gyp'), 'bin', 'node-gyp.js')];
-    const headers = `--nodedir=${join(root, 'native', 'gyp')}`;
-    const places = [
-      `-Dunicorn_include=${unicorn.include}`,
-      `-Dunicorn_lib=${unicorn.lib}`,
-      `-Dunicorn_library=${unicorn.library}`,
-      `-Dnode_addon_api=${packageFolder('node-addon-api')}`,
-      `-Dnode_api_headers=${join(packageFolder('node-api-headers'), 'include')}`,
-    ];
-    const build = (more) => [
-      [...gyp, 'configure', headers, '--', ...places, ...more],
-      [...gyp, 'build', headers, '--jobs', 'max'],
-    ];
     const what = `building the emulator addon (libunicorn ${unicorn.version} in ${unicorn.lib})`;
     writeCheckLayout(join(root, 'build', 'generated', 'check_layout.h'));
     const native = translateCheck();
@@ -180,15 +175,14 @@ function addon() {
       const { program, version, include, runtime: source } = native;
       writePlaces({ wabt: { program, version, include, source }, json: json.include ? json : null });
       if (json.reason) console.log(`setup: libusercopy is not built: ${json.reason}`);
-      const runtime = [`-Dwasm_rt_include=${native.include}`, `-Dwasm_rt_source=${native.runtime}`];
-      if (json.include) runtime.push(`-Djson_include=${json.include}`);
-      if (runLogged('addon-native-check', build(runtime))) return setStamp('addon', print());
+      const variables = gypVariables(unicorn, native, json.include ? json : null);
+      if (runLogged('addon-native-check', gypCommands(variables))) return setStamp('addon', print());
       writeConfig({ absence: 'its C code could not be compiled: see .cache/setup/addon-native-check.log' });
     } else {
       writePlaces({ wabt: null, json: null });
       console.log(`setup: the check runs in V8, not as native code: ${native.absence}`);
     }
-    mustRun('addon', what, build([]));
+    mustRun('addon', what, gypCommands(gypVariables(unicorn, null, null)));
     setStamp('addon', print());
   };
 }
@@ -243,14 +237,14 @@ function commandLine() {
   };
 }
 
-const isInstalled = !existsSync(join(root, 'tsconfig.json'));
 // `npm install` among the sources must not set off another one.
 const everything = process.argv.includes('--install')
   ? []
   : // The command line before what a machine may lack: its `doctor` says what that is.
     [packages, check, javascript, commandLine, unicorn, testPlaces, testPrograms, testTools, addon];
 try {
-  for (const step of isInstalled ? [unicorn, addon] : everything) {
+  const installed = prebuilt === undefined ? [unicorn, addon] : [unicorn];
+  for (const step of isInstalled ? installed : everything) {
     // Looked at again under the lock: another set-up may have done it meanwhile.
     if (step()) withLock(() => step()?.());
   }

@@ -16,6 +16,16 @@ function packageRoot(): string {
 /** Absolute path of a file of this package, given from its root. */
 export const packageFile = (path: string): string => join(packageRoot(), path);
 
+/**
+ * A compiled file, `unicorn_engine.node` or `libusercopy.so`: as it was compiled on this machine, else as the package brings it. Where
+ * neither is there, the place where compiling puts it.
+ */
+export function nativeFile(name: string): string {
+  const compiled = packageFile(`build/Release/${name}`);
+  const prebuilt = packageFile(`prebuilds/${process.platform}-${process.arch}/${name}`);
+  return !existsSync(compiled) && existsSync(prebuilt) ? prebuilt : compiled;
+}
+
 /** Whether this is the package as npm installs it, and not the project's sources: those have a tsconfig.json. */
 const isInstalled = (): boolean => !existsSync(packageFile('tsconfig.json'));
 

@@ -4,7 +4,7 @@ import { places, type UnicornBuild, type UnicornPlace } from '../src/engine/unic
 import { packageFile } from '../src/paths.js';
 
 /** A build that is here. */
-export type HereBuild = UnicornPlace & { readonly python: string };
+export type HereBuild = UnicornPlace & { readonly include: string; readonly python: string };
 
 /** Every build that tests run on, oldest first; one that is not here has the reason for its skip in `absence`. */
 export const unicornBuilds: readonly UnicornBuild[] = places().unicorns ?? [];
@@ -15,10 +15,11 @@ export const unicornsHere: readonly HereBuild[] = unicornBuilds.flatMap((build) 
 );
 
 /** The libunicorn that the addon and libusercopy were built with. */
-export function unicornInUse(): UnicornPlace {
+export function unicornInUse(): UnicornPlace & { readonly include: string } {
   const { unicorn } = places();
-  if (unicorn === undefined) throw new Error('build/places.json names no libunicorn: run npm run build -- --test');
-  return unicorn;
+  if (unicorn === undefined || unicorn.include === null)
+    throw new Error('build/places.json names no libunicorn with headers: run npm run build -- --test');
+  return { ...unicorn, include: unicorn.include };
 }
 
 /** The Python that runs the bindings. */

@@ -1,13 +1,17 @@
-"""Builds the wheel (PEP 517): the module, and libusercopy where the project has built it. Needs nothing but Python."""
+"""Builds the wheel (PEP 517): the module, and libusercopy where there is one. Needs nothing but Python."""
 
 import base64
 import hashlib
+import platform
 import sysconfig
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LIBRARY = ROOT.parent / "build" / "Release" / "libusercopy.so"
+_TARGET = "linux-" + {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+# Compiled on this machine; as npm's package brings it.
+_PLACES = [ROOT.parent / folder / "libusercopy.so" for folder in ("build/Release", f"prebuilds/{_TARGET}")]
+LIBRARY = next((path for path in _PLACES if path.exists()), None)
 NAME, VERSION = "usercopy", "0.3.0"
 
 
@@ -17,18 +21,18 @@ def _hash(content):
 
 def _contents():
     files = {f"{NAME}/{path.name}": path.read_bytes() for path in sorted((ROOT / NAME).glob("*")) if path.is_file()}
-    if LIBRARY.exists():
+    if LIBRARY is not None:
         files[f"{NAME}/libusercopy.so"] = LIBRARY.read_bytes()
     return files
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     files = _contents()
-    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_") if LIBRARY.exists() else "any"
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_") if LIBRARY is not None else "any"
     tag = f"py3-none-{platform}"
     info = f"{NAME}-{VERSION}.dist-info"
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\nRequires-Python: >=3.8\n".encode()
-    purity = "false" if LIBRARY.exists() else "true"
+    purity = "true" if LIBRARY is None else "false"
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: {NAME}\nRoot-Is-Purelib: {purity}\nTag: {tag}\n".encode()
     record = f"{info}/RECORD"
     lines = [f"{name},{_hash(content)},{len(content)}" for name, content in files.items()] + [f"{record},,"]

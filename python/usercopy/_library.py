@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
+import platform
 from pathlib import Path
 from typing import List, Optional
 
 INTERFACE = 5
+# As Node.js names the processors of prebuilds/.
+_TARGET = "linux-" + {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
 class UsercopyError(Exception):
@@ -167,9 +170,11 @@ _SIGNATURES = {
 def _places() -> List[str]:
     """Where libusercopy may be, best first."""
     here = Path(__file__).resolve().parent
+    project = here.parents[1]
     places = [os.environ.get("USERCOPY_LIBRARY")]
-    # Inside the wheel; in a checkout; where the system's loader looks.
-    places += [str(path) for path in (here / "libusercopy.so", here.parents[1] / "build/Release/libusercopy.so") if path.exists()]
+    # Inside the wheel; compiled in a checkout; as npm's package brings it; where the system's loader looks.
+    inside = [here / "libusercopy.so", project / "build/Release/libusercopy.so", project / "prebuilds" / _TARGET / "libusercopy.so"]
+    places += [str(path) for path in inside if path.exists()]
     places.append(ctypes.util.find_library("usercopy"))
     return [place for place in places if place]
 

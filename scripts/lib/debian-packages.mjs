@@ -19,7 +19,7 @@ import { cache, hasProgram, root, runLogged, sha256Of } from './step.mjs';
 /** `src/image/apt.ts` reads the same file. */
 export const archive = JSON.parse(readFileSync(join(root, 'scripts', 'lib', 'debian-archive.json'), 'utf8'));
 
-/** Lists that this run of the set-up has fetched: suite to apt's options, or to the reason why there are none. */
+/** Lists that this run of the set-up has fetched: suite (and foreign architecture) to apt's options, or to the reason why there are none. */
 const opened = new Map();
 
 const asRoot = process.getuid?.() === 0 ? ['-oAPT::Sandbox::User=root'] : [];
@@ -79,21 +79,25 @@ export function ownSuite() {
   return /^ID=debian$/m.test(release) ? /^VERSION_CODENAME=(\w+)$/m.exec(release)?.[1] : undefined;
 }
 
-/** apt's options for a suite, its lists fetched once a run; a text where that cannot be had: why. */
-function openSuite(suite) {
-  const before = opened.get(suite);
+/**
+ * apt's options for a suite, its lists fetched once a run; a text where that cannot be had: why. `architecture`: Debian's name of another
+ * than the machine's.
+ */
+function openSuite(suite, architecture) {
+  const name = architecture === undefined ? suite : `${suite}-${architecture}`;
+  const before = opened.get(name);
   if (before !== undefined) return before;
-  const answer = fetchLists(suite);
-  opened.set(suite, answer);
+  const answer = fetchLists(suite, architecture, name);
+  opened.set(name, answer);
   return answer;
 }
 
-function fetchLists(suite) {
+function fetchLists(suite, architecture, key) {
   const missing = ['apt-get', 'apt-cache', 'dpkg-deb'].filter((name) => !hasProgram(name));
   if (missing.length > 0) return `this machine has no ${missing.join(', ')} to fetch Debian's packages with`;
   const keys = keyring();
   if (!keys) return "Debian's archive keys are not here (Ubuntu: apt-get install debian-archive-keyring)";
-  const folder = join(cache, 'apt', suite);
+  const folder = join(cache, 'apt', key);
   for (const name of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(folder, name), { recursive: true });
   const sources = join(folder, 'sources.list');
   const site = mirror();
@@ -107,12 +111,15 @@ function fetchLists(suite) {
     `-oDir::State::Lists=${join(folder, 'lists')}`,
     `-oDir::State::status=${join(folder, 'status')}`,
     `-oDir::Cache=${join(folder, 'cache')}`,
+    ...(architecture === undefined
+      ? []
+      : [`-oAPT::Architecture=${architecture}`, `-oAPT::Architectures=${architecture}`]),
   ];
   // `update` may complain and still work: what counts is whether the suite's packages are known.
-  runLogged(`apt-${suite}`, [['apt-get', ...options, 'update']], { minutes: 5 });
+  runLogged(`apt-${key}`, [['apt-get', ...options, 'update']], { minutes: 5 });
   return readdirSync(join(folder, 'lists')).some((name) => name.includes('_Packages'))
     ? options
-    : `the package list of Debian's ${suite} could not be fetched from ${site}: see .cache/setup/apt-${suite}.log`;
+    : `the package list of Debian's ${suite} could not be fetched from ${site}: see .cache/setup/apt-${key}.log`;
 }
 
 /** Forgets the lists: the next run of the set-up fetches them anew. */
@@ -135,13 +142,13 @@ function versionOf(options, name, prefix) {
 
 /**
  * Unpacks a package and everything that it needs and this machine, which must run the suite, has not got installed, as
- * `unpackDebianPackages` does.
+ * `unpackDebianPackages` does. `whole`: everything that it needs, whatever the machine has and runs.
  */
-export function unpackWithNeeds(suite, name, folder) {
+export function unpackWithNeeds(suite, name, folder, { whole = false } = {}) {
   const options = openSuite(suite);
   if (typeof options === 'string') return { reason: options };
-  const status = '-oDir::State::status=/var/lib/dpkg/status';
-  const plan = output('apt-get', [...options, status, '--simulate', '--no-install-recommends', 'install', name]);
+  const status = whole ? [] : ['-oDir::State::status=/var/lib/dpkg/status'];
+  const plan = output('apt-get', [...options, ...status, '--simulate', '--no-install-recommends', 'install', name]);
   const found = [...plan.matchAll(/^Inst (\S+) (?:\[\S+\] )?\((\S+) /gm)].map((match) => ({
     name: match[1],
     version: match[2],
@@ -155,11 +162,11 @@ export function unpackWithNeeds(suite, name, folder) {
 /**
  * Unpacks packages of one suite into `folder` (its `usr` and so on), which appears whole or not at all.
  * `packages`: `{ names, version }` each: the first of the names that the suite has in a version that begins so
- * (a number that begins so is another version: 2.1.1 is not 2.1.11).
+ * (a number that begins so is another version: 2.1.1 is not 2.1.11). `architecture`: Debian's name of another than the machine's.
  * Answers `{ packages: [{ name, version, sha256 }] }`, or `{ reason }` where they cannot be had.
  */
-export function unpackDebianPackages(suite, packages, folder) {
-  const options = openSuite(suite);
+export function unpackDebianPackages(suite, packages, folder, architecture) {
+  const options = openSuite(suite, architecture);
   if (typeof options === 'string') return { reason: options };
   const found = [];
   for (const { names, version = '' } of packages) {

@@ -1,16 +1,22 @@
-/** A libunicorn and its headers below a prefix: of a distribution, Homebrew, MacPorts, or the folder of a pip wheel. */
+/**
+ * A libunicorn and its headers below a prefix: of a distribution, Homebrew, MacPorts, or the folder of a pip wheel. The addon opens the
+ * library and needs no header; only compiling the addon does.
+ */
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { versionByOpening } from './prebuilt.mjs';
 import { compareVersions, examineUnicorn } from './shared-library.mjs';
 import { root } from './step.mjs';
 
 /** The oldest libunicorn that the project runs on. */
 export const OLDEST = '2.0.1';
 
-/** Names of libunicorn's file, the best first, and the folders of a prefix that hold it; the engine reads them too. */
-const { libraries: LIBRARIES, folders: FOLDERS } = JSON.parse(
-  readFileSync(join(root, 'scripts', 'lib', 'unicorn-files.json'), 'utf8'),
-);
+/** Names of libunicorn's file, the best first, the folders of a prefix that hold it, and prefixes; the engine reads them too. */
+const files = JSON.parse(readFileSync(join(root, 'scripts', 'lib', 'unicorn-files.json'), 'utf8'));
+const { libraries: LIBRARIES, folders: FOLDERS } = files;
+
+/** Where a machine may have one installed. */
+export const PREFIXES = [...files.prefixes, process.env.HOMEBREW_PREFIX].filter(Boolean);
 
 /** What later releases brought, and what it means where it is missing: told by the header, not by the version. */
 const FEATURES = [
@@ -42,44 +48,53 @@ function libraryFolders(prefix) {
   return [...folders, ...inside];
 }
 
-function examine(include, lib, library) {
-  const header = readFileSync(join(include, 'unicorn', 'unicorn.h'), 'utf8');
-  const version = versionOf(header);
+/** `include`: null where there are no headers; `addon` asks the library for its version then. */
+function examine(include, lib, library, addon) {
+  const header = include === null ? null : readFileSync(join(include, 'unicorn', 'unicorn.h'), 'utf8');
   const { problem, glibc } = examineUnicorn(library);
-  const isOld = compareVersions(version, OLDEST) < 0;
+  const facts = { include, lib, library, glibc };
+  if (problem !== null) return { ...facts, version: header === null ? null : versionOf(header), lacks: [], problem };
+  const version = header === null ? versionByOpening(library, addon) : versionOf(header);
+  if (version === undefined)
+    return {
+      ...facts,
+      version: null,
+      lacks: [],
+      problem: `expected libunicorn ${OLDEST} or later, but it cannot be opened`,
+    };
   return {
+    ...facts,
     version,
-    include,
-    lib,
-    library,
-    glibc,
-    lacks: FEATURES.filter(({ isIn }) => !isIn(header)).map(({ lack }) => lack),
-    problem: problem ?? (isOld ? `expected libunicorn ${OLDEST} or later, found ${version}` : null),
+    lacks: header === null ? null : FEATURES.filter(({ isIn }) => !isIn(header)).map(({ lack }) => lack),
+    problem: compareVersions(version, OLDEST) < 0 ? `expected libunicorn ${OLDEST} or later, found ${version}` : null,
   };
 }
 
+const hasHeaders = (include) => existsSync(join(include, 'unicorn', 'unicorn.h'));
+
 /**
- * Looks below one prefix; null when headers or library are missing.
- * `{ version, include, lib, library, glibc, lacks, problem }`: of several libraries the first that loads here; where none does
- * `problem` says why, as the end of a sentence.
+ * Looks below one prefix; null when the library is missing, or its headers are. With `addon`, the file of an addon that loads here,
+ * the library alone will do. `{ version, include, lib, library, glibc, lacks, problem }`: of several libraries the first that loads
+ * here; where none does `problem` says why, as the end of a sentence. `include` and `lacks` are null without headers: what a
+ * release lacks is read off them.
  */
-export function lookIn(prefix) {
-  const include = join(prefix, 'include');
-  if (!existsSync(join(include, 'unicorn', 'unicorn.h'))) {
-    // A wheel's folder is `site-packages/unicorn`: its parent is what pip calls the place.
-    const wheel = join(prefix, 'unicorn');
-    return existsSync(join(wheel, 'include', 'unicorn', 'unicorn.h')) ? lookIn(wheel) : null;
+export function lookIn(prefix, addon) {
+  // A wheel's folder is `site-packages/unicorn`: its parent is what pip calls the place.
+  for (const place of [prefix, join(prefix, 'unicorn')]) {
+    const include = join(place, 'include');
+    if (!hasHeaders(include) && addon === undefined) continue;
+    const found = libraryFolders(place).flatMap((lib) => {
+      const library = LIBRARIES.map((name) => join(lib, name)).find(existsSync);
+      return library ? [examine(hasHeaders(include) ? include : null, lib, realpathSync(library), addon)] : [];
+    });
+    if (found.length > 0) return found.find(({ problem }) => problem === null) ?? found[0];
   }
-  const found = libraryFolders(prefix).flatMap((lib) => {
-    const library = LIBRARIES.map((name) => join(lib, name)).find(existsSync);
-    return library ? [examine(include, lib, realpathSync(library))] : [];
-  });
-  return found.find(({ problem }) => problem === null) ?? found[0] ?? null;
+  return null;
 }
 
 /** As `lookIn()`, where a header folder and a library folder are known: pkg-config tells them apart. */
 export function lookAt(include, lib) {
-  if (!existsSync(join(include, 'unicorn', 'unicorn.h'))) return null;
+  if (!hasHeaders(include)) return null;
   const library = LIBRARIES.map((name) => join(lib, name)).find(existsSync);
   return library ? examine(include, lib, realpathSync(library)) : null;
 }

@@ -4,9 +4,9 @@
  *
  *     unicorn    the libunicorn that is used:
  *                { version: "2.0.1", source: "Debian bookworm, libunicorn2 2.0.1.post1-1+b1",
- *                  include: folder with unicorn/unicorn.h, lib: folder of the library, library: its file,
+ *                  include: folder with unicorn/unicorn.h, or null, lib: folder of the library, library: its file,
  *                  glibc: the GNU C library that it needs ("2.34") or null, sha256: of the file,
- *                  lacks: in words, what later releases have that this one has not,
+ *                  lacks: in words, what later releases have that this one has not; null where no headers say so,
  *                  passedOver: [{ version, source, reason }], newer or nearer ones and why they are not used }
  *     unicorns   Debian's builds side by side, oldest first, whether here or not; `setup --test` fetches all of them:
  *                { version, source, include, lib, library, glibc, sha256, lacks,

@@ -17,6 +17,7 @@ const MACH_MACHINES = { 7: 'ia32', 12: 'arm', 16777223: 'x64', 16777228: 'arm64'
 const ET_DYN = 3;
 const PT_LOAD = 1;
 const PT_DYNAMIC = 2;
+const DT_NEEDED = 1;
 const DT_STRTAB = 5;
 const DT_STRSZ = 10;
 const DT_VERNEED = 0x6ffffffe;
@@ -54,6 +55,7 @@ function readElf(bytes) {
     littleEndian: little,
     isLibrary: half(16) === ET_DYN,
     glibc: null,
+    needed: [],
     exports: () => false,
   };
   const [headers, size, count] = is64 ? [long(32), half(54), half(56)] : [long(28), half(42), half(44)];
@@ -71,12 +73,16 @@ function readElf(bytes) {
   const dynamic = segments.find(({ type }) => type === PT_DYNAMIC);
   if (!dynamic) return { ...facts, isLibrary: false };
   const tags = new Map();
+  const needed = [];
   const step = is64 ? 16 : 8;
-  for (let at = dynamic.offset; at + step <= dynamic.offset + dynamic.size && long(at) !== 0; at += step)
-    tags.set(long(at), long(at + step / 2));
+  for (let at = dynamic.offset; at + step <= dynamic.offset + dynamic.size && long(at) !== 0; at += step) {
+    if (long(at) === DT_NEEDED) needed.push(long(at + step / 2));
+    else tags.set(long(at), long(at + step / 2));
+  }
   const strings = place(tags.get(DT_STRTAB));
   if (strings === undefined) return facts;
   const names = bytes.subarray(strings, strings + (tags.get(DT_STRSZ) ?? 0));
+  facts.needed = needed.map((name) => text(names, name));
   let need = tags.has(DT_VERNEED) ? place(tags.get(DT_VERNEED)) : undefined;
   // vn_version, vn_cnt, vn_file, vn_aux, vn_next; vna_hash, vna_flags, vna_other, vna_name, vna_next.
   for (let left = Math.min(tags.get(DT_VERNEEDNUM) ?? 0, 1000); left > 0 && need !== undefined; left--) {
@@ -96,7 +102,13 @@ function readElf(bytes) {
 function readMachO(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const named = (type) => MACH_MACHINES[type] ?? `Mach-O CPU ${type}`;
-  const facts = { format: 'Mach-O', littleEndian: true, glibc: null, exports: (name) => hasName(bytes, `_${name}`) };
+  const facts = {
+    format: 'Mach-O',
+    littleEndian: true,
+    glibc: null,
+    needed: [],
+    exports: (name) => hasName(bytes, `_${name}`),
+  };
   if (view.getUint32(0) !== 0xcafebabe)
     return { ...facts, machines: [named(view.getUint32(4, true))], isLibrary: view.getUint32(12, true) === MH_DYLIB };
   const parts = Array.from({ length: view.getUint32(4) }, (_, i) => 8 + i * 20);
@@ -110,7 +122,7 @@ function readMachO(bytes) {
 /**
  * Reads a library's file; null for what is neither ELF nor Mach-O, or is cut off.
  * `machines`: processors by Node's names; `glibc`: the newest version of the GNU C library that it asks for, null when
- * none; `exports(name)`: whether the name is among its dynamic symbols' names.
+ * none; `needed`: the libraries that an ELF file asks for by name; `exports(name)`: whether the name is among its dynamic symbols' names.
  */
 export function readLibrary(bytes) {
   try {

@@ -71,8 +71,11 @@ export function setStamp(name, print) {
 
 const logOf = (name) => join(stampFolder, `${name}.log`);
 
-/** Runs commands one after the other, their output in the step's log. Answers whether all succeeded. */
-export function runLogged(name, commands, { cwd = root, minutes = 10 } = {}) {
+/**
+ * Runs commands one after the other, their output in the step's log. Answers whether all succeeded. `env`: variables beside the
+ * process's own.
+ */
+export function runLogged(name, commands, { cwd = root, minutes = 10, env = {} } = {}) {
   mkdirSync(stampFolder, { recursive: true });
   const log = openSync(logOf(name), 'w');
   try {
@@ -80,6 +83,7 @@ export function runLogged(name, commands, { cwd = root, minutes = 10 } = {}) {
       writeSync(log, `$ ${program} ${args.join(' ')}\n`);
       const { status, error } = spawnSync(program, args, {
         cwd,
+        env: { ...process.env, ...env },
         stdio: ['ignore', log, log],
         timeout: minutes * 60_000,
       });

@@ -8,7 +8,7 @@ import { openLibrary } from '../engine/unicorn-library.js';
 import { places } from '../engine/unicorn-places.js';
 import { UsercopyError } from '../errors.js';
 import { cachedKernels, defaultCacheDirectory } from '../image/fetch.js';
-import { buildCommand, packageFile } from '../paths.js';
+import { buildCommand, nativeFile, packageFile } from '../paths.js';
 import { ownVariants } from '../scenario/own.js';
 import { colours } from '../terminal.js';
 import { type Forms, type Part, printAnswer } from './answer.js';
@@ -107,19 +107,19 @@ function attempt<Answer>(question: () => Answer): { readonly answer: Answer } | 
 function emulator(): Finding[] {
   const addon = attempt(loadAddon);
   if ('problem' in addon) return [finding('addon', true, null, addon.problem)];
-  const here = finding('addon', true, packageFile('build/Release/unicorn_engine.node'), '');
+  const here = finding('addon', true, nativeFile('unicorn_engine.node'), '');
   const library = attempt(() => openLibrary(addon.answer));
   if ('problem' in library) return [here, finding('libunicorn', true, null, library.problem)];
   const version = addon.answer.version().join('.');
   const { unicorn, unicorns = [] } = places();
   const chosen = unicorn?.library === library.answer ? unicorn : null;
   const known = chosen ?? unicorns.find((build) => build.absence === null && build.library === library.answer);
-  const lacks = known && 'lacks' in known ? known.lacks : [];
+  const lacks = known && 'lacks' in known ? known.lacks : null;
   const source = process.env['UNICORN_PREFIX']
     ? 'UNICORN_PREFIX'
-    : (chosen?.source ?? 'not the one that the set-up chose');
+    : (chosen?.source ?? (unicorn === undefined ? 'installed on this machine' : 'not the one that the set-up chose'));
   const notes = [
-    ...lacks.map((lack) => `it lacks ${lack}`),
+    ...(lacks ?? []).map((lack) => `it lacks ${lack}`),
     ...(chosen?.passedOver ?? []).map((other) => `not used: ${other.version}, ${other.source}: ${other.reason}`),
   ];
   return [here, finding('libunicorn', true, `${version}, ${library.answer} (${source})`, '', notes)];
@@ -159,7 +159,7 @@ async function findings(): Promise<Finding[]> {
 
 export function doctorCommand(): Verb {
   return new Verb('doctor')
-    .description('say what is here, what is missing, and how to get it')
+    .description('Say what this machine has, what it lacks, and how to get it.')
     .tables()
     .ends({
       status: '0 if copies can be judged on this machine, 2 if something essential is missing.',

@@ -2,10 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type ErrorKind, UsercopyError } from '../errors.js';
-import { buildCommand } from '../paths.js';
+import { buildCommand, nativeFile } from '../paths.js';
 
 export interface NativeRunOptions {
   readonly resume: boolean;
@@ -109,16 +107,10 @@ export interface NativeAddon {
 
 let loaded: NativeAddon | undefined;
 
-function projectRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder);
-  return folder;
-}
-
 /** The addon, loaded once. Without it, or without libunicorn: a `missing-dependency` error that says what to do. */
-export function loadAddon(root = projectRoot()): NativeAddon {
+export function loadAddon(): NativeAddon {
   if (loaded) return loaded;
-  const file = join(root, 'build', 'Release', 'unicorn_engine.node');
+  const file = nativeFile('unicorn_engine.node');
   if (!existsSync(file)) {
     throw new UsercopyError(
       'missing-dependency',

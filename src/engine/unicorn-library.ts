@@ -9,13 +9,15 @@ import { places } from './unicorn-places.js';
 interface UnicornFiles {
   readonly libraries: readonly string[];
   readonly folders: readonly string[];
+  readonly prefixes: readonly string[];
 }
+
+const unicornFiles = (): UnicornFiles =>
+  JSON.parse(readFileSync(packageFile('scripts/lib/unicorn-files.json'), 'utf8'));
 
 /** The library below a prefix (or the folder of a pip wheel); undefined when there is none. */
 function libraryBelow(prefix: string): string | undefined {
-  const { libraries, folders }: UnicornFiles = JSON.parse(
-    readFileSync(packageFile('scripts/lib/unicorn-files.json'), 'utf8'),
-  );
+  const { libraries, folders } = unicornFiles();
   for (const folder of [prefix, join(prefix, 'unicorn')].flatMap((base) => folders.map((name) => join(base, name)))) {
     if (!existsSync(folder)) continue;
     const inside = readdirSync(folder).filter((name) => name.includes('-linux-'));
@@ -38,9 +40,28 @@ function fileOf(asked: string, how: string): string {
   );
 }
 
+/** The first of the machine's that can be used; where none can, why, of each. The set-up may never have run: npm can be told to run none. */
+function openInstalled(addon: NativeAddon): string {
+  const files = unicornFiles().prefixes.flatMap((prefix) => libraryBelow(prefix) ?? []);
+  const reasons: string[] = [];
+  for (const file of files) {
+    try {
+      return addon.openLibrary(file, false);
+    } catch (error) {
+      if (!(error instanceof UsercopyError)) throw error;
+      reasons.push(error.message);
+    }
+  }
+  const found = reasons.length === 0 ? 'none was found' : reasons.join('; ');
+  throw new UsercopyError(
+    'missing-dependency',
+    `expected a libunicorn (2.0.1 or later) on this machine, ${found}: install one (Debian, Ubuntu: apt-get install libunicorn2; anywhere: pip install unicorn) and run \`${buildCommand()}\`, or set UNICORN_PREFIX to where one is`,
+  );
+}
+
 /**
  * Opens libunicorn, once for the process: `asked` (a file or a prefix), else UNICORN_PREFIX, else one that the process has
- * loaded already, else the one that the set-up chose. Later calls get the same. Answers its file.
+ * loaded already, else the one that the set-up chose, else one that is installed. Later calls get the same. Answers its file.
  * @throws UsercopyError `missing-dependency` where there is none, it cannot be loaded here, or it is not the one that
  *   this process uses.
  */
@@ -54,11 +75,5 @@ export function openLibrary(addon: NativeAddon, asked?: string): string {
     );
   }
   const chosen = places().unicorn?.library;
-  if (chosen === undefined) {
-    throw new UsercopyError(
-      'missing-dependency',
-      `no libunicorn was found when this was set up: run \`${buildCommand()}\` with libunicorn 2.0.1 or later installed, or set UNICORN_PREFIX to where one is`,
-    );
-  }
-  return addon.openLibrary(chosen, false);
+  return chosen === undefined ? openInstalled(addon) : addon.openLibrary(chosen, false);
 }

@@ -4,12 +4,12 @@ import { packageFile } from '../paths.js';
 
 /** A libunicorn that can be loaded here. */
 export interface UnicornPlace {
-  /** Of its headers: `2.1.4`. */
+  /** Of its headers, or as it says itself: `2.1.4`. */
   readonly version: string;
   /** In words: `Debian trixie, libunicorn2t64 2.1.1-2+b2`, `UNICORN_PREFIX`, `installed on this machine`. */
   readonly source: string;
-  /** The folder with `unicorn/unicorn.h`. */
-  readonly include: string;
+  /** The folder with `unicorn/unicorn.h`; null where only the library is here, which an installed package can do with. */
+  readonly include: string | null;
   /** The folder of `library`, for LD_LIBRARY_PATH. */
   readonly lib: string;
   /** The library's file. */
@@ -17,8 +17,8 @@ export interface UnicornPlace {
   /** The GNU C library that it needs at least; null when it needs none. */
   readonly glibc: string | null;
   readonly sha256: string;
-  /** In words, what later releases have that this one has not. */
-  readonly lacks: readonly string[];
+  /** In words, what later releases have that this one has not; null where no headers say so. */
+  readonly lacks: readonly string[] | null;
 }
 
 /** One that goes unused, and why. */
@@ -30,7 +30,7 @@ export interface PassedOver {
 
 /** One of Debian's builds, which tests run on side by side. `absence`: why it is not here; null when it is. */
 export type UnicornBuild =
-  | (UnicornPlace & { readonly python: string; readonly absence: null })
+  | (UnicornPlace & { readonly include: string; readonly python: string; readonly absence: null })
   | { readonly version: string; readonly absence: string };
 
 /** A program that only tests need. */

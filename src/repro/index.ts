@@ -31,7 +31,7 @@ export type { Located } from '../dump/locate.js';
 export { openDump } from '../dump/open-dump.js';
 export type { Absence, MemoryRange, PhysicalMemory } from '../dump/physical.js';
 export type { VirtualMemory } from '../dump/virtual.js';
-export type { Modules } from '../introspect/modules.js';
+export type { ModulePlace, Modules } from '../introspect/modules.js';
 export {
   type DumpedTask,
   type DumpFinding,

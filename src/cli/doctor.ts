@@ -70,8 +70,14 @@ function unpackedProgram(name: string): string | null {
   return name === 'wasm2c' && wabt && existsSync(wabt.program) ? `${wabt.program} (${wabt.version})` : null;
 }
 
+/** What only compiles, and is not missed where the package brought what it would compile. */
+const COMPILERS = ['g++', 'make', 'python3'];
+
 /** What made something that is there is not missed: an install throws it away. */
 function doneWith(name: string): string | null {
+  const addon = nativeFile('unicorn_engine.node');
+  if (COMPILERS.includes(name) && existsSync(addon) && addon !== packageFile('build/Release/unicorn_engine.node'))
+    return 'not needed: the addon came compiled';
   const isBuilt = executors(builtCheck).some((executor) => executor.name === 'native' && executor.available);
   return name === 'wasm2c' && isBuilt ? 'not needed any more: the native executor is built' : null;
 }

@@ -33,8 +33,8 @@ export function overheadCommand(): Verb {
         `Measure the built-in guests with these rules. The default is ${NEWEST_OWN_PROFILE}.`,
       ).choices(Object.keys(OWN_PROFILES)),
     )
-    .option('--core <name>', "cycles of another core that there is a table of, by LLVM's name: znver4 for x86_64")
-    .option('--html <file>', 'also write one page with charts')
+    .option('--core <name>', "Estimate the cycles of another core, by LLVM's name for it, such as znver4 for x86_64. It needs a table of that core.")
+    .option('--html <file>', 'Write an HTML page with charts too.')
     .tables()
     .ends({
       notes: `Each path is run once, in the kernel's own code, and priced as a whole for one named core: from an idle pipeline to the

@@ -81,17 +81,17 @@ interface BuildArguments {
 function buildCommand(): Verb {
   return new Verb('build')
     .description(
-      "build a kernel from Debian's source, for a variant that Debian has no kernel of or with options of your own",
+      "Build a kernel from Debian's source, for a variant without a Debian kernel or with options of your own.",
     )
-    .argument('<variant>', 'ppc64, …')
+    .argument('<variant>', 'Build for this variant (ppc64, …).')
     .option(
       '--release <name>',
-      'suite (bookworm: the series that it installs) or series (6.1, 5.10); default: bookworm',
+      'Build the kernel of this suite (bookworm) or series (6.1, 5.10). The default is bookworm.',
     )
-    .option('--config <file>', 'what differs from the smallest configuration, in the form of a .config')
-    .option('--jobs <number>', 'compilers at a time; default: 1')
-    .option('--refresh', 'ask what is newest, although an earlier answer is in the cache')
-    .option('--json', 'print JSON')
+    .option('--config <file>', 'Add these options, in the form of a .config, to the smallest configuration.')
+    .option('--jobs <number>', 'Run this many compilers at a time. The default is 1.')
+    .option('--refresh', 'Ask which kernel is the newest, even if the cache has an earlier answer.')
+    .option('--json', 'Print JSON.')
     .ends({
       notes: `This downloads Debian's source (some 150 MB) and cross compiler (60 MB) and takes minutes of CPU, once. Of the machine it needs
 make and gcc. The kernel is the smallest that has the check, with its types; it is not meant to boot. A build that was interrupted goes on where it was.`,

@@ -33,7 +33,10 @@ export function overheadCommand(): Verb {
         `Measure the built-in guests with these rules. The default is ${NEWEST_OWN_PROFILE}.`,
       ).choices(Object.keys(OWN_PROFILES)),
     )
-    .option('--core <name>', "Estimate the cycles of another core, by LLVM's name for it, such as znver4 for x86_64. It needs a table of that core.")
+    .option(
+      '--core <name>',
+      "Estimate the cycles of another core, by LLVM's name for it, such as znver4 for x86_64. It needs a table of that core.",
+    )
     .option('--html <file>', 'Write an HTML page with charts too.')
     .tables()
     .ends({

@@ -52,7 +52,8 @@ with usercopy.attach(uc, PREPARED, on_violation=on_violation) as attachment:
     out["statistics"] = [attachment.statistics.checks, attachment.statistics.bad, len(seen)]
 
 # The same where a structure that the check needs is not there until it is asked for.
-region = next((start, end) for start, end, _ in uc.mem_regions() if start <= int(NEEDED, 0) <= end)
+page = int(NEEDED, 0) & ~0xFFF
+region = (page, page + 0xFFF)
 standing.guest.restore()
 content, asked = uc.mem_read(region[0], region[1] - region[0] + 1), []
 

@@ -32,7 +32,12 @@ async function pathOf(variant: string, release: string): Promise<{ readonly path
   }
 }
 
-describe.each([['x86_64', 'trixie']])("a harness on Debian's %s kernel of %s", (variant, release) => {
+describe.each([
+  ['x86_64', 'trixie'],
+  ['arm64', 'trixie'],
+  ['i386', 'bookworm'],
+  ['arm', 'bookworm'],
+])("a harness on Debian's %s kernel of %s", (variant, release) => {
   it('stops, fails, crashes, brings pages in, and tells who called', async (context) => {
     const image = await pathOf(variant, release);
     if (typeof image === 'string') return context.skip(image);

@@ -4,12 +4,15 @@ import type { Cost, Overhead } from '../bench/overhead.js';
 import { overheadAtlas } from './data.js';
 import type { TabProperties } from './parts.js';
 
-/** Which of a cost's two figures is drawn. */
-const MEASURES = { cycles: 'estimated cycles', instructions: 'guest instructions' } as const satisfies Record<
-  keyof Cost,
-  string
->;
+/** Which of a cost's figures is drawn. */
+const MEASURES = {
+  cycles: 'estimated cycles, warm',
+  cold: 'estimated cycles, struct page cold',
+  instructions: 'guest instructions',
+} as const satisfies Record<keyof Cost, string>;
 type Measure = keyof typeof MEASURES;
+
+const isMeasure = (text: string): text is Measure => Object.hasOwn(MEASURES, text);
 
 const SETS = { kernels: 'kernels of distributions', guests: 'built-in guests' } as const;
 
@@ -44,8 +47,8 @@ export function OverheadTab(_: TabProperties) {
     <>
       <p>
         What <code>__check_object_size()</code> costs on each of its paths, in the kernel's own code: instructions are
-        counted, cycles are estimated for one named core, from an idle pipeline and with warm caches. No figure with
-        cold caches was made. No clock is in them: compare kernels of one architecture, for the cores of others are of
+        counted, cycles are estimated for one named core, from an idle pipeline: with warm caches, or with the struct
+        pages in no cache. No clock is in them: compare kernels of one architecture, for the cores of others are of
         other times and kinds.
       </p>
       <form class="controls" onSubmit={(event) => event.preventDefault()}>
@@ -82,7 +85,7 @@ export function OverheadTab(_: TabProperties) {
           label="in"
           value={filter.measure}
           options={Object.entries(MEASURES)}
-          onChange={(measure) => change({ measure: measure === 'instructions' ? 'instructions' : 'cycles' })}
+          onChange={(measure) => change(isMeasure(measure) ? { measure } : {})}
         />
       </form>
       <div aria-live="polite">
@@ -165,6 +168,8 @@ function Bars({ title, unit, bars }: { readonly title: string; readonly unit: st
   );
 }
 
+const percent = (share: number | null): string => (share === null ? '–' : `${(100 * share).toFixed(0)} %`);
+
 function Workloads({ results, measure }: { readonly results: readonly Overhead[]; readonly measure: Measure }) {
   const rows = results.flatMap((result) => result.workloads.map((workload) => ({ result, workload })));
   if (rows.length === 0) return null;
@@ -179,17 +184,17 @@ function Workloads({ results, measure }: { readonly results: readonly Overhead[]
               <th>copy</th>
               <th>check</th>
               <th>copy itself</th>
-              <th>check ÷ copy, cycles</th>
+              <th>check ÷ copy, cycles{measure === 'cold' ? ' cold' : ''}</th>
             </tr>
           </thead>
           <tbody>
-            {rows.map(({ result, workload: { name, check, copy, share } }) => (
+            {rows.map(({ result, workload: { name, check, copy, share, shareCold } }) => (
               <tr key={`${nameOf(result)} ${name}`}>
                 <th scope="row">{nameOf(result)}</th>
                 <td>{name}</td>
                 <td class="amount">{check[measure] ?? '–'}</td>
                 <td class="amount">{copy[measure] ?? '–'}</td>
-                <td class="amount">{share === null ? '–' : `${(100 * share).toFixed(0)} %`}</td>
+                <td class="amount">{percent(measure === 'cold' ? shareCold : share)}</td>
               </tr>
             ))}
           </tbody>
@@ -211,7 +216,10 @@ function Notes({
   return (
     <details>
       <summary>Cores, and what is missing</summary>
-      <p>A dash: the kernel has no such path in its check, or the core's table does not know what the path does.</p>
+      <p>
+        A dash: the kernel has no such path in its check, or the core's table does not know what the path does, or the
+        core's caches are not known.
+      </p>
       <ul>
         {distinct([...cores, ...notes]).map((line) => (
           <li key={line}>{line}</li>

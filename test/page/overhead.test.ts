@@ -57,6 +57,12 @@ inBrowser('what the check costs, in a browser', (launch) => {
     expect(await bars('stack')).toMatchObject([
       { name: `${variant} ${kernel}`, figure: `${paths.stack?.instructions}`, length: 100 },
     ]);
+    await choose('in', 'cold');
+    await choose('kernel', '');
+    expect((await bars('stack')).map(({ figure }) => figure)).toEqual(
+      kernels.filter((one) => one.variant === variant).map((one) => `${one.paths.stack?.cold ?? '–'}`),
+    );
+    await choose('in', 'instructions');
     await choose('of', 'guests');
     expect((await bars('stack')).map(({ figure }) => figure)).toEqual(
       guests.map((guest) => `${guest.paths.stack?.instructions ?? '–'}`),

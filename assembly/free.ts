@@ -27,7 +27,7 @@ export function isFree(l: Look, index: u32): bool {
 }
 
 function setFree(l: Look, index: u32): void {
-  store<u8>(place(l, index), load<u8>(place(l, index)) | (<u8>1 << <u8>(index & 7)));
+  store<u8>(place(l, index), load<u8>(place(l, index)) | ((<u8>1) << (<u8>(index & 7))));
 }
 
 function forget(l: Look): void {

@@ -108,7 +108,8 @@ function lookAtKfence(c: Context, l: Look, pool: u64, pointer: u64, end: u64): u
   }
   if (state != l.kfenceAllocated) return LookResult.UNKNOWN;
   l.unknown = 0;
-  const isOver = touches(c, l, page, start, pointer, end) || touches(c, l, start + size, page + c.pageSize, pointer, end);
+  const isOver =
+    touches(c, l, page, start, pointer, end) || touches(c, l, start + size, page + c.pageSize, pointer, end);
   return isOver ? LookResult.RED_ZONE : LookResult.ALLOCATED;
 }
 

@@ -89,7 +89,9 @@ function findCpu(c: Context, l: Look, head: u64): u64 {
     if (cpu && (!offset || offset == before)) continue;
     before = offset;
     const own = (base + offset) & c.wordMask;
-    if (readSlot(c, Kind.PER_CPU, own, l.cpuSlabPage) == head) return readSlot(c, Kind.PER_CPU, own, l.cpuFreelist);
+    if (readSlot(c, Kind.PER_CPU, own, l.cpuSlabPage) != head) continue;
+    if (!l.cpuFreelist) l.unknown = Unknown.SLAB_OF_A_CPU;
+    return readSlot(c, Kind.PER_CPU, own, l.cpuFreelist);
   }
   return 0;
 }
@@ -99,7 +101,7 @@ function findCpu(c: Context, l: Look, head: u64): u64 {
  * its data is not found or cannot be read, nothing is known of the slab.
  */
 function listOfCpu(c: Context, l: Look, head: u64): u64 {
-  if (!l.cpuFreelist || !l.perCpuOffset) {
+  if (!l.cpuSlabPage || !l.perCpuOffset) {
     if (mayBeOfCpu(c, l, head)) l.unknown = Unknown.SLAB_OF_A_CPU;
     return 0;
   }

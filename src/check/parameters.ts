@@ -89,7 +89,7 @@ export interface SlabLists {
   readonly cpuSlab: Slot | null;
   readonly cpuSheaves: Slot | null;
   /** kmem_cache_cpu. */
-  readonly cpu: { readonly page: Slot; readonly freelist: Slot } | null;
+  readonly cpu: { readonly page: Slot; readonly freelist: Slot | null } | null;
   /** Addresses of `__per_cpu_offset` and `nr_cpu_ids`. */
   readonly perCpuOffset: bigint | null;
   readonly cpuCount: bigint | null;

@@ -127,7 +127,6 @@ export function slabLists(kernel: Kernel, types: TypeTable, layout: MemoryLayout
     types.hasStruct('slab') && types.struct('slab').has('slab_cache') ? types.struct('slab') : types.struct('page');
   const { symbols } = kernel;
   const perCpu = symbols.get('__per_cpu_offset');
-  const cpu = types.hasStruct('kmem_cache_cpu') ? types.struct('kmem_cache_cpu') : null;
   return {
     freelist: slotIfAny(slab, 'freelist'),
     objects: bitSlotIfAny(kernel, slab, 'objects'),
@@ -140,8 +139,7 @@ export function slabLists(kernel: Kernel, types: TypeTable, layout: MemoryLayout
     random: slotIfAny(cache, 'random'),
     cpuSlab: slotIfAny(cache, 'cpu_slab'),
     cpuSheaves: slotIfAny(cache, 'cpu_sheaves'),
-    // d122019bf061 "mm: Split slab into its own type" (5.17).
-    cpu: cpu && { page: slot(cpu, cpu.has('slab') ? 'slab' : 'page'), freelist: slot(cpu, 'freelist') },
+    cpu: cpuLists(types),
     perCpuOffset: perCpu?.address ?? null,
     // A constant with CONFIG_FORCE_NR_CPUS.
     cpuCount: symbols.address('nr_cpu_ids') ?? null,
@@ -151,6 +149,16 @@ export function slabLists(kernel: Kernel, types: TypeTable, layout: MemoryLayout
     asked: askedSizes(kernel, types),
     quarantine: ['kasan_quarantine_put', 'quarantine_put'].some((name) => symbols.address(name) !== undefined),
   };
+}
+
+/** A shrunk dump has no more members than were read: `freelist` where the slab was some CPU's. */
+function cpuLists(types: TypeTable): SlabLists['cpu'] {
+  if (!types.hasStruct('kmem_cache_cpu')) return null;
+  const cpu = types.struct('kmem_cache_cpu');
+  // d122019bf061 "mm: Split slab into its own type" (5.17).
+  const page = slotIfAny(cpu, cpu.has('slab') ? 'slab' : 'page');
+  const freelist = slotIfAny(cpu, 'freelist');
+  return page && { page, freelist };
 }
 
 /** Since 2d517aa09bbc "slab: add opt-in caching layer of percpu sheaves" (6.18). */

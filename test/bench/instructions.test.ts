@@ -14,7 +14,7 @@ const OVER_TWIN = 1.25;
  */
 const OWN = 100;
 /** Declared memory lies in five tables, three of which are asked; the twin's lies in one. */
-const TABLES = 150;
+const TABLES = 200;
 /** The way in and out of a single judgement: registers saved and taken back, and a place kept where a trap would leave to. */
 const WAY_IN = 60;
 /** From one declared range to 100 000; the first look at each of them is not counted. */

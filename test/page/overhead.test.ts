@@ -70,7 +70,7 @@ inBrowser('what the check costs, in a browser', (launch) => {
   });
 
   it('says what is not in it, and can be used at 320 pixels', async () => {
-    expect(await page.innerText('#panel-overhead > p')).toContain('cold');
+    expect(await page.innerText('#panel-overhead > p')).toContain('in no cache');
     await page.setViewportSize({ width: 320, height: 900 });
     expect(await widest(page)).toBeLessThanOrEqual(320);
     expect(await accessibility(page)).toEqual([]);

@@ -85,7 +85,7 @@ describe('a scenario of many steps', () => {
     const steps = Array.from({ length: 1003 }, () => step);
     const { rows } = await playScenario(
       scenarioInMemory({
-        guest: { variant: 'x86_64', profile: '6.1', ram: 16 << 20 },
+        guest: { variant: 'x86_64', profile: '6.1', ram: 32 << 20 },
         judge: 'all',
         objects: { buffer: { slab: { cache: 'kmalloc-64', objectSize: 64 } } },
         steps,

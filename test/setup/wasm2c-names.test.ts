@@ -27,6 +27,9 @@ u32 Z_checkZ_checkBatch(Z_check_instance_t*, u32, u32, u32);
 
 /* export: 'checkOutermostBatch' */
 u32 Z_checkZ_checkOutermostBatch(Z_check_instance_t*, u32, u32, u32);
+
+/* export: 'look' */
+u32 Z_checkZ_look(Z_check_instance_t*, u32, u32);
 `,
   '1.0.36 and 1.0.42': `
 struct w2c_env;
@@ -53,6 +56,9 @@ u32 w2c_check_checkBatch(w2c_check*, u32, u32, u32);
 
 /* export: 'checkOutermostBatch' */
 u32 w2c_check_checkOutermostBatch(w2c_check*, u32, u32, u32);
+
+/* export: 'look' */
+u32 w2c_check_look(w2c_check*, u32, u32);
 `,
 };
 

@@ -27,6 +27,7 @@ export type {
   FrameConvention,
   FrameLayout,
   ImageTools,
+  KernelBuild,
   LinearMap,
   MachineState,
   MemoryLayout,

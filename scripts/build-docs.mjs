@@ -4,7 +4,7 @@
  * packages are those of scripts/typedoc/package-lock.json. Then every link inside the site is followed; links to other sites are not.
  * Exit status: 0; 2 where it cannot be built, or has a dead link.
  */
-import { copyFileSync, existsSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deadLinks, pagesOf } from './lib/dead-links.mjs';
 import { fingerprint, isFresh, mustRun, root, SetupError, setStamp } from './lib/step.mjs';
@@ -30,6 +30,14 @@ function page() {
   if (!existsSync(built))
     throw new SetupError('docs: expected the page, which is part of the site: run `npm run page`');
   copyFileSync(built, join(site, 'page.html'));
+  // typedoc writes the address of a navigation link as it is given, also in pages of a folder.
+  for (const name of pagesOf(site)) {
+    const depth = name.split('/').length - 1;
+    if (depth === 0) continue;
+    const path = join(site, name);
+    const text = readFileSync(path, 'utf8');
+    writeFileSync(path, text.replaceAll('href="page.html"', `href="${'../'.repeat(depth)}page.html"`));
+  }
 }
 
 try {

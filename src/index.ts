@@ -42,14 +42,17 @@ export {
   type RequestPreset,
   type Ring,
 } from './check/check.js';
-export type { HostRead, JavaScriptModule, Judge, JudgeBatch, ModuleExports } from './check/executors.js';
+export type { HostRead, JavaScriptModule, Judge, JudgeBatch, LookAt, ModuleExports } from './check/executors.js';
+export type { Look, LookResult, UnknownState } from './check/look.js';
 export type {
   AddressRange,
+  BitSlot,
   CheckParameters,
   Declaration,
   Introspection,
   PageValidityParameters,
   ProfileSwitches,
+  SlabLists,
   Slot,
   SparsememParameters,
   StackParameters,

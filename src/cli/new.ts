@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline/promises';
 import { parseProfile } from '../check/profiles.js';
 import { badInput, shellWord } from '../errors.js';
 import { writeWhole } from '../image/files.js';
+import { SCENARIO_MARK } from '../report/own-output.js';
 import { ownVariants } from '../scenario/own.js';
 import { schemaPath } from '../scenario/read.js';
 import { print, write } from '../terminal.js';
@@ -87,6 +88,7 @@ function starter({ variant, kernel, profile }: Answers, schema: string): string 
     profile === 'auto' ? { whitelist: true, fallback: false } : parseProfile(profile).switches;
   const guest = kernel === null ? `variant: ${variant}` : `kernel: ${JSON.stringify(kernel)}`;
   return `# yaml-language-server: $schema=${schema}
+${SCENARIO_MARK}
 # A scenario: which guest, which memory objects, which copies, and what must come out. Play it with 'usercopy run'.
 name: one object, and one byte too many
 guest:

@@ -1,5 +1,6 @@
 /** What the verbs answer: exit statuses, JSON for programs, and lines that several of them print. */
 import { hex } from '../errors.js';
+import { ANSWER_MARK } from '../report/own-output.js';
 
 /** Exit statuses of every verb. */
 export const CLEAN = 0;
@@ -9,11 +10,17 @@ export const BAD_INPUT = 2;
 
 const replacer = (_key: string, part: unknown): unknown => (typeof part === 'bigint' ? hex(part) : part);
 
-/** JSON with bigints as 0x… strings (addresses) and two-space indentation. */
-export const toJson = (value: unknown): string => JSON.stringify(value, replacer, 2);
+/** With the mark by which nobody takes the kernel's lines in it for a log. */
+const marked = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(marked);
+  return typeof value === 'object' && value !== null ? { ...ANSWER_MARK, ...value } : value;
+};
+
+/** An answer as JSON with bigints as 0x… strings (addresses) and two-space indentation. */
+export const toJson = (value: unknown): string => JSON.stringify(marked(value), replacer, 2);
 
 /** The same on one line: for streams, one value a line. */
-export const toJsonLine = (value: unknown): string => JSON.stringify(value, replacer);
+export const toJsonLine = (value: unknown): string => JSON.stringify(marked(value), replacer);
 
 /** Counts of bytes as numbers where they are exact, else as decimal strings: the kernel prints some as huge unsigned ones. */
 export function count(value: bigint): number | string {

@@ -14,6 +14,7 @@ import { encodingOf } from '../report/encoding.js';
 import { readReports } from '../report/excerpts.js';
 import { ownOutput } from '../report/own-output.js';
 import type { UsercopyReport } from '../report/report.js';
+import { A_SCENARIO, isScenario, LONGEST_SCENARIO, mayBeScenario } from './hand-written.js';
 
 const HEAD = 4096;
 const CHUNK = 1 << 20;
@@ -36,15 +37,26 @@ export async function readLog(path: string): Promise<UsercopyReport[]> {
   try {
     const bytes = await unpacked(await withHead(open(path)), name);
     if (isDump(bytes.head)) throw badInput(name, 'a log', 'a memory dump: unpack it, and give it with --dump');
-    const own = ownOutput(new TextDecoder().decode(bytes.head.subarray(0, HEAD)));
-    if (own !== null) throw badInput(name, 'a log', `${own}, which only speaks of one`);
-    return await readReports(textOf(bytes));
+    const head = new TextDecoder().decode(bytes.head.subarray(0, HEAD));
+    const own = ownOutput(head);
+    if (own !== null) throw onlySpeaks(name, own);
+    return await readReports(textOf(mayBeScenario(head) ? await withoutScenario(bytes, name) : bytes));
   } catch (error) {
     if (error instanceof UsercopyError) throw error;
     const code = codeOf(error);
     if (code.startsWith('Z_') || code === 'ERR_PADDING_2') throw badInput(name, 'packed data that is whole', code);
     throw badInput(name, 'a file that can be read', code);
   }
+}
+
+const onlySpeaks = (name: string, what: string): UsercopyError =>
+  badInput(name, 'a log', `${what}, which only speaks of one`);
+
+/** The same bytes. @throws UsercopyError `bad-input` for all of a scenario. */
+async function withoutScenario({ chunks }: Bytes, name: string): Promise<Bytes> {
+  const more = await withHead(chunks, LONGEST_SCENARIO + 1);
+  if (await isScenario(new TextDecoder(encodingOf(more.head)).decode(more.head))) throw onlySpeaks(name, A_SCENARIO);
+  return more;
 }
 
 /**
@@ -83,13 +95,13 @@ interface Bytes {
   readonly chunks: Chunks;
 }
 
-/** Bytes with the first of them known. */
-async function withHead(chunks: Chunks): Promise<Bytes> {
+/** Bytes with the first of them known, at least `least` where there are so many. */
+async function withHead(chunks: Chunks, least = HEAD): Promise<Bytes> {
   const iterator = chunks[Symbol.asyncIterator]();
   const first: Uint8Array[] = [];
   let length = 0;
   let done = false;
-  while (length < HEAD) {
+  while (length < least) {
     const next = await iterator.next();
     if (next.done === true) {
       done = true;

@@ -1,11 +1,12 @@
 /** Files of a folder that triage looks at: logs, and memory dumps with what lies beside them. */
-import { closeSync, type Dirent, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, type Dirent, openSync, readdirSync, readFileSync, readSync, realpathSync, statSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { isDump } from '../dump/dump-file.js';
 import { badInput, codeOf } from '../errors.js';
 import { LITTLE, Words } from '../kernel/words.js';
 import { looksLikeText } from '../report/encoding.js';
 import { ownOutput } from '../report/own-output.js';
+import { A_SCENARIO, isScenario, LONGEST_SCENARIO, mayBeScenario } from '../repro/hand-written.js';
 import { isPacked, unpackedHead } from '../repro/read-log.js';
 
 export interface Item {
@@ -137,13 +138,21 @@ async function lookAt(path: string): Promise<FoundFile> {
     if (kind === 'other') return { ...found, kind, reason: 'neither text nor a dump', harmless: false };
     // A packed dump is an error of whoever reads it as a log.
     if (kind === 'dump' && head !== packed) return { ...found, kind: 'log' };
-    const own = kind === 'log' ? ownOutput(new TextDecoder().decode(head)) : null;
+    const own = kind === 'log' ? await ownIn(head, path, size) : null;
     if (own !== null) return { ...found, kind: 'other', reason: own };
     return { ...found, kind, reason: kind === 'kernel' || kind === 'btf' ? 'an image or the types of a kernel' : '' };
   } catch (error) {
     const reason = `expected a file that can be read, found ${codeOf(error)}`;
     return { path, kind: 'other', stamp: '', reason, harmless: false };
   }
+}
+
+/** Which of this program's forms a text has, or a scenario that a person wrote; null for a log. */
+async function ownIn(head: Uint8Array, path: string, size: number): Promise<string | null> {
+  const text = new TextDecoder().decode(head);
+  const own = ownOutput(text);
+  if (own !== null || size > LONGEST_SCENARIO || !mayBeScenario(text)) return own;
+  return (await isScenario(readFileSync(path, 'utf8'))) ? A_SCENARIO : null;
 }
 
 /** What is in a file decides; its name only for what is no text. */

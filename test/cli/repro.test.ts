@@ -112,6 +112,7 @@ describe('usercopy repro --report', () => {
       explanation: { region: 'slab object', object: { size: 64, cache: 'kmalloc-64' }, field: null },
     });
     expect(Object.keys(found)).toEqual([
+      'generator',
       'verdict',
       'outcome',
       'variant',

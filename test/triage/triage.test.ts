@@ -2,12 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { judgeReport } from '../../src/diagnosis/from-report.js';
 import { memoryPage } from '../../src/diagnosis/memory-page.js';
 import { packageFile } from '../../src/paths.js';
 import { parseReports } from '../../src/report/parse.js';
+import { readLog } from '../../src/repro/read-log.js';
 import { itemsIn } from '../../src/triage/items.js';
 import { type TriageAnswer, triageItems } from '../../src/triage/pool.js';
 
@@ -194,6 +195,18 @@ it('does not take for a report what this program wrote of one', () => {
     memoryPage(judgeReport(report!).reproduction, () => undefined),
   );
   writeFileSync(file('browser.html'), readFileSync(packageFile('page/index.html')));
+  const call = ['run', '--variant', 'x86_64', '--call', '__check_object_size(_stext + 64, 1024, 1)'];
+  writeFileSync(file('run.txt'), ask(...call));
+  writeFileSync(file('run.md'), ask(...call, '--markdown'));
+  writeFileSync(file('run.jsonl'), ask(...call, '--json'));
+  for (const name of ['run.txt', 'run.md', 'run.jsonl'])
+    expect(readFileSync(file(name), 'utf8')).toContain(': Kernel memory');
+  const dump = join(directory, 'vmcore');
+  writeFileSync(dump, gunzipSync(readFileSync(packageFile('test/fixtures/dumps/x86_64-6.1.UCX_FREED.vmcore.gz'))));
+  writeFileSync(file('check.txt'), ask('check', '--dump', dump));
+  writeFileSync(file('check.json'), ask('check', '--dump', dump, '--json'));
+  for (const name of ['check.txt', 'check.json'])
+    expect(readFileSync(file(name), 'utf8')).toContain('usercopy: Kernel');
   const { status, out } = triage(path, '--json');
   expect(status).toBe(1);
   const found = JSON.parse(out);
@@ -201,18 +214,66 @@ it('does not take for a report what this program wrote of one', () => {
   expect(
     Object.fromEntries(found.skipped_files.map(({ file: name, reason }: Record<string, string>) => [name, reason])),
   ).toEqual({
-    'all.jsonl': 'an answer of usercopy repro',
+    'all.jsonl': 'an answer of usercopy in JSON',
     'all.txt': 'an answer of usercopy repro',
-    'answer.json': 'an answer of usercopy repro',
+    'answer.json': 'an answer of usercopy in JSON',
     'answer.txt': 'an answer of usercopy repro',
     'attach.json': 'an attachment of usercopy prepare',
     'browser.html': 'a page of usercopy',
     'case.yaml': 'a scenario of usercopy run',
-    'groups.json': 'an answer of usercopy triage',
+    'check.json': 'an answer of usercopy in JSON',
+    'check.txt': 'an answer of usercopy check',
+    'groups.json': 'an answer of usercopy in JSON',
     'new.yaml': 'a scenario of usercopy run',
     'page.html': 'a page of usercopy',
+    'run.jsonl': 'an answer of usercopy in JSON',
+    'run.md': 'an answer of usercopy run',
+    'run.txt': 'an answer of usercopy run',
     'state.jsonl': 'a state file of usercopy triage',
   });
+});
+
+it('takes a scenario without a mark for one, and a report of a person with such headings for a report', async () => {
+  const scenario = `name: by hand
+guest:
+  variant: x86_64
+steps:
+  - copy: { pointer: 0x1000, size: 8, direction: to_user }
+    expect: { message: "${bug(7).split('\n')[0]}" }
+`;
+  const json = { guest: { variant: 'x86_64' }, steps: [{ call: 'f()', expect: { message: bug(8).split('\n')[0] } }] };
+  const log = (size: number): string => bug(size).replaceAll(/^(?=.)/gm, '[   12.345678] ');
+  const path = folder({
+    'by-hand.yaml': scenario,
+    'by-hand.json': JSON.stringify(json, null, 2),
+    'kvm.txt': `host: Fedora 38\nguest: Debian 12, 6.1.0\nsteps: boot, run test\n${log(1)}`,
+    'kvm-below.txt': `guest:\n  kernel: 6.1.0\nobjects: none\nsteps:\n  - boot\n  - run test\n\n${log(2)}`,
+    'indented.txt': `guest:\n  kernel: 6.1.0\nsteps:\n  - boot\n${log(3).replaceAll(/^(?=.)/gm, '  ')}`,
+    'tracker.json': `{"guest": {"kernel": "6.1.0"}, "steps": []}\n${log(4)}`,
+    // Behind more than is read to tell what a file is.
+    'long.txt': `guest:\n  kernel: 6.1.0\nsteps:\n${'  - something was done\n'.repeat(400)}${log(5)}`,
+  });
+  const { items, skipped } = await itemsIn(path);
+  expect(skipped.map(({ name, reason }) => [name, reason])).toEqual([
+    ['by-hand.json', 'a scenario of usercopy run'],
+    ['by-hand.yaml', 'a scenario of usercopy run'],
+  ]);
+  const read = await Promise.all(items.map((item) => readLog(item.path)));
+  expect(read.map((reports) => reports.map(({ message }) => message?.size))).toEqual(
+    ['indented', 'kvm-below', 'kvm', 'long', 'tracker'].map((name) => [
+      { kvm: 1n, 'kvm-below': 2n, indented: 3n, tracker: 4n, long: 5n }[name],
+    ]),
+  );
+  expect(items.map(({ name }) => name)).toEqual([
+    'indented.txt',
+    'kvm-below.txt',
+    'kvm.txt',
+    'long.txt',
+    'tracker.json',
+  ]);
+  for (const name of ['by-hand.yaml', 'by-hand.json']) {
+    await expect(readLog(join(path, name))).rejects.toThrow('a scenario of usercopy run');
+  }
 });
 
 /** EFI's boot image. */

@@ -538,6 +538,7 @@ export class Look {
   random: u32;
   cpuSlab: u32;
   cpuSheaves: u32;
+  sheafCapacity: u32;
   /** kmem_cache_cpu: which slab the CPU has for itself, and its list of free objects. */
   cpuSlabPage: u32;
   cpuFreelist: u32;
@@ -568,8 +569,8 @@ export class Look {
   kfenceCache: u32;
   kfenceAllocated: u32;
   kfenceFreed: u32;
-  /** Flags of a cache whose objects tell what was asked for; 0: none. Where they tell it, behind `cacheInuse`: bytes further on. */
-  askedBehind: u32;
+  /** Flags of a cache whose objects tell what was asked for; 0: none. Where they tell it, counted from the metadata's start. */
+  asked: u32;
   flagsOfAsked: u64;
   /** KASAN's quarantine exists. */
   quarantine: u32;

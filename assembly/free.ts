@@ -97,8 +97,8 @@ function findCpu(c: Context, l: Look, head: u64): u64 {
 }
 
 /**
- * The list of the CPU that has the slab for itself (kmem_cache.cpu_slab, gone in 7.0); 0 where none has it. Where one does, and
- * its data is not found or cannot be read, nothing is known of the slab.
+ * The list of the CPU that has the slab for itself (kmem_cache.cpu_slab, until 32c894c7274b "slab: remove struct kmem_cache_cpu",
+ * 7.0); 0 where none has it. Where one does, and its data is not found or cannot be read, nothing is known of the slab.
  */
 function listOfCpu(c: Context, l: Look, head: u64): u64 {
   if (!l.cpuSlabPage || !l.perCpuOffset) {
@@ -142,12 +142,25 @@ function noteBarn(c: Context, l: Look, barn: u64, budget: u32): u32 {
 }
 
 /**
- * From 6.18 on (2d517aa09bbc) free objects wait in sheaves, too: of CPUs, of nodes (a barn is a member of kmem_cache_node, from
- * 7.1 on beside it in the cache), and of RCU callbacks that nothing leads to. Who is in none that is found may still be free.
+ * Whether a cache has sheaves: cpu_sheaves is null where it has none, until f3421f8d154c "slab: introduce percpu sheaves bootstrap"
+ * (7.0) gives one empty sheaf to all of them. From then on cache_has_sheaves() asks for the capacity, which is 0 in every cache
+ * with debugging flags. What cannot be read may have some.
+ */
+function hasSheaves(c: Context, l: Look): bool {
+  const has =
+    (!l.sheafCapacity || readSlot(c, Kind.CACHE, l.cache, l.sheafCapacity) != 0) &&
+    readSlot(c, Kind.CACHE, l.cache, l.cpuSheaves) != 0;
+  return has || c.fault != 0;
+}
+
+/**
+ * From 6.18 on (2d517aa09bbc) free objects wait in sheaves, too: of CPUs, of nodes (a barn is a member of kmem_cache_node, since
+ * 5ba6bc27b1f9 "slab: decouple pointer to barn from kmem_cache_node", 7.1, beside it in the cache), and of RCU callbacks that
+ * nothing leads to. Who is in none that is found may still be free.
  */
 function noteSheaves(c: Context, l: Look): void {
-  const base = readSlot(c, Kind.CACHE, l.cache, l.cpuSheaves);
-  if (!base && !c.fault) return;
+  if (!hasSheaves(c, l)) return;
+  const base = c.fault ? 0 : readSlot(c, Kind.CACHE, l.cache, l.cpuSheaves);
   l.unknown = Unknown.MAY_BE_IN_A_SHEAF;
   if (base && l.sheafSize) noteSheavesOf(c, l, base);
   // Those that cannot be read are some that are not found.
@@ -195,12 +208,15 @@ function noteSlub(c: Context, l: Look, head: u64): void {
   l.unknown = Unknown.MAKES_NO_SENSE;
 }
 
-/** SLAB (until 6.8): a list of indices, of which the first `active` are in use. */
+/**
+ * SLAB (until 16a1d968358a "mm/slab: remove mm/slab.c and slab_def.h", 6.8): a list of indices, of which the first `active` are in
+ * use. A slab without free objects has no list where the list lies in one of them (OBJFREELIST_SLAB, b03a017bebc4, 4.6).
+ */
 function noteSlab(c: Context, l: Look, head: u64): void {
   if (l.arrays) l.unknown = Unknown.MAY_BE_IN_AN_ARRAY;
   const list = readSlot(c, Kind.PAGE, head, l.freelist);
   const active = readSlot(c, Kind.PAGE, head, l.active);
-  if (!list || active > l.count) {
+  if (active > l.count || (active < l.count && !list)) {
     l.unknown = Unknown.MAKES_NO_SENSE;
     return;
   }

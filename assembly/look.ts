@@ -5,7 +5,7 @@
 import { Context, Kind, Look, LookResult, Looks, Request, Unknown } from './context';
 import { isFree, noteFree } from './free';
 import { frameOf, frameValid, headAddress, headFrom, pageOf } from './introspected';
-import { read32, readSlot, readWord } from './memory';
+import { readSlot, readWord } from './memory';
 import { Unreadable } from './verdict';
 
 /** Notes the object that decides; `end` is the first byte after what its owner may use. */
@@ -27,17 +27,22 @@ function tellsAsked(l: Look, flags: u64): bool {
   return l.flagsOfAsked != 0 && (flags & l.flagsOfAsked) == l.flagsOfAsked;
 }
 
-/**
- * Where an object's bytes end for its owner: at what was asked for, where SLUB keeps that behind the object's two tracks
- * (6edf2576a6cc "mm/slub: enable debugging memory wasting of kmalloc", 6.1; slub_debug=U), else at the cache's object size.
- */
+/** Where an object's bytes end for its owner: at what was asked for, where SLUB keeps that, else at the cache's object size. */
 function usableEnd(c: Context, l: Look, start: u64, flags: u64): u64 {
   if (!tellsAsked(l, flags)) return start + l.objectSize;
   // get_info_end(): a free pointer behind the object comes first.
   const pointer = readSlot(c, Kind.CACHE, l.cache, l.freePointer);
   const info = start + l.inuse + (pointer >= l.inuse ? <u64>c.wordBytes : 0);
-  const asked = read32(c, Kind.AREA, (info + l.askedBehind) & c.wordMask);
+  const asked = readSlot(c, Kind.AREA, info, l.asked);
   return start + (asked && asked <= l.objectSize ? asked : l.objectSize);
+}
+
+/** Notes an object by its number in the slab; its first byte. */
+function noteIndex(c: Context, l: Look, index: u32): u64 {
+  const start = l.slabStart + <u64>index * l.stride + l.lead;
+  l.index = index;
+  noteObject(c, l, start, start + l.objectSize);
+  return start;
 }
 
 /** The copy's objects in turn: the first that is free, or has a red zone in the copy, decides. */
@@ -45,9 +50,7 @@ function lookAtObjects(c: Context, l: Look, pointer: u64, end: u64, flags: u64):
   const last = end >= l.slabEnd ? l.count - 1 : <u32>((end - 1 - l.slabStart) / l.stride);
   let known: bool = true;
   for (let index = <u32>((pointer - l.slabStart) / l.stride); index <= last; index++) {
-    const start = l.slabStart + <u64>index * l.stride + l.lead;
-    l.index = index;
-    noteObject(c, l, start, start + l.objectSize);
+    const start = noteIndex(c, l, index);
     if (isFree(l, index)) return LookResult.FREED;
     if (l.unknown) {
       known = false;
@@ -131,6 +134,8 @@ function lookAtMemory(c: Context, l: Look, pointer: u64, end: u64): u32 {
     return LookResult.UNKNOWN;
   }
   if (pointer < l.slabStart || pointer >= l.slabEnd) return LookResult.ELSEWHERE;
+  // Which object it is stays known where its state is not.
+  noteIndex(c, l, <u32>((pointer - l.slabStart) / l.stride));
   noteFree(c, l, head);
   return c.fault ? LookResult.UNKNOWN : lookAtObjects(c, l, pointer, end, flags);
 }

@@ -175,10 +175,11 @@ export function sanitizerNotes({ parameters }: Plan, sanitize: readonly Sanitize
   }
   if (lists?.quarantine) note('may be in quarantine');
   if (!sanitize.includes('redzone')) return notes;
-  if (slab.redLeftPad === null) return [...notes, 'sanitizer redzone: the kernel has no red zones (SLUB_DEBUG)'];
+  if (slab.redLeftPad === null || slab.redZone === 0n)
+    return [...notes, 'sanitizer redzone: the kernel has no red zones (SLUB_DEBUG)'];
   const asked = lists?.asked
     ? '; where an allocation of kmalloc() ends is only known with slub_debug=U'
-    : '; where an allocation of kmalloc() ends is not known (6.1 on)';
+    : '; where an allocation of kmalloc() ends is not known (6.2 on)';
   return [...notes, `sanitizer redzone: only caches with SLAB_RED_ZONE have red zones (slub_debug=Z)${asked}`];
 }
 

@@ -367,6 +367,7 @@ export class ContextWriter {
       random: lists.random,
       cpuSlab: lists.cpuSlab,
       cpuSheaves: lists.cpuSheaves,
+      sheafCapacity: lists.sheafCapacity,
       cpuSlabPage: cpu?.page,
       cpuFreelist: cpu?.freelist,
       sheafMain: sheaves?.main,
@@ -377,6 +378,7 @@ export class ContextWriter {
       kfenceState: kfence?.state,
       kfenceSize: kfence?.size,
       kfenceCache: kfence?.cache,
+      asked: asked?.size,
     };
     for (const [field, slot] of Object.entries(slots)) l.setU32(field, packSlot(`slab lists: ${field}`, slot ?? null));
     const bits = ({ shift }: BitSlot): number => requireRange('slab lists: bits', shift, 0, 63);
@@ -394,7 +396,6 @@ export class ContextWriter {
       nodes: sheaves?.nodes,
       nodesEnd: sheaves?.nodesEnd,
       barnFull: sheaves?.barnFull,
-      askedBehind: asked?.behind,
     };
     for (const [field, value] of Object.entries(numbers))
       l.setU32(field, requireRange(`slab lists: ${field}`, value ?? 0, 0, 0xff_ffff));

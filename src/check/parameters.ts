@@ -88,6 +88,8 @@ export interface SlabLists {
   readonly random: Slot | null;
   readonly cpuSlab: Slot | null;
   readonly cpuSheaves: Slot | null;
+  /** kmem_cache: 0 in a cache without sheaves. */
+  readonly sheafCapacity: Slot | null;
   /** kmem_cache_cpu. */
   readonly cpu: { readonly page: Slot; readonly freelist: Slot | null } | null;
   /** Addresses of `__per_cpu_offset` and `nr_cpu_ids`. */
@@ -122,8 +124,8 @@ export interface SlabLists {
     readonly allocated: number;
     readonly freed: number;
   } | null;
-  /** Caches with all of `flags` keep what was asked for `behind` bytes after the start of an object's metadata; null: none do. */
-  readonly asked: { readonly flags: bigint; readonly behind: number } | null;
+  /** Caches with all of `flags` keep what was asked for, at an offset from the start of an object's metadata; null: none do. */
+  readonly asked: { readonly flags: bigint; readonly size: Slot } | null;
   /** Whether KASAN's quarantine holds free objects. */
   readonly quarantine: boolean;
 }

@@ -2,7 +2,7 @@
 import type { MemoryLayout } from '../../arch/driver.js';
 import type { BitSlot, Introspection, SlabLists } from '../check/parameters.js';
 import type { Kernel, KernelVersion, StructType, TypeTable } from '../kernel/kernel.js';
-import { atLeast } from '../kernel/version.js';
+import { atLeast, hasFix } from '../kernel/version.js';
 import { flagOf, requireFlag, slot, slotIfAny } from './fields.js';
 
 /** SLAB_* bits of kmem_cache.flags up to 6.8; later kernels have them as an enumeration, which their types tell. */
@@ -139,6 +139,7 @@ export function slabLists(kernel: Kernel, types: TypeTable, layout: MemoryLayout
     random: slotIfAny(cache, 'random'),
     cpuSlab: slotIfAny(cache, 'cpu_slab'),
     cpuSheaves: slotIfAny(cache, 'cpu_sheaves'),
+    sheafCapacity: slotIfAny(cache, 'sheaf_capacity'),
     cpu: cpuLists(types),
     perCpuOffset: perCpu?.address ?? null,
     // A constant with CONFIG_FORCE_NR_CPUS.
@@ -205,14 +206,24 @@ function kfenceStates(types: TypeTable): SlabLists['kfence'] {
 }
 
 /**
- * What a kmalloc() asked for: an unsigned int behind an object's two tracks since 6edf2576a6cc "mm/slub: enable debugging memory
- * wasting of kmalloc" (6.1), in kmalloc caches with SLAB_STORE_USER (slub_debug=U).
+ * b85f369b81ae "mm/slab: use unsigned long for orig_size to ensure proper metadata align" (7.0), in stable series; it was refused by
+ * 6.12 and older ones.
+ */
+const LONG_SIZE_STABLE = { '6.18': 16, '6.19': 6 };
+
+/**
+ * What a kmalloc() asked for, behind an object's two tracks in kmalloc caches with SLAB_STORE_USER (slub_debug=U). It is there since
+ * 6edf2576a6cc "mm/slub: enable debugging memory wasting of kmalloc" (6.1), and binding since 946fa0dbf2d8 "mm/slub: extend redzone
+ * check to extra allocated kmalloc space than requested" (6.2): until then ksize() lets an owner use the whole object.
  */
 function askedSizes(kernel: Kernel, types: TypeTable): SlabLists['asked'] {
   const { version } = kernel;
-  if (!types.hasStruct('track') || version.banner === null || !atLeast(version, 6, 1)) return null;
+  if (!types.hasStruct('track') || version.banner === null || !atLeast(version, 6, 2)) return null;
   return {
     flags: slabFlag(types, 'KMALLOC') | slabFlag(types, 'STORE_USER'),
-    behind: 2 * types.struct('track').size,
+    size: {
+      offset: 2 * types.struct('track').size,
+      size: hasFix(version, 7, 0, LONG_SIZE_STABLE) ? kernel.bits / 8 : 4,
+    },
   };
 }

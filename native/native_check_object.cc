@@ -130,7 +130,7 @@ Napi::Value NativeCheckObject::JudgeOutermostBatch(const Napi::CallbackInfo& inf
 Napi::Value NativeCheckObject::Look(const Napi::CallbackInfo& info) {
   size_t size = 0;
   Memory(&size);
-  return Answer(native_check_look(check_, ReadIndex(info[0], "context"), ReadIndex(info[1], "look"),
+  return Answer(native_check_look(Live(), ReadIndex(info[0], "context"), ReadIndex(info[1], "look"),
                                   ReadIndex(info[2], "request")));
 }
 

@@ -188,6 +188,22 @@ describe.runIf(available.includes('native'))('native code', () => {
     expect(line(guest.judge(object, 65n))).toBe('bad: slab object (offset 0, size 65)');
   });
 
+  it('ends in a typed error where who brings memory closes the check meanwhile', async () => {
+    const guest = await Guest.create(SHAPE, 'native');
+    guest.slab(4, 0, guest.cache({ name: 'c', size: 64, objectSize: 64, useroffset: 0, usersize: 64 }));
+    guest.configure('6.1');
+    const { check } = guest;
+    check.unmapRegion(guest.PAGES);
+    let asked = 0;
+    check.missing = () => {
+      asked++;
+      check.close();
+      return true;
+    };
+    expect(() => check.lookAt(guest.LINEAR + 0x4000n)).toThrow(/closed/);
+    expect(asked).toBe(1);
+  });
+
   it('refuses arguments that are no offsets', async () => {
     const check = await Check.create({ source: builtCheck, guestBytes: 0, executor: 'native' });
     expect(() => check.judgeExport(-1, 0)).toThrow(UsercopyError);

@@ -243,9 +243,9 @@ USERCOPY_API void usercopy_reset(UsercopyAttachment* attachment);
  * Nonzero: from now on copies are noted and happen; they are judged later, by the memory that the guest has then: when 1024
  * have been noted, by usercopy_flush(), and when the attachment is detached. USERCOPY_STOP then stops where the guest is;
  * USERCOPY_FAIL is refused. 0: copies are judged before they happen again; what was noted is judged now. Refused while there are
- * sanitizers: nothing changes, and usercopy_error() says so.
+ * sanitizers: nothing changes, and usercopy_error() says so. 0, or -1 with an error.
  */
-USERCOPY_API void usercopy_set_audit(UsercopyAttachment* attachment, int audit);
+USERCOPY_API int usercopy_set_audit(UsercopyAttachment* attachment, int audit);
 
 /* Judges what an audit has noted so far. 1 when a callback answered USERCOPY_STOP or USERCOPY_CRASH, else 0. */
 USERCOPY_API int usercopy_flush(UsercopyAttachment* attachment);
@@ -262,7 +262,7 @@ typedef enum UsercopySanitizer {
   USERCOPY_FREED = 1,
   /*
    * Over a red zone of an object in use (caches with SLAB_RED_ZONE; KFENCE objects), or past what kmalloc() was asked for, where
-   * the object tells that (6.1 on, slub_debug=U).
+   * the object tells that (6.2 on, slub_debug=U).
    */
   USERCOPY_RED_ZONE = 2,
   /*

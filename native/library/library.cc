@@ -133,8 +133,11 @@ void usercopy_reset(UsercopyAttachment* attachment) {
   Done("usercopy_reset", [&] { Of(attachment).Reset(); });
 }
 
-void usercopy_set_audit(UsercopyAttachment* attachment, int audit) {
-  Done("usercopy_set_audit", [&] { Of(attachment).SetAudit(audit != 0); });
+int usercopy_set_audit(UsercopyAttachment* attachment, int audit) {
+  return Guarded("usercopy_set_audit", -1, [&] {
+    Of(attachment).SetAudit(audit != 0);
+    return 0;
+  });
 }
 
 int usercopy_flush(UsercopyAttachment* attachment) {

@@ -50,7 +50,6 @@ class Attachment:
         self._on_finding: Optional[OnFinding] = None
         self._last_finding: Optional[Finding] = None
         self._resume_address: Optional[int] = None
-        self._sanitizes = False
         # ctypes keeps no callback alive.
         self._callback = _library.Callback(self._decide)
         self._finding_callback = _library.FindingCallback(self._decide_finding)
@@ -147,9 +146,8 @@ class Attachment:
 
     def set_audit(self, audit: bool) -> None:
         """True: copies are noted and happen, and are judged later; see `flush()`. Raises UsercopyError while there are sanitizers."""
-        if audit and self._sanitizes:
-            raise UsercopyError("usercopy: expected no sanitizers in an audit: it would look when objects may have been freed")
-        self._library.usercopy_set_audit(self._open(), int(audit))
+        if self._library.usercopy_set_audit(self._open(), int(audit)) != 0:
+            raise self._failed()
 
     def flush(self) -> bool:
         """Judges what an audit has noted; whether a decision was to stop."""
@@ -172,7 +170,7 @@ class Attachment:
             number += _library.ASK_MISSING
         if self._library.usercopy_sanitize(self._open(), number, self._finding_callback) != 0:
             raise self._failed()
-        self._on_finding, self._sanitizes = on_finding, number != 0
+        self._on_finding = on_finding
 
     @property
     def sanitizer_statistics(self) -> SanitizerStatistics:

@@ -136,7 +136,7 @@ _SIGNATURES = {
     "usercopy_resume_once": (ctypes.c_int, [_POINTER]),
     "usercopy_resume_cancel": (None, [_POINTER]),
     "usercopy_reset": (None, [_POINTER]),
-    "usercopy_set_audit": (None, [_POINTER, ctypes.c_int]),
+    "usercopy_set_audit": (ctypes.c_int, [_POINTER, ctypes.c_int]),
     "usercopy_flush": (ctypes.c_int, [_POINTER]),
     "usercopy_suppress": (ctypes.c_int, [_POINTER, ctypes.c_char_p]),
     "usercopy_suppressed": (ctypes.c_uint64, [_POINTER, ctypes.c_size_t]),

@@ -28,10 +28,17 @@ with usercopy.attach(
         standing.run(int(address, 0))
         attachment.reset()
         rows.append([[one.sanitizer, one.line, one.title, one.caller.symbol, list(map(hex, one.object))] for one in found])
+    try:
+        attachment.set_audit(True)
+        audit = "begun"
+    except usercopy.UsercopyError as error:
+        audit = str(error)
     counts, checks = attachment.sanitizer_statistics, attachment.statistics
     attachment.sanitize(())
     found.clear()
     for address in ADDRESSES:
         standing.run(int(address, 0))
+    attachment.set_audit(True)
+    attachment.set_audit(False)
     quiet = not found and attachment.sanitizer_statistics.looks == counts.looks
-print(json.dumps({"rows": rows, "refused": len(refused), "good": checks.good, "quiet": quiet, "counts": vars(counts)}))
+print(json.dumps({"rows": rows, "refused": len(refused), "good": checks.good, "quiet": quiet, "audit": audit, "counts": vars(counts)}))

@@ -55,7 +55,7 @@ int main(int argc, char** argv) {
   if (attachment == NULL) fail(usercopy_error());
   uc_reg_read(uc, UC_X86_REG_RIP, &begin);
   usercopy_snapshot_place(guest, "return_address", &until, NULL);
-  if (argc > 4) usercopy_set_audit(attachment, 1);
+  if (argc > 4 && usercopy_set_audit(attachment, 1) != 0) fail(usercopy_error());
   if (usercopy_sanitize(attachment, USERCOPY_FREED | USERCOPY_RED_ZONE, on_finding) != 0) fail(usercopy_error());
   while (scanf("%" SCNx64, &address) == 1) {
     usercopy_snapshot_restore(guest);
@@ -68,9 +68,9 @@ int main(int argc, char** argv) {
   const UsercopySanitizerStatistics counts = usercopy_sanitizer_statistics(attachment);
   printf("%" PRIu64 " looks, %" PRIu64 " elsewhere, %" PRIu64 " in use, %" PRIu64 " freed, %" PRIu64 " red zone, %" PRIu64 " unknown\n",
          counts.looks, counts.elsewhere, counts.allocated, counts.freed, counts.red_zone, counts.unknown);
-  usercopy_set_audit(attachment, 1);
-  printf("%s\n", usercopy_error());
-  int refused = usercopy_sanitize(attachment, 8, on_finding);
+  int refused = usercopy_set_audit(attachment, 1);
+  printf("%d %s\n", refused, usercopy_error());
+  refused = usercopy_sanitize(attachment, 8, on_finding);
   printf("%d %s\n", refused, usercopy_error());
   refused = usercopy_sanitize(attachment, USERCOPY_FREED, NULL);
   printf("%d %s\n", refused, usercopy_error());

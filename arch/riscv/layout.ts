@@ -47,14 +47,26 @@ function mapped(kernel: Kernel, member: string): bigint | undefined {
   return (bytes && decodeUnsigned(bytes, kernel.endian)) || undefined;
 }
 
+/**
+ * a11dd49dcb93 "riscv: Sparse-Memory/vmemmap out-of-bounds fix" (6.8) in stable series, by their announcements of 6 March 2024; 5.10.258
+ * took it back, which is older than what is read here. No other series from 5.17 on was maintained then.
+ */
+const RAM_BASE_STABLE = { '6.1': 81, '6.6': 21, '6.7': 9 };
+
 /** First page frame of the vmemmap: VMEMMAP_START is its struct page. */
 function firstFrameOf(kernel: Kernel): bigint {
   // f754f27e98f8 (6.13, and in stable series, where the variable tells): rounded down to a section.
   const rounded = readWord(kernel, 'vmemmap_start_pfn', 8);
   if (rounded !== undefined) return rounded;
-  // a11dd49dcb93 (6.8; 6.6.21. Whether 6.1.y and 6.7.y have it was not read.)
-  const hasBase = hasFix(kernel.version, 6, 8, { '6.6': 21 });
-  return hasBase ? (readWord(kernel, 'phys_ram_base', 8) ?? 0n) >> BigInt(PAGE_SHIFT) : 0n;
+  if (!hasFix(kernel.version, 6, 8, RAM_BASE_STABLE)) return 0n;
+  const base = readWord(kernel, 'phys_ram_base', 8);
+  if (base === undefined) {
+    throw new UsercopyError(
+      'unsupported',
+      `riscv64 ${kernel.version.release}: expected a variable vmemmap_start_pfn or phys_ram_base, which says where struct pages lie, found neither (an image without KALLSYMS_ALL?)`,
+    );
+  }
+  return base >> BigInt(PAGE_SHIFT);
 }
 
 export function layoutOf(kernel: Kernel): MemoryLayout {

@@ -33,13 +33,19 @@ describe('a riscv64 kernel', () => {
     // Five levels came with 5.18.
     ['5.17.0', { pgtable_l4_enabled: 1n }, 0xffff_af80_0000_0000n, 0xffff_8f80_0000_0000n],
   ])('%s with %o has its linear map and vmalloc where the document says', (release, variables, pageOffset, vmalloc) => {
-    const layout = riscv64.layout(kernelOf(release, variables));
+    const layout = riscv64.layout(kernelOf(release, { ...variables, phys_ram_base: RAM }));
     expect([layout.pageOffset, layout.vmallocStart, layout.vmallocEnd]).toEqual([pageOffset, vmalloc, pageOffset]);
   });
 
   it.each([
+    // a11dd49dcb93 is in the lists of "Linux 6.1.81", "Linux 6.6.21" and "Linux 6.7.9" on lore.kernel.org, and in 6.8.
+    ['6.1.80', {}, 0n],
+    ['6.1.81', {}, RAM >> 12n],
+    ['6.5.13', {}, 0n],
     ['6.6.20', {}, 0n],
     ['6.6.21', {}, RAM >> 12n],
+    ['6.7.8', {}, 0n],
+    ['6.7.9', {}, RAM >> 12n],
     ['6.8.0', {}, RAM >> 12n],
     // Whatever the version: the variable is there.
     ['6.6.72', { vmemmap_start_pfn: 0x7_8000n }, 0x7_8000n],
@@ -47,6 +53,11 @@ describe('a riscv64 kernel', () => {
     const four = { pgtable_l4_enabled: 1n, pgtable_l5_enabled: 0n, phys_ram_base: RAM };
     const { vmemmap } = riscv64.layout(kernelOf(release, { ...four, ...variables }));
     expect(vmemmap).toBe(BigInt.asUintN(64, 0xffff_8d80_0000_0000n - frame * 64n));
+  });
+
+  it('is refused where nothing says which frame comes first', () => {
+    expect(() => riscv64.layout(kernelOf('6.12.1', {}))).toThrow(/vmemmap_start_pfn or phys_ram_base.*found neither/);
+    expect(() => riscv64.layout(kernelOf('6.1.80', {}))).not.toThrow();
   });
 
   it('before 5.17 is refused', () => {

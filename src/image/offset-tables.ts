@@ -8,8 +8,9 @@
  */
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
-import { UsercopyError } from '../errors.js';
+import { badInput, UsercopyError } from '../errors.js';
 import type { Field, StructType, TypeTable } from '../kernel/kernel.js';
+import { isCount } from '../options.js';
 import { packageFile } from '../paths.js';
 
 /** Structures and members that tables hold, where the kernel has them. A path with a dot goes into a member. */
@@ -66,6 +67,35 @@ export interface OffsetTable {
   readonly enumerators: Readonly<Record<string, number>>;
 }
 type Member = readonly [offset: number, size: number] | readonly [number, number, bitOffset: number, width: number];
+
+type Json = Readonly<Record<string, unknown>>;
+const isJson = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
+const everyOf = (value: unknown, holds: (entry: unknown) => boolean): boolean =>
+  isJson(value) && Object.values(value).every(holds);
+
+/** [offset, size], and of a bit field two more. */
+const isMember = (value: unknown): boolean =>
+  Array.isArray(value) && (value.length === 2 || value.length === 4) && value.every(isCount);
+
+const isStruct = (value: unknown): boolean =>
+  isJson(value) && isCount(value['size']) && everyOf(value['members'], isMember);
+
+/**
+ * A table that was read from a file.
+ * @throws UsercopyError `bad-input` for what is no table
+ */
+export function requireOffsetTable(value: unknown, where: string): OffsetTable {
+  const refuse = (expected: string) => badInput(where, expected, 'something else');
+  if (!isJson(value)) throw refuse('a table of types');
+  const { variant, source, releases, structs, enumerators } = value;
+  if (typeof variant !== 'string' || typeof source !== 'string') throw refuse('a variant and a source');
+  if (!Array.isArray(releases) || !releases.every((release) => typeof release === 'string'))
+    throw refuse('a list of releases');
+  if (!everyOf(structs, isStruct)) throw refuse('structs with a size, and members as [offset, size]');
+  if (!everyOf(enumerators, Number.isSafeInteger)) throw refuse('enumerators with whole numbers');
+  // Every field was looked at.
+  return value as unknown as OffsetTable;
+}
 
 /** The part of a kernel's types that tables hold. */
 export function makeOffsetTable(types: TypeTable, variant: string, source: string): OffsetTable {
@@ -163,8 +193,7 @@ async function readTables(linuxArch: string): Promise<{ table: OffsetTable; name
       .sort()
       .map(async (name) => ({
         name: `offsets/${name}`,
-        // The package's own file.
-        table: JSON.parse(await fs.readFile(join(directory, name), 'utf8')) as OffsetTable,
+        table: requireOffsetTable(JSON.parse(await fs.readFile(join(directory, name), 'utf8')), `offsets/${name}`),
       })),
   );
 }

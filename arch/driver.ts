@@ -300,6 +300,8 @@ export interface Variant {
   readonly addressMask?: bigint;
   /** Functions that cannot run in the emulator, and the code that stands in for them (the whole function's, position independent). */
   readonly stubs?: readonly { readonly symbol: string; readonly code: Uint8Array }[];
+  /** Bits of a function's address that say how its code is to be run, and are no part of where it lies; absent: none. */
+  readonly stateBits?: bigint;
   /** Bytes from a symbol to where calls from inside the kernel arrive, told by the function's first 8 bytes. 0 when absent. */
   entryOffset?(code: Uint8Array): bigint;
 }

@@ -185,6 +185,8 @@ export const arm32: Variant = {
   ],
   prepare() {},
   boot: patchPhysicalOffset,
+  // Thumb code (ELF for the Arm Architecture, 5.5.3).
+  stateBits: 1n,
 };
 
 export const arm: ArchDriver = { linuxArch: 'arm', variants: [arm32] };

@@ -10,7 +10,7 @@ import { profileOf } from '../introspect/profile.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { requireTypes } from '../kernel/require-types.js';
 import type { MessageStyle } from '../report/format.js';
-import { entryPointOf } from '../stack/entry-point.js';
+import { entryPointOf, withoutState } from '../stack/entry-point.js';
 
 /** `kernel`: what the kernel itself judges. `all`: every copy. */
 export type JudgeMode = 'kernel' | 'all';
@@ -154,7 +154,7 @@ function plannedEntries(kernel: Kernel, variant: Variant): PlannedEntry[] {
     const address = entryPointOf(kernel, variant, entry.symbol);
     if (address === undefined || byAddress.has(address)) continue;
     const symbol = kernel.symbols.get(entry.symbol);
-    const start = symbol?.address ?? address;
+    const start = symbol ? withoutState(variant, symbol.address) : address;
     byAddress.set(address, { entry, address, body: { start, end: start + (symbol?.size || MOST_ROUTINE_BYTES) } });
   }
   return [...byAddress.values()];

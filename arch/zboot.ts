@@ -1,5 +1,5 @@
 /**
- * The EFI zboot wrapper around a compressed boot image ("efi/libstub: implement generic EFI zboot", 6.1; drivers/firmware/efi/libstub/zboot-header.S), the same
+ * The EFI zboot wrapper around a compressed boot image (a050910972bb "efi/libstub: implement generic EFI zboot", 6.1; drivers/firmware/efi/libstub/zboot-header.S), the same
  * on every architecture that has it: what is inside is that architecture's own image.
  */
 import { badInput } from '../src/errors.js';

@@ -26,14 +26,18 @@ function pageShiftOf(kernel: Kernel): number {
   return kernel.config && !kernel.config.enabled('PPC_64K_PAGES') ? 12 : 16;
 }
 
-/** Whether radix tables are built in: by the configuration, or a function of them. */
-function hasRadix(kernel: Kernel): boolean {
-  return kernel.config?.enabled('PPC_RADIX_MMU') ?? kernel.symbols.address('radix__map_kernel_page') !== undefined;
-}
-
 /** Without SPARSEMEM_VMEMMAP struct pages are found through sections. */
 const hasVmemmap = ({ config, symbols }: Kernel): boolean =>
   symbols.address('mem_map') === undefined && (config?.enabled('SPARSEMEM_VMEMMAP') ?? true);
+
+/**
+ * MAX_PHYSMEM_BITS: 46 without a vmemmap. Since b32d5d7e920a "powerpc/mm/book3s: Split radix and hash MAX_PHYSMEM limit" (5.9) it is the
+ * larger one of hash and radix tables, whichever are built in (book3s/64/pgtable.h); before, 4 KiB pages had 46, too.
+ */
+function physicalAddressBitsOf(kernel: Kernel, pageShift: number): number {
+  const isSplit = kernel.version.banner === null || atLeast(kernel.version, 5, 9);
+  return hasVmemmap(kernel) && (pageShift === 16 || isSplit) ? 51 : 46;
+}
 
 function layout(kernel: Kernel): MemoryLayout {
   const highMemory = readWord(kernel, 'high_memory', 8) || HIGH_MEMORY;
@@ -53,8 +57,7 @@ function layout(kernel: Kernel): MemoryLayout {
     pageValidity: pageValidityOf(kernel, {
       kind: 'sparsemem',
       sectionSizeBits: 24,
-      // R_MAX_PHYSMEM_BITS; 46 without a vmemmap (radix.h, hash-64k.h), and for hash tables alone with 4 KiB pages (mmu.h).
-      physicalAddressBits: hasVmemmap(kernel) && (pageShift === 16 || hasRadix(kernel)) ? 51 : 46,
+      physicalAddressBits: physicalAddressBitsOf(kernel, pageShift),
     }),
     kmap: [],
     taskSize: 1n << 52n,

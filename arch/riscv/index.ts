@@ -41,7 +41,7 @@ function bootVariables(kernel: Kernel, physicalBase: bigint): BootVariable[] {
   ];
 }
 
-/** THREAD_SIZE_ORDER is 2, and an option of the configuration since 6.7 ("riscv: kernel: Make thread size configurable", as remembered). */
+/** THREAD_SIZE_ORDER is 2, and an option of the configuration since a7555f6b62e7 "riscv: stack: Add config of thread stack size" (6.5). */
 function threadSize(kernel: Kernel): bigint {
   const order = Number(kernel.config?.get('THREAD_SIZE_ORDER') ?? 2);
   return threadSizeOf(kernel, 4096n << BigInt(order >= 0 && order <= 8 ? order : 2), 2n);

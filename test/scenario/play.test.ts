@@ -78,26 +78,6 @@ describe('a scenario on a built-in guest', () => {
   );
 });
 
-describe('a scenario of many steps', () => {
-  it('refuses the last ones as it does the first', async () => {
-    const step = { copy: { pointer: 'buffer', size: 65, direction: 'to_user' } } as const;
-    // An attachment keeps a thousand violations.
-    const steps = Array.from({ length: 1003 }, () => step);
-    const { rows } = await playScenario(
-      scenarioInMemory({
-        guest: { variant: 'x86_64', profile: '6.1', ram: 32 << 20 },
-        judge: 'all',
-        objects: { buffer: { slab: { cache: 'kmalloc-64', objectSize: 64 } } },
-        steps,
-      }),
-    );
-    expect(rows.flatMap(({ outcome, ends }, at) => (outcome === 'bad' && ends === 'stopped' ? [] : [at]))).toEqual([]);
-    expect(new Set(rows.map(({ ours }) => ours))).toEqual(
-      new Set(["usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 65)!"]),
-    );
-  });
-});
-
 describe("switches of a profile that the built-in guests' own check has too", () => {
   const frames = (variant: string, profile: string): Scenario => ({
     guest: { variant, profile, ram: 32 << 20 },

@@ -39,6 +39,7 @@
         'native/timer.cc',
       ],
       'include_dirs': [
+        'native',
         '<(unicorn_include)',
         'build/generated',
         '<(node_addon_api)',

@@ -48,16 +48,6 @@ static _Noreturn void GiveUp(wasm_rt_trap_t trap);
       UNLIKELY((offset) + (uint64_t)(length) > (mem)->size))                              \
     TRAP(OOB);
 
-/* wasm2c has an empty piece of assembly after each load, for those who have no comparisons: it keeps loads that nobody needs, and
- * the compiler from loading where it computes. The headers that the module includes are read before. */
-#include <alloca.h>
-#include <assert.h>
-#include <math.h>
-#include <string.h>
-#define __asm__(...)
-/* A load or a store is an instruction or two, and a call of one three times that: large functions are no reason. */
-#define inline inline __attribute__((always_inline))
-
 struct NATIVE_CHECK_ENV {
   wasm_rt_memory_t memory;
 };
@@ -73,6 +63,9 @@ struct NATIVE_CHECK_HOST {
 
 #define wasm_rt_call_stack_depth (instance->NATIVE_CHECK_HOST_FIELD->depth)
 #include "check_module.c"
+#ifndef NATIVE_CHECK_CODE
+#error "check_module.c is as wasm2c wrote it: the set-up puts native_check_code.h behind the last of its headers"
+#endif
 #undef wasm_rt_call_stack_depth
 #undef inline
 #undef __asm__

@@ -1,1 +1,2 @@
 export function namesIn(header: string): Readonly<Record<string, string>> | null;
+export function withOwnHeader(text: string): string;

@@ -96,6 +96,24 @@ const EXPORTS = ['check', 'checkOutermost', 'checkBatch', 'checkOutermostBatch',
 export const withOwnRangeCheck = (text) =>
   text.replace(/^#define RANGE_CHECK\(mem, offset, len\)(?:.*\\\n)+.*\n/gm, '#ifndef RANGE_CHECK\n$&#endif\n');
 
+/**
+ * What wasm2c wrote, with a line behind its last #include that has native_check.c's own header read: no header is read after that, so
+ * that what it defines meets the module's code alone.
+ */
+export function withOwnHeader(text) {
+  const lines = text.split('\n');
+  let depth = 0;
+  // Behind the conditions that the last one lies in, too.
+  const depths = lines.map((line) => {
+    if (/^#\s*if/.test(line)) depth++;
+    if (/^#\s*endif/.test(line)) depth--;
+    return depth;
+  });
+  const last = lines.findLastIndex((line) => /^#\s*include\b/.test(line));
+  const end = depths.findIndex((open, index) => index >= last && open === 0);
+  return [...lines.slice(0, end + 1), '#include "native_check_code.h"', ...lines.slice(end + 1)].join('\n');
+}
+
 /** Where the generated files are; a folder for `include_dirs`. */
 export const generated = join(root, 'build', 'generated');
 
@@ -126,7 +144,7 @@ export function translateCheck() {
     [tools.program, join(root, 'build', 'check.wasm'), '-n', 'check', '-o', output],
   ]);
   if (!translated) return { absence: 'wasm2c failed: see .cache/setup/native-check.log' };
-  writeFileSync(output, withOwnRangeCheck(readFileSync(output, 'utf8')));
+  writeFileSync(output, withOwnHeader(withOwnRangeCheck(readFileSync(output, 'utf8'))));
   const names = namesIn(readFileSync(join(generated, 'check_module.h'), 'utf8'));
   if (!names) return { absence: `wasm2c ${tools.version} writes C of a shape that is not known here` };
   return { absence: null, names, ...tools };

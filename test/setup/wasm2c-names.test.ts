@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { namesIn } from '../../scripts/lib/native-check.mjs';
+import { namesIn, withOwnHeader } from '../../scripts/lib/native-check.mjs';
 
 /** The lines of a header that matter here, as the releases of wasm2c write them. */
 const HEADERS: Readonly<Record<string, string>> = {
@@ -91,5 +91,24 @@ describe('the names that wasm2c gives', () => {
     for (const header of Object.values(HEADERS))
       for (const gone of ['typedef struct', 'wasm_rt_memory_t*', "export: 'checkBatch'", 'u32, u32, u32, u32'])
         expect(namesIn(header.replaceAll(gone, ''))).toBeNull();
+  });
+});
+
+describe('the header of the native check', () => {
+  it.each([
+    ['behind the last of them', ['#include <a.h>', '#include "b.h"'], ['', 'code']],
+    [
+      'behind the conditions of the last of them',
+      ['#if X', '#include <a.h>', '#ifdef Y', '#include <b.h>', '#else', '#endif', '#endif'],
+      ['#if Z', 'code', '#endif'],
+    ],
+    [
+      'between a condition with one and a condition without',
+      ['#ifdef X', '#  include <a.h>', '# endif'],
+      ['#ifndef Z', '#endif'],
+    ],
+  ])('is read %s', (_, headers, code) => {
+    const own = '#include "native_check_code.h"';
+    expect(withOwnHeader([...headers, ...code].join('\n'))).toBe([...headers, own, ...code].join('\n'));
   });
 });

@@ -266,6 +266,8 @@ export interface Variant {
   readonly directBranch: DirectBranch;
   /** ARCH_HAS_CURRENT_STACK_POINTER (2792d84e6da5, 5.18): the kernel's stack check knows the stack pointer. */
   readonly hasCurrentStackPointer: boolean;
+  /** Of 64 bits: kernel addresses may be below 4 GiB, so that zeros in the upper half say nothing. */
+  readonly hasLowAddresses?: true;
   /** BUG() of a stopped guest. */
   readonly bug: BugSignature;
   /** How its memory dumps are read; null when they are not supported. */

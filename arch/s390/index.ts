@@ -140,6 +140,8 @@ export const s390x: Variant = {
     },
   },
   hasCurrentStackPointer: true,
+  // The kernel has an address space of its own, which begins at 0.
+  hasLowAddresses: true,
   // Unicorn 2.0.1 reports every program exception, a monitor call's among them, as interrupt 3; mc 0,0.
   bug: { kind: 'interrupt', number: 3, encodings: [Uint8Array.of(0xaf, 0, 0, 0)] },
   dump: s390xDump,

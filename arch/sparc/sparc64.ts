@@ -59,6 +59,8 @@ export const sparc64: Variant = {
   staticBranch,
   directBranch,
   hasCurrentStackPointer: false,
+  // Text and modules: KERNBASE, MODULES_VADDR of arch/sparc/include/asm/{page,pgtable}_64.h.
+  hasLowAddresses: true,
   bug: bugTrap(0x100),
   dump: null,
   debianKernel: null,

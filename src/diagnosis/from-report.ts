@@ -11,12 +11,13 @@ import { cacheFacts } from './cache-name.js';
 import { likelyCauses } from './causes.js';
 import { type Candidate, candidatesFor, ruledOut, versionOf } from './era.js';
 import { messageFollows, type WholeMessage } from './follows.js';
+import { hasHashedAddress } from './hashed.js';
 import { knownCauseOf } from './known-causes.js';
 import { type Machine, machineOf } from './machine.js';
 import { missingLine } from './missing-line.js';
 import { explainNumbers } from './numbers.js';
 import type { ExplainedObject, Explanation, Outcome, ReproducedCopy, Reproduction } from './outcome.js';
-import { isHashed, recoverCopy } from './recover.js';
+import { recoverCopy } from './recover.js';
 
 /** What the rules say of a report. */
 interface Judged {
@@ -106,7 +107,7 @@ function wholeMessage(report: UsercopyReport): WholeMessage | null {
     ...message,
     refusal: message.refusal,
     size: message.size,
-    address: isHashed(report) ? null : message.address,
+    address: hasHashedAddress(report) ? null : message.address,
   };
 }
 

@@ -4,8 +4,8 @@ import { hex } from '../errors.js';
 import type { UsercopyReport } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
 import { pointerTag } from './follows.js';
+import { hasHashedAddress } from './hashed.js';
 import { type Machine, objectOffset } from './machine.js';
-import { isHashed } from './recover.js';
 
 const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
 
@@ -31,7 +31,7 @@ export function explainNumbers(report: UsercopyReport, machine: Machine): string
   if (message === null) return [];
   const lines: string[] = [];
   const { refusal, offset, size } = message;
-  if (isHashed(report)) {
+  if (hasHashedAddress(report)) {
     lines.push('the address is a hash: this kernel prints %p so, and the pointer cannot be told from it');
   }
   if (refusal === 'wrapped address' && message.format === 'new' && size !== null) {

@@ -1,8 +1,9 @@
 /** The copy that a report is about: printed, found in its registers, or known only as far as the message bounds it. */
 
-import type { Direction, Refusal } from '../check/verdict.js';
+import type { Direction } from '../check/verdict.js';
 import type { UsercopyMessage, UsercopyReport } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
+import { hasHashedAddress } from './hashed.js';
 import { isPageMultiple, type Machine, objectOffset } from './machine.js';
 import type { CopySource, ReproducedCopy } from './outcome.js';
 
@@ -10,18 +11,6 @@ import type { CopySource, ReproducedCopy } from './outcome.js';
 const LOWEST_POINTER = 1n << 16n;
 /** Bytes between the stack pointer in the oops and the one that the check printed by: usercopy_abort()'s frame and more. */
 const LARGEST_ABORT_FRAMES = 1024n;
-
-/** Places that lie in the kernel's half of memory, whatever the copy was meant to be. */
-const NOT_OF_A_PLACE: readonly (Refusal | null)[] = ['wrapped address', 'null address', null];
-
-/**
- * 4.15 prints `%p` as a hash of 32 bits in all 16 digits (ad67b74d2469): the old wording lost its address with it. No pointer of a
- * 64-bit kernel has zeros there, so that the digits tell it without a release too.
- */
-export function isHashed({ message }: UsercopyReport): boolean {
-  if (message?.address == null || message.format !== 'old' || message.addressDigits !== 16) return false;
-  return message.address !== 0n && message.address < 1n << 32n && !NOT_OF_A_PLACE.includes(message.refusal);
-}
 
 const TO_USER =
   /^(?:_*copy_to_user\w*|put_cmsg|simple_copy_to_iter|_*copy_to_iter|copyout\w*|put_user\w*|skb_copy_datagram_iter|memcpy_toiovec\w*|copy_page_to_iter\w*|simple_read_from_buffer)$/;
@@ -74,7 +63,7 @@ function printedPointer(report: UsercopyReport): bigint | null {
   const { message } = report;
   if (message === null) return null;
   if (message.refusal === 'null address' && message.offset !== null) return message.offset;
-  return isHashed(report) ? null : message.address;
+  return hasHashedAddress(report) ? null : message.address;
 }
 
 interface Found {

@@ -1,19 +1,23 @@
 /** Whether the kernel refused a copy: the one place that decides it, for titles, sentences, drawings and badges. */
+import { isReportOfCheck, lineNamesCheck, lineNamesNothing } from '../report/of-check.js';
 import type { UsercopyReport } from '../report/report.js';
 import type { CheckFinding, Reproduction } from './outcome.js';
 
 /** A report of a kernel that only warned and let the copy pass. */
 export const isWarning = ({ message, bugLine }: UsercopyReport): boolean =>
-  message === null ? bugLine?.startsWith('WARNING') === true : message.format === 'whitelist warning';
+  message === null
+    ? bugLine?.startsWith('WARNING') === true && lineNamesCheck({ bugLine })
+    : message.format === 'whitelist warning';
 
 /** Where the CPU stopped, or a caller of that: the kernel's end of a refused copy, which lets none pass. */
 const REFUSES = /^(?:usercopy_abort|report_usercopy)(?:\.|$)/;
 
-/** Whether a report is of a kernel that refused the copy. */
+/** Whether a report is of a kernel that refused the copy: another BUG(), with a leftover of the check on its stack, says nothing of one. */
 export const saysRefused = (report: UsercopyReport): boolean => {
   if (isWarning(report)) return false;
-  const { message, bugLine, pc, trace } = report;
-  if (message !== null || bugLine !== null) return true;
+  const { message, pc, trace } = report;
+  if (message !== null || lineNamesCheck(report)) return true;
+  if (lineNamesNothing(report) && isReportOfCheck(report)) return true;
   return [...(pc === null ? [] : [pc]), ...trace].some(({ symbol, reliable }) => reliable && REFUSES.test(symbol));
 };
 

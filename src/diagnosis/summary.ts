@@ -70,7 +70,9 @@ function titleOf(reproduction: Reproduction, caller: string | null): string {
         ? 'usercopy, verdict not known'
         : refused
           ? 'BUG: bad usercopy'
-          : 'usercopy allowed';
+          : reproduction.outcome === 'clean'
+            ? 'usercopy allowed'
+            : 'usercopy, verdict not known';
   return `${what}${caller === null ? '' : ` in ${caller.replace(/\..*$/, '')}`}`;
 }
 
@@ -116,14 +118,26 @@ function verdictText(reproduction: Reproduction, object: string | null, member: 
           ? 'was refused'
           : 'was looked at';
   const miss = missText(reproduction);
-  return `${size}${place}${object === null && copy.direction !== null ? (copy.direction === 'to_user' ? ' to user memory' : ' from user memory') : ''} ${how}${miss}.${DOUBTS[outcome] ?? ''}`;
+  return `${size}${place}${object === null && copy.direction !== null ? (copy.direction === 'to_user' ? ' to user memory' : ' from user memory') : ''} ${how}${miss}.${doubtOf(reproduction)}`;
 }
 
-const DOUBTS: Partial<Readonly<Record<Reproduction['outcome'], string>>> = {
-  contradictory: ' But this message cannot come from the rules of its kernel.',
-  different: ' But what was found does not agree.',
-  unknown: ' Not all of the message is there.',
-};
+function doubtOf({ outcome, report, check }: Reproduction): string {
+  switch (outcome) {
+    case 'contradictory':
+      return ' But this message cannot come from the rules of its kernel.';
+    case 'different':
+      return ' But what was found does not agree.';
+    case 'unknown':
+      if (check?.judged === 'dump' && check.refused === null) return ' Memory that its verdict needs cannot be read.';
+      if (check?.judged === 'dump' && !check.refused) {
+        return ` But ${report === null ? 'the log in the dump' : 'the report'} may be of this copy, or of another one.`;
+      }
+      if (report === null) return " The kernel's own code did not say the same, since it could not be run.";
+      return report.message?.canonical == null ? ' Not all of the message is there.' : '';
+    default:
+      return '';
+  }
+}
 
 /** By how much the copy misses its object, where both are told. */
 function missText({ report, explanation, copy, variant }: Reproduction): string {

@@ -19,7 +19,7 @@ export type MessageFormat =
 const HEAD =
   /^(?:(usercopy|pax|grsec):|badormissingusercopywhitelist\?)(?:from[\d.:a-f]{3,45}:)?kernelmemory(exposure|overwrite|leak)attempt?(?:detected)?(?:from|to)/i;
 const NEW_TAIL = /\(off-?set:?(\d{1,20}),?size:?(\d{1,20})(?:(\))!?|!)/i;
-const ADDRESS = /^(?:(?:0x)?([0-9a-f]{1,16})|\(null\)|\(____ptrval____\)|(?=\*?\())/i;
+const ADDRESS = /^(?:(?:0x)?([0-9a-f]{1,16})|\(null\)|\((?:____)?ptrval(?:____)?\)|(?=\*?\())/i;
 const OLD_TAIL = /^\*?\((.{1,200}?)\)\*?\*?\((\d{1,20})bytes?\*?\)\*?/i;
 
 /** The kernel's names of what is no slab object, new wording; the old one puts them in <>. */

@@ -4,6 +4,7 @@ import { oopsConventions } from '../../arch/oopses.js';
 import { aCount, anArray, aText, requireValue } from '../options.js';
 import { architectureOf } from './architecture.js';
 import { type LogLine, logLines } from './log-lines.js';
+import { isReportOfCheck } from './of-check.js';
 import { isBare, once } from './once.js';
 import { registerText } from './register-text.js';
 import type { RegisterObject, TraceEntry, UsercopyMessage, UsercopyReport } from './report.js';
@@ -45,17 +46,14 @@ export function chooseReport(reports: readonly UsercopyReport[]): UsercopyReport
 
 /**
  * The report that a memory dump belongs to: the last in the log that tells more than a line of its crash, since a kernel may
- * go on after a BUG(). One that neither has a message nor names usercopy in its BUG line may be another crash, with the check
- * as a leftover on its stack: it gives way. Where none is whole, the one that `chooseReport` takes. Null where there is none.
+ * go on after a BUG(). One that is not of the check but has it as a leftover on its stack gives way. Where none is whole, the one that `chooseReport` takes. Null where there is none.
  */
 export function chooseLastReport(reports: readonly UsercopyReport[]): UsercopyReport | null {
   requireValue('chooseLastReport: reports', reports, anArray);
   const isWhole = (report: UsercopyReport): boolean =>
     !isBare(report) && (report.message !== null || report.trace.length > 0);
-  const isOfCheck = ({ message, bugLine }: UsercopyReport): boolean =>
-    message !== null || /usercopy/.test(bugLine ?? '');
   return (
-    reports.findLast((report) => isWhole(report) && isOfCheck(report)) ??
+    reports.findLast((report) => isWhole(report) && isReportOfCheck(report)) ??
     reports.findLast(isWhole) ??
     chooseReport(reports)
   );

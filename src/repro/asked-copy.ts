@@ -79,7 +79,7 @@ export async function askedCopy(
 }
 
 const MAYBE =
-  'the log in the dump tells of a refused copy of this size and direction, but not of its address: it may be this one';
+  'the log in the dump tells of a refused copy, but not all of its address, size and direction: it may be this one';
 
 /** Where no emulator can be had, that is why the stack does not tell the copy. */
 function whyNoEmulator(error: unknown): string {

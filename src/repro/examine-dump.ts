@@ -64,9 +64,10 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       options.withoutEmulator,
     );
     const { report } = asked;
+    const printer = { release: opened.kernel.version.release, variant: opened.variant.name };
     const answered = { asked: placeOfAsked(asked) };
     const outcomeIn = (judged: DumpJudgement, replay: Replay | null): Outcome => {
-      const outcome = outcomeOf(judged, replay, report);
+      const outcome = outcomeOf(judged, replay, report, printer);
       return outcome === 'clean' && asked.maybe != null ? 'unknown' : outcome;
     };
     const recorded = input.shrink ? new RecordedDump(asked.dump) : null;

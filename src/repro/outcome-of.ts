@@ -1,9 +1,11 @@
 /** What check, replay and report come to together. */
 import type { Verdict } from '../check/verdict.js';
+import type { Printer } from '../diagnosis/hashed.js';
 import type { Outcome } from '../diagnosis/outcome.js';
 import { isWarning, saysRefused } from '../diagnosis/refused.js';
 import type { UsercopyReport } from '../report/report.js';
 import type { Replay } from './replay.js';
+import { isSameLine, isWarnedOf, saysTheSame } from './same-line.js';
 
 /** What the check of this project says of a copy. */
 export interface Judged {
@@ -16,34 +18,26 @@ export interface Judged {
 export const refusedBy = ({ outcome }: Verdict): boolean | null =>
   outcome === 'unreadable' ? null : outcome === 'bad';
 
-/** A kernel that refused the copy never agrees with a check that lets it pass, whatever is left of its report. */
+/**
+ * A kernel that refused the copy never agrees with a check that lets it pass, whatever is left of its report. `printer` is the kernel
+ * that the report and the replay are of.
+ */
 export function outcomeOf(
   { verdict, message }: Judged,
   replay: Pick<Replay, 'message' | 'end'> | null,
   report: UsercopyReport | null,
+  printer: Printer,
 ): Outcome {
   if (verdict.outcome === 'unreadable') return 'unknown';
   const isGood = verdict.outcome === 'good';
-  if (replay !== null && ((replay.end === 'bug') === isGood || !sameLine(replay.message, message))) return 'different';
-  if (report === null) return isGood ? 'clean' : replay === null ? 'unknown' : 'identical';
-  if (report.message?.format === 'whitelist warning') {
-    return isGood && verdict.by === 'slab object by fallback' ? 'identical' : 'different';
+  if (replay !== null && ((replay.end === 'bug') === isGood || !isSameLine(replay.message, message, printer))) {
+    return 'different';
   }
-  // Without a whole line the report still tells whether the kernel refused the copy.
-  if (isWarning(report)) return isGood ? 'clean' : 'different';
+  if (report === null) return isGood ? 'clean' : replay === null ? 'unknown' : 'identical';
+  const told = report.message;
+  if (isWarning(report)) return isWarnedOf(verdict, told) ? 'identical' : 'different';
   if (isGood) return saysRefused(report) ? 'different' : 'unknown';
-  const line = report.message?.canonical ?? null;
-  if (line !== null) return sameLine(line, message) ? 'identical' : 'different';
-  return replay === null ? 'unknown' : 'identical';
-}
-
-/** 4.15 prints the address of its old line as a hash of 32 bits in 16 digits (ad67b74d2469), which nothing else can tell. */
-const OLD_LINE = /^(usercopy: kernel memory \w+ attempt detected (?:from|to)) ([0-9a-f]{16}) (.*)$/;
-const isHash = (digits: string | undefined): boolean => digits?.startsWith('00000000') === true;
-
-function sameLine(mine: string | null, its: string | null): boolean {
-  if (mine === its) return true;
-  const [left, right] = [OLD_LINE.exec(mine ?? ''), OLD_LINE.exec(its ?? '')];
-  if (left === null || right === null || isHash(left[2]) === isHash(right[2])) return false;
-  return left[1] === right[1] && left[3] === right[3];
+  if (told !== null && !saysTheSame(told, message, printer)) return 'different';
+  // Without a whole line the report still tells that the kernel refused the copy.
+  return told?.canonical == null && replay === null ? 'unknown' : 'identical';
 }

@@ -7,7 +7,7 @@
 import type { Copy } from '../check/verdict.js';
 import { machineOf } from '../diagnosis/machine.js';
 import type { CopySource, ReproducedCopy } from '../diagnosis/outcome.js';
-import { isHashed, recoverCopy } from '../diagnosis/recover.js';
+import { recoverCopy } from '../diagnosis/recover.js';
 import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
 import { badInput, hex } from '../errors.js';
@@ -15,6 +15,7 @@ import { Words } from '../kernel/words.js';
 import type { UsercopyMessage, UsercopyReport } from '../report/report.js';
 import { argumentRegister, GuestCall } from '../stack/call.js';
 import { type BugPlace, type CheckCall, type Crashed, crashedCpu, findCheckCall } from './check-call.js';
+import { isWarnedOf, saysTheSame } from './same-line.js';
 
 export interface SourcedCopy extends Copy {
   readonly pointerFrom: CopySource;
@@ -148,7 +149,14 @@ async function findCopy(
 ): Promise<{ readonly copy: SourcedCopy; readonly notes: readonly string[] }> {
   const { message } = report;
   const machine = machineOf(judge.dump.variant.bits, judge.dump.variant);
-  const recovered = recoverCopy(report, machine);
+  // What the log does not tell of its kernel, its dump does.
+  const { release } = judge.dump.kernel.version;
+  const ofDump = {
+    ...report,
+    kernelVersion: report.kernelVersion ?? release,
+    arch: report.arch ?? judge.dump.variant.name,
+  };
+  const recovered = recoverCopy(ofDump, machine);
   const { direction, directionFrom } = recovered;
   if (direction === null || directionFrom === null) throw notTold(judge.dump, 'nothing in it says its direction');
   const fitting: SourcedCopy[] = [];
@@ -157,7 +165,7 @@ async function findCopy(
     if (++tries > MOST_TRIES) break;
     const copy: SourcedCopy = { pointer, size, direction, ...sources, directionFrom };
     if (fitting.some((known) => known.pointer === pointer && known.size === size)) continue;
-    if (saysTheSame(await judge.judge(copy), message, isHashed(report))) fitting.push(copy);
+    if (isTold(await judge.judge(copy), message, judge.dump)) fitting.push(copy);
   }
   const [chosen, ...others] = fitting;
   if (chosen !== undefined) {
@@ -182,15 +190,10 @@ const notTold = ({ path }: Dump, why: string): Error =>
   );
 
 /** Whether the check refuses a copy in the log's words, as far as the log has them. */
-function saysTheSame({ verdict, message }: DumpJudgement, told: UsercopyMessage | null, hashed: boolean): boolean {
-  if (told?.format === 'whitelist warning')
-    return verdict.outcome === 'good' && verdict.by === 'slab object by fallback';
+function isTold({ verdict, message }: DumpJudgement, told: UsercopyMessage | null, { kernel, variant }: Dump): boolean {
+  if (told?.format === 'whitelist warning') return isWarnedOf(verdict, told);
   if (verdict.outcome !== 'bad' || message === null) return false;
-  if (told === null) return true;
-  if (told.canonical !== null && !hashed) return told.canonical === message;
-  if (told.refusal !== null && told.refusal !== verdict.by) return false;
-  if (told.cache !== null && told.cache !== verdict.object?.cache) return false;
-  return told.offset === null || told.format === 'old' || told.offset === verdict.offset;
+  return told === null || saysTheSame(told, message, { release: kernel.version.release, variant: variant.name });
 }
 
 /** Pointer and size with where they are from; null where one is not told. */

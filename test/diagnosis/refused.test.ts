@@ -5,7 +5,7 @@ import { memoryPage } from '../../src/diagnosis/memory-page.js';
 import { NO_EXPLANATION, type Reproduction } from '../../src/diagnosis/outcome.js';
 import { sceneOf } from '../../src/diagnosis/scene.js';
 import { summaryOf } from '../../src/diagnosis/summary.js';
-import { parseReports } from '../../src/report/parse.js';
+import { chooseLastReport, parseReports } from '../../src/report/parse.js';
 
 const given = { pointerFrom: 'given', sizeFrom: 'given', directionFrom: 'given' } as const;
 const OF_DUMP: Reproduction = {
@@ -56,6 +56,34 @@ describe('a copy in a dump of which no kernel printed a line', () => {
   });
 });
 
+describe('a copy in a dump of which nothing is decided', () => {
+  it.each<[string, Partial<Reproduction>, string, RegExp]>([
+    [
+      'since memory cannot be read',
+      {},
+      'usercopy, verdict not known',
+      /Memory that its verdict needs cannot be read\.$/,
+    ],
+    [
+      'since the log inside may be of it',
+      { check: good, replay: { ...ownKernel, refused: false } },
+      'usercopy, verdict not known',
+      /But the log in the dump may be of this copy, or of another one\.$/,
+    ],
+    [
+      'since no code of the dump could be run',
+      { check: { message: null, refused: true, judged: 'dump' } },
+      'BUG: bad usercopy',
+      /it could not be run\.$/,
+    ],
+  ])('%s says so, and nothing of a message', (_, found, title, text) => {
+    const summary = summaryOf({ ...OF_DUMP, ...found });
+    expect(summary.title).toBe(title);
+    expect(summary.text).toMatch(text);
+    expect(summary.text).not.toContain('message');
+  });
+});
+
 describe('a report whose message is missing', () => {
   const TRACE = [
     'CPU: 0 PID: 7 Comm: a Not tainted 5.10.0 #1',
@@ -80,5 +108,35 @@ describe('a report whose message is missing', () => {
     ['where that line is missing too', ''],
   ])('is one %s', (_, line) => {
     expect(summaryOf(ofReport(line, 'abort'))).toMatchObject({ refused: true, title: 'BUG: bad usercopy in foo_read' });
+  });
+
+  // Leftovers of the check on a stack are marked by '?'.
+  const LEFT_OVER = TRACE.replace('usercopy_XXX', 'ext4_writepages').replace(' __check', ' ? __check');
+  it.each([
+    ['another BUG()', 'kernel BUG at fs/ext4/inode.c:1234!'],
+    [
+      'a warning of LKDTM',
+      'WARNING: CPU: 0 PID: 7 at drivers/misc/lkdtm/usercopy.c:83 do_usercopy_slab_size+0x7e/0xa0',
+    ],
+  ])('tells of no refusal where the check is a leftover on the stack of %s', (_, line) => {
+    const [report] = parseReports(`${line}\n${LEFT_OVER}\n`);
+    const found = summaryOf(judgeReport(report!).reproduction);
+    expect(found).toMatchObject({ refused: null });
+    expect(found.title).toMatch(/^usercopy, verdict not known/);
+  });
+
+  it.each([
+    ['of a kernel without source lines', 'kernel BUG at .usercopy_abort+0x6c/0x80 [verbose debug info unavailable]'],
+    ['whose path is of a build', 'kernel BUG at /build/linux-5.10/mm/usercopy.c:99!'],
+  ])('is a refusal by its BUG line alone, %s', (_, line) => {
+    const [report] = parseReports(`${line}\n${LEFT_OVER}\n`);
+    expect(summaryOf(judgeReport(report!).reproduction)).toMatchObject({ refused: true });
+  });
+
+  it('gives way to one of the check, as the report of a dump', () => {
+    const text = `kernel BUG at mm/usercopy.c:99!\n${TRACE.replace('XXX', 'abort')}\n---[ end trace 0 ]---\nkernel BUG at fs/ext4/inode.c:1234!\n${LEFT_OVER}\n---[ end trace 0 ]---\n`;
+    const reports = parseReports(text);
+    expect(reports.map(({ bugLine }) => bugLine)).toHaveLength(2);
+    expect(chooseLastReport(reports)).toBe(reports[0]);
   });
 });

@@ -100,7 +100,9 @@ function nextAfter({ verdict, copy }: DumpFinding, options: CheckOptions): strin
     const words = commandWords(options, FILES_OF_DUMP);
     return [nextLine(`usercopy identify ${hex(copy.pointer)} ${words}  # what lies there`)];
   }
-  const words = commandWords(options, [...FILES_OF_DUMP, ...WORDS_OF_COPY]);
+  // `repro` takes no --frames, and without it the kernel's own code may say otherwise.
+  if (options.frames) return [];
+  const words = commandWords(options, [...FILES_OF_DUMP, ...WORDS_OF_COPY, 'profile']);
   return [nextLine(`usercopy repro ${words}  # the same copy by the kernel's own code, and its likely cause`)];
 }
 

@@ -26,7 +26,7 @@ import {
   secondsOf,
   WORDS_OF_COPY,
 } from './arguments.js';
-import { CLEAN, nextLine, toJson, toJsonLine, VIOLATION } from './output.js';
+import { BAD_INPUT, CLEAN, nextLine, toJson, toJsonLine, VIOLATION } from './output.js';
 import { callLines, reproductionJson } from './repro-json.js';
 import { Verb } from './verb.js';
 
@@ -99,7 +99,8 @@ export function reproCommand(): Verb {
     .option('--timeout <seconds>', `Stop reading the dump after this many seconds. The default is ${DEFAULT_TIMEOUT}.`)
     .option('--json', 'Print JSON.')
     .ends({
-      status: '0 if the copy is good, 1 if it is refused or the report says that it was, 2 for bad input.',
+      status:
+        '0 if the copy is good, 1 if it is refused or the report says that it was, 2 for bad input and where a file could not be written.',
       examples: [
         'dmesg | usercopy repro --report -',
         'usercopy repro --report dmesg.txt -o case.yaml',
@@ -135,19 +136,20 @@ async function runRepro(options: ReproOptions): Promise<number> {
     );
   }
   const { reproduceDump } = await import('../repro/from-dump.js');
-  let isWritten = true;
+  let unwritten: readonly string[] = [];
   const reproduction = withCauses(
     await reproduceDump(dumpInput(options.dump, options), given, chosen, {
       readingLimit: secondsOf('--timeout', options.timeout ?? DEFAULT_TIMEOUT) * 1000,
       // It is among the notes.
-      onUnwritten: () => {
-        isWritten = false;
+      onUnwritten: (_, paths) => {
+        unwritten = paths;
       },
     }),
   );
   print(await text(reproduction, options, await openLines(options)));
-  if (!options.json) for (const line of nextOfDump(options)) print(line);
-  return reproduction.outcome === 'clean' && isWritten ? CLEAN : VIOLATION;
+  if (!options.json) for (const line of nextOfDump(options, unwritten)) print(line);
+  if (reproduction.outcome !== 'clean') return VIOLATION;
+  return unwritten.length === 0 ? CLEAN : BAD_INPUT;
 }
 
 async function readReports(path: string): Promise<UsercopyReport[]> {
@@ -189,7 +191,7 @@ async function printReport(report: UsercopyReport, given: Copy | null, options: 
   const { reproduction, scenario, why } = await playReport(judgement);
   print(await text(reproduction, options, await openLines(options)));
   if (options.output === undefined) {
-    if (!options.json) print(nextLine(nextOfReport(options.report ?? '-', scenario !== null)));
+    if (!options.json) print(nextLine(nextOfReport(options, scenario !== null)));
     return VIOLATION;
   }
   if (scenario === null) throw new UsercopyError('bad-input', `repro: no scenario was written: ${why}`);
@@ -199,30 +201,30 @@ async function printReport(report: UsercopyReport, given: Copy | null, options: 
   return VIOLATION;
 }
 
-function nextOfReport(report: string, isPlayed: boolean): string {
-  // What came by a pipe is gone: it has to be saved for another look.
-  const file = report === '-' ? 'FILE' : shellWord(report);
+/** What the verdict depends on beside a dump and its files. */
+const OF_VERDICT = ['report', ...WORDS_OF_COPY, 'profile', 'variant', 'release', 'debug'] as const;
+
+/** What came by a pipe is gone: it has to be saved for another look. */
+const saved = (options: ReproOptions): ReproOptions =>
+  options.report === '-' ? { ...options, report: 'FILE' } : options;
+
+function nextOfReport(options: ReproOptions, isPlayed: boolean): string {
+  const words = commandWords(saved(options), OF_VERDICT);
   return isPlayed
-    ? `usercopy repro --report ${file} -o case.yaml  # writes the scenario that replays it`
-    : `usercopy repro --report ${file} --dump VMCORE  # judges the copy by the memory of a dump`;
+    ? `usercopy repro ${words} -o case.yaml  # writes the scenario that replays it`
+    : `usercopy repro ${words} --dump VMCORE  # judges the copy by the memory of a dump`;
 }
 
 /** A dump is passed on shrunk, and drawn; where both was done nothing is left. */
-function nextOfDump(options: ReproOptions): string[] {
-  const { shrink, html, report } = options;
+function nextOfDump(options: ReproOptions, unwritten: readonly string[]): string[] {
+  const { shrink, html } = options;
   if (shrink === undefined) {
-    // A log that came by a pipe is gone.
-    const words = commandWords(options, [
-      ...FILES_OF_DUMP,
-      ...(report === '-' ? [] : ['report' as const]),
-      ...WORDS_OF_COPY,
-    ]);
+    const words = commandWords(saved(options), [...FILES_OF_DUMP, ...OF_VERDICT]);
     return [nextLine(`usercopy repro ${words} --shrink small.vmcore --redact  # a small file to pass on`)];
   }
-  if (html !== undefined) return [];
-  return [
-    nextLine(`usercopy repro --dump ${shellWord(shrink)} --html memory.html  # draws the memory around the copy`),
-  ];
+  if (html !== undefined || unwritten.includes(shrink)) return [];
+  const words = commandWords({ ...saved(options), dump: shrink }, ['dump', ...OF_VERDICT]);
+  return [nextLine(`usercopy repro ${words} --html memory.html  # draws the memory around the copy`)];
 }
 
 function dumpInput(dump: string, options: ReproOptions): DumpInput {

@@ -2,13 +2,14 @@
 import { resolve } from 'node:path';
 import { variantOf } from '../../arch/index.js';
 import { IGNORED } from '../cycles/open.js';
-import { shellWord, UsercopyError } from '../errors.js';
+import { UsercopyError } from '../errors.js';
 import { runAllIsolated, runForOne } from '../scenario/guest-process.js';
 import { OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import type { LkdtmTask, OwnTask } from '../scenario/tasks.js';
 import type { TwinRow, TwinRun } from '../scenario/twins.js';
 import { colours, progress } from '../terminal.js';
 import { type Forms, type Part, printAnswer } from './answer.js';
+import { commandWords } from './arguments.js';
 import { byLine, CLEAN, count, negativesIn, toJson, VIOLATION } from './output.js';
 
 export interface OwnOptions extends Forms {
@@ -100,12 +101,19 @@ export async function runLkdtm({
     frames: frames ?? false,
     coverage: coverage && resolve(coverage),
   };
+  const words = commandWords({ kernel, btf, config, profile, frames }, [
+    'kernel',
+    'btf',
+    'config',
+    'profile',
+    'frames',
+  ]);
   const run = await runForOne(task, (text) => progress.show(text));
   progress.clear();
   printAnswer(forms, {
     json: () => toJson(jsonOf(run)),
     parts: () => partsOf([run], false),
-    next: `usercopy run random --kernel ${shellWord(kernel)}  # random copies, most of them near a boundary`,
+    next: `usercopy run random ${words}  # random copies, most of them near a boundary`,
   });
   return statusOf([run]);
 }

@@ -40,13 +40,16 @@ export interface TextReports {
 
 /** Each crash that a text tells, and the log of a panic's address in it, once. `before`: as `parseReports` has it. */
 export function reportsIn(text: string, before = 0): TextReports {
-  const { log, at, notes } = loggedIn(text);
-  const line = before + linesIn(text, at) + 1;
   const places = new Map<UsercopyReport['lines'], ReportPlace>();
-  const told = (log === null ? [] : parseReports(log)).map((report) => {
-    const lines = { first: line, last: line };
-    places.set(lines, { text: log ?? '', lines: report.lines });
-    return { ...report, lines, notes: [...notes, ...report.notes] };
+  let counted = { at: 0, lines: 0 };
+  const told = loggedIn(text).flatMap(({ log, at, notes }) => {
+    counted = { at, lines: counted.lines + linesIn(text.slice(counted.at, at), at - counted.at) };
+    const line = before + counted.lines + 1;
+    return parseReports(log).map((report) => {
+      const lines = { first: line, last: line };
+      places.set(lines, { text: log, lines: report.lines });
+      return { ...report, lines, notes: [...notes, ...report.notes] };
+    });
   });
   return {
     reports: once([...parseReports(text, before), ...told]),

@@ -15,19 +15,19 @@ const LONGEST_ADDRESS = 2010;
 const LARGEST_LOG = 1 << 20;
 
 /** The digits of the first such address in a text; null where there is none. Takes time in proportion to the text. */
-export const panicDigits = (text: string): string | null => digitsIn(text)?.digits ?? null;
+export const panicDigits = (text: string): string | null => digitsIn(text).next().value?.digits ?? null;
 
-function digitsIn(text: string): { readonly digits: string; readonly at: number } | null {
+/** Of every such address, in the order of the text. */
+function* digitsIn(text: string): Generator<{ readonly digits: string; readonly at: number }, undefined> {
   // What was looked at for one mark is not looked at for the next.
   let seen = 0;
   for (let at = text.indexOf(PANIC_MARK); at >= 0; at = text.indexOf(PANIC_MARK, at + PANIC_MARK.length)) {
     DIGITS.lastIndex = at + PANIC_MARK.length;
     const digits = DIGITS.exec(text)?.[0];
     if (digits === undefined) continue;
-    if (ADDRESS.test(text.slice(Math.max(seen, at - LONGEST_ADDRESS), at))) return { digits, at };
+    if (ADDRESS.test(text.slice(Math.max(seen, at - LONGEST_ADDRESS), at))) yield { digits, at };
     seen = at;
   }
-  return null;
 }
 
 /** Digits that a remainder of so many bytes takes. */
@@ -99,22 +99,26 @@ export function panicLog(digits: string): PanicLog | null {
 }
 
 export interface LoggedIn {
-  /** The log of the first such address in a text; null where there is none. */
-  readonly log: string | null;
+  readonly log: string;
   /** Where in the text the digits of it begin. */
   readonly at: number;
   /** What a reader of the log must know. */
   readonly notes: readonly string[];
 }
 
-export function loggedIn(text: string): LoggedIn {
-  const found = digitsIn(text);
-  const log = found === null ? null : panicLog(found.digits);
-  if (found === null || log === null) return { log: null, at: 0, notes: [] };
-  const from = "the log is the one in a panic's QR code";
-  return {
-    log: log.text,
-    at: found.at,
-    notes: [log.whole ? from : `${from}; a digit of it is wrong or missing: its end is not to be believed`],
-  };
+/** Addresses with a log that are read in one text: an archive may have many; each costs the unpacking of some KiB. */
+const MOST_LOGS = 1000;
+
+/** The logs of all such addresses in a text; an address that holds none is passed over. */
+export function loggedIn(text: string): readonly LoggedIn[] {
+  const found: LoggedIn[] = [];
+  for (const { digits, at } of digitsIn(text)) {
+    const log = panicLog(digits);
+    if (log === null) continue;
+    const from = "the log is the one in a panic's QR code";
+    const notes = [log.whole ? from : `${from}; a digit of it is wrong or missing: its end is not to be believed`];
+    found.push({ log: log.text, at, notes });
+    if (found.length >= MOST_LOGS) break;
+  }
+  return found;
 }

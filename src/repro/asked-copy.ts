@@ -81,7 +81,7 @@ export async function askedCopy(
 const MAYBE =
   'the log in the dump tells of a refused copy, but not all of its address, size and direction: it may be this one';
 
-/** Where no emulator can be had, that is why the stack does not tell the copy. */
+/** Where no emulator can be had, or none that runs this kernel's check, that is why the stack does not tell the copy. */
 function whyNoEmulator(error: unknown): string {
   const kinds: readonly ErrorKind[] = ['missing-dependency', 'unsupported', 'engine'];
   if (error instanceof UsercopyError && kinds.includes(error.kind)) return `it takes an emulator: ${error.message}`;

@@ -3,7 +3,7 @@ import type { Dump } from '../dump/open-dump.js';
 import type { Engine } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
 import type { ExamineOptions } from './dump-question.js';
-import type { TrapTools } from './from-trap.js';
+import { INSTRUCTIONS_OF_A_COPY, type TrapTools } from './from-trap.js';
 import { openReplaying, type Replaying } from './replay.js';
 
 async function openEngine({ variant }: Dump, { withoutEmulator }: ExamineOptions): Promise<Engine> {
@@ -26,9 +26,14 @@ export async function withEngine<T>(
   }
 }
 
-/** Pages in one emulator, and guest instructions of one copy, that a search of the copy may take. */
+/** Pages in one emulator that a search of the copy may take. */
 const PAGES_OF_A_SEARCH = 256;
-const INSTRUCTIONS_OF_A_COPY = 2_000_000;
+
+/** What keeps an emulator from being opened on this dump, or its check from running there, is no matter of one copy. */
+function asUnsupported(error: unknown): never {
+  if (!(error instanceof UsercopyError) || (error.kind !== 'engine' && error.kind !== 'bad-input')) throw error;
+  throw new UsercopyError('unsupported', error.message);
+}
 
 /** Replays of copies that may have been the one, in one emulator as long as its pages are few. */
 export function replaysOf(options: ExamineOptions): TrapTools['withReplays'] {
@@ -45,14 +50,14 @@ export function replaysOf(options: ExamineOptions): TrapTools['withReplays'] {
       const [last] = opened;
       if (last !== undefined && last.replaying.pageCount < PAGES_OF_A_SEARCH) return last.replaying;
       close();
-      const engine = await openEngine(dump, options);
+      const engine = await openEngine(dump, options).catch(asUnsupported);
       try {
         const fresh = openReplaying(engine, dump, { instructionLimit: INSTRUCTIONS_OF_A_COPY });
         opened.push({ engine, replaying: fresh });
         return fresh;
       } catch (error) {
         engine.close();
-        throw error;
+        return asUnsupported(error);
       }
     };
     try {

@@ -3,6 +3,7 @@
  * not be this program's end. What was found before that is kept.
  */
 
+import { statSync } from 'node:fs';
 import { type Copy, requireCopy } from '../check/verdict.js';
 import { askChild } from '../child.js';
 import type { Reproduction } from '../diagnosis/outcome.js';
@@ -59,8 +60,8 @@ export interface DumpLimits {
   readonly readingLimit?: number | undefined;
   /** Milliseconds that code of the dump may run, with the emulator's own start; default 60 000. */
   readonly emulationLimit?: number | undefined;
-  /** Told when a file of the input (`shrink`, `html`) could not be written though the copy was judged; `why` is a sentence. */
-  readonly onUnwritten?: ((why: string) => void) | undefined;
+  /** Told when files of the input (`shrink`, `html`, `log`) could not be written though the copy was judged; `why` is a sentence. */
+  readonly onUnwritten?: ((why: string, paths: readonly string[]) => void) | undefined;
 }
 
 const INPUT_RULES: Readonly<Record<keyof DumpInput, OptionRule>> = {
@@ -100,15 +101,17 @@ export async function reproduceDump(
   limits: DumpLimits = {},
 ): Promise<Reproduction> {
   const { answer, ended, unwritten } = await ask({ input, copy, report, replay: true }, limits);
-  if (unwritten !== null) limits.onUnwritten?.(unwritten);
-  const notes = [...(ended === null ? [] : [`no replay: ${ended}`]), ...(unwritten === null ? [] : [unwritten])];
+  if (unwritten !== null) limits.onUnwritten?.(unwritten.why, unwritten.paths);
+  const notes = [...(ended === null ? [] : [`no replay: ${ended}`]), ...(unwritten === null ? [] : [unwritten.why])];
   return notes.length === 0 ? answer.reproduction : withNotes(answer.reproduction, notes);
 }
 
 /** The same without the replay: what the check says of the dump's memory. */
 export async function judgeDump(input: DumpInput, copy: Copy | null, limits: DumpLimits = {}): Promise<DumpFinding> {
-  const { answer, ended } = await ask({ input, copy, report: null, replay: false }, limits);
-  return ended === null ? answer.finding : findingWithNotes(answer.finding, [ended]);
+  const { answer, ended, unwritten } = await ask({ input, copy, report: null, replay: false }, limits);
+  if (unwritten !== null) limits.onUnwritten?.(unwritten.why, unwritten.paths);
+  const notes = [...(ended === null ? [] : [ended]), ...(unwritten === null ? [] : [unwritten.why])];
+  return notes.length === 0 ? answer.finding : findingWithNotes(answer.finding, notes);
 }
 
 /** What lies at an address: object, cache, member, state and owner. @throws as `reproduceDump`. */
@@ -136,7 +139,7 @@ interface Asked {
   /** How the emulator ended that was to go on after what is answered; null where it did not. */
   readonly ended: string | null;
   /** Which files of the input were not written, and why. */
-  readonly unwritten: string | null;
+  readonly unwritten: { readonly why: string; readonly paths: readonly string[] } | null;
 }
 
 async function ask(question: DumpQuestion, limits: DumpLimits): Promise<Asked> {
@@ -156,16 +159,16 @@ async function ask(question: DumpQuestion, limits: DumpLimits): Promise<Asked> {
       { question: asked === undefined ? question : { ...question, asked }, withoutEmulator },
       { limit: readingLimit, onEvent },
     );
+  const missing = missingOf(question.input);
   const first = await askOnce(null);
   if (first.ended === null) return { answer: first.answer, ended: null, unwritten: null };
   const died = (how: string): UsercopyError =>
     new UsercopyError('guest', `${question.input.dump}: the process that reads it ${how}`);
   if (!emulating) throw died(first.ended);
   const ended = `the emulator ${first.ended}`;
-  const files = filesOf(question.input);
   // A variable of the callback, which the compiler takes for null.
   const found = known as DumpAnswer | null;
-  if (found !== null && files.length === 0) return { answer: found, ended, unwritten: null };
+  if (found !== null && missing().length === 0) return { answer: found, ended, unwritten: null };
   // Files are written at the end: what asks for some is begun anew, with what had been found.
   const second = await askOnce(ended, found?.asked).catch((error: unknown) => {
     if (found === null || !(error instanceof UsercopyError)) throw error;
@@ -173,9 +176,19 @@ async function ask(question: DumpQuestion, limits: DumpLimits): Promise<Asked> {
   });
   if (second.ended === null) return { answer: second.answer, ended: null, unwritten: null };
   if (found === null) throw died(first.ended);
-  const unwritten = `expected to write ${files.join(' and ')}, but ${ended}, and without it: ${second.ended}`;
-  return { answer: found, ended, unwritten };
+  const paths = missing();
+  if (paths.length === 0) return { answer: found, ended, unwritten: null };
+  const why = `expected to write ${paths.join(' and ')}, but ${ended}, and without it: ${second.ended}`;
+  return { answer: found, ended, unwritten: { why, paths } };
 }
 
-const filesOf = ({ shrink, html }: DumpInput): readonly string[] =>
-  [shrink?.path, html].filter((path) => path !== undefined);
+/** Files of the input that are as they were when this was called: not there, or an earlier run's. */
+function missingOf({ shrink, html, log }: DumpInput): () => readonly string[] {
+  const stampOf = (path: string): string => {
+    const status = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return status === undefined ? '' : `${status.ino} ${status.size} ${status.mtimeNs}`;
+  };
+  const files = [shrink?.path, html, log].filter((path) => path !== undefined);
+  const before = new Map(files.map((path) => [path, stampOf(path)]));
+  return () => files.filter((path) => stampOf(path) === before.get(path));
+}

@@ -1,12 +1,13 @@
 /**
  * The copy that a kernel refused, out of what BUG() left on the stack, where no log tells it. Registers and stack give numbers
  * that may have been its arguments; they are believed when the dump's own check, called with them from the same place,
- * comes to BUG() with the very registers that the trap saved, and no other numbers bring it there.
+ * comes to BUG() with the very registers that the trap saved, and no other numbers bring it there with as many words of its
+ * frames as the dump has them. What was not tried, or could not be, is said.
  */
 import type { Copy, Direction } from '../check/verdict.js';
 import type { DumpJudge } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
-import { hex, UsercopyError } from '../errors.js';
+import { type ErrorKind, hex, UsercopyError } from '../errors.js';
 import { Words } from '../kernel/words.js';
 import type { TraceEntry } from '../report/report.js';
 import { isOfCheck } from '../report/trace.js';
@@ -19,8 +20,8 @@ import { type TrapFrame, trapFramesOf } from './trap-frame.js';
 export interface TrapTools {
   judgeOf(dump: Dump): Promise<DumpJudge>;
   /**
-   * Has the dump's own check judge one copy after the other, as long as `use` takes. What it throws of kind `guest` says of
-   * one copy that the check did not come to an end; anything else, that there is no emulator to ask.
+   * Has the dump's own check judge one copy after the other, as long as `use` takes. What it throws of kind `guest`, `engine` or
+   * `bad-input` says of one copy that the check did not come to an end; anything else, that there is no emulator to ask.
    */
   withReplays<T>(dump: Dump, use: (replayOf: (copy: Copy) => Promise<Replay>) => Promise<T>): Promise<T>;
 }
@@ -34,6 +35,8 @@ const MOST_CALLERS = 8;
 const MOST_TRIES = 20_000;
 const MOST_REPLAYS = 2048;
 const MOST_INSTRUCTIONS = 50_000_000;
+/** Guest instructions of one copy; those of a replay that did not come to an end count as so many. */
+export const INSTRUCTIONS_OF_A_COPY = 2_000_000;
 const LOWEST_POINTER = 1n << 16n;
 /** ZERO_SIZE_PTR of include/linux/slab.h: up to it the check says `null address`. */
 const ZERO_SIZE_POINTER = 16n;
@@ -42,13 +45,35 @@ const DIRECTIONS: readonly Direction[] = ['to_user', 'from_user'];
 const MOST_LISTED = 4;
 
 /** A copy with which the check comes to BUG() as it did. */
-interface Match {
+export interface Match {
   readonly copy: Copy;
-  /** Words of the check's frames that are not what the dump has there: registers that it saved, as they were before its call. */
+  /**
+   * Words of the check's frames that are not what the dump has there: registers that it saved, as they were before its call.
+   * Infinity where either cannot be read: such a match ranks last.
+   */
   readonly differing: number;
   readonly placed: Dump;
   readonly call: CheckCall;
   readonly judge: DumpJudge;
+}
+
+/** What a search did not look at, over all calls of the check. */
+interface Gaps {
+  readonly limits: Set<string>;
+  /** Copies that the check could not judge, since memory is not there. */
+  unreadable: number;
+  /** Copies that the dump's own check did not come to an end with, and what it said of the first. */
+  unreplayed: number;
+  why: string | null;
+}
+
+function gapsIn({ limits, unreadable, unreplayed, why }: Gaps): readonly string[] {
+  const copies = (count: number): string => (count === 1 ? '1 copy' : `${count} copies`);
+  return [
+    ...limits,
+    ...(unreadable === 0 ? [] : [`${copies(unreadable)} could not be judged, since memory is not in the dump`]),
+    ...(unreplayed === 0 ? [] : [`${copies(unreplayed)} could not be replayed (the first: ${why})`]),
+  ];
 }
 
 /** The dump with the CPU at the call of the check; why the copy cannot be known, in words behind a colon. */
@@ -57,50 +82,57 @@ export async function copyFromTrap(dump: Dump, tools: TrapTools): Promise<Standi
   if (frames === null) return "a trap's frame is not known on this architecture, or the kernel's types lack it";
   if (frames.length === 0) return 'no stack of a running task has the registers of a BUG() in the check';
   const matches: Match[] = [];
-  const limits = new Set<string>();
+  const gaps: Gaps = { limits: new Set(), unreadable: 0, unreplayed: 0, why: null };
   let calls = 0;
   for (const frame of frames) {
     const crashed = crashedAt(dump, frame);
-    for (const { call, linked } of callsOf(dump, frame, crashed)) {
+    for (const { call, linked } of callsOf(dump, frame, crashed, gaps)) {
       calls++;
       const placed = place(dump, bugPlace(frame, []), crashed, call);
-      const found = await matchesOf(placed, frame, call, tools, (limit) => limits.add(limit));
+      const found = await matchesOf(placed, frame, call, tools, gaps);
       matches.push(...found);
       // Frames that are linked leave no doubt about the call.
       if (linked && found.length > 0) break;
     }
   }
   if (calls === 0) return 'the call of __check_object_size was not found on the stack';
-  return chosenOf(matches, [...limits]);
+  return chosenOf(matches, gapsIn(gaps));
 }
 
 /** The one copy that is left, else why there is none. */
-function chosenOf(matches: readonly Match[], limits: readonly string[]): Standing | string {
-  const givenUp = limits.map((limit) => `given up after ${limit}`);
+export function chosenOf(matches: readonly Match[], gaps: readonly string[]): Standing | string {
   const least = Math.min(...matches.map(({ differing }) => differing));
   const left = unique(matches.filter(({ differing }) => differing === least));
   const [match, ...rivals] = left;
   if (match === undefined) {
     const none = 'with no numbers of the registers and the stack does the check come to BUG() as it did';
-    return [none, ...givenUp].join('; ');
+    return [none, ...gaps].join('; ');
   }
   if (rivals.length > 0) {
-    const shown = left.slice(0, MOST_LISTED).map(({ copy }) => described(copy));
-    const more = left.length > shown.length ? `, and ${left.length - shown.length} more` : '';
-    return [`ambiguous: the check comes to BUG() as it did with ${shown.join(', or with ')}${more}`, ...givenUp].join(
-      '; ',
-    );
+    return [`ambiguous: the check comes to BUG() as it did with ${listed(left, ', or with ')}`, ...gaps].join('; ');
   }
   const { copy, placed, call, judge } = match;
   const sources = { pointerFrom: 'dump stack', sizeFrom: 'dump stack', directionFrom: 'dump stack' } as const;
-  const doubts = givenUp.map(
-    (text) => `not all numbers of the registers and the stack were tried for the copy: ${text}`,
-  );
+  const lost = unique(matches).filter((other) => described(other.copy) !== described(copy));
+  const doubts = [
+    ...(lost.length === 0
+      ? []
+      : [
+          `${lost.length} other ${lost.length === 1 ? 'copy brings' : 'copies bring'} the check to BUG() with these registers too, but leave more words of its stack otherwise than the dump has them: ${listed(lost, ', ')}`,
+        ]),
+    ...gaps.map((text) => `not all numbers of the registers and the stack were tried for the copy: ${text}`),
+  ];
   return { dump: withArguments(placed, copy, call), copy: { ...copy, ...sources }, judge, notes: [PROVEN, ...doubts] };
 }
 
 const PROVEN =
   "the copy is from what BUG() left on the task's stack: the dump's own check, called with it, comes to BUG() with the registers that were saved there";
+
+function listed(matches: readonly Match[], between: string): string {
+  const shown = matches.slice(0, MOST_LISTED).map(({ copy }) => described(copy));
+  const more = matches.length > shown.length ? `, and ${matches.length - shown.length} more` : '';
+  return `${shown.join(between)}${more}`;
+}
 
 const described = ({ pointer, size, direction }: Copy): string =>
   `${size} bytes at ${hex(pointer)} ${direction.replace('_', ' ')}`;
@@ -121,7 +153,7 @@ async function matchesOf(
   frame: TrapFrame,
   call: CheckCall,
   tools: TrapTools,
-  giveUp: (limit: string) => void,
+  gaps: Gaps,
 ): Promise<readonly Match[]> {
   const judge = await tools.judgeOf(placed);
   return tools.withReplays(placed, async (replayOf) => {
@@ -129,21 +161,30 @@ async function matchesOf(
     let [tries, replays, instructions] = [0, 0, 0];
     for (const { pointer, size } of pairs(valuesOf(placed, frame, call))) {
       if (tries++ >= MOST_TRIES) {
-        giveUp(`${MOST_TRIES} pairs of a pointer and a size`);
+        gaps.limits.add(`given up after ${MOST_TRIES} pairs of a pointer and a size`);
         return matches;
       }
       for (const direction of DIRECTIONS) {
         const copy = { pointer, size, direction };
         const { verdict } = await judge.judge(copy);
+        if (verdict.outcome === 'unreadable') gaps.unreadable++;
         if (verdict.outcome !== 'bad') continue;
         if (replays >= MOST_REPLAYS || instructions >= MOST_INSTRUCTIONS) {
-          giveUp(`${replays} copies that the check refuses, ${instructions} guest instructions`);
+          gaps.limits.add(
+            `given up after ${replays} copies that the check refuses, ${instructions} guest instructions`,
+          );
           return matches;
         }
         replays++;
-        const replay = await replayOf(copy).catch(notOfGuest);
-        instructions += replay?.instructions ?? 0;
-        if (replay === null || !arrivesAt(placed, frame, replay)) continue;
+        const replay = await replayOf(copy).catch(notEnded);
+        if (typeof replay === 'string') {
+          instructions += INSTRUCTIONS_OF_A_COPY;
+          gaps.unreplayed++;
+          gaps.why ??= replay;
+          continue;
+        }
+        instructions += replay.instructions;
+        if (!arrivesAt(placed, frame, replay)) continue;
         matches.push({ copy, differing: differingWords(placed, replay), placed, call, judge });
       }
     }
@@ -151,9 +192,11 @@ async function matchesOf(
   });
 }
 
-/** null for a copy that the check does not come to an end with: that one it was not. */
-function notOfGuest(error: unknown): null {
-  if (error instanceof UsercopyError && error.kind === 'guest') return null;
+const OF_ONE_COPY: readonly ErrorKind[] = ['guest', 'engine', 'bad-input'];
+
+/** Why the check did not come to an end with a copy; an emulator that was opened may fail at one copy and not at others. */
+function notEnded(error: unknown): string {
+  if (error instanceof UsercopyError && OF_ONE_COPY.includes(error.kind)) return error.message;
   throw error;
 }
 
@@ -189,11 +232,19 @@ function* callsOf(
   dump: Dump,
   frame: TrapFrame,
   crashed: Crashed,
+  gaps: Gaps,
 ): Iterable<{ readonly call: CheckCall; readonly linked: boolean }> {
   const linked = findCheckCall(dump, bugPlace(frame, []), crashed);
   if (linked !== null) yield { call: linked, linked: true };
   const seen = new Set(linked === null ? [] : [linked.stackPointer]);
-  for (const address of callersOf(dump, frame)) {
+  const callers = callersOf(dump, frame);
+  for (const [index, address] of callers.entries()) {
+    if (index >= MOST_CALLERS) {
+      gaps.limits.add(
+        `given up after ${MOST_CALLERS} of ${callers.length} words that may be where the check returns to`,
+      );
+      return;
+    }
     const trace = [entryOf('__check_object_size', null), entryOf('', address)];
     const call = findCheckCall(dump, bugPlace(frame, trace), crashed);
     if (call === null || seen.has(call.stackPointer)) continue;
@@ -223,7 +274,7 @@ function callersOf(dump: Dump, { stackPointer }: TrapFrame): readonly bigint[] {
   }));
   const callers = outside.filter(({ ofCheck }) => !ofCheck);
   const ordered = [...callers.filter(({ follows }) => follows), ...callers.filter(({ follows }) => !follows)];
-  return [...new Set(ordered.map(({ address }) => address))].slice(0, MOST_CALLERS);
+  return [...new Set(ordered.map(({ address }) => address))];
 }
 
 /** Words of the stack, as far as they are there. */
@@ -276,9 +327,8 @@ function arrivesAt({ kernel, variant }: Dump, frame: TrapFrame, { registers: fou
 
 /** Words of the check's frames in which a replay and the dump differ; what the replay did not write is the dump's own. */
 function differingWords({ kernel }: Dump, { frames }: Replay): number {
-  if (frames === null) return 0;
-  const dumped = kernel.read(frames.start, frames.bytes.length);
-  if (dumped === undefined) return 0;
+  const dumped = frames === null ? undefined : kernel.read(frames.start, frames.bytes.length);
+  if (frames === null || dumped === undefined) return Number.POSITIVE_INFINITY;
   const [here, there] = [new Words(frames.bytes, kernel), new Words(dumped, kernel)];
   let count = 0;
   for (let at = 0; at + here.wordBytes <= here.length; at += here.wordBytes)

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageFile } from '../../src/paths.js';
 
@@ -147,6 +148,28 @@ describe('usercopy repro --report', () => {
     expect(status).toBe(1);
     expect(out).toContain('x86_64, kernel 6.5.0, profile 6.1: consistent');
     expect(out).toContain('44 bytes past it');
+  });
+
+  it('repeats in its next step what the verdict depends on', () => {
+    const nextLineOf = (out: string): string => /^next: .*$/m.exec(out)?.[0] ?? '';
+    const nextOf = (args: readonly string[], input?: string): string =>
+      nextLineOf(usercopy(['repro', ...args], input).out);
+    const path = file('next.txt', BUG);
+    const more = ['--profile', '6.1', '--variant', 'x86_64', '--release', '6.5.0'];
+    expect(nextOf(['--report', path, ...more])).toBe(
+      `next: usercopy repro --report ${path} ${more.join(' ')} -o case.yaml  # writes the scenario that replays it`,
+    );
+    expect(nextOf(['--report', '-', ...more], BUG)).toMatch(/^next: usercopy repro --report FILE --profile 6\.1 /);
+    const dump = join(directory, 'vmcore');
+    writeFileSync(dump, gunzipSync(readFileSync(packageFile('test/fixtures/dumps/x86_64-6.1.UCX_FREED.vmcore.gz'))));
+    const small = join(directory, 'small');
+    expect(nextOf(['--dump', dump, '--profile', '6.1', '--shrink', small])).toMatch(
+      new RegExp(`^next: usercopy repro --dump ${small} --profile 6\\.1 --html`),
+    );
+    const nextOfCheck = (...args: string[]) => nextLineOf(usercopy(['check', '--dump', dump, ...args]).out);
+    expect(nextOfCheck('--profile', '6.1')).toMatch(/ --profile 6\.1 /);
+    // `repro` has no such option.
+    expect(nextOfCheck('--frames')).toBe('');
   });
 
   it('takes the first report with a message; all of them with --all, a line of JSON each', () => {

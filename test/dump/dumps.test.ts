@@ -51,6 +51,15 @@ interface Case {
   readonly args: { readonly ptr: string; readonly n: number; readonly to_user: number };
 }
 
+/** The same object with other members. */
+const instead = <T extends object>(of: T, members: Partial<Record<keyof T, unknown>>): T =>
+  new Proxy({} as T, {
+    get: (_, key) => {
+      const own = Reflect.get(key in members ? members : of, key);
+      return typeof own === 'function' ? own.bind(of) : own;
+    },
+  });
+
 const scratch = mkdtempSync(join(tmpdir(), 'usercopy-dumps-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -256,9 +265,34 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
       const far = async (own: () => Promise<Replay>) => ({ ...(await own()), registers: null, instructions: 10 ** 9 });
       expect(await by(far)).toMatch(/; given up after 1 copies that the check refuses, 1000000000 guest instructions/);
       const lost = new UsercopyError('guest', 'a page that the dump lacks');
-      expect(await by(() => Promise.reject(lost))).toMatch(/^with no numbers of the registers and the stack does/);
+      const unreplayed = await by(() => Promise.reject(lost));
+      expect(unreplayed).toMatch(/^with no numbers of the registers and the stack does/);
+      expect(unreplayed).toMatch(/; given up after 25 copies that the check refuses, 50000000 guest instructions/);
+      expect(unreplayed).toMatch(/; 200 copies could not be replayed \(the first: a page that the dump lacks\)/);
+      const unread = await copyFromTrap(dump, {
+        judgeOf: async (of) => {
+          const judge = await DumpJudge.create(of, { source: builtCheck, stackDepth });
+          const verdict = { outcome: 'unreadable', address: 0n };
+          return Object.create(judge, { judge: { value: async () => ({ verdict }) } });
+        },
+        withReplays: replays,
+      });
+      expect(unread).toMatch(/; \d{2,} copies could not be judged, since memory is not in the dump/);
       const none = new UsercopyError('missing-dependency', 'no libunicorn');
       await expect(by(() => Promise.reject(none))).rejects.toBe(none);
+      // An emulator that fails at one copy may run the others.
+      const failed = new UsercopyError('engine', 'uc_emu_start: no memory');
+      expect(await by(() => Promise.reject(failed))).toMatch(
+        /200 copies could not be replayed \(the first: uc_emu_start/,
+      );
+      const symbols = instead(dump.kernel.symbols, {
+        address: (name: string) => (name === 'vsnprintf' ? undefined : dump.kernel.symbols.address(name)),
+      });
+      const without = { ...dump, kernel: instead(dump.kernel, { symbols }) };
+      await expect(replays(without, (replayOf) => replayOf(copy))).rejects.toMatchObject({
+        kind: 'unsupported',
+        message: expect.stringContaining('expected symbols'),
+      });
     } finally {
       dump.close();
     }

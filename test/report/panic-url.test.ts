@@ -61,6 +61,10 @@ describe('the address in a QR code of drm_panic', () => {
     expect(await sizes(line(100) + link(line(100)))).toEqual([100n]);
     expect(await sizes(link(line(200)))).toEqual([200n]);
     expect(await sizes(line(100) + link('a panic of another kind'))).toEqual([100n]);
+    // Every address of an archive is read, also behind one that holds no log.
+    expect(await sizes(link(line(200)) + link(line(300)) + link(line(200)))).toEqual([200n, 300n]);
+    const unrelated = `https://example.org/watch?zl=${'7'.repeat(40)}\n`;
+    expect(await sizes(unrelated + link(line(200)) + unrelated + link(line(300)))).toEqual([200n, 300n]);
   });
 
   it('is of the line that it stands in, and the log in it has lines of its own', async () => {

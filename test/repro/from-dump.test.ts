@@ -118,6 +118,32 @@ describe('a dump whose reader', () => {
     },
   );
 
+  it('dies behind the first of its files names the others, and no file that is there', async () => {
+    const [log, html, old] = ['dmesg.txt', 'page.html', 'old.html'].map((name) => join(directory, name));
+    writeFileSync(old!, 'an earlier run');
+    const child = standIn(
+      'first-file',
+      `import('node:fs').then(({ writeFileSync }) => {
+        if (withoutEmulator !== null) process.exit(3);
+        if (question.input.log) writeFileSync(question.input.log, 'a log');
+        process.send(${EVENT}, () => process.abort());
+      });`,
+    );
+    const missing = async (more: object): Promise<readonly string[]> => {
+      let paths: readonly string[] = [];
+      const onUnwritten = (_: string, unwritten: readonly string[]): void => {
+        paths = unwritten;
+      };
+      const found = await judgeDump({ ...input, ...more }, null, { child, onUnwritten });
+      expect(found.warnings.join()).toMatch(paths.length === 0 ? /^the emulator died/ : /expected to write/);
+      return paths;
+    };
+    expect(await missing({ log, html })).toEqual([html]);
+    expect(await missing({ html: old })).toEqual([old]);
+    rmSync(log!);
+    expect(await missing({ log })).toEqual([]);
+  });
+
   it('dies while it only judges keeps the verdict, and a warning says what it lacks', async () => {
     const child = standIn('judges', `process.send(${EVENT}, () => process.kill(process.pid, 'SIGSEGV'));`);
     expect((await judgeDump(input, null, { child })).warnings).toEqual(['the emulator died (SIGSEGV)']);

@@ -8,6 +8,7 @@ import type { MemoryLayout } from '../../arch/layout.js';
 import type { Engine } from '../engine/engine.js';
 import { type AddedSymbols, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
+import { requireTypes } from '../kernel/require-types.js';
 import { decodeUnsigned, Words } from '../kernel/words.js';
 import type { GuestMemory } from './memory.js';
 
@@ -63,7 +64,9 @@ export async function withHiddenVariables(kernel: Kernel, scratch: Scratch): Pro
     if (address !== null && kernel.symbols.address(name) === undefined) added.set(name, address);
   };
   note('memblock', await findMemblock(scratch));
-  note('vmap_area_root', await findVmapRoot(scratch));
+  const areas = await findVmapRoot(scratch);
+  note('vmap_area_root', areas?.root ?? null);
+  note('vmap_initialized', areas?.initialized ?? null);
   const table =
     listedJumpTable(kernel, scratch.variant.staticBranch.relativeEntries(kernel)) ?? findJumpTable(kernel, scratch);
   if (table !== null) {
@@ -113,21 +116,46 @@ async function findMemblock(guest: Scratch): Promise<bigint | null> {
   return count ? count.address - BigInt(types.struct('memblock').offset('memory') + list.offset('cnt')) : null;
 }
 
+interface VmapRoot {
+  /** The word that points to the top of the tree. */
+  readonly root: bigint;
+  /** `vmap_initialized`, where the function asks for it. */
+  readonly initialized: bigint | null;
+}
+
 /**
  * find_vmap_area() takes a lock, then loads the word that points to the top of the tree: NULL in an image. Where locks are
- * as wide as words, the right one is that at which a planted area is found.
+ * as wide as words, the right one is that at which a planted area is found. Since "mm: vmalloc: bail out early in
+ * find_vmap_area() if vmap is not init" (6.9) it asks a flag before, a byte that booting sets. The trees of an image that has not
+ * booted are one, also since 6.9, when they became several: `vmap_nodes` begins as one node.
  */
-async function findVmapRoot(guest: Scratch): Promise<bigint | null> {
-  const { types, bits } = guest.kernel;
+async function findVmapRoot(guest: Scratch): Promise<VmapRoot | null> {
+  const { types } = guest.kernel;
   if (!types?.hasStruct('vmap_area') || !types.hasStruct('task_struct')) return null;
+  const loads = await loadsOf(guest, 'find_vmap_area', [guest.layout.vmallocStart]);
+  const root = await rootOfLoads(guest, loads);
+  if (root !== null) return { root, initialized: null };
+  const flags = loads.filter(({ address, size }) => size === 1 && guest.memory.readUnsigned(address, 1) === 0n);
+  for (const initialized of new Set(flags.map(({ address }) => address))) {
+    const before = guest.memory.snapshot();
+    guest.memory.writeUnsigned(initialized, 1, 1n);
+    const behind = await rootOfLoads(guest, await loadsOf(guest, 'find_vmap_area', [guest.layout.vmallocStart]));
+    guest.memory.restore(before);
+    if (behind !== null) return { root: behind, initialized };
+  }
+  return null;
+}
+
+/** The word of those that find_vmap_area() loads at which it finds an area that is planted there. */
+async function rootOfLoads(guest: Scratch, loads: readonly Load[]): Promise<bigint | null> {
+  const types = requireTypes(guest.kernel, 'find_vmap_area()');
   const address = guest.layout.vmallocStart;
-  const loads = await loadsOf(guest, 'find_vmap_area', [address]);
   const taskEnd = guest.task + BigInt(types.struct('task_struct').size);
   const candidates = new Set(
     loads
       .filter(
         (load) =>
-          load.size === bits / 8 &&
+          load.size === guest.kernel.bits / 8 &&
           guest.memory.readWord(load.address) === 0n &&
           (load.address < guest.task || load.address >= taskEnd),
       )

@@ -298,9 +298,9 @@ export class KernelObjects {
       for (let index = 0n; index < NODES; index++) {
         this.#trees.push(nodes + index * BigInt(vmap.nodeSize) + BigInt(vmap.busyRoot.offset));
       }
-      const initialized = kernel.symbols.address('vmap_initialized');
-      if (initialized !== undefined) memory.write(initialized, Uint8Array.of(1));
     }
+    const initialized = kernel.symbols.address('vmap_initialized');
+    if (initialized !== undefined) memory.write(initialized, Uint8Array.of(1));
     const text = kernel.symbols.address('_stext');
     const image = kernel.segments.find(
       (segment) => text !== undefined && text >= segment.address && text < segment.address + segment.size,

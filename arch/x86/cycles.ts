@@ -39,6 +39,9 @@ function width(register: string): string {
 
 const isNoStackPointer = (register: string): boolean => !/^[re]sp$/.test(register);
 
+/** Instructions that push or pop, of which the stack engine moves the stack pointer on; popcnt is none of them. */
+export const movesStackPointer = (mnemonic: string): boolean => /^(?:push|pop$|popf|popa)/.test(mnemonic);
+
 const x86 = {
   storage,
   registerKind: width,
@@ -50,8 +53,15 @@ const x86 = {
     // The stack pointer tracker moves it on before they are executed (Intel Optimization Reference Manual, 2.4.2.5; AMD's
     // stack engine does the same). LLVM lets each pop wait for the load of the one before it.
     if (/^(?:call|ret)/.test(mnemonic)) return { reads: reads.filter(isNoStackPointer), writes: [] };
-    if (/^(?:push|pop)/.test(mnemonic))
-      return { reads: reads.filter(isNoStackPointer), writes: writes.filter(isNoStackPointer) };
+    if (movesStackPointer(mnemonic)) {
+      // What is popped into the stack pointer itself is a result as any other.
+      const [into] = mnemonic === 'pop' ? operands : [];
+      const isPopped = (register: string) => into?.kind === 'r' && into.registers.includes(register);
+      return {
+        reads: reads.filter(isNoStackPointer),
+        writes: writes.filter((register) => isNoStackPointer(register) || isPopped(register)),
+      };
+    }
     return { reads: [...reads, ...kept], writes };
   },
   keepsRest: (register: string) => {

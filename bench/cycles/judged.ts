@@ -1,5 +1,6 @@
 /** Our view of an instruction and llvm-mca's, where they differ on purpose. */
 import type { CycleTraits } from '../../arch/cycles.js';
+import { movesStackPointer } from '../../arch/x86/cycles.js';
 import type { Analysed } from '../../src/cycles/price.js';
 import { present } from '../present.js';
 
@@ -10,7 +11,7 @@ import { present } from '../present.js';
  */
 export function asJudged(instruction: Analysed, { capstone, storage }: CycleTraits): Analysed {
   const { mnemonic, operands, reads, writes } = instruction;
-  if (capstone.arch === 'X86' && /^(?:push|pop)/.test(mnemonic)) {
+  if (capstone.arch === 'X86' && movesStackPointer(mnemonic)) {
     const stackPointer = present(storage('rsp'));
     return { ...instruction, reads: [...reads, stackPointer], writes: [...writes, stackPointer] };
   }

@@ -1,5 +1,6 @@
 /** Caches and the TLB of one named core: how much longer than from the nearest cache a load takes. */
 import * as fs from 'node:fs/promises';
+import { UsercopyError } from '../errors.js';
 import { packageFile } from '../paths.js';
 
 export interface CacheLevel {
@@ -47,9 +48,13 @@ export interface Range {
 
 const ABOVE_ALL = 1n << 64n;
 
-/** What is known of a core; null where no source says. In `arch/<arch>/memory.json`, by the cores of its cycle tables. */
+/** What is known of a core; null where this package has no figures. In `arch/<arch>/memory.json`, by the cores of its cycle tables. */
 export async function readCoreMemory(linuxArch: string, core: string): Promise<CoreMemory | null> {
-  const text = await fs.readFile(packageFile(`arch/${linuxArch}/memory.json`), 'utf8').catch(() => '{}');
+  const file = `arch/${linuxArch}/memory.json`;
+  const text = await fs.readFile(packageFile(file), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '{}';
+    throw new UsercopyError('bad-input', `${file}: expected a readable file, found ${error.message}`);
+  });
   const all: Readonly<Record<string, CoreMemory>> = JSON.parse(text);
   return all[core] ?? null;
 }

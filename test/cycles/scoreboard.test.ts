@@ -46,6 +46,17 @@ describe('Cortex-A53: two instructions a cycle, in order', () => {
 });
 
 describe('Skylake: out of order', () => {
+  test('pushes and pops do not wait for the stack pointer, popcnt and what is popped into it do', () => {
+    const lea = '488da42400010000'; // lea rsp, [rsp + 0x100]
+    // Three of them in a chain, each a cycle; then what needs its result, or does not.
+    const behind = (code: string) => apart(issues('x86_64', lea, lea, lea, code))[2];
+    expect(behind('f3480fb8c4')).toBe(1); // popcnt rax, rsp
+    expect(behind('58')).toBeLessThanOrEqual(0); // pop rax
+    // popcnt rsp, rax; mov rbx, rsp: later. pop rsp; mov rbx, rsp: later by a load.
+    expect(apart(issues('x86_64', 'f3480fb8e0', '4889e3'))[0]).toBeGreaterThanOrEqual(1);
+    expect(apart(issues('x86_64', '5c', '4889e3'))[0]).toBeGreaterThanOrEqual(4);
+    expect(apart(issues('x86_64', '58', '4889e3'))).toEqual([0]);
+  });
   test('a dependent multiplication comes three cycles later (Intel optimization manual: latency 3)', () => {
     expect(apart(issues('x86_64', '480fafc0', '480fafc0', '480fafc0'))).toEqual([3, 3]);
   });

@@ -13,6 +13,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { drivers } from '../build/js/arch/index.js';
 import { CORES, OTHER_CORES } from '../build/js/bench/cycles/cores.js';
 import { blocksOf } from '../build/js/bench/cycles/corpus.js';
@@ -29,10 +30,19 @@ function fail(message) {
   process.exit(2);
 }
 
-const words = process.argv.slice(2);
-const cpu = words[0] === '--core' ? words.splice(0, 2)[1] : undefined;
-const paths = words;
-if (paths.length === 0) fail('usage: make-cycle-table.mjs [--core NAME] <kernel image or ELF file>…');
+const USAGE = 'usage: make-cycle-table.mjs [--core NAME] <kernel image or ELF file>…';
+
+function wordsOf() {
+  try {
+    const { values, positionals } = parseArgs({ options: { core: { type: 'string' } }, allowPositionals: true });
+    return { cpu: values.core, paths: positionals };
+  } catch (error) {
+    return fail(`${error.message}\n${USAGE}`);
+  }
+}
+
+const { cpu, paths } = wordsOf();
+if (paths.length === 0) fail(USAGE);
 const sources = [];
 let file;
 for (const path of paths) {

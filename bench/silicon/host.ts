@@ -6,8 +6,6 @@ export interface HostCore {
   readonly identity: string;
   /** LLVM's name of the core; null when it is not known here. */
   readonly llvm: string | null;
-  /** The nearest core that a table can be of, where LLVM has none of this one. */
-  readonly nearest: string | null;
 }
 
 /** Models in hexadecimal from the first to the last, as the vendors number them. */
@@ -27,19 +25,28 @@ const INTEL: Readonly<Record<number, string>> = {
   ...{ 85: 'skylake-avx512', 106: 'icelake-server', 108: 'icelake-server' },
   ...{ 151: 'alderlake', 154: 'alderlake', 143: 'sapphirerapids', 207: 'sapphirerapids' },
 };
-const NEAREST: Readonly<Record<string, string>> = { znver1: 'znver2', broadwell: 'haswell' };
+/** Cores of nearly the same pipeline, the nearest first. What is not in it stands for itself alone. */
+const KIN: Readonly<Record<string, readonly string[]>> = {
+  ...{ znver1: ['znver2'], znver2: ['znver1'], znver3: ['znver4'], znver4: ['znver3'], znver5: ['znver4'] },
+  ...{ haswell: ['broadwell'], broadwell: ['haswell'], 'skylake-avx512': ['skylake'], skylake: ['skylake-avx512'] },
+};
+
+/** Of the cores that there are tables of, the one that is this one, or else the nearest; null where none is near. */
+export function nearestCore(llvm: string | null, tables: readonly string[]): string | null {
+  if (llvm === null) return null;
+  return [llvm, ...(KIN[llvm] ?? [])].find((core) => tables.includes(core)) ?? null;
+}
 
 export function hostCore(cpuinfo: string = readFileSync('/proc/cpuinfo', 'latin1')): HostCore {
   const field = (name: string) => new RegExp(`^${name}\\s*: (.*)$`, 'm').exec(cpuinfo)?.[1]?.trim() ?? null;
   const vendor = field('vendor_id');
   const [family, model] = [Number(field('cpu family')), Number(field('model'))];
-  if (vendor === null) return { identity: process.arch, llvm: null, nearest: null };
+  if (vendor === null) return { identity: process.arch, llvm: null };
   const llvm =
     vendor === 'AuthenticAMD'
       ? (AMD.find(([of, from, to]) => of === family && model >= from && model <= to)?.[3] ?? null)
       : vendor === 'GenuineIntel' && family === 6
         ? (INTEL[model] ?? null)
         : null;
-  const identity = `${vendor}, family ${family}, model ${model}`;
-  return { identity, llvm, nearest: llvm === null ? null : (NEAREST[llvm] ?? llvm) };
+  return { identity: `${vendor}, family ${family}, model ${model}`, llvm };
 }

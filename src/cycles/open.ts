@@ -14,7 +14,7 @@ export const PATH_IGNORES = 'caches always hit and branches are always foreseen'
 export const IGNORED = `${PATH_IGNORES}, and a block begins when the one before it has ended`;
 
 /**
- * The model of the core that stands for a variant, or of another one, by LLVM's name (`znver4`). Reads its table and loads
+ * The model of the core that stands for a variant, or of any that there is a table of, by LLVM's name (`skylake`, `znver4`). Reads its table and loads
  * Capstone (a few MB, some 0.1 s).
  * @throws UsercopyError `unsupported` for a variant without a table, or a core that there is none of.
  */
@@ -26,15 +26,17 @@ export async function openCycleModel(variant: Variant, core?: string): Promise<C
       'unsupported',
       `${variant.name}: no cycle table for this architecture; count instructions instead`,
     );
-  if (core !== undefined) {
-    const cores = await otherCores(driver.linuxArch, variant.cycles.table);
-    if (!cores.includes(core))
+  const { table, llvm } = variant.cycles;
+  const other = core === llvm?.cpu ? undefined : core;
+  if (other !== undefined) {
+    const cores = [llvm?.cpu ?? [], await otherCores(driver.linuxArch, table)].flat();
+    if (!cores.includes(other))
       throw new UsercopyError(
         'unsupported',
-        `${variant.name}: expected a core that there is a table of (${cores.join(', ') || 'only the usual one'}), found ${core}`,
+        `${variant.name}: expected a core that there is a table of (${cores.join(', ') || 'only the usual one'}), found ${other}`,
       );
   }
-  return CycleModel.open(variant.cycles, await readCycleTable(driver.linuxArch, tableOf(variant.cycles.table, core)));
+  return CycleModel.open(variant.cycles, await readCycleTable(driver.linuxArch, tableOf(table, other)));
 }
 
 /**

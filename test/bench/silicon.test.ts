@@ -2,10 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { variantOf } from '../../arch/index.js';
-import { hostCore } from '../../bench/silicon/host.js';
+import { hostCore, nearestCore } from '../../bench/silicon/host.js';
 import { SILICON_PATHS, Silicon, type SiliconPath, settled, timed } from '../../bench/silicon/silicon.js';
 import { openCycleModel } from '../../src/cycles/open.js';
 import type { CycleModel } from '../../src/cycles/price.js';
+import { packageFile } from '../../src/paths.js';
 
 const hasCompiler = spawnSync('cc', ['--version']).status === 0;
 
@@ -80,5 +81,36 @@ test.each([
 });
 
 test('a core that there is no table of is refused, and those that there are are named', async () => {
-  await expect(openCycleModel(variantOf('x86_64')!, 'pentium')).rejects.toThrow(/znver4.*found pentium/);
+  await expect(openCycleModel(variantOf('x86_64')!, 'pentium')).rejects.toThrow(/skylake.*znver4.*found pentium/);
+});
+
+test('the usual core is opened by its own name, too', async () => {
+  const [usual, named] = [
+    await openCycleModel(variantOf('x86_64')!),
+    await openCycleModel(variantOf('x86_64')!, 'skylake'),
+  ];
+  expect(named.table).toEqual(usual.table);
+  for (const model of [usual, named]) model.close();
+});
+
+test.each([
+  ['znver4', 'znver4'],
+  ['znver3', 'znver4'],
+  ['skylake-avx512', 'skylake'],
+  // Nothing like them has a table, and no other core stands for them in silence.
+  ['sapphirerapids', null],
+  ['haswell', null],
+  [null, null],
+])('of Skylake, Zen 4 and Zen 5 the core nearest to %s is %s', (llvm, expected) => {
+  expect(nearestCore(llvm, ['skylake', 'znver4', 'znver5'])).toBe(expected);
+});
+
+test('an option without its value is an error, and none is compiled or timed for it', () => {
+  for (const option of ['--core', '--cc', '--runner', '--kern=1']) {
+    const run = spawnSync(process.execPath, [packageFile('build/js/bench/silicon/main.js'), option], {
+      encoding: 'utf8',
+    });
+    expect(run.status, option).toBe(2);
+    expect(run.stderr, option).toMatch(/--help lists the options/);
+  }
 });

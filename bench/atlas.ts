@@ -1,13 +1,19 @@
 /** The atlas of what the check costs: every kernel and built-in guest that there is, as tables, a picture and JSON. */
 import { markdownOf } from '../src/cli/answer.js';
-import { UsercopyError } from '../src/errors.js';
 import { cachedKernels } from '../src/image/fetch.js';
 import { NEWEST_OWN_PROFILE, ownVariants } from '../src/scenario/own.js';
-import { PALETTE, painter, WIDTH } from './drawing.js';
-import { type Cost, type Overhead, type OverheadPath, overheadOf, PASSING, REFUSING } from './overhead.js';
-import { sharesText, type Unmeasured } from './overhead-page.js';
+import { colourOf, painter, WIDTH } from './drawing.js';
+import {
+  type Cost,
+  measureAll,
+  type Overhead,
+  type OverheadPath,
+  PASSING,
+  REFUSING,
+  type Unmeasured,
+} from './overhead.js';
+import { COLD, COLD_REFUSING, sharesText } from './overhead-page.js';
 import { costCell } from './report.js';
-import type { Source } from './world.js';
 
 export interface Atlas {
   readonly kernels: readonly Overhead[];
@@ -17,24 +23,21 @@ export interface Atlas {
 
 /** Measures the kernels of the cache and all built-in guests; what could not be measured is told. */
 export async function makeAtlas(onProgress: (text: string) => void): Promise<Atlas> {
-  const unmeasured: Unmeasured[] = [];
-  const measure = async (name: string, source: Source): Promise<Overhead[]> => {
-    onProgress(name);
-    try {
-      return [await overheadOf(source)];
-    } catch (error) {
-      if (!(error instanceof UsercopyError)) throw error;
-      unmeasured.push({ source: name, error: error.message });
-      return [];
-    }
+  const options = { cycles: { model: 'memory' } } as const;
+  const cached = (await cachedKernels()).map(({ variant, release, path }) => ({
+    name: `${variant} ${release}`,
+    source: { kind: 'kernel', path, profile: undefined } as const,
+  }));
+  const own = ownVariants().map((variant) => ({
+    name: variant,
+    source: { kind: 'own', variant, profile: NEWEST_OWN_PROFILE } as const,
+  }));
+  const kernels = await measureAll(cached, options, onProgress);
+  const guests = await measureAll(own, options, onProgress);
+  return {
+    ...{ kernels: kernels.results, guests: guests.results },
+    unmeasured: [...kernels.unmeasured, ...guests.unmeasured],
   };
-  const kernels: Overhead[] = [];
-  for (const { variant, release, path } of await cachedKernels())
-    kernels.push(...(await measure(`${variant} ${release}`, { kind: 'kernel', path, profile: undefined })));
-  const guests: Overhead[] = [];
-  for (const variant of ownVariants())
-    guests.push(...(await measure(variant, { kind: 'own', variant, profile: NEWEST_OWN_PROFILE })));
-  return { kernels, guests, unmeasured };
 }
 
 /** The tables in Markdown, with what was not measured. */
@@ -54,13 +57,13 @@ export function atlasText({ kernels, guests, unmeasured }: Atlas): string {
     markdownOf({ head, rows: cells });
   const missing = unmeasured.map(({ source, error }) => `- ${source}: ${error}`);
   return [
-    '### Kernels, passing: instructions (cycles / with the struct page cold)',
+    `### Kernels, passing: ${COLD}`,
     markdownTable(['variant', 'kernel', ...PASSING], rows(kernels, PASSING)),
-    '### Kernels, refusing, message included: instructions (cycles / with the struct page cold)',
+    `### Kernels, refusing, message included: ${COLD_REFUSING}`,
     markdownTable(['variant', 'kernel', ...REFUSING], rows(kernels, REFUSING)),
-    '### Kernels, copies beside their check: instructions (cycles / with the struct page cold)',
+    `### Kernels, copies beside their check: ${COLD}`,
     markdownTable(['variant', 'kernel', 'copy', 'check', 'copy itself', 'check ÷ copy, cycles'], workloads),
-    `### Built-in guests, rules of ${NEWEST_OWN_PROFILE}, passing: instructions (cycles / with the struct page cold)`,
+    `### Built-in guests, rules of ${NEWEST_OWN_PROFILE}, passing: ${COLD}`,
     markdownTable(['variant', 'core', ...PASSING], guestRows),
     '### Not measured',
     missing.length === 0 ? 'Nothing of what was there.' : missing.join('\n'),
@@ -83,7 +86,6 @@ const NUMBERS = 64;
 export async function atlasPicture({ kernels }: Atlas): Promise<string> {
   const draw = await painter();
   const variants = [...new Set(kernels.map(({ variant }) => variant))];
-  const colourOf = (variant: string) => PALETTE[variants.indexOf(variant) % PALETTE.length] ?? '#000';
   const panelHeight = kernels.length * ROW_HEIGHT;
   const panelWidth = (WIDTH - LABELS - COLUMNS * NUMBERS) / COLUMNS;
   const panels = DRAWN.map((path, index) => {
@@ -105,14 +107,14 @@ export async function atlasPicture({ kernels }: Atlas): Promise<string> {
           ...{ type: 'bar' as const, stack: path, ...axes },
           data: costs.map(({ variant, cost }) => ({
             value: cost?.cycles ?? '-',
-            itemStyle: { color: colourOf(variant) },
+            itemStyle: { color: colourOf(variants.indexOf(variant)) },
           })),
         },
         {
           ...{ type: 'bar' as const, stack: path, ...axes },
           data: costs.map(({ variant, cost }) => ({
             value: cost === null ? '-' : (cost.cold ?? cost.cycles ?? 0) - (cost.cycles ?? 0),
-            itemStyle: { color: colourOf(variant), opacity: 0.35 },
+            itemStyle: { color: colourOf(variants.indexOf(variant)), opacity: 0.35 },
             label: {
               ...{ show: true, position: 'right' as const, fontSize: 10, color: '#222', opacity: 1 },
               formatter: cost?.cycles == null ? '–' : cyclesText(cost),

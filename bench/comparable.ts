@@ -1,6 +1,6 @@
 /** What two results are compared by: read out of `usercopy bench --json` or `usercopy overhead --json`, old ones included. */
 import { badInput } from '../src/errors.js';
-import type { Overhead } from './overhead.js';
+import { COPIES, type Overhead } from './overhead.js';
 
 /** A time and its margin in percent; null when it was not recorded. */
 export interface Time {
@@ -20,6 +20,8 @@ export interface Guest {
   readonly variant: string;
   readonly profile: string | null;
   readonly core: string | null;
+  /** Which model the cycles are of; null in older results, which do not say it. */
+  readonly cycleModel: string | null;
   readonly guestCheck: ReadonlyMap<string, GuestFigures>;
   readonly times: ReadonlyMap<string, Time>;
 }
@@ -42,9 +44,12 @@ const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const objectsIn = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isObject) : []);
 const textOr = (value: unknown, otherwise: string): string => (typeof value === 'string' ? value : otherwise);
+const textOrNull = (value: unknown): string | null => textOr(value, '') || null;
 
-/** `bench` and `overhead` name some paths otherwise. */
-const PATH_NAMES: Readonly<Record<string, string>> = { 'slab good': 'slab', 'slab bad': 'slab overflow' };
+/** `bench` names some paths otherwise than `overhead`. */
+const PATH_NAMES: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(COPIES).map(([path, copy]) => [copy, path]),
+);
 
 /** @param which `OLD` or `NEW`, for errors. @throws UsercopyError `bad-input` when it is no result. */
 export function comparable(result: unknown, which: string): Comparable {
@@ -89,12 +94,12 @@ function benchGuest(one: Json, pathCycles: boolean): Guest {
   return { ...identityOf(one), guestCheck: figuresOf(one['guestCheck'], pathCycles), times };
 }
 
-function identityOf(one: Json): Pick<Guest, 'name' | 'variant' | 'profile' | 'core'> {
+function identityOf(one: Json): Pick<Guest, 'name' | 'variant' | 'profile' | 'core' | 'cycleModel'> {
   const parts = [one['variant'], one['kernel'], one['profile']].filter((part) => typeof part === 'string');
-  const [profile, core] = [one['profile'], one['core']];
   return {
     ...{ name: parts.join(' '), variant: textOr(one['variant'], 'unknown') },
-    ...{ profile: textOr(profile, '') || null, core: textOr(core, '') || null },
+    ...{ profile: textOrNull(one['profile']), core: textOrNull(one['core']) },
+    cycleModel: textOrNull(one['cycleModel']),
   };
 }
 

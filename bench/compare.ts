@@ -78,6 +78,9 @@ export function compareComparables(before: Comparable, after: Comparable): Compa
     if (differs !== null) notes.push(`${what === 'node' ? 'Node' : 'Unicorn'} differs, too: ${differs}.`);
   }
   const judged = why === null && otherMachine === null;
+  const areBothTimed = before.timed !== null && after.timed !== null;
+  if (!areBothTimed && before.timed !== after.timed)
+    notes.push(`${before.timed === null ? 'OLD' : 'NEW'} has no times: the guest's own check alone is compared.`);
   const { pairs: paired, left } = pairsOf(before.guests, after.guests);
   const changes: Change[] = [];
   const unmatched: string[] = [];
@@ -86,18 +89,26 @@ export function compareComparables(before: Comparable, after: Comparable): Compa
       const other = two.get(name);
       if (other !== undefined) changes.push(changeOf(prefix + name, time, other, judged));
     }
-    if (one.size === 0 || two.size === 0) return;
+    if (one.size === 0 && two.size === 0) return;
+    if (one.size === 0 || two.size === 0) {
+      if (areBothTimed)
+        notes.push(
+          `${prefix || 'Batches and growth'}${prefix ? 'has' : ' have'} times in ${one.size > 0 ? 'OLD' : 'NEW'} alone.`,
+        );
+      return;
+    }
     for (const name of new Set([...one.keys(), ...two.keys()]))
       if (!one.has(name) || !two.has(name)) unmatched.push(prefix + name);
   };
   const pairs = paired.map(([one, two]): Pair => {
     compareTimes(`${one.name === two.name ? one.name : `${one.name} → ${two.name}`} `, one.times, two.times);
+    const why = whyCyclesDoNotCompare(one, two);
+    const compares = why === null;
+    if (why !== null) notes.push(`${one.name === two.name ? one.name : `${one.name}, ${two.name}`}: ${why}`);
     const guestCheck = [...one.guestCheck].flatMap(([path, figures]) => {
       const other = two.guestCheck.get(path);
-      return other === undefined ? [] : [guestChange(path, figures, other, one.core === two.core)];
+      return other === undefined ? [] : [guestChange(path, figures, other, compares)];
     });
-    if (one.core !== two.core)
-      notes.push(`${one.name}, ${two.name}: cycles of two cores (${one.core}, ${two.core}) are not judged.`);
     const other = [...two.guestCheck.keys()].filter((path) => !one.guestCheck.has(path));
     const alone = [...one.guestCheck.keys()].filter((path) => !two.guestCheck.has(path));
     unmatched.push(...alone.map((path) => `${one.name} ${path}`), ...other.map((path) => `${two.name} ${path}`));
@@ -122,9 +133,19 @@ function differenceOf({ timed: one }: Comparable, { timed: two }: Comparable, wh
   return one === null || two === null || one[what] === two[what] ? null : `${one[what]}, ${two[what]}`;
 }
 
+/** Why the cycles of two guests are not held against each other; null when they are, or when there are none. */
+function whyCyclesDoNotCompare(one: Guest, two: Guest): string | null {
+  if (one.core !== two.core) return `cycles of two cores (${one.core}, ${two.core}) are not judged.`;
+  if (one.core === null || (one.cycleModel !== null && one.cycleModel === two.cycleModel)) return null;
+  const silent = one.cycleModel === null ? 'OLD' : two.cycleModel === null ? 'NEW' : null;
+  return silent === null
+    ? 'cycles of two cycle models are not judged; instructions are.'
+    : `${silent} does not say which cycle model its cycles are of: they are not judged, instructions are.`;
+}
+
 /**
  * Guests of both results that belong together: of the same name; of what is left, the only one of its variant and rules
- * on each side; of what is left then, the only ones.
+ * on each side; of what is left then, the only one of its variant. Two architectures never belong together.
  */
 function pairsOf(old: readonly Guest[], later: readonly Guest[]) {
   const pairs: [Guest, Guest][] = [];
@@ -143,7 +164,7 @@ function pairsOf(old: readonly Guest[], later: readonly Guest[]) {
   };
   pairBy(({ name }) => name);
   pairBy(({ variant, profile }) => `${variant} ${profile}`);
-  pairBy(() => '');
+  pairBy(({ variant }) => variant);
   return { pairs, left: [...before, ...after] };
 }
 
@@ -160,10 +181,10 @@ function changeOf(name: string, one: Time, two: Time, judged: boolean): Change {
   return { name, old: one.ns, new: two.ns, ratio, margin, noisy, verdict: verdict() };
 }
 
-function guestChange(path: string, one: GuestFigures, two: GuestFigures, sameCore: boolean): GuestChange {
+function guestChange(path: string, one: GuestFigures, two: GuestFigures, compares: boolean): GuestChange {
   const ratioOf = (before: number | null, after: number | null) =>
     before === null || after === null || before === 0 ? null : after / before;
-  const cycles = sameCore ? ratioOf(one.cycles, two.cycles) : null;
+  const cycles = compares ? ratioOf(one.cycles, two.cycles) : null;
   const instructions = ratioOf(one.instructions, two.instructions);
   const ratio = cycles ?? instructions ?? 1;
   const verdict = ratio > 1 ? 'slower' : ratio < 1 ? 'faster' : 'same';

@@ -12,17 +12,22 @@ export interface CopyRoutine {
 
 /** @throws UsercopyError `guest` when the kernel has none. */
 export function copyRoutine(guest: Guest): CopyRoutine {
+  const routine = findCopyRoutine(guest);
+  if (routine !== null) return routine;
+  throw new UsercopyError(
+    'guest',
+    `kernel ${guest.kernel.version.release}: expected a routine that copies to the user, found none`,
+  );
+}
+
+/** null when the kernel has none: s390x's of 7.2 copies inline. */
+export function findCopyRoutine(guest: Guest): CopyRoutine | null {
   const { kernel, variant } = guest;
   const routine = entriesOf(kernel, variant).find(
     ({ direction, userPointer }) =>
       userPointer !== undefined && (direction === 'to_user' || direction === 'by address'),
   );
-  if (routine?.userPointer === undefined) {
-    throw new UsercopyError(
-      'guest',
-      `kernel ${kernel.version.release}: expected a routine that copies to the user, found none`,
-    );
-  }
+  if (routine?.userPointer === undefined) return null;
   const { kernelPointer, userPointer, size: sizeAt } = routine;
   return {
     symbol: routine.symbol,

@@ -27,7 +27,7 @@ export const PALETTE = [
   '#8a8a2f',
 ];
 const NOISY_COLOUR = '#999';
-const colourOf = (series: number): string => PALETTE[series % PALETTE.length] ?? NOISY_COLOUR;
+export const colourOf = (series: number): string => PALETTE[series % PALETTE.length] ?? NOISY_COLOUR;
 /** Room for a label behind the longest bar, as a part of the axis. */
 const LABEL_ROOM = 1.12;
 

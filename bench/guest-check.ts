@@ -1,7 +1,9 @@
 /** What the check costs on each path: the guest's own in instructions and cycles, ours in nanoseconds. */
+import { driverOf } from '../arch/index.js';
 import { attach } from '../src/attach/attach.js';
 import { requestRegisters } from '../src/attach/requests.js';
 import { type ExecutorName, executors } from '../src/check/check.js';
+import { modelDigest } from '../src/cycles/digest.js';
 import { openCycleModel } from '../src/cycles/open.js';
 import { builtCheck } from '../src/engine/built-check.js';
 import { UsercopyError } from '../src/errors.js';
@@ -16,7 +18,7 @@ import { PATHS, type PathCopy, type PathName } from './world.js';
 export interface GuestCost {
   /** From the first instruction of `__check_object_size` to its return, or to BUG(). */
   readonly instructions: number;
-  /** Of one pass through the whole path, for a named core; null for an architecture without a table. */
+  /** Of one pass through the whole path, branches foreseen, for a named core; null for an architecture without a table. */
   readonly cycles: number | null;
 }
 
@@ -26,6 +28,8 @@ export interface GuestCheck {
   readonly costs: Record<PathName, GuestCost>;
   /** The core that the cycles are of. */
   readonly core: string | null;
+  /** Which model they are of, as `modelDigest()` says. */
+  readonly cycleModel: string | null;
 }
 
 /** Runs the guest's own check once on each path. @throws UsercopyError `guest` where its answer is not the expected one. */
@@ -46,8 +50,10 @@ export async function countGuestCheck(guest: Guest, paths: Paths): Promise<Guest
       }
       costs[path] = { instructions: call.instructions, cycles: call.cycles };
     }
+    const linuxArch = driverOf(guest.variant)?.linuxArch;
+    const cycleModel = model === null || linuxArch === undefined ? null : await modelDigest(linuxArch, model.table);
     // Every path was run above.
-    return { costs: costs as Record<PathName, GuestCost>, core: model?.table.core ?? null };
+    return { costs: costs as Record<PathName, GuestCost>, core: model?.table.core ?? null, cycleModel };
   } finally {
     model?.close();
   }

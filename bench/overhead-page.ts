@@ -2,14 +2,17 @@
 import type { AnswerTable, Part } from '../src/cli/answer.js';
 import { PATH_IGNORES } from '../src/cycles/open.js';
 import { barChart, type Chart, escaped, pageHtml, painter, partsHtml } from './drawing.js';
-import { type Cost, type Overhead, type OverheadPath, PASSING, REFUSING } from './overhead.js';
+import { type Cost, type Overhead, type OverheadPath, PASSING, REFUSING, type Unmeasured } from './overhead.js';
 import { costCell } from './report.js';
 
-/** A kernel that could not be measured, and why. */
-export interface Unmeasured {
-  readonly source: string;
-  readonly error: string;
-}
+/** What the figures of a cell are. */
+export const COLD = 'instructions (cycles / with the struct page cold)';
+export const COLD_REFUSING =
+  'instructions (cycles / with the struct page cold and the branches that refuse mispredicted)';
+
+/** What cold cycles have beyond the others, for people. */
+export const COLD_ADDS =
+  'with the struct page in no cache, and with the branches mispredicted that no passing path takes that way';
 
 export const titleOf = ({ variant, kernel, profile }: Overhead): string =>
   profile === null ? `${variant} ${kernel}` : `${variant}, built-in guest, rules of ${profile}`;
@@ -32,14 +35,14 @@ export function overheadTables(results: readonly Overhead[]): Part[] {
   );
   if (results.length === 0) return [];
   return [
-    { heading: 'Passing: instructions (cycles / with the struct page cold)' },
+    { heading: `Passing: ${COLD}` },
     pathTable(PASSING),
-    { heading: 'Refusing, message included: instructions (cycles / with the struct page cold)' },
+    { heading: `Refusing, message included: ${COLD_REFUSING}` },
     pathTable(REFUSING),
     ...(workloads.length === 0
       ? []
       : [
-          { heading: 'Copies beside their check: instructions (cycles / with the struct page cold)' },
+          { heading: `Copies beside their check: ${COLD}` },
           { head: ['', 'copy of', 'check', 'copy', 'check ÷ copy, cycles'], rows: workloads },
         ]),
   ];
@@ -48,7 +51,7 @@ export function overheadTables(results: readonly Overhead[]): Part[] {
 export function overheadNotes(results: readonly Overhead[]): string[] {
   const variants = new Map(results.map((result) => [result.variant, result]));
   return [
-    `Cycles are estimates of one pass from an idle pipeline; ${PATH_IGNORES}, but for the struct page where it is cold and for branches that no passing path takes that way.`,
+    `Cycles are estimates of one pass from an idle pipeline; ${PATH_IGNORES}. The second figure is the same ${COLD_ADDS}.`,
     ...[...variants].map(([variant, { core }]) => `${variant}: ${core ?? 'no table of cycles'}`),
     ...results.flatMap((result) => result.notes.map((note) => `${titleOf(result)}: ${note}`)),
   ];

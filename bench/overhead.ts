@@ -3,9 +3,10 @@
  * host, so that every run gives the same.
  */
 import { driverOf } from '../arch/index.js';
+import { modelDigest } from '../src/cycles/digest.js';
 import { type CoreMemory, readCoreMemory } from '../src/cycles/memory.js';
 import { openCycleModel } from '../src/cycles/open.js';
-import { memoryCycles } from '../src/cycles/path.js';
+import { coldCycles } from '../src/cycles/path.js';
 import type { CycleModel } from '../src/cycles/price.js';
 import type { CodeBlock } from '../src/engine/engine.js';
 import { UsercopyError } from '../src/errors.js';
@@ -14,7 +15,7 @@ import type { KernelObjects } from '../src/guest/objects.js';
 import { costOfCall, type LoadTrace, loadsOfCall, type PathCost } from '../src/guest/path-cost.js';
 import { enableStaticKey } from '../src/guest/static-key.js';
 import { gateOf } from '../src/introspect/gate.js';
-import { type CopyRoutine, copyRoutine } from './copy-routine.js';
+import { type CopyRoutine, findCopyRoutine } from './copy-routine.js';
 import { objectsOf, type PathCopy, type PathName, pathCopies, type Source, startGuest } from './world.js';
 
 /** Paths on which the check lets a copy pass. */
@@ -32,9 +33,15 @@ export const WORKLOADS = [
 
 export interface Cost {
   readonly instructions: number;
-  /** One pass from an idle pipeline, what it loads in the caches; null where the core's table does not know them. */
+  /**
+   * One pass from an idle pipeline, what it loads in the nearest cache, branches foreseen: the figure that `usercopy bench` has, too.
+   * null where the core's table does not know them.
+   */
   readonly cycles: number | null;
-  /** The same with the struct pages in no cache and not in the TLB; null where the core's caches are not known, or were not asked for. */
+  /**
+   * The same with the struct pages in no cache and not in the TLB, and with the branches mispredicted that no passing path takes that
+   * way: those that refuse. null where the core's caches are not known, or were not asked for.
+   */
   readonly cold: number | null;
 }
 
@@ -55,6 +62,8 @@ export interface Overhead {
   readonly profile: string | null;
   /** The core that the cycles are of; null without a table. */
   readonly core: string | null;
+  /** Which model the cycles are of (`modelDigest()`): those of two models do not compare. null without a table. */
+  readonly cycleModel: string | null;
   /** Where the core's caches, its TLB and what a mispredict costs are from; null where `cold` is not known. */
   readonly memorySources: string | null;
   /** null: the kernel has no such path; `notes` says why. */
@@ -63,8 +72,14 @@ export interface Overhead {
   readonly notes: readonly string[];
 }
 
+/** A kernel that could not be measured, and why. */
+export interface Unmeasured {
+  readonly source: string;
+  readonly error: string;
+}
+
 /** Names of the paths as `pathCopies` has them. */
-const COPIES: Readonly<Record<Exclude<OverheadPath, 'disabled'>, PathName>> = {
+export const COPIES: Readonly<Record<Exclude<OverheadPath, 'disabled'>, PathName>> = {
   ...{ 'n=0': 'n=0', stack: 'stack', slab: 'slab good', page: 'page', vmalloc: 'vmalloc' },
   ...{ null: 'null', 'slab overflow': 'slab bad', text: 'text' },
 };
@@ -80,21 +95,43 @@ export async function overheadOf(
   { cycles }: OverheadOptions = { cycles: { model: 'memory' } },
 ): Promise<Overhead> {
   const guest = await startGuest(source, 'check');
-  const model = guest.variant.cycles === undefined ? null : await openCycleModel(guest.variant, cycles.core);
+  let model: CycleModel | null = null;
   try {
+    if (guest.variant.cycles !== undefined) model = await openCycleModel(guest.variant, cycles.core);
     const linuxArch = driverOf(guest.variant)?.linuxArch;
     const memory =
       model === null || linuxArch === undefined || cycles.model === 'path'
         ? null
         : await readCoreMemory(linuxArch, model.table.core);
-    const overhead = await new Measuring(guest, source, model, memory).measure();
+    const cycleModel = model === null || linuxArch === undefined ? null : await modelDigest(linuxArch, model.table);
+    const overhead = { ...(await new Measuring(guest, source, model, memory).measure()), cycleModel };
     if (memory !== null || model === null || cycles.model === 'path') return overhead;
-    const note = `no cold cycles: nothing that can be cited says how long the caches of the ${model.table.core} take`;
+    const note = `no cold cycles: this package has no figures for the caches of the ${model.table.core}`;
     return { ...overhead, notes: [...overhead.notes, note] };
   } finally {
     model?.close();
     guest.close();
   }
+}
+
+/** Measures one kernel or guest after the other; what could not be measured is told. `name` is what errors call it. */
+export async function measureAll(
+  sources: readonly { readonly name: string; readonly source: Source }[],
+  options: OverheadOptions,
+  onProgress: (name: string) => void,
+): Promise<{ readonly results: Overhead[]; readonly unmeasured: Unmeasured[] }> {
+  const results: Overhead[] = [];
+  const unmeasured: Unmeasured[] = [];
+  for (const { name, source } of sources) {
+    onProgress(name);
+    try {
+      results.push(await overheadOf(source, options));
+    } catch (error) {
+      if (!(error instanceof UsercopyError)) throw error;
+      unmeasured.push({ source: name, error: error.message });
+    }
+  }
+  return { results, unmeasured };
 }
 
 /** A call whose cycles are priced when it is known which way its branches usually go. */
@@ -129,11 +166,17 @@ class Measuring {
     this.#before = guest.snapshot();
   }
 
-  async measure(): Promise<Overhead> {
+  async measure(): Promise<Omit<Overhead, 'cycleModel'>> {
     const { guest, source, model, memory } = this;
     const calls = new Map<OverheadPath, Call>();
-    for (const path of [...PASSING, ...REFUSING])
-      if (path !== 'disabled') calls.set(path, await this.#check(path, this.#copies[COPIES[path]]));
+    for (const path of [...PASSING, ...REFUSING]) {
+      if (path === 'disabled') continue;
+      if (path === 'vmalloc' && this.#objects.facts.vmap.kind === 'none') {
+        this.#notes.push('vmalloc: where this kernel keeps its vmap areas was not found');
+        continue;
+      }
+      calls.set(path, await this.#check(path, this.#copies[COPIES[path]]));
+    }
     const gate = disabledBy(guest, source);
     if (typeof gate === 'string') this.#notes.push(gate);
     else calls.set('disabled', await this.#check('disabled', this.#copies['slab good'], gate));
@@ -193,13 +236,13 @@ class Measuring {
       this.#note('no cold cycles: this libunicorn does not tell of loads');
       return { instructions, cycles, cold: null };
     }
-    const { warm, cold } = memoryCycles(
+    const cold = coldCycles(
       model,
       memory,
       { path, instructions, loads: trace.loads },
       { range: this.#objects.structPages(), usual: this.#usual },
     );
-    return { instructions, cycles: warm, cold };
+    return { instructions, cycles, cold };
   }
 
   #note(text: string): void {
@@ -257,7 +300,7 @@ function disabledBy(guest: Guest, source: Source): (() => void) | string {
       : () => guest.memory.writeUnsigned(flag, 4, 1n);
   }
   const gate = gateOf(guest.kernel);
-  if (gate === null) return 'disabled: no static key was found (they came with 4.18)';
+  if (gate === null) return 'disabled: no static key was found (b5cb15d9372a, 4.18, brought the first)';
   if (gate.askedBy === 'callers')
     return 'disabled: callers ask before they call (fc13a78e1f68, 6.15): what is left is a nop in each';
   return () => enableStaticKey(guest, gate.address);
@@ -266,5 +309,5 @@ function disabledBy(guest: Guest, source: Source): (() => void) | string {
 /** The built-in guests' own copies are loops over bytes, which say nothing of a kernel's. */
 function routineOf(guest: Guest, source: Source): CopyRoutine | string {
   if (source.kind === 'own') return 'workloads: only kernels have a copy routine to compare with';
-  return copyRoutine(guest);
+  return findCopyRoutine(guest) ?? 'workloads: the kernel has no routine that copies to the user: it copies inline';
 }

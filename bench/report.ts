@@ -61,7 +61,7 @@ export function figure(value: number): string {
 }
 
 /**
- * `226 (176)`: instructions and, where they are known, cycles; `226 (176 / 415)` where a cold struct page makes them more. A
+ * `226 (177)`: instructions and, where they are known, cycles; `226 (177 / 328)` where those with a cold struct page are others. A
  * dash for a path that there is not.
  */
 export function costCell(

@@ -41,6 +41,8 @@ export interface VariantResult {
   readonly profile: string | null;
   /** The core that the cycles are estimated for; null without a table. */
   readonly core: string | null;
+  /** Which model the cycles are of: those of two models do not compare. null without a table. */
+  readonly cycleModel: string | null;
   readonly guestCheck: Readonly<Record<PathName, GuestCost>>;
   readonly check: Readonly<Record<ExecutorName, Readonly<Record<PathName, number>> | null>>;
   readonly copy: {
@@ -109,7 +111,7 @@ export async function runBench({ sources, quick, growth, onProgress }: BenchOpti
     const guest = await startGuest(source, 'check');
     try {
       const paths = pathCopies(guest, objectsOf(guest, source));
-      const { costs, core } = await countGuestCheck(guest, paths);
+      const { costs, core, cycleModel } = await countGuestCheck(guest, paths);
       const times = await timeCheck(guest, paths, source.profile, short);
       onProgress(`${name}: copies`);
       const copies = await timeCopies(source, quick ? QUICK : { ...short, time: 4 * short.time }).catch((error) => {
@@ -118,7 +120,8 @@ export async function runBench({ sources, quick, growth, onProgress }: BenchOpti
       });
       const { copy, copySpread, copyNote } = copyResult(copies, watch);
       variants.push({
-        ...{ variant: guest.variant.name, kernel: guest.kernel.version.release, profile: source.profile ?? null, core },
+        ...{ variant: guest.variant.name, kernel: guest.kernel.version.release, profile: source.profile ?? null },
+        ...{ core, cycleModel },
         guestCheck: costs,
         check: mapRecord(times, (byPath) => byPath && mapRecord(byPath, watch)),
         checkSpread: spreadsOf(

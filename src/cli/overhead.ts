@@ -1,10 +1,10 @@
 /** `usercopy overhead`: what the check costs in several kernels, in one table, without a clock. */
 import { Option } from 'commander';
-import { type Cost, type Overhead, overheadOf, PASSING, REFUSING } from '../../bench/overhead.js';
-import { overheadHtml, overheadNotes, overheadTables, type Unmeasured } from '../../bench/overhead-page.js';
+import { type Cost, measureAll, type Overhead, PASSING, REFUSING } from '../../bench/overhead.js';
+import { COLD_ADDS, overheadHtml, overheadNotes, overheadTables } from '../../bench/overhead-page.js';
 import type { Source } from '../../bench/world.js';
 import { PATH_IGNORES } from '../cycles/open.js';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { NEWEST_OWN_PROFILE, OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import { progress, warn } from '../terminal.js';
@@ -41,8 +41,8 @@ export function overheadCommand(): Verb {
     .tables()
     .ends({
       notes: `Each path is run once, in the kernel's own code, and priced as a whole for one named core: from an idle pipeline to the
-last instruction. "226 (176 / 415)" are instructions, cycles with everything in the caches, and cycles with the struct page of the object
-in none. Every run gives the same figures. docs/cycles.md says what the cycles are.`,
+last instruction. "226 (177 / 328)" are instructions, cycles with everything in the caches and branches foreseen, and cycles with the
+struct page of the object in none, and with the branches that refuse mispredicted. Every run gives the same figures. docs/cycles.md says what the cycles are.`,
       status: '0 if all were measured, 2 if one could not be, or for bad input.',
       examples: [
         'usercopy overhead --kernel vmlinuz-6.1 vmlinuz-6.12',
@@ -65,22 +65,15 @@ async function overhead(options: OverheadOptions): Promise<number> {
     ...(options.variant ?? []).map((variant): Source => ({ kind: 'own', variant, profile })),
   ];
   if (sources.length === 0) throw badInput('overhead', '--kernel IMAGE or --variant NAME', 'neither');
-  const results: Overhead[] = [];
-  const unmeasured: Unmeasured[] = [];
-  for (const source of sources) {
-    const name = source.kind === 'own' ? source.variant : source.path;
-    progress.show(`measuring ${name} …`);
-    try {
-      results.push(await overheadOf(source, { cycles: { model: 'memory', core: options.core } }));
-    } catch (error) {
-      if (!(error instanceof UsercopyError)) throw error;
-      unmeasured.push({ source: name, error: error.message });
-    }
-  }
+  const { results, unmeasured } = await measureAll(
+    sources.map((source) => ({ name: source.kind === 'own' ? source.variant : source.path, source })),
+    { cycles: { model: 'memory', core: options.core } },
+    (name) => progress.show(`measuring ${name} …`),
+  );
   progress.clear();
   if (options.html !== undefined) writeWhole(options.html, await overheadHtml(results, unmeasured));
   printAnswer(options, {
-    json: () => toJson({ ignored: PATH_IGNORES, results, unmeasured }),
+    json: () => toJson({ ignored: PATH_IGNORES, cold: COLD_ADDS, results, unmeasured }),
     parts: () => [...(options.csv ? [longTable(results)] : overheadTables(results)), ...overheadNotes(results)],
   });
   for (const { source, error } of unmeasured) warn(`${source} was not measured: ${error}`);

@@ -69,11 +69,11 @@ export interface LoadingPath {
 }
 
 /**
- * Cycles of a path with what it loads in the caches from the pass before (`warm`), and the same with a range of memory
- * in no cache and its translation not in the TLB (`cold`). A branch that goes the rare way, as seen from the `usual`
- * paths, costs in both what the core's documents say.
+ * Cycles of a path with a range of memory in no cache and its translation not in the TLB, and everything else that it loads in the
+ * caches from the pass before. A branch that goes the rare way, as seen from the `usual` paths, costs what the core's documents
+ * say; where there are none, and nothing of the range is loaded, it is `pathCycles()` of the path.
  */
-export function memoryCycles(
+export function coldCycles(
   model: CycleModel,
   core: CoreMemory,
   { path, instructions, loads }: LoadingPath,
@@ -84,18 +84,20 @@ export function memoryCycles(
     readonly range: Range;
     readonly usual: readonly (readonly CodeBlock[])[];
   },
-): { readonly warm: number; readonly cold: number } {
+): number {
   const caches = new Caches(core, range);
-  const mispredicted = { blocks: rareTurns(usual, path), cycles: core.mispredict };
-  const pass = (): number => {
-    // In the order of the path, whatever order the core issues them in.
-    const late = new Map<number, number>();
-    for (const [instruction, mine] of [...loads].sort(([one], [two]) => one - two))
-      late.set(instruction, Math.max(...mine.map((load) => caches.load(load))));
-    return pathCycles(model, path, { instructions, mispredicted, late: (instruction) => late.get(instruction) ?? 0 });
-  };
+  // In the order of the path, whatever order the core issues them in.
+  const inOrder = [...loads].sort(([one], [two]) => one - two);
+  const pass = (): Map<number, number> =>
+    new Map(
+      inOrder.map(([instruction, mine]) => [instruction, Math.max(...mine.map((load) => caches.load(load)))] as const),
+    );
   pass();
-  const warm = pass();
   caches.evict(range);
-  return { warm, cold: pass() };
+  const late = pass();
+  return pathCycles(model, path, {
+    instructions,
+    mispredicted: { blocks: rareTurns(usual, path), cycles: core.mispredict },
+    late: (instruction) => late.get(instruction) ?? 0,
+  });
 }

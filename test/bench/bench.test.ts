@@ -120,6 +120,25 @@ describe.skipIf(!hasUnicorn())('usercopy bench', () => {
     expect(pairs.map(({ guestCheck }) => guestCheck.length)).toEqual([PATHS.length, PATHS.length]);
   });
 
+  it("says of a guest's own check what usercopy overhead says, so that the two compare as equal, either way", () => {
+    const [bench, overhead] = ['bench.json', 'overhead.json'].map((name) => join(folder, name)) as [string, string];
+    writeFileSync(bench, JSON.stringify(result));
+    writeFileSync(overhead, usercopy('overhead', '--variant', 'x86_64', 'i386', '--json').stdout);
+    for (const files of [
+      [bench, overhead],
+      [overhead, bench],
+    ]) {
+      const run = usercopy('bench', '--compare', ...files, '--json');
+      expect(run.status).toBe(0);
+      const { pairs }: Comparison = JSON.parse(run.stdout);
+      expect(pairs).toHaveLength(2);
+      for (const { guestCheck } of pairs) {
+        expect(guestCheck).toHaveLength(PATHS.length);
+        for (const one of guestCheck) expect(one).toMatchObject({ cycles: 1, instructions: 1, verdict: 'same' });
+      }
+    }
+  });
+
   it.each([
     [['--compare', 'old.json'], /expected two files/],
     [['--compare', packageFile('package.json'), packageFile('package.json')], /a result of usercopy bench/],

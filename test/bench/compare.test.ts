@@ -16,6 +16,7 @@ interface Sketch {
   readonly variant?: string;
   readonly slab?: readonly [instructions: number, cycles: number];
   readonly detached?: number;
+  readonly cycleModel?: string | null;
   readonly margin?: number;
 }
 
@@ -26,19 +27,21 @@ const USUAL = {
   variant: 'x86_64',
   slab: [226, 176],
   detached: 1000,
+  cycleModel: 'one',
   margin: 2,
 } as const;
 
 /** A result with one time of copies and one path. */
 function sketch(changed: Sketch = {}) {
-  const { quick, cpu, kernel, variant, slab, detached, margin } = { ...USUAL, ...changed };
+  const { quick, cpu, kernel, variant, slab, detached, margin, cycleModel } = { ...USUAL, ...changed };
   const [instructions, cycles] = slab;
   return {
     cycles: 'path',
     machine: { node: 'v20', cpu, cores: 2, unicorn: '2.1.4', quick, timed: 1, noisy: [] },
     variants: [
       {
-        ...{ variant, kernel, profile: null, core: 'a core', guestCheck: { 'slab good': { instructions, cycles } } },
+        ...{ variant, kernel, profile: null, core: 'a core', cycleModel },
+        guestCheck: { 'slab good': { instructions, cycles } },
         ...{ check: {}, checkSpread: {}, copy: { detached }, copySpread: { detached: { p99: detached, margin } } },
       },
     ],
@@ -111,6 +114,33 @@ test('sums of blocks, as older results have them, are not held against cycles of
   expect(change).toMatchObject({ cycles: null, instructions: 1, verdict: 'same' });
 });
 
+test.each([
+  ['another', 'another', /two cycle models/],
+  ['nothing', null, /NEW does not say which cycle model/],
+])('cycles of %s model are not judged and that is said; instructions are', (_what, cycleModel, note) => {
+  const same = compareResults(sketch(), sketch({ cycleModel, slab: [226, 300] }));
+  expect(same.pairs[0]!.guestCheck[0]).toMatchObject({ cycles: null, instructions: 1, verdict: 'same' });
+  expect(same.notes.join()).toMatch(note);
+  const more = compareResults(sketch({ cycleModel }), sketch({ slab: [227, 100] }));
+  expect(more.pairs[0]!.guestCheck[0]!.verdict).toBe('slower');
+});
+
+test('two architectures are no pair, even when they are all that there is', () => {
+  const other = sketch({ variant: 'arm64', kernel: '6.12' });
+  const [old, later] = [sketch(), other].map((one) => ({ ...one, variants: one.variants }));
+  expect(() => compareResults(old, later)).toThrow(/figure in common.*x86_64 6\.1.*arm64 6\.12/);
+});
+
+test('a result without times says that only the guest’s own check was compared', () => {
+  const [guest] = sketch().variants;
+  const overhead = { results: [{ ...guest, paths: { slab: { instructions: 226, cycles: 176 } } }], unmeasured: [] };
+  expect(compareResults(sketch(), overhead).notes.join()).toMatch(/NEW has no times/);
+  expect(compareResults(overhead, sketch()).notes.join()).toMatch(/OLD has no times/);
+  expect(compareResults(overhead, overhead).notes).toEqual([]);
+  const bare = { ...sketch(), variants: sketch().variants.map((one) => ({ ...one, copy: {}, copySpread: {} })) };
+  expect(compareResults(sketch(), bare).notes.join()).toMatch(/x86_64 6\.1 has times in OLD alone/);
+});
+
 test('the exit status, the table and the JSON of the command say the same', () => {
   const [old, later, overhead] = ['old.json', 'new.json', 'overhead.json'].map((name) => join(folder, name));
   writeFileSync(old!, JSON.stringify(sketch()));
@@ -124,6 +154,7 @@ test('the exit status, the table and the JSON of the command say the same', () =
           kernel: '6.1',
           profile: null,
           core: 'a core',
+          cycleModel: 'one',
           paths: { slab: { instructions: 200, cycles: 170 } },
         },
       ],

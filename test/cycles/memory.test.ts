@@ -1,7 +1,11 @@
 /** Caches and the rare way of a branch, worked out by hand. */
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { x86_64Cycles } from '../../arch/x86/cycles.js';
+import { Disassembler } from '../../src/cycles/disassembler.js';
 import { Caches, type CoreMemory } from '../../src/cycles/memory.js';
-import { rareTurns } from '../../src/cycles/path.js';
+import { coldCycles, pathCycles, rareTurns } from '../../src/cycles/path.js';
+import { CycleModel } from '../../src/cycles/price.js';
+import type { CycleTable } from '../../src/cycles/table.js';
 import type { CodeBlock } from '../../src/engine/engine.js';
 
 /** Two sets of two lines of 64 bytes, and behind them eight sets of two. */
@@ -82,4 +86,58 @@ test('where usual paths went both ways, or a block ends in a return, nothing is 
   expect(rareTurns([[block(0x100), block(0x900)]], [block(0x100), block(0x800)])).toEqual(new Set());
   // Never seen at all: nothing is known.
   expect(rareTurns([[block(0x300), block(0x310)]], [block(0x100), block(0x200)])).toEqual(new Set());
+});
+
+/** Four at once, out of order: everything takes a cycle, and what is loaded comes after the four of CORE's L1D. */
+const TABLE: CycleTable = {
+  ...{ core: 'made up', source: 'by hand', order: 'out', width: 4, buffer: 64, loadLatency: 4 },
+  ...{ units: ['a', 'b', 'c', 'd'], groups: { any: [0, 1, 2, 3] } },
+  costs: [
+    { latency: 1, throughput: 0.25, microOps: 1, uses: { any: 1 } },
+    { latency: 4, throughput: 0.25, microOps: 1, uses: { any: 1 }, flags: 'l' },
+  ],
+  classes: { '?': 0, mov: 1 },
+};
+
+describe('a pass with hazards, every cycle counted by hand', () => {
+  let model: CycleModel;
+  beforeAll(async () => {
+    model = new CycleModel(x86_64Cycles, TABLE, await Disassembler.open(x86_64Cycles));
+  });
+  afterAll(() => model.close());
+
+  const code = (address: number, hex: string, instructions: number): CodeBlock => ({
+    ...{ address: BigInt(address), code: Buffer.from(hex, 'hex'), instructions, thumb: false },
+  });
+  const nothing = { start: 0n, end: 0n };
+
+  test('after a branch that went the rare way nothing enters until it has ended and the core has begun again', () => {
+    // test eax, eax; jne 0x200, and at 0x108 and 0x200: inc ecx
+    const branch = code(0x100, '85c00f85f8000000', 2);
+    const [next, target] = [code(0x108, 'ffc1', 1), code(0x200, 'ffc1', 1)];
+    const path = { path: [branch, target], instructions: 3, loads: new Map() };
+    // All three enter at 0. The test works in cycle 1, the jump in 2, inc beside the test; a lone instruction is one cycle.
+    const foreseen = 2;
+    expect(pathCycles(model, path.path)).toBe(foreseen);
+    expect(coldCycles(model, CORE, path, { range: nothing, usual: [[branch, target]] })).toBe(foreseen);
+    // The jump has ended at 3, inc enters 15 later, at 18, and works in 19: the nineteenth of the working cycles.
+    expect(coldCycles(model, CORE, path, { range: nothing, usual: [[branch, next]] })).toBe(19);
+  });
+
+  test('what needs a late load waits for it, and what does not need it goes on', () => {
+    // mov rax, [rbx]; inc rax; inc ecx
+    const block = code(0x100, '488b0348ffc0ffc1', 3);
+    const load = at(0x5000);
+    const path = { path: [block], instructions: 3, loads: new Map([[0, [load]]]) };
+    // The load works in cycles 1 to 4, inc rax in 5.
+    const near = 5;
+    expect(pathCycles(model, path.path)).toBe(near);
+    expect(coldCycles(model, CORE, path, { range: nothing, usual: [] })).toBe(near);
+    // From memory it comes 100 later, and its translation takes 20 more.
+    const range = { start: 0x5000n, end: 0x6000n };
+    expect(coldCycles(model, CORE, path, { range, usual: [] })).toBe(near + 100 + 20);
+    const alone = { path: [code(0x100, '488b0b48ffc0ffc2', 3)], instructions: 3, loads: new Map([[0, [load]]]) };
+    // mov rcx, [rbx]: nobody needs it, but it must come before the path has ended.
+    expect(coldCycles(model, CORE, alone, { range, usual: [] })).toBe(near - 1 + 100 + 20);
+  });
 });

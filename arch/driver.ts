@@ -234,10 +234,10 @@ export interface KernelBuild {
   readonly sourceFolder: string;
   /** GNU's name of the target, which Debian's cross compiler is named after. */
   readonly triplet: string;
-  /** Options for the compiler besides the kernel's own. */
-  readonly compilerOptions?: readonly string[];
-  /** Lines of a `.config`: what the smallest kernel needs of its architecture. */
+  /** Lines of a `.config`: what the smallest kernel needs of its architecture. A kernel in which one goes unmet is not built, … */
   readonly config: string;
+  /** … but for these, which only some series have. */
+  readonly optional?: readonly string[];
 }
 
 export interface Variant {

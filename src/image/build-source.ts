@@ -147,8 +147,12 @@ export async function kernelSource(
   await fs.rm(deb);
   await fs.mkdir(path.dirname(folder), { recursive: true });
   // Another process may have been quicker; its files are the same.
-  await fs.rename(unpacked, folder).catch(() => undefined);
-  return source;
+  const error: unknown = await fs.rename(unpacked, folder).then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  if (error === null || (await isThere(path.join(folder, 'Makefile')))) return source;
+  throw error;
 }
 
 /** What `linux-source` depends on; null where the suite has none. */
@@ -170,7 +174,8 @@ async function unpack(
   const configs = ['arch/Kconfig', 'arch/*/Kconfig*'];
   const members = [...TOP, ...FOLDERS, ...configs, `arch/${architecture}`].map((member) => `${name}/${member}`);
   const script = `deb=$1; shift
-dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards '*/linux-source-*.tar.xz' | xz -dc | tar -x --wildcards "$@"`;
+(dpkg-deb --fsys-tarfile "$deb" || echo '!dpkg-deb' >&2) |
+  (tar -xO --wildcards '*/linux-source-*.tar.xz' || echo '!tar' >&2) | (xz -dc || echo '!xz' >&2) | tar -x --wildcards "$@"`;
   const { output } = await run(
     'sh',
     ['-c', script, 'sh', deb, ...LEFT_OUT.map((pattern) => `--exclude=${name}/${pattern}`), ...members],
@@ -178,7 +183,19 @@ dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards '*/linux-source-*.tar.xz' |
     UNPACK_LIMIT,
     { PATH: `${programs}:${process.env['PATH'] ?? ''}` },
   );
-  // Not every series has all folders, which tar takes for a failure: what counts is what there is.
+  // Not every series has all folders, which tar takes for a failure; nothing else may fail.
+  const failure = output
+    .split('\n')
+    .find(
+      (line) =>
+        line.trim() !== '' &&
+        !/: Not found in archive$|: Exiting with failure status due to previous errors$/.test(line),
+    );
+  if (failure !== undefined)
+    throw new UsercopyError(
+      'missing-dependency',
+      `${name}: expected its source to be unpacked, found: ${failure.trim()}`,
+    );
   const folder = path.join(directory, name);
   for (const file of ['Makefile', 'Kconfig', `arch/${architecture}/Makefile`, 'mm/usercopy.c', 'virt/Makefile'])
     if (!(await isThere(path.join(folder, file))))

@@ -84,10 +84,14 @@ async function requireMachine(directory: string): Promise<void> {
   const missing: string[] = [];
   for (const program of ['make', 'gcc'])
     if ((await run('sh', ['-c', `command -v ${program}`], directory, SHORT_LIMIT)).failed) missing.push(program);
+  // The kernel's own tools are compiled for this machine: a compiler without headers is none.
+  const trial = `printf '#include <stdio.h>\\nint main(void) { return 0; }\\n' | gcc -x c -o trial -`;
+  if (missing.length === 0 && (await run('sh', ['-c', trial], directory, SHORT_LIMIT)).failed)
+    missing.push('C compiler that has the headers of the C library');
   if (missing.length > 0)
     throw new UsercopyError(
       'missing-dependency',
-      `kernel build: expected make and a C compiler for this machine, found no ${missing.join(', no ')} (Debian, Ubuntu: apt-get install gcc make)`,
+      `kernel build: expected make and a C compiler for this machine, found no ${missing.join(', no ')} (Debian, Ubuntu: apt-get install gcc libc6-dev make)`,
     );
 }
 

@@ -23,6 +23,7 @@ import { type KernelSource, kernelSource, type SourceRequest } from './build-sou
 import { type BuildTools, buildTools } from './build-tools.js';
 import { defaultCacheDirectory, type FetchedKernel, findImage, store } from './fetch.js';
 import { readWhole } from './files.js';
+import { loadKernel } from './load.js';
 import { findPahole, runPahole } from './pahole.js';
 import { alone, inWorkspace } from './workspace.js';
 
@@ -64,7 +65,7 @@ interface Plan {
  * Builds a kernel, or gives it out of the cache, where it lies by what went into it: source, compiler, configuration. A build
  * that was interrupted goes on where it was.
  * @throws UsercopyError `bad-input` for a variant, release or configuration that cannot be built, `missing-dependency` without apt,
- *   network, make or a C compiler.
+ *   network, make or a C compiler, `unsupported` where the source does not compile, or comes to a kernel that nothing can be judged by.
  */
 export async function buildKernel(variant: string, options: BuildOptions = {}): Promise<FetchedKernel> {
   const plan = await planOf(variant, options);
@@ -119,8 +120,8 @@ const hashOf = (...parts: readonly string[]): string =>
   createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 8);
 
 /** Which kernel the newest source of a suite or series came to, with this configuration. */
-function newestFile({ cache, variant, facts, config, source }: Plan): string {
-  const key = hashOf(printFragment(config), ...(facts.compilerOptions ?? []));
+function newestFile({ cache, variant, config, source }: Plan): string {
+  const key = hashOf(printFragment(config));
   return path.join(cache, `newest-built-${source.wanted}-${variant}-${key}`);
 }
 
@@ -131,15 +132,15 @@ async function buildOnce(
   workspace: string,
 ): Promise<FetchedKernel> {
   const { variant, facts, config, cache, say } = plan;
-  const options = facts.compilerOptions ?? [];
-  const key = hashOf(variant, source.package, ...tools.packages, ...options, printFragment(config));
+  const key = hashOf(variant, source.package, ...tools.packages, printFragment(config));
   const objects = path.join(cache, 'build', `objects-${key}`);
   const suffix = `-built-${key}`;
   const release = `${await versionOf(source)}${suffix}`;
   const before = await findImage(path.join(cache, release), variant, release);
   if (before !== null) return before;
-  await fs.mkdir(objects, { recursive: true });
   return alone(objects, `the kernel ${release}`, async () => {
+    const meanwhile = await findImage(path.join(cache, release), variant, release);
+    if (meanwhile !== null) return meanwhile;
     const make = (targets: readonly string[], environment: NodeJS.ProcessEnv, onLine: (line: string) => void) =>
       runMake(
         [`-j${plan.jobs}`, ...makeArguments(facts, source, objects, suffix), ...targets],
@@ -155,6 +156,7 @@ async function buildOnce(
       if (what !== undefined) say(`compiling ${release}: ${++done} files (${what})`);
     });
     const image = await withTypes(path.join(objects, 'vmlinux'), facts, tools, plan, workspace);
+    await requireJudge(image, variant, release);
     const files = { release, image, name: 'vmlinux' as const, config: path.join(objects, '.config') };
     const stored = await store(files, { variant, cache }, release, workspace);
     await fs.rm(objects, { recursive: true, force: true });
@@ -175,7 +177,7 @@ function makeArguments(facts: KernelBuild, source: KernelSource, objects: string
     'HOSTCC=gcc',
     `LOCALVERSION=${suffix}`,
     // Newer compilers warn of much in older kernels, and some of their folders take warnings for errors.
-    `KCFLAGS=${['-w', ...(facts.compilerOptions ?? [])].join(' ')}`,
+    'KCFLAGS=-w',
     // Not of this machine or this day: the same kernel for everybody.
     ...['KBUILD_BUILD_USER=usercopy', 'KBUILD_BUILD_HOST=usercopy', 'KBUILD_BUILD_TIMESTAMP=1970-01-01'],
   ];
@@ -187,20 +189,27 @@ type Make = (
   onLine: (line: string) => void,
 ) => Promise<void>;
 
-/** What was asked for, and what every kernel needs; SLUB_DEBUG is no matter of kernels with SLAB. */
-function requiredOf({ config, asked }: Plan): ConfigFragment {
-  const names = asked.has('SLAB') ? REQUIRED_OPTIONS : [...REQUIRED_OPTIONS, 'SLUB_DEBUG'];
-  return new Map([...config].filter(([name]) => asked.has(name) || names.some((required) => required === name)));
+/**
+ * What was asked for, what every kernel needs, and what its architecture does; SLUB_DEBUG is no matter of kernels with SLAB. Names that
+ * only some series have may go unmet.
+ */
+function requiredOf({ config, asked, facts }: Plan): ConfigFragment {
+  const own = parseFragment(facts.config, 'the configuration of the architecture');
+  const names = new Set<string>([...asked.keys(), ...own.keys(), ...REQUIRED_OPTIONS]);
+  if (!asked.has('SLAB')) names.add('SLUB_DEBUG');
+  for (const name of facts.optional ?? []) if (!asked.has(name)) names.delete(name);
+  return new Map([...config].filter(([name]) => names.has(name)));
 }
 
-/** Writes `.config`, unless an interrupted build has left it. */
+/** Writes `.config`, unless an interrupted build has left it; what it says is looked at in any case. */
 async function configure(plan: Plan, objects: string, make: Make, release: string): Promise<void> {
   const file = path.join(objects, '.config');
   const fragment = path.join(objects, 'usercopy.config');
-  if (await fs.readFile(file).catch(() => null)) return;
-  plan.say(`configuring ${release}`);
-  await fs.writeFile(fragment, printFragment(plan.config));
-  await make(['allnoconfig'], { KCONFIG_ALLCONFIG: fragment }, () => undefined);
+  if (!(await fs.readFile(file).catch(() => null))) {
+    plan.say(`configuring ${release}`);
+    await fs.writeFile(fragment, printFragment(plan.config));
+    await make(['allnoconfig'], { KCONFIG_ALLCONFIG: fragment }, () => undefined);
+  }
   const unmet = unmetOptions(requiredOf(plan), await fs.readFile(file, 'utf8'));
   if (unmet.length === 0) return;
   await fs.rm(objects, { recursive: true, force: true });
@@ -231,27 +240,34 @@ async function withTypes(
     SHORT_LIMIT,
   );
   if (!failed) return target;
-  throw new UsercopyError(
-    'missing-dependency',
-    `objcopy: expected it to put the types into vmlinux, found: ${output.trim()}`,
-  );
+  throw new UsercopyError('unsupported', `objcopy: expected it to put the types into vmlinux, found: ${output.trim()}`);
 }
 
-/** Runs make; what it says goes to `onLine` line by line. @throws UsercopyError `missing-dependency` with its last words when it fails. */
+/** A kernel without types, names or the check is none that can judge. */
+async function requireJudge(image: string, variant: string, release: string): Promise<void> {
+  const kernel = await loadKernel(image);
+  const lacks = [
+    ...(kernel.variant === variant ? [] : [`${variant}, but ${kernel.variant}`]),
+    ...(kernel.types?.hasStruct('task_struct') ? [] : ['types of its own']),
+    ...(kernel.symbols.address('__check_object_size') === undefined ? ['__check_object_size()'] : []),
+  ];
+  if (lacks.length > 0)
+    throw new UsercopyError(
+      'unsupported',
+      `kernel build of ${release}: expected a kernel of ${variant} with types and the check, found no ${lacks.join(', no ')}`,
+    );
+}
+
+/** Runs make; what it says goes to `onLine` line by line. @throws UsercopyError `unsupported` with its last words when it fails. */
 async function runMake(
   args: readonly string[],
   { programs }: BuildTools,
   environment: NodeJS.ProcessEnv,
   onLine: (line: string) => void,
 ): Promise<void> {
-  const env: NodeJS.ProcessEnv = {
-    ...process.env,
-    PATH: `${programs}${path.delimiter}${process.env['PATH'] ?? ''}`,
-    LC_ALL: 'C',
-  };
-  // What somebody set for his own builds would change this one.
-  for (const name of ['ARCH', 'CROSS_COMPILE', 'CC', 'CFLAGS', 'LDFLAGS', 'MAKEFLAGS', 'KCFLAGS', 'KBUILD_OUTPUT'])
-    delete env[name];
+  const { PATH = '', HOME, TMPDIR } = process.env;
+  // Nothing else of the environment: what somebody set for his own builds would change this one.
+  const env: NodeJS.ProcessEnv = { PATH: `${programs}${path.delimiter}${PATH}`, HOME, TMPDIR, LC_ALL: 'C' };
   const lines: string[] = [];
   const how = await runByLine('make', args, { ...env, ...environment }, (line) => {
     lines.push(line);
@@ -264,7 +280,7 @@ async function runMake(
   );
   const said = (why.length > 0 ? why.slice(0, 3) : lines.slice(-3)).join(' / ');
   throw new UsercopyError(
-    'missing-dependency',
+    'unsupported',
     `kernel build: expected make to end well, found ${how}: ${said || 'it said nothing'} (on ${os.arch()})`,
   );
 }

@@ -86,7 +86,11 @@ async function ownSuite(): Promise<string> {
 }
 
 /** Runs pahole; null where it is missing. */
-async function pahole({ program, libraries }: Pahole, args: readonly string[], limit: number): Promise<string | null> {
+async function pahole(
+  { program, libraries }: Pahole,
+  args: readonly string[],
+  limit: number,
+): Promise<{ readonly output: string; readonly failed: boolean } | null> {
   try {
     const { output, failed } = await run(
       program,
@@ -95,7 +99,7 @@ async function pahole({ program, libraries }: Pahole, args: readonly string[], l
       limit,
       libraries === null ? {} : { LD_LIBRARY_PATH: libraries },
     );
-    return failed && args.includes('--version') ? null : output;
+    return failed && args.includes('--version') ? null : { output, failed };
   } catch (error) {
     if (error instanceof UsercopyError && error.kind === 'missing-dependency') return null;
     throw error;
@@ -108,11 +112,11 @@ const answers = async (of: Pahole): Promise<boolean> => (await pahole(of, ['--ve
 export async function runPahole(of: Pahole, image: string, btf: string): Promise<void> {
   const said = await pahole(of, [`--btf_encode_detached=${btf}`, image], PAHOLE_LIMIT);
   // What pahole does not understand it says, and goes on: that the file can be read is what counts.
-  const bytes = await fs.readFile(btf).catch(() => null);
+  const bytes = said?.failed ? null : await fs.readFile(btf).catch(() => null);
   if (bytes === null)
     throw new UsercopyError(
       'missing-dependency',
-      `pahole: expected BTF of ${path.basename(image)}, found: ${said?.trim() || 'nothing'}`,
+      `pahole: expected BTF of ${path.basename(image)}, found: ${said?.output.trim() || 'nothing'}`,
     );
   await readBtf(bytes, `BTF of ${path.basename(image)}`, nativeZlib);
 }

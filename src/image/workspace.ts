@@ -42,15 +42,30 @@ export async function inWorkspace<Result>(
  */
 export async function alone<Result>(folder: string, what: string, work: () => Promise<Result>): Promise<Result> {
   const lock = path.join(folder, '.usercopy-lock');
-  const holder = (await fs.readFile(lock, 'utf8').catch(() => '')).trim();
-  const pid = Number(/\.(\d+)\.$/.exec(holder)?.[1] ?? Number.NaN);
-  if (holder.startsWith(nameOf().replace(/\d+\.$/, '')) && pid !== process.pid && isAlive(pid))
-    throw new UsercopyError('bad-input', `${what}: process ${pid} makes it already; wait for it, then ask again`);
-  await fs.writeFile(lock, nameOf());
+  // Of two that find a dead holder's lock one makes the new one.
+  for (let attempt = 0; !(await take(lock)); attempt++) {
+    const holder = (await fs.readFile(lock, 'utf8').catch(() => '')).trim();
+    const pid = Number(/\.(\d+)\.$/.exec(holder)?.[1] ?? Number.NaN);
+    if (attempt > 0 || (holder.startsWith(nameOf().replace(/\d+\.$/, '')) && isAlive(pid)))
+      throw new UsercopyError('bad-input', `${what}: process ${pid} makes it already; wait for it, then ask again`);
+    await fs.rm(lock, { force: true });
+  }
   try {
     return await work();
   } finally {
     await fs.rm(lock, { force: true });
+  }
+}
+
+/** Whether the lock is ours now; its folder is made where there is none. */
+async function take(lock: string): Promise<boolean> {
+  try {
+    await fs.mkdir(path.dirname(lock), { recursive: true });
+    await fs.writeFile(lock, nameOf(), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw error;
   }
 }
 

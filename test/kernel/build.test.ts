@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { buildKernel } from '../../src/image/build.js';
 import { mergeFragments, parseFragment, printFragment, unmetOptions } from '../../src/image/build-config.js';
 import { cachedKernels } from '../../src/image/fetch.js';
+import { packageFile } from '../../src/paths.js';
 import { Archive } from './archive.js';
 
 describe('a fragment of a configuration', () => {
@@ -66,6 +67,9 @@ const program = (name: string): Record<string, string> => ({
 /** What objcopy is called for: the types go where the image can be read with them. */
 const OBJCOPY = '#!/bin/sh\nfor last; do :; done\ncase "$1" in --version) ;; *) cat "$3" > "$last";; esac\n';
 
+/** A kernel of the project's own, with types and the check. */
+const OWN_KERNEL = packageFile('guests/elf/ppc64.elf');
+
 /**
  * A source whose make files do in a moment what a kernel's do in minutes: `.config` of what was asked for, less what no
  * kernel has; each call of make is written down.
@@ -76,12 +80,12 @@ SUBLEVEL = 7
 EXTRAVERSION =
 allnoconfig:
 \t@echo "configured $(ARCH) $(CROSS_COMPILE) $(KCFLAGS)" >> $(CALLS)
-\t@grep -v ABSENT $(KCONFIG_ALLCONFIG) > $(O)/.config
+\t@grep -v -e ABSENT -f $(or $(wildcard $(CALLS).lacks),/dev/null) $(KCONFIG_ALLCONFIG) > $(O)/.config
 vmlinux:
 \t@echo "made $(LOCALVERSION)" >> $(CALLS)
 \t@test ! -e $(CALLS).broken || { echo "mm/usercopy.c:1: error: expected a kernel"; exit 1; }
 \t@echo "  CC      mm/usercopy.o"
-\t@echo image > $(O)/vmlinux
+\t@cp ${'$(or $(wildcard $(CALLS).image),'}${OWN_KERNEL}) $(O)/vmlinux
 `;
 
 describe('kernel build', { timeout: 30_000 }, () => {
@@ -93,7 +97,8 @@ describe('kernel build', { timeout: 30_000 }, () => {
   const sourceOf = async (folder: string, leftOut: string | null): Promise<Uint8Array> => {
     const root = join(directory, folder, 'linux-source-6.1');
     const files = {
-      Makefile: MAKEFILE,
+      // Nothing of the environment reaches make.
+      Makefile: MAKEFILE.replaceAll('$(CALLS)', calls),
       Kconfig: '',
       'arch/powerpc/Makefile': '',
       'mm/usercopy.c': '',
@@ -143,7 +148,6 @@ describe('kernel build', { timeout: 30_000 }, () => {
   afterAll(() => fs.rm(directory, { recursive: true }));
   beforeEach(async () => {
     await fs.rm(calls, { force: true });
-    process.env['CALLS'] = calls;
   });
 
   const build = (options: Parameters<typeof buildKernel>[1] = {}, variant = 'ppc64') =>
@@ -159,7 +163,7 @@ describe('kernel build', { timeout: 30_000 }, () => {
     const said: string[] = [];
     const built = await build({ onProgress: (what) => said.push(what) });
     expect(built.release).toMatch(/^6\.1\.7-built-[0-9a-f]{8}$/);
-    expect(await fs.readFile(built.path, 'utf8')).toBe('image\n');
+    expect(await fs.readFile(built.path)).toEqual(await fs.readFile(OWN_KERNEL));
     const config = await fs.readFile(join(built.path, '..', `config-${built.release}`), 'utf8');
     expect(config).toContain('CONFIG_HARDENED_USERCOPY=y\n');
     expect(await cachedKernels(cacheDirectory)).toEqual([built]);
@@ -203,7 +207,7 @@ describe('kernel build', { timeout: 30_000 }, () => {
     const config = await fragment('CONFIG_OTHER=y\n');
     await fs.writeFile(`${calls}.broken`, '');
     await expect(build({ config })).rejects.toMatchObject({
-      kind: 'missing-dependency',
+      kind: 'unsupported',
       message: expect.stringMatching(
         /make to end well, found exit status 2: mm\/usercopy\.c:1: error: expected a kernel/,
       ),
@@ -211,6 +215,38 @@ describe('kernel build', { timeout: 30_000 }, () => {
     await fs.rm(`${calls}.broken`);
     await build({ config });
     expect((await called()).filter((line) => line.startsWith('configured'))).toHaveLength(1);
+  });
+
+  test.each([
+    ['another machine', 'guests/elf/ppc64le.elf', /expected a kernel of ppc64 .*found no ppc64, but ppc64le/],
+    ['no kernel', 'package.json', /expected .*found/],
+  ])('does not keep what came out as %s', async (_, image, message) => {
+    const before = await cachedKernels(cacheDirectory);
+    const config = await fragment(`CONFIG_OF_${image.length}=y\n`);
+    await fs.copyFile(packageFile(image), `${calls}.image`);
+    await expect(build({ config })).rejects.toThrow(message);
+    await fs.rm(`${calls}.image`);
+    expect(await cachedKernels(cacheDirectory)).toEqual(before);
+  });
+
+  test('wants what the architecture cannot do without', async () => {
+    await fs.writeFile(`${calls}.lacks`, 'PPC64_BIG_ENDIAN_ELF_ABI_V2\n');
+    const config = await fragment('CONFIG_ANOTHER=y\n');
+    await expect(build({ config })).rejects.toThrow(/CONFIG_PPC64_BIG_ENDIAN_ELF_ABI_V2 is not set, not y/);
+    await fs.writeFile(`${calls}.lacks`, 'PPC_DISABLE_WERROR\n');
+    await build({ config });
+    await fs.rm(`${calls}.lacks`);
+  });
+
+  test('is made by one at a time', async () => {
+    const config = await fragment('CONFIG_TWICE=y\n');
+    const one = () => buildKernel('ppc64', { cacheDirectory, config });
+    const both = await archive.use(() => Promise.allSettled([one(), one()]));
+    expect(both.some(({ status }) => status === 'fulfilled')).toBe(true);
+    const made = (await called()).filter((line) => line.startsWith('made'));
+    expect(made).toHaveLength(1);
+    for (const ended of both)
+      if (ended.status === 'rejected') expect(String(ended.reason)).toMatch(/makes it already; wait for it/);
   });
 
   test('does not take a source for one that lacks the check', async () => {
@@ -261,7 +297,7 @@ describe('kernel build', { timeout: 30_000 }, () => {
     try {
       await expect(buildKernel('ppc64', { cacheDirectory, refresh: true })).rejects.toMatchObject({
         kind: 'missing-dependency',
-        message: expect.stringMatching(/found no make, no gcc \(.*apt-get install gcc make/),
+        message: expect.stringMatching(/found no make, no gcc \(.*apt-get install gcc libc6-dev make/),
       });
     } finally {
       process.env['PATH'] = path;

@@ -9,7 +9,7 @@ usage: scripts/fresh-machine.sh [--keep] [bookworm|trixie] [start] [test] [packa
 
 Makes a Debian (trixie where none is named) in .cache/fresh-machine, runs `npm start` and `npm test` in it, or those named,
 and says what was missing. --keep leaves the folder for a look. Needs root and debootstrap.
-`package` packs this checkout (`npm run prebuild` must have run) and installs the packed file instead: first on a machine that has only
+`package` packs this checkout (`npm run build:prebuilt` must have run) and installs the packed file instead: first on a machine that has only
 Node.js and npm, then compiled, with what each takes in seconds and megabytes.
 Exit status: that of the first command that failed; 3 where no such machine can be made here.
 TEXT

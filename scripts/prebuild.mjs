@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * `npm run prebuild [-- TARGET …]`: the addon and libusercopy as the package carries them, in `prebuilds/<target>/`. Without a target all of
+ * `npm run build:prebuilt [-- TARGET …]`: the addon and libusercopy as the package carries them, in `prebuilds/<target>/`. Without a target all of
  * them are made; `own` is this machine's. One addon serves every Node.js from 20 on (Node-API 8), every libunicorn from 2.0.1 on, and every
  * GNU C library from GLIBC on: what came out is looked at, and a compiler whose result asks for more gives way to Debian 12's.
  *
@@ -12,7 +12,7 @@ import { ADDON_INPUTS, gypCommands, gypVariables } from './lib/compile-addon.mjs
 import { debianCompiler, machineCompiler } from './lib/cross-compiler.mjs';
 import { closeSuites } from './lib/debian-packages.mjs';
 import { readPlaces } from './lib/places.mjs';
-import { ADDON, LIBRARY, ownTarget, prebuiltFolder } from './lib/prebuilt.mjs';
+import { ADDON, LIBRARY, ownTarget, prebuiltFolder, TARGETS } from './lib/prebuilt.mjs';
 import { compareVersions, readLibrary } from './lib/shared-library.mjs';
 import {
   cache,
@@ -29,7 +29,6 @@ import {
 import { DEBIAN_BUILDS, fetchBuild } from './lib/unicorn-builds.mjs';
 import { writeUnicornNames } from './lib/unicorn-names.mjs';
 
-const TARGETS = ['linux-x64', 'linux-arm64'];
 /** RHEL 9 has it, Ubuntu 22.04 and Debian 12 have newer ones. */
 const GLIBC = '2.34';
 /** Of every system that runs Node.js. libstdc++ is none of them: distributions differ more in it than in the C library. */

@@ -7,14 +7,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { targetRoot } from './lib/cross-compiler.mjs';
+import { debianCompiler, targetRoot } from './lib/cross-compiler.mjs';
 import { closeSuites, unpackDebianPackages } from './lib/debian-packages.mjs';
 import { LIBRARY, prebuiltFolder } from './lib/prebuilt.mjs';
 import { cache, root, SetupError } from './lib/step.mjs';
 import { LIBRARY_NAMES } from './lib/unicorn-builds.mjs';
 
-/** The oldest that is promised, and the newest of each line. */
-const VERSIONS = ['20.17.0', '20', '22', '24'];
+/** The oldest that are promised, and the newest of each line. */
+const VERSIONS = ['20.17.0', '20', '22.3.0', '22', '24'];
 const EMULATED = '22';
 const folder = join(cache, 'package');
 
@@ -95,7 +95,7 @@ function tryNode(version, packed, image) {
     const required = spawnSync(program, ['require.cjs'], { cwd: place, encoding: 'utf8', env: { ...clean, ...env } });
     check('require()', required.stdout === 'true\n', required.stderr);
   } else console.log(' –   require(): this Node.js has none for ES modules');
-  const usercopy = join('node_modules', 'unicorn-usercopy', 'build', 'js', 'src', 'cli', 'main.js');
+  const usercopy = join('node_modules', 'unicorn-usercopy', 'build', 'cli', 'main.js');
   const own = spawnSync(program, [usercopy, 'run', 'own'], { cwd: place, encoding: 'utf8', env: { ...clean, ...env } });
   check('usercopy run own', own.status === 0, own.stderr);
   copyFileSync(image, join(place, 'vmlinuz'));
@@ -126,6 +126,9 @@ function unicornForArm() {
 /** The package that was installed above, in a process for arm64. */
 function tryArm(place) {
   const program = node('arm64', EMULATED);
+  // The machine may have a cross compiler of its own: the C library that programs run with is Debian's in any case.
+  const { reason } = debianCompiler('arm64');
+  if (reason) throw new SetupError(reason);
   const system = targetRoot('arm64');
   const emulator = qemu();
   const env = { UNICORN_PREFIX: unicornForArm() };

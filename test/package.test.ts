@@ -22,6 +22,8 @@ const folder = mkdtempSync(join(tmpdir(), 'usercopy-package-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const installed = join(folder, 'node_modules', 'unicorn-usercopy');
 const prebuilt = `prebuilds/${process.platform}-${process.arch}`;
+/** Others compile when they install. */
+const isTarget = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
 
 /** Whatever compiles leaves its name here. */
 const called = join(folder, 'called');
@@ -68,6 +70,10 @@ beforeAll(() => {
   }
   mkdirSync(join(prefix, 'lib'), { recursive: true });
   symlinkSync(unicornInUse().library, join(prefix, 'lib', 'libunicorn.so.2'));
+  if (!isTarget) {
+    absence = `nothing is compiled before packing for ${process.platform}-${process.arch}`;
+    return;
+  }
   // The processor's own: another one's is made and tried by `npm run test:package`.
   execFileSync(process.execPath, [packageFile('scripts/prebuild.mjs'), 'own'], { encoding: 'utf8', stdio: 'pipe' });
   if (spawnSync('npm', ['view', 'yaml', 'version'], { timeout: 20_000 }).status !== 0) {
@@ -91,7 +97,7 @@ beforeAll(() => {
   });
 }, 300_000);
 
-describe.skipIf(process.platform !== 'linux')('what is compiled before packing', () => {
+describe.skipIf(!isTarget)('what is compiled before packing', () => {
   for (const name of ['unicorn_engine.node', 'libusercopy.so']) {
     it(`${name} asks for no later C library than 2.34, and for no C++ library`, () => {
       const file = packageFile(`${prebuilt}/${name}`);

@@ -10,6 +10,9 @@ import { root } from './step.mjs';
 export const ADDON = 'unicorn_engine.node';
 export const LIBRARY = 'libusercopy.so';
 
+/** What the package carries them for. */
+export const TARGETS = ['linux-x64', 'linux-arm64'];
+
 /** `linux-x64`, as Node.js names platforms and processors. */
 export const ownTarget = `${process.platform}-${process.arch}`;
 

@@ -275,8 +275,11 @@ async function runMake(
     onLine(line);
   });
   if (how === null) return;
-  const why = lines.filter(
-    (line) => /\berror\b|undefined reference|No such file|not found|can't open/i.test(line) && !line.includes('***'),
+  // What make says of its own, between stars, repeats that something failed; only that there is no rule is news.
+  const why = lines.filter((line) =>
+    line.includes('***')
+      ? /No rule to make target/.test(line)
+      : /\berror\b|undefined reference|No such file|not found|can't open/i.test(line),
   );
   const said = (why.length > 0 ? why.slice(0, 3) : lines.slice(-3)).join(' / ');
   throw new UsercopyError(

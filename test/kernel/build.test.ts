@@ -84,6 +84,7 @@ allnoconfig:
 vmlinux:
 \t@echo "made $(LOCALVERSION)" >> $(CALLS)
 \t@test ! -e $(CALLS).broken || { echo "mm/usercopy.c:1: error: expected a kernel"; exit 1; }
+\t@test ! -e $(CALLS).ruleless || $(MAKE) -f /dev/null drivers/rtc/lib.o
 \t@echo "  CC      mm/usercopy.o"
 \t@cp ${'$(or $(wildcard $(CALLS).image),'}${OWN_KERNEL}) $(O)/vmlinux
 `;
@@ -215,6 +216,15 @@ describe('kernel build', { timeout: 30_000 }, () => {
     await fs.rm(`${calls}.broken`);
     await build({ config });
     expect((await called()).filter((line) => line.startsWith('configured'))).toHaveLength(1);
+  });
+
+  test('says what make has no rule for', async () => {
+    const config = await fragment('CONFIG_RULELESS=y\n');
+    await fs.writeFile(`${calls}.ruleless`, '');
+    await expect(build({ config })).rejects.toThrow(
+      /found exit status 2: .*No rule to make target 'drivers\/rtc\/lib\.o'/,
+    );
+    await fs.rm(`${calls}.ruleless`);
   });
 
   test.each([

@@ -2,11 +2,12 @@
 /**
  * Looks for what a long run does not give back: many guests, many attachments of one guest, many checks. Memory (RSS),
  * file descriptors and threads are read at a hundred places of each; memory may differ by 16 MiB between the second
- * quarter and the last, the others not at all.
+ * quarter and the last, the others not at all. What libunicorn's translation buffer takes is told apart: it keeps the code that hooks made
+ * stale until it is full, a GiB at most an emulator, and then begins anew.
  * `npm run soak [-- --guests N] [--attachments N] [--checks N] [--seconds N]`; `--seconds` bounds each of the three.
  * Exit status 1 when something grows, 2 when the bound came before the number asked for or there were too few places to tell.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { attach, Guest, loadKernel } from '../build/js/src/index.js';
@@ -23,6 +24,7 @@ const PLACES = 100;
 /** With fewer a quarter has no two. */
 const FEWEST_PLACES = 8;
 const TOLERATED_BYTES = 16 * 2 ** 20;
+const BUFFER_BYTES = 256 * 2 ** 20;
 const USER = 0x1000_0000n;
 const BYTES = 64n;
 
@@ -41,9 +43,23 @@ const limit = 1000 * number('seconds');
 
 const kernel = await loadKernel(fileURLToPath(new URL('../guests/elf/x86_64.elf', import.meta.url)));
 
+/** Bytes of RAM in the translation buffers: what can be written and executed, and is larger than anything of Node.js's that is. */
+function translated() {
+  let bytes = 0;
+  let isBuffer = false;
+  for (const line of readFileSync('/proc/self/smaps', 'utf8').split('\n')) {
+    const [, start, end, mode] = /^([\da-f]+)-([\da-f]+) (\S+)/.exec(line) ?? [];
+    if (mode !== undefined) isBuffer = mode === 'rwxp' && Number(`0x${end}`) - Number(`0x${start}`) > BUFFER_BYTES;
+    else if (isBuffer) bytes += 1024 * Number(/^Rss: +(\d+) kB/.exec(line)?.[1] ?? 0);
+  }
+  return bytes;
+}
+
 function held() {
+  const buffers = translated();
   return {
-    bytes: process.memoryUsage.rss(),
+    bytes: process.memoryUsage.rss() - buffers,
+    buffers,
     descriptors: readdirSync('/proc/self/fd').length,
     threads: readdirSync('/proc/self/task').length,
   };
@@ -81,7 +97,8 @@ async function soak(name, total, step) {
   const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
   console.log(
     `${said}: ${grows ? 'GROWS' : 'flat'}; ` +
-      `RSS ${mebibytes(median(late.map(({ bytes }) => bytes)))} MiB (${mebibytes(changes.bytes)} MiB more than early), ` +
+      `RSS ${mebibytes(median(late.map(({ bytes }) => bytes)))} MiB (${mebibytes(changes.bytes)} MiB more than early) ` +
+      `and ${mebibytes(late.at(-1).buffers)} MiB of translations, ` +
       `${late.at(-1).descriptors} descriptors (${changes.descriptors}), ${late.at(-1).threads} threads (${changes.threads})`,
   );
   if (grows) process.exitCode = 1;

@@ -38,9 +38,13 @@ export function pageValidityOf(kernel: Kernel, usual: PageValidity): PageValidit
     : usual;
 }
 
-/** Whether struct pages lie in a vmemmap: not in FLATMEM. `mem_map` alone does not tell: kernels without NUMA all have it. */
-export const hasVmemmap = (kernel: Kernel): boolean =>
-  kernel.symbols.address('mem_section') !== undefined || kernel.symbols.address('mem_map') === undefined;
+/**
+ * Whether struct pages lie in a vmemmap: neither in FLATMEM nor in classic SPARSEMEM, where they are found through sections. The
+ * configuration tells; without one FLATMEM alone is told by its symbols. `mem_map` does not tell: kernels without NUMA all have it.
+ */
+export const hasVmemmap = ({ config, symbols }: Kernel): boolean =>
+  config?.enabled('SPARSEMEM_VMEMMAP') ??
+  (symbols.address('mem_section') !== undefined || symbols.address('mem_map') === undefined);
 
 /** First bytes of the check itself: every function with a frame begins alike. Null where the kernel has no check. */
 export function prologueOf(kernel: Kernel, length: number): Uint8Array | null {

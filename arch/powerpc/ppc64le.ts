@@ -3,7 +3,7 @@ import type { Engine } from '../../src/engine/engine.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
 import { LITTLE, Words } from '../../src/kernel/words.js';
-import { instructions, pageValidityOf, powerpcBranches, readWord } from '../common.js';
+import { hasVmemmap, instructions, pageValidityOf, powerpcBranches, readWord } from '../common.js';
 import type { BootTools, MemoryLayout, Variant } from '../driver.js';
 import { ppc64leCycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
@@ -25,10 +25,6 @@ const PACA_CURRENT = 0x1a0n;
 function pageShiftOf(kernel: Kernel): number {
   return kernel.config && !kernel.config.enabled('PPC_64K_PAGES') ? 12 : 16;
 }
-
-/** Without SPARSEMEM_VMEMMAP struct pages are found through sections. */
-const hasVmemmap = ({ config, symbols }: Kernel): boolean =>
-  symbols.address('mem_map') === undefined && (config?.enabled('SPARSEMEM_VMEMMAP') ?? true);
 
 /**
  * MAX_PHYSMEM_BITS: 46 without a vmemmap. Since b32d5d7e920a "powerpc/mm/book3s: Split radix and hash MAX_PHYSMEM limit" (5.9) it is the

@@ -28,3 +28,17 @@ it.each([
   const { pageValidity } = ppc64le.layout(kernel);
   expect('physicalAddressBits' in pageValidity && pageValidity.physicalAddressBits).toBe(bits);
 });
+
+it.each([
+  [['mem_map', 'mem_section'], [VMEMMAP], true],
+  [['mem_map', 'mem_section'], [], false],
+  [['mem_map'], [], false],
+  [['mem_section'], [VMEMMAP], true],
+])('with %j and %j has a vmemmap: %s', (names, options, hasOne) => {
+  const kernel = {
+    ...kernelWith(new Uint8Array(8)),
+    config: parseConfig(options.join('\n')),
+    symbols: Object.assign(noSymbols(), { address: (name: string) => (names.includes(name) ? 1n : undefined) }),
+  };
+  expect(ppc64le.layout(kernel).vmemmap !== null).toBe(hasOne);
+});

@@ -39,12 +39,13 @@ export function pageValidityOf(kernel: Kernel, usual: PageValidity): PageValidit
 }
 
 /**
- * Whether struct pages lie in a vmemmap: neither in FLATMEM nor in classic SPARSEMEM, where they are found through sections. The
- * configuration tells; without one FLATMEM alone is told by its symbols. `mem_map` does not tell: kernels without NUMA all have it.
+ * Whether struct pages lie in a vmemmap: neither in FLATMEM nor in classic SPARSEMEM, where they are found through sections, which the
+ * configuration alone tells. `mem_map` alone does not tell of FLATMEM: kernels without NUMA all have it.
  */
-export const hasVmemmap = ({ config, symbols }: Kernel): boolean =>
-  config?.enabled('SPARSEMEM_VMEMMAP') ??
-  (symbols.address('mem_section') !== undefined || symbols.address('mem_map') === undefined);
+export function hasVmemmap({ config, symbols }: Kernel): boolean {
+  if (config?.enabled('SPARSEMEM')) return config.enabled('SPARSEMEM_VMEMMAP');
+  return symbols.address('mem_section') !== undefined || symbols.address('mem_map') === undefined;
+}
 
 /** First bytes of the check itself: every function with a frame begins alike. Null where the kernel has no check. */
 export function prologueOf(kernel: Kernel, length: number): Uint8Array | null {

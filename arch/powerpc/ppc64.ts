@@ -1,4 +1,4 @@
-/** ppc64: Book3S in 64-bit big-endian mode, ELFv2, as our own guest is built; no real kernel has judged it here. */
+/** ppc64: Book3S in 64-bit big-endian mode, ELFv2, as our own guest and the kernels that `usercopy kernel build` makes are built. */
 
 import { BIG, Words } from '../../src/kernel/words.js';
 import { instructions, powerpcBranches } from '../common.js';
@@ -22,7 +22,7 @@ export const ppc64: Variant = {
   name: 'ppc64',
   cycles: ppc64Cycles,
   endian: 'big',
-  note: 'ELFv2; no real kernel has judged it, only our guest; MSR.HV is patched into a saved CPU state',
+  note: 'ELFv2; a 6.1 built from source has judged it, Debian has no kernel of it; MSR.HV is patched into a saved CPU state',
   staticBranch: {
     relativeEntries: ppc64le.staticBranch.relativeEntries,
     jump: (code, target) => instruction(0x4800_0000 | Number(BigInt.asUintN(26, target - code))),

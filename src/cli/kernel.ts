@@ -81,9 +81,9 @@ interface BuildArguments {
 function buildCommand(): Verb {
   return new Verb('build')
     .description(
-      "Build a kernel from Debian's source, for a variant without a Debian kernel or with options of your own.",
+      "Build a kernel of ppc64 from Debian's source, since Debian has none, with options of your own if you like.",
     )
-    .argument('<variant>', 'Build for this variant (ppc64, …).')
+    .argument('<variant>', 'Build for this variant. Only ppc64 can be built.')
     .option(
       '--release <name>',
       'Build the kernel of this suite (bookworm) or series (6.1, 5.10). The default is bookworm.',
@@ -93,11 +93,11 @@ function buildCommand(): Verb {
     .option('--refresh', 'Ask which kernel is the newest, even if the cache has an earlier answer.')
     .option('--json', 'Print JSON.')
     .ends({
-      notes: `This downloads Debian's source (some 150 MB) and cross compiler (60 MB) and takes minutes of CPU, once. Of the machine it needs
+      notes: `This downloads Debian's source (some 150 MB) and cross compiler (60 MB) and takes some nine minutes of CPU, once. Of the machine it needs
 make and gcc. The kernel is the smallest that has the check, with its types; it is not meant to boot. A build that was interrupted goes on where it was.`,
       examples: [
         'usercopy kernel build ppc64',
-        'usercopy kernel build ppc64 --release 6.12 --jobs 4',
+        'usercopy kernel build ppc64 --jobs 4',
         'usercopy kernel build ppc64 --config slab.config --json',
       ],
     })

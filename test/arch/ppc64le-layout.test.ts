@@ -6,6 +6,7 @@ import { noSymbols } from '../../src/kernel/symbols.js';
 import { parseBanner } from '../../src/kernel/version.js';
 import { kernelWith } from '../introspect/memory.js';
 
+const SPARSE = 'CONFIG_SPARSEMEM=y';
 const VMEMMAP = 'CONFIG_SPARSEMEM_VMEMMAP=y';
 const LARGE = 'CONFIG_PPC_64K_PAGES=y';
 const RADIX = 'CONFIG_PPC_RADIX_MMU=y';
@@ -17,7 +18,7 @@ it.each([
   // radix.h is included whatever is built in.
   ['5.9.0', [VMEMMAP], 51],
   ['6.1.0', [VMEMMAP, LARGE], 51],
-  ['6.1.0', [LARGE, RADIX], 46],
+  ['6.1.0', [SPARSE, LARGE, RADIX], 46],
 ] as const)('%s with %j has addresses of %i bits', (release, options, bits) => {
   const kernel = {
     ...kernelWith(new Uint8Array(8)),
@@ -30,10 +31,10 @@ it.each([
 });
 
 it.each([
-  [['mem_map', 'mem_section'], [VMEMMAP], true],
-  [['mem_map', 'mem_section'], [], false],
+  [['mem_map', 'mem_section'], [SPARSE, VMEMMAP], true],
+  [['mem_map', 'mem_section'], [SPARSE], false],
   [['mem_map'], [], false],
-  [['mem_section'], [VMEMMAP], true],
+  [['mem_section'], [SPARSE, VMEMMAP], true],
 ])('with %j and %j has a vmemmap: %s', (names, options, hasOne) => {
   const kernel = {
     ...kernelWith(new Uint8Array(8)),

@@ -168,6 +168,8 @@ export interface BootTools {
 export interface StaticBranch {
   /** HAVE_ARCH_JUMP_LABEL_RELATIVE: entries hold distances { s32 code, s32 target, long key } instead of addresses. */
   relativeEntries(kernel: Kernel): boolean;
+  /** Bytes of each of the three addresses of an entry; absent: a word. */
+  readonly entryAddressBytes?: number;
   /** The instruction at `code` that jumps to `target`, as long as the one that stands there (`existing`, 8 bytes). */
   jump(code: bigint, target: bigint, existing: Uint8Array): Uint8Array;
   /** The instruction that does nothing, of the same length. */
@@ -234,6 +236,8 @@ export interface KernelBuild {
   readonly sourceFolder: string;
   /** GNU's name of the target, which Debian's cross compiler is named after. */
   readonly triplet: string;
+  /** Options for the C compiler besides the kernel's own. */
+  readonly compilerOptions?: readonly string[];
   /** Lines of a `.config`: what the smallest kernel needs of its architecture. A kernel in which one goes unmet is not built, … */
   readonly config: string;
   /** … but for these, which only some series have. */

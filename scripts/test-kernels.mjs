@@ -92,14 +92,15 @@ function builtKernels() {
 const fragmentOf = (name) => join(kernelsFolder, `${name}.config`);
 
 /** What judges, where it is no kernel of Debian's: how it was built, and with which options besides the smallest set. */
-function judgeOf({ built }) {
+function judgeOf({ variant, built }) {
+  const { kernelBuild } = drivers.flatMap((driver) => driver.variants).find(({ name }) => name === variant);
   const options =
     built.config === undefined
       ? []
       : readFileSync(fragmentOf(built.config), 'utf8')
           .split('\n')
           .flatMap((line) => /^CONFIG_(\w+)=y$/.exec(line)?.[1] ?? []);
-  return ['built', ...options].join(', ');
+  return ['built', ...(kernelBuild?.compilerOptions ?? []), ...options].join(', ');
 }
 
 async function fetchFirst({ variant, release, suites, built }) {
@@ -297,7 +298,7 @@ replaces the rows that it judged.
   the last byte of the message.
 - Random copies: the same judge; ${[...new Set(all.filter(({ copies }) => copies).map(({ copies, seed }) => `${copies} with seed ${seed}`))].join(', ')}.
 - What judged: Debian's image, or a kernel that \`usercopy kernel build\` built of Debian's source; then what it was built with besides the
-  smallest configuration.
+  smallest configuration. A kernel built with \`-mflat\` judges what the C says, not frames of register windows, which no Unicorn from 2.0.1 to 2.1.4 can spill.
 - Dumps: machines of QEMU, stopped in the kernel's own check. What that kernel printed is the judge, a copy that it let pass included.
 
 An empty place was not judged. A kernel that cannot be judged shows why. \`own-slab\` is a 6.1 built with SLAB and frame pointers.

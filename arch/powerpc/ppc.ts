@@ -13,12 +13,14 @@ const TASK_SIZE = 0xb0000000n;
 /** VMALLOC_OFFSET: vmalloc starts at a multiple of this above the end of lowmem; bytes. */
 const VMALLOC_OFFSET = 16n * MIB;
 const LARGEST_LOWMEM = 768n * MIB;
+/** Where our own guest, and a kernel that is not booted, ends its vmalloc space. */
+const DEFAULT_VMALLOC_END = 0xff000000n;
 
 /** arch/powerpc/include/asm/{page.h,book3s/32/pgtable.h} of 6.1, without highmem. */
 function layout(kernel: Kernel): MemoryLayout {
   const highMemory = readWord(kernel, 'high_memory', 4) || PAGE_OFFSET + LARGEST_LOWMEM;
   const vmallocStart = (highMemory + VMALLOC_OFFSET) & ~(VMALLOC_OFFSET - 1n);
-  const vmallocEnd = readWord(kernel, 'ioremap_bot', 4) || 0xff000000n;
+  const vmallocEnd = readWord(kernel, 'ioremap_bot', 4) || DEFAULT_VMALLOC_END;
   return {
     pageShift: 12,
     pageOffset: PAGE_OFFSET,
@@ -54,7 +56,7 @@ export const ppc: Variant = {
   relativeRelocation: 22,
   pageShifts: [12],
   engine: { arch: 'PPC', mode: ['PPC32', 'BIG_ENDIAN'] },
-  note: 'no real kernel has judged it, only our guest; mftb ends Unicorn 2.0.1, and reads 0 from 2.1.1 on',
+  note: 'a 6.1 built from source has judged it, Debian has no kernel of it; sched_clock is a stub, for mftb ends Unicorn 2.0.1 and reads 0 from 2.1.1 on',
   registers: {
     pc: 'pc',
     sp: '1',
@@ -75,6 +77,16 @@ export const ppc: Variant = {
   bug: { kind: 'interrupt', number: 6 },
   dump: null,
   debianKernel: null,
+  kernelBuild: {
+    makeArchitecture: 'powerpc',
+    sourceFolder: 'powerpc',
+    triplet: 'powerpc-linux-gnu',
+    config: `
+CONFIG_PPC_BOOK3S_32=y
+CONFIG_PPC_DISABLE_WERROR=y
+`,
+    optional: ['PPC_DISABLE_WERROR'],
+  },
   uaccess: [
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
     { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
@@ -84,6 +96,11 @@ export const ppc: Variant = {
   threadSize: (kernel) => stackSizeOf(kernel, 8n * KIB, 12),
   layout,
   unpackImage: async () => null,
-  bootVariables: () => [],
+  bootVariables: () => [
+    { symbol: 'high_memory', value: PAGE_OFFSET + LARGEST_LOWMEM },
+    { symbol: 'ioremap_bot', value: DEFAULT_VMALLOC_END },
+  ],
   prepare() {},
+  // mftb, as on 64 bits (ppc64le.ts). li r3,0; li r4,0; blr: both halves of what it returns.
+  stubs: [{ symbol: 'sched_clock', code: instructions('big', 0x3860_0000, 0x3880_0000, 0x4e80_0020) }],
 };

@@ -1,6 +1,7 @@
 /** What sparc and sparc64 share. */
+import { Words } from '../../src/kernel/words.js';
 import { instructions, uncheckedFrames, wordBranches } from '../common.js';
-import type { BugSignature, DirectBranch, FrameConvention, StaticBranch } from '../driver.js';
+import type { BootTools, BugSignature, DirectBranch, FrameConvention, StaticBranch } from '../driver.js';
 
 /**
  * Unicorn 2.0.1, 2.1.1 and 2.1.4 alike: code with register windows runs as long as none has to be spilled, and nothing can
@@ -20,6 +21,8 @@ const instruction = (encoding: number): Uint8Array => instructions('big', encodi
 /** arch/sparc/kernel/jump_label.c: `ba` or, near enough on 64 bits, `ba,pt %xcc`; both reach, so the plain one will do. */
 export const staticBranch: StaticBranch = {
   relativeEntries: () => false,
+  // jump_label_t is a u32 on 64 bits, too.
+  entryAddressBytes: 4,
   jump: (code, target) => instruction(0x10800000 | Number(BigInt.asUintN(22, (target - code) >> 2n))),
   nop: () => instruction(0x01000000),
 };
@@ -49,3 +52,43 @@ export const registerWindows = (word: number, bias: number): FrameConvention =>
     header: 16 * word,
     returnRegister: 'i7',
   });
+
+/** Which instructions of an image a CPU without privileges cannot run, and what each is replaced by. */
+export interface PrivilegedCode {
+  /** Reads the level below which interrupts wait into a register. */
+  readonly read: { readonly mask: number; readonly value: number };
+  /** Sets it. */
+  readonly write: { readonly mask: number; readonly value: number };
+}
+
+const CLEAR = 0x80100000;
+const NOP = 0x01000000;
+const DESTINATION = 0x3e000000;
+
+/**
+ * What head.S and boot code leave behind: %g6 holds the thread_info of the first task, which lies at the bottom of its stack.
+ * There are no interrupts here, and the CPU has no privileges (see above): what asks for their level finds 0, and what
+ * sets it does nothing.
+ */
+export function bootWithoutPrivileges(code: PrivilegedCode, { kernel, engine, write }: BootTools): void {
+  const thread = kernel.symbols.address('init_thread_union') ?? kernel.symbols.address('__start_init_task');
+  if (thread !== undefined) engine.writeRegister('g6', thread);
+  const start = kernel.symbols.address('_stext');
+  const end = kernel.symbols.address('_etext');
+  const text = start === undefined || end === undefined ? undefined : kernel.read(start, Number(end - start) & ~3);
+  if (start === undefined || text === undefined) return;
+  const words = new Words(text, kernel);
+  for (let at = 0; at < text.length; at += 4) {
+    const word = words.uint32(at);
+    const address = start + BigInt(at);
+    if ((word & code.read.mask) >>> 0 === code.read.value)
+      write(address, 4, BigInt((CLEAR | (word & DESTINATION)) >>> 0));
+    else if ((word & code.write.mask) >>> 0 === code.write.value) write(address, 4, BigInt(NOP));
+  }
+}
+
+/** The clock is a register that boot code patches the code for. `clr %o1; retl; clr %o0`: both halves of what it returns. */
+export const clockStub = {
+  symbol: 'sched_clock',
+  code: instructions('big', 0x92102000, 0x81c3e008, 0x90102000),
+} as const;

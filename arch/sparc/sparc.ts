@@ -1,13 +1,45 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
+import { atLeast } from '../../src/kernel/version.js';
 import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
-import { ALL_REGISTERS, ARGUMENTS, bugTrap, directBranch, registerWindows, staticBranch } from './common.js';
+import {
+  ALL_REGISTERS,
+  ARGUMENTS,
+  bootWithoutPrivileges,
+  bugTrap,
+  clockStub,
+  directBranch,
+  registerWindows,
+  staticBranch,
+} from './common.js';
 import { sparcCycles } from './cycles.js';
 
 const KIB = 1024n;
+const PAGE = 4n * KIB;
 const PAGE_OFFSET = 0xf0000000n;
 
-/** arch/sparc/include/asm/{page,pgtable}_32.h, without highmem. */
+/** `rd %psr, rd` and `wr rs1, x, %psr`. */
+const PROCESSOR_STATE = {
+  read: { mask: 0xc1f80000, value: 0x81480000 },
+  write: { mask: 0xfff80000, value: 0x81880000 },
+} as const;
+
+/** arch/sparc/include/asm/highmem.h: 1024 slots above the memory that SRMMU does not cache, at a multiple of 256 KiB (6.1). */
+const PKMAP = { start: 0xfc500000n, end: 0xfc900000n };
+/** arch/sparc/include/asm/vaddrs.h; slots of the fixmap count downwards from here. */
+const FIXADDR_TOP = 0xfcfff000n;
+
+/** Every 32-bit kernel has highmem; our own guest does without. */
+function kmapOf(kernel: Kernel): MemoryLayout['kmap'] {
+  if (!(kernel.config?.enabled('HIGHMEM') ?? kernel.symbols.address('kmap_high') !== undefined)) return [];
+  const first = kernel.types?.enumerator('FIX_KMAP_BEGIN');
+  const last = kernel.types?.enumerator('FIX_KMAP_END');
+  // is_kmap_addr() knows the fixmap's slots too in 6.12, not yet in 6.1.
+  if (!atLeast(kernel.version, 6, 2) || first === undefined || last === undefined) return [PKMAP];
+  return [PKMAP, { start: FIXADDR_TOP - last * PAGE, end: FIXADDR_TOP - first * PAGE }];
+}
+
+/** arch/sparc/include/asm/{page,pgtable}_32.h. */
 function layout(kernel: Kernel): MemoryLayout {
   const physicalBase = readWord(kernel, 'phys_base', 4) ?? 0n;
   return {
@@ -20,7 +52,7 @@ function layout(kernel: Kernel): MemoryLayout {
     modulesEnd: 0xffc00000n,
     vmemmap: null,
     pageValidity: pageValidityOf(kernel, { kind: 'flatmem' }),
-    kmap: [],
+    kmap: kmapOf(kernel),
     taskSize: PAGE_OFFSET,
     imageOffset: PAGE_OFFSET - physicalBase,
   };
@@ -57,6 +89,13 @@ export const sparc: Variant = {
   bug: bugTrap(0x80),
   dump: null,
   debianKernel: null,
+  kernelBuild: {
+    makeArchitecture: 'sparc',
+    sourceFolder: 'sparc',
+    triplet: 'sparc64-linux-gnu',
+    compilerOptions: ['-mflat'],
+    config: '# CONFIG_64BIT is not set\n',
+  },
   uaccess: [
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
     { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
@@ -68,4 +107,6 @@ export const sparc: Variant = {
   unpackImage: async () => null,
   bootVariables: () => [],
   prepare() {},
+  stubs: [clockStub],
+  boot: (tools) => bootWithoutPrivileges(PROCESSOR_STATE, tools),
 };

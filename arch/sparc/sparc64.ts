@@ -1,7 +1,16 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { hasVmemmap, pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
-import { ALL_REGISTERS, ARGUMENTS, bugTrap, directBranch, registerWindows, staticBranch } from './common.js';
+import {
+  ALL_REGISTERS,
+  ARGUMENTS,
+  bootWithoutPrivileges,
+  bugTrap,
+  clockStub,
+  directBranch,
+  registerWindows,
+  staticBranch,
+} from './common.js';
 import { sparc64Cycles } from './cycles.js';
 
 const KIB = 1024n;
@@ -9,11 +18,20 @@ const KIB = 1024n;
 const STACK_BIAS = 2047;
 /** KERNBASE: where the image lies, whatever its physical address. */
 const KERNBASE = 0x400000n;
+/** Where our own guest, and a kernel that is not booted, has its linear map, and the end of its vmalloc space. */
+const DEFAULT_PAGE_OFFSET = 0xfff8000000000000n;
+const DEFAULT_VMALLOC_END = 0x10000000000n;
+
+/** `rdpr %pil, rd` and `wrpr rs1, x, %pil`. */
+const INTERRUPT_LEVEL = {
+  read: { mask: 0xc1ffc000, value: 0x81520000 },
+  write: { mask: 0xfff80000, value: 0x91900000 },
+} as const;
 
 /** arch/sparc/include/asm/{page,pgtable}_64.h; PAGE_OFFSET and VMALLOC_END are variables in 6.1. */
 function layout(kernel: Kernel): MemoryLayout {
-  const pageOffset = readWord(kernel, 'PAGE_OFFSET', 8) || 0xfff8000000000000n;
-  const vmallocEnd = readWord(kernel, 'VMALLOC_END', 8) || 0x10000000000n;
+  const pageOffset = readWord(kernel, 'PAGE_OFFSET', 8) || DEFAULT_PAGE_OFFSET;
+  const vmallocEnd = readWord(kernel, 'VMALLOC_END', 8) || DEFAULT_VMALLOC_END;
   const physicalImage = readWord(kernel, 'kern_base', 8) || KERNBASE;
   return {
     pageShift: 13,
@@ -24,7 +42,7 @@ function layout(kernel: Kernel): MemoryLayout {
     vmallocEnd,
     modulesStart: 0x10000000n,
     modulesEnd: 0xf0000000n,
-    vmemmap: kernel.symbols.address('mem_map') === undefined ? vmallocEnd : null,
+    vmemmap: hasVmemmap(kernel) ? vmallocEnd : null,
     pageValidity: pageValidityOf(kernel, { kind: 'sparsemem', sectionSizeBits: 30, physicalAddressBits: 53 }),
     kmap: [],
     taskSize: 1n << 43n,
@@ -42,7 +60,7 @@ export const sparc64: Variant = {
   relativeRelocation: 22,
   pageShifts: [13],
   engine: { arch: 'SPARC', mode: ['SPARC64', 'BIG_ENDIAN'] },
-  note: 'our guest is built with -mflat, for Unicorn (2.0.1 to 2.1.4) traps at the first save of a register window; no real kernel has judged it',
+  note: 'our guest, and the 6.1 built from source that has judged it, are built with -mflat, for Unicorn (2.0.1 to 2.1.4) traps at the first save of a register window',
   registers: {
     pc: 'pc',
     sp: 'o6',
@@ -64,6 +82,17 @@ export const sparc64: Variant = {
   bug: bugTrap(0x100),
   dump: null,
   debianKernel: null,
+  kernelBuild: {
+    makeArchitecture: 'sparc64',
+    sourceFolder: 'sparc',
+    triplet: 'sparc64-linux-gnu',
+    compilerOptions: ['-mflat'],
+    config: `
+CONFIG_SMP=y
+CONFIG_NR_CPUS=2
+CONFIG_SPARSEMEM_VMEMMAP=y
+`,
+  },
   uaccess: [
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
     { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
@@ -77,8 +106,14 @@ export const sparc64: Variant = {
   threadSize: (kernel) => threadSizeOf(kernel, 16n * KIB, 1n),
   layout,
   unpackImage: async () => null,
-  bootVariables: () => [],
+  bootVariables: () => [
+    { symbol: 'PAGE_OFFSET', value: DEFAULT_PAGE_OFFSET },
+    { symbol: 'VMALLOC_END', value: DEFAULT_VMALLOC_END },
+    { symbol: 'kern_base', value: KERNBASE },
+  ],
   prepare() {},
+  stubs: [clockStub],
+  boot: (tools) => bootWithoutPrivileges(INTERRUPT_LEVEL, tools),
   // With the MMU off, Unicorn 2.0.1 takes the low 41 bits of an address.
   addressMask: (1n << 41n) - 1n,
 };

@@ -126,6 +126,16 @@ export const i386: Variant = {
   bug: { kind: 'invalid instruction', encodings: [Uint8Array.of(0x0f, 0x0b)] },
   dump: i386Dump,
   debianKernel: { architecture: 'i386', metaPackage: 'linux-image-686' },
+  kernelBuild: {
+    makeArchitecture: 'i386',
+    sourceFolder: 'x86',
+    triplet: 'i686-linux-gnu',
+    config: `
+CONFIG_SMP=y
+CONFIG_NR_CPUS=2
+CONFIG_HIGHMEM4G=y
+`,
+  },
   uaccess: [
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
     { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },

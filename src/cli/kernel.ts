@@ -1,7 +1,7 @@
 /** `usercopy kernel`: real kernels to run. */
 import { matchesGlob } from '../attach/suppression.js';
 import { badInput, hex } from '../errors.js';
-import { buildKernel } from '../image/build.js';
+import { buildableVariants, buildKernel } from '../image/build.js';
 import { debugTypes } from '../image/debug-types.js';
 import { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel, remoteKernels } from '../image/fetch.js';
 import { importKernels } from '../image/import.js';
@@ -81,9 +81,9 @@ interface BuildArguments {
 function buildCommand(): Verb {
   return new Verb('build')
     .description(
-      "Build a kernel of ppc64 from Debian's source, since Debian has none, with options of your own if you like.",
+      "Build a kernel from Debian's source, for a variant that Debian has no kernel of, or with options of your own.",
     )
-    .argument('<variant>', 'Build for this variant. Only ppc64 can be built.')
+    .argument('<variant>', `Build for this variant: ${buildableVariants().join(', ')}.`)
     .option(
       '--release <name>',
       'Build the kernel of this suite (bookworm) or series (6.1, 5.10). The default is bookworm.',
@@ -97,7 +97,7 @@ function buildCommand(): Verb {
 make and gcc. The kernel is the smallest that has the check, with its types; it is not meant to boot. A build that was interrupted goes on where it was.`,
       examples: [
         'usercopy kernel build ppc64',
-        'usercopy kernel build ppc64 --jobs 4',
+        'usercopy kernel build sparc64 --jobs 4',
         'usercopy kernel build ppc64 --config slab.config --json',
       ],
     })

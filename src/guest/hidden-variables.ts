@@ -10,6 +10,7 @@ import { type AddedSymbols, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
 import { requireTypes } from '../kernel/require-types.js';
 import { decodeUnsigned, Words } from '../kernel/words.js';
+import { type JumpEntry, jumpEntryOf } from './jump-entry.js';
 import type { GuestMemory } from './memory.js';
 
 /** Kernel functions that look for an address and fail at once in an empty kernel. */
@@ -68,7 +69,7 @@ export async function withHiddenVariables(kernel: Kernel, scratch: Scratch): Pro
   note('vmap_area_root', areas?.root ?? null);
   note('vmap_initialized', areas?.initialized ?? null);
   const table =
-    listedJumpTable(kernel, scratch.variant.staticBranch.relativeEntries(kernel)) ?? findJumpTable(kernel, scratch);
+    listedJumpTable(kernel, jumpEntryOf(kernel, scratch.variant.staticBranch)) ?? findJumpTable(kernel, scratch);
   if (table !== null) {
     note('__start___jump_table', table.start);
     note('__stop___jump_table', table.end);
@@ -183,26 +184,24 @@ interface JumpTable {
   readonly entries: readonly { readonly code: bigint; readonly key: bigint }[];
 }
 
-/**
- * The longest run of entries that all point where jump entries must: { s32 code, s32 target, long key } as distances, or
- * three words that hold addresses.
- */
+/** The longest run of entries that all point where jump entries must. */
 function findJumpTable(kernel: Kernel, guest: Scratch): JumpTable | null {
-  const relative = guest.variant.staticBranch.relativeEntries(kernel);
+  const entry = jumpEntryOf(kernel, guest.variant.staticBranch);
   let longest: JumpTable | null = null;
   for (const segment of kernel.segments) {
-    const found = longestRun(kernel, segment, relative);
+    const found = longestRun(kernel, segment, entry);
     if (found && found.entries.length > (longest?.entries.length ?? SHORTEST_JUMP_TABLE)) longest = found;
   }
   return longest;
 }
 
-function longestRun(kernel: Kernel, segment: Segment, relative: boolean): JumpTable | null {
+function longestRun(
+  kernel: Kernel,
+  segment: Segment,
+  { relative, size, addressBytes, keyAt, keyBytes }: JumpEntry,
+): JumpTable | null {
   const { bytes, address } = segment;
   const words = new Words(bytes, kernel);
-  const word = kernel.bits / 8;
-  const size = relative ? 8 + word : 3 * word;
-  const keyOffset = relative ? 8 : 2 * word;
   const textStart = Number((kernel.symbols.address('_stext') ?? address) - address);
   const textEnd = Number((kernel.symbols.address('_etext') ?? address) - address);
   const imageEnd = Number(
@@ -216,32 +215,31 @@ function longestRun(kernel: Kernel, segment: Segment, relative: boolean): JumpTa
   const targetOf = (at: number, bytesOfField: number): number | null => {
     const value = bytesOfField === 8 ? words.int64(at) : BigInt(words.int32(at));
     if (value === 0n) return null;
-    return relative ? at + Number(value) : Number(BigInt.asUintN(kernel.bits, value) - address);
+    return relative ? at + Number(value) : Number(BigInt.asUintN(8 * bytesOfField, value) - address);
   };
-  const second = relative ? 4 : word;
   const isEntry = (at: number): boolean => {
-    const code = targetOf(at, second);
-    const target = targetOf(at + second, second);
-    const key = targetOf(at + keyOffset, word);
+    const code = targetOf(at, addressBytes);
+    const target = targetOf(at + addressBytes, addressBytes);
+    const key = targetOf(at + keyAt, keyBytes);
     if (code === null || target === null || key === null) return false;
     return (
       isCode(code) && isCode(target) && Math.abs(target - code) <= FARTHEST_LABEL && key >= textEnd && key < imageEnd
     );
   };
   let best = { at: 0, count: 0 };
-  for (let at = 0; at + size <= bytes.length; at += word) {
+  for (let at = 0; at + size <= bytes.length; at += keyBytes) {
     if (!isEntry(at)) continue;
     let count = 1;
     while (at + (count + 1) * size <= bytes.length && isEntry(at + count * size)) count++;
     if (count > best.count) best = { at, count };
-    at += count * size - word;
+    at += count * size - keyBytes;
   }
   if (best.count === 0) return null;
   const entries = Array.from({ length: best.count }, (_, index) => {
     const at = best.at + index * size;
     // isEntry() has found a target for both.
-    const key = BigInt(targetOf(at + keyOffset, word)!) & ~3n;
-    const code = BigInt(targetOf(at, second)!); // as above
+    const key = BigInt(targetOf(at + keyAt, keyBytes)!) & ~3n;
+    const code = BigInt(targetOf(at, addressBytes)!); // as above
     return { code: address + code, key: address + key };
   });
   const start = address + BigInt(best.at);
@@ -249,14 +247,15 @@ function longestRun(kernel: Kernel, segment: Segment, relative: boolean): JumpTa
 }
 
 /** The table between the linker's marks, where the image names them. */
-export function listedJumpTable(kernel: Kernel, relative: boolean): JumpTable | null {
+export function listedJumpTable(
+  kernel: Kernel,
+  { relative, size, addressBytes, keyAt, keyBytes }: JumpEntry,
+): JumpTable | null {
   const start = kernel.symbols.address('__start___jump_table');
   const end = kernel.symbols.address('__stop___jump_table');
   if (start === undefined || end === undefined || end <= start || end - start > LARGEST_JUMP_TABLE) return null;
   const bytes = kernel.read(start, Number(end - start));
   if (bytes === undefined) return null;
-  const word = kernel.bits / 8;
-  const size = relative ? 8 + word : 3 * word;
   const field = (at: number, length: number): bigint => {
     const value = decodeUnsigned(bytes.subarray(at, at + length), kernel.endian);
     const target = relative ? start + BigInt(at) + BigInt.asIntN(length * 8, value) : value;
@@ -264,10 +263,9 @@ export function listedJumpTable(kernel: Kernel, relative: boolean): JumpTable | 
   };
   const entries = Array.from({ length: Math.floor(bytes.length / size) }, (_, index) => {
     const at = index * size;
-    const keyAt = at + size - word;
     // The two low bits of the key's word are flags, which a distance from it carries along.
-    const flags = decodeUnsigned(bytes.subarray(keyAt, keyAt + word), kernel.endian) & 3n;
-    return { code: field(at, relative ? 4 : word), key: field(keyAt, word) - flags };
+    const flags = decodeUnsigned(bytes.subarray(at + keyAt, at + keyAt + keyBytes), kernel.endian) & 3n;
+    return { code: field(at, addressBytes), key: field(at + keyAt, keyBytes) - flags };
   });
   return { start, end, entries };
 }

@@ -12,6 +12,7 @@ import type {
   VmapAreaSlots,
 } from '../check/parameters.js';
 import { hex, UsercopyError } from '../errors.js';
+import { slot } from '../introspect/fields.js';
 import { introspectionOf } from '../introspect/structures.js';
 import { requireTypes } from '../kernel/require-types.js';
 import { aGuest, requireValue } from '../options.js';
@@ -225,6 +226,17 @@ export class KernelObjects {
       this.#sectionMap = BigInt.asUintN(64, array - first * BigInt(page.size));
       this.#nameSections(first, end);
     } else memory.mapRam(this.#structPageOfFrame(first), this.#physical(array), ((bytes + 4095n) / 4096n) * 4096n);
+    this.#placePages();
+  }
+
+  /** With WANT_PAGE_VIRTUAL (sparc64) a struct page says where its page lies, and page_address() believes it. */
+  #placePages(): void {
+    const page = requireTypes(this.#guest.kernel, 'objects').struct('page');
+    if (!page.has('virtual')) return;
+    const place = slot(page, 'virtual');
+    const { ram, linearAddress } = this.#guest.memory;
+    for (let offset = 0n; offset < ram.bytes; offset += this.#pageBytes)
+      this.#set(this.structPage(linearAddress + offset), place, linearAddress + offset);
   }
 
   /** Without a vmemmap a struct page says in its highest flags which section it is of (SECTION_IN_PAGE_FLAGS). */

@@ -1,6 +1,7 @@
 /** Static keys of a kernel that does not run: its jump labels are patched by hand. */
 import { UsercopyError } from '../errors.js';
 import type { Guest } from './guest.js';
+import { jumpEntryOf } from './jump-entry.js';
 
 const BRANCH_TAKEN_BY_DEFAULT = 1n;
 const KEY_FLAGS = 3n;
@@ -14,6 +15,11 @@ const MOST_ENTRIES = 1_000_000n;
 export function enableStaticKey(guest: Guest, key: bigint): void {
   const { kernel, memory } = guest;
   const { staticBranch } = guest.variant;
+  // Without JUMP_LABEL code reads the counter each time.
+  if (kernel.config !== null && !kernel.config.enabled('JUMP_LABEL')) {
+    memory.writeUnsigned(key, 4, 1n);
+    return;
+  }
   const start = kernel.symbols.address('__start___jump_table');
   const stop = kernel.symbols.address('__stop___jump_table');
   if (start === undefined || stop === undefined || stop < start) {
@@ -23,26 +29,25 @@ export function enableStaticKey(guest: Guest, key: bigint): void {
     );
   }
   memory.writeUnsigned(key, 4, 1n);
-  const word = BigInt(kernel.bits / 8);
-  const relative = staticBranch.relativeEntries(kernel);
-  const size = relative ? 8n + word : 3n * word;
+  const { relative, addressBytes, ...entry } = jumpEntryOf(kernel, staticBranch);
+  const size = BigInt(entry.size);
   if ((stop - start) / size > MOST_ENTRIES) {
     throw new UsercopyError(
       'bad-input',
       `static keys: expected a jump table of sane size, found ${stop - start} bytes`,
     );
   }
-  const signed = (address: bigint, bytes: number): bigint =>
-    address + BigInt.asIntN(bytes * 8, memory.readUnsigned(address, bytes));
-  for (let entry = start; entry + size <= stop; entry += size) {
-    const keyAt = entry + (relative ? 8n : 2n * word);
-    const flags = memory.readWord(keyAt) & KEY_FLAGS;
-    const found = relative
-      ? BigInt.asUintN(kernel.bits, keyAt + (memory.readWord(keyAt) & ~KEY_FLAGS))
-      : memory.readWord(keyAt) & ~KEY_FLAGS;
-    if (found !== key) continue;
-    const code = BigInt.asUintN(kernel.bits, relative ? signed(entry, 4) : memory.readWord(entry));
-    const target = BigInt.asUintN(kernel.bits, relative ? signed(entry + 4n, 4) : memory.readWord(entry + word));
+  const addressAt = (at: bigint, bytes: number): bigint => {
+    const value = memory.readUnsigned(at, bytes);
+    return relative ? BigInt.asUintN(kernel.bits, at + BigInt.asIntN(8 * bytes, value)) : value;
+  };
+  for (let at = start; at + size <= stop; at += size) {
+    const keyAt = at + BigInt(entry.keyAt);
+    // A distance counts from the key's word, whose two low bits are flags.
+    const flags = memory.readUnsigned(keyAt, entry.keyBytes) & KEY_FLAGS;
+    if (BigInt.asUintN(kernel.bits, addressAt(keyAt, entry.keyBytes) - flags) !== key) continue;
+    const code = addressAt(at, addressBytes);
+    const target = addressAt(at + BigInt(addressBytes), addressBytes);
     const existing = memory.tryRead(code, 8);
     // Code of the initial sections may be gone.
     if (!existing) continue;

@@ -108,20 +108,23 @@ async function planOf(variant: string, options: BuildOptions): Promise<Plan> {
 const readFragment = (file: string): ConfigFragment =>
   parseFragment(readWhole(file, FRAGMENT_BYTES).toString('utf8'), file);
 
+/** Names of the variants whose kernels can be built. */
+export const buildableVariants = (drivers: readonly ArchDriver[] = allDrivers): string[] =>
+  drivers.flatMap(({ variants }) => variants.filter(({ kernelBuild }) => kernelBuild).map(({ name }) => name));
+
 function buildFactsOf(name: string, drivers: readonly ArchDriver[]): KernelBuild {
-  const variants = drivers.flatMap((driver) => driver.variants);
-  const facts = variants.find((variant) => variant.name === name)?.kernelBuild;
+  const facts = drivers.flatMap(({ variants }) => variants).find((variant) => variant.name === name)?.kernelBuild;
   if (facts !== undefined) return facts;
-  const able = variants.filter(({ kernelBuild }) => kernelBuild !== undefined).map((variant) => variant.name);
-  throw badInput('kernel build', `a variant that can be built (${able.join(', ')})`, `'${name}'`);
+  const able = buildableVariants(drivers).join(', ');
+  throw badInput('kernel build', `a variant that can be built (${able})`, `'${name}'`);
 }
 
 const hashOf = (...parts: readonly string[]): string =>
   createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 8);
 
 /** Which kernel the newest source of a suite or series came to, with this configuration. */
-function newestFile({ cache, variant, config, source }: Plan): string {
-  const key = hashOf(printFragment(config));
+function newestFile({ cache, variant, facts, config, source }: Plan): string {
+  const key = hashOf(printFragment(config), ...(facts.compilerOptions ?? []));
   return path.join(cache, `newest-built-${source.wanted}-${variant}-${key}`);
 }
 
@@ -132,7 +135,13 @@ async function buildOnce(
   workspace: string,
 ): Promise<FetchedKernel> {
   const { variant, facts, config, cache, say } = plan;
-  const key = hashOf(variant, source.package, ...tools.packages, printFragment(config));
+  const key = hashOf(
+    variant,
+    source.package,
+    ...tools.packages,
+    printFragment(config),
+    ...(facts.compilerOptions ?? []),
+  );
   const objects = path.join(cache, 'build', `objects-${key}`);
   const suffix = `-built-${key}`;
   const release = `${await versionOf(source)}${suffix}`;
@@ -177,7 +186,7 @@ function makeArguments(facts: KernelBuild, source: KernelSource, objects: string
     'HOSTCC=gcc',
     `LOCALVERSION=${suffix}`,
     // Newer compilers warn of much in older kernels, and some of their folders take warnings for errors.
-    'KCFLAGS=-w',
+    `KCFLAGS=${['-w', ...(facts.compilerOptions ?? [])].join(' ')}`,
     // Not of this machine or this day: the same kernel for everybody.
     ...['KBUILD_BUILD_USER=usercopy', 'KBUILD_BUILD_HOST=usercopy', 'KBUILD_BUILD_TIMESTAMP=1970-01-01'],
   ];

@@ -203,6 +203,17 @@ export interface RunResult {
   readonly error: { readonly code: string; readonly text: string } | null;
 }
 
+/** Memory that an emulator owns, see `Engine.allocateBlock`. Offsets are bytes from its start. */
+export interface EngineBlock {
+  readonly bytes: number;
+  /** A copy. */
+  read(offset: number, length: number): Uint8Array;
+  /** Translated code stays: see `Engine.dropCode`. */
+  write(offset: number, bytes: Uint8Array): void;
+  /** Shows `size` bytes from `offset` on at an address, as `Engine.map` and `mapShared` do. */
+  map(address: bigint, size: bigint, permissions: string, offset: number): void;
+}
+
 /** A saved CPU state; belongs to the engine that made it. */
 export interface SavedContext {
   /** The opaque bytes as Unicorn keeps them (some quirks are mended there); `restoreContext` takes changes into account. */
@@ -234,6 +245,11 @@ export interface Engine {
   map(address: bigint, size: bigint, permissions: string): void;
   /** Maps `size` bytes at `offset` of a WASM memory; the memory stays alive while it is mapped. */
   mapShared(address: bigint, size: bigint, permissions: string, memory: WebAssembly.Memory, offset: number): void;
+  /**
+   * Zeroed memory of the emulator's own, `bytes` long, that can be shown at any number of addresses. For emulators without
+   * `sharedMemory`; absent in others. It is given back when the emulator is closed.
+   */
+  allocateBlock?(bytes: number): EngineBlock;
   unmap(address: bigint, size: bigint): void;
   /** Mapped regions in address order: `end` is the first byte after. */
   regions(): { start: bigint; end: bigint; permissions: string }[];

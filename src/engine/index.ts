@@ -9,6 +9,7 @@ export type {
   CodeBlock,
   CopyHookSpec,
   Engine,
+  EngineBlock,
   EngineCapabilities,
   EngineSpec,
   Hook,
@@ -22,7 +23,8 @@ export type {
   RunResult,
   SavedContext,
 } from './engine.js';
+export { openUnicornJs } from './open-unicorn-js.js';
 export type { NativeCheck } from './unicorn-addon.js';
 export type { UnicornJsFactory, UnicornJsModule } from './unicorn-js/module.js';
-export { type EngineOpener, openUnicornJs } from './unicorn-js.js';
+export type { EngineOpener } from './unicorn-js.js';
 export { type OpenUnicornOptions, openUnicorn } from './unicorn-native.js';

@@ -8,6 +8,7 @@ import { badInput, hex, UsercopyError } from '../errors.js';
 import type {
   CopyHookSpec,
   Engine,
+  EngineBlock,
   EngineSpec,
   Hook,
   MemoryFault,
@@ -20,6 +21,7 @@ import type {
 import { requireRunOptions, requireSpec } from './options.js';
 import { mapTold } from './overlap.js';
 import { RunEvents } from './run-events.js';
+import { nextTurn } from './turn.js';
 import {
   ADDRESS_END,
   type InstalledHook,
@@ -27,7 +29,7 @@ import {
   requireWord,
   UnicornMachine,
 } from './unicorn-js/machine.js';
-import { loadUnicornJs, type UnicornJsFactory } from './unicorn-js/module.js';
+import type { UnicornJsModule } from './unicorn-js/module.js';
 import { Constants } from './unicorn-js/names.js';
 
 /** Host time between two looks at the event loop, milliseconds. */
@@ -38,13 +40,8 @@ const BLOCKS_PER_LOOK = 32;
 /** Opens emulators of one instance of the module; they share its heap. */
 export type EngineOpener = (spec: EngineSpec) => Engine;
 
-/**
- * Loads unicorn.js: a factory (what `@alexaltea/unicorn-js` exports), a path, or what `UNICORN_JS` names, or the installed
- * package.
- * @throws UsercopyError `missing-dependency` or `bad-input`, see `loadUnicornJs`.
- */
-export async function openUnicornJs(source?: string | UnicornJsFactory): Promise<EngineOpener> {
-  const module = await loadUnicornJs(source);
+/** Opens emulators of an instance of unicorn.js that is there already. */
+export function unicornJsOpener(module: UnicornJsModule): EngineOpener {
   const constants = new Constants(module);
   return (spec) => {
     requireSpec('openUnicornJs', spec);
@@ -212,10 +209,16 @@ class UnicornJs implements Engine {
     );
   }
 
+  allocateBlock(bytes: number): EngineBlock {
+    return this.#machine.allocateBlock(bytes, (address, size, show) =>
+      mapTold(() => this.regions(), address, size, show),
+    );
+  }
+
   mapShared(): void {
     throw new UsercopyError(
       'unsupported',
-      "mapShared: unicorn.js keeps guest memory in a heap of its own; use map(), and attach with memory 'foreign'",
+      "mapShared: unicorn.js keeps guest memory in a heap of its own; use map() or allocateBlock(), and attach with memory 'foreign'",
     );
   }
 
@@ -542,7 +545,7 @@ class UnicornJs implements Engine {
       const slice = (): number => Math.min(performance.now() + SLICE_MILLISECONDS, end);
       let ending = this.#slice(options.until, options.start, slice());
       while (ending === 'due' && performance.now() < end) {
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
         signal?.throwIfAborted();
         if (!this.#machine.isOpen) throw new UsercopyError('engine', 'the emulator was closed during a run');
         ending = this.#stopRequested ? 'stopped' : this.#slice(options.until, this.#machine.pc, slice());

@@ -19,6 +19,7 @@ import type {
 import { requireRunOptions, requireSpec } from './options.js';
 import { mapTold } from './overlap.js';
 import { RunEvents } from './run-events.js';
+import { nextTurn } from './turn.js';
 import {
   loadAddon,
   type NativeAddon,
@@ -273,7 +274,7 @@ class UnicornNative implements Engine {
         this.#nativeOptions(options),
       );
       while (outcome === 'due' && performance.now() < end) {
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
         signal?.throwIfAborted();
         if (this.#closed) throw new UsercopyError('engine', 'the emulator was closed during a run');
         if (this.#stopped) {

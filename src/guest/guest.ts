@@ -5,9 +5,10 @@
 
 import type { BootVariable, FrameLayout, MemoryLayout, Variant } from '../../arch/driver.js';
 import { variantOf } from '../../arch/index.js';
-import { Check } from '../check/check.js';
+import { Check, type CheckSource } from '../check/check.js';
 import { builtCheck } from '../engine/built-check.js';
-import type { Engine, RunOptions, RunResult } from '../engine/engine.js';
+import type { Engine, EngineSpec, RunOptions, RunResult } from '../engine/engine.js';
+import { nextTurn } from '../engine/turn.js';
 import { openUnicorn } from '../engine/unicorn-native.js';
 import { hex, UsercopyError } from '../errors.js';
 import { withMemory } from '../introspect/parameters.js';
@@ -22,12 +23,14 @@ import {
   aNumber,
   anArray,
   aWord,
+  having,
   type OptionRule,
   requireOptions,
   requireValue,
 } from '../options.js';
 import { type ArgumentPlaces, CallWatch, GuestCall } from '../stack/call.js';
 import { currentOffsetOf } from '../stack/entry-point.js';
+import { BlockBacking, type GuestBacking, SharedBacking } from './backing.js';
 import { callObserver } from './call-observer.js';
 import { hidesVariables, withHiddenVariables } from './hidden-variables.js';
 import { MachineState } from './machine-state.js';
@@ -40,6 +43,8 @@ const SPARE_RAM = 64n * MIB;
 /** Room that a called function finds above its stack pointer: what its callers would have used of the stack. */
 const CALLER_STACK = 1024n;
 const DEFAULT_TIME_LIMIT = 10_000;
+/** Of a check that reads memory through the emulator. */
+const FOREIGN_GUEST_BYTES = 65_536;
 
 export interface GuestOptions {
   /** Bytes of RAM; at least the image's end. Default: the image and 64 MiB. */
@@ -48,6 +53,10 @@ export interface GuestOptions {
   readonly physicalBase?: bigint | undefined;
   /** Memory of its own at fixed virtual addresses, besides RAM. */
   readonly regions?: readonly { readonly address: bigint; readonly size: bigint }[] | undefined;
+  /** Opens the emulator: `openUnicorn` (default), or what `openUnicornJs()` gives, whose memory the check reads through it. */
+  readonly openEngine?: ((spec: EngineSpec) => Engine) | undefined;
+  /** Where check.wasm comes from; default: as the set-up built it. */
+  readonly checkSource?: CheckSource | undefined;
 }
 
 /** How a called function ended, with the counts of `RunResult`. */
@@ -85,6 +94,8 @@ const RULES: Readonly<Record<keyof GuestOptions, OptionRule>> = {
   ramBytes: aWord,
   physicalBase: aWord,
   regions: anArray,
+  openEngine: aFunction,
+  checkSource: having('where check.wasm comes from', 'module'),
 };
 
 const CALL_RULES: Readonly<Record<keyof CallOptions, OptionRule>> = {
@@ -182,11 +193,12 @@ export class Guest {
     const regions = options.regions ?? [];
     const extra = regions.reduce((sum, region) => sum + roundUp(region.size, PAGE), USER_BYTES);
     // Node.js runs the finalizers of earlier guests' emulators only between turns of the event loop.
-    await new Promise((resolve) => setImmediate(resolve));
-    const check = await Check.create({ source: builtCheck, guestBytes: Number(ramBytes + extra) });
-    const engine = openUnicorn(variant.engine);
+    await nextTurn();
+    const { openEngine = openUnicorn, checkSource = builtCheck } = options;
+    const engine = openEngine(variant.engine);
     try {
-      const memory = new GuestMemory(engine, check, kernel, variant, {
+      const { check, backing } = await makeMemory(engine, checkSource, Number(ramBytes + extra), kernel);
+      const memory = new GuestMemory(engine, backing, kernel, variant, {
         physicalBase,
         bytes: ramBytes,
         firstFree: imageEnd,
@@ -517,6 +529,25 @@ function placeBootVariables(kernel: Kernel, variables: readonly BootVariable[]):
     const field = kernel.types?.hasStruct(struct) ? kernel.types.struct(struct).field(path) : undefined;
     return field ? [{ address: address + BigInt(field.offset), size: field.size, value }] : [];
   });
+}
+
+/** Guest memory inside the check's, where the emulator can map that; else a block of the emulator's that the check reads through it. */
+async function makeMemory(
+  engine: Engine,
+  source: CheckSource,
+  guestBytes: number,
+  kernel: Kernel,
+): Promise<{ readonly check: Check; readonly backing: GuestBacking }> {
+  if (engine.capabilities.sharedMemory) {
+    const check = await Check.create({ source, guestBytes });
+    return { check, backing: new SharedBacking(engine, check, kernel) };
+  }
+  const block = engine.allocateBlock?.(guestBytes);
+  if (block === undefined) {
+    throw new UsercopyError('unsupported', `${engine.name}: expected an emulator that shows memory at two addresses`);
+  }
+  const check = await Check.create({ source, guestBytes: FOREIGN_GUEST_BYTES });
+  return { check, backing: new BlockBacking(engine, check, block, kernel) };
 }
 
 /** Segments that belong to the image's own mapping, with their physical addresses; the per-cpu template at 0 is not one. */

@@ -1,5 +1,6 @@
 /** What the guest's own printk wrote: the kernel's words, not ours. */
 import { readRingBuffer } from '../introspect/printk.js';
+import { bytesOf, latin1, occurrences } from '../kernel/bytes.js';
 import type { Guest } from './guest.js';
 
 const LONGEST_TEXT = 4096;
@@ -34,9 +35,8 @@ function findPrintedLine(guest: Guest): string | null {
   for (const { address, size } of guest.kernel.segments) {
     const bytes = guest.memory.tryRead(address, Number(size));
     if (!bytes) continue;
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let at = buffer.indexOf(LINE_START); at >= 0; at = buffer.indexOf(LINE_START, at + 1)) {
-      const text = buffer.toString('latin1', at, at + LONGEST_TEXT);
+    for (const at of occurrences(bytes, bytesOf(LINE_START))) {
+      const text = latin1(bytes, at, Math.min(bytes.length, at + LONGEST_TEXT));
       const end = text.indexOf(LINE_END);
       if (end > 0 && !text.slice(0, end).includes('%')) return text.slice(0, end + LINE_END.length);
     }
@@ -53,8 +53,7 @@ function readPlainLog(guest: Guest): string[] {
   const length = Number(memory.readWord(end));
   const bytes = length <= LARGEST_LOG ? memory.tryRead(buffer, length) : undefined;
   if (!bytes) return [];
-  return Buffer.from(bytes)
-    .toString('latin1')
+  return latin1(bytes)
     .split('\n')
     .filter((line) => line !== '');
 }

@@ -1,13 +1,14 @@
 /**
- * Guest memory inside the check's WASM memory: what the emulator and the check read are the same bytes. RAM is one block,
- * seen at one or more virtual addresses; a few regions are few and large, since mapping many is slow.
+ * Guest memory: what the emulator and the check read are the same bytes, inside the check's WASM memory wherever the emulator
+ * can map it. RAM is one block, seen at one or more virtual addresses; a few regions are few and large, since mapping many is slow.
  */
 import type { Variant } from '../../arch/driver.js';
-import type { Check } from '../check/check.js';
 import type { Engine } from '../engine/engine.js';
 import { hex, UsercopyError } from '../errors.js';
+import { equalBytes, latin1 } from '../kernel/bytes.js';
 import type { Endian, Kernel } from '../kernel/kernel.js';
-import { decodeUnsigned, encodeUnsigned, Words } from '../kernel/words.js';
+import { decodeUnsigned, encodeUnsigned } from '../kernel/words.js';
+import type { GuestBacking } from './backing.js';
 
 const PAGE = 4096n;
 /** THREAD_SIZE of most: stacks are aligned to their size. */
@@ -16,7 +17,7 @@ const STACK_ALIGNMENT = 16_384n;
 export interface MappedRange {
   readonly address: bigint;
   readonly size: bigint;
-  /** Byte offset in the WASM memory. */
+  /** Byte offset in the WASM memory, or in the emulator's block. */
   readonly offset: number;
 }
 
@@ -35,7 +36,7 @@ const ZEROES = new Uint8Array(PIECE);
 /** See `GuestMemory.snapshot`. */
 export interface MemorySnapshot {
   readonly owner: GuestMemory;
-  /** By offset in linear memory, those that are not all zero. */
+  /** By offset, those that are not all zero. */
   readonly pieces: ReadonlyMap<number, Uint8Array>;
   readonly endOfFree: bigint;
   readonly nextOwn: number;
@@ -45,11 +46,10 @@ export interface MemorySnapshot {
 
 export class GuestMemory {
   readonly #engine: Engine;
-  readonly #check: Check;
+  #backing: GuestBacking | null;
   readonly #ram: RamBlock;
   readonly #addressMask: bigint | null;
-  #bytes: Uint8Array;
-  #words: Words;
+  readonly #wordBytes: number;
   readonly #endian: Endian;
   readonly #regions: MappedRange[] = [];
   readonly #inEngine: MappedRange[] = [];
@@ -57,24 +57,28 @@ export class GuestMemory {
   #nextOwn: number;
   #linearAddress: bigint | null = null;
 
-  constructor(engine: Engine, check: Check, kernel: Kernel, variant: Variant, ram: RamBlock) {
+  constructor(engine: Engine, backing: GuestBacking, kernel: Kernel, variant: Variant, ram: RamBlock) {
     this.#engine = engine;
-    this.#check = check;
+    this.#backing = backing;
     this.#ram = ram;
     this.#addressMask = variant.addressMask ?? null;
-    this.#bytes = new Uint8Array(check.memory.buffer);
-    this.#words = new Words(this.#bytes, kernel);
+    this.#wordBytes = kernel.bits / 8;
     this.#endian = kernel.endian;
     this.#endOfFree = ram.physicalBase + ram.bytes;
-    this.#nextOwn = check.guestOffset + Number(ram.bytes);
+    this.#nextOwn = backing.start + Number(ram.bytes);
   }
 
   /** Lets go of the memory: nothing is mapped any more. */
   close(): void {
-    this.#bytes = new Uint8Array(0);
-    this.#words = new Words(this.#bytes, { endian: this.#endian, bits: 64 });
+    this.#backing = null;
     this.#regions.length = 0;
     this.#inEngine.length = 0;
+  }
+
+  get #bytes(): GuestBacking {
+    if (this.#backing === null)
+      throw new UsercopyError('guest', 'guest memory: the guest is closed; create another one');
+    return this.#backing;
   }
 
   /** Physical RAM: [base, base + bytes). */
@@ -98,14 +102,14 @@ export class GuestMemory {
       );
     }
     if (this.#linearAddress === null) this.#linearAddress = address - start;
-    this.#map(address, size, this.#check.guestOffset + Number(start));
+    this.#map(address, size, this.#bytes.start + Number(start));
   }
 
   /** Maps zeroed memory that is no RAM (user pages, a vmalloc arena). */
   mapOwn(address: bigint, size: bigint): void {
     const rounded = ((size + PAGE - 1n) / PAGE) * PAGE;
     const offset = this.#nextOwn;
-    if (offset + Number(rounded) > this.#check.guestOffset + this.#check.guestBytes) {
+    if (offset + Number(rounded) > this.#bytes.end) {
       throw new UsercopyError('bad-input', `guest memory: expected room for ${rounded} more bytes, found none`);
     }
     this.#nextOwn += Number(rounded);
@@ -143,28 +147,28 @@ export class GuestMemory {
   /** Bytes at a virtual address (a copy); undefined when some are not there. */
   tryRead(address: bigint, length: number): Uint8Array | undefined {
     const offset = this.#offset(address, length);
-    return offset === undefined ? undefined : this.#bytes.slice(offset, offset + length);
+    return offset === undefined ? undefined : this.#bytes.read(offset, length);
   }
 
   /** @throws UsercopyError `guest` when some of the bytes are not there. */
   read(address: bigint, length: number): Uint8Array {
     const offset = this.#require(address, length);
-    return this.#bytes.slice(offset, offset + length);
+    return this.#bytes.read(offset, length);
   }
 
   /** Writes bytes; code that was translated from them is dropped. */
   write(address: bigint, bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#require(address, bytes.length));
+    this.#bytes.write(this.#require(address, bytes.length), bytes);
     this.#engine.dropCode(address, bytes.length);
   }
 
   /** A word of the guest (4 or 8 bytes), in its byte order. */
   readWord(address: bigint): bigint {
-    return this.#words.word(this.#require(address, this.#words.wordBytes));
+    return this.#bytes.word(this.#require(address, this.#wordBytes));
   }
 
   writeWord(address: bigint, value: bigint): void {
-    this.#words.setWord(this.#require(address, this.#words.wordBytes), value);
+    this.#bytes.setWord(this.#require(address, this.#wordBytes), value);
   }
 
   /** An unsigned number of 1, 2, 4 or 8 bytes in the guest's byte order. */
@@ -173,7 +177,7 @@ export class GuestMemory {
   }
 
   writeUnsigned(address: bigint, size: number, value: bigint): void {
-    this.#bytes.set(encodeUnsigned(value, size, this.#endian), this.#require(address, size));
+    this.#bytes.write(this.#require(address, size), encodeUnsigned(value, size, this.#endian));
   }
 
   writePhysical(physical: bigint, bytes: Uint8Array): void {
@@ -184,13 +188,13 @@ export class GuestMemory {
         `guest RAM: expected room at physical ${hex(physical)} for ${bytes.length} bytes, found none`,
       );
     }
-    this.#bytes.set(bytes, this.#check.guestOffset + Number(start));
+    this.#bytes.write(this.#bytes.start + Number(start), bytes);
   }
 
   /** Byte offset among the guest's bytes of what the emulator shows from `start` on; undefined: no region starts there. */
   offsetOfRegion(start: bigint): number | undefined {
     const region = this.#inEngine.find(({ address }) => address === start);
-    return region && region.offset - this.#check.guestOffset;
+    return region && region.offset - this.#bytes.start;
   }
 
   /** A C string of at most `limit` bytes. */
@@ -201,7 +205,7 @@ export class GuestMemory {
       if (!byte) break;
       bytes.push(byte);
     }
-    return Buffer.from(bytes).toString('latin1');
+    return latin1(Uint8Array.from(bytes));
   }
 
   /** Whether the bytes at an address of the emulator are of this memory. */
@@ -212,9 +216,9 @@ export class GuestMemory {
   /** All guest bytes as they are, and what was taken and mapped; `restore` puts them back. */
   snapshot(): MemorySnapshot {
     const pieces = new Map<number, Uint8Array>();
-    for (let offset = this.#check.guestOffset; offset < this.#nextOwn; offset += PIECE) {
+    for (let offset = this.#bytes.start; offset < this.#nextOwn; offset += PIECE) {
       const piece = this.#piece(offset);
-      if (!piece.equals(ZEROES.subarray(0, piece.length))) pieces.set(offset, new Uint8Array(piece));
+      if (!equalBytes(piece, ZEROES.subarray(0, piece.length))) pieces.set(offset, new Uint8Array(piece));
     }
     return {
       owner: this,
@@ -241,7 +245,7 @@ export class GuestMemory {
       this.#inEngine.splice(this.#inEngine.indexOf(range), 1);
     }
     for (const range of without(this.#regions, regions)) {
-      this.#check.unmapRegion(range.address);
+      this.#bytes.hideFromCheck(range.address);
       this.#regions.splice(this.#regions.indexOf(range), 1);
     }
     for (const range of without(inEngine, this.#inEngine)) {
@@ -249,28 +253,27 @@ export class GuestMemory {
       this.#inEngine.push(range);
     }
     for (const range of without(regions, this.#regions)) {
-      this.#check.mapRegion(range.address, range.size, range.offset);
+      this.#bytes.showInCheck(range.address, range.size, range.offset);
       this.#regions.push(range);
     }
     const end = Math.max(this.#nextOwn, snapshot.nextOwn);
-    for (let offset = this.#check.guestOffset; offset < end; offset += PIECE) {
+    for (let offset = this.#bytes.start; offset < end; offset += PIECE) {
       const piece = this.#piece(offset);
       const saved = snapshot.pieces.get(offset) ?? ZEROES.subarray(0, piece.length);
-      if (piece.equals(saved)) continue;
-      piece.set(saved);
+      if (equalBytes(piece, saved)) continue;
+      this.#bytes.write(offset, saved);
       this.#dropCodeAt(offset, piece.length);
     }
     this.#nextOwn = snapshot.nextOwn;
     this.#endOfFree = snapshot.endOfFree;
   }
 
-  /** Guest bytes at an offset of linear memory, as many as are looked at together. */
-  #piece(offset: number): Buffer {
-    const end = this.#check.guestOffset + this.#check.guestBytes;
-    return Buffer.from(this.#bytes.buffer, offset, Math.min(PIECE, end - offset));
+  /** Guest bytes at an offset, as many as are looked at together. */
+  #piece(offset: number): Uint8Array {
+    return this.#bytes.look(offset, Math.min(PIECE, this.#bytes.end - offset));
   }
 
-  /** Wherever those bytes of linear memory are seen. */
+  /** Wherever those bytes are seen. */
   #dropCodeAt(offset: number, length: number): void {
     for (const region of this.#inEngine) {
       const from = Math.max(offset, region.offset);
@@ -282,7 +285,7 @@ export class GuestMemory {
   #map(address: bigint, size: bigint, offset: number): void {
     this.#mapInEngine(address, size, offset);
     if (this.#addressMask !== null) this.#mapInEngine(address & this.#addressMask, size, offset);
-    this.#check.mapRegion(address, size, offset);
+    this.#bytes.showInCheck(address, size, offset);
     this.#regions.push({ address, size, offset });
   }
 
@@ -301,7 +304,7 @@ export class GuestMemory {
   }
 
   #showInEngine({ address, size, offset }: MappedRange): void {
-    this.#engine.mapShared(address, size, 'rwx', this.#check.memory, offset);
+    this.#bytes.showInEngine(address, size, offset);
   }
 
   #find(address: bigint): MappedRange | undefined {

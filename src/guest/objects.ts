@@ -14,6 +14,7 @@ import type {
 import { hex, UsercopyError } from '../errors.js';
 import { slot } from '../introspect/fields.js';
 import { introspectionOf } from '../introspect/structures.js';
+import { bytesOf } from '../kernel/bytes.js';
 import { requireTypes } from '../kernel/require-types.js';
 import { aGuest, requireValue } from '../options.js';
 import type { Guest } from './guest.js';
@@ -424,7 +425,7 @@ export class KernelObjects {
   }
 
   #string(text: string): bigint {
-    const bytes = Buffer.from(`${text}\0`, 'latin1');
+    const bytes = bytesOf(`${text}\0`);
     const address = this.#take(BigInt(bytes.length));
     this.#guest.memory.write(address, bytes);
     return address;

@@ -54,6 +54,7 @@ function isAt(bytes: Uint8Array, wanted: Uint8Array, offset: number): boolean {
 }
 
 export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
+  if (nodeBuffer) return viewed(nodeBuffer, left).equals(right);
   return left.length === right.length && isAt(left, right, 0);
 }
 

@@ -5,6 +5,7 @@
 import { attach } from '../attach/attach.js';
 import type { Declaration } from '../check/parameters.js';
 import type { Copy } from '../check/verdict.js';
+import { nextTurn } from '../engine/turn.js';
 import { hex, UsercopyError } from '../errors.js';
 import type { Guest } from '../guest/guest.js';
 import type { KernelObjects } from '../guest/objects.js';
@@ -372,7 +373,7 @@ export async function runDifferential(
       }
       if (done % 4096 === 4095) {
         options.onProgress?.(done + 1);
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
       }
     }
     return {

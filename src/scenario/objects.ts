@@ -70,7 +70,7 @@ export class ObjectMaker {
   #text(value: string): bigint {
     const known = this.#texts.get(value);
     if (known !== undefined) return known;
-    const bytes = Buffer.from(`${value}\0`, 'utf8');
+    const bytes = new TextEncoder().encode(`${value}\0`);
     const address = this.#guest.memory.allocate(roundUp(BigInt(bytes.length), PAGE));
     this.#guest.memory.write(address, bytes);
     this.#texts.set(value, address);
@@ -185,7 +185,7 @@ export class ObjectMaker {
   }
 
   #bytes({ size, hex = '' }: { size: number; hex?: string }, path: Path): Named {
-    const content = Buffer.from(hex.replace(/\s/g, ''), 'hex');
+    const content = Uint8Array.from(hex.replace(/\s/g, '').match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
     if (content.length > size) throw this.#positions.refuse(path, `at most ${size} bytes`, `${content.length}`);
     const start = this.#guest.memory.allocate(roundUp(BigInt(size), PAGE));
     this.#guest.memory.write(start, content);

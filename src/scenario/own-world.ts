@@ -2,6 +2,7 @@
 
 import type { Declaration } from '../check/parameters.js';
 import type { Guest } from '../guest/guest.js';
+import { bytesOf } from '../kernel/bytes.js';
 import { type Boundaries, WorldBuilder } from './differential.js';
 import type { SeededRandom } from './random.js';
 
@@ -23,7 +24,7 @@ export async function buildOwnWorld(guest: Guest, random: SeededRandom): Promise
   const call = (symbol: string, ...args: bigint[]): Promise<bigint> => guest.callForValue(symbol, args);
   const name = guest.memory.allocate(page);
   for (let index = 0; index < CACHES; index++) {
-    guest.memory.write(name, Buffer.from(`random-${index}\0`, 'latin1'));
+    guest.memory.write(name, bytesOf(`random-${index}\0`));
     await addCache(random, world, call, name);
   }
   const declarations: Declaration[] = [];

@@ -6,7 +6,7 @@ import { type SnapshotPlace, writeSnapshot } from '../guest/snapshot.js';
 import { kmallocName } from '../introspect/slab.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Scenario, ScenarioObject } from './format.js';
-import { guestCallOf } from './play.js';
+import { guestCallOf } from './play-steps.js';
 import type { ScenarioFile } from './read.js';
 import { buildWorld, type World, type WorldOptions } from './world.js';
 

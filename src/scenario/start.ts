@@ -3,24 +3,12 @@ import { resolve } from 'node:path';
 import { parseProfile } from '../check/profiles.js';
 import { Guest } from '../guest/guest.js';
 import { fetchKernel } from '../image/fetch.js';
-import type { Kernel } from '../kernel/kernel.js';
-import { measureStackDepth, type StackDepth } from '../stack/depth.js';
-import { wordOf } from './expression.js';
 import type { ScenarioGuest } from './format.js';
-import { chooseOwnProfile, loadOwnKernel, OWN_PROFILES, ownVariants, startOwnGuest } from './own.js';
-import { located, type Path, type Positions } from './positions.js';
+import { loadOwnKernel, ownVariants, startOwnGuest } from './own.js';
+import { located, type Positions } from './positions.js';
 import type { ScenarioFile } from './read.js';
+import { chooseRules, ramOf, type StartedGuest } from './rules.js';
 import { loadTypedKernel } from './typed-kernel.js';
-
-export interface StartedGuest {
-  readonly guest: Guest;
-  /** What to attach to. */
-  readonly kernel: Kernel;
-  readonly isOwn: boolean;
-  readonly profile: string | undefined;
-  readonly ownCheckKnows: boolean;
-  readonly stackDepth: StackDepth | null | undefined;
-}
 
 /**
  * `started`: a built-in guest of this variant, as `startOwnGuest` gives it, which is taken and closed where this fails.
@@ -70,19 +58,6 @@ async function startRealGuest(
   };
 }
 
-const LEAST_RAM = 1n << 20n;
-/** It is kept twice: as it is, and as every step finds it. */
-const MOST_RAM = 1n << 30n;
-
-function ramOf(ram: NonNullable<ScenarioGuest['ram']>, positions: Positions): bigint {
-  const path: Path = ['guest', 'ram'];
-  const bytes = wordOf(ram, positions.at(path));
-  if (bytes < LEAST_RAM || bytes > MOST_RAM || bytes % LEAST_RAM !== 0n) {
-    throw positions.refuse(path, `whole MiB of at most ${MOST_RAM >> 20n} MiB`, `${bytes} bytes`);
-  }
-  return bytes;
-}
-
 async function startBuiltIn(spec: ScenarioGuest, positions: Positions, started?: Guest): Promise<StartedGuest> {
   const { variant = '', build = 'check' } = spec;
   if (!ownVariants().includes(variant)) {
@@ -100,56 +75,4 @@ async function startBuiltIn(spec: ScenarioGuest, positions: Positions, started?:
     guest.close();
     throw error;
   }
-}
-
-async function chooseRules(guest: Guest, spec: ScenarioGuest, build: 'check' | 'nocheck'): Promise<StartedGuest> {
-  const wanted = spec.profile === undefined || spec.profile === 'auto' ? '6.1' : spec.profile;
-  const [name = '', ...switches] = wanted.split(',').map((part) => part.trim());
-  const ownSwitches = switches.map((word) => OWN_SWITCHES[word]).filter((found) => found !== undefined);
-  const ownCheckKnows = build === 'check' && name in OWN_PROFILES && ownSwitches.length === switches.length;
-  // Asked before the check is silenced.
-  const stackDepth = await measureStackDepth(guest);
-  if (build === 'check') {
-    if (ownCheckKnows) {
-      chooseOwnProfile(guest, name);
-      for (const found of ownSwitches) setOwnFlag(guest, ...found);
-    } else setOwnFlag(guest, OWN_BYPASS, true);
-    if (spec.frames !== undefined) setOwnFlag(guest, OWN_FRAMES, spec.frames);
-  }
-  // That its check has other rules and is switched off is no business of ours.
-  const isSilenced = build === 'check' && !ownCheckKnows;
-  const kernel = isSilenced ? withoutSymbol(guest.kernel, OWN_BYPASS) : guest.kernel;
-  return { guest, kernel, isOwn: true, profile: wanted, ownCheckKnows, stackDepth };
-}
-
-/** Variables of the built-in guests: `hardened_usercopy=off`, and whether frames are walked. */
-const OWN_BYPASS = 'bypass_usercopy_checks';
-const OWN_FRAMES = 'usercopy_check_frames';
-
-/** Switches of profiles that their own check has too. */
-const OWN_SWITCHES: Readonly<Record<string, [symbol: string, on: boolean]>> = {
-  bypass: [OWN_BYPASS, true],
-  'no-bypass': [OWN_BYPASS, false],
-  frames: [OWN_FRAMES, true],
-  'no-frames': [OWN_FRAMES, false],
-};
-
-function withoutSymbol(kernel: Kernel, hidden: string): Kernel {
-  const { symbols } = kernel;
-  return {
-    ...kernel,
-    symbols: {
-      count: symbols.count,
-      source: symbols.source,
-      address: (name) => (name === hidden ? undefined : symbols.address(name)),
-      get: (name) => (name === hidden ? undefined : symbols.get(name)),
-      all: (name) => (name === hidden ? [] : symbols.all(name)),
-      find: (address) => symbols.find(address),
-      [Symbol.iterator]: () => symbols[Symbol.iterator](),
-    },
-  };
-}
-
-function setOwnFlag(guest: Guest, symbol: string, on: boolean): void {
-  guest.memory.writeUnsigned(guest.symbol(symbol), 4, on ? 1n : 0n);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { openUnicornJs } from '../../src/engine/unicorn-js.js';
+import { openUnicornJs } from '../../src/engine/open-unicorn-js.js';
 import { engineContract } from './contract.js';
 import { type Stub, stubModule } from './unicorn-js-stub.js';
 

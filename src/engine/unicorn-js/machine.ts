@@ -1,6 +1,6 @@
 /** One emulator of the module: libunicorn's calls, with typed errors instead of codes. Knows no hooks' meaning and no runs. */
 import { badInput, hex, UsercopyError } from '../../errors.js';
-import type { CopyHookSpec, EngineSpec } from '../engine.js';
+import type { CopyHookSpec, EngineBlock, EngineSpec } from '../engine.js';
 import { Heap } from './heap.js';
 import type { Pointer, UnicornJsModule } from './module.js';
 import { type Constants, RegisterIds } from './names.js';
@@ -42,6 +42,8 @@ export class UnicornMachine {
   readonly #pc: number;
   readonly #scratch: Pointer;
   #engine: Pointer = 0;
+  /** Memory that `allocateBlock` took. */
+  readonly #blocks: Pointer[] = [];
   /** Some translated code is not found by its physical address. */
   #orphans = false;
 
@@ -143,6 +145,7 @@ export class UnicornMachine {
     try {
       this.#module._uc_close(engine);
       this.#module._free(this.#scratch);
+      for (const block of this.#blocks.splice(0)) this.#module._free(block);
     } catch {
       // A module that has failed before cannot close its emulators either.
     }
@@ -242,6 +245,51 @@ export class UnicornMachine {
     const code = this.#module._uc_mem_map(engine, BigInt.asIntN(64, address), BigInt.asIntN(64, size), bits);
     this.require(`uc_mem_map${span(address, size)}`, code);
     this.#zero(address, size);
+  }
+
+  /**
+   * Zeroed memory of the heap. `told` calls `show`, and says where it overlaps when that fails.
+   * @throws UsercopyError `unsupported` for a build that shows no memory of the heap.
+   */
+  allocateBlock(bytes: number, told: (address: bigint, size: bigint, show: () => void) => void): EngineBlock {
+    this.requireOpen();
+    const mapPointer = this.#module._uc_mem_map_ptr;
+    if (typeof mapPointer !== 'function') {
+      throw new UsercopyError(
+        'unsupported',
+        'this build of unicorn.js shows no memory at two addresses: expected one that exports _uc_mem_map_ptr, as the package does',
+      );
+    }
+    if (!Number.isSafeInteger(bytes) || bytes <= 0 || bytes % Number(PAGE) !== 0) {
+      throw badInput('allocateBlock', `a multiple of ${PAGE} bytes`, String(bytes));
+    }
+    const place = this.#heap.allocate(bytes + Number(PAGE));
+    this.#blocks.push(place);
+    const start = place + Number(PAGE) - (place % Number(PAGE));
+    const zeroes = new Uint8Array(Math.min(bytes, Number(ZEROES)));
+    for (let at = 0; at < bytes; at += zeroes.length) {
+      this.#heap.write(start + at, zeroes.subarray(0, bytes - at));
+    }
+    const inside = (offset: number, length: number): number => {
+      this.requireOpen();
+      if (offset >= 0 && length >= 0 && offset + length <= bytes) return start + offset;
+      throw badInput('block of memory', `a range within its ${bytes} bytes`, `${offset} + ${length}`);
+    };
+    return {
+      bytes,
+      read: (offset, length) => this.#heap.read(inside(offset, length), length),
+      write: (offset, content) => this.#heap.write(inside(offset, content.length), content),
+      map: (address, size, permissions, offset) => {
+        const bits = permissionBits(permissions);
+        requirePages('map', address, size);
+        const pointer = inside(offset, Number(size));
+        told(address, size, () => {
+          const [from, length] = [BigInt.asIntN(64, address), BigInt.asIntN(64, size)];
+          const code = mapPointer(this.requireOpen(), from, length, bits, pointer);
+          this.require(`uc_mem_map_ptr${span(address, size)}`, code);
+        });
+      },
+    };
   }
 
   /** The module's heap hands out memory as its last user left it. */

@@ -1,10 +1,7 @@
 /**
  * unicorn.js as it comes: the Emscripten module of AlexAltea/unicorn.js 2.1 (`@alexaltea/unicorn-js`), typed as far as the
- * engine uses it, how it is found, and how its memory is reached. Only raw exports are called: the package's own
- * wrapper allocates on each call.
+ * engine uses it. Only raw exports are called: the package's own wrapper allocates on each call.
  */
-import { createRequire } from 'node:module';
-import { resolve } from 'node:path';
 import { badInput, UsercopyError } from '../../errors.js';
 
 /** Byte offset in the heap. */
@@ -35,6 +32,8 @@ export interface UnicornJsModule {
   _uc_reg_write(engine: Pointer, register: number, value: Pointer): Code;
   _uc_reg_read_batch(engine: Pointer, registers: Pointer, values: Pointer, count: number): Code;
   _uc_mem_map(engine: Pointer, address: bigint, size: bigint, permissions: number): Code;
+  /** Missing in some builds. */
+  _uc_mem_map_ptr?(engine: Pointer, address: bigint, size: bigint, permissions: number, bytes: Pointer): Code;
   _uc_mem_unmap(engine: Pointer, address: bigint, size: bigint): Code;
   _uc_mem_read(engine: Pointer, address: bigint, bytes: Pointer, size: bigint): Code;
   _uc_mem_write(engine: Pointer, address: bigint, bytes: Pointer, size: bigint): Code;
@@ -97,41 +96,11 @@ const NEEDED = [
 /** What the package exports: makes an instance, with a heap of its own. */
 export type UnicornJsFactory = () => Promise<UnicornJsModule>;
 
-const PACKAGE = '@alexaltea/unicorn-js';
-
-/** What a module of the newer kind exports by default; another one itself. */
-function defaultOf(exported: unknown): unknown {
-  const isObject = typeof exported === 'object' || typeof exported === 'function';
-  return isObject && exported !== null && 'default' in exported ? (exported.default ?? exported) : exported;
-}
-
 /**
- * Finds the package: a factory as it is; else a path; else the file that `UNICORN_JS` names; else the installed package.
- * @throws UsercopyError `missing-dependency` when there is none, `bad-input` when a file is not unicorn.js.
+ * Makes an instance and looks whether it is what the engine calls; `name` is what errors call it.
+ * @throws UsercopyError `bad-input` for another module, `unsupported` for a build that lacks exports.
  */
-export async function loadUnicornJs(source?: string | UnicornJsFactory): Promise<UnicornJsModule> {
-  if (typeof source === 'function') return instantiate('unicorn.js', source);
-  const path = source ?? process.env['UNICORN_JS'];
-  const require = createRequire(import.meta.url);
-  let exported: unknown;
-  try {
-    exported = require(path === undefined || path === '' ? PACKAGE : resolve(path));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new UsercopyError(
-      'missing-dependency',
-      `unicorn.js cannot be loaded (${reason}): install ${PACKAGE} 2.1, or set UNICORN_JS to its unicorn.js`,
-      { cause: error },
-    );
-  }
-  const factory = defaultOf(exported);
-  if (typeof factory !== 'function')
-    throw badInput(path || PACKAGE, 'a module that exports MUnicorn()', typeof factory);
-  // A function; what it makes is looked at.
-  return instantiate(path || PACKAGE, factory as UnicornJsFactory);
-}
-
-async function instantiate(name: string, factory: UnicornJsFactory): Promise<UnicornJsModule> {
+export async function instantiate(name: string, factory: UnicornJsFactory): Promise<UnicornJsModule> {
   let module: UnicornJsModule;
   try {
     module = await factory();

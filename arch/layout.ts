@@ -46,6 +46,8 @@ export interface MemoryLayout {
   readonly kmap: readonly { readonly start: bigint; readonly end: bigint }[];
   /** First address that is not user space. */
   readonly taskSize: bigint;
+  /** HPAGE_SHIFT, where it is no variable: log2 of the bytes of a page block in kernels with HUGETLB_PAGE. Absent: not known. */
+  readonly hugePageShift?: number;
   /** The kernel image's virtual address minus its physical one. */
   readonly imageOffset: bigint;
   /** Whether lm_alias() of the image is where the linear map shows it; true when absent. */

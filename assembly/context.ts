@@ -373,6 +373,21 @@ export class Context {
   compoundHead: u32;
   /** Nonzero: a tail's `compoundHead` is a mask that leads from its own address to the head's. */
   tailsHoldMask: u32;
+  /** MIGRATE_CMA; 0: the types of page blocks are not read. */
+  cmaType: u32;
+  /** log2 of the pages in a page block. */
+  pageblockShift: u32;
+  /** In a section or zone: the pointer to what holds the bitmap of types, which begins so many bytes behind. */
+  pageblockMap: u32;
+  pageblockOffset: u32;
+  /** Nonzero: a block's bits count from a word's highest. */
+  pageblockReversed: u32;
+  /** FLATMEM: the first zone, 0 with sections; the bytes of each, where a struct page's flags name one, and its first frame. */
+  zones: u64;
+  zoneSize: u64;
+  zoneMask: u64;
+  zoneShift: u32;
+  zoneStart: u32;
   /** The field that says "slab": the flags, or `page_type`. */
   slabField: u32;
   order: u32;
@@ -430,6 +445,7 @@ export class Context {
   pageBase: u64;
   /** Set by `lookUpPage()`. */
   pageHead: u64;
+  pageFrame: u64;
   pageOrigin: u32;
   pageReserved: u8;
   pageCma: u8;

@@ -8,6 +8,9 @@ import { Unreadable } from './verdict';
 export const NO_FRAME: u64 = u64.MAX_VALUE;
 /** SUBSECTION_SHIFT, include/linux/mmzone.h (5.3 on). */
 const SUBSECTION_SHIFT: u32 = 21;
+/** NR_PAGEBLOCK_BITS and PB_migratetype_bits, include/linux/pageblock-flags.h. */
+const PAGEBLOCK_BITS: u64 = 4;
+const MIGRATE_TYPE_BITS: u64 = 3;
 /** A kernel has some tens of memblock regions; more than this is a corrupt count. */
 const MEMBLOCK_REGION_LIMIT: u64 = 65536;
 
@@ -169,11 +172,42 @@ export function headOf(c: Context, page: u64): u64 {
   return headFrom(c, page, readField(c, Kind.PAGE, pageAt(c, page), page, c.compoundHead));
 }
 
-/** page_address() of the head of `page`, which `pageOf()` has just given for `frame`. */
-export function headAddress(c: Context, head: u64, page: u64, frame: u64): u64 {
-  if (head == page) return frameAddress(c, frame);
+/** Page frame of the head of `page`, which `pageOf()` has just given for `frame`. */
+export function headFrame(c: Context, head: u64, page: u64, frame: u64): u64 {
+  if (head == page) return frame;
   const isVmemmap = c.pageArrayKind == PageArrayKind.VMEMMAP;
   const base = isVmemmap ? c.pageArray : c.pageBase;
   const index = quotient((head - base) & c.wordMask, c.pageStructSize);
-  return frameAddress(c, (isVmemmap ? 0 : c.pageBaseFrame) + index);
+  return (isVmemmap ? 0 : c.pageBaseFrame) + index;
+}
+
+/** page_address() of the same. */
+export function headAddress(c: Context, head: u64, page: u64, frame: u64): u64 {
+  return frameAddress(c, headFrame(c, head, page, frame));
+}
+
+/** is_migrate_cma_page(): the type of the block that the page of a frame lies in (get_pfnblock_flags_mask(), mm/page_alloc.c). */
+export function isCmaPage(c: Context, page: u64, frame: u64): bool {
+  if (!c.cmaType) return false;
+  let map: u64;
+  let index: u64;
+  if (c.zones) {
+    const flags = readSlot(c, Kind.PAGE, page, c.pageFlags);
+    const zone = (c.zones + ((flags >> c.zoneShift) & c.zoneMask) * c.zoneSize) & c.wordMask;
+    const start = readSlot(c, Kind.VARIABLE, zone, c.zoneStart);
+    map = readSlot(c, Kind.VARIABLE, zone, c.pageblockMap);
+    index = (frame >> c.pageblockShift) - (start >> c.pageblockShift);
+  } else {
+    const section = sectionOf(c, frame);
+    if (!section) return false;
+    map = readSlot(c, Kind.SECTION, section, c.pageblockMap);
+    index = (frame & (((<u64>1) << (c.sectionSizeBits - c.pageShift)) - 1)) >> c.pageblockShift;
+  }
+  if (!map) return false;
+  const bit = index * PAGEBLOCK_BITS;
+  const bitsPerWord = <u64>c.wordBytes * 8;
+  const word = readWord(c, Kind.SECTION, (map + c.pageblockOffset + (bit / bitsPerWord) * c.wordBytes) & c.wordMask);
+  const low = bit % bitsPerWord;
+  const type = word >> (c.pageblockReversed ? bitsPerWord - low - MIGRATE_TYPE_BITS : low);
+  return (type & ((1 << MIGRATE_TYPE_BITS) - 1)) == c.cmaType;
 }

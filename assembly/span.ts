@@ -4,7 +4,7 @@
  */
 import { Context, DeclaredKind, Kind, PageSpan, Request } from './context';
 import { declaredObject } from './declared';
-import { frameOfPage, headOf, NO_FRAME, pageOf } from './introspected';
+import { frameOfPage, headFrame, headOf, isCmaPage, NO_FRAME, pageOf } from './introspected';
 import { fault, readSlot } from './memory';
 import { noteObject, refuse } from './outcome';
 import { Acceptance, Refusal, Unreadable } from './verdict';
@@ -16,7 +16,7 @@ const STRUCT_PAGE: u32 = 2;
 /** A copy over more pages than this (64 GiB of 4 KiB) is not walked to its end. */
 const PAGE_LIMIT: u32 = 1 << 24;
 
-/** virt_to_head_page() with PageReserved() and the migrate type of the head, as the kernel tests them. */
+/** virt_to_head_page() with PageReserved(), as the kernel tests it. */
 function lookUpPage(c: Context, address: u64): void {
   c.pageReserved = 0;
   c.pageCma = 0;
@@ -36,8 +36,15 @@ function lookUpPage(c: Context, address: u64): void {
     return;
   }
   c.pageOrigin = STRUCT_PAGE;
-  c.pageHead = headOf(c, pageOf(c, frame));
+  const page = pageOf(c, frame);
+  c.pageHead = headOf(c, page);
+  c.pageFrame = headFrame(c, c.pageHead, page, frame);
   c.pageReserved = readSlot(c, Kind.PAGE, c.pageHead, c.pageFlags) & c.reservedMask ? 1 : 0;
+}
+
+/** is_migrate_cma_page() of the head that `lookUpPage()` found. */
+function isCmaHead(c: Context): bool {
+  return c.pageOrigin == STRUCT_PAGE ? isCmaPage(c, c.pageHead, c.pageFrame) : c.pageCma != 0;
 }
 
 /** Every page from `pointer` in steps of a page: from the unaligned pointer, so the last page may be left out. */
@@ -55,7 +62,8 @@ function checkPages(c: Context, request: Request, from: u64, last: u64, size: u6
       const reason = named ? Refusal.SPANS_RESERVED_AND_NON_RESERVED_PAGES : Refusal.SPANS_MULTIPLE_PAGES;
       return refuse(c, request, reason, 0, size);
     }
-    if (cma && !c.pageCma) {
+    if (cma && !isCmaHead(c)) {
+      if (c.fault) return 0;
       const reason = named ? Refusal.SPANS_CMA_AND_NON_CMA_PAGES : Refusal.SPANS_MULTIPLE_PAGES;
       return refuse(c, request, reason, 0, size);
     }
@@ -91,7 +99,8 @@ export function checkPageSpan(c: Context, request: Request, pointer: u64, size: 
 
   const reserved = c.pageReserved != 0;
   // The first mail knew Reserved pages only.
-  const cma = c.pageCma != 0 && c.pageSpan != PageSpan.V3;
+  const cma = c.pageSpan != PageSpan.V3 && isCmaHead(c);
+  if (c.fault) return 0;
   if (!reserved && !cma) return refuse(c, request, Refusal.SPANS_MULTIPLE_PAGES, 0, size);
   const second = (pointer + c.pageSize) & c.wordMask;
   if (second < pointer) return Acceptance.RESERVED_OR_CMA_PAGES;

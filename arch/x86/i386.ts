@@ -90,6 +90,7 @@ function layout(kernel: Kernel): MemoryLayout {
     ),
     kmap,
     taskSize: pageOffset,
+    hugePageShift: isPae(kernel) ? 21 : 22,
     imageOffset: pageOffset,
   };
 }

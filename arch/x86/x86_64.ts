@@ -74,6 +74,7 @@ function layout(kernel: Kernel): MemoryLayout {
     }),
     kmap: [],
     taskSize: levels.taskSize,
+    hugePageShift: 21,
     imageOffset: START_KERNEL_MAP - physBase,
   };
 }

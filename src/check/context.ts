@@ -6,6 +6,7 @@ import type {
   AddressRange,
   BitSlot,
   CheckParameters,
+  CmaParameters,
   Introspection,
   PageValidityParameters,
   ProfileSwitches,
@@ -230,7 +231,22 @@ export class ContextWriter {
     c.setU64('orderMask', page.orderMask);
     c.setU32('slabCache', packSlot('slab_cache', page.slabCache));
     c.setU32('slabMem', packSlot('s_mem', page.sMem));
+    this.#writeCma(page.cma);
     return fieldsEnd(fields);
+  }
+
+  #writeCma(cma: CmaParameters | undefined): void {
+    const c = this.#context;
+    c.setU32('cmaType', Number(cma?.type ?? 0n));
+    c.setU32('pageblockShift', cma === undefined ? 0 : requireRange('pageblock_order', cma.order, 1, 40));
+    c.setU32('pageblockMap', packSlot('pageblock_flags', cma?.map ?? null));
+    c.setU32('pageblockOffset', cma?.offset ?? 0);
+    c.setU32('pageblockReversed', cma?.reversed ? 1 : 0);
+    c.setU64('zones', cma?.zones?.address ?? 0n);
+    c.setU64('zoneSize', BigInt(cma?.zones?.size ?? 0));
+    c.setU32('zoneStart', packSlot('zone_start_pfn', cma?.zones?.start ?? null));
+    c.setU32('zoneShift', cma?.zones?.shift ?? 0);
+    c.setU64('zoneMask', cma?.zones?.mask ?? 0n);
   }
 
   #writeValidity(validity: PageValidityParameters): void {

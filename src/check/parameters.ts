@@ -251,6 +251,8 @@ export interface Introspection {
     readonly slabCache: Slot;
     /** SLAB: `s_mem`. null with SLUB. */
     readonly sMem: Slot | null;
+    /** Which pages are CMA; absent: none but those that are declared. */
+    readonly cma?: CmaParameters;
   };
   readonly slab: {
     readonly allocator: 'SLUB' | 'SLAB';
@@ -313,7 +315,29 @@ export interface Introspection {
   readonly pagefaultDisabled: Slot | null;
   /** Address of the static key `bypass_usercopy_checks`; null where there is none. */
   readonly bypassKey: bigint | null;
-  /** Migrate type of a pageblock is not read; CMA pages are known only where declared. */
+}
+
+/** The migrate types of page blocks, as the page-span rules of 4.8 to 5.17 ask for them. */
+export interface CmaParameters {
+  /** MIGRATE_CMA. */
+  readonly type: bigint;
+  /** `pageblock_order`: log2 of a block's pages. */
+  readonly order: number;
+  /** The pointer, in a section or in a zone, to what holds the bitmap, and the bytes from there to it. */
+  readonly map: Slot;
+  readonly offset: number;
+  /** Before 5.9 a block's bits count from the highest of a word. */
+  readonly reversed: boolean;
+  /** FLATMEM: `contig_page_data.node_zones`, which the flags of a struct page name one of; null with sections. */
+  readonly zones: {
+    readonly address: bigint;
+    /** sizeof(struct zone). */
+    readonly size: number;
+    /** `zone_start_pfn`. */
+    readonly start: Slot;
+    readonly shift: number;
+    readonly mask: bigint;
+  } | null;
 }
 
 export interface VmapAreaSlots {

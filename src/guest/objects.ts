@@ -5,6 +5,7 @@
  */
 
 import type {
+  CmaParameters,
   Introspection,
   PageValidityParameters,
   Slot,
@@ -24,6 +25,9 @@ const ARENA_BYTES = 1n << 20n;
 /** Vmalloc areas begin this far into the vmalloc space, or a quarter of it: above the image, where that lies in it. */
 const VMALLOC_SKIP = 1n << 32n;
 const NODES = 4n;
+/** NR_PAGEBLOCK_BITS and PB_migratetype_bits, include/linux/pageblock-flags.h. */
+const PAGEBLOCK_BITS = 4n;
+const MIGRATE_TYPE_BITS = 3n;
 const NODE_ZONE_BYTES = 1n << 24n;
 /** SECTION_MARKED_PRESENT, HAS_MEM_MAP, IS_ONLINE, IS_EARLY. */
 const EARLY_SECTION = 0xfn;
@@ -59,6 +63,8 @@ export class KernelObjects {
   #nextArea: bigint;
   /** Classic SPARSEMEM: where the struct page of frame 0 would lie; sections point there, all alike. */
   #sectionMap: bigint | null = null;
+  /** The sections of RAM by number. */
+  readonly #sections = new Map<bigint, bigint>();
   /** Address of the word that points to the top of each tree of vmap areas. */
   #trees: bigint[] = [];
 
@@ -150,6 +156,40 @@ export class KernelObjects {
         this.#get(struct, this.#facts.page.flags) | this.#facts.page.reservedMask,
       );
     }
+  }
+
+  /** A page block of CMA's; null where the kernel has none, or it is not known where it keeps their types. */
+  makeCmaBlock(): { start: bigint; end: bigint } | null {
+    const { cma } = this.#facts.page;
+    if (cma === undefined) return null;
+    const size = this.#pageBytes << BigInt(cma.order);
+    const start = this.#guest.memory.allocateAligned(size, size);
+    const frame = this.#physical(start) / this.#pageBytes;
+    const holder = this.#typesHolder(cma, frame);
+    const index = (frame - holder.firstFrame) >> BigInt(cma.order);
+    const word = BigInt(this.#guest.kernel.bits / 8);
+    const bit = index * PAGEBLOCK_BITS;
+    const low = bit % (word * 8n);
+    const place = this.#get(holder.structure, cma.map) + BigInt(cma.offset) + (bit / (word * 8n)) * word;
+    const shift = cma.reversed ? word * 8n - low - MIGRATE_TYPE_BITS : low;
+    const { memory } = this.#guest;
+    memory.writeWord(place, memory.readWord(place) | (cma.type << shift));
+    return { start, end: start + size };
+  }
+
+  /** The section or zone that keeps the type of a frame's block, and the frame that it counts from. */
+  #typesHolder(cma: CmaParameters, frame: bigint): { structure: bigint; firstFrame: bigint } {
+    if (cma.zones !== null)
+      return { structure: cma.zones.address, firstFrame: this.#get(cma.zones.address, cma.zones.start) };
+    const validity = this.#facts.pageValidity;
+    const sections = validity.kind === 'memblock' ? validity.sections : validity;
+    if (sections?.kind !== 'sparsemem')
+      throw new UsercopyError('guest', 'CMA: expected sections that keep the types of page blocks, found none');
+    const perSection = (1n << BigInt(sections.sectionSizeBits)) / this.#pageBytes;
+    const section = this.#sections.get(frame / perSection);
+    if (section === undefined)
+      throw new UsercopyError('guest', `CMA: expected a section of page frame ${frame}, found none`);
+    return { structure: section, firstFrame: frame - (frame % perSection) };
   }
 
   /** A vmalloc area of `pages` pages and its guard page; no memory lies behind it. */
@@ -260,6 +300,7 @@ export class KernelObjects {
     switch (validity.kind) {
       case 'flatmem':
         memory.writeWord(validity.maxMapnr, end - first);
+        if (this.#facts.page.cma?.zones) this.#giveTypes(this.#facts.page.cma.zones.address, end - first);
         return;
       case 'memblock': {
         const regions = this.#get(validity.memory, validity.regions);
@@ -293,9 +334,19 @@ export class KernelObjects {
           memory.writeWord(slot, memory.allocateAligned(this.#pageBytes, this.#pageBytes));
         section = memory.readWord(slot) + (number % perRoot) * BigInt(sections.sectionSize);
       }
+      this.#sections.set(number, section);
+      this.#giveTypes(section, framesPerSection);
       // The map itself is not read with a vmemmap; it must only not be zero.
       this.#set(section, sections.sectionMap, this.#structPageOfFrame(0n) | EARLY_SECTION);
     }
+  }
+
+  /** A bitmap for the types of `frames` frames' blocks; all are unmovable at first. */
+  #giveTypes(structure: bigint, frames: bigint): void {
+    const { cma } = this.#facts.page;
+    if (cma === undefined) return;
+    const bits = ((frames >> BigInt(cma.order)) + 1n) * PAGEBLOCK_BITS;
+    this.#set(structure, cma.map, this.#guest.memory.allocate(BigInt(cma.offset) + bits / 8n + 8n));
   }
 
   #prepareVmap(): void {

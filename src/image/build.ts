@@ -165,7 +165,7 @@ async function buildOnce(
       if (what !== undefined) say(`compiling ${release}: ${++done} files (${what})`);
     });
     const image = await withTypes(path.join(objects, 'vmlinux'), facts, tools, plan, workspace);
-    await requireJudge(image, variant, release);
+    await requireJudge(image, plan, release);
     const files = { release, image, name: 'vmlinux' as const, config: path.join(objects, '.config') };
     const stored = await store(files, { variant, cache }, release, workspace);
     await fs.rm(objects, { recursive: true, force: true });
@@ -252,13 +252,14 @@ async function withTypes(
   throw new UsercopyError('unsupported', `objcopy: expected it to put the types into vmlinux, found: ${output.trim()}`);
 }
 
-/** A kernel without types, names or the check is none that can judge. */
-async function requireJudge(image: string, variant: string, release: string): Promise<void> {
+/** A kernel without types, names or the check is none that can judge; that there be no check may have been asked for. */
+async function requireJudge(image: string, { variant, asked }: Plan, release: string): Promise<void> {
+  const wantsCheck = asked.get('HARDENED_USERCOPY') !== 'n';
   const kernel = await loadKernel(image);
   const lacks = [
     ...(kernel.variant === variant ? [] : [`${variant}, but ${kernel.variant}`]),
     ...(kernel.types?.hasStruct('task_struct') ? [] : ['types of its own']),
-    ...(kernel.symbols.address('__check_object_size') === undefined ? ['__check_object_size()'] : []),
+    ...(wantsCheck && kernel.symbols.address('__check_object_size') === undefined ? ['__check_object_size()'] : []),
   ];
   if (lacks.length > 0)
     throw new UsercopyError(

@@ -1,7 +1,15 @@
 /** `struct page`: its members, where the array of them lies, and which frames have one. */
+import { readWord } from '../../arch/common.js';
 import type { LinearMap, MemoryLayout, PageValidity } from '../../arch/driver.js';
-import type { Introspection, PageValidityParameters, Slot, SparsememParameters } from '../check/parameters.js';
+import type {
+  CmaParameters,
+  Introspection,
+  PageValidityParameters,
+  Slot,
+  SparsememParameters,
+} from '../check/parameters.js';
 import type { Kernel, StructType, TypeTable } from '../kernel/kernel.js';
+import { atLeast } from '../kernel/version.js';
 import { requireFlag, requireSymbol, shifted, slot, slotIfAny } from './fields.js';
 import { slabMark } from './slab.js';
 
@@ -43,7 +51,8 @@ function compoundHead(kernel: Kernel, page: StructType): { compoundHead: Slot; t
   return { compoundHead: slot(page, 'compound_info'), tailsHoldMask: optimizes && isPowerOfTwo };
 }
 
-export function pageFacts(kernel: Kernel, types: TypeTable): Introspection['page'] {
+export function pageFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayout): Introspection['page'] {
+  const cma = cmaFacts(kernel, types, layout);
   const page = types.struct('page');
   // d122019bf061 "mm: Split slab into its own type" (5.17).
   const slab = types.hasStruct('slab') && types.struct('slab').has('slab_cache') ? types.struct('slab') : page;
@@ -57,6 +66,66 @@ export function pageFacts(kernel: Kernel, types: TypeTable): Introspection['page
     ...compoundOrder(types),
     slabCache: slot(slab, 'slab_cache'),
     sMem: slotIfAny(slab, 's_mem'),
+    ...(cma === null ? {} : { cma }),
+  };
+}
+
+/** Where migrate types are kept; null where the kernel has no CMA, or what is known of it does not say. */
+function cmaFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayout): CmaParameters | null {
+  const type = types.enumerator('MIGRATE_CMA');
+  if (type === undefined || !types.hasStruct('zone')) return null;
+  const zone = types.struct('zone');
+  const order = pageblockOrder(kernel, types, layout);
+  const where = layout.pageValidity.kind === 'flatmem' ? zoneMap(kernel, types, zone) : sectionMap(types);
+  if (order === null || where === null) return null;
+  // 535b81e20921 "mm/page_alloc.c: remove unnecessary end_bitidx for [set|get]_pfnblock_flags_mask()" (5.9).
+  return { type, order, reversed: !atLeast(kernel.version, 5, 9), ...where };
+}
+
+/** `pageblock_order`: a variable where the sizes of huge pages vary; else a huge page's, or the buddy allocator's largest. */
+function pageblockOrder(kernel: Kernel, types: TypeTable, layout: MemoryLayout): number | null {
+  const variable = readWord(kernel, 'pageblock_order', 4);
+  if (variable) return Number(variable);
+  const areas = types.struct('zone').field('free_area');
+  if (areas === undefined || !types.hasStruct('free_area') || kernel.config === null) return null;
+  const largest = areas.size / types.struct('free_area').size - 1;
+  if (!kernel.config.enabled('HUGETLB_PAGE')) return largest;
+  return layout.hugePageShift === undefined ? null : Math.min(layout.hugePageShift - layout.pageShift, largest);
+}
+
+/** In `usage` since f1eca35a0dc7 (5.3), in the section itself before. */
+function sectionMap(types: TypeTable): Pick<CmaParameters, 'map' | 'offset' | 'zones'> | null {
+  if (!types.hasStruct('mem_section')) return null;
+  const section = types.struct('mem_section');
+  if (section.has('pageblock_flags')) return { map: slot(section, 'pageblock_flags'), offset: 0, zones: null };
+  if (!section.has('usage') || !types.hasStruct('mem_section_usage')) return null;
+  return {
+    map: slot(section, 'usage'),
+    offset: types.struct('mem_section_usage').offset('pageblock_flags'),
+    zones: null,
+  };
+}
+
+/** FLATMEM: one node, whose zones the highest flags of a struct page tell apart (ZONES_PGSHIFT). */
+function zoneMap(
+  kernel: Kernel,
+  types: TypeTable,
+  zone: StructType,
+): Pick<CmaParameters, 'map' | 'offset' | 'zones'> | null {
+  const node = kernel.symbols.address('contig_page_data');
+  const count = types.enumerator('__MAX_NR_ZONES');
+  if (node === undefined || count === undefined || !types.hasStruct('pglist_data')) return null;
+  const width = Math.ceil(Math.log2(Number(count)));
+  return {
+    map: slot(zone, 'pageblock_flags'),
+    offset: 0,
+    zones: {
+      address: node + BigInt(types.struct('pglist_data').offset('node_zones')),
+      size: zone.size,
+      start: slot(zone, 'zone_start_pfn'),
+      shift: kernel.bits - width,
+      mask: (1n << BigInt(width)) - 1n,
+    },
   };
 }
 

@@ -27,7 +27,7 @@ export function introspectionOf(kernel: Kernel, layout: MemoryLayout): Introspec
     kmap: layout.kmap,
     pageValidity: pageValidity(kernel, types, layout),
     pageArray: pageArray(kernel, layout),
-    page: pageFacts(kernel, types),
+    page: pageFacts(kernel, types, layout),
     slab: slabFacts(kernel, types),
     lists: slabLists(kernel, types, layout),
     vmap: vmapFacts(kernel, types),

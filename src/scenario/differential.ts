@@ -12,6 +12,7 @@ import type { KernelObjects } from '../guest/objects.js';
 import { countBefore } from '../kernel/sorted.js';
 import { measureStackDepth } from '../stack/depth.js';
 import { entryPointOf } from '../stack/entry-point.js';
+import { asksForPageSpans } from './lkdtm.js';
 import type { SeededRandom } from './random.js';
 
 /** Pointers of this share lie within `NEAR` bytes of a boundary. */
@@ -80,6 +81,8 @@ export function buildRandomWorld(guest: Guest, objects: KernelObjects, random: S
   const reserved = objects.makePages(4);
   objects.setReserved(reserved.start, 2);
   range(reserved.start, reserved.end);
+  const cma = asksForPageSpans(guest) ? objects.makeCmaBlock() : null;
+  if (cma !== null) range(cma.start, cma.end);
   for (let index = 0; index < 40; index++) {
     const area = objects.makeVmallocArea(random.between(1, 6));
     boundaries.push(area.end);

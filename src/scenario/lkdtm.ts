@@ -6,6 +6,7 @@
 import type { Direction } from '../check/verdict.js';
 import type { Guest } from '../guest/guest.js';
 import type { KernelObjects } from '../guest/objects.js';
+import { profileOf } from '../introspect/profile.js';
 import { kmallocName } from '../introspect/slab.js';
 import type { TwinCase } from './twins.js';
 
@@ -16,6 +17,10 @@ const STACK_BYTES = 32n;
 const SLAB_BYTES = 1024;
 const WINDOW_OFFSET = SLAB_BYTES / 4;
 const WINDOW_BYTES = SLAB_BYTES / 16;
+
+/** Whether the kernel's check has the page-span rules, and so looks at CMA pages. */
+export const asksForPageSpans = ({ kernel, variant }: Guest): boolean =>
+  profileOf(kernel, variant).profile.switches.pageSpan !== 'off';
 
 /** Lists the copies; with `objects` also those of memory that allocators would have made. */
 export function lkdtmCases(guest: Guest, objects: KernelObjects | null): TwinCase[] {
@@ -142,6 +147,10 @@ function addPageCases(guest: Guest, objects: KernelObjects, both: AddBoth): void
   const reserved = objects.makePages(2);
   objects.setReserved(reserved.start, 1);
   both('pages: Reserved and not', reserved.start + page - 16n, 32n);
+  const cma = asksForPageSpans(guest) ? objects.makeCmaBlock() : null;
+  if (cma === null) return;
+  both('pages: CMA', cma.start + page - 16n, 2n * page);
+  both('pages: CMA and not', cma.end - 16n, 32n);
 }
 
 function addVmallocCases(guest: Guest, objects: KernelObjects, both: AddBoth): void {

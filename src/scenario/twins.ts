@@ -66,6 +66,9 @@ export async function runTwins(guest: Guest, cases: readonly TwinCase[], options
     ...(options.cycles ? { cycles: 'estimate' as const } : {}),
     stackDepth: depth ?? undefined,
   });
+  const warn = guest.kernel.symbols.address('usercopy_warn');
+  // The fallback of 4.16 to 5.15 warns and lets the copy pass; the warning itself needs a machine.
+  const hook = warn === undefined ? null : guest.engine.hookAddress(warn, () => guest.engine.stop());
   try {
     const rows: TwinRow[] = [];
     for (const twin of cases) {
@@ -83,6 +86,7 @@ export async function runTwins(guest: Guest, cases: readonly TwinCase[], options
       rows,
     };
   } finally {
+    hook?.remove();
     attachment.detach();
   }
 }

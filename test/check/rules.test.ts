@@ -352,6 +352,33 @@ describe.each(SHAPES)('$bits bits, $endian endian, 2^$pageShift bytes a page', (
       expect(line(guest.judge(start + 0xff0n, 2n * page - 0xfe0n))).toBe('good: Reserved or CMA pages');
     });
 
+    it.each([
+      ['5.0,pagespan', false],
+      ['4.8,pagespan', true],
+    ])('%s: CMA pages are those of a block that its zone says so of', (profile, reversed) => {
+      const bits = BigInt(guest.shape.bits);
+      const size = guest.wordBytes;
+      const zones = guest.allocate(0x80n);
+      const map = guest.allocate(16n);
+      // Zone 1 begins with frame 18, inside a block of four pages; its second block, frames 20 to 23, is CMA's.
+      guest.word(zones + 0x40n, 18n);
+      guest.word(zones + 0x48n, map);
+      guest.word(map, 4n << (reversed ? bits - 7n : 4n));
+      for (let frame = 18; frame < 28; frame++) guest.setPage(frame, 1n << (bits - 2n));
+      const cma = {
+        ...{ type: 4n, order: 2, map: { offset: 8, size }, offset: 0, reversed },
+        zones: { address: zones, size: 0x40, start: { offset: 0, size }, shift: Number(bits) - 2, mask: 3n },
+      };
+      guest.configure(profile, { introspection: { page: { ...guest.introspection.page, cma } } });
+      const page = guest.pageSize;
+      const start = guest.LINEAR + 20n * page;
+      expect(line(guest.judge(start + 8n, 3n * page))).toBe('good: Reserved or CMA pages');
+      expect(line(guest.judge(start + 3n * page + 8n, page + 8n))).toBe(
+        `bad: spans CMA and non-CMA pages (offset 0, size ${page + 8n})`,
+      );
+      expect(line(guest.judge(start - page + 8n, page))).toBe(`bad: spans multiple pages (offset 0, size ${page})`);
+    });
+
     it('reads rodata, does not write it, and lets data and bss be copied', () => {
       const page = guest.pageSize;
       const section = (frame: bigint) => ({

@@ -20,8 +20,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { drivers } from '../build/js/arch/index.js';
 import { buildKernel } from '../build/js/src/image/build.js';
-import { cachedKernels, fetchKernel, remoteKernels } from '../build/js/src/image/fetch.js';
+import { cachedKernels, defaultCacheDirectory, fetchKernel, remoteKernels } from '../build/js/src/image/fetch.js';
 import { dumpMachines, judgeMachine } from './lib/judge-dumps.mjs';
+import { unjudged } from './lib/unjudged.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -42,6 +43,7 @@ const limit = values.quick === undefined ? Number.POSITIVE_INFINITY : Number(val
 const root = fileURLToPath(new URL('..', import.meta.url));
 const kernelsFolder = join(root, 'scripts', 'kernels');
 const cli = join(root, 'build/cli/main.js');
+const cacheDirectory = await defaultCacheDirectory();
 const ONE_KERNEL = 300_000;
 const variants = drivers
   .flatMap((driver) => driver.variants)
@@ -225,6 +227,29 @@ else judgeDumps(values.dumps);
 for (const row of rows.filter(({ error, profile }) => error?.startsWith('not judged') && !profile))
   console.log(`${row.variant}  ${row.release}  ${row.error}`);
 
+/** Options of a configuration that no name of a profile tells. */
+const NOTED_OPTIONS = ['SLAB', 'FRAME_POINTER'];
+
+/** Notes them of a kernel whose configuration is in the cache. */
+function noteOptions(row) {
+  const config = join(cacheDirectory, row.release, `config-${row.release}`);
+  if (!existsSync(config)) return;
+  const text = readFileSync(config, 'utf8');
+  row.options = NOTED_OPTIONS.filter((name) => text.includes(`\nCONFIG_${name}=y\n`)).join(' ');
+}
+
+function unjudgedLines(all) {
+  const { profiles, switches } = unjudged(all);
+  const eras = [...new Set(switches.map(({ profile }) => profile))];
+  return [
+    `- Profiles: ${profiles.map(({ name, kernels }) => `\`${name}\` (${kernels})`).join('; ')}.`,
+    ...eras.map((era) => {
+      const names = switches.filter(({ profile }) => profile === era).map(({ name }) => `\`${name}\``);
+      return `- Of \`${era}\` the switches ${names.join(', ')}.`;
+    }),
+  ];
+}
+
 /** Adds what this run found to what earlier ones did, and makes the table of both. */
 function writeTable() {
   const file = join(root, 'docs/kernels.json');
@@ -263,6 +288,7 @@ function writeTable() {
       order.indexOf(left.variant) - order.indexOf(right.variant) ||
       left.release.localeCompare(right.release, 'en', { numeric: true }),
   );
+  for (const row of all) noteOptions(row);
   writeFileSync(file, `${JSON.stringify(all, null, 2)}\n`);
   // A note is written by hand, and stays while the row does: what a kernel was given to be judged.
   const cells = ({
@@ -301,9 +327,15 @@ replaces the rows that it judged.
   smallest configuration. A kernel built with \`-mflat\` judges what the C says, not frames of register windows, which no Unicorn from 2.0.1 to 2.1.4 can spill.
 - Dumps: machines of QEMU, stopped in the kernel's own check. What that kernel printed is the judge, a copy that it let pass included.
 
-An empty place was not judged. A kernel that cannot be judged shows why. \`own-slab\` is a 6.1 built with SLAB and frame pointers.
+An empty place was not judged. A kernel that cannot be judged shows why.
 
 ${lines.join('\n')}
+
+## What no kernel has judged
+
+${unjudgedLines(all).join('\n')}
+
+They are judged by \`bench/baseline/oracle.ts\`, and by cases worked out by hand in \`test/check/\`; \`usercopy profiles\` says what each switch does.
 `,
   );
 }

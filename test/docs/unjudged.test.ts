@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { unjudged } from '../../scripts/lib/unjudged.mjs';
+
+const judged = (profile: string, options?: string) => ({
+  ...{ variant: 'i386', profile, lkdtm: '68 of 68', error: null },
+  ...(options === undefined ? {} : { options }),
+});
+
+describe('what no kernel has judged', () => {
+  const switchesOf = (...rows: Parameters<typeof unjudged>[0]) =>
+    unjudged(rows)
+      .switches.filter(({ profile }) => profile === '5.0')
+      .map(({ name }) => name);
+
+  it('is each profile that no kernel has, and each switch of the others', () => {
+    const { profiles } = unjudged([judged('5.0')]);
+    expect(profiles.map(({ name }) => name)).toEqual(['v3', 'v3-cma', '4.8', '4.16', '5.18', '5.19-rc', '6.1']);
+    const switches = switchesOf(judged('5.0'));
+    expect(switches).toContain('pagespan');
+    expect(switches).toContain('bypass');
+    // What the profile itself has is judged with it.
+    for (const own of ['no-pagespan', 'no-fallback', 'highmem']) expect(switches).not.toContain(own);
+  });
+
+  it('is no switch that some kernel of the profile has', () => {
+    expect(switchesOf(judged('5.0'), judged('5.0,pagespan'))).not.toContain('pagespan');
+    expect(switchesOf(judged('5.0'), judged('6.1,no-kfence'))).toContain('no-kfence');
+  });
+
+  it('is told of allocators and frames by the configuration alone', () => {
+    expect(switchesOf(judged('5.0'))).toEqual(expect.arrayContaining(['slab', 'slub', 'frames', 'no-frames']));
+    const slab = switchesOf(judged('5.0', 'SLAB FRAME_POINTER'));
+    expect(slab).toEqual(expect.arrayContaining(['slub', 'no-frames']));
+    for (const own of ['slab', 'frames']) expect(slab).not.toContain(own);
+    // Only x86's check walks frames.
+    expect(switchesOf({ ...judged('5.0', 'FRAME_POINTER'), variant: 'arm64' })).toContain('frames');
+  });
+
+  it('is everything where the only kernel could not be asked', () => {
+    expect(unjudged([{ variant: 'i386', profile: '5.0', lkdtm: '', error: 'no BTF' }]).profiles.length).toBe(8);
+  });
+});

@@ -130,14 +130,13 @@ function whitelist({
   internal,
 }: Evidence): string | null {
   if (message?.cache == null || damage !== null || internal) return null;
+  // Up to 4.15 no cache had one, and a copy that leaves its object is refused in any case.
+  const leaves = objectSize !== null && (offset < 0n || offset + (message.size ?? 0n) > objectSize);
+  if (message.format === 'old' || leaves) return null;
   if (window === 'none') return 'caches of this kind had no whitelist on this kernel';
   if (message.format === 'whitelist warning') return 'the copy lies inside the object, and only the whitelist objects';
   if (message.refusal !== 'slab object' || window !== 'unknown' || message.format !== 'new') return null;
-  if (objectSize !== null) {
-    return offset < 0n || offset + (message.size ?? 0n) > objectSize
-      ? null
-      : 'caches of this kind had no whitelist before 5.8, and the release is not told';
-  }
+  if (objectSize !== null) return 'caches of this kind had no whitelist before 5.8, and the release is not told';
   return `${message.cache} is a cache of its own: user copies may touch only what its creator named`;
 }
 

@@ -1,6 +1,7 @@
 /** Lines of one report that a mailer, a terminal or printk itself broke → whole lines. */
 import type { LogLine } from './log-lines.js';
 import type { Shapes } from './shapes.js';
+import { isTraceLine } from './trace.js';
 
 /** A wrapped line has few pieces; a module list has more. */
 const MOST_PIECES = 40;
@@ -17,13 +18,16 @@ export function joinBroken(lines: readonly LogLine[], shapes: Shapes, column: nu
   const joined: LogLine[] = [];
   let pieces = 0;
   let last: LogLine | null = null;
-  for (const line of lines) {
+  for (const [index, line] of lines.entries()) {
     const whole = joined.at(-1);
-    if (whole === undefined || last === null || !continues(whole, last, line, pieces, shapes, at)) {
+    const next = lines[index + 1];
+    if (whole === undefined || last === null || !continues(whole, { last, line, next, pieces }, shapes, at)) {
       joined.push(line);
       pieces = 1;
     } else {
-      const glue = last.width === at && !last.blankAtEnd && !line.blankAtStart && !line.prefixed ? '' : ' ';
+      // A terminal breaks a line between two characters; a mailer puts the break where a blank was.
+      const isHard = (last.width === at || OPEN_SYMBOL.test(whole.text)) && !line.prefixed;
+      const glue = isHard ? ' '.repeat(last.blanksAtEnd + line.blanksAtStart) : ' ';
       joined[joined.length - 1] = { ...whole, text: `${whole.text}${glue}${line.text}` };
       pieces++;
     }
@@ -32,38 +36,89 @@ export function joinBroken(lines: readonly LogLine[], shapes: Shapes, column: nu
   return joined;
 }
 
+interface Place {
+  readonly last: LogLine;
+  readonly line: LogLine;
+  readonly next: LogLine | undefined;
+  /** Lines that the whole one has so far. */
+  readonly pieces: number;
+}
+
 function continues(
   whole: LogLine,
-  last: LogLine,
-  line: LogLine,
-  pieces: number,
+  { last, line, next, pieces }: Place,
   shapes: Shapes,
   column: number | null,
 ): boolean {
+  if (pieces >= MOST_PIECES) return false;
+  const isNear = !line.prefixed && !line.gap;
+  const isFull = last.width === column;
   // Where each line of the log has its prefix, a terminal's break says more than the looks of what follows.
-  if (whole.prefixed && !line.prefixed && !line.gap && last.width === column && pieces < MOST_PIECES) return true;
-  if (pieces >= MOST_PIECES || whole.text.length >= LONGEST_JOINED || shapes.startsItem(line.text)) return false;
-  if (!line.prefixed) return line.number - last.number <= 2;
+  if (whole.prefixed && isNear && isFull) return true;
+  if (whole.text.length >= LONGEST_JOINED) return false;
+  if (!line.prefixed) {
+    const looksLikeFrame = ADDRESS.test(line.text) || isTraceLine(line.text);
+    // So does the end of a broken one.
+    if (looksLikeFrame && isNear) {
+      if (AWAITS_SYMBOL.test(whole.text) || OPEN_SYMBOL.test(whole.text)) return true;
+      const beginsOther = shapes.startsItem(whole.text) && !isTraceLine(whole.text) && !ADDRESS.test(whole.text);
+      if (isFull && !beginsOther && !isWholeFrame(whole.text)) return true;
+    }
+    if (looksLikeFrame || shapes.startsItem(line.text) || line.number - last.number > 2) return false;
+    return !((isWholeFrame(whole.text) || HEADING.test(whole.text)) && isBegunFrame(line, next, column));
+  }
   // printk cuts a long list of modules into records.
   return (
+    !shapes.startsItem(line.text) &&
     whole.text.startsWith('Modules linked in:') &&
     !whole.text.includes('[last unloaded') &&
     MODULE_NAMES.test(line.text)
   );
 }
 
-/** The column at which all broken lines end, where no line is longer; null where there is none. */
+/** A line that is broken before the symbol that it must have, or the caller's of 32-bit ARM's two. */
+const AWAITS_SYMBOL =
+  /(?:^|\s)\?$|^.{1,300}\bfrom(?: \[<[0-9a-f]{8}>\])?$|^(?:[RE]IP|NIP|LR|EPC|epc|pc|lr|ra|PC is at|LR is at|Krnl PSW)\b[^+)]{0,120}$|^WARNING: [^+]{1,200}\.c:\d{1,7}(?: \w{1,80})?$/;
+
+/** 32-bit ARM's, broken inside the caller's name, where no blank is. */
+const OPEN_SYMBOL = /\bfrom (?:\[<[0-9a-f]{8}>\] \(\w{0,200}|[A-Za-z_]\w{0,200})$/;
+
+/** Stands before the symbol of older kernels' frames, and of powerpc's. */
+const ADDRESS = /^\(?\[<?[0-9a-f]{8,16}>?\]/;
+const HEADING = /^(?:Call [Tt]race:|Backtrace:|Stack [Tt]race:|<\/?(?:TASK|IRQ|NMI)>)$/;
+
+/** A frame to its end: its size, its source lines, or the module behind them. */
+const isWholeFrame = (text: string): boolean =>
+  isTraceLine(text) && /(?:\/0x[0-9a-f]{1,8}\)?|\))(?: \[[^\]]{1,80}\]| [A-Za-z_][\w-]{0,60})?$/.test(text);
+
+/** A frame that is broken off in its symbol, its numbers, or before its place in the source (decode_stacktrace.sh). */
+const BEGUN =
+  /^(?:\? )?[A-Za-z_][\w.]{0,200}(?:(\+)[0-9a-fx/]{0,20}|( (?:\([\w./+-]{1,200}(?:[: ].{0,200})?|[\w.-]{1,60}\/[\w./-]{0,200}(?::\d{0,7})?|from\b.{0,200})))?$/;
+
+const SOURCE_PLACE = /^(?:\(|[\w.-]{1,60}\/[\w./-]{1,200}:\d)/;
+
+function isBegunFrame({ text, width }: LogLine, next: LogLine | undefined, column: number | null): boolean {
+  if (text === '?') return true;
+  const [begun, numbers, place] = BEGUN.exec(text) ?? [];
+  if (begun === undefined) return false;
+  return numbers !== undefined || place !== undefined || width === column || SOURCE_PLACE.test(next?.text ?? '');
+}
+
+/**
+ * The column at which a terminal broke lines: no line is longer, and of all that are broken most end there. Null where there is
+ * none.
+ */
 function breakColumn(lines: readonly LogLine[], { startsItem }: Shapes): number | null {
-  let column: number | null = null;
-  let broken = 0;
-  let longest = 0;
+  const LEAST = 2;
+  const longest = lines.reduce((width, line) => Math.max(width, line.width), 0);
+  const hasPrefixes = lines.some(({ prefixed }) => prefixed);
+  let there = 0;
+  let elsewhere = 0;
   for (const [index, line] of lines.entries()) {
-    longest = Math.max(longest, line.width);
     const next = lines[index + 1];
-    if (next === undefined || next.prefixed || next.gap || startsItem(next.text)) continue;
-    if (column !== null && column !== line.width) return null;
-    column = line.width;
-    broken++;
+    if (next === undefined || next.prefixed || next.gap || (!hasPrefixes && startsItem(next.text))) continue;
+    if (line.width === longest) there++;
+    else elsewhere++;
   }
-  return broken >= 2 && column === longest ? column : null;
+  return there >= LEAST && there > 2 * elsewhere ? longest : null;
 }

@@ -19,9 +19,9 @@ export interface LogLine {
   readonly stamp: number | null;
   /** Columns that the line took with its prefix: a terminal breaks all lines at the same one. */
   readonly width: number;
-  /** A space stood before its end, or before its first letter where it has no prefix. */
-  readonly blankAtEnd: boolean;
-  readonly blankAtStart: boolean;
+  /** Blanks before its end, and before its first letter where it has no prefix. */
+  readonly blanksAtEnd: number;
+  readonly blanksAtStart: number;
   /** An empty line, the fence of a code block or another program's line stands before it. */
   readonly gap: boolean;
 }
@@ -49,14 +49,17 @@ export function logLines(text: string, before = 0): LogLine[] {
       thread: threadOf(read.prefix),
       stamp: stampOf(read.prefix),
       width: plain.length,
-      blankAtEnd: /\s$/.test(plain),
-      blankAtStart: /^\s/.test(read.text),
+      blanksAtEnd: plain.length - plain.trimEnd().length,
+      blanksAtStart: read.prefixed ? 0 : (BLANKS.exec(read.prefix)?.[1] ?? '').length,
       gap,
     });
     gap = false;
   }
   return lines;
 }
+
+/** What stands before a line that has no prefix: marks of quoting, one blank that belongs to them, and the line's own. */
+const BLANKS = /(?:[>|*] ?)?(\s{0,200})$/;
 
 const isFence = (line: string): boolean => /^[\s>|]{0,40}(?:`{3,}|~{3,})\s{0,4}\w{0,20}\s{0,10}$/.test(line);
 

@@ -68,7 +68,7 @@ export function messageAt(
   const other = RECORD_INSIDE.exec(own);
   const head: Piece = {
     text: other === null ? own : own.slice(0, other.index).trimEnd(),
-    blankAtEnd: first.blankAtEnd,
+    blankAtEnd: first.blanksAtEnd > 0,
     blankAtStart: false,
   };
   let pieces: Piece[] = [head];
@@ -131,10 +131,14 @@ function withMore(
   for (let more = 1; more < MOST_PIECES; more++) {
     const line = lines[at + more];
     if (line === undefined || startsMessage(line.text)) break;
-    const { text, blankAtEnd, blankAtStart } = line;
+    const { text, blanksAtEnd, blanksAtStart } = line;
     if (line.gap || (line.prefixed && lines[at]?.prefixed)) apart++;
     if (apart > 1 || (apart === 0 && endsBefore(text) && !/^\d{1,20}[,) ]/.test(text))) break;
-    pieces.push({ text: text.slice(0, LONGEST_MESSAGE), blankAtEnd, blankAtStart });
+    pieces.push({
+      text: text.slice(0, LONGEST_MESSAGE),
+      blankAtEnd: blanksAtEnd > 0,
+      blankAtStart: blanksAtStart > 0,
+    });
     const now = readPieces(pieces);
     if (now === null) {
       // Its start is not over yet.

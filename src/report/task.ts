@@ -10,6 +10,8 @@ export interface TaskLine {
 }
 
 const RELEASE = /(?:^|[\s(])(\d{1,2}\.\d{1,3}(?:\.\d{1,5})?[\w.+~:-]{0,120})(?=[\s),]|$)/;
+/** The whole of it stands before the number of the build; a break may stand in it. */
+const BEFORE_BUILD = /^ {0,8}(\d[\w.+~:-]{0,120}(?: [\w.+~:-]{1,80})?) #\d/;
 const TAINT = / ?(Not tainted|Tainted: ([A-Z -]{0,60}))/;
 const HEAD = /\bCPU ?: ?(-?\d{1,10}) (?:UID: \d{1,10} )?PID: ?(-?\d{1,10}) Comm: (.{0,200})/;
 /** arm and arm64 up to 5.x: `Process app (pid: 1234, stack limit = 0x…)`. */
@@ -43,8 +45,13 @@ export function taskOf(text: string): TaskLine {
     pid: Number(head?.[2] ?? old?.[1]),
     comm: withoutKdump(taint === null ? (rest.split(' ')[0] ?? '') : rest.slice(0, taint.index)),
     taint: taint === null ? null : (taint[2] ?? '').replace(/[ -]+$/, '').trim(),
-    release: RELEASE.exec(after)?.[1] ?? releaseElsewhere(text),
+    release: releaseIn(after) ?? releaseElsewhere(text),
   };
+}
+
+function releaseIn(after: string): string | null {
+  const joined = BEFORE_BUILD.exec(after)?.[1]?.replace(' ', '');
+  return joined !== undefined && /^\d{1,2}\.\d/.test(joined) ? joined : (RELEASE.exec(after)?.[1] ?? null);
 }
 
 /** A head that lost its first words keeps the rest: `… Tainted: G OE 6.1.0 #1`. */

@@ -12,10 +12,11 @@ const INLINE = /^(?:\? )?([A-Za-z_][\w.]{0,200}) (\S{1,200}:\d{1,7}) \[inline\]/
 const DECODED = /^(\? )?([A-Za-z_][\w.]{0,200}) \(((?:[\w./+-]{1,200}:(?:\d{1,7}|\?)|\?\?:\?).{0,400})\)(.*)$/;
 /** `#12 [ffff800009d4fa00] usercopy_abort at ffffdf7f6be2a158 [module]` */
 const CRASH = /^#\d{1,3} \[[0-9a-f]{8,16}\] ([A-Za-z_][\w.]{0,200}) at ([0-9a-f]{8,16})(.*)$/;
-/** 32-bit ARM: callee and caller, each with or without the address. */
+/** 32-bit ARM: callee and caller, each with or without the address, and with its module. */
 const FROM =
-  /^(?:\[<[0-9a-f]{8}>\] )?\(?([A-Za-z_][\w.]{0,200})(?:\+0x[0-9a-f]+\/0x[0-9a-f]+)?\)? from (?:\[<([0-9a-f]{8})>\] )?\(?([A-Za-z_][\w.]{0,200})\+0x([0-9a-f]{1,8})\/0x([0-9a-f]{1,8})/;
-const MODULE = /(?:^|\s)[[Ý]([A-Za-z][\w-]{0,60})(?: [0-9a-f]{8,64})?[\]¨]/;
+  /^(?:\[<[0-9a-f]{8}>\] )?\(?([A-Za-z_][\w.]{0,200})(?:\+0x[0-9a-f]+\/0x[0-9a-f]+)?(?: \[[\w-]{1,60}\])?\)? from (?:\[<([0-9a-f]{8})>\] )?\(?([A-Za-z_][\w.]{0,200})\+0x([0-9a-f]{1,8})\/0x([0-9a-f]{1,8})/;
+/** powerpc puts an address in such brackets before the next frame, which a broken line may bring behind this one. */
+const MODULE = /(?:^|\s)[[Ý](?!(?:[0-9a-f]{8}|[0-9a-f]{16})[\]¨])([A-Za-z][\w-]{0,60})(?: [0-9a-f]{8,64})?[\]¨]/;
 /** decode_stacktrace.sh leaves the brackets away, and may put the module's build id behind it. */
 const BARE_MODULE = /^ ([A-Za-z_][\w-]{0,60})(?: [0-9a-f]{8,64})?$/;
 const SOURCE = /^\s?(?:\[\w[^\]]{0,100}\] )?([\w./-]{1,200}:\d{1,7})/;
@@ -42,10 +43,15 @@ function entriesOf(text: string): TraceEntry[] {
   const line = text.replace(/\s+/g, ' ');
   const from = line.includes(' from ') ? FROM.exec(line) : null;
   if (from !== null) {
-    const [, callee = '', at, caller = '', offset = '', size = ''] = from;
+    const [told, callee = '', at, caller = '', offset = '', size = ''] = from;
     return [
       entry(callee),
-      entry(caller, { address: address(at), offset: Number.parseInt(offset, 16), size: Number.parseInt(size, 16) }),
+      entry(caller, {
+        address: address(at),
+        offset: Number.parseInt(offset, 16),
+        size: Number.parseInt(size, 16),
+        module: moduleOf(line.slice(told.length)),
+      }),
     ];
   }
   const plain = line.includes('+0x') ? WITH_OFFSET.exec(line) : null;
@@ -112,7 +118,7 @@ export function traceOf(lines: readonly string[]): TraceEntry[] {
 const CHECK =
   /^(?:__pi_)?(?:usercopy_(?:abort|warn)|report_usercopy|_*check_(?:heap_object|object_size|stack_object|bogus_address|kernel_text_object|copy_size|page_span)|pax_report_usercopy)(?:\.(?:part|constprop|isra|cold)[.\w]*)*$/;
 const WRAPPER =
-  /^(?:_*copy_(?:to|from)_user(?:_key|_nmi|_nofault)?|_*copy(?:in|out)(?:_\w+)?|simple_copy_to_iter|_*copy_(?:to|from)_iter(?:_full)?|_*copy_page_(?:to|from)_iter(?:_iovec)?|copy_(?:to|from)_iter_iovec|memcpy_(?:to|from)iovec(?:end)?|memdup_user(?:_nul)?|v?memdup_user|strncpy_from_user|strndup_user|put_user|get_user|_*copy_struct_from_user|simple_(?:read_from|write_to)_buffer|copy_(?:from|to)_buffer|memory_read_from_buffer|copy_(?:from|to|safe_from)_(?:sockptr|bpfptr)\w*|user_regset_copy(?:in|out)|_*skb_datagram_iter|skb_copy_(?:and_hash_)?datagram_iter|skb_copy_datagram_from_iter|iov_iter_(?:copy_from_user|get_pages)\w*)(?:\.(?:part|constprop|isra|cold)[.\w]*)*$/;
+  /^(?:_*copy_(?:to|from)_user(?:_key|_nmi|_nofault)?|_*copy(?:in|out)(?:_\w+)?|simple_copy_to_iter|_*copy_(?:to|from)_iter(?:_full)?|_*copy_page_(?:to|from)_iter(?:_iovec)?|copy_(?:to|from)_iter_iovec|memcpy_(?:to|from)iovec(?:end)?|memdup_user(?:_nul)?|v?memdup_user|strncpy_from_user|strndup_user|put_user|get_user|_*copy_struct_from_user|simple_(?:read_from|write_to)_buffer|copy_(?:from|to)_buffer|memory_read_from_buffer|copy_(?:from|to|safe_from)_(?:sockptr|bpfptr)\w*|user_regset_copy(?:in|out)|_*skb_datagram_iter|skb_copy_(?:and_(?:hash|csum)_)?datagram_(?:iter|iovec|msg)|_*kfifo_(?:copy_)?(?:to|from)_user(?:_r)?|skb_copy_datagram_from_iter|iov_iter_(?:copy_from_user|get_pages)\w*)(?:\.(?:part|constprop|isra|cold)[.\w]*)*$/;
 
 /** Whether a function belongs to the check itself. */
 export const isOfCheck = (symbol: string): boolean => CHECK.test(symbol);

@@ -160,6 +160,60 @@ describe('a message that is broken', () => {
     expect(report).toMatchObject({ comm: 'app', kernelVersion: '5.10.0', returnLength: { use: 'agrees' } });
   });
 
+  /** Narrower ones break most lines twice; a column of each width that terminals and mailers have, and some between. */
+  const COLUMNS = [44, 49, 55, 61, 66, 72, 76, 78, 80, 97, 100, 120];
+
+  it.each(['x86_64', 'arm64', 'arm', 'ppc64le', 'riscv64', 'mips', 'i386', 'ia64', 'no-timestamps', 'arc'])(
+    'in all lines of a crash: %s tells nothing else than whole',
+    (name) => {
+      const lines = logOf(name).split('\n');
+      const whole = parseReports(lines.join('\n'))[0]!;
+      const symbols = whole.trace.map(({ symbol }) => symbol);
+      const caller = callerOf(whole.trace, whole.pc)?.symbol;
+      for (const columns of COLUMNS) {
+        const folded = lines.flatMap((line) => line.match(new RegExp(`.{1,${columns}}`, 'g')) ?? ['']);
+        const read = parseReports(folded.join('\n'))[0]!;
+        expect(read.message?.canonical).toBe(whole.message?.canonical);
+        expect([caller, undefined]).toContain(callerOf(read.trace, read.pc)?.symbol);
+        expect(symbols).toEqual(expect.arrayContaining(read.trace.map(({ symbol }) => symbol)));
+        for (const field of ['kernelVersion', 'comm', 'pid', 'hardware', 'bugLine'] as const)
+          expect([whole[field], null]).toContain(read[field]);
+        for (const [register, value] of read.registers) expect(value).toBe(whole.registers.get(register));
+      }
+    },
+  );
+
+  it('keeps the blanks that a terminal broke a line at', () => {
+    const line = 'Hardware name: Example Corp. (i440FX + PIIX, 1996), BIOS 1.10.2-1 04/01/2014';
+    const code = `Code: ${'0f 1f 44 00 00 48 '.repeat(6)}<0f> 0b`;
+    for (let columns = 40; columns < 72; columns++) {
+      const log = [MESSAGES[0]!, ...AFTER, line, code].flatMap(
+        (each) => each.match(new RegExp(`.{1,${columns}}`, 'g'))!,
+      );
+      const read = parseReports(log.join('\n'))[0]!;
+      expect(read.hardware).toBe(line.slice('Hardware name: '.length));
+      expect(read.code).toBe(code.slice('Code: '.length));
+    }
+  });
+
+  it('by a mailer: the question mark stays with its frame', () => {
+    const log = [
+      MESSAGES[0]!,
+      ...AFTER,
+      'Call Trace:',
+      ' __check_object_size+0x1d2/0x2a0',
+      ' ?',
+      ' stale_frame+0x10/0x20',
+      ' widget_read+0x30/0x40',
+    ];
+    const read = parseReports(log.join('\n'))[0]!;
+    expect(read.trace.map(({ symbol, reliable }) => [symbol, reliable])).toEqual([
+      ['__check_object_size', true],
+      ['stale_frame', false],
+      ['widget_read', true],
+    ]);
+  });
+
   it('and cut has no value that is not whole', () => {
     for (const [message, column] of breaks) {
       const log = `${stamped(message.slice(0, column))}\n\nAny idea what this could be?\nThanks in advance (offset 1)\n`;

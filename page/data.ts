@@ -2,12 +2,20 @@
 import type { Atlas } from '../bench/atlas.js';
 import { Check } from '../src/check/check.js';
 import type { GuestFacts } from '../src/diagnosis/describe.js';
+import { through } from './link.js';
 
 const block = (id: string): string => document.getElementById(id)?.textContent ?? '';
 
+const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+
 /** check.wasm itself. */
-export function checkModule(): Uint8Array {
-  return Uint8Array.from(atob(block('check-wasm')), (letter) => letter.charCodeAt(0));
+export const checkModule = (): Uint8Array => bytesOf(block('check-wasm'));
+
+/** The ELF file of a built-in guest; null where the page has none of this variant. */
+export async function guestElf(variant: string): Promise<Uint8Array | null> {
+  const packed = block(`guest-${variant}`);
+  // A file of this package.
+  return packed === '' ? null : through(new DecompressionStream('gzip'), bytesOf(packed), 1 << 20);
 }
 
 /** A check of its own: 64 declarations of a kind, no guest memory unless asked for. */

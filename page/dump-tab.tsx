@@ -83,7 +83,7 @@ export function DumpTab(_: TabProperties) {
       <FileField
         label="A shrunk dump"
         hint="ELF, packed by gzip or not: choose it, or drop it here"
-        onFile={(file) => void take(file)}
+        onFiles={([file]) => void take(file)}
       />
       {trouble === null ? null : <Trouble>{trouble}</Trouble>}
       {judge === null || form === null ? null : <WhatIf key={number} judge={judge} form={form} onChange={setForm} />}

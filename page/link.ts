@@ -13,7 +13,8 @@ export const LONGEST_LINK = 64_000;
 /** A link can be made by anybody: what it unpacks to is read no further than this. */
 const LONGEST_TEXT = 16 << 20;
 
-async function through(
+/** Bytes packed or unpacked. @throws RangeError for more than `limit` bytes of what comes out. */
+export async function through(
   stream: CompressionStream | DecompressionStream,
   bytes: Uint8Array,
   limit: number,

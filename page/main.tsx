@@ -7,6 +7,8 @@ import { OverheadTab } from './overhead-tab.js';
 import { Guarded, Trouble } from './parts.js';
 import { PlayTab } from './play-tab.js';
 import { ReportTab } from './report-tab.js';
+import { NOTHING_GIVEN } from './run/emulator-file.js';
+import { EmulatorContext } from './run/run-it.js';
 
 const TABS = [
   { name: 'report', label: 'A report', Panel: ReportTab },
@@ -19,7 +21,13 @@ type TabName = (typeof TABS)[number]['name'];
 
 const isTab = (name: string): name is TabName => TABS.some((tab) => tab.name === name);
 
-function Page({ linked, trouble }: { readonly linked: Linked | null; readonly trouble: string | null }) {
+interface PageProperties {
+  readonly linked: Linked | null;
+  readonly trouble: string | null;
+  readonly program: string;
+}
+
+function Page({ linked, trouble, program }: PageProperties) {
   const [chosen, choose] = useState<TabName>(linked !== null && isTab(linked.tab) ? linked.tab : 'report');
   // A tab is made when it is first looked at, and keeps what was put into it.
   const seen = useRef(new Set<TabName>());
@@ -34,8 +42,9 @@ function Page({ linked, trouble }: { readonly linked: Linked | null; readonly tr
     choose(next);
     buttons.current[next]?.focus();
   };
+  const [given, give] = useState(NOTHING_GIVEN);
   return (
-    <>
+    <EmulatorContext.Provider value={{ given, give, program }}>
       <header>
         <h1>usercopy</h1>
         <p>
@@ -83,23 +92,22 @@ function Page({ linked, trouble }: { readonly linked: Linked | null; readonly tr
       <footer>
         <p>unicorn-usercopy. The page makes no connection: its security policy forbids every one.</p>
       </footer>
-    </>
+    </EmulatorContext.Provider>
   );
 }
 
-async function start(): Promise<void> {
+/** `program` is the page's own script. */
+export async function start(program: string): Promise<void> {
+  // A link that is followed on the open page is another view.
+  addEventListener('hashchange', () => location.reload());
+  // What is dropped beside a field must not replace the page.
+  addEventListener('dragover', (event) => event.preventDefault());
+  addEventListener('drop', (event) => event.preventDefault());
   const root = document.getElementById('page');
   if (root === null) return;
   const found = await readFragment(location.hash);
   const linked = typeof found === 'string' ? null : found;
   root.replaceChildren();
-  render(<Page linked={linked} trouble={typeof found === 'string' ? found : null} />, root);
+  render(<Page linked={linked} trouble={typeof found === 'string' ? found : null} program={program} />, root);
   document.documentElement.dataset['ready'] = 'yes';
 }
-
-// A link that is followed on the open page is another view.
-addEventListener('hashchange', () => location.reload());
-// What is dropped beside a field must not replace the page.
-addEventListener('dragover', (event) => event.preventDefault());
-addEventListener('drop', (event) => event.preventDefault());
-void start();

@@ -33,22 +33,24 @@ export function Trouble({ children }: { readonly children: ComponentChildren }) 
   );
 }
 
-/** A field that takes files by choosing and by dropping. */
+/** A field that takes files by choosing and by dropping: one, or several at once where there may be `many`. */
 export function FileField({
   label,
   hint,
   accept,
-  onFile,
+  many = false,
+  onFiles,
 }: {
   readonly label: string;
   readonly hint: string;
   readonly accept?: string;
-  readonly onFile: (file: File) => void;
+  readonly many?: boolean;
+  readonly onFiles: (files: readonly [File, ...File[]]) => void;
 }) {
   const [over, setOver] = useState(false);
   const take = (files: FileList | null | undefined): void => {
-    const file = files?.[0];
-    if (file !== undefined) onFile(file);
+    const [first, ...others] = files ?? [];
+    if (first !== undefined) onFiles(many ? [first, ...others] : [first]);
   };
   return (
     <label
@@ -68,6 +70,7 @@ export function FileField({
       <input
         type="file"
         accept={accept}
+        multiple={many}
         onChange={(event) => {
           take(event.currentTarget.files);
           // The same file may be chosen again.

@@ -8,8 +8,11 @@ import type { Copy, Direction } from '../src/check/verdict.js';
 import type { Scene } from '../src/diagnosis/scene.js';
 import { decidedBy, judgeSmall, printedLine, type SmallVerdict } from '../src/diagnosis/small-memory.js';
 import { explainVerdict } from '../src/report/explain.js';
+import type { Scenario } from '../src/scenario/format.js';
+import { writeScenario } from '../src/scenario/write.js';
+import { guestFacts } from './data.js';
 import { useCheck } from './explained.js';
-import { BADGES, Drawing, LinkButton, type TabProperties, Trouble } from './parts.js';
+import { BADGES, Download, Drawing, LinkButton, type TabProperties, Trouble } from './parts.js';
 import {
   PLACE_LABELS,
   PLACES,
@@ -20,6 +23,8 @@ import {
   sound,
   walksFrames,
 } from './places.js';
+import { RunIt } from './run/run-it.js';
+import { RULES, smallScenario } from './run/small-scenario.js';
 
 interface Game {
   readonly place: PlaceName;
@@ -95,6 +100,16 @@ export function PlayTab({ linked, isShown }: TabProperties) {
     [check, isShown, place, offset, size, game.direction, walks],
   );
   const newest = rows.at(-1);
+  const byRules = rows.find(({ name }) => name === RULES)?.verdict.verdict.outcome;
+  const made = useMemo(
+    () =>
+      byRules === undefined
+        ? null
+        : smallScenario(game.place, place, game.slab, {
+            ...{ variant: game.variant, copy, refused: byRules === 'bad', frames: walks },
+          }),
+    [byRules, place, offset, size, game.direction, walks],
+  );
   const scene: Scene = {
     origin: null,
     parts: place.parts,
@@ -203,10 +218,36 @@ export function PlayTab({ linked, isShown }: TabProperties) {
           </tbody>
         </table>
       </section>
+      {made === null ? null : <Section made={made} />}
       <p>
         <LinkButton linked={() => ({ tab: 'play', text: JSON.stringify({ ...game, offset, size }) })} />
       </p>
     </>
+  );
+}
+
+function Section({ made }: { readonly made: Scenario | string }) {
+  const guests = useMemo(guestFacts, []);
+  const variant = typeof made === 'string' ? '' : (made.guest.variant ?? '');
+  const why = typeof made === 'string' ? made : guests.has(variant) ? null : `there is no built-in guest of ${variant}`;
+  return (
+    <section aria-labelledby="run-small">
+      <h3 id="run-small">Run it</h3>
+      {why !== null || typeof made === 'string' ? (
+        <p>There is nothing to run: {why}.</p>
+      ) : (
+        <>
+          <p>
+            A built-in guest has memory of this kind, too, by the rules of {RULES}: <code>usercopy run copy.yaml</code>{' '}
+            makes the same copy in it.{' '}
+            <Download name="copy.yaml" text={writeScenario(made)}>
+              Download copy.yaml
+            </Download>
+          </p>
+          <RunIt scenario={made} variant={variant} />
+        </>
+      )}
+    </section>
   );
 }
 

@@ -82,7 +82,7 @@ export function ReportTab({ linked }: TabProperties) {
         <FileField
           label="Or a file"
           hint="a log, packed or not (.gz, .xz, .zst, .bz2): choose it, or drop it here"
-          onFile={(file) => void take(file)}
+          onFiles={([file]) => void take(file)}
         />
         <p>
           <button type="button" onClick={() => type(EXAMPLE)}>

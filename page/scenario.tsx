@@ -2,11 +2,15 @@
 import { useMemo } from 'preact/hooks';
 import type { ReportJudgement } from '../src/diagnosis/from-report.js';
 import { guestToPlay, scenarioHead, scenarioOf } from '../src/diagnosis/scenario-of.js';
+import type { Scenario } from '../src/scenario/format.js';
 import { writeScenario } from '../src/scenario/write.js';
 import { guestFacts } from './data.js';
 import { Download } from './parts.js';
+import { RunIt } from './run/run-it.js';
 
 interface Made {
+  readonly scenario: Scenario;
+  readonly variant: string;
   readonly text: string;
   readonly notes: readonly string[];
 }
@@ -21,6 +25,8 @@ function madeOf(judgement: ReportJudgement): Made | string {
   const described = scenarioOf(judgement, chosen, guest);
   if (typeof described === 'string') return described;
   return {
+    scenario: described.scenario,
+    variant: chosen.variant,
     text: writeScenario(described.scenario, scenarioHead(judgement, described)),
     notes: [...(chosen.note === null ? [] : [chosen.note]), ...described.notes],
   };
@@ -36,8 +42,8 @@ export function ScenarioOf({ judgement }: { readonly judgement: ReportJudgement 
       ) : (
         <>
           <p>
-            This page has no emulator. With one, a built-in guest would be brought into this state and make the copy,
-            and its own check would answer beside ours. This scenario asks for just that:{' '}
+            This page has no emulator of its own. With one, a built-in guest is brought into this state and makes the
+            copy, and its own check answers beside ours. This scenario asks for just that:{' '}
             <code>usercopy run reported.yaml</code> plays it on your machine.{' '}
             <Download name="reported.yaml" text={made.text}>
               Download reported.yaml
@@ -48,6 +54,7 @@ export function ScenarioOf({ judgement }: { readonly judgement: ReportJudgement 
               <small>{note}</small>
             </p>
           ))}
+          <RunIt scenario={made.scenario} variant={made.variant} />
           <details>
             <summary>What it says</summary>
             <pre tabIndex={0}>{made.text}</pre>

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
 import { isCompiled } from './lib/compiled.mjs';
@@ -22,6 +22,36 @@ const text = (path) => readFileSync(inRoot(path), 'utf8');
 /** What stands in an HTML element as it is: no end tag and no comment may begin in it. */
 const inElement = (content) => content.replace(/<(?=\/script|!--)/gi, '\\x3c');
 const digest = (content) => `'sha256-${createHash('sha256').update(content).digest('base64')}'`;
+
+/** Guests that run in a user's emulator without another file; all of them would make the page too large. */
+const GUESTS = ['x86_64', 'arm64'];
+
+/** Modules that need Node.js, or that only other scenarios than the page's need, and what stands in their place. */
+const INSTEAD = {
+  'src/engine/built-check.ts': 'page/run/instead/built-check.ts',
+  'src/engine/unicorn-native.ts': 'page/run/instead/unicorn-native.ts',
+  'src/cycles/open.ts': 'page/run/instead/cycles-open.ts',
+  'src/cycles/check-costs.ts': 'page/run/instead/check-costs.ts',
+  'src/guest/call-observer.ts': 'page/run/instead/call-observer.ts',
+  'src/guest/hidden-variables.ts': 'page/run/instead/hidden-variables.ts',
+  'src/scenario/differential.ts': 'page/run/instead/differential.ts',
+  'src/scenario/own-world.ts': 'page/run/instead/own-world.ts',
+};
+
+function insteadOfNode(applied) {
+  return {
+    name: 'instead-of-node',
+    enforce: 'pre',
+    resolveId(source, importer) {
+      if (!source.startsWith('.') || importer === undefined) return null;
+      const path = relative(root, resolve(dirname(importer), source)).replace(/\.js$/, '.ts');
+      const other = INSTEAD[path];
+      if (other === undefined) return null;
+      applied.add(path);
+      return inRoot(other);
+    },
+  };
+}
 
 /** Vite would put an empty module where one of Node.js is asked for. */
 const withoutNode = {
@@ -59,7 +89,7 @@ async function program() {
   const applied = new Set();
   const built = await build({
     configFile: false,
-    plugins: [withoutNode, withPreludes(applied)],
+    plugins: [insteadOfNode(applied), withoutNode, withPreludes(applied)],
     root: inRoot('page'),
     logLevel: 'error',
     oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
@@ -67,14 +97,14 @@ async function program() {
       write: false,
       target: 'es2022',
       modulePreload: false,
-      lib: { entry: inRoot('page/main.tsx'), formats: ['iife'], name: 'page' },
+      lib: { entry: inRoot('page/entry.ts'), formats: ['iife'], name: 'page' },
     },
   });
   const outputs = [built].flat().flatMap((result) => result.output);
   const other = outputs.filter(({ type }) => type !== 'chunk');
   if (outputs.length !== 1 || other.length > 0)
     throw new SetupError(`page: expected one script, found ${outputs.length} files`);
-  const missed = Object.keys(PRELUDES).filter((name) => !applied.has(name));
+  const missed = [...Object.keys(PRELUDES), ...Object.keys(INSTEAD)].filter((name) => !applied.has(name));
   if (missed.length > 0) throw new SetupError(`page: expected ${missed.join(', ')} in the program, found none of it`);
   const { code } = outputs[0];
   return inElement(code);
@@ -106,6 +136,10 @@ async function buildPage() {
   const data = [
     `<script type="text/plain" id="check-wasm">${readFileSync(inRoot('build/check.wasm')).toString('base64')}</script>`,
     `<script type="application/json" id="guest-facts">${facts ?? '{}'}</script>`,
+    ...GUESTS.map((variant) => {
+      const packed = gzipSync(readFileSync(inRoot(`guests/elf/${variant}.elf`)), { level: 9 });
+      return `<script type="text/plain" id="guest-${variant}">${packed.toString('base64')}</script>`;
+    }),
     `<script type="application/json" id="overhead-atlas">${JSON.stringify(JSON.parse(text(ATLAS))).replaceAll('<', '\\u003c')}</script>`,
   ];
   const policy = [
@@ -113,7 +147,8 @@ async function buildPage() {
     `script-src ${digest(script)} 'wasm-unsafe-eval'`,
     `style-src ${digest(style)}`,
     "connect-src 'none'",
-    "worker-src 'none'",
+    // The worker of a user's emulator, made in the page; it falls under this policy, too.
+    'worker-src blob:',
     "form-action 'none'",
     "base-uri 'none'",
   ].join('; ');

@@ -3,15 +3,16 @@ import type { ArchDriver, Variant } from '../../arch/driver.js';
 import { badInput } from '../errors.js';
 import { findBtf, parseBtf } from '../kernel/btf.js';
 import { concatBytes } from '../kernel/bytes.js';
-import { findConfig } from '../kernel/config.js';
 import { type ElfFile, parseElf, sectionBytes, symbolsFromElf } from '../kernel/elf.js';
 import { findKallsyms } from '../kernel/kallsyms.js';
 import { readKallsyms } from '../kernel/kallsyms-decode.js';
 import type { Kernel, KernelConfig, Segment, SymbolTable, TypeTable } from '../kernel/kernel.js';
-import type { Zlib } from '../kernel/payload/zlib.js';
 import { applyRela } from '../kernel/relocate.js';
 import { noSymbols } from '../kernel/symbols.js';
 import { findBanner, NO_VERSION } from '../kernel/version.js';
+
+/** The configuration that a segment holds, unpacked; null where there is none. */
+export type ConfigFinder = (bytes: Uint8Array) => Promise<KernelConfig | null>;
 
 const SHT_RELA = 4;
 const SHT_DYNSYM = 11;
@@ -24,7 +25,7 @@ export async function kernelFromElf(
   bytes: Uint8Array,
   where: string,
   drivers: readonly ArchDriver[],
-  zlib: Zlib,
+  findConfig: ConfigFinder,
   types?: TypeTable,
   config?: KernelConfig,
 ): Promise<Kernel> {
@@ -39,7 +40,7 @@ export async function kernelFromElf(
     segments,
     symbolsFromElf(elf, where) ?? kallsymsIn(segments, elf) ?? noSymbols(),
     types ?? (btf === undefined ? typesIn(segments, variant) : parseBtf(btf, '.BTF', elf.endian)),
-    zlib,
+    findConfig,
     config,
   );
 }
@@ -50,12 +51,12 @@ export async function kernelOf(
   segments: readonly Segment[],
   symbols: SymbolTable,
   types: TypeTable | null,
-  zlib: Zlib,
+  findConfig: ConfigFinder,
   config?: KernelConfig,
 ): Promise<Kernel> {
   const version = first(segments, (segment) => findBanner(segment.bytes)) ?? NO_VERSION;
   let found: KernelConfig | null = config ?? null;
-  for (const segment of config === undefined ? segments : []) found ??= await findConfig(segment.bytes, zlib);
+  for (const segment of config === undefined ? segments : []) found ??= await findConfig(segment.bytes);
   return {
     variant: variant.name,
     bits: variant.bits,

@@ -7,12 +7,12 @@ import { drivers as allDrivers } from '../../arch/index.js';
 import { unpackZboot } from '../../arch/zboot.js';
 import { badInput, codeOf, messageOf, UsercopyError } from '../errors.js';
 import { readBtf } from '../kernel/btf.js';
-import { readConfig } from '../kernel/config.js';
+import { findConfig, readConfig } from '../kernel/config.js';
 import { isElf } from '../kernel/elf.js';
 import type { Kernel, KernelConfig, TypeTable } from '../kernel/kernel.js';
 import { decompress, UNPACKED_LIMIT } from '../kernel/payload/decompress.js';
 import { anArray, type OptionRule, requireOptions, requireValue } from '../options.js';
-import { kernelFromElf, kernelOf, typesIn } from './elf-kernel.js';
+import { type ConfigFinder, kernelFromElf, kernelOf, typesIn } from './elf-kernel.js';
 import { type FlatPayload, loadFlatImage } from './flat.js';
 import { typesFile } from './kernel-files.js';
 import { nativeZlib } from './native-zlib.js';
@@ -73,7 +73,7 @@ export async function loadKernel(from: string | KernelSource, options: LoadKerne
         : await readConfig((await sideFile(options.config, 'config'))[0], nativeZlib);
     const kernel =
       image.payload.kind === 'elf'
-        ? await kernelFromElf(image.payload.bytes, where, drivers, nativeZlib, types, config)
+        ? await kernelFromElf(image.payload.bytes, where, drivers, configIn, types, config)
         : await fromFlat(image.payload, requireVariant(image.variant, where), where, types, config);
     const here = 'path' in source ? await withNeighbours(kernel, source.path) : kernel;
     return here.types === null ? await withOffsetTable(here, drivers) : here;
@@ -114,6 +114,8 @@ async function withOffsetTable(kernel: Kernel, drivers: readonly ArchDriver[]): 
   const types = await findOffsetTable(driver.linuxArch, kernel.variant, kernel.version.release);
   return types === null ? kernel : { ...kernel, types };
 }
+
+const configIn: ConfigFinder = (bytes) => findConfig(bytes, nativeZlib);
 
 const unpackPayload = (bytes: Uint8Array, offset: number, limit: number): ReturnType<typeof decompress> =>
   decompress(bytes, offset, limit, nativeZlib);
@@ -167,7 +169,7 @@ async function fromFlat(
   config: KernelConfig | undefined,
 ): Promise<Kernel> {
   const { segment, symbols } = loadFlatImage(payload, variant, where);
-  return kernelOf(variant, [segment], symbols, types ?? typesIn([segment], variant), nativeZlib, config);
+  return kernelOf(variant, [segment], symbols, types ?? typesIn([segment], variant), configIn, config);
 }
 
 async function sideFile(file: string | Uint8Array, what: string): Promise<[Uint8Array, string]> {

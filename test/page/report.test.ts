@@ -251,14 +251,48 @@ inBrowser('the page in a browser', (launch) => {
         const socket = new WebSocket(target.replace('http', 'ws'));
         await new Promise((resolve, reject) => Object.assign(socket, { onopen: resolve, onerror: reject }));
       });
-      await fails('worker', () => {
-        const worker = new Worker(URL.createObjectURL(new Blob(['postMessage(1)'])));
-        return new Promise((resolve, reject) => Object.assign(worker, { onmessage: resolve, onerror: reject }));
-      });
+      const worked = (worker: Worker) =>
+        new Promise((resolve, reject) => Object.assign(worker, { onmessage: resolve, onerror: reject }));
+      await fails('worker of another address', async () => worked(new Worker(`${target}/w.js`)));
+      await fails('script of a blob', () =>
+        loads(
+          Object.assign(document.createElement('script'), {
+            src: URL.createObjectURL(new Blob(['1'], { type: 'text/javascript' })),
+          }),
+        ),
+      );
+      // A worker of the page's own making is allowed (a user's emulator runs in it), and nothing else in it.
+      const inside = `
+        const target = ${JSON.stringify(target)};
+        const acts = {
+          fetch: () => fetch(target),
+          'fetch of data': () => fetch('data:,x'),
+          request: async () => { const r = new XMLHttpRequest(); r.open('GET', target, false); r.send(); },
+          socket: () => new Promise((resolve, reject) => {
+            Object.assign(new WebSocket(target.replace('http', 'ws')), { onopen: resolve, onerror: reject });
+          }),
+          import: () => import(target + '/m.js'),
+          'import of a blob': () => import(URL.createObjectURL(new Blob(['1'], { type: 'text/javascript' }))),
+          script: async () => importScripts(target + '/s.js'),
+          'script of data': async () => importScripts('data:text/javascript,1'),
+          eval: async () => eval('1'),
+        };
+        (async () => {
+          const said = [];
+          for (const [name, act] of Object.entries(acts))
+            said.push(name + ' ' + await act().then(() => 'was let through', () => 'was refused'));
+          postMessage(said);
+        })();`;
+      const event = await worked(new Worker(URL.createObjectURL(new Blob([inside]))));
+      for (const line of (event as MessageEvent<string[]>).data) outcomes.push(`in a worker, ${line}`);
       return outcomes;
     }, address);
+    const inside = ['fetch', 'fetch of data', 'request', 'socket', 'import', 'import of a blob', 'script'];
     expect(said).toEqual(
-      ['fetch', 'image', 'script', 'style', 'socket', 'worker'].map((name) => `${name} was refused`),
+      [
+        ...['fetch', 'image', 'script', 'style', 'socket', 'worker of another address', 'script of a blob'],
+        ...[...inside, 'script of data', 'eval'].map((name) => `in a worker, ${name}`),
+      ].map((name) => `${name} was refused`),
     );
     expect(reached).toEqual([]);
     await page.close();

@@ -16,8 +16,8 @@ export interface ArchSign {
 
 export interface OopsConvention {
   readonly signs: readonly ArchSign[];
-  /** Variant's name, told by the same text; a name of its own where the project has no such variant. */
-  variant(text: string): string;
+  /** Variant's name, told by the same text; a name of its own where the project has no such variant. Null where the text leaves it open. */
+  variant(text: string): string | null;
   /** Bits of a register. */
   bits(variant: string): 32 | 64;
   /** Registers lie in memory with the lowest byte first (little) or last in memory; by variant. */

@@ -3,6 +3,8 @@ import { type OopsConvention, SYMBOL } from '../oops.js';
 
 const WIDE = /\b(?:GPR\d\d|NIP|LR): +[0-9a-f]{16}\b|\[[0-9a-f]{16}\] \[[0-9a-f]{16}\]/;
 
+const NARROW = /\b(?:GPR\d\d|NIP|LR): +[0-9a-f]{8}\b(?!\w)|\[[0-9a-f]{8}\] \[[0-9a-f]{8}\]|\bREGS: [0-9a-f]{8} TRAP\b/;
+
 /** Rows of `GPR04: value value …`, 4 or 8 to a row; NIP, LR and CTR beside them. */
 function registers(text: string): Map<string, bigint> {
   const found = new Map<string, bigint>();
@@ -38,8 +40,11 @@ export const powerpcOops: OopsConvention = {
     },
   ],
   variant(text) {
-    const wide = WIDE.test(text) || /\bsystem_call_(?:common|exception|vectored_common)\b/.test(text);
-    if (!wide) return 'ppc';
+    const isWide =
+      WIDE.test(text) ||
+      /\bsystem_call_(?:common|exception|vectored_common)\b|\bLE PAGE_SIZE=|\b(?:ppc|powerpc)64(?:le)?\b/.test(text);
+    // A report that is cut off before its registers tells no width.
+    if (!isWide) return NARROW.test(text) ? 'ppc' : null;
     return /\bLE PAGE_SIZE=|<[A-Z,]*\bLE\b[A-Z,]*>|(?:ppc64le|powerpc64le)\b/.test(text) ? 'ppc64le' : 'ppc64';
   },
   bits: (variant) => (variant === 'ppc' ? 32 : 64),

@@ -16,7 +16,8 @@ export function architectureOf(text: string, conventions: readonly OopsConventio
       const sign = convention.signs.find(
         (candidate) => candidate.strength === strength && candidate.pattern.test(text),
       );
-      return sign === undefined ? [] : [{ convention, variant: convention.variant(text), sign }];
+      const variant = sign === undefined ? null : convention.variant(text);
+      return sign === undefined || variant === null ? [] : [{ convention, variant, sign }];
     });
     const [first, second] = found;
     if (first !== undefined) return second === undefined ? first : null;

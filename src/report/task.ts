@@ -9,7 +9,8 @@ export interface TaskLine {
   readonly release: string | null;
 }
 
-const RELEASE = /(?:^|[\s(])(\d{1,2}\.\d{1,3}(?:\.\d{1,5})?[\w.+~:-]{0,120})(?=[\s),]|$)/;
+/** One that ends where the text does may be cut off: 5.1 of 5.10. */
+const RELEASE = /(?:^|[\s(])(\d{1,2}\.\d{1,3}(?:\.\d{1,5})?[\w.+~:-]{0,120})(?=[\s),])/;
 /** The whole of it stands before the number of the build; a break may stand in it. */
 const BEFORE_BUILD = /^ {0,8}(\d[\w.+~:-]{0,120}(?: [\w.+~:-]{1,80})?) #\d/;
 const TAINT = / ?(Not tainted|Tainted: ([A-Z -]{0,60}))/;
@@ -27,13 +28,15 @@ function withoutKdump(comm: string): string | null {
 export function taskOf(text: string): TaskLine {
   const head = HEAD.exec(text);
   const old = head === null ? OLD_HEAD.exec(text) : null;
-  const rest = head?.[3] ?? old?.[2];
+  const told = head?.[3] ?? old?.[2];
+  // The line's end is the kernel's where another line follows.
+  const rest = told === undefined || text.trimEnd().endsWith(told) ? told : `${told}\n`;
   if (rest === undefined) {
-    const told = PROCESS.exec(text);
+    const process = PROCESS.exec(text);
     return {
       cpu: cpuAlone(text),
-      pid: told === null ? null : Number(told[2]),
-      comm: told?.[1] ?? null,
+      pid: process === null ? null : Number(process[2]),
+      comm: process?.[1] ?? null,
       taint: taintElsewhere(text),
       release: releaseElsewhere(text),
     };

@@ -183,6 +183,16 @@ describe('a message that is broken', () => {
     },
   );
 
+  it('cut off at the end of a file, it tells no part of a release, and no width that its registers do not show', () => {
+    const log = logOf('ppc64le');
+    const whole = parseReports(log)[0]!;
+    for (let end = 60; end < Math.min(log.length, 1200); end += 3) {
+      const read = parseReports(log.slice(0, end))[0];
+      expect([whole.arch, null, undefined]).toContain(read?.arch);
+      expect([whole.kernelVersion, null, undefined]).toContain(read?.kernelVersion);
+    }
+  });
+
   it('keeps the blanks that a terminal broke a line at', () => {
     const line = 'Hardware name: Example Corp. (i440FX + PIIX, 1996), BIOS 1.10.2-1 04/01/2014';
     const code = `Code: ${'0f 1f 44 00 00 48 '.repeat(6)}<0f> 0b`;

@@ -23,8 +23,8 @@ const text = (path) => readFileSync(inRoot(path), 'utf8');
 const inElement = (content) => content.replace(/<(?=\/script|!--)/gi, '\\x3c');
 const digest = (content) => `'sha256-${createHash('sha256').update(content).digest('base64')}'`;
 
-/** Guests that run in a user's emulator without another file; all of them would make the page too large. */
-const GUESTS = ['x86_64', 'arm64'];
+/** Guests that run in a user's emulator without another file; more of them would make the page too large. */
+const GUESTS = ['x86_64'];
 
 /** Modules that need Node.js, or that only other scenarios than the page's need, and what stands in their place. */
 const INSTEAD = {

@@ -7,11 +7,10 @@ import { builtCheck } from '../src/engine/built-check.js';
 import type { Engine, RequestRing } from '../src/engine/engine.js';
 import { openUnicorn } from '../src/engine/unicorn-native.js';
 import { UsercopyError } from '../src/errors.js';
-import { type BareHook, measureBareHook } from './bare-hook.js';
+import { BareHook, type BareHookKind } from './bare-hook.js';
 import { install } from './baseline/differential.js';
 import { introspectedGuest } from './guest.js';
-import { type Effort, measure, QUICK, type Task } from './measure.js';
-import { present } from './present.js';
+import { type Effort, measure, type Task } from './measure.js';
 import type { Group, Line, Measurement } from './report.js';
 
 /** Above the loop without a hook, in nanoseconds. */
@@ -31,9 +30,7 @@ const OTHER_END = OTHER_CODE + 10n;
 /** Arrivals at the hook in a sample, and rounds of the loop beside it. */
 const ARRIVALS = 20_000;
 const ROUNDS = 2_000_000;
-/** Rounds of the hook in C; arrivals in each, since a program that has just begun is slow. */
-const BARE_ROUNDS = 21;
-const QUICK_BARE_ROUNDS = 3;
+/** Of the hook in C, once in each round. */
 const BARE_ARRIVALS = 200_000;
 
 /** A WASM module by hand whose export `judge` takes two i32 and answers 0. */
@@ -61,6 +58,7 @@ const REGISTERS = ['rdi', 'rsi', null, 'rdx', 'rsp', null, 'gs_base', null];
 export async function copiesGroup(effort: Effort): Promise<Group> {
   const title = 'One copy of a guest under Unicorn (x86-64 loop; the time of the loop itself is in each)';
   const engines: Engine[] = [];
+  const floor = tryBareHook();
   try {
     const guest = introspectedGuest();
     const good = guest.requests.find(({ copy }) => copy.size === 96n && copy.pointer < 0xffff_c000_0000_0000n);
@@ -175,15 +173,22 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
       units: ROUNDS,
       run: () => arrive(engine, OTHER_CODE, OTHER_END, ROUNDS),
     });
-    const floor = tryBareHook(effort === QUICK ? QUICK_BARE_ROUNDS : BARE_ROUNDS);
-    const inC = (name: string, nanoseconds: readonly number[]): Task => {
-      let round = 0;
-      const next = () => present(nanoseconds[round++ % nanoseconds.length]);
-      return { name, unit: 'arrival', units: ARRIVALS, run: () => (next() * ARRIVALS) / 1e6 };
+    // One figure a round: the program is started in it, beside the others.
+    const inC = (name: string, hook: BareHook, kind: BareHookKind): Task => {
+      let milliseconds = 0;
+      const enter = () => {
+        milliseconds = (hook.time(kind, BARE_ARRIVALS) * BARE_ARRIVALS) / 1e6;
+        return () => {};
+      };
+      return { name, unit: 'arrival', units: BARE_ARRIVALS, run: () => milliseconds, enter };
     };
-    const floorTasks = floor.hook
-      ? [inC('hook in C that counts', floor.hook.counting), inC('hook in C, four registers', floor.hook.reading)]
-      : [];
+    const floorTasks =
+      floor.hook === null
+        ? []
+        : [
+            inC('hook in C that counts', floor.hook, 'counting'),
+            inC('hook in C, four registers', floor.hook, 'reading'),
+          ];
     const measured = await measure(
       [
         ...floorTasks,
@@ -207,13 +212,14 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
     }
     throw error;
   } finally {
+    floor.hook?.close();
     for (const engine of engines) engine.close();
   }
 }
 
-function tryBareHook(rounds: number): { hook: BareHook | null; note: string | null } {
+function tryBareHook(): { hook: BareHook | null; note: string | null } {
   try {
-    return { hook: measureBareHook(rounds, BARE_ARRIVALS), note: null };
+    return { hook: new BareHook(), note: null };
   } catch (error) {
     if (error instanceof UsercopyError) return { hook: null, note: `no hook in C: ${error.message}` };
     throw error;

@@ -3,12 +3,13 @@
  * The built-in guest's kernel as a part of a program of the host: 64 bits, its memory where a process may have it. Stands in
  * the place of guests/arch/<variant>.h; silicon.c is the rest of the program.
  */
+#include "layout.h"
+
 #define KIMAGE_VADDR 0x400000
 #define KIMAGE_PHYS 0x1000000
 #define PAGE_SHIFT 12
 
 #define BITS_PER_LONG 64
-#define THREAD_SIZE 16384UL
 #define TASK_SIZE_MAX 0x10000UL
 /* The program is linked below it. */
 #define IMAGE_MAP_END 0x40000000UL
@@ -17,8 +18,6 @@ extern unsigned long page_offset_base, vmalloc_base, phys_base;
 #define PAGE_OFFSET page_offset_base
 #define VMALLOC_START vmalloc_base
 #define VMALLOC_END (vmalloc_base + (1UL << 40) - 1)
-#define VMALLOC_ARENA_START 0x200000000000UL
-#define LINEAR_MAP_START 0x100000000000UL
 #define IMAGE_IN_VMALLOC_SPACE 0
 
 #define BUG() __builtin_trap()
@@ -81,14 +80,7 @@ static inline bool virt_addr_valid(unsigned long address)
 	return pfn_valid(virt_to_phys(address) >> PAGE_SHIFT);
 }
 
+/* What copies is not timed: both ways are one. */
 unsigned long copy_user_host(void *to, const void *from, unsigned long n);
-
-static inline unsigned long raw_copy_to_user(void *to, const void *from, unsigned long n)
-{
-	return copy_user_host(to, from, n);
-}
-
-static inline unsigned long raw_copy_from_user(void *to, const void *from, unsigned long n)
-{
-	return copy_user_host(to, from, n);
-}
+#define raw_copy_to_user copy_user_host
+#define raw_copy_from_user copy_user_host

@@ -17,11 +17,10 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "layout.h"
+
 #define RAM_BYTES (32UL << 20)
 #define ARENA_BYTES (4UL << 20)
-#define THREAD_SIZE 16384UL
-#define LINEAR_MAP_START 0x100000000000UL
-#define VMALLOC_ARENA_START 0x200000000000UL
 #define COPY_BYTES 64UL
 
 extern unsigned long guest_init(unsigned long ram_bytes);

@@ -55,6 +55,10 @@ export function atlasText({ kernels, guests, unmeasured }: Atlas): string {
   );
   const markdownTable = (head: readonly string[], cells: readonly (readonly string[])[]) =>
     markdownOf({ head, rows: cells });
+  const noted = new Map<string, string[]>();
+  for (const { variant, kernel, notes } of kernels)
+    for (const note of notes) noted.set(note, [...(noted.get(note) ?? []), `${variant} ${kernel}`]);
+  const notes = [...noted].map(([note, of]) => `- ${note}: ${of.join(', ')}`);
   const missing = unmeasured.map(({ source, error }) => `- ${source}: ${error}`);
   return [
     `### Kernels, passing: ${COLD}`,
@@ -65,6 +69,8 @@ export function atlasText({ kernels, guests, unmeasured }: Atlas): string {
     markdownTable(['variant', 'kernel', 'copy', 'check', 'copy itself', 'check ÷ copy, cycles'], workloads),
     `### Built-in guests, rules of ${NEWEST_OWN_PROFILE}, passing: ${COLD}`,
     markdownTable(['variant', 'core', ...PASSING], guestRows),
+    '### Notes: what a dash stands for',
+    notes.length === 0 ? 'None.' : notes.join('\n'),
     '### Not measured',
     missing.length === 0 ? 'Nothing of what was there.' : missing.join('\n'),
   ].join('\n\n');
@@ -106,14 +112,14 @@ export async function atlasPicture({ kernels }: Atlas): Promise<string> {
         {
           ...{ type: 'bar' as const, stack: path, ...axes },
           data: costs.map(({ variant, cost }) => ({
-            value: cost?.cycles ?? '-',
+            value: cost?.cycles ?? 0,
             itemStyle: { color: colourOf(variants.indexOf(variant)) },
           })),
         },
         {
           ...{ type: 'bar' as const, stack: path, ...axes },
           data: costs.map(({ variant, cost }) => ({
-            value: cost === null ? '-' : (cost.cold ?? cost.cycles ?? 0) - (cost.cycles ?? 0),
+            value: (cost?.cold ?? cost?.cycles ?? 0) - (cost?.cycles ?? 0),
             itemStyle: { color: colourOf(variants.indexOf(variant)), opacity: 0.35 },
             label: {
               ...{ show: true, position: 'right' as const, fontSize: 10, color: '#222', opacity: 1 },
@@ -126,6 +132,8 @@ export async function atlasPicture({ kernels }: Atlas): Promise<string> {
   });
   return draw(
     {
+      // A page behind it may be dark.
+      backgroundColor: '#fff',
       title: [
         {
           text: "The kernel's own check on a copy that passes: estimated cycles",
@@ -151,6 +159,6 @@ export async function atlasPicture({ kernels }: Atlas): Promise<string> {
 const cyclesText = ({ cycles, cold }: Cost): string =>
   cold === null || cold === cycles ? String(cycles) : `${cycles} / ${cold}`;
 
-/** A release without the flavour, which its variant says. */
+/** A release without the flavour, which its variant says; arm has two. */
 const shortName = (variant: string, kernel: string): string =>
-  `${variant} ${kernel.replace(/-(?:cloud-)?(?:amd64|arm64|686|armmp|armmp-lpae|powerpc64le|s390x|riscv64)$/, '')}`;
+  `${variant} ${kernel.replace(/-(?:cloud-)?(?:amd64|arm64|686|armmp|powerpc64le|s390x|riscv64)(?=-lpae$|$)/, '')}`;

@@ -300,7 +300,8 @@ function disabledBy(guest: Guest, source: Source): (() => void) | string {
       : () => guest.memory.writeUnsigned(flag, 4, 1n);
   }
   const gate = gateOf(guest.kernel);
-  if (gate === null) return 'disabled: no static key was found (b5cb15d9372a, 4.18, brought the first)';
+  if (gate === null)
+    return 'disabled: the symbols of the image name no static key (b5cb15d9372a, 4.18, brought the first; an image may name functions alone)';
   if (gate.askedBy === 'callers')
     return 'disabled: callers ask before they call (fc13a78e1f68, 6.15): what is left is a nop in each';
   return () => enableStaticKey(guest, gate.address);

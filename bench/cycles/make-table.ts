@@ -4,6 +4,7 @@ import type { Analysed } from '../../src/cycles/price.js';
 import type { Cost, CycleTable } from '../../src/cycles/table.js';
 import { present } from '../present.js';
 import { type Block, isForTuning } from './corpus.js';
+import { asDocumented, type Documented } from './documented.js';
 import { disassemble, groupingOf, type Information, informationOf, judge, llvmVersion } from './llvm.js';
 
 /** Samples of one class that llvm-mca is asked about. */
@@ -33,6 +34,7 @@ export type CoreFacts = Pick<CycleTable, 'core' | 'order' | 'width'> &
   Partial<Pick<CycleTable, 'buffer' | 'loadLatency' | 'updateLatency' | 'storesInTurn'>> & {
     readonly note?: string;
     readonly forwarding?: Forwarding;
+    readonly documented?: Documented;
   };
 
 /** Code that the table is made from: several variants can share a core. */
@@ -117,10 +119,11 @@ export function makeTable(
     classes[key] = costs.push(cost) - 1;
     for (const name of Object.keys(cost.uses)) groups.set(name, [units.indexOf(name)]);
   }
-  const { note, forwarding: _, ...core } = facts;
+  const { note, forwarding: _, documented = {}, ...core } = facts;
   const { triple, cpu } = present(present(sources[0]).traits.llvm);
   const source = `LLVM ${llvmVersion()}: llvm-mca -mtriple=${triple} -mcpu=${cpu} -instruction-tables${note === undefined ? '' : `; ${note}`}`;
-  return renumber({ ...core, source, units, groups: Object.fromEntries(groups), costs, classes });
+  const told = renumber({ ...core, source, units, groups: Object.fromEntries(groups), costs, classes });
+  return renumber(asDocumented(told, documented));
 }
 
 /** Drops costs, groups and units that no class uses, and writes equal costs once. */

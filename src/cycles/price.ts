@@ -3,7 +3,7 @@ import type { CycleTraits, RegisterAccess } from '../../arch/cycles.js';
 import type { CodeBlock } from '../engine/engine.js';
 import { Disassembler, type Instruction } from './disassembler.js';
 import { parseOperands, shapeOf } from './operands.js';
-import { fillOf, type Operation, type Pipeline, type Scoreboard, simulate, type Timing } from './scoreboard.js';
+import { fillOf, isFree, type Operation, type Pipeline, type Scoreboard, simulate, type Timing } from './scoreboard.js';
 import type { Cost, CycleTable } from './table.js';
 
 /** An instruction with what the model sees of it. */
@@ -218,6 +218,8 @@ export class CycleModel {
       store,
       first: flags.includes('f'),
       last: flags.includes('e'),
+      // Of two registers alike nothing is read: `xor eax, eax`.
+      isEliminatedMove: isFree({ latency: cost.latency, uses }) && !instruction.keys[0].endsWith('='),
     };
   }
 

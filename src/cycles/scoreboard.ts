@@ -33,6 +33,8 @@ export interface Operation {
   readonly store: boolean;
   readonly first: boolean;
   readonly last: boolean;
+  /** Nothing to execute, and what it writes is what it reads: a move that renaming does away with. */
+  readonly isEliminatedMove?: boolean;
 }
 
 export interface Pipeline {
@@ -185,8 +187,9 @@ interface Written {
   readonly forwards: number;
 }
 
-/** Handled where instructions enter: zeroing idioms, nothing to execute. */
-const isFree = ({ latency, uses }: Operation): boolean => latency === 0 && uses.length === 0;
+/** Handled where instructions enter: zeroing idioms, eliminated moves, nothing to execute. */
+export const isFree = ({ latency, uses }: Pick<Operation, 'latency' | 'uses'>): boolean =>
+  latency === 0 && uses.length === 0;
 
 /**
  * Instructions are placed in program order, each at the first cycle that the older ones leave to it. That is what a core
@@ -235,8 +238,9 @@ class OutOfOrder implements Scoreboard {
         this.#lastTaken = Math.max(this.#lastTaken, this.#calendar.take(units, issued, cycles));
       }
     }
+    const moved = operation.isEliminatedMove ? this.#lastRead(operation) : null;
     for (const { register, latency, forwards } of operation.writes)
-      this.#written.set(register, { at: issued + latency, forwards });
+      this.#written.set(register, moved ?? { at: issued + latency, forwards });
     if (operation.store) this.#lastStore = issued;
     if (operation.load) this.#lastLoad = issued;
     const executed = issued + operation.latency;
@@ -244,6 +248,16 @@ class OutOfOrder implements Scoreboard {
     this.#retired = Math.max(this.#retired, executed + 1);
     this.#fly(this.#retired, operation.microOps);
     return { entered, issued, executed, retired: this.#retired };
+  }
+
+  /** The value that it reads and that is there last; null where all of them have long been. */
+  #lastRead({ reads }: Operation): Written | null {
+    let last: Written | null = null;
+    for (const { register } of reads) {
+      const written = this.#written.get(register);
+      if (written !== undefined && (last === null || written.at > last.at)) last = written;
+    }
+    return last;
   }
 
   /** Cycle at which it enters. One with more micro-ops than fit starts a cycle and takes several. */

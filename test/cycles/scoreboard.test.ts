@@ -8,10 +8,14 @@ import { IDLE, scoreboardOf, type Timing } from '../../src/cycles/scoreboard.js'
 import { loadOwnKernel } from '../../src/scenario/own.js';
 
 const models = new Map<string, CycleModel>();
-const open = async (name: string) => openCycleModel(variants.find((variant) => variant.name === name)!);
+const open = async (name: string, core?: string) =>
+  openCycleModel(variants.find((variant) => variant.name === name)!, core);
+/** Another core of x86_64, whose renaming does away with moves. */
+const ZEN = 'znver5';
 
 beforeAll(async () => {
   for (const name of ['x86_64', 'arm64', 'arm', 'sparc', 'sparc64', 's390x']) models.set(name, await open(name));
+  models.set(ZEN, await open('x86_64', ZEN));
 });
 afterAll(() => {
   for (const model of models.values()) model.close();
@@ -42,6 +46,26 @@ describe('Cortex-A53: two instructions a cycle, in order', () => {
     const [afterLoad] = apart(issues('arm64', hex32(0xf9400060), add(4, 0)));
     expect(afterMul).toBeGreaterThan(1);
     expect(afterLoad).toBeGreaterThan(afterMul!);
+  });
+});
+
+describe('Zen 5: moves are done away with', () => {
+  const multiply = '480fafc0'; // imul rax, rax
+  test('what is moved is there when what it was moved from is (AMD 58455: a move takes no time, its value does)', () => {
+    // mov ebx, eax; add ebx, ebx beside add eax, eax: both wait for the multiplication.
+    const [, , moved] = issues(ZEN, multiply, '89c3', '01db');
+    const [, direct] = issues(ZEN, multiply, '01c0');
+    expect(moved).toBe(direct);
+  });
+  test('an idiom that clears a register waits for nothing', () => {
+    // xor eax, eax; add eax, eax
+    const [first, , last] = issues(ZEN, multiply, '31c0', '01c0');
+    expect(last! - first!).toBeLessThan(3);
+  });
+  test('a plain load comes after four cycles, one with an index after five', () => {
+    const after = (load: string) => apart(issues(ZEN, load, '4801c0'))[0]; // add rax, rax
+    expect(after('488b07')).toBe(4); // mov rax, [rdi]
+    expect(after('488b0437')).toBe(5); // mov rax, [rdi + rsi]
   });
 });
 

@@ -89,5 +89,4 @@ export const OTHER_CORES: Readonly<Record<string, Readonly<Record<string, OtherC
   },
   powerpc: { pwr10: { core: 'IBM POWER10', order: 'out', width: 8, buffer: 44, updateLatency: 1 } },
   s390: { z16: { core: 'IBM z16', order: 'out', width: 6, buffer: 60, loadLatency: 4 } },
-  riscv: { 'sifive-p670': { core: 'SiFive P670', order: 'out', width: 4, buffer: 160 } },
 };

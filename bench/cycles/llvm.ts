@@ -6,8 +6,16 @@ import { present } from '../present.js';
 
 type Llvm = NonNullable<CycleTraits['llvm']>;
 
+/** The release that the usual tables are made with, and are judged by where it is here. */
+const USUAL = '14';
+const starts = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
+
 /** `LLVM=19`: llvm-mca-19, as Debian installs several versions beside each other. */
-const tool = (name: string): string => (process.env['LLVM'] ? `${name}-${process.env['LLVM']}` : name);
+function tool(name: string): string {
+  const asked = process.env['LLVM'];
+  const usual = `${name}-${USUAL}`;
+  return asked ? `${name}-${asked}` : starts(usual) ? usual : name;
+}
 
 function run(program: string, parameters: readonly string[], input: string): { output: string; errors: string } {
   const { stdout, stderr, error } = spawnSync(program, parameters, {
@@ -19,7 +27,7 @@ function run(program: string, parameters: readonly string[], input: string): { o
   if (error)
     throw new UsercopyError(
       'missing-dependency',
-      `${program}: ${error.message} (Debian, Ubuntu: apt-get install llvm)`,
+      `${program}: ${error.message} (Debian, Ubuntu: apt-get install llvm-14)`,
     );
   return { output: stdout, errors: stderr };
 }

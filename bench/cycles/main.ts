@@ -16,14 +16,16 @@ import { comparePaths, type JudgedPath } from './paths.js';
 import { checkTraces, tracesOf } from './traces.js';
 
 const USAGE = `Usage: npm run bench:cycles -- [--variant NAME] [--kernel IMAGE] [--blocks N] [--worst] [--json]
-       npm run bench:cycles -- --paths [--variant NAME] [--json]
+       npm run bench:cycles -- --paths [--variant NAME [--core NAME]] [--json]
 
 Prices N (default 1000) basic blocks of each half (tuning, held out) of every kernel in the cache and compares with one
 iteration of llvm-mca. --paths compares whole paths instead: the check on each of its ways, snprintf and copies, in every
-kernel of the cache and, of the check alone, in the built-in guests. Needs LLVM's tools (Debian: llvm) and kernels (usercopy kernel fetch VARIANT).`;
+kernel of the cache and, of the check alone, in the built-in guests. --core takes another core's table (LLVM=19 before the
+command: with llvm-mca-19, which knows them). Needs LLVM's tools (Debian: llvm) and kernels (usercopy kernel fetch VARIANT).`;
 
 interface Parameters {
   variant?: string;
+  core?: string;
   kernel?: string;
   blocks: number;
   worst: boolean;
@@ -41,6 +43,7 @@ function parse(words: readonly string[]): Parameters {
       return next;
     };
     if (word === '--variant') parameters.variant = value();
+    else if (word === '--core') parameters.core = value();
     else if (word === '--kernel') parameters.kernel = value();
     else if (word === '--worst') parameters.worst = true;
     else if (word === '--paths') parameters.paths = true;
@@ -52,6 +55,8 @@ function parse(words: readonly string[]): Parameters {
         throw new UsercopyError('bad-input', `--blocks: expected a number from 1 to 20000, found ${text}`);
     } else throw new UsercopyError('bad-input', `expected an option of those in --help, found ${word}`);
   }
+  if (parameters.core !== undefined && !(parameters.paths && parameters.variant !== undefined))
+    throw new UsercopyError('bad-input', '--core: expected --paths and --variant beside it, found not both');
   return parameters;
 }
 
@@ -81,14 +86,18 @@ async function compareKernel(path: string, count: number): Promise<Comparison> {
   }
 }
 
-async function pathsOf(source: Source, name: string, only: string | undefined): Promise<JudgedPath[]> {
+async function pathsOf(
+  source: Source,
+  name: string,
+  { variant: only, core }: Pick<Parameters, 'variant' | 'core'>,
+): Promise<JudgedPath[]> {
   const guest = await startGuest(source, 'check');
   try {
     if (!guest.variant.cycles?.llvm || (only !== undefined && guest.variant.name !== only)) return [];
-    const model = await openCycleModel(guest.variant);
+    const model = await openCycleModel(guest.variant, core);
     try {
       const traces = await (source.kind === 'own' ? checkTraces : tracesOf)(guest, source, model);
-      return comparePaths(guest.variant, name, traces, model);
+      return comparePaths(guest.variant, name, traces, model, core);
     } finally {
       model.close();
     }
@@ -97,14 +106,15 @@ async function pathsOf(source: Source, name: string, only: string | undefined): 
   }
 }
 
-async function allPaths(only: string | undefined): Promise<JudgedPath[]> {
+async function allPaths(asked: Pick<Parameters, 'variant' | 'core'>): Promise<JudgedPath[]> {
+  const { variant: only } = asked;
   const found: JudgedPath[] = [];
   for (const { variant, release, path } of await cachedKernels())
     if (only === undefined || only === variant)
-      found.push(...(await pathsOf({ kind: 'kernel', path, profile: undefined }, release, only)));
+      found.push(...(await pathsOf({ kind: 'kernel', path, profile: undefined }, release, asked)));
   for (const variant of ownVariants())
     if (only === undefined || only === variant)
-      found.push(...(await pathsOf({ kind: 'own', variant, profile: NEWEST_OWN_PROFILE }, 'built-in guest', only)));
+      found.push(...(await pathsOf({ kind: 'own', variant, profile: NEWEST_OWN_PROFILE }, 'built-in guest', asked)));
   return found;
 }
 
@@ -204,7 +214,7 @@ try {
         'llvm-mca: expected it in PATH, found none (Debian, Ubuntu: apt-get install llvm)',
       );
     if (parameters.paths) {
-      const paths = await allPaths(parameters.variant);
+      const paths = await allPaths(parameters);
       if (paths.length === 0)
         throw new UsercopyError(
           'bad-input',

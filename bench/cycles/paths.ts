@@ -35,14 +35,17 @@ const ITERATIONS = 100;
 /** Longer paths are not repeated: a path of thousands of instructions fills any window by itself. */
 const LONGEST_REPEATED = 500;
 
+/** @param cpu LLVM's name of the model's core, where it is not the usual one. */
 export function comparePaths(
   variant: Variant,
   kernel: string,
   traces: readonly Trace[],
   model: CycleModel,
+  cpu?: string,
 ): JudgedPath[] {
   const traits = present(variant.cycles);
-  const llvmTarget = present(traits.llvm);
+  const usual = present(traits.llvm);
+  const llvmTarget = cpu === undefined ? usual : { ...usual, cpu };
   const distinct = new Map<string, Uint8Array>();
   const known = new Map<string, { readonly key: string; readonly operation: Operation }[]>();
   const key = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1');

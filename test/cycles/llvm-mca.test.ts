@@ -13,7 +13,7 @@ import { loadOwnKernel } from '../../src/scenario/own.js';
 const version = llvmVersion();
 const judged = variants.filter(({ cycles }) => cycles?.llvm);
 
-describe.skipIf(version === null)(`llvm-mca ${version ?? '(not installed: apt-get install llvm)'}`, () => {
+describe.skipIf(version === null)(`llvm-mca ${version ?? '(not installed: apt-get install llvm-14)'}`, () => {
   test.each(judged.map(({ name }) => name))(
     '%s: blocks cost what llvm-mca says, to a fifth, in the same order',
     async (name) => {

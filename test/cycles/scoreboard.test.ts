@@ -63,9 +63,9 @@ describe('Zen 5: moves are done away with', () => {
     expect(last! - first!).toBeLessThan(3);
   });
   test('a plain load comes after four cycles, one with an index after five', () => {
-    const after = (load: string) => apart(issues(ZEN, load, '4801c0'))[0]; // add rax, rax
-    expect(after('488b07')).toBe(4); // mov rax, [rdi]
-    expect(after('488b0437')).toBe(5); // mov rax, [rdi + rsi]
+    const waits = (load: string) => apart(issues(ZEN, load, '4801c0'))[0]; // add rax, rax
+    expect(waits('488b07')).toBe(4); // mov rax, [rdi]
+    expect(waits('488b0437')).toBe(5); // mov rax, [rdi + rsi]
   });
 });
 

@@ -32,11 +32,11 @@ export function taskOf(text: string): TaskLine {
   // The line's end is the kernel's where another line follows.
   const rest = told === undefined || text.trimEnd().endsWith(told) ? told : `${told}\n`;
   if (rest === undefined) {
-    const process = PROCESS.exec(text);
+    const own = PROCESS.exec(text);
     return {
       cpu: cpuAlone(text),
-      pid: process === null ? null : Number(process[2]),
-      comm: process?.[1] ?? null,
+      pid: own === null ? null : Number(own[2]),
+      comm: own?.[1] ?? null,
       taint: taintElsewhere(text),
       release: releaseElsewhere(text),
     };

@@ -37,7 +37,7 @@ it.each(['x86_64', 's390x'])('what the page says is what the %s guest does', asy
     expect(scenarios.length).toBeGreaterThan(2);
     const all = {
       ...first!,
-      guest: { ...first!.guest, ram: 16 << 20 },
+      guest: { ...first!.guest, ram: 32 << 20 },
       steps: scenarios.flatMap(({ steps }) => steps),
     };
     const { rows } = await playScenario(scenarioInMemory(all));

@@ -160,6 +160,15 @@ export const vendorTrees: readonly VendorTree[] = [
     includes: null,
   },
   {
+    name: 'openSUSE (from 6.15 on)',
+    profile: null,
+    source:
+      'openSUSE/kernel at a335c4faf292, whose gate is validate_usercopy_range; which release, the file does not tell',
+    shownBy: null,
+    note: null,
+    includes: null,
+  },
+  {
     name: 'ChromeOS 3.18 (Pixel C)',
     profile: 'v3-cma,skip-vmalloc,linear-text',
     source: 'aunali1/kernel_tegra_dragon at 210553a40a82',
@@ -172,10 +181,11 @@ export const vendorTrees: readonly VendorTree[] = [
 /** Trees that take checks back and that nobody has read here. */
 export const unreadTrees: readonly string[] = [
   'Ubuntu 5.4, 5.15 and 6.8 and Amazon Linux (no public tree that was found has the file)',
-  'Android 5.15, and the common kernels of Android',
-  'ChromeOS from 4.4 on',
-  'RHEL 10',
-  'SUSE and Oracle',
+  'Android 5.15, and the common kernels of Android (the trees that were found lack the file)',
+  'ChromeOS from 4.4 on (the trees that were found lack the file)',
+  'RHEL 10 (its tree was found, but not this file of it)',
+  "SUSE's enterprise kernels, openSUSE before 6.15",
+  "Oracle (the file at oracle/linux-uek, 35737977dcae, is mainline's of 4.16; whether an Oracle kernel has it is not known)",
 ];
 
 /** The vendor's tree that a release is of, as far as its name tells; null: of none that is listed. */

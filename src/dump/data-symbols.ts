@@ -3,6 +3,8 @@
  * found by their entries in `__ksymtab`, others by what they look like in the dump's memory.
  */
 
+import type { JumpEntry } from '../introspect/jump-entry.js';
+import { hiddenKeys, jumpTableOf } from '../introspect/jump-table.js';
 import { bytesOf, occurrences } from '../kernel/bytes.js';
 import type { Kernel, Segment } from '../kernel/kernel.js';
 import { decodeWord, encodeWord, Words } from '../kernel/words.js';
@@ -10,16 +12,24 @@ import type { PhysicalMemory } from './physical.js';
 import { findInMemory } from './search.js';
 
 /**
- * Variables that are not exported: `memblock` and `vmap_area_root`. `kernel` must show the dump and know what is exported;
- * `image` is the kernel's own memory in the dump.
+ * Variables that are not exported: `memblock`, `vmap_area_root`, and the static keys that the check asks. `kernel` must show the
+ * dump and know what is exported; `image` is the kernel's own memory in the dump; `entry`: the shape of its jump table's entries.
  */
-export function hiddenVariables(kernel: Kernel, image: () => Segment, physical: PhysicalMemory): Map<string, bigint> {
+export function hiddenVariables(
+  kernel: Kernel,
+  image: () => Segment,
+  physical: PhysicalMemory,
+  entry: JumpEntry,
+): Map<string, bigint> {
   const found = new Map<string, bigint>();
   const missing = (name: string): boolean => kernel.symbols.address(name) === undefined;
   if (missing('memblock')) add(found, 'memblock', findMemblock(kernel, image));
   if (missing('vmap_area_root') && missing('vmap_nodes')) {
     add(found, 'vmap_area_root', findVmapRoot(kernel, image, physical) ?? findTreeOfAreas(kernel, image()));
   }
+  const running = { ...kernel, segments: [image()] };
+  const table = jumpTableOf(running, entry);
+  if (table !== null) for (const [name, address] of hiddenKeys(running, table)) found.set(name, address);
   return found;
 }
 

@@ -3,6 +3,8 @@
  * dump's memory. Without an image the symbols and types come from that memory too.
  */
 
+import type { Variant } from '../../arch/driver.js';
+import { jumpEntryOf } from '../introspect/jump-entry.js';
 import { ExtendedSymbols, exportedVariables } from '../kernel/added-symbols.js';
 import type { Kernel, KernelSymbol, Segment, SymbolTable } from '../kernel/kernel.js';
 import { hiddenVariables } from './data-symbols.js';
@@ -66,7 +68,13 @@ export class SlidSymbols implements SymbolTable {
  * A kernel, seen in the dump: its symbols moved by the slide, and completed by variables that kallsyms does not list and that
  * are found in `memory`, the running image. Its `segments` stay where the image has them.
  */
-export function kernelInDump(image: Kernel, located: Located, physical: PhysicalMemory, memory: () => Segment): Kernel {
+export function kernelInDump(
+  image: Kernel,
+  { staticBranch }: Pick<Variant, 'staticBranch'>,
+  located: Located,
+  physical: PhysicalMemory,
+  memory: () => Segment,
+): Kernel {
   const read = (address: bigint, length: number): Uint8Array | undefined => located.memory.read(address, length);
   const seen = { ...image, read };
   const slid = new SlidSymbols(image.symbols, located.slide);
@@ -75,7 +83,7 @@ export function kernelInDump(image: Kernel, located: Located, physical: Physical
   const exported = exportedVariables(image.segments, image.endian === 'little', image.bits);
   const moved = new Map([...exported].map(([name, address]) => [name, word(address + located.slide)]));
   const known = { ...seen, symbols: new ExtendedSymbols(slid, moved) };
-  const hidden = hiddenVariables(known, memory, physical);
+  const hidden = hiddenVariables(known, memory, physical, jumpEntryOf(image, staticBranch));
   return Object.freeze({ ...seen, symbols: new ExtendedSymbols(known.symbols, hidden) });
 }
 

@@ -85,17 +85,17 @@ interface Running {
 }
 
 async function kernelOf(evidence: Evidence, located: Located, options: DumpOptions): Promise<Running> {
-  if (evidence.image) return running(evidence.image, located, evidence.physical);
+  if (evidence.image) return running(evidence.image, located, evidence);
   if (!options.readKernelInDump) {
     throw badInput(evidence.path, "the kernel's image (--kernel)", 'none');
   }
   const found = await options.readKernelInDump(located, evidence.variant);
-  return running(found, { ...located, slide: 0n }, evidence.physical);
+  return running(found, { ...located, slide: 0n }, evidence);
 }
 
-function running(image: Kernel, located: Located, physical: PhysicalMemory): Running {
+function running(image: Kernel, located: Located, { variant, physical }: Evidence): Running {
   const memory = runningImage(image, located);
-  return { kernel: kernelInDump(image, located, physical, memory), image: memory };
+  return { kernel: kernelInDump(image, variant, located, physical, memory), image: memory };
 }
 
 /** Where a symbol says it, else where it is found. */

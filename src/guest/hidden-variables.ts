@@ -6,22 +6,16 @@
 import type { Variant } from '../../arch/driver.js';
 import type { MemoryLayout } from '../../arch/layout.js';
 import type { Engine } from '../engine/engine.js';
+import { jumpEntryOf } from '../introspect/jump-entry.js';
+import { hiddenKeys, jumpTableOf } from '../introspect/jump-table.js';
 import { type AddedSymbols, withSymbols } from '../kernel/added-symbols.js';
-import type { Kernel, Segment } from '../kernel/kernel.js';
+import type { Kernel } from '../kernel/kernel.js';
 import { requireTypes } from '../kernel/require-types.js';
-import { decodeUnsigned, Words } from '../kernel/words.js';
-import { type JumpEntry, jumpEntryOf } from './jump-entry.js';
 import type { GuestMemory } from './memory.js';
 
 /** Kernel functions that look for an address and fail at once in an empty kernel. */
 const TIME_LIMIT = 10_000;
 const PAGE = 4096n;
-/** As few entries in a row no accident makes. */
-const SHORTEST_JUMP_TABLE = 128;
-/** Labels are in the same function as their branch, or in its cold part. */
-const FARTHEST_LABEL = 0x40_0000;
-/** Bytes; a kernel's has some hundred kilobytes. */
-const LARGEST_JUMP_TABLE = 16n << 20n;
 
 /** What is asked of a guest; a `Guest` while it is being made needs what is learnt here, so it is not named. */
 interface Scratch {
@@ -68,13 +62,11 @@ export async function withHiddenVariables(kernel: Kernel, scratch: Scratch): Pro
   const areas = await findVmapRoot(scratch);
   note('vmap_area_root', areas?.root ?? null);
   note('vmap_initialized', areas?.initialized ?? null);
-  const table =
-    listedJumpTable(kernel, jumpEntryOf(kernel, scratch.variant.staticBranch)) ?? findJumpTable(kernel, scratch);
+  const table = jumpTableOf(kernel, jumpEntryOf(kernel, scratch.variant.staticBranch));
   if (table !== null) {
     note('__start___jump_table', table.start);
     note('__stop___jump_table', table.end);
-    note('bypass_usercopy_checks', keyAskedBy(kernel, table, '__check_object_size'));
-    note('slub_debug_enabled', keyAskedBy(kernel, table, '__check_heap_object'));
+    for (const [name, address] of hiddenKeys(kernel, table)) note(name, address);
   }
   return withSymbols(kernel, added);
 }
@@ -175,110 +167,4 @@ async function rootOfLoads(guest: Scratch, loads: readonly Load[]): Promise<bigi
     if (found === planted) return candidate;
   }
   return null;
-}
-
-interface JumpTable {
-  readonly start: bigint;
-  readonly end: bigint;
-  /** For each entry: the branch's address and the key's. */
-  readonly entries: readonly { readonly code: bigint; readonly key: bigint }[];
-}
-
-/** The longest run of entries that all point where jump entries must. */
-function findJumpTable(kernel: Kernel, guest: Scratch): JumpTable | null {
-  const entry = jumpEntryOf(kernel, guest.variant.staticBranch);
-  let longest: JumpTable | null = null;
-  for (const segment of kernel.segments) {
-    const found = longestRun(kernel, segment, entry);
-    if (found && found.entries.length > (longest?.entries.length ?? SHORTEST_JUMP_TABLE)) longest = found;
-  }
-  return longest;
-}
-
-function longestRun(
-  kernel: Kernel,
-  segment: Segment,
-  { relative, size, addressBytes, keyAt, keyBytes }: JumpEntry,
-): JumpTable | null {
-  const { bytes, address } = segment;
-  const words = new Words(bytes, kernel);
-  const textStart = Number((kernel.symbols.address('_stext') ?? address) - address);
-  const textEnd = Number((kernel.symbols.address('_etext') ?? address) - address);
-  const imageEnd = Number(
-    kernel.segments.reduce((end, other) => (other.address + other.size > end ? other.address + other.size : end), 0n) -
-      address,
-  );
-  const initStart = Number((kernel.symbols.address('_sinittext') ?? address + BigInt(textEnd)) - address);
-  const initEnd = Number((kernel.symbols.address('_einittext') ?? address + BigInt(imageEnd)) - address);
-  const isCode = (at: number): boolean => (at >= textStart && at < textEnd) || (at >= initStart && at < initEnd);
-  /** Where in the segment the field at `at` points; null where it holds nothing. */
-  const targetOf = (at: number, bytesOfField: number): number | null => {
-    const value = bytesOfField === 8 ? words.int64(at) : BigInt(words.int32(at));
-    if (value === 0n) return null;
-    return relative ? at + Number(value) : Number(BigInt.asUintN(8 * bytesOfField, value) - address);
-  };
-  const isEntry = (at: number): boolean => {
-    const code = targetOf(at, addressBytes);
-    const target = targetOf(at + addressBytes, addressBytes);
-    const key = targetOf(at + keyAt, keyBytes);
-    if (code === null || target === null || key === null) return false;
-    return (
-      isCode(code) && isCode(target) && Math.abs(target - code) <= FARTHEST_LABEL && key >= textEnd && key < imageEnd
-    );
-  };
-  let best = { at: 0, count: 0 };
-  for (let at = 0; at + size <= bytes.length; at += keyBytes) {
-    if (!isEntry(at)) continue;
-    let count = 1;
-    while (at + (count + 1) * size <= bytes.length && isEntry(at + count * size)) count++;
-    if (count > best.count) best = { at, count };
-    at += count * size - keyBytes;
-  }
-  if (best.count === 0) return null;
-  const entries = Array.from({ length: best.count }, (_, index) => {
-    const at = best.at + index * size;
-    // isEntry() has found a target for both.
-    const key = BigInt(targetOf(at + keyAt, keyBytes)!) & ~3n;
-    const code = BigInt(targetOf(at, addressBytes)!); // as above
-    return { code: address + code, key: address + key };
-  });
-  const start = address + BigInt(best.at);
-  return { start, end: start + BigInt(best.count * size), entries };
-}
-
-/** The table between the linker's marks, where the image names them. */
-export function listedJumpTable(
-  kernel: Kernel,
-  { relative, size, addressBytes, keyAt, keyBytes }: JumpEntry,
-): JumpTable | null {
-  const start = kernel.symbols.address('__start___jump_table');
-  const end = kernel.symbols.address('__stop___jump_table');
-  if (start === undefined || end === undefined || end <= start || end - start > LARGEST_JUMP_TABLE) return null;
-  const bytes = kernel.read(start, Number(end - start));
-  if (bytes === undefined) return null;
-  const field = (at: number, length: number): bigint => {
-    const value = decodeUnsigned(bytes.subarray(at, at + length), kernel.endian);
-    const target = relative ? start + BigInt(at) + BigInt.asIntN(length * 8, value) : value;
-    return BigInt.asUintN(kernel.bits, target);
-  };
-  const entries = Array.from({ length: Math.floor(bytes.length / size) }, (_, index) => {
-    const at = index * size;
-    // The two low bits of the key's word are flags, which a distance from it carries along.
-    const flags = decodeUnsigned(bytes.subarray(at + keyAt, at + keyAt + keyBytes), kernel.endian) & 3n;
-    return { code: field(at, addressBytes), key: field(at + keyAt, keyBytes) - flags };
-  });
-  return { start, end, entries };
-}
-
-/** The only static key that a function's code asks; null when there are several or none. */
-export function keyAskedBy(kernel: Kernel, table: JumpTable, symbol: string): bigint | null {
-  const found = kernel.symbols.get(symbol);
-  if (!found) return null;
-  const keys = new Set(
-    table.entries
-      .filter(({ code }) => code >= found.address && code < found.address + found.size)
-      .map(({ key }) => key),
-  );
-  const [key] = keys;
-  return keys.size === 1 && key !== undefined ? key : null;
 }

@@ -1,7 +1,7 @@
 /** Static keys of a kernel that does not run: its jump labels are patched by hand. */
 import { UsercopyError } from '../errors.js';
+import { jumpEntryOf } from '../introspect/jump-entry.js';
 import type { Guest } from './guest.js';
-import { jumpEntryOf } from './jump-entry.js';
 
 const BRANCH_TAKEN_BY_DEFAULT = 1n;
 const KEY_FLAGS = 3n;

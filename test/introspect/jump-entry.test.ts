@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { variantOf } from '../../arch/index.js';
-import { jumpEntryOf } from '../../src/guest/jump-entry.js';
+import { jumpEntryOf } from '../../src/introspect/jump-entry.js';
 import { loadOwnKernel } from '../../src/scenario/own.js';
 
 // struct jump_entry of include/linux/jump_label.h and arch/*/include/asm/jump_label.h, 6.1.

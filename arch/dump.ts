@@ -124,6 +124,8 @@ export interface DumpConvention {
   readonly trapFrame?: {
     /** Member of `struct pt_regs` at which they begin. */
     readonly member: string;
+    /** Bytes of `struct pt_regs` where it begins with them and never changed, for kernels whose types lack it. */
+    readonly size?: number;
     /** Registers that a function preserves by the ABI: at BUG() they are what the check left in them. */
     readonly preserved: readonly string[];
   };

@@ -39,6 +39,7 @@ export const riscv64Dump: DumpConvention = {
   // KASLR stays within a gigabyte: 84fe419dc757 "riscv: Introduce virtual kernel mapping KASLR" (6.6).
   placement: { kind: 'slots', start: KERNEL_LINK_ADDRESS, end: KERNEL_LINK_ADDRESS + (1n << 30n), step: 2n << 20n },
   prstatus: { size: 376, offset: 112, width: 8, registers: NOTE_REGISTERS },
+  trapFrame: { member: 'epc', preserved: Array.from({ length: 12 }, (_, index) => `s${index}`) },
   notes: [],
   text: [
     { pattern: GENERAL, name: (name) => (name === 'zero' ? null : name) },

@@ -42,6 +42,8 @@ export const i386Dump: DumpConvention = {
     width: 4,
     registers: [...'ebx ecx edx esi edi ebp eax ds es fs gs'.split(' '), null, ...'eip cs eflags esp ss'.split(' ')],
   },
+  // Since 3c88c692c287 "x86/stackframe/32: Provide consistent pt_regs" (5.3) traps from the kernel have sp and ss, too.
+  trapFrame: { member: 'bx', size: 68, preserved: ['ebx', 'esi', 'edi', 'ebp'] },
   notes: [qemuNote((name) => name.replace(/^r(?=[a-z]{2}$)/, 'e'))],
   text: [
     {

@@ -14,6 +14,22 @@ export const MACHINES = {
     arguments: [5, 4, 3],
     littleEndian: true,
   },
+  i386: {
+    program: 'qemu-system-i386',
+    options: ['-machine', 'q35', '-cpu', 'max'],
+    console: 'ttyS0',
+    arguments: [0, 2, 1],
+    wordBytes: 4,
+    littleEndian: true,
+  },
+  arm: {
+    program: 'qemu-system-arm',
+    options: ['-machine', 'virt,highmem=off', '-cpu', 'cortex-a15'],
+    console: 'ttyAMA0',
+    arguments: [0, 1, 2],
+    wordBytes: 4,
+    littleEndian: true,
+  },
   arm64: {
     program: 'qemu-system-aarch64',
     options: ['-machine', 'virt', '-cpu', 'cortex-a57'],
@@ -226,13 +242,13 @@ export class Machine {
 
   async argument(index) {
     const bytes = Buffer.from(await this.#ask(`p${this.machine.arguments[index].toString(16)}`), 'hex');
-    return this.machine.littleEndian ? bytes.readBigUInt64LE() : bytes.readBigUInt64BE();
+    if (this.machine.littleEndian) bytes.reverse();
+    return BigInt(`0x${bytes.toString('hex')}`);
   }
 
   async setArgument(index, value) {
-    const bytes = Buffer.alloc(8);
-    if (this.machine.littleEndian) bytes.writeBigUInt64LE(value);
-    else bytes.writeBigUInt64BE(value);
+    const bytes = Buffer.from(value.toString(16).padStart(2 * (this.machine.wordBytes ?? 8), '0'), 'hex');
+    if (this.machine.littleEndian) bytes.reverse();
     const answer = await this.#ask(`P${this.machine.arguments[index].toString(16)}=${bytes.toString('hex')}`);
     if (answer !== 'OK') throw new Error(`register of argument ${index}: expected OK, found ${answer}`);
   }

@@ -23,13 +23,14 @@ const LARGEST_GAP = 1024n;
 export function trapFramesOf(dump: Dump): readonly TrapFrame[] | null {
   const { kernel, variant, cpus } = dump;
   const layout = variant.dump?.trapFrame;
-  if (layout === undefined || !kernel.types?.hasStruct('pt_regs')) return null;
-  const type = kernel.types.struct('pt_regs');
-  if (!type.has(layout.member)) return null;
-  const begin = type.offset(layout.member);
+  if (layout === undefined) return null;
+  const type = kernel.types?.hasStruct('pt_regs') ? kernel.types.struct('pt_regs') : null;
+  const size = type?.size ?? layout.size;
+  if (size === undefined || type?.has(layout.member) === false) return null;
+  const begin = type?.offset(layout.member) ?? 0;
   const tasks = cpus.map((registers) => currentTask(kernel, variant, registers)).filter((task) => task !== null);
   const stacks = new Set(tasks.map(({ stack }) => stack));
-  return [...stacks].flatMap((stack) => framesOn(dump, stack, begin, type.size));
+  return [...stacks].flatMap((stack) => framesOn(dump, stack, begin, size));
 }
 
 function framesOn(dump: Dump, stack: bigint, begin: number, size: number): TrapFrame[] {

@@ -26,13 +26,22 @@ export function compile(program: string, args: readonly string[], folder: string
   return stderr;
 }
 
-/** Builds the harness into `folder`; gives its path. `linkage`: what it has of libunicorn. */
-export function buildSteps(build: HereBuild, folder: string, linkage: 'shared' | 'static' | 'none' = 'shared'): string {
+/**
+ * What the harness has of libunicorn: `exported` is linked statically, too, and the program shows its symbols; `plugin` is a shared
+ * object, for `host.c` to open, so that libunicorn is of no search that begins at the program.
+ */
+export type Linkage = 'shared' | 'static' | 'exported' | 'plugin';
+
+/** Builds the harness into `folder`; gives its path. */
+export function buildSteps(build: HereBuild, folder: string, linkage: Linkage = 'shared'): string {
   const program = join(folder, `steps-${build.version}-${linkage}`);
+  const shared = [`-L${build.lib}`, '-lunicorn'];
+  const archive = [join(build.lib, 'libunicorn.a'), '-lm', '-lpthread'];
   const unicorn = {
-    shared: [`-L${build.lib}`, '-lunicorn'],
-    static: ['-DLINKED_STATICALLY', join(build.lib, 'libunicorn.a'), '-lm', '-lpthread'],
-    none: [],
+    shared,
+    plugin: ['-shared', '-fPIC', ...shared],
+    static: ['-DLINKED_STATICALLY', ...archive],
+    exported: ['-DLINKED_STATICALLY', '-rdynamic', ...archive],
   }[linkage];
   const library = [LIBRARY, `-Wl,-rpath,${packageFile('build/Release')}`];
   const warnings = compile(
@@ -56,9 +65,17 @@ export function buildSteps(build: HereBuild, folder: string, linkage: 'shared' |
   return program;
 }
 
+/** Builds the program that opens a harness as a wheel's Python does its modules; gives its path. */
+export function buildHost(folder: string): string {
+  const program = join(folder, 'host');
+  const source = packageFile('test/attach/library/host.c');
+  compile('cc', ['-Wall', '-Wextra', '-Werror', source, '-o', program, '-ldl'], folder);
+  return program;
+}
+
 /** What the harness says to these steps, a line each. A signal or an exit status that is not 0 is the last line. */
-export function play(program: string, build: HereBuild, steps: readonly string[]): string[] {
-  const { status, stdout, stderr } = runProgram(program, [], `${steps.join('\n')}\n`, unicornEnvironment(build));
+export function play(program: string, build: HereBuild, steps: readonly string[], ...args: string[]): string[] {
+  const { status, stdout, stderr } = runProgram(program, args, `${steps.join('\n')}\n`, unicornEnvironment(build));
   const lines = `${stdout}${stderr}`.split('\n').filter((line) => line !== '');
   return status === 0 ? lines : [...lines, `status ${status}`];
 }

@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { unicornsHere } from '../../places.js';
-import { buildSteps, COPY_TO_USER, play, prepareFirmware } from './machine.js';
+import { type HereBuild, unicornsHere } from '../../places.js';
+import { buildHost, buildSteps, COPY_TO_USER, play, prepareFirmware } from './machine.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'steps-'));
 const prepared = join(folder, 'attach.json');
@@ -14,6 +14,16 @@ const DONE = 'ended 0x100ff0 error 0 rax 0';
 const REFUSED = 'violation _copy_to_user slab object size 65 resume 0x100000';
 const NOTHING_STOPPED =
   'usercopy_resume_once: expected a copy that was stopped, found none, or another has arrived since';
+
+/**
+ * Code of `_copy_to_user(to, from, n)` at 0x100100 that asks a check at 0x100180, which returns, and jumps to the copy at 0x100000:
+ * push rdi, rsi, rdx; mov rdi, rsi; mov rsi, rdx; mov edx, 1; call; pop rdx, rsi, rdi; jmp.
+ */
+const CHECKED_COPY = [
+  ...['code 0x100100 5756524889f74889d6ba01000000', 'code 0x10010e e86d000000', 'code 0x100113 5a5e5f'],
+  ...['code 0x100116 e9e5feffff', 'code 0x100180 c3'],
+];
+const CHECKED_SYMBOLS = ['__check_object_size=0x100180', '_copy_to_user=0x100100'];
 
 beforeAll(() => {
   prepareFirmware(folder, 'attach.json', '_copy_to_user=0x100000');
@@ -244,6 +254,28 @@ describe.each(unicornsHere)('libusercopy with libunicorn $version', (build) => {
     expect(steps('set rdx 0', 'repeat 12000').join()).not.toContain('warning');
   });
 
+  it('judges a copy once whose function has two names', () => {
+    const file = prepareFirmware(folder, 'aliases.json', '_copy_to_user=0x100000', 'copy_user_generic_string=0x100000');
+    expect(steps('detach 0', `prepared ${file}`, 'attach 0', 'copy 65', 'copy 64', 'statistics 0')).toEqual([
+      ...['attached', REFUSED, STOPPED, DONE],
+      'checks 2 good 1 bad 1 unreadable 0 suppressed 0 resumed 0',
+    ]);
+  });
+
+  it("tells and counts a copy once that passes the check and what copies, under 'all'", () => {
+    const file = prepareFirmware(folder, 'all.json', ...CHECKED_SYMBOLS);
+    const all = [...CHECKED_COPY, 'detach 0', `prepared ${file}`, 'attach 0'];
+    const told = 'violation _copy_to_user slab object size 65 resume 0x100100';
+    const call = (size: number) => `call 0x100100 0x200040 ${size}`;
+    expect(
+      steps(...all, call(64), call(65), 'decide 0', call(65), 'decide 2', call(65), call(64), 'statistics 0'),
+    ).toEqual([
+      ...['attached', DONE, told, 'ended 0x100100 error 0 rax 0', told, DONE],
+      ...[told, 'ended 0x100ff0 error 0 rax 65', DONE],
+      'checks 5 good 2 bad 3 unreadable 0 suppressed 0 resumed 0',
+    ]);
+  });
+
   it('refuses NULL where something is needed, and says so', () => {
     const lines = steps('nulls');
     // A sentence each, of its own function.
@@ -255,24 +287,70 @@ describe.each(unicornsHere)('libusercopy with libunicorn $version', (build) => {
   });
 });
 
+/** A build whose libunicorn lies where a wheel has it. */
+function privateCopy(build: HereBuild, name: string): HereBuild {
+  const lib = join(folder, name, 'unicorn', 'lib');
+  mkdirSync(lib, { recursive: true });
+  const library = join(lib, 'libunicorn.so.2');
+  copyFileSync(build.library, library);
+  symlinkSync('libunicorn.so.2', join(lib, 'libunicorn.so'));
+  return { ...build, lib, library };
+}
+
 describe('the libunicorn of the process', () => {
   const [build, other] = [unicornsHere[0]!, unicornsHere.at(-1)!];
+  /** The libunicorn.a of Debian's 2.1.4 calls itself without end at a guest's first load, whoever uses it. */
+  const linkable = unicornsHere.filter(({ version }) => version !== '2.1.4');
   const begin = [`prepared ${prepared}`, `code 0x100000 ${COPY_TO_USER}`];
 
-  it('is asked for when it is linked in statically, and used when it is handed in', () => {
-    const program = buildSteps(build, folder, 'static');
-    const lines = play(program, build, [
-      ...begin,
-      'attach 0',
-      'attach 0 linked',
-      'copy 65',
-      'resume 0',
-      'run 0x100000',
-    ]);
+  it.each(linkable)('is asked for when $version is linked in statically, and used when handed in', (here) => {
+    const program = buildSteps(here, folder, 'static');
+    const lines = play(program, here, [...begin, 'attach 0', 'attach 0 linked', 'copy 65', 'resume 0', 'run 0x100000']);
     expect(lines[0]).toBe(
       'usercopy_attach: expected a libunicorn in this process, found none (statically linked ones are not seen): say which with usercopy_attach_with()',
     );
     expect(lines.slice(1)).toEqual(['attached', REFUSED, STOPPED, DONE]);
+  });
+
+  it('is that of the program where it exports the symbols', () => {
+    const here = linkable.at(-1)!;
+    const program = buildSteps(here, folder, 'exported');
+    expect(play(program, here, [...begin, 'attach 0', 'copy 65', 'copy 64'])).toEqual([
+      'attached',
+      REFUSED,
+      STOPPED,
+      DONE,
+    ]);
+  });
+
+  it('is found where a module brought it from a folder of its own, of no search of the program', () => {
+    const wheel = privateCopy(other, 'wheel');
+    const plugin = buildSteps(wheel, folder, 'plugin');
+    const host = buildHost(folder);
+    const lines = play(
+      host,
+      wheel,
+      [...begin, 'attach 0', 'copy 65', 'attach 1 path libunicorn.so.2', 'detach 1', `attach 1 path ${wheel.library}`],
+      plugin,
+    );
+    expect(lines.slice(0, 3)).toEqual(['attached', REFUSED, STOPPED]);
+    expect(lines.slice(3)).toEqual(['attached', 'attached']);
+  });
+
+  it('is asked for when there are two copies of one build, and an emulator of the other is refused', () => {
+    const [program, second] = [buildSteps(other, folder), privateCopy(other, 'second')];
+    const lines = play(program, other, [
+      ...begin,
+      `load ${second.library}`,
+      'attach 0',
+      `attach 0 handle ${second.library}`,
+      `attach 0 path ${other.library}`,
+      'copy 65',
+    ]);
+    expect(lines[0]).toBe('loaded');
+    expect(lines[1]).toMatch(/^usercopy_attach: expected one libunicorn in this process, found 2 \(.*\): say which/);
+    expect(lines[2]).toMatch(/^usercopy_attach_with: expected an open emulator of the libunicorn in .*second/);
+    expect(lines.slice(3)).toEqual(['attached', REFUSED, STOPPED]);
   });
 
   it.skipIf(build.version === other.version)(

@@ -1,6 +1,6 @@
 /*
- * What the check costs a harness in C: the same function of a real kernel with the same arguments, with the check attached and
- * without, in turns; the median of the rounds. A line of JSON.
+ * What the check costs a harness in C: the same function of a real kernel with the same arguments, without the check, with it,
+ * and with its sanitizers, in turns; the median of the rounds, and of what the check added in each. A line of JSON.
  *
  *   measure attach.json FOLDER EXECUTIONS
  */
@@ -12,6 +12,7 @@
 #include <unicorn/unicorn.h>
 
 enum { ROUNDS = 10, BYTES = 64, WARM_UP = 1000 };
+enum { BARE, CHECKED, SANITIZED, WAYS };
 
 static const char* const FUNCTION = "simple_read_from_buffer";
 
@@ -29,6 +30,11 @@ static void fail(const char* what) {
 
 static int32_t on_violation(const UsercopyViolation* violation) {
   fail(violation->explanation);
+  return USERCOPY_STOP;
+}
+
+static int32_t on_finding(const UsercopyFinding* finding) {
+  fail(finding->line);
   return USERCOPY_STOP;
 }
 
@@ -85,12 +91,12 @@ static void count_one(uc_engine* uc, uint64_t address, uint32_t size, void* coun
   ++*(uint64_t*)count;
 }
 
-/* Nanoseconds an execution. */
+/* Nanoseconds of the processor an execution: what else the machine does is not in them. */
 static double time_of(const Machine* m, uint64_t executions) {
   struct timespec before, after;
-  clock_gettime(CLOCK_MONOTONIC, &before);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
   for (uint64_t i = 0; i < executions; ++i) execute(m);
-  clock_gettime(CLOCK_MONOTONIC, &after);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
   const double elapsed = (double)(after.tv_sec - before.tv_sec) * 1e9 + (double)(after.tv_nsec - before.tv_nsec);
   return elapsed / (double)executions;
 }
@@ -110,9 +116,14 @@ int main(int argc, char** argv) {
   char* const prepared = read_file(argv[1]);
   const uint64_t executions = strtoull(argv[3], NULL, 10);
   if (executions == 0) fail("expected a number of executions");
-  Machine with = open_machine(prepared, argv[2]), without = open_machine(prepared, argv[2]);
-  usercopy_detach(without.attachment);
-  without.attachment = NULL;
+  Machine machines[WAYS];
+  for (int way = 0; way < WAYS; ++way) machines[way] = open_machine(prepared, argv[2]);
+  Machine* const with = &machines[CHECKED];
+  usercopy_detach(machines[BARE].attachment);
+  machines[BARE].attachment = NULL;
+  if (usercopy_sanitize(machines[SANITIZED].attachment, USERCOPY_FREED | USERCOPY_RED_ZONE, on_finding) != 0) {
+    fail(usercopy_error());
+  }
 
   uint64_t instructions = 0;
   uc_hook hook = 0;
@@ -123,25 +134,25 @@ int main(int argc, char** argv) {
   execute(&counted);
   uc_close(counted.uc);
   usercopy_snapshot_free(counted.guest);
-  const uint64_t before = usercopy_statistics(with.attachment).checks;
-  execute(&with);
-  const uint64_t copies = usercopy_statistics(with.attachment).checks - before;
+  const uint64_t before = usercopy_statistics(with->attachment).checks;
+  execute(with);
+  const uint64_t copies = usercopy_statistics(with->attachment).checks - before;
 
-  double bare[ROUNDS], checked[ROUNDS];
-  time_of(&without, WARM_UP);
-  time_of(&with, WARM_UP);
+  double times[WAYS][ROUNDS], costs[WAYS][ROUNDS], medians[WAYS], percents[WAYS];
+  for (int way = 0; way < WAYS; ++way) time_of(&machines[way], WARM_UP);
   for (int round = 0; round < ROUNDS; ++round) {
-    bare[round] = time_of(&without, executions);
-    checked[round] = time_of(&with, executions);
+    for (int way = 0; way < WAYS; ++way) times[way][round] = time_of(&machines[way], executions);
+    for (int way = 0; way < WAYS; ++way) costs[way][round] = (times[way][round] / times[BARE][round] - 1) * 100;
   }
-  const double without_ns = median(bare), with_ns = median(checked);
+  for (int way = 0; way < WAYS; ++way) medians[way] = median(times[way]), percents[way] = median(costs[way]);
   printf("{\"language\":\"C\",\"function\":\"%s\",\"instructions\":%" PRIu64 ",\"copies\":%" PRIu64 ",\"executions\":%" PRIu64
-         ",\"rounds\":%d,\"withoutNs\":%.1f,\"withNs\":%.1f,\"costPercent\":%.1f}\n",
-         FUNCTION, instructions, copies, executions, ROUNDS, without_ns, with_ns, (with_ns / without_ns - 1) * 100);
-  usercopy_detach(with.attachment);
-  for (Machine* m = &with; m != NULL; m = m == &with ? &without : NULL) {
-    uc_close(m->uc);
-    usercopy_snapshot_free(m->guest);
+         ",\"rounds\":%d,\"withoutNs\":%.1f,\"withNs\":%.1f,\"costPercent\":%.1f,\"sanitizedNs\":%.1f,\"sanitizedPercent\":%.1f}\n",
+         FUNCTION, instructions, copies, executions, ROUNDS, medians[BARE], medians[CHECKED], percents[CHECKED],
+         medians[SANITIZED], percents[SANITIZED]);
+  for (int way = 0; way < WAYS; ++way) {
+    usercopy_detach(machines[way].attachment);
+    uc_close(machines[way].uc);
+    usercopy_snapshot_free(machines[way].guest);
   }
   free(prepared);
   return 0;

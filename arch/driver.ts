@@ -297,6 +297,8 @@ export interface Variant {
   readonly dumperName?: string;
   /** CPU state that `prepare` sets and a snapshot's registers do not hold, by name; absent: there is none. */
   readonly unsavedState?: string;
+  /** Of what `prepare` sets, what a snapshot holds beside `registers`: not every libunicorn can read, write or name these. */
+  readonly preparedRegisters?: ReadonlyMap<string, bigint>;
   /** What more a kernel image needs when it is started without booting: areas that registers point to, page tables. */
   boot?(tools: BootTools): void;
   /**

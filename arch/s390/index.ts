@@ -7,7 +7,7 @@ import type { ArchDriver, BootVariable, FrameLayout, MemoryLayout, Variant } fro
 import { s390xCycles } from './cycles.js';
 import { s390xDump } from './dump.js';
 import { unpackS390Image } from './image.js';
-import { enterPrimarySpace } from './translation.js';
+import { enterPrimarySpace, preparedRegisters } from './translation.js';
 
 const KIB = 1024n;
 const GIB = 1n << 30n;
@@ -166,7 +166,7 @@ export const s390x: Variant = {
     { symbol: 'vmemmap', value: VMEMMAP },
   ],
   prepare: enterPrimarySpace,
-  unsavedState: 'control registers 1, 7 and 13 and the address space in the PSW',
+  preparedRegisters,
 };
 
 export const s390: ArchDriver = { linuxArch: 's390', variants: [s390x] };

@@ -16,6 +16,11 @@ const CONTROL_REGISTERS: readonly (readonly [number: number, value: bigint])[] =
   [13, REAL_SPACE],
 ];
 
+/** The same by the names that libunicorn 2.1.4 has, and 2.1.1 has not. */
+export const preparedRegisters: ReadonlyMap<string, bigint> = new Map(
+  CONTROL_REGISTERS.map(([number, value]) => [`cr${number}`, value]),
+);
+
 /** Where a few instructions run before anything else: far from any memory of a guest; unmapped again at once. */
 const SCRATCH = 1n << 52n;
 const DATA = 64;

@@ -289,7 +289,8 @@ export function writeSnapshot(engine: Engine, variant: Variant, folder: string, 
   if (current.kind === 'register') names.add(current.register);
   if (current.kind === 'memory' && current.base !== null) names.add(current.base);
   if (registers.link !== null) names.add(registers.link);
-  const regs = Object.fromEntries([...names].map((name) => [name, engine.readRegister(name)]));
+  const read = [...names].map((name) => [name, engine.readRegister(name)] as const);
+  const regs = Object.fromEntries([...read, ...(variant.preparedRegisters ?? [])]);
   const places = details?.places.map(({ name, start, end }) => [name, [start, end]]);
   const about = details && {
     variant: variant.name,

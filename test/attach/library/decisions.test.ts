@@ -37,6 +37,8 @@ describe.each([
   ['arm64', 'trixie'],
   ['i386', 'bookworm'],
   ['arm', 'bookworm'],
+  ['s390x', 'bookworm'],
+  ['riscv64', 'trixie'],
 ])("a harness on Debian's %s kernel of %s", (variant, release) => {
   it('stops, fails, crashes, brings pages in, and tells who called', async (context) => {
     const image = await pathOf(variant, release);

@@ -299,6 +299,8 @@ export interface Variant {
   readonly unsavedState?: string;
   /** Of what `prepare` sets, what a snapshot holds beside `registers`: not every libunicorn can read, write or name these. */
   readonly preparedRegisters?: ReadonlyMap<string, bigint>;
+  /** Sets what of a snapshot's registers the emulator does not take as it is written; absent: it takes all that it knows. */
+  completeRegisters?(engine: Engine, registers: ReadonlyMap<string, bigint>): void;
   /** What more a kernel image needs when it is started without booting: areas that registers point to, page tables. */
   boot?(tools: BootTools): void;
   /**

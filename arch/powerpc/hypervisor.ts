@@ -11,6 +11,12 @@ const WORD = 8;
 /** MSR bits by their place from the low end. */
 export const MSR = { LE: 1n, ME: 1n << 12n, HV: 1n << 60n, SF: 1n << 63n } as const;
 
+/** What a snapshot says of MSR, HV included: a write of the register alone would leave that out. */
+export function completeMsr(engine: Engine, registers: ReadonlyMap<string, bigint>): void {
+  const value = registers.get('msr') ?? 0n;
+  if ((value & MSR.HV) !== 0n) enterRealMode(engine, value);
+}
+
 /**
  * Sets MSR.HV and then MSR to `value`. The register's place in the saved state is where two states differ that differ
  * in MSR alone, by the very values that were written.

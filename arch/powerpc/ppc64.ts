@@ -5,8 +5,11 @@ import { instructions, powerpcBranches } from '../common.js';
 import type { Variant } from '../driver.js';
 import { ppc64Cycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
-import { enterRealMode, MSR } from './hypervisor.js';
+import { completeMsr, enterRealMode, MSR } from './hypervisor.js';
 import { clockStub64, ppc64le } from './ppc64le.js';
+
+/** MSR of a guest that runs without translation, in 64-bit mode. */
+const REAL_MODE = MSR.SF | MSR.HV | MSR.ME;
 
 const instruction = (encoding: number): Uint8Array => instructions('big', encoding);
 
@@ -49,9 +52,10 @@ CONFIG_NR_CPUS=2
     optional: ['PPC_DISABLE_WERROR'],
   },
   prepare(engine) {
-    enterRealMode(engine, MSR.SF | MSR.HV | MSR.ME);
+    enterRealMode(engine, REAL_MODE);
   },
-  unsavedState: 'MSR.HV',
+  preparedRegisters: new Map([['msr', REAL_MODE]]),
+  completeRegisters: completeMsr,
   stubs: [{ symbol: 'sched_clock', code: instructions('big', ...clockStub64) }],
   entryOffset,
 };

@@ -8,7 +8,10 @@ import type { BootTools, MemoryLayout, Variant } from '../driver.js';
 import { ppc64leCycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
 import { backChainFrames, stackSizeOf } from './frames.js';
-import { enterRealMode, MSR } from './hypervisor.js';
+import { completeMsr, enterRealMode, MSR } from './hypervisor.js';
+
+/** MSR of a guest that runs without translation, in 64-bit mode. */
+const REAL_MODE = MSR.SF | MSR.HV | MSR.ME | MSR.LE;
 
 const KIB = 1024n;
 const PAGE_OFFSET = 0xc000_0000_0000_0000n;
@@ -163,9 +166,10 @@ export const ppc64le: Variant = {
     { symbol: 'vmemmap', value: VMEMMAP },
   ],
   prepare(engine: Engine) {
-    enterRealMode(engine, MSR.SF | MSR.HV | MSR.ME | MSR.LE);
+    enterRealMode(engine, REAL_MODE);
   },
-  unsavedState: 'MSR.HV',
+  preparedRegisters: new Map([['msr', REAL_MODE]]),
+  completeRegisters: completeMsr,
   boot: bootPaca,
   // Real mode ignores the upper four bits of an address.
   addressMask: 0x0fff_ffff_ffff_ffffn,

@@ -18,6 +18,10 @@ class CpuState {
   void Save();
   void Restore() const;
 
+  // Sets powerpc's MSR with HV, which a write of the register leaves as it is; without it, real mode reaches a few megabytes
+  // only. As arch/powerpc/hypervisor.ts does. Throws a Failure.
+  void WriteHypervisorMode(int msr, uint64_t value);
+
  private:
   const Unicorn& unicorn_;
   uc_engine* uc_;

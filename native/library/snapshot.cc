@@ -18,6 +18,8 @@ constexpr uint64_t kPage = 4096;
 // UC_CTL_TLB_TYPE and UC_TLB_VIRTUAL, which 2.0.1's header lacks.
 constexpr int kTlbType = 12;
 constexpr int kTlbVirtual = 1;
+// MSR.HV of powerpc.
+constexpr uint64_t kHypervisor = uint64_t{1} << 60;
 
 [[noreturn]] void Refuse(const std::string& where, const std::string& expected, const std::string& found) {
   throw Failure("snapshot, " + where + ": expected " + expected + ", found " + found);
@@ -160,6 +162,9 @@ void UsercopySnapshot::SetRegisters() {
     const int id = registers_.Look(name);
     if (id < 0 || unicorn_.reg_write(uc_, id, &value) != UC_ERR_OK) unknown_registers_.push_back(name);
   }
+  const auto msr = files_.registers.find("msr");
+  if (registers_.arch() != UC_ARCH_PPC || msr == files_.registers.end() || (msr->second & kHypervisor) == 0) return;
+  cpu_.WriteHypervisorMode(registers_.Look("msr"), msr->second);
 }
 
 void UsercopySnapshot::Restore() {

@@ -154,8 +154,10 @@ void ExpectEmulatorOf(const Unicorn& unicorn, const uc_engine* uc) {
 }
 
 // Registers whose value is a structure that the caller fills in.
-bool IsStructured(const std::string& name) {
-  static const char* const names[] = {"gdtr", "idtr", "ldtr", "tr", "msr", "cp_reg", "cp_reg64"};
+bool IsStructured(uc_arch arch, const std::string& name) {
+  static const char* const names[] = {"gdtr", "idtr", "ldtr", "tr", "cp_reg", "cp_reg64"};
+  // That of x86 is told by a number; powerpc has one register of this name.
+  if (name == "msr") return arch == UC_ARCH_X86;
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
@@ -262,7 +264,7 @@ int RegisterFile::NumberOf(const std::string& name) const {
   for (const ArchNames* row = kArchNames; row->registers != nullptr; ++row) {
     if (row->arch != arch_) continue;
     for (const Name* known = row->registers; known->label != nullptr; ++known) {
-      if (name == known->label) return IsStructured(name) ? -1 : known->value;
+      if (name == known->label) return IsStructured(arch_, name) ? -1 : known->value;
     }
   }
   return -1;

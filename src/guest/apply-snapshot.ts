@@ -43,6 +43,8 @@ export function applySnapshot(engine: Engine, snapshot: Snapshot): { readonly un
       unknownRegisters.push(name);
     }
   }
+  const variant = variants.find((one) => dumperNameOf(one) === snapshot.arch);
+  variant?.completeRegisters?.(engine, snapshot.registers);
   return { unknownRegisters };
 }
 

@@ -37,6 +37,7 @@ describe.each([
   ['arm64', 'trixie'],
   ['i386', 'bookworm'],
   ['arm', 'bookworm'],
+  ['ppc64le', 'bookworm'],
   ['s390x', 'bookworm'],
   ['riscv64', 'trixie'],
 ])("a harness on Debian's %s kernel of %s", (variant, release) => {

@@ -15,6 +15,7 @@ import type { KernelObjects } from '../src/guest/objects.js';
 import { costOfCall, type LoadTrace, loadsOfCall, type PathCost } from '../src/guest/path-cost.js';
 import { enableStaticKey } from '../src/guest/static-key.js';
 import { gateOf } from '../src/introspect/gate.js';
+import { profileOf } from '../src/introspect/profile.js';
 import { type CopyRoutine, findCopyRoutine } from './copy-routine.js';
 import { objectsOf, type PathCopy, type PathName, pathCopies, type Source, startGuest } from './world.js';
 
@@ -134,6 +135,9 @@ export async function measureAll(
   return { results, unmeasured };
 }
 
+/** Whether the kernel's check looks vmap areas up: 0aef499f3172 (5.18) on. */
+const asksForAreas = ({ kernel, variant }: Guest): boolean => profileOf(kernel, variant).profile.switches.vmalloc !== 'off';
+
 /** A call whose cycles are priced when it is known which way its branches usually go. */
 interface Call {
   readonly cost: PathCost;
@@ -171,7 +175,7 @@ class Measuring {
     const calls = new Map<OverheadPath, Call>();
     for (const path of [...PASSING, ...REFUSING]) {
       if (path === 'disabled') continue;
-      if (path === 'vmalloc' && this.#objects.facts.vmap.kind === 'none') {
+      if (path === 'vmalloc' && this.#objects.facts.vmap.kind === 'none' && asksForAreas(guest)) {
         this.#notes.push('vmalloc: where this kernel keeps its vmap areas was not found');
         continue;
       }

@@ -136,7 +136,8 @@ export async function measureAll(
 }
 
 /** Whether the kernel's check looks vmap areas up: 0aef499f3172 (5.18) on. */
-const asksForAreas = ({ kernel, variant }: Guest): boolean => profileOf(kernel, variant).profile.switches.vmalloc !== 'off';
+const asksForAreas = ({ kernel, variant }: Guest): boolean =>
+  profileOf(kernel, variant).profile.switches.vmalloc !== 'off';
 
 /** A call whose cycles are priced when it is known which way its branches usually go. */
 interface Call {

@@ -122,8 +122,11 @@ describe.skipIf(!isTarget)('what is compiled before packing', () => {
     expect(files).toEqual(
       expect.arrayContaining([`${prebuilt}/unicorn_engine.node`, `${prebuilt}/libusercopy.so`, 'native/harness.h']),
     );
-    // The C twin is compiled where the benchmark runs.
-    expect(files.filter((path) => /^(test|bench|src|assembly|node_modules)\//.test(path))).toEqual(['bench/twin.c']);
+    // What is compiled where the benchmark runs: the C twin, and the hook in C.
+    expect(files.filter((path) => /^(test|bench|src|assembly|node_modules)\//.test(path))).toEqual([
+      'bench/harness/hook.c',
+      'bench/twin.c',
+    ]);
   });
 });
 

@@ -3,6 +3,10 @@ import { type OopsConvention, SYMBOL } from '../oops.js';
 
 const WIDE = /\b(?:GPR\d\d|NIP|LR): +[0-9a-f]{16}\b|\[[0-9a-f]{16}\] \[[0-9a-f]{16}\]/;
 
+/** Apple's G3 and G4 (PowerPC 7xx, 74xx) have 32 bits; `pSeries` and `PowerNV`, as ppc_md.name says them behind PAGE_SIZE=, have 64. */
+const NARROW_MACHINE = /\b(?:PowerMac|PowerBook|iBook)-?G[34]\b/;
+const WIDE_MACHINE = /\bPAGE_SIZE=.{0,60}\b(?:pSeries|PowerNV)\b/;
+
 const NARROW = /\b(?:GPR\d\d|NIP|LR): +[0-9a-f]{8}\b(?!\w)|\[[0-9a-f]{8}\] \[[0-9a-f]{8}\]|\bREGS: [0-9a-f]{8} TRAP\b/;
 
 /** Rows of `GPR04: value value …`, 4 or 8 to a row; NIP, LR and CTR beside them. */
@@ -42,9 +46,10 @@ export const powerpcOops: OopsConvention = {
   variant(text) {
     const isWide =
       WIDE.test(text) ||
+      WIDE_MACHINE.test(text) ||
       /\bsystem_call_(?:common|exception|vectored_common)\b|\bLE PAGE_SIZE=|\b(?:ppc|powerpc)64(?:le)?\b/.test(text);
     // A report that is cut off before its registers tells no width.
-    if (!isWide) return NARROW.test(text) ? 'ppc' : null;
+    if (!isWide) return NARROW.test(text) || NARROW_MACHINE.test(text) ? 'ppc' : null;
     return /\bLE PAGE_SIZE=|<[A-Z,]*\bLE\b[A-Z,]*>|(?:ppc64le|powerpc64le)\b/.test(text) ? 'ppc64le' : 'ppc64';
   },
   bits: (variant) => (variant === 'ppc' ? 32 : 64),

@@ -26,7 +26,7 @@ function isToldBy(report: UsercopyReport, other: UsercopyReport): boolean {
   if (mine === null || its === null) return false;
   if (mine.canonical === null) {
     // Cut, as where two consoles write at once: the whole line begins with it.
-    return sameTime && isBare(report) && its.canonical?.toLowerCase().startsWith(plain(mine.text)) === true;
+    return isBare(report) && its.canonical?.toLowerCase().startsWith(plain(mine.text)) === true;
   }
   if (mine.canonical !== its.canonical || !sameTime) return false;
   if (isBare(report)) return true;

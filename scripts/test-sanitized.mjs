@@ -11,6 +11,8 @@ import { isAbsolute, join } from 'node:path';
 import { cache, root } from './lib/step.mjs';
 
 const FOLDERS = ['test/engine', 'test/attach', 'test/guest', 'test/check/executors.test.ts'];
+/** AFL++ looks for its marks in the program, and finds none behind a library that is loaded before it. */
+const LEFT_OUT = ['test/attach/library/campaign.test.ts'];
 /** What the set-up fetches, and does not compile. */
 const LINKED = ['afl++', 'apt', 'chromium', 'json', 'kernels', 'libunicorn', 'tools', 'unicorn', 'wabt', 'zstd'];
 const tree = join(cache, 'sanitized');
@@ -64,7 +66,8 @@ if (built.status !== 0) process.exit(2);
 
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
 const wanted = process.argv.slice(2);
-const run = spawnSync(process.execPath, [vitest, 'run', ...(wanted.length > 0 ? wanted : FOLDERS)], {
+const chosen = [...LEFT_OUT.flatMap((file) => ['--exclude', file]), ...(wanted.length > 0 ? wanted : FOLDERS)];
+const run = spawnSync(process.execPath, [vitest, 'run', ...chosen], {
   cwd: tree,
   stdio: 'inherit',
   env: {

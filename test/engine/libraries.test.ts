@@ -116,10 +116,12 @@ describe('a libunicorn that is asked for', () => {
 
   it('is refused where the process has loaded another one, which is taken where nothing is asked for', () => {
     const [first, second] = unicornsHere;
-    const asked = opening({ UNICORN_PREFIX: second!.library, LD_PRELOAD: first!.library });
+    // A sanitizer's library has to come first.
+    const preloaded = [process.env['LD_PRELOAD'], first!.library].filter(Boolean).join(':');
+    const asked = opening({ UNICORN_PREFIX: second!.library, LD_PRELOAD: preloaded });
     expect(asked).toMatchObject({ status: 1 });
     expect(asked.text).toMatch(/this process has loaded the libunicorn .*, and one process can use only one/);
-    const taken = opening({ UNICORN_PREFIX: '', LD_PRELOAD: first!.library });
+    const taken = opening({ UNICORN_PREFIX: '', LD_PRELOAD: preloaded });
     expect(taken).toEqual({ status: 0, text: `opened ${first!.version}\n` });
   });
 });

@@ -23,8 +23,11 @@ export function runProgram(program: string, args: readonly string[], input = '',
 export function compile(program: string, args: readonly string[], folder: string): string {
   const { status, stderr } = runProgram(program, args, '', { ...process.env, TMPDIR: folder });
   if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr}`);
-  return stderr;
+  return warningsOf(stderr);
 }
+
+/** What a compiler said, but for what the linker says of the sanitizers that `npm run test:asan` brings in. */
+export const warningsOf = (stderr: string): string => stderr.replace(/^.*\blib\w+san\.so\S*: warning: .*\n/gm, '');
 
 /**
  * What the harness has of libunicorn: `exported` is linked statically, too, and the program shows its symbols; `plugin` is a shared

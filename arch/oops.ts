@@ -43,6 +43,15 @@ export interface OopsConvention {
   readonly bugLines: readonly RegExp[];
 }
 
+/** A release that ends in one of these names of a machine: `5.10.0-8-amd64`. UTS_RELEASE has 64 characters. */
+export const releaseOf = (machines: string): RegExp =>
+  new RegExp(`\\b\\d{1,3}\\.\\d{1,3}\\.\\d{1,5}\\S{0,64}[.-](?:${machines})\\b`);
+
+/** A value of 32 bits. What ends where the text does may be cut off. */
+export const VALUE32 = '[0-9a-f]{8}(?=[^0-9a-f])';
+/** A register's value, of either width. */
+export const VALUE = `(?:[0-9a-f]{16}\\b|${VALUE32})`;
+
 /** Reads `NAME: value` pairs: group 1 of each pattern is the name, group 2 the value in hexadecimal. */
 export function namedRegisters(
   text: string,

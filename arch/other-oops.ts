@@ -1,7 +1,10 @@
 /** Architectures whose reports are recognised, though the project neither runs them nor reads their dumps. */
-import { namedRegisters, type OopsConvention, SYMBOL } from './oops.js';
+import { namedRegisters, type OopsConvention, releaseOf, SYMBOL, VALUE } from './oops.js';
 
 const keep = (name: string): string => name;
+
+const MIPS_ROW = new RegExp(`^\\$ ?(\\d{1,2}) +: ((?:${VALUE} ?){1,4})`, 'gm');
+const PARISC_REGISTER = new RegExp(`\\b(r\\d\\d)-?\\d{0,2} +(${VALUE})`, 'g');
 
 /** arch/mips/kernel/traps.c: rows of four, `$12   : value value value value`. */
 const mips: OopsConvention = {
@@ -27,7 +30,7 @@ const mips: OopsConvention = {
   isLittle: () => true,
   registers(text) {
     const found = new Map<string, bigint>();
-    for (const [, first, row = ''] of text.matchAll(/^\$ ?(\d{1,2}) +: ((?:[0-9a-f]{8,16} ?){1,4})/gm)) {
+    for (const [, first, row = ''] of text.matchAll(MIPS_ROW)) {
       for (const [index, value] of row.trim().split(' ').entries()) {
         const name = `$${Number(first) + index}`;
         if (!found.has(name)) found.set(name, BigInt(`0x${value}`));
@@ -67,12 +70,12 @@ const arc: OopsConvention = {
 const parisc: OopsConvention = {
   signs: [
     { pattern: /\bIAOQ\[0\]|\bIASQ: [0-9a-f]+/, strength: 'registers', what: 'registers (IAOQ)' },
-    { pattern: /\b\d+\.\d+\.\d+\S*-parisc(?:64)?\b/, strength: 'release', what: 'the release' },
+    { pattern: releaseOf('parisc(?:64)?'), strength: 'release', what: 'the release' },
   ],
   variant: (text) => (/\[<[0-9a-f]{16}>\]|\bIAOQ: [0-9a-f]{16}|-parisc64\b/.test(text) ? 'parisc64' : 'parisc'),
   bits: (variant) => (variant === 'parisc64' ? 64 : 32),
   isLittle: () => false,
-  registers: (text) => namedRegisters(text, [{ pattern: /\b(r\d\d)-?\d* +([0-9a-f]{8,16})\b/g, name: keep }]),
+  registers: (text) => namedRegisters(text, [{ pattern: PARISC_REGISTER, name: keep }]),
   lineStarts: 'IAOQ|IASQ|IIR|r\\d\\d-',
   stackPointer: ['r30'],
   returnValue: ['r28'],
@@ -90,7 +93,7 @@ const loongarch: OopsConvention = {
       strength: 'registers',
       what: 'registers (ERA)',
     },
-    { pattern: /\b\d+\.\d+\.\d+\S*-loong(?:arch)?64\b/, strength: 'release', what: 'the release' },
+    { pattern: releaseOf('loong(?:arch)?64'), strength: 'release', what: 'the release' },
   ],
   variant: () => 'loongarch64',
   bits: () => 64,

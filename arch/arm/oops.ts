@@ -1,5 +1,5 @@
 /** arch/arm/kernel/{traps,process}.c. */
-import { namedRegisters, type OopsConvention, SYMBOL } from '../oops.js';
+import { namedRegisters, type OopsConvention, releaseOf, SYMBOL } from '../oops.js';
 
 /** Old kernels print `ip` and `fp` for r12 and r11. */
 const NAMES: Readonly<Record<string, string>> = { ip: 'r12', fp: 'r11', lr: 'r14' };
@@ -12,7 +12,7 @@ export const armOops: OopsConvention = {
       strength: 'registers',
       what: 'registers (r10, Flags)',
     },
-    { pattern: /\bInternal error: .* ARM$/m, strength: 'oops', what: "'Internal error … ARM'" },
+    { pattern: /\bInternal error: .{0,200} ARM$/m, strength: 'oops', what: "'Internal error … ARM'" },
     // Only its unwinder says who called whom in one line, with addresses of eight digits.
     {
       pattern: /^\[<[0-9a-f]{8}>\] \([^()]{1,200}\) from \[<[0-9a-f]{8}>\]/m,
@@ -21,7 +21,7 @@ export const armOops: OopsConvention = {
     },
     { pattern: /\bret_fast_syscall\b/, strength: 'functions', what: 'functions of its call trace' },
     {
-      pattern: /\b\d+\.\d+\.\d+\S*[.-](?:armmp(?:-lpae)?|armv7hl|armv7l|rpi-v7)\b/,
+      pattern: releaseOf('armmp(?:-lpae)?|armv7hl|armv7l|rpi-v7'),
       strength: 'release',
       what: 'the release',
     },

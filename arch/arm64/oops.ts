@@ -1,5 +1,5 @@
 /** arch/arm64/kernel/{traps,process}.c. */
-import { namedRegisters, type OopsConvention, SYMBOL } from '../oops.js';
+import { namedRegisters, type OopsConvention, releaseOf, SYMBOL } from '../oops.js';
 
 export const arm64Oops: OopsConvention = {
   signs: [
@@ -19,7 +19,7 @@ export const arm64Oops: OopsConvention = {
       strength: 'functions',
       what: 'functions of its call trace',
     },
-    { pattern: /\b\d+\.\d+\.\d+\S*[.-](?:aarch64|arm64)\b/, strength: 'release', what: 'the release' },
+    { pattern: releaseOf('aarch64|arm64'), strength: 'release', what: 'the release' },
   ],
   variant: () => 'arm64',
   bits: () => 64,

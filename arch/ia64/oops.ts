@@ -1,5 +1,5 @@
 /** arch/ia64/kernel/{traps,process}.c, removed in 6.7 (as remembered). */
-import { namedRegisters, type OopsConvention, SYMBOL } from '../oops.js';
+import { namedRegisters, type OopsConvention, releaseOf, SYMBOL } from '../oops.js';
 
 export const ia64Oops: OopsConvention = {
   signs: [
@@ -10,7 +10,7 @@ export const ia64Oops: OopsConvention = {
       strength: 'functions',
       what: 'functions of its call trace',
     },
-    { pattern: /\b\d+\.\d+\.\d+\S*-(?:itanium|mckinley)\b/, strength: 'release', what: 'the release' },
+    { pattern: releaseOf('itanium|mckinley'), strength: 'release', what: 'the release' },
   ],
   variant: () => 'ia64',
   bits: () => 64,

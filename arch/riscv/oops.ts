@@ -1,5 +1,8 @@
 /** arch/riscv/kernel/process.c */
-import { namedRegisters, type OopsConvention, SYMBOL } from '../oops.js';
+import { namedRegisters, type OopsConvention, releaseOf, SYMBOL, VALUE, VALUE32 } from '../oops.js';
+
+const REGISTER = new RegExp(`\\b(epc|ra|sp|gp|tp|[ast]\\d{1,2}) ?: ?(${VALUE})`, 'g');
+const NARROW = new RegExp(`\\b(?:epc|ra) ?: ?${VALUE32}`);
 
 export const riscvOops: OopsConvention = {
   signs: [
@@ -8,16 +11,13 @@ export const riscvOops: OopsConvention = {
       strength: 'registers',
       what: 'registers (epc, badaddr)',
     },
-    { pattern: /\b\d+\.\d+\.\d+\S*-riscv64\b/, strength: 'release', what: 'the release' },
+    { pattern: releaseOf('riscv64'), strength: 'release', what: 'the release' },
     { pattern: /\b(?:__riscv_sys_\w+|do_trap_ecall_u)\b/, strength: 'functions', what: 'functions of its call trace' },
   ],
-  variant: (text) => (/\b(?:epc|ra) ?: ?[0-9a-f]{8}\b(?![0-9a-f])/.test(text) ? 'riscv32' : 'riscv64'),
+  variant: (text) => (NARROW.test(text) ? 'riscv32' : 'riscv64'),
   bits: (variant) => (variant === 'riscv32' ? 32 : 64),
   isLittle: () => true,
-  registers: (text) =>
-    namedRegisters(text, [
-      { pattern: /\b(epc|ra|sp|gp|tp|[ast]\d{1,2}) ?: ?([0-9a-f]{8,16})\b/g, name: (name) => name },
-    ]),
+  registers: (text) => namedRegisters(text, [{ pattern: REGISTER, name: (name) => name }]),
   lineStarts: 'epc|gp |status: |t[0-6] ?: |[as]\\d{1,2} ?: ',
   stackPointer: ['sp'],
   returnValue: ['a0'],

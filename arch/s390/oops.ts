@@ -1,5 +1,5 @@
 /** arch/s390/kernel/{dumpstack,traps}.c. */
-import { type OopsConvention, SYMBOL } from '../oops.js';
+import { type OopsConvention, releaseOf, SYMBOL } from '../oops.js';
 
 /** Sixteen values of sixteen digits follow the word, whatever a mailer did to their lines. */
 function generalRegisters(text: string): Map<string, bigint> {
@@ -30,7 +30,7 @@ export const s390Oops: OopsConvention = {
       strength: 'functions',
       what: 'functions of its call trace',
     },
-    { pattern: /\b\d+\.\d+\.\d+\S*[.-]s390x?\b/, strength: 'release', what: 'the release' },
+    { pattern: releaseOf('s390x?'), strength: 'release', what: 'the release' },
     { pattern: /\b(?:qeth|zfcp|dasd_eckd_mod|zcrypt)\b/, strength: 'modules', what: 'modules' },
   ],
   variant: () => 's390x',

@@ -1,8 +1,10 @@
 /** arch/sparc/kernel/{traps_32,traps_64,process_32,process_64}.c. */
-import { namedRegisters, type OopsConvention, SYMBOL } from '../oops.js';
+import { namedRegisters, type OopsConvention, releaseOf, SYMBOL, VALUE } from '../oops.js';
 
 const NAMES: Readonly<Record<string, string>> = { TPC: 'pc', PC: 'pc', sp: 'o6', ret_pc: 'o7' };
 const named = (name: string): string => NAMES[name] ?? name;
+
+const pairOf = (registers: string): RegExp => new RegExp(`\\b(${registers}): (${VALUE})`, 'g');
 
 export const sparcOops: OopsConvention = {
   signs: [
@@ -14,16 +16,16 @@ export const sparcOops: OopsConvention = {
       strength: 'functions',
       what: 'functions of its call trace',
     },
-    { pattern: /\b\d+\.\d+\.\d+\S*[.-]sparc64(?:-smp)?\b/, strength: 'release', what: 'the release' },
+    { pattern: releaseOf('sparc64(?:-smp)?'), strength: 'release', what: 'the release' },
   ],
   variant: (text) => (/\bPSR: [0-9a-f]{8} PC: /.test(text) ? 'sparc' : 'sparc64'),
   bits: (variant) => (variant === 'sparc' ? 32 : 64),
   isLittle: () => false,
   registers: (text) =>
     namedRegisters(text, [
-      { pattern: /\b([goli][0-7]): ([0-9a-f]{8,16})\b/g, name: named },
-      { pattern: /\b(sp|ret_pc): ([0-9a-f]{8,16})\b/g, name: named },
-      { pattern: /\b(TPC|PC): ([0-9a-f]{8,16})\b/g, name: named },
+      { pattern: pairOf('[goli][0-7]'), name: named },
+      { pattern: pairOf('sp|ret_pc'), name: named },
+      { pattern: pairOf('TPC|PC'), name: named },
     ]),
   lineStarts: 'TSTATE|TPC|RPC|I7:|PSR: |[goli][0-7]: ',
   stackPointer: ['o6'],

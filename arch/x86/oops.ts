@@ -1,5 +1,9 @@
 /** arch/x86/kernel/{dumpstack,process_32,process_64}.c. */
-import { namedRegisters, type OopsConvention, SYMBOL } from '../oops.js';
+import { namedRegisters, type OopsConvention, releaseOf, SYMBOL } from '../oops.js';
+
+const I386 = 'i[3-6]86|686(?:-pae)?';
+const I386_RELEASE = releaseOf(I386);
+const NARROW = /\b(?:EIP: |E[A-D]X: [0-9a-f]{8}\b|ia32_sys_call|entry_INT80_32)/;
 
 const lower = (name: string): string => name.toLowerCase();
 
@@ -19,24 +23,17 @@ export const x86Oops: OopsConvention = {
       strength: 'functions',
       what: 'functions of its call trace',
     },
-    {
-      pattern: /\b\d+\.\d+\.\d+\S*[.-](?:x86_64|amd64|i[3-6]86|686(?:-pae)?)\b/,
-      strength: 'release',
-      what: 'the release',
-    },
+    { pattern: releaseOf(`x86_64|amd64|${I386}`), strength: 'release', what: 'the release' },
     {
       pattern: /\b(?:kvm_intel|kvm_amd|aesni_intel|x86_pkg_temp_thermal|intel_rapl)\b/,
       strength: 'modules',
       what: 'modules',
     },
   ],
-  variant: (text) =>
-    /\b(?:EIP: |E[A-D]X: [0-9a-f]{8}\b|ia32_sys_call|entry_INT80_32)/.test(text) &&
-    !/\bR[A-D]X: [0-9a-f]{16}\b/.test(text)
-      ? 'i386'
-      : /\b\d+\.\d+\.\d+\S*[.-](?:i[3-6]86|686(?:-pae)?)\b/.test(text)
-        ? 'i386'
-        : 'x86_64',
+  variant(text) {
+    if (/\bR[A-D]X: [0-9a-f]{16}\b/.test(text)) return 'x86_64';
+    return NARROW.test(text) || I386_RELEASE.test(text) ? 'i386' : 'x86_64';
+  },
   bits: (variant) => (variant === 'i386' ? 32 : 64),
   isLittle: () => true,
   registers: (text) =>

@@ -7,7 +7,7 @@
 const MESSAGE =
   /(?:\b(?:usercopy|PAX|grsec): |\bBad or missing usercopy whitelist\? )(?:From [\d.:a-f]{3,45}: )?kernel memory (?:exposure|overwrite|leak) attempt?\b/i;
 const OTHERS =
-  /-{8,}\[ ?cut here ?\]-|\b[kK]ernel BUG at [^\s!]{1,300}(?::\d{1,7}| ?\[verbose)|\bWARNING: CPU: \d{1,5} PID: |(?:\bOops: )?\binvalid opcode: 0000 \[#|\bInternal error: (?:Oops|BRK|kernel BUG)|\bCPU: \d{1,5} (?:UID: \d{1,10} )?PID: \d{1,10} Comm: |\bHardware name: |\bCall [Tt]race:|\bModules linked in:|---\[ end trace [0-9a-f]{16} \]---/;
+  /(?<!-)-{8,}\[ ?cut here ?\]-|\b[kK]ernel BUG at [^\s!]{1,300}(?::\d{1,7}| ?\[verbose)|\bWARNING: CPU: \d{1,5} PID: |(?:\bOops: )?\binvalid opcode: 0000 \[#|\bInternal error: (?:Oops|BRK|kernel BUG)|\bCPU: \d{1,5} (?:UID: \d{1,10} )?PID: \d{1,10} Comm: |\bHardware name: |\bCall [Tt]race:|\bModules linked in:|---\[ end trace [0-9a-f]{16} \]---/;
 
 /** Where the usercopy message begins in a line; null where it does not. */
 export function messageStart(line: string): number | null {

@@ -81,10 +81,12 @@ export function once(reports: readonly UsercopyReport[]): UsercopyReport[] {
   for (const group of groups.values()) for (const placed of group) compare(placed, group);
   const all = [...groups.values()].flat().slice(0, MOST_COMPARED);
   for (const placed of cut.slice(0, MOST_COMPARED)) compare(placed, [...all, ...cut.slice(0, MOST_COMPARED)]);
+  const again = new Map<UsercopyReport, number[]>();
+  for (const [mine, its] of gone) again.set(its, [...(again.get(its) ?? []), mine.lines.first]);
   return reports.flatMap((report) => {
     if (gone.has(report)) return [];
-    const told = [...gone].filter(([, its]) => its === report).map(([mine]) => mine.lines.first);
-    if (told.length === 0) return [report];
+    const told = again.get(report);
+    if (told === undefined) return [report];
     const where = told.length === 1 ? `line ${told[0]}` : `lines ${told.slice(0, 5).join(', ')}`;
     return [{ ...report, notes: [...report.notes, `told again in ${where} of the text`] }];
   });

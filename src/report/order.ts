@@ -1,16 +1,17 @@
 /** Logs whose lines do not stand in the order in which they were printed. */
 import type { LogLine } from './log-lines.js';
+import { CUT, END } from './shapes.js';
 
 /** What a block of pstore (`dmesg-erst-…`, `dmesg-ramoops-0`) begins with. Part 1 is the end of the log. */
 const PART = /^([A-Z][a-z]{2,12}#\d{1,6}) Part ?(\d{1,6})\b/;
 /** Lines of an oops in the order in which every architecture prints them. */
 const MARKS: readonly RegExp[] = [
-  /-{4,}\[ ?cut here ?\]/,
+  CUT,
   /\b[kK]ernel BUG at |^WARNING: CPU/,
   /\bCPU: ?\d+ (?:UID: \d+ )?PID: /,
   /^(?:RIP|EIP|NIP|pc)\b/,
   /^Call [Tt]race:/,
-  /-{2,}\[ ?end trace\b/,
+  END,
 ];
 
 /** The lines as they were printed. */

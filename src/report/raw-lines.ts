@@ -33,7 +33,7 @@ const STAMP_INSIDE =
   /(?:(?:[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:.]{8,15}(?:Z|[+-]\d\d:?\d\d)) [\w.-]{1,64} kernel: {0,2})?(?:<\d{1,3}>)?\[ {0,6}\d{1,10}\.\d{6}\]/g;
 /** Where lines of a log begin that stand on one line, without stamps. */
 const ITEM_INSIDE =
-  /(?:-{4,}\[ ?cut here ?\]|[kK]ernel BUG at |\binvalid opcode: |\bInternal error: |\bOops: |\bCPU: \d{1,5} (?:UID|PID): |\bHardware name: |\bR(?:IP|SP): 00|\bEIP: |\bCode: |\bR(?:AX|DX|BP|10|13): [0-9a-f]{16}|\bE(?:AX|SI): [0-9a-f]{8}|\bCall [Tt]race:|<\/?TASK>|\bModules linked in: ?|---\[ end trace|(?<=\s)(?:\? )?[A-Za-z_][\w.]{0,100}\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8})/g;
+  /(?:(?<!-)-{4,}\[ ?cut here ?\]|[kK]ernel BUG at |\binvalid opcode: |\bInternal error: |\bOops: |\bCPU: \d{1,5} (?:UID|PID): |\bHardware name: |\bR(?:IP|SP): 00|\bEIP: |\bCode: |\bR(?:AX|DX|BP|10|13): [0-9a-f]{16}|\bE(?:AX|SI): [0-9a-f]{8}|\bCall [Tt]race:|<\/?TASK>|\bModules linked in: ?|---\[ end trace|(?<=\s)(?:\? )?[A-Za-z_][\w.]{0,100}\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8})/g;
 
 /** Every line of the text; empty ones too, since they end a paragraph. */
 export function rawLines(text: string): RawLine[] {
@@ -108,10 +108,12 @@ function without(page: string, name: string): string {
   let from = 0;
   for (;;) {
     const begin = lower.indexOf(`<${name}`, from);
-    const end = begin < 0 ? -1 : lower.indexOf(`</${name}>`, begin);
-    // `<header>` is none, and an element without an end holds the rest of nothing.
-    if (end < 0 || !/[\s>]/.test(lower[begin + name.length + 1] ?? '')) {
-      if (begin < 0 || end < 0) return kept + page.slice(from);
+    // `<header>` is none.
+    const isOne = begin >= 0 && /[\s>]/.test(lower[begin + name.length + 1] ?? '');
+    const end = isOne ? lower.indexOf(`</${name}>`, begin) : -1;
+    // An element without an end holds the rest of nothing.
+    if (begin < 0 || (isOne && end < 0)) return kept + page.slice(from);
+    if (!isOne) {
       kept += page.slice(from, begin + name.length + 1);
       from = begin + name.length + 1;
       continue;

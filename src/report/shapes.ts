@@ -3,8 +3,8 @@ import type { OopsConvention } from '../../arch/oops.js';
 import { isHeader } from './anchors.js';
 import { isTraceLine } from './trace.js';
 
-export const CUT = /-{4,}\[ ?cut here ?\]/;
-export const END = /-{2,}\[ ?end trace\b/;
+export const CUT = /-{4}\[ ?cut here ?\]/;
+export const END = /--\[ ?end trace\b/;
 export const BUG =
   /\b[kK]ernel BUG at |\bkernel bug at \S{1,200}\.c:\d|\bBUG: failure at |^WARNING: |\bbugcheck! \d|\bKernel bug detected\[#/;
 export const USERCOPY = /usercopy|__check_(?:object_size|heap_object)/;

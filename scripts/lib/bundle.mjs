@@ -8,8 +8,8 @@ import { build } from 'vite';
 import { ENTRIES } from './programs.mjs';
 import { root } from './step.mjs';
 
-/** Has its WebAssembly beside it; optional; has programs of its own. */
-const EXTERNAL = ['@alexaltea/capstone-js', 'echarts', 'node-gyp'];
+/** Has its WebAssembly beside it; optional; has programs of its own; calls Buffer(), of which Node.js warns outside of node_modules. */
+const EXTERNAL = ['@alexaltea/capstone-js', 'echarts', 'node-gyp', 'seek-bzip'];
 
 /**
  * An import of a module of Node.js asks for every name that it exports, the lazy ones too: `node:fs` then loads all streams.

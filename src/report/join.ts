@@ -1,7 +1,7 @@
 /** Lines of one report that a mailer, a terminal or printk itself broke → whole lines. */
 import type { LogLine } from './log-lines.js';
 import type { Shapes } from './shapes.js';
-import { isTraceLine } from './trace.js';
+import { CALLEE_FROM, isTraceLine } from './trace.js';
 
 /** A wrapped line has few pieces; a module list has more. */
 const MOST_PIECES = 40;
@@ -16,12 +16,13 @@ const MODULE_NAMES = /^(?:\w[\w.-]{0,80}(?:\([A-Z+-]{1,8}\))?(?:\s+|$)){1,400}(?
 export function joinBroken(lines: readonly LogLine[], shapes: Shapes, column: number | null): LogLine[] {
   const at = column ?? breakColumn(lines, shapes);
   const joined: LogLine[] = [];
+  const isSpaced = lines.filter(({ gap }) => gap).length > lines.length / 2;
   let pieces = 0;
   let last: LogLine | null = null;
   for (const [index, line] of lines.entries()) {
     const whole = joined.at(-1);
     const next = lines[index + 1];
-    if (whole === undefined || last === null || !continues(whole, { last, line, next, pieces }, shapes, at)) {
+    if (whole === undefined || last === null || !continues(whole, { last, line, next, isSpaced, pieces }, shapes, at)) {
       joined.push(line);
       pieces = 1;
     } else {
@@ -40,13 +41,15 @@ interface Place {
   readonly last: LogLine;
   readonly line: LogLine;
   readonly next: LogLine | undefined;
+  /** Empty lines stand between most lines: one more is no paragraph's end. */
+  readonly isSpaced: boolean;
   /** Lines that the whole one has so far. */
   readonly pieces: number;
 }
 
 function continues(
   whole: LogLine,
-  { last, line, next, pieces }: Place,
+  { last, line, next, isSpaced, pieces }: Place,
   shapes: Shapes,
   column: number | null,
 ): boolean {
@@ -60,11 +63,12 @@ function continues(
     const looksLikeFrame = ADDRESS.test(line.text) || isTraceLine(line.text);
     // So does the end of a broken one.
     if (looksLikeFrame && isNear) {
-      if (AWAITS_SYMBOL.test(whole.text) || OPEN_SYMBOL.test(whole.text)) return true;
+      if ([AWAITS_SYMBOL, AWAITS_CALLER, OPEN_SYMBOL].some((pattern) => pattern.test(whole.text))) return true;
       const beginsOther = shapes.startsItem(whole.text) && !isTraceLine(whole.text) && !ADDRESS.test(whole.text);
       if (isFull && !beginsOther && !isWholeFrame(whole.text)) return true;
     }
-    if (looksLikeFrame || shapes.startsItem(line.text) || line.number - last.number > 2) return false;
+    const isApart = line.number - last.last > 2 || (line.gap && !isSpaced);
+    if (looksLikeFrame || shapes.startsItem(line.text) || isApart) return false;
     return !((isWholeFrame(whole.text) || HEADING.test(whole.text)) && isBegunFrame(line, next, column));
   }
   // printk cuts a long list of modules into records.
@@ -78,10 +82,11 @@ function continues(
 
 /** A line that is broken before the symbol that it must have, or the caller's of 32-bit ARM's two. */
 const AWAITS_SYMBOL =
-  /(?:^|\s)\?$|^.{1,300}\bfrom(?: \[<[0-9a-f]{8}>\])?$|^(?:[RE]IP|NIP|LR|EPC|epc|pc|lr|ra|PC is at|LR is at|Krnl PSW)\b[^+)]{0,120}$|^WARNING: [^+]{1,200}\.c:\d{1,7}(?: \w{1,80})?$/;
+  /(?:^|\s)\?$|^(?:[RE]IP|NIP|LR|EPC|epc|pc|lr|ra|PC is at|LR is at|Krnl PSW)\b[^+)]{0,120}$|^WARNING: [^+]{1,200}\.c:\d{1,7}(?: \w{1,80})?$/;
 
 /** 32-bit ARM's, broken inside the caller's name, where no blank is. */
-const OPEN_SYMBOL = /\bfrom (?:\[<[0-9a-f]{8}>\] \(\w{0,200}|[A-Za-z_]\w{0,200})$/;
+const OPEN_SYMBOL = new RegExp(`${CALLEE_FROM} (?:\\[<[0-9a-f]{8}>\\] \\(\\w{0,200}|[A-Za-z_]\\w{0,200})$`);
+const AWAITS_CALLER = new RegExp(`${CALLEE_FROM}(?: \\[<[0-9a-f]{8}>\\])?$`);
 
 /** Stands before the symbol of older kernels' frames, and of powerpc's. */
 const ADDRESS = /^\(?\[<?[0-9a-f]{8,16}>?\]/;

@@ -59,7 +59,7 @@ export function logLines(text: string, before = 0): LogLine[] {
 }
 
 /** What stands before a line that has no prefix: marks of quoting, one blank that belongs to them, and the line's own. */
-const BLANKS = /(?:[>|*] ?)?(\s{0,200})$/;
+const BLANKS = /(?:[>|*] ?|E {3})?(\s{0,200})$/;
 
 const isFence = (line: string): boolean => /^[\s>|]{0,40}(?:`{3,}|~{3,})\s{0,4}\w{0,20}\s{0,10}$/.test(line);
 

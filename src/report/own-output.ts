@@ -34,6 +34,9 @@ const FORMS: readonly (readonly [beginning: RegExp, what: string])[] = [
   [/^\s*\{\s*"folder":[^\n]{1,2000}\s*"files":\s*\d+,\s*"skipped":/, 'an answer of usercopy triage'],
 ];
 
+/** The line that `check`, `run` and `repro` say first, alone. */
+export const ANSWER_HEAD = new RegExp(`^(?:### )?${JUDGED_BY}(?:: [a-z]{5,13}| \\(kernel found by [^\\n]{1,200}\\))?$`);
+
 /** Which of its forms a text has, by its first characters; null for anything else. */
 export const ownOutput = (head: string): string | null =>
   FORMS.find(([beginning]) => beginning.test(head))?.[1] ?? null;

@@ -6,6 +6,7 @@ import { architectureOf } from './architecture.js';
 import { type LogLine, logLines } from './log-lines.js';
 import { isReportOfCheck } from './of-check.js';
 import { isBare, once } from './once.js';
+import { withoutAnswers } from './quoted-answers.js';
 import { registerText } from './register-text.js';
 import type { RegisterObject, TraceEntry, UsercopyMessage, UsercopyReport } from './report.js';
 import { measure } from './return-length.js';
@@ -14,7 +15,7 @@ import { hardwareOf, modulesOf, taskOf } from './task.js';
 import { traceOf } from './trace.js';
 
 const BUG_LINE =
-  /\b[kK]ernel (?:BUG|bug) at +[^\s!]{1,300}:\d{1,7}!?|\b[kK]ernel BUG at \.?\S{1,300}(?: \[verbose debug info unavailable\]|!)|^WARNING: .{0,40}\bat +\S{0,300}usercopy\.c:\d{1,7}(?: \S{1,200}\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8})?(?: +\S{1,300}:\d{1,7})?/m;
+  /\b[kK]ernel (?:BUG|bug) at +[^\s!]{1,300}:\d{1,7}(?:!|(?=\D))|\b[kK]ernel BUG at \.?\S{1,300}(?: \[verbose debug info unavailable\]|!)|^WARNING: .{0,40}\bat +\S{0,300}usercopy\.c:\d{1,7}(?=\D)(?: \S{1,200}\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8})?(?: +\S{1,300}:\d{1,7})?/m;
 const REGISTER_OBJECT =
   /^Register (\w{1,6}) information: slab (\S{1,120}) start ([0-9a-f]{8,16}) (?:data offset \d{1,6} )?pointer offset (\d{1,9}) size (\d{1,9})/gm;
 
@@ -27,10 +28,14 @@ const REGISTER_OBJECT =
 export function parseReports(text: string, before = 0): UsercopyReport[] {
   requireValue('parseReports: text', text, aText);
   requireValue('parseReports: before', before, aCount);
-  const lines = logLines(text, before);
-  const reports = once(splitReports(lines, oopsConventions).map(reportOf));
+  const lines = withoutAnswers(logLines(text, before));
+  // What has no line's end behind it may be cut off.
+  const open = text.endsWith('\n') ? null : (lines.at(-1)?.last ?? null);
+  const reports = once(
+    splitReports(lines, oopsConventions).map((block) => reportOf(block, block.numbers.last === open)),
+  );
   const lacking = reports.some(({ kernelVersion, arch }) => kernelVersion === null || arch === null);
-  return lacking ? fromRestOfLog(reports, lines) : reports;
+  return lacking ? fromRestOfLog(reports, lines, open !== null) : reports;
 }
 
 /**
@@ -59,9 +64,12 @@ export function chooseLastReport(reports: readonly UsercopyReport[]): UsercopyRe
   );
 }
 
-function reportOf(block: Block): UsercopyReport {
+/** @param isOpen nothing says that the last line is whole. */
+const textOf = (lines: readonly string[], isOpen: boolean): string => `${lines.join('\n')}${isOpen ? '' : '\n'}`;
+
+function reportOf(block: Block, isOpen: boolean): UsercopyReport {
   const texts = block.lines.map((line) => line.text);
-  const text = texts.join('\n');
+  const text = textOf(texts, isOpen);
   const found = architectureOf(text, oopsConventions);
   const userMode = found?.convention.userMode?.exec(text)?.index ?? text.length;
   const kernelText = text.slice(0, userMode);
@@ -91,7 +99,7 @@ function reportOf(block: Block): UsercopyReport {
     returnLength: measured.length,
     pc: block.mixed ? null : pc,
     code: codeOf(kernelText, text),
-    trace: traceOf(kernelText.split('\n')),
+    trace: traceOf(kernelText.trimEnd().split('\n')),
     registerObjects: block.mixed ? [] : registerObjectsOf(kernelText),
     registerText:
       found === null || message !== null
@@ -172,8 +180,15 @@ function registerObjectsOf(text: string): RegisterObject[] {
 }
 
 /** One log is of one kernel: what a report lacks of it is taken from the rest of the text, and said. */
-function fromRestOfLog(reports: readonly UsercopyReport[], lines: readonly LogLine[]): UsercopyReport[] {
-  const text = lines.map((line) => line.text).join('\n');
+function fromRestOfLog(
+  reports: readonly UsercopyReport[],
+  lines: readonly LogLine[],
+  isOpen: boolean,
+): UsercopyReport[] {
+  const text = textOf(
+    lines.map((line) => line.text),
+    isOpen,
+  );
   const release = reports.find((other) => other.kernelVersion !== null)?.kernelVersion ?? taskOf(text).release;
   const found = architectureOf(text, oopsConventions);
   return reports.map((report) => {

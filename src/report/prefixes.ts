@@ -17,7 +17,8 @@ export interface Unprefixed {
 const ROUNDS = 8;
 /** `>)` is the rest of a broken `(<process stack>)`. */
 const QUOTE = /^(?!>\))[\s>|]{0,200}[>|] ?/;
-const COMMENT = /^\s{0,20}\*\s(?=\s{0,20}\S)/;
+/** A line of a comment in C, or of what a test in Python was given. */
+const COMMENT = /^(?:\s{0,20}\*\s|E {3})(?=\s{0,20}\S)/;
 const KMSG_RECORD = /^\d{1,3},\d{1,20},\d{1,20},[^,;]{1,8}(?:,[^;]{0,200})?;/;
 const PRIORITY = /^<\d{1,3}>(?=\S)/;
 /** `[  100.000001]`, `[  100.000001 <    0.000002>]` of dmesg -d, `[<    0.000002>]`, with a CPU or a task behind it. */

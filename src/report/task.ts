@@ -16,7 +16,7 @@ const BEFORE_BUILD = /^ {0,8}(\d[\w.+~:-]{0,120}(?: [\w.+~:-]{1,80})?) #\d/;
 const TAINT = / ?(Not tainted|Tainted: ([A-Z -]{0,60}))/;
 const HEAD = /\bCPU ?: ?(-?\d{1,10}) (?:UID: \d{1,10} )?PID: ?(-?\d{1,10}) Comm: (.{0,200})/;
 /** arm and arm64 up to 5.x: `Process app (pid: 1234, stack limit = 0x…)`. */
-const PROCESS = /^Process (.{1,40}) \(pid: (\d{1,10})\b/m;
+const PROCESS = /^Process (.{1,40}) \(pid: (\d{1,10})[,)]/m;
 /** Before 3.10 (as remembered): `Pid: 1, comm: init Not tainted 3.2.0 #1`. */
 const OLD_HEAD = /\bPid: (\d{1,10}), comm: (.{0,200})/;
 
@@ -29,9 +29,7 @@ export function taskOf(text: string): TaskLine {
   const head = HEAD.exec(text);
   const old = head === null ? OLD_HEAD.exec(text) : null;
   const told = head?.[3] ?? old?.[2];
-  // The line's end is the kernel's where another line follows.
-  const rest = told === undefined || text.trimEnd().endsWith(told) ? told : `${told}\n`;
-  if (rest === undefined) {
+  if (told === undefined) {
     const own = PROCESS.exec(text);
     return {
       cpu: cpuAlone(text),
@@ -41,13 +39,16 @@ export function taskOf(text: string): TaskLine {
       release: releaseElsewhere(text),
     };
   }
+  const found = head ?? old;
+  const isLast = found !== null && found.index + found[0].length >= text.length;
+  const rest = isLast ? told : `${told}\n`;
   const taint = TAINT.exec(rest);
   const after = taint === null ? '' : rest.slice(taint.index + taint[0].length);
   return {
     cpu: head === null ? cpuAlone(text) : Number(head[1]),
     pid: Number(head?.[2] ?? old?.[1]),
-    comm: withoutKdump(taint === null ? (rest.split(' ')[0] ?? '') : rest.slice(0, taint.index)),
-    taint: taint === null ? null : (taint[2] ?? '').replace(/[ -]+$/, '').trim(),
+    comm: withoutKdump(taint !== null ? rest.slice(0, taint.index) : isLast ? '' : (rest.split(/\s/)[0] ?? '')),
+    taint: taint === null || (taint[2] !== undefined && after === '') ? null : flagsOf(taint[2]),
     release: releaseIn(after) ?? releaseElsewhere(text),
   };
 }
@@ -60,11 +61,13 @@ function releaseIn(after: string): string | null {
 /** A head that lost its first words keeps the rest: `… Tainted: G OE 6.1.0 #1`. */
 function taintElsewhere(text: string): string | null {
   const found = /^.{0,80}\b(?:(Not tainted)|Tainted: ([A-Z][A-Z -]{0,60})) {1,8}\d{1,2}\.\d/m.exec(text);
-  return found === null ? null : (found[2] ?? '').replace(/[ -]+$/, '').trim();
+  return found === null ? null : flagsOf(found[2]);
 }
 
+const flagsOf = (printed = ''): string => printed.replace(/[ -]+$/, '').trim();
+
 function cpuAlone(text: string): number | null {
-  const cpu = /\bCPU: ?(\d{1,5})\b/.exec(text)?.[1];
+  const cpu = /\bCPU: ?(\d{1,5})(?=\W)/.exec(text)?.[1];
   return cpu === undefined ? null : Number(cpu);
 }
 
@@ -80,8 +83,9 @@ function releaseElsewhere(text: string): string | null {
   return found?.[1] ?? null;
 }
 
+/** Only of a line that has its end: else it may be cut off. */
 export function hardwareOf(text: string): string | null {
-  return /^Hardware name: (.{1,300})$/m.exec(text)?.[1]?.trim() ?? null;
+  return /^Hardware name: (.{1,300})\n/m.exec(text)?.[1]?.trim() ?? null;
 }
 
 /** Name and taint flags of a module: `nvidia(PO)`; flags are empty where the line has none. */
@@ -90,15 +94,14 @@ export interface ModuleEntry {
   readonly flags: string;
 }
 
-/** Null where the log has no such line. */
+/** Null where the log has no such line. Of one without its end the last name may be cut off, and is left out. */
 export function modulesOf(text: string): ModuleEntry[] | null {
-  const line = /\bModules linked in:(.{0,16000})$/m.exec(text)?.[1];
-  if (line === undefined) return null;
-  return line
-    .replace(/\[last unloaded:[^\]]{0,200}\]?/, '')
-    .split(/\s+/)
-    .flatMap((entry) => {
-      const [, name, flags = ''] = /^(\w[\w.-]{0,80})(?:\(([A-Z+-]{1,8})\))?$/.exec(entry) ?? [];
-      return name === undefined ? [] : [{ name, flags }];
-    });
+  const found = /\bModules linked in:(.{0,16000})$/m.exec(text);
+  if (found === null) return null;
+  const [line, told = ''] = found;
+  const entries = told.replace(/\[last unloaded:[^\]]{0,200}\]?/, '').split(/\s+/);
+  return entries.slice(0, found.index + line.length < text.length ? undefined : -1).flatMap((entry) => {
+    const [, name, flags = ''] = /^(\w[\w.-]{0,80})(?:\(([A-Z+-]{1,8})\))?$/.exec(entry) ?? [];
+    return name === undefined ? [] : [{ name, flags }];
+  });
 }

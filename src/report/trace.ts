@@ -12,9 +12,12 @@ const INLINE = /^(?:\? )?([A-Za-z_][\w.]{0,200}) (\S{1,200}:\d{1,7}) \[inline\]/
 const DECODED = /^(\? )?([A-Za-z_][\w.]{0,200}) \(((?:[\w./+-]{1,200}:(?:\d{1,7}|\?)|\?\?:\?).{0,400})\)(.*)$/;
 /** `#12 [ffff800009d4fa00] usercopy_abort at ffffdf7f6be2a158 [module]` */
 const CRASH = /^#\d{1,3} \[[0-9a-f]{8,16}\] ([A-Za-z_][\w.]{0,200}) at ([0-9a-f]{8,16})(.*)$/;
-/** 32-bit ARM: callee and caller, each with or without the address, and with its module. */
-const FROM =
-  /^(?:\[<[0-9a-f]{8}>\] )?\(?([A-Za-z_][\w.]{0,200})(?:\+0x[0-9a-f]+\/0x[0-9a-f]+)?(?: \[[\w-]{1,60}\])?\)? from (?:\[<([0-9a-f]{8})>\] )?\(?([A-Za-z_][\w.]{0,200})\+0x([0-9a-f]{1,8})\/0x([0-9a-f]{1,8})/;
+/** What 32-bit ARM has before the caller of a frame: the callee, with or without its address, and with its module. */
+export const CALLEE_FROM =
+  '^(?:\\[<[0-9a-f]{8}>\\] )?\\(?([A-Za-z_][\\w.]{0,200})(?:\\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \\[[\\w-]{1,60}\\])?\\)? from';
+const FROM = new RegExp(
+  `${CALLEE_FROM} (?:\\[<([0-9a-f]{8})>\\] )?\\(?([A-Za-z_][\\w.]{0,200})\\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})`,
+);
 /** powerpc puts an address in such brackets before the next frame, which a broken line may bring behind this one. */
 const MODULE = /(?:^|\s)[[Ý](?!(?:[0-9a-f]{8}|[0-9a-f]{16})[\]¨])([A-Za-z][\w-]{0,60})(?: [0-9a-f]{8,64})?[\]¨]/;
 /** decode_stacktrace.sh leaves the brackets away, and may put the module's build id behind it. */

@@ -220,3 +220,28 @@ describe('usercopy repro --report', () => {
     expect(usercopy(['repro', '--report', '-'], noise).status).toBe(2);
   });
 });
+
+describe('a log', () => {
+  it('that bzip2 packed is read without a word of Node.js', () => {
+    // Four lines of a report of 6.1.0, packed by bzip2.
+    const packed =
+      'QlpoOTFBWSZTWYW6o54AAE/fgHAQaOf/kB6vXgo/P99wMADW2RE1GRAxqbUAZMNJoeUeUA0MQaphkptT0Q0GgAADQAMamg1BT1GIMh6j1GmQ2hGjENMJiaIyAQAY0WVgQbQCndgSibmnxyyK+Qr9TWj2Nd+ihES9S8R0cOSUwGC9dG4gic2oIFsAwICmAx8zKAUfjkKGgwsrwt2cIojmeJyYoqTNArjBAeZnQEGUqAC9NswrTah8nwJ10DCB8I6i5TugpDkvD/qWNrof4pUb0/ZAQOtEHMCjFkSBbNlBZyWG3nor1RkoRCpAtqUEtU0oayyXKcp3amGw+IEfxdyRThQkIW6o54A=';
+    const path = join(directory, 'log.bz2');
+    writeFileSync(path, Buffer.from(packed, 'base64'));
+    const { status, out, err } = usercopy(['repro', '--report', path]);
+    expect([status, err]).toEqual([1, '']);
+    expect(out).toContain('kernel 6.1.0');
+  });
+
+  it('is none where a mail quotes our answer alone; what stands behind the answer is read', () => {
+    const answer = usercopy(['repro', '--report', file('bug.log', BUG)]).out.replace(/^/gm, '> ');
+    const quoted = usercopy(['repro', '--report', '-'], `Hi,\n\n${answer}\nThanks\n`);
+    expect([quoted.status, quoted.out]).toEqual([2, '']);
+    expect(quoted.err).toContain('found none in it');
+    const both = usercopy(
+      ['repro', '--report', '-', '--json'],
+      `Hi,\n\n${answer}${BUG.replace('size 100', 'size 101')}`,
+    );
+    expect(JSON.parse(both.out).report).toMatchObject({ size: 101 });
+  });
+});

@@ -193,6 +193,27 @@ describe('a message that is broken', () => {
     }
   });
 
+  it.each(['x86_64', 'arm64', 'arm', 'ppc64le', 'ppc64-dots', 'riscv64', 's390x-broken-at-80', 'sparc64'])(
+    'cut off at any character, %s tells nothing that is not whole',
+    (name) => {
+      const log = logOf(name);
+      const whole = parseReports(log)[0]!;
+      for (let end = 60; end < log.length; end++) {
+        const read = parseReports(log.slice(0, end))[0];
+        if (read === undefined) continue;
+        for (const field of ['arch', 'kernelVersion', 'comm', 'pid', 'cpu', 'taint', 'hardware', 'bugLine'] as const)
+          expect([whole[field], null], `${field} of the first ${end} characters`).toContain(read[field]);
+        for (const [register, value] of read.registers) expect(value).toBe(whole.registers.get(register));
+        expect(whole.modules ?? []).toEqual(expect.arrayContaining([...(read.modules ?? [])]));
+      }
+    },
+  );
+
+  it('a paragraph behind an empty line is no end of the line before it', () => {
+    const log = [...[MESSAGES[0]!, ...AFTER].map(stamped), stamped('Hardware name: QEMU'), '', 'Any idea?'];
+    expect(parseReports(log.join('\n'))[0]).toMatchObject({ hardware: 'QEMU' });
+  });
+
   it('keeps the blanks that a terminal broke a line at', () => {
     const line = 'Hardware name: Example Corp. (i440FX + PIIX, 1996), BIOS 1.10.2-1 04/01/2014';
     const code = `Code: ${'0f 1f 44 00 00 48 '.repeat(6)}<0f> 0b`;
@@ -355,7 +376,9 @@ describe('hostile text', () => {
   });
 
   const MIB = 1 << 20;
-  it.each([
+  const BEGUN =
+    "[    1.000000] usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 65)!";
+  it.each<[name: string, unit: string, before?: string]>([
     ['quotation marks', '>'],
     ['brackets', '('],
     ['spaces', ' '],
@@ -377,11 +400,17 @@ describe('hostile text', () => {
     ['module lists', 'Modules linked in: a b c d\n'],
     ['soft line breaks', '=3D=\n'],
     ['empty lines', '\n'],
+    ['dashes', '-'],
+    ['heads that are none, of a page', '<header '],
+    ['numbers with dots, behind a crash', '1.', BEGUN],
+    ['errors of ARM, behind a crash', 'Internal error: ', BEGUN],
+    ['broken frames, behind a crash', ' from\n usercopy_abort+0x1/0x2\n?\n [<c0301000>] (f) from\n', BEGUN],
+    ['ends of lines, behind a crash', `${'x'.repeat(BEGUN.length)}\n`, BEGUN],
   ])(
     'a megabyte of %s takes time in proportion',
-    (_name, unit) => {
-      const small = unit.repeat(Math.ceil(MIB / 16 / unit.length));
-      const large = unit.repeat(Math.ceil(MIB / unit.length));
+    (_name, unit, before = '') => {
+      const small = `${before}\n${unit.repeat(Math.ceil(MIB / 16 / unit.length))}`;
+      const large = `${before}\n${unit.repeat(Math.ceil(MIB / unit.length))}`;
       const blocks = (text: string): number => parseReports(text).length;
       expect(blocks(small)).toBeLessThanOrEqual(blocks(large));
     },

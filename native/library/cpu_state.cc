@@ -41,7 +41,8 @@ void CpuState::WriteHypervisorMode(int msr, uint64_t value) {
   registers_.Write(msr, kSecond);
   Save();
   size_t patched = 0;
-  for (size_t at = 0; at + sizeof(uint64_t) <= size; at += sizeof(uint64_t)) {
+  // Where the state begins depends on libunicorn's version: in 2.1.1 at no multiple of 8.
+  for (size_t at = 0; at + sizeof(uint64_t) <= size; ++at) {
     uint64_t old = 0, now = 0;
     auto* const place = reinterpret_cast<uint8_t*>(context_) + at;
     std::memcpy(&old, before.data() + at, sizeof old);
@@ -54,6 +55,7 @@ void CpuState::WriteHypervisorMode(int msr, uint64_t value) {
   if (patched == 0) throw Failure("snapshot: expected MSR in the saved state of the emulator, found it nowhere");
   Restore();
   registers_.Write(msr, value);
+  if ((registers_.Read(msr) & kHypervisor) == 0) throw Failure("snapshot: expected MSR to keep HV, found it cleared");
 }
 
 void CpuState::Restore() const {

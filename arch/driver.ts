@@ -297,7 +297,7 @@ export interface Variant {
   readonly dumperName?: string;
   /** CPU state that `prepare` sets and a snapshot's registers do not hold, by name; absent: there is none. */
   readonly unsavedState?: string;
-  /** Of what `prepare` sets, what a snapshot holds beside `registers`: not every libunicorn can read, write or name these. */
+  /** Of what `prepare` sets, what a snapshot holds beside `registers`, as it was set: not every libunicorn can read, write or name these. */
   readonly preparedRegisters?: ReadonlyMap<string, bigint>;
   /** Sets what of a snapshot's registers the emulator does not take as it is written; absent: it takes all that it knows. */
   completeRegisters?(engine: Engine, registers: ReadonlyMap<string, bigint>): void;

@@ -54,7 +54,6 @@ CONFIG_NR_CPUS=2
   prepare(engine) {
     enterRealMode(engine, REAL_MODE);
   },
-  preparedRegisters: new Map([['msr', REAL_MODE]]),
   completeRegisters: completeMsr,
   stubs: [{ symbol: 'sched_clock', code: instructions('big', ...clockStub64) }],
   entryOffset,

@@ -168,7 +168,6 @@ export const ppc64le: Variant = {
   prepare(engine: Engine) {
     enterRealMode(engine, REAL_MODE);
   },
-  preparedRegisters: new Map([['msr', REAL_MODE]]),
   completeRegisters: completeMsr,
   boot: bootPaca,
   // Real mode ignores the upper four bits of an address.

@@ -34,7 +34,7 @@ afterEach(() => {
   for (const path of folders.splice(0)) rmSync(path, { recursive: true });
 });
 
-describe.each(['x86_64', 'arm64', 'arm', 'riscv64'])(
+describe.each(['x86_64', 'arm64', 'arm', 'ppc64le', 'riscv64'])(
   'a snapshot of a %s guest that was stopped before a bad copy',
   (variant) => {
     it('goes on in another emulator, whose memory is foreign to the check, into the same refusal', async () => {
@@ -162,6 +162,20 @@ describe('a snapshot as debuggers write it', () => {
     const engine = open('arm');
     applySnapshot(engine, readSnapshot(path));
     expect(engine.readRegisters(['cpsr', 'pc']).map((value) => value & 0x10020n)).toEqual([0x20n, 0x10000n]);
+  });
+
+  it("keeps powerpc's MSR as the guest has it, HV included", async () => {
+    const guest = await startOwnGuest(await loadOwnKernel('ppc64', 'nocheck'));
+    opened.push(guest);
+    const EE = 1n << 15n;
+    const msr = guest.engine.readRegister('msr') | EE;
+    guest.engine.writeRegister('msr', msr);
+    const path = folder();
+    writeSnapshot(guest.engine, guest.variant, path);
+    const engine = open('ppc64');
+    applySnapshot(engine, readSnapshot(path));
+    expect(engine.readRegister('msr')).toBe(msr);
+    expect(msr & (1n << 60n)).not.toBe(0n);
   });
 
   it('of another architecture is not applied', () => {

@@ -17,7 +17,7 @@ export function withSymbols(kernel: Kernel, added: ReadonlyMap<string, bigint>):
 
 /** Variables that layouts and the check ask for and that are exported to modules. */
 const EXPORTED = [
-  ...['init_task', 'mem_section', 'mem_map', 'max_mapnr', 'high_memory', 'node_data'],
+  ...['init_task', 'mem_section', 'mem_map', 'max_mapnr', 'high_memory', 'node_data', 'validate_usercopy_range'],
   ...['current_task', 'pcpu_hot', 'this_cpu_off', '__pv_phys_pfn_offset'],
   ...['memstart_addr', 'kimage_voffset', 'page_offset_base', 'vmalloc_base', 'vmemmap_base', 'phys_base'],
   // layouts that boot code computes

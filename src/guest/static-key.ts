@@ -1,16 +1,11 @@
 /** Static keys of a kernel that does not run: its jump labels are patched by hand. */
-import { UsercopyError } from '../errors.js';
-import { jumpEntryOf } from '../introspect/jump-entry.js';
+import { hex, UsercopyError } from '../errors.js';
+import { jumpBranches, jumpEntryOf, LARGEST_JUMP_TABLE } from '../introspect/jump-entry.js';
 import type { Guest } from './guest.js';
-
-const BRANCH_TAKEN_BY_DEFAULT = 1n;
-const KEY_FLAGS = 3n;
-/** As many jump entries as no kernel has. */
-const MOST_ENTRIES = 1_000_000n;
 
 /**
  * Enables the static key at `key`: its counter, and every place in the code that asks it (`jump_label_update()`).
- * @throws UsercopyError `bad-input` when the kernel's jump table cannot be found.
+ * @throws UsercopyError `bad-input` when the kernel's jump table cannot be found, or nothing in it asks the key.
  */
 export function enableStaticKey(guest: Guest, key: bigint): void {
   const { kernel, memory } = guest;
@@ -28,30 +23,24 @@ export function enableStaticKey(guest: Guest, key: bigint): void {
       'static keys: expected symbols __start___jump_table and __stop___jump_table, found none',
     );
   }
-  memory.writeUnsigned(key, 4, 1n);
-  const { relative, addressBytes, ...entry } = jumpEntryOf(kernel, staticBranch);
-  const size = BigInt(entry.size);
-  if ((stop - start) / size > MOST_ENTRIES) {
+  if (stop - start > LARGEST_JUMP_TABLE) {
     throw new UsercopyError(
       'bad-input',
       `static keys: expected a jump table of sane size, found ${stop - start} bytes`,
     );
   }
-  const addressAt = (at: bigint, bytes: number): bigint => {
-    const value = memory.readUnsigned(at, bytes);
-    return relative ? BigInt.asUintN(kernel.bits, at + BigInt.asIntN(8 * bytes, value)) : value;
-  };
-  for (let at = start; at + size <= stop; at += size) {
-    const keyAt = at + BigInt(entry.keyAt);
-    // A distance counts from the key's word, whose two low bits are flags.
-    const flags = memory.readUnsigned(keyAt, entry.keyBytes) & KEY_FLAGS;
-    if (BigInt.asUintN(kernel.bits, addressAt(keyAt, entry.keyBytes) - flags) !== key) continue;
-    const code = addressAt(at, addressBytes);
-    const target = addressAt(at + BigInt(addressBytes), addressBytes);
+  memory.writeUnsigned(key, 4, 1n);
+  const table = memory.read(start, Number(stop - start));
+  let asked = 0;
+  for (const branch of jumpBranches(table, start, jumpEntryOf(kernel, staticBranch), kernel)) {
+    if (branch.key !== key) continue;
+    asked++;
+    const { code, target, likely } = branch;
     const existing = memory.tryRead(code, 8);
     // Code of the initial sections may be gone.
     if (!existing) continue;
-    const takes = (flags & BRANCH_TAKEN_BY_DEFAULT) === 0n;
-    memory.write(code, takes ? staticBranch.jump(code, target, existing) : staticBranch.nop(existing));
+    memory.write(code, likely ? staticBranch.nop(existing) : staticBranch.jump(code, target, existing));
   }
+  if (asked === 0)
+    throw new UsercopyError('bad-input', `static keys: expected branches that ask the key at ${hex(key)}, found none`);
 }

@@ -169,8 +169,8 @@ export const variant: Variant = {
     header: 16,
   }),
   staticBranch: {
-    // c296146c058c (4.19)
-    relativeEntries: (kernel) => atLeast(kernel.version, 4, 19),
+    // c296146c058c (4.20)
+    relativeEntries: (kernel) => atLeast(kernel.version, 4, 20),
     // b <target>
     jump: (code, target) => instruction(0x14000000 | Number(BigInt.asUintN(26, (target - code) >> 2n))),
     nop: () => instruction(0xd503201f),

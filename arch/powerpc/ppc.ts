@@ -1,9 +1,9 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { atLeast } from '../../src/kernel/version.js';
 import { instructions, pageValidityOf, powerpcBranches, readWord } from '../common.js';
-import type { MemoryLayout, StaticBranch, Variant } from '../driver.js';
+import type { MemoryLayout, Variant } from '../driver.js';
 import { ppcCycles } from './cycles.js';
 import { backChainFrames, stackSizeOf } from './frames.js';
+import { staticBranchOf } from './static-branch.js';
 
 const KIB = 1024n;
 const MIB = 1n << 20n;
@@ -38,15 +38,6 @@ function layout(kernel: Kernel): MemoryLayout {
   };
 }
 
-const instruction = (encoding: number): Uint8Array => instructions('big', encoding);
-
-const staticBranch: StaticBranch = {
-  // In 6.1; not judged on an older kernel.
-  relativeEntries: ({ version }) => atLeast(version, 5, 14),
-  jump: (code, target) => instruction(0x48000000 | Number(BigInt.asUintN(26, target - code))),
-  nop: () => instruction(0x60000000),
-};
-
 export const ppc: Variant = {
   name: 'ppc',
   cycles: ppcCycles,
@@ -70,7 +61,7 @@ export const ppc: Variant = {
   call: { stackAlignment: 16, reservedBytes: 16, firstStackArgument: 8, pushesReturnAddress: false },
   current: { kind: 'register', register: '2' },
   frames: backChainFrames(4, 8),
-  staticBranch,
+  staticBranch: staticBranchOf('big'),
   directBranch: powerpcBranches('big'),
   hasCurrentStackPointer: true,
   // twi 31,0,0: a program check.

@@ -7,11 +7,10 @@ import { ppc64Cycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
 import { completeMsr, enterRealMode, MSR } from './hypervisor.js';
 import { clockStub64, ppc64le } from './ppc64le.js';
+import { staticBranchOf } from './static-branch.js';
 
 /** MSR of a guest that runs without translation, in 64-bit mode. */
 const REAL_MODE = MSR.SF | MSR.HV | MSR.ME;
-
-const instruction = (encoding: number): Uint8Array => instructions('big', encoding);
 
 /** A global entry computes the TOC from r12: addis r2,r12,…; addi r2,r2,…. Calls from inside the kernel pass it by. */
 function entryOffset(code: Uint8Array): bigint {
@@ -26,11 +25,7 @@ export const ppc64: Variant = {
   cycles: ppc64Cycles,
   endian: 'big',
   note: 'ELFv2; a 6.1 built from source has judged it, Debian has no kernel of it; MSR.HV is patched into a saved CPU state',
-  staticBranch: {
-    relativeEntries: ppc64le.staticBranch.relativeEntries,
-    jump: (code, target) => instruction(0x4800_0000 | Number(BigInt.asUintN(26, target - code))),
-    nop: () => instruction(0x6000_0000),
-  },
+  staticBranch: staticBranchOf('big'),
   directBranch: powerpcBranches('big'),
   dump: ppc64Dump,
   debianKernel: null,

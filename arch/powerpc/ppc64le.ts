@@ -9,6 +9,7 @@ import { ppc64leCycles } from './cycles.js';
 import { ppc64Dump } from './dump64.js';
 import { backChainFrames, stackSizeOf } from './frames.js';
 import { completeMsr, enterRealMode, MSR } from './hypervisor.js';
+import { staticBranchOf } from './static-branch.js';
 
 /** MSR of a guest that runs without translation, in 64-bit mode. */
 const REAL_MODE = MSR.SF | MSR.HV | MSR.ME | MSR.LE;
@@ -123,13 +124,7 @@ export const ppc64le: Variant = {
   current: { kind: 'memory', base: '13', symbols: [], offset: PACA_CURRENT, member: ['paca_struct', '__current'] },
   // ELFv2: back chain, CR, the callee's return address, TOC.
   frames: backChainFrames(16, 32),
-  staticBranch: {
-    // In 6.1; not judged on an older kernel.
-    relativeEntries: ({ version }) => atLeast(version, 5, 13),
-    // b <target>
-    jump: (code, target) => instructions('little', 0x4800_0000 | Number(BigInt.asUintN(26, target - code))),
-    nop: () => instructions('little', 0x6000_0000),
-  },
+  staticBranch: staticBranchOf('little'),
   directBranch: powerpcBranches('little'),
   hasCurrentStackPointer: true,
   // Unicorn 2.0.1 reports program exceptions as interrupt 6, with the pc behind the instruction.

@@ -1,7 +1,8 @@
 /** What several drivers say in the same words. */
 import type { Endian, Kernel } from '../src/kernel/kernel.js';
+import { atLeast } from '../src/kernel/version.js';
 import { decodeUnsigned, encodeUnsigned } from '../src/kernel/words.js';
-import type { DirectBranch, FrameConvention, FrameLayout, PageValidity } from './driver.js';
+import type { DirectBranch, FrameConvention, FrameLayout, MemoryLayout, PageValidity } from './driver.js';
 
 /** Value of a kernel variable of `size` bytes; undefined when the symbol or its bytes are not there. */
 export function readWord(kernel: Kernel, symbol: string, size: 1 | 4 | 8): bigint | undefined {
@@ -36,6 +37,17 @@ export function pageValidityOf(kernel: Kernel, usual: PageValidity): PageValidit
   return symbols.address('mem_section') === undefined && symbols.address('mem_map') !== undefined
     ? { kind: 'flatmem' }
     : usual;
+}
+
+/**
+ * Slots of kmap_local_page(), which count downwards from `top` (FIXADDR_TOP): is_kmap_addr() knows them since f3837ab7adbc (6.3). None
+ * where the kernel's types do not tell.
+ */
+export function localKmapSlots({ types, version }: Kernel, top: bigint, pageBytes: bigint): MemoryLayout['kmap'] {
+  const first = types?.enumerator('FIX_KMAP_BEGIN');
+  const last = types?.enumerator('FIX_KMAP_END');
+  if (!atLeast(version, 6, 3) || first === undefined || last === undefined) return [];
+  return [{ start: top - last * pageBytes, end: top - first * pageBytes }];
 }
 
 /**

@@ -10,7 +10,7 @@ import { checkPageSpan } from './span';
 import { Acceptance, Refusal } from './verdict';
 import { areaAt, findVmapArea } from './vmap';
 
-/** is_kmap_addr(): PKMAP; the fixmap slots of kmap_local_page() too in 6.12. */
+/** is_kmap_addr(): PKMAP; the fixmap slots of kmap_local_page() too since f3837ab7adbc (6.3). */
 function isKmap(c: Context, pointer: u64, declared: Declared | null): bool {
   if (isDeclaredKmap(c, pointer)) return true;
   if (declared || !c.kmapRangeCount) return false;

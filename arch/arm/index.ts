@@ -1,7 +1,7 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
 import { LITTLE, Words } from '../../src/kernel/words.js';
-import { instructions, pageValidityOf, readWord, threadSizeOf, wordBranches } from '../common.js';
+import { instructions, localKmapSlots, pageValidityOf, readWord, threadSizeOf, wordBranches } from '../common.js';
 import type { ArchDriver, BootTools, MemoryLayout, Variant } from '../driver.js';
 import { armCycles } from './cycles.js';
 import { armDump } from './dump.js';
@@ -19,6 +19,8 @@ const VMALLOC_RESERVE = 240n * MIB;
 /** PMD_SIZE of both page table formats, as Linux folds them. */
 const PMD_SIZE = 2n * MIB;
 const PKMAP_SLOTS = 512n;
+/** arch/arm/include/asm/fixmap.h: a page below FIXADDR_END. */
+const FIXADDR_TOP = 0xffeff000n;
 
 const pageOffsetOf = (kernel: Kernel): bigint => {
   const text = kernel.symbols.address('_stext') ?? kernel.segments[0]?.address ?? 0xc0000000n;
@@ -61,7 +63,9 @@ function layout(kernel: Kernel): MemoryLayout {
         kernel.symbols.address('pfn_valid') === undefined
         ? pageValidityOf(kernel, { kind: 'memblock' })
         : { kind: 'memblock' },
-    kmap: hasHighmem ? [{ start: pkmap, end: pkmap + PKMAP_SLOTS * PAGE }] : [],
+    kmap: hasHighmem
+      ? [{ start: pkmap, end: pkmap + PKMAP_SLOTS * PAGE }, ...localKmapSlots(kernel, FIXADDR_TOP, PAGE)]
+      : [],
     taskSize: pageOffset - 16n * MIB,
     imageOffset: pageOffset - physicalBase,
   };

@@ -1,6 +1,5 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { atLeast } from '../../src/kernel/version.js';
-import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { localKmapSlots, pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
 import {
   ALL_REGISTERS,
@@ -26,17 +25,13 @@ const PROCESSOR_STATE = {
 
 /** arch/sparc/include/asm/highmem.h: 1024 slots above the memory that SRMMU does not cache, at a multiple of 256 KiB (6.1). */
 const PKMAP = { start: 0xfc500000n, end: 0xfc900000n };
-/** arch/sparc/include/asm/vaddrs.h; slots of the fixmap count downwards from here. */
+/** arch/sparc/include/asm/vaddrs.h */
 const FIXADDR_TOP = 0xfcfff000n;
 
 /** Every 32-bit kernel has highmem; our own guest does without. */
 function kmapOf(kernel: Kernel): MemoryLayout['kmap'] {
   if (!(kernel.config?.enabled('HIGHMEM') ?? kernel.symbols.address('kmap_high') !== undefined)) return [];
-  const first = kernel.types?.enumerator('FIX_KMAP_BEGIN');
-  const last = kernel.types?.enumerator('FIX_KMAP_END');
-  // is_kmap_addr() knows the fixmap's slots too in 6.12, not yet in 6.1.
-  if (!atLeast(kernel.version, 6, 2) || first === undefined || last === undefined) return [PKMAP];
-  return [PKMAP, { start: FIXADDR_TOP - last * PAGE, end: FIXADDR_TOP - first * PAGE }];
+  return [PKMAP, ...localKmapSlots(kernel, FIXADDR_TOP, PAGE)];
 }
 
 /** arch/sparc/include/asm/{page,pgtable}_32.h. */

@@ -1,6 +1,5 @@
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { atLeast } from '../../src/kernel/version.js';
-import { pageValidityOf, readWord, threadSizeOf } from '../common.js';
+import { localKmapSlots, pageValidityOf, readWord, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
 import { i386Cycles } from './cycles.js';
 import { i386Dump } from './dump32.js';
@@ -53,12 +52,7 @@ function highAddresses(kernel: Kernel): HighMemory {
   if (!hasHighmem(kernel)) return { fixmapStart, kmap: [], vmallocEnd: ldtBase - 2n * PAGE };
   const pkmap = down(ldtBase - PAGE);
   const pkmapEnd = pkmap + (isPae(kernel) ? 512n : 1024n) * PAGE;
-  const kmap = [{ start: pkmap, end: pkmapEnd }];
-  const first = kernel.types?.enumerator('FIX_KMAP_BEGIN');
-  const last = kernel.types?.enumerator('FIX_KMAP_END');
-  // is_kmap_addr() knows the fixmap's slots too in 6.12, not yet in 6.1; slots count downwards.
-  if (atLeast(kernel.version, 6, 2) && first !== undefined && last !== undefined)
-    kmap.push({ start: FIXADDR_TOP - last * PAGE, end: FIXADDR_TOP - first * PAGE });
+  const kmap = [{ start: pkmap, end: pkmapEnd }, ...localKmapSlots(kernel, FIXADDR_TOP, PAGE)];
   return { fixmapStart, kmap, vmallocEnd: pkmap - 2n * PAGE };
 }
 

@@ -36,7 +36,7 @@ export interface ProfileSwitches {
   readonly whitelist: boolean;
   /** Warn once and pass inside the object but outside the whitelist (HARDENED_USERCOPY_FALLBACK, 4.16 to 5.15). */
   readonly fallback: boolean;
-  /** kmap rule (5.19-rc1 on); `fixmap` adds the fixmap slots of kmap_local (6.12). */
+  /** kmap rule (5.19-rc1 on); `fixmap` adds the fixmap slots of kmap_local (6.3). */
   readonly kmap: 'off' | 'pkmap' | 'fixmap';
   /** highmem aware: the page of a kmapped address (5.4 on, 314eed30ede0). */
   readonly highmem: boolean;
@@ -219,7 +219,7 @@ export interface Introspection {
   readonly imageMap?: LinearMap;
   readonly vmalloc: AddressRange;
   readonly modules: AddressRange;
-  /** `is_kmap_addr()`: PKMAP first, fixmap slots (6.12) after. */
+  /** `is_kmap_addr()`: PKMAP first, fixmap slots (6.3) after. */
   readonly kmap: readonly AddressRange[];
   readonly pageValidity: PageValidityParameters;
   /**

@@ -215,7 +215,7 @@ const SWITCHES: Readonly<Record<string, Switch>> = {
   },
   'no-vmalloc': { about: 'no vmalloc rule', switches: { vmalloc: 'off' }, profiles: SINCE_5_19 },
   'kmap-fixmap': {
-    about: 'is_kmap_addr() with the fixmap slots, as 6.12 has it',
+    about: 'is_kmap_addr() with the fixmap slots: f3837ab7adbc (6.3)',
     switches: { kmap: 'fixmap' },
     profiles: SINCE_5_19,
   },
@@ -349,7 +349,7 @@ export function profileForVersion(version: KernelVersion, config: KernelConfig |
     if (base === '4.8' && atLeast(version, 4, 12)) changes.push('unless-virt-addr-valid');
   } else {
     changes.push(vmallocChange(version));
-    if (atLeast(version, 6, 12)) changes.push('kmap-fixmap');
+    if (atLeast(version, 6, 3)) changes.push('kmap-fixmap');
   }
   const named = parseProfile([base, ...changes.filter((change) => change !== null)].join(','));
   return configuredProfile(named, version, config);

@@ -80,7 +80,7 @@ describe('profiles', () => {
     ['4.19.79', '4.16,wrap-last-byte,highmem'],
     ['6.1.25', '6.1,vmalloc-vmap-area'],
     ['6.2.16', '6.1,vmalloc-vmap-area'],
-    ['6.3.10', '6.1'],
+    ['6.3.10', '6.1,kmap-fixmap'],
     ['6.1.192', '6.1'],
     ['6.12.117', '6.1,kmap-fixmap'],
   ])('%s is checked as %s', (release, name) => {

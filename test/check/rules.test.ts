@@ -540,7 +540,7 @@ describe.each(SHAPES)('$bits bits, $endian endian, 2^$pageShift bytes a page', (
   });
 
   describe('kmap', () => {
-    it('keeps a copy inside one page of PKMAP, and of the fixmap slots in 6.12', () => {
+    it('keeps a copy inside one page of PKMAP, and of the fixmap slots since 6.3', () => {
       const [pkmap, fixmap] = guest.introspection.kmap.map((range) => range.start);
       guest.configure('6.1');
       expect(line(guest.judge(pkmap! + 8n, guest.pageSize - 8n))).toBe('good: kmap');

@@ -78,7 +78,7 @@ function cmaFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayout): CmaPa
   const order = pageblockOrder(kernel, types, layout);
   const where = layout.pageValidity.kind === 'flatmem' ? zoneMap(kernel, types, zone) : sectionMap(types);
   if (order === null || where === null) return null;
-  // 535b81e20921 "mm/page_alloc.c: remove unnecessary end_bitidx for [set|get]_pfnblock_flags_mask()" (5.9).
+  // d93d5ab9ca01 "mm/page_alloc.c: simplify pageblock bitmap access" (5.9).
   return { type, order, reversed: !atLeast(kernel.version, 5, 9), ...where };
 }
 

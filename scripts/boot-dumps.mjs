@@ -164,7 +164,9 @@ async function take({ variant, path, release }, directory) {
     await machine.runFor(3000);
     for (let round = 0; round < 20 && !/usercopy: .*!/.test(machine.log()); round++) await machine.runFor(1500);
     facts.refused.line = /usercopy: Kernel memory .*!/.exec(machine.log())?.[0] ?? null;
-    for (let round = 0; round < 20 && !/end Kernel panic/.test(machine.log()); round++) await machine.runFor(1500);
+    const panicked = () => /end Kernel panic/.test(machine.log());
+    for (let round = 0; round < 20 && !panicked(); round++) await machine.runFor(1500);
+    if (!panicked()) throw new Error('expected the refused copy to end in panic(), found no end of it');
     await save(machine, 'panicked', { line: facts.refused.line, pointer: `0x${pointer.toString(16)}` });
     copyFileSync(machine.serial, join(directory, 'console.txt'));
   });
@@ -210,6 +212,7 @@ async function judge({ path, release }, directory) {
   one('refused', ['--kernel', path], release);
   const kernel = await loadKernel({ path });
   if (facts.panicked) await judgePanicked({ kernel, path }, release, directory, facts.panicked);
+  else console.log(`    ${release}, panicked: not among the dumps that were kept`);
   // d2132f453e33 and 496d2d238864 (6.15) ask before the call.
   expect(`${release}, off: the kernel called its check`, facts.off.asked, !atLeast(kernel.version, 6, 15));
   const text = `0x${(kernel.symbols.address('_stext') + 64n).toString(16)}`;
@@ -247,7 +250,10 @@ async function judgePanicked({ kernel, path }, release, directory, { line, point
   const { copy } = json;
   expect(`${release}, panicked: copy by the log`, [copy?.pointer, copy?.size], [pointer, Number(TOO_LARGE)]);
   expect(`${release}, panicked: outcome`, [json.outcome, json.replay?.message], ['identical', line]);
-  if (findVariant(json.variant).dump.trapFrame === undefined) return;
+  if (findVariant(json.variant).dump.trapFrame === undefined) {
+    console.log(`    ${release}, panicked: what BUG() leaves on the stack is not known of ${json.variant}`);
+    return;
+  }
   const registers = { text: readFileSync(regs, 'utf8'), path: regs };
   const dump = await openDump(vmcore, { image: kernel, registers });
   try {

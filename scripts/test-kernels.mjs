@@ -166,6 +166,7 @@ async function judgeKernels() {
         lkdtm: '',
         random: '',
         judge: kernel.judge,
+        wanted: kernel.suites[0],
         error: null,
       };
       rows.push(row);
@@ -259,11 +260,13 @@ function writeTable() {
     judge === undefined ? `${variant} ${release}` : `${variant} ${seriesOf(release) ?? release} ${judge}`;
   const known = new Map(before.map((row) => [keyOf(row), row]));
   const day = new Date().toISOString().slice(0, 10);
-  for (const { variant, release, profile, lkdtm, random, dumps, judge, error, skipped } of rows) {
+  for (const { variant, release, profile, lkdtm, random, dumps, judge, wanted, error, skipped } of rows) {
     const key = keyOf({ variant, release, judge });
     // Not to be had today: what an earlier run found of it stays.
     if (skipped && known.has(key)) continue;
     const old = known.get(key) ?? { variant, release };
+    // A build that failed stands under what was asked for, since it has no release.
+    if (judge !== undefined) known.delete(keyOf({ variant, release: wanted, judge }));
     known.set(
       key,
       dumps === undefined

@@ -4,52 +4,45 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { findVariant } from '../../build/js/arch/index.js';
 
 /** Numbers of GDB's remote protocol for the first three arguments, and how a kernel is booted with a console on the first line. */
-export const MACHINES = {
+const MACHINES = {
   x86_64: {
     program: 'qemu-system-x86_64',
     options: ['-machine', 'q35', '-cpu', 'max'],
     console: 'ttyS0',
     arguments: [5, 4, 3],
-    littleEndian: true,
   },
   i386: {
     program: 'qemu-system-i386',
     options: ['-machine', 'q35', '-cpu', 'max'],
     console: 'ttyS0',
     arguments: [0, 2, 1],
-    wordBytes: 4,
-    littleEndian: true,
   },
   arm: {
     program: 'qemu-system-arm',
     options: ['-machine', 'virt,highmem=off', '-cpu', 'cortex-a15'],
     console: 'ttyAMA0',
     arguments: [0, 1, 2],
-    wordBytes: 4,
-    littleEndian: true,
   },
   arm64: {
     program: 'qemu-system-aarch64',
     options: ['-machine', 'virt', '-cpu', 'cortex-a57'],
     console: 'ttyAMA0',
     arguments: [0, 1, 2],
-    littleEndian: true,
   },
   s390x: {
     program: 'qemu-system-s390x',
     options: ['-machine', 's390-ccw-virtio', '-cpu', 'max'],
     console: 'ttysclp0',
     arguments: [4, 5, 6],
-    littleEndian: false,
   },
   ppc64le: {
     program: 'qemu-system-ppc64',
     options: ['-machine', 'pseries', '-cpu', 'power9', '-vga', 'none'],
     console: 'hvc0',
     arguments: [3, 4, 5],
-    littleEndian: true,
   },
   riscv64: {
     program: 'qemu-system-riscv64',
@@ -58,7 +51,6 @@ export const MACHINES = {
     // A trap of the kernel's own counts as an interrupt there, and BUG() in one is a panic: the machine shall stand then.
     append: 'panic=0',
     arguments: [10, 11, 12],
-    littleEndian: true,
   },
 };
 
@@ -98,6 +90,7 @@ export class Machine {
 
   constructor(variant, directory) {
     this.machine = machineOf(variant);
+    this.variant = findVariant(variant);
     this.directory = directory;
     this.serial = join(directory, 'serial.txt');
   }
@@ -242,13 +235,14 @@ export class Machine {
 
   async argument(index) {
     const bytes = Buffer.from(await this.#ask(`p${this.machine.arguments[index].toString(16)}`), 'hex');
-    if (this.machine.littleEndian) bytes.reverse();
+    if (this.variant.endian === 'little') bytes.reverse();
     return BigInt(`0x${bytes.toString('hex')}`);
   }
 
   async setArgument(index, value) {
-    const bytes = Buffer.from(value.toString(16).padStart(2 * (this.machine.wordBytes ?? 8), '0'), 'hex');
-    if (this.machine.littleEndian) bytes.reverse();
+    const { bits, endian } = this.variant;
+    const bytes = Buffer.from(value.toString(16).padStart(bits / 4, '0'), 'hex');
+    if (endian === 'little') bytes.reverse();
     const answer = await this.#ask(`P${this.machine.arguments[index].toString(16)}=${bytes.toString('hex')}`);
     if (answer !== 'OK') throw new Error(`register of argument ${index}: expected OK, found ${answer}`);
   }

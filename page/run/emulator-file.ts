@@ -53,3 +53,13 @@ function guestVariant(bytes: Uint8Array, name: string): string {
   }
   throw badInput(name, expected, 'another ELF file');
 }
+
+/** What is there once files were given together. A script that takes the place of another one does not get the other one's .wasm. */
+export function besides(before: Given, { script, wasm, guests }: Given): Given {
+  const isOther = script !== null && before.script !== null;
+  return {
+    script: script ?? before.script,
+    wasm: wasm ?? (isOther ? null : before.wasm),
+    guests: { ...before.guests, ...guests },
+  };
+}

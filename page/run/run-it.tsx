@@ -5,7 +5,7 @@ import { messageOf } from '../../src/errors.js';
 import type { Scenario } from '../../src/scenario/format.js';
 import { checkModule, guestElf } from '../data.js';
 import { FileField, Trouble, troubleWith } from '../parts.js';
-import { type Given, NOTHING_GIVEN, withFile } from './emulator-file.js';
+import { besides, type Given, NOTHING_GIVEN, withFile } from './emulator-file.js';
 import type { PlayedRow, PlayedRun } from './messages.js';
 import { startRun } from './run.js';
 
@@ -33,27 +33,23 @@ export function RunIt({ scenario, variant }: { readonly scenario: Scenario; read
   const [trouble, setTrouble] = useState<string | null>(null);
   const [limit, setLimit] = useState(LIMIT);
   const stop = useRef<() => void>(() => {});
-  // Another scenario: what runs is of no use, and what was found is not of this one.
+  // Another scenario, or another emulator: what runs is of no use, and what was found is not of this one.
   useEffect(() => {
     setState({ kind: 'rests' });
     return () => stop.current();
-  }, [scenario]);
+  }, [scenario, given.script, given.wasm]);
 
   const take = async (files: readonly File[]): Promise<void> => {
     setTrouble(null);
+    let together = NOTHING_GIVEN;
     for (const file of files) {
       try {
-        const changed = await withFile(NOTHING_GIVEN, file);
-        give((before) => ({
-          // The .wasm of another build is of no use to this one.
-          script: changed.script ?? before.script,
-          wasm: changed.wasm ?? before.wasm,
-          guests: { ...before.guests, ...changed.guests },
-        }));
+        together = await withFile(together, file);
       } catch (error) {
         setTrouble(troubleWith(file, error));
       }
     }
+    give((before) => besides(before, together));
   };
   const run = async (): Promise<void> => {
     const { script, wasm, guests } = given;

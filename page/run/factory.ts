@@ -60,7 +60,7 @@ export function factoryOf(make: Maker, name: string, wasm: Uint8Array | null): U
       return await Promise.race([made, aborted]);
     } catch (error) {
       if (asked !== null && wasm === null) {
-        throw new UsercopyError('bad-input', `expected its ${asked} beside it: choose that file, too`, {
+        throw new UsercopyError('bad-input', `${name}: expected its ${asked} beside it: choose that file, too`, {
           cause: error,
         });
       }

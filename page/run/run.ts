@@ -1,6 +1,7 @@
 /** Starts the worker in which a scenario is played, and ends it: when it has answered, when it takes too long, or when nobody waits any more. */
+import { messageOf } from '../../src/errors.js';
 import { TRAILER } from './factory.js';
-import type { PlayedRun, RunNews, RunOrder } from './messages.js';
+import { type PlayedRun, type RunNews, type RunOrder, readNews } from './messages.js';
 
 export interface RunListener {
   readonly onProgress: (what: string) => void;
@@ -35,11 +36,17 @@ export function startRun(
       `${order.emulator}: stopped after ${limit} s while ${stage}. Give it more seconds, or another build of unicorn.js.`,
     );
   }, limit * 1000);
-  worker.addEventListener('message', ({ data }: MessageEvent<RunNews>) => {
-    if (data.kind === 'done') end(data.run);
-    else if (data.kind === 'failed') end(data.message);
+  worker.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
+    let news: RunNews;
+    try {
+      news = readNews(data);
+    } catch (error) {
+      return end(`${order.emulator}: the file speaks in the place of the page's program (${messageOf(error)})`);
+    }
+    if (news.kind === 'done') end(news.run);
+    else if (news.kind === 'failed') end(news.message);
     else {
-      stage = data.what;
+      stage = news.what;
       onProgress(stage);
     }
   });

@@ -66,8 +66,8 @@ async function play(
     notes,
     ok,
     engine,
-    rows: rows.map(({ case: name, guest: theirs, ours, identical, outcome, ends, guestInstructions, unmet }) => ({
-      ...{ case: name, guest: theirs, ours, identical, outcome, ends, guestInstructions, unmet },
+    rows: rows.map(({ case: name, guest: theirs, ours, identical, outcome, guestInstructions, unmet }) => ({
+      ...{ case: name, guest: theirs, ours, identical, outcome, guestInstructions, unmet },
     })),
   };
 }

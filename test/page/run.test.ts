@@ -63,12 +63,16 @@ inBrowser('a unicorn.js of the user in a browser', (launch) => {
       'const a = 1;',
       /given\.js: expected unicorn\.js, which leaves a function MUnicorn/,
     ],
-    ['a factory that fails', "var MUnicorn = async () => { throw new Error('out of memory') };", /out of memory/],
+    [
+      'a factory that fails',
+      "var MUnicorn = async () => { throw new Error('out of memory') };",
+      /^given\.js: expected a module that starts, found out of memory$/,
+    ],
     ['another module', 'const MUnicorn = async () => ({});', /raw exports/],
     [
       'a build whose .wasm file is apart',
       "var MUnicorn = async (given) => { const where = given.locateFile('unicorn.wasm'); await fetch(where); };",
-      /expected its unicorn\.wasm beside it/,
+      /^given\.js: expected its unicorn\.wasm beside it: choose that file, too$/,
     ],
     [
       'a build without _uc_ctl',
@@ -90,6 +94,47 @@ inBrowser('a unicorn.js of the user in a browser', (launch) => {
     ],
   ])('says of %s what is wrong', async (_, text, said) => {
     expect(await saidOf(text)).toMatch(said);
+  });
+
+  it.each([
+    ['progress', "{ kind: 'progress', what: drawn }"],
+    ['a failure', "{ kind: 'failed', message: drawn }"],
+    [
+      'a run',
+      "{ kind: 'done', run: { variant: drawn, kernel: '', profile: '', engine: '', notes: [], ok: true, rows: [] } }",
+    ],
+    [
+      'a row',
+      `{ kind: 'done', run: { variant: '', kernel: '', profile: '', engine: '', notes: [], ok: true,
+        rows: [{ case: '', guest: drawn, ours: null, identical: true, outcome: 'bad', guestInstructions: 1, unmet: [] }] } }`,
+    ],
+    ['a run without rows', "{ kind: 'done', run: {} }"],
+    ['nothing', 'null'],
+  ])('draws nothing that a file says in the place of the page (%s)', async (_, words) => {
+    // What Preact takes for an element of the page's own; JSON cannot say it, messages of workers can.
+    const drawn = `{ type: 'div', key: null, ref: null, constructor: undefined,
+      props: { dangerouslySetInnerHTML: { __html: '<a id="of-the-file" href="http://127.0.0.1:9/">here</a>' } } }`;
+    expect(await saidOf(`const drawn = ${drawn}; postMessage(${words}); for (;;) {}`)).toMatch(
+      /^given\.js: the file speaks in the place of the page's program \(/,
+    );
+    expect(await page.locator('#of-the-file').count()).toBe(0);
+  });
+
+  it('takes the .wasm of a build away with its script', async () => {
+    const named = page.locator('#panel-report .run-it p', { hasText: 'Run the copy' });
+    const wasm = file('unicorn.wasm', Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+    await page.click('#panel-report .run-it >> text=Put the files away');
+    await give([wasm]);
+    await page.waitForSelector('#panel-report .run-it >> text=unicorn.wasm needs its .js file');
+    await give([file('first.js', 'for (;;) {}')]);
+    await page.waitForSelector('#panel-report .run-it >> text=/first.js, unicorn.wasm/');
+    await run();
+    await page.waitForSelector('#panel-report .run-it >> text=Stop');
+    await give([file('second.js', '1')]);
+    await page.waitForSelector('#panel-report .run-it >> text=second.js');
+    expect(await named.innerText()).not.toContain('unicorn.wasm');
+    await give([wasm, file('third.js', '1')]);
+    await page.waitForSelector('#panel-report .run-it >> text=/third.js, unicorn.wasm/');
   });
 
   it('ends what never ends, and the page stays alive', async () => {

@@ -105,6 +105,7 @@ export async function instantiate(name: string, factory: UnicornJsFactory): Prom
   try {
     module = await factory();
   } catch (error) {
+    if (error instanceof UsercopyError) throw error;
     throw badInput(name, 'a module that can be instantiated', error instanceof Error ? error.message : String(error));
   }
   if (typeof module?._uc_open !== 'function') {

@@ -36,6 +36,8 @@ export const PLACE_LABELS: Readonly<Record<PlaceName, string>> = {
 };
 
 const OBJECTS = 4;
+/** Bytes that are drawn on either side of kernel text; every built-in guest has as many there. */
+const TEXT_NEIGHBOUR = 0x200n;
 
 export function placeOf(name: PlaceName, variant: Variant, slab: SlabForm): Place {
   const base = variant.bits === 64 ? 0xffff_8880_1000_0000n : 0xc100_0000n;
@@ -101,14 +103,14 @@ export function placeOf(name: PlaceName, variant: Variant, slab: SlabForm): Plac
     }
     case 'text': {
       const start = variant.bits === 64 ? 0xffff_ffff_8100_0000n : 0xc010_0000n;
-      const text = { start, end: start + 0x4000n };
+      const text = { start, end: start + 0x2000n };
       return make(
-        start - 0x1000n,
-        text.end + 0x1000n,
+        start - TEXT_NEIGHBOUR,
+        text.end + TEXT_NEIGHBOUR,
         [
-          { start: start - 0x1000n, end: start, kind: 'neighbour', label: 'before _stext' },
+          { start: start - TEXT_NEIGHBOUR, end: start, kind: 'neighbour', label: 'before _stext' },
           { ...text, kind: 'area', label: 'kernel text' },
-          { start: text.end, end: text.end + 0x1000n, kind: 'neighbour', label: 'after _etext' },
+          { start: text.end, end: text.end + TEXT_NEIGHBOUR, kind: 'neighbour', label: 'after _etext' },
         ],
         { text },
       );

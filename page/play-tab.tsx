@@ -9,6 +9,7 @@ import type { Scene } from '../src/diagnosis/scene.js';
 import { decidedBy, judgeSmall, printedLine, type SmallVerdict } from '../src/diagnosis/small-memory.js';
 import { explainVerdict } from '../src/report/explain.js';
 import type { Scenario } from '../src/scenario/format.js';
+import { NEWEST_OWN_PROFILE } from '../src/scenario/own-guest.js';
 import { writeScenario } from '../src/scenario/write.js';
 import { guestFacts } from './data.js';
 import { useCheck } from './explained.js';
@@ -24,7 +25,7 @@ import {
   walksFrames,
 } from './places.js';
 import { RunIt } from './run/run-it.js';
-import { RULES, smallScenario } from './run/small-scenario.js';
+import { smallScenario } from './run/small-scenario.js';
 
 interface Game {
   readonly place: PlaceName;
@@ -100,7 +101,7 @@ export function PlayTab({ linked, isShown }: TabProperties) {
     [check, isShown, place, offset, size, game.direction, walks],
   );
   const newest = rows.at(-1);
-  const byRules = rows.find(({ name }) => name === RULES)?.verdict.verdict.outcome;
+  const byRules = rows.find(({ name }) => name === NEWEST_OWN_PROFILE)?.verdict.verdict.outcome;
   const made = useMemo(
     () =>
       byRules === undefined
@@ -238,8 +239,8 @@ function Section({ made }: { readonly made: Scenario | string }) {
       ) : (
         <>
           <p>
-            A built-in guest has memory of this kind, too, by the rules of {RULES}: <code>usercopy run copy.yaml</code>{' '}
-            makes the same copy in it.{' '}
+            A built-in guest has memory of this kind, too, by the rules of {NEWEST_OWN_PROFILE}:{' '}
+            <code>usercopy run copy.yaml</code> makes the same copy in it.{' '}
             <Download name="copy.yaml" text={writeScenario(made)}>
               Download copy.yaml
             </Download>

@@ -2,15 +2,13 @@
 import type { Copy } from '../../src/check/verdict.js';
 import { hex } from '../../src/errors.js';
 import type { Expression, Scenario, ScenarioObject } from '../../src/scenario/format.js';
+import { NEWEST_OWN_PROFILE } from '../../src/scenario/own-guest.js';
 import { type Place, type PlaceName, type SlabForm, sound } from '../places.js';
 
 interface Placed {
   readonly object?: ScenarioObject;
   readonly pointer: Expression;
 }
-
-/** What a guest's own check judges by unless it is told otherwise. */
-export const RULES = '6.1';
 
 /**
  * `refused`: what the page's check said by these rules. A sentence where a guest cannot be brought into such a state.
@@ -39,7 +37,8 @@ export function smallScenario(
   const { object, pointer } = placed(name, place, slab, copy);
   return {
     name: `a copy on ${name}`,
-    guest: { variant, profile: RULES },
+    // Where its kernels walk frames, a guest's own check does so unless it is told not to.
+    guest: { variant, profile: NEWEST_OWN_PROFILE, ...(name === 'stack' ? { frames: false } : {}) },
     ...(object === undefined ? {} : { objects: { memory: object } }),
     steps: [
       {
@@ -67,7 +66,8 @@ function placed(name: PlaceName, { start, memory }: Place, slab: SlabForm, { poi
         ...{ cache: 'example_cache', objectSize, size: stride, useroffset, usersize },
         ...(redZone === 0 ? {} : { redLeftPad: redZone }),
       };
-      return { object: { slab: object }, pointer: beside('memory', offset - BigInt(redZone)) };
+      // One object is like the other, and the guest's slab may have fewer of them.
+      return { object: { slab: object }, pointer: beside('memory', (offset % BigInt(stride)) - BigInt(redZone)) };
     }
     case 'vmalloc':
       return { object: { vmalloc: { pages: 2 } }, pointer: beside('memory', offset) };
@@ -85,7 +85,7 @@ function placed(name: PlaceName, { start, memory }: Place, slab: SlabForm, { poi
     case 'text': {
       const text = memory.text;
       if (text === null) return { pointer: hex(pointer) };
-      // The guest's text is shorter: what begins in the second half is told from its end.
+      // The guest's text has another length, of more than this half: what begins behind that is told from its end.
       const half = (text.start + text.end) / 2n;
       return {
         pointer: pointer < half ? beside('_stext', pointer - text.start) : beside('_etext', pointer - text.end),

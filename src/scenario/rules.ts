@@ -2,10 +2,8 @@
 import type { Guest } from '../guest/guest.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { measureStackDepth, type StackDepth } from '../stack/depth.js';
-import { wordOf } from './expression.js';
 import type { ScenarioGuest } from './format.js';
-import { chooseOwnProfile, OWN_PROFILES } from './own-guest.js';
-import type { Path, Positions } from './positions.js';
+import { chooseOwnProfile, NEWEST_OWN_PROFILE, OWN_PROFILES } from './own-guest.js';
 
 export interface StartedGuest {
   readonly guest: Guest;
@@ -17,27 +15,13 @@ export interface StartedGuest {
   readonly stackDepth: StackDepth | null | undefined;
 }
 
-const LEAST_RAM = 1n << 20n;
-/** It is kept twice: as it is, and as every step finds it. */
-const MOST_RAM = 1n << 30n;
-
-/** Bytes of RAM that a scenario asks for. @throws UsercopyError `bad-input` with the place in the file. */
-export function ramOf(ram: NonNullable<ScenarioGuest['ram']>, positions: Positions): bigint {
-  const path: Path = ['guest', 'ram'];
-  const bytes = wordOf(ram, positions.at(path));
-  if (bytes < LEAST_RAM || bytes > MOST_RAM || bytes % LEAST_RAM !== 0n) {
-    throw positions.refuse(path, `whole MiB of at most ${MOST_RAM >> 20n} MiB`, `${bytes} bytes`);
-  }
-  return bytes;
-}
-
 /** Sets a built-in guest that has been started to the profile and switches of a scenario. */
 export async function chooseRules(
   guest: Guest,
   spec: ScenarioGuest,
   build: 'check' | 'nocheck' = 'check',
 ): Promise<StartedGuest> {
-  const wanted = spec.profile === undefined || spec.profile === 'auto' ? '6.1' : spec.profile;
+  const wanted = spec.profile === undefined || spec.profile === 'auto' ? NEWEST_OWN_PROFILE : spec.profile;
   const [name = '', ...switches] = wanted.split(',').map((part) => part.trim());
   const ownSwitches = switches.map((word) => OWN_SWITCHES[word]).filter((found) => found !== undefined);
   const ownCheckKnows = build === 'check' && name in OWN_PROFILES && ownSwitches.length === switches.length;

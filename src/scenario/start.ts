@@ -3,12 +3,27 @@ import { resolve } from 'node:path';
 import { parseProfile } from '../check/profiles.js';
 import { Guest } from '../guest/guest.js';
 import { fetchKernel } from '../image/fetch.js';
+import { wordOf } from './expression.js';
 import type { ScenarioGuest } from './format.js';
 import { loadOwnKernel, ownVariants, startOwnGuest } from './own.js';
-import { located, type Positions } from './positions.js';
+import { located, type Path, type Positions } from './positions.js';
 import type { ScenarioFile } from './read.js';
-import { chooseRules, ramOf, type StartedGuest } from './rules.js';
+import { chooseRules, type StartedGuest } from './rules.js';
 import { loadTypedKernel } from './typed-kernel.js';
+
+const LEAST_RAM = 1n << 20n;
+/** It is kept twice: as it is, and as every step finds it. */
+const MOST_RAM = 1n << 30n;
+
+/** Bytes of RAM that a scenario asks for. @throws UsercopyError `bad-input` with the place in the file. */
+function ramOf(ram: NonNullable<ScenarioGuest['ram']>, positions: Positions): bigint {
+  const path: Path = ['guest', 'ram'];
+  const bytes = wordOf(ram, positions.at(path));
+  if (bytes < LEAST_RAM || bytes > MOST_RAM || bytes % LEAST_RAM !== 0n) {
+    throw positions.refuse(path, `whole MiB of at most ${MOST_RAM >> 20n} MiB`, `${bytes} bytes`);
+  }
+  return bytes;
+}
 
 /**
  * `started`: a built-in guest of this variant, as `startOwnGuest` gives it, which is taken and closed where this fails.

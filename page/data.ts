@@ -34,6 +34,7 @@ const revive = (_: string, value: unknown): unknown =>
 
 /** By variant; empty where the page was built without an emulator. */
 export function guestFacts(): ReadonlyMap<string, GuestFacts> {
+  // The build put it there whole.
   return new Map(Object.entries(JSON.parse(block('guest-facts') || '{}', revive) as Record<string, GuestFacts>));
 }
 

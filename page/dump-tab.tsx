@@ -146,6 +146,7 @@ function WhatIf({
           direction
           <select
             value={form.direction}
+            // One of the options below.
             onChange={(event) => onChange({ ...form, direction: event.currentTarget.value as Direction })}
           >
             <option value="to_user">to user memory</option>

@@ -51,9 +51,11 @@ const START: Game = {
 /** What a link brought; what is wrong in it is as at the start. */
 function gameOf(text: string | undefined): Game {
   try {
+    // Nothing is taken for granted of its values.
     const found = JSON.parse(text ?? '{}') as Partial<Record<keyof Game, unknown>>;
     const number = (value: unknown, otherwise: number): number =>
       typeof value === 'number' && Number.isFinite(value) ? value : otherwise;
+    // As above.
     const slab = (found.slab ?? {}) as Partial<Record<keyof SlabForm, unknown>>;
     return {
       place: PLACES.find((name) => name === found.place) ?? START.place,
@@ -129,6 +131,7 @@ export function PlayTab({ linked, isShown }: TabProperties) {
           memory
           <select
             value={game.place}
+            // One of the options below.
             onChange={(event) => change({ place: event.currentTarget.value as PlaceName, offset: 0 })}
           >
             {PLACES.map((name) => (
@@ -152,6 +155,7 @@ export function PlayTab({ linked, isShown }: TabProperties) {
           direction
           <select
             value={game.direction}
+            // One of the options below.
             onChange={(event) => change({ direction: event.currentTarget.value as Direction })}
           >
             <option value="to_user">to user memory</option>

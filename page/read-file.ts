@@ -101,6 +101,7 @@ async function* bunzipped(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 
 // No shared memory reaches a page.
 const streamOf = (bytes: Uint8Array): ReadableStream<Uint8Array> =>
+  // No shared memory reaches a page.
   new Blob([bytes as Uint8Array<ArrayBuffer>]).stream();
 
 /** Not every browser's streams are iterable. */

@@ -51,8 +51,13 @@ const BROWSER_PACKAGES = [
 const NODE_GLOBALS = ['Buffer', 'process', 'require', 'global', 'setImmediate', '__dirname', '__filename'];
 
 /** Where one of them is asked for all the same, and why. */
-const ASKS_FOR_BUFFER: Readonly<Record<string, string>> = {
-  'src/kernel/bytes.ts': 'asks whether there is one, and does without where there is none',
+const ASKS_FOR_GLOBAL: Readonly<Record<string, { readonly globals: readonly string[]; readonly why: string }>> = {
+  'src/kernel/bytes.ts': {
+    globals: ['Buffer'],
+    why: 'asks whether there is one, and does without where there is none',
+  },
+  'src/attach/attach.ts': { globals: ['process'], why: 'warns where nobody hears of blind spots; scenarios do' },
+  'src/engine/turn.ts': { globals: ['setImmediate'], why: 'as above' },
 };
 
 /** Where numbers are taken out of bytes; linear memory of another module is not guest memory. */
@@ -97,8 +102,8 @@ const text = (path: string): string => readFileSync(packageFile(path), 'utf8');
 /** The C++ folder is not among them: its includes are read below, and its order is the compiler's affair. */
 const house = readHouse(
   new Map(
-    ['src', 'arch', 'bench', 'assembly', 'scripts']
-      .flatMap((folder) => filesIn(folder, /(?<!\.d)\.m?ts$|\.mjs$/))
+    ['src', 'arch', 'bench', 'assembly', 'scripts', 'page']
+      .flatMap((folder) => filesIn(folder, /(?<!\.d)\.m?tsx?$|\.mjs$/))
       .map((path) => [path, text(path)]),
   ),
 );
@@ -175,11 +180,24 @@ function notForBrowsers(modules: House): string[] {
         return BROWSER_PACKAGES.includes(path) || isData ? [] : [way];
       }
       const wanted = NODE_GLOBALS.filter((name) => modules.get(path)?.values.has(name));
-      const unexplained = wanted.filter((name) => name !== 'Buffer' || ASKS_FOR_BUFFER[path] === undefined);
+      const unexplained = wanted.filter((name) => !ASKS_FOR_GLOBAL[path]?.globals.includes(name));
       return [...(roomOf(path) === 'engine' ? [way] : []), ...unexplained.map((name) => `${way}: ${name}`)];
     }),
   );
   return [...new Set(found)];
+}
+
+/** Globals of Node.js in what the page's program loads; the build looks at its modules, not at those. */
+function nodeInThePage(modules: House): string[] {
+  const replaced = new Set(
+    filesIn('page/run/instead', /\.ts$/).flatMap((path) => /In the place of (\S+\.ts):/.exec(text(path))?.[1] ?? []),
+  );
+  const kept = new Map([...modules].filter(([path]) => !replaced.has(path)));
+  return [...loads(kept, 'page/entry.ts')].flatMap(([path, way]) =>
+    NODE_GLOBALS.filter((name) => kept.get(path)?.values.has(name))
+      .filter((name) => !ASKS_FOR_GLOBAL[path]?.globals.includes(name))
+      .map((name) => `${way}: ${name}`),
+  );
 }
 
 function saidArchitectures(modules: House): string[] {
@@ -225,8 +243,9 @@ function strayArrows(modules: House): string[] {
       const [folder] = from.split('/');
       if (folder === 'assembly') return !to.startsWith('assembly/');
       if (to.startsWith('test/')) return true;
-      // Two verbs measure.
-      if (to.startsWith('bench/')) return folder !== 'bench' && !/^src\/cli\/(?:bench|overhead)\.ts$/.test(from);
+      // Two verbs measure, and the page shows what one of them measured.
+      if (to.startsWith('bench/'))
+        return folder !== 'bench' && !/^(?:src\/cli\/(?:bench|overhead)|page\/(?:data|overhead-tab))\.tsx?$/.test(from);
       // A folder of an architecture knows no other.
       const [own, other] = [from, to].map((path) => /^arch\/([^/]+)\/./.exec(path)?.[1]);
       return own !== undefined && other !== undefined && own !== other;
@@ -270,6 +289,10 @@ describe('the house', () => {
   it('has rooms that need neither Node.js nor an emulator', () => {
     expect([...DUMP_FORMATS, ...ALSO_IN_BROWSERS].filter((path) => !house.has(path))).toEqual([]);
     expect(notForBrowsers(house)).toEqual([]);
+  });
+
+  it('has a page whose program asks for nothing of Node.js', () => {
+    expect(nodeInThePage(house)).toEqual([]);
   });
 
   it('starts processes where verbs need them, and nowhere else', () => {

@@ -16,7 +16,7 @@ export const TRAILER = '\n;if (typeof MUnicorn === "function") self.MUnicorn = M
 
 /** To be called before the file runs; the answer finds what it exported. */
 export function watchForFactory(scope: Record<string, unknown>): () => Maker | null {
-  const own = { exports: {} as unknown };
+  const own: { exports: unknown } = { exports: {} };
   scope['module'] = own;
   scope['exports'] = own.exports;
   const known = new Set(Object.getOwnPropertyNames(scope));

@@ -64,13 +64,16 @@ const RUN: Readonly<Record<keyof PlayedRun, OptionRule>> = {
  * @throws UsercopyError `bad-input` for other words.
  */
 export function readNews(data: unknown): RunNews {
+  // Fields of anything; each is looked at below.
   const { kind, what, message, run } = Object(data) as Record<string, unknown>;
   if (kind === 'progress') {
     requireValue('progress', what, aText);
+    // It has just been looked at.
     return { kind, what: what as string };
   }
   if (kind === 'failed') {
     requireValue('failure', message, aText);
+    // As above.
     return { kind, message: message as string };
   }
   requireFields('run', run, RUN);

@@ -211,7 +211,7 @@ export class ObjectMaker {
     };
     const range = { start: word('start'), end: word('end') };
     if (range.end <= range.start) throw this.#positions.refuse(path('end'), "more than 'start'", `${spec.end}`);
-    const require = (field: 'cache' | 'objectSize' | 'type'): never => {
+    const refuseWithout = (field: 'cache' | 'objectSize' | 'type'): never => {
       throw this.#positions.refuse(path('kind'), `'${field}' beside the kind '${spec.kind}'`, 'none');
     };
     const { kind, cache, objectSize, objectStride = objectSize, type } = spec;
@@ -230,8 +230,8 @@ export class ObjectMaker {
       this.declarations.push({
         kind,
         ...range,
-        cache: cache ?? require('cache'),
-        objectSize: BigInt(objectSize ?? require('objectSize')),
+        cache: cache ?? refuseWithout('cache'),
+        objectSize: BigInt(objectSize ?? refuseWithout('objectSize')),
         objectStride: BigInt(objectStride ?? 0),
         redLeftPad: BigInt(redLeftPad),
         useroffset: useroffset === undefined ? undefined : BigInt(useroffset),
@@ -239,7 +239,7 @@ export class ObjectMaker {
       });
       return { start: range.start + BigInt(redLeftPad), end: range.start + BigInt(redLeftPad + (objectSize ?? 0)) };
     }
-    if (kind === 'pages') this.declarations.push({ kind, type: type ?? require('type'), ...range });
+    if (kind === 'pages') this.declarations.push({ kind, type: type ?? refuseWithout('type'), ...range });
     else this.declarations.push({ kind, ...range });
     return range;
   }

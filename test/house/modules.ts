@@ -84,7 +84,7 @@ function assertionAt(node: Node, source: string): number | null {
 
 function resolve(from: string, name: string, sources: ReadonlyMap<string, string>): string {
   const path = posix.join(posix.dirname(from), name);
-  const candidates = [path.replace(/\.js$/, '.ts'), `${path}.ts`, path];
+  const candidates = [path.replace(/\.js$/, '.ts'), path.replace(/\.js$/, '.tsx'), `${path}.ts`, path];
   return candidates.find((candidate) => sources.has(candidate)) ?? path;
 }
 

@@ -98,7 +98,7 @@ describe('usercopy repro --report', () => {
     expect(found).toMatchObject({
       outcome: 'consistent',
       variant: 'x86_64',
-      profile: '6.1',
+      profile: '6.1,kmap-fixmap',
       kernel: '6.5.0',
       copy: { pointer: null, size: 100, direction: 'to_user' },
       report: {
@@ -146,7 +146,7 @@ describe('usercopy repro --report', () => {
   it('reads standard input, and tells a person', () => {
     const { status, out } = usercopy(['repro', '--report', '-'], BUG);
     expect(status).toBe(1);
-    expect(out).toContain('x86_64, kernel 6.5.0, profile 6.1: consistent');
+    expect(out).toContain('x86_64, kernel 6.5.0, profile 6.1,kmap-fixmap: consistent');
     expect(out).toContain('44 bytes past it');
   });
 

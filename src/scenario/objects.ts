@@ -160,7 +160,7 @@ export class ObjectMaker {
     const { start, end } = this.#kernelObjects.makePages(count);
     if (reserved > 0) this.#kernelObjects.setReserved(start, reserved);
     if (cma > 0) {
-      // Our guests keep the type of a page where we do not look; others keep it where nobody here does.
+      // Our guests keep the type of a page where the check does not look; of others it reads the page block, where it knows its size.
       if (this.#isOwn) await this.#guest.callForValue('mark_pages_cma', [start, BigInt(cma)]);
       const page = 1n << BigInt(this.#guest.layout.pageShift);
       this.declarations.push({ kind: 'pages', type: 'CMA', start, end: start + page * BigInt(cma) });

@@ -8,7 +8,7 @@ usage() {
 usage: scripts/fresh-machine.sh [--keep] [bookworm|trixie] [start] [test] [package]
 
 Makes a Debian (trixie where none is named) in .cache/fresh-machine, runs `npm start` and `npm test` in it, or those named,
-and says what was missing. --keep leaves the folder for a look. Needs root and debootstrap.
+and says what was missing. --keep leaves the folder, without /proc and /dev, for a look. Needs root and debootstrap.
 `package` packs this checkout (`npm run build:prebuilt` must have run) and installs the packed file instead: first on a machine that has only
 Node.js and npm, then compiled, with what each takes in seconds and megabytes.
 Exit status: that of the first command that failed; 3 where no such machine can be made here.
@@ -45,6 +45,13 @@ cannot() {
 [[ "$(id -u)" == 0 ]] || cannot 'chroot and mount need root'
 command -v debootstrap >/dev/null || cannot 'debootstrap is not installed (apt-get install debootstrap)'
 
+# What is mounted here is mounted for this process and its children alone, and is gone with them even after SIGKILL: a /dev
+# left behind in .cache would be emptied by the next `rm -rf .cache`.
+if [[ "${FRESH_MACHINE_MOUNTS:-}" != own ]]; then
+  unshare --mount true 2>/dev/null || cannot 'unshare --mount is refused'
+  FRESH_MACHINE_MOUNTS=own exec unshare --mount --propagation private -- bash "${BASH_SOURCE[0]}" "$@"
+fi
+
 leave() {
   local point
   for point in dev proc; do
@@ -67,9 +74,9 @@ leave
 keep=$keep_asked
 mkdir -p "$machine" "$packages" "$npm_cache"
 
-# In memory where there is plenty: dpkg and rm write tens of thousands of small files.
+# In memory where there is plenty and nothing is to be kept: dpkg and rm write tens of thousands of small files.
 plenty=$((8 << 20))
-if (($(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo) > plenty)); then
+if [[ $keep == no ]] && (($(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo) > plenty)); then
   mount -t tmpfs -o size=6g,mode=755 fresh-machine "$machine" || true
 fi
 

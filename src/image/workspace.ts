@@ -1,4 +1,5 @@
 /** Folders of the cache in which something is made; what interrupted runs left of theirs is swept. */
+import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -42,13 +43,13 @@ export async function inWorkspace<Result>(
  */
 export async function alone<Result>(folder: string, what: string, work: () => Promise<Result>): Promise<Result> {
   const lock = path.join(folder, '.usercopy-lock');
-  // Of two that find a dead holder's lock one makes the new one.
+  await fs.mkdir(folder, { recursive: true });
   for (let attempt = 0; !(await take(lock)); attempt++) {
-    const holder = (await fs.readFile(lock, 'utf8').catch(() => '')).trim();
+    const holder = await fs.readFile(lock, 'utf8').catch(() => '');
     const pid = Number(/\.(\d+)\.$/.exec(holder)?.[1] ?? Number.NaN);
     if (attempt > 0 || (holder.startsWith(nameOf().replace(/\d+\.$/, '')) && isAlive(pid)))
       throw new UsercopyError('bad-input', `${what}: process ${pid} makes it already; wait for it, then ask again`);
-    await fs.rm(lock, { force: true });
+    await putAside(lock, holder);
   }
   try {
     return await work();
@@ -57,16 +58,32 @@ export async function alone<Result>(folder: string, what: string, work: () => Pr
   }
 }
 
-/** Whether the lock is ours now; its folder is made where there is none. */
+/** Whether the lock is ours now. It appears with its holder's name in it, never empty. */
 async function take(lock: string): Promise<boolean> {
+  const ours = `${lock}${nameOf()}${randomUUID()}`;
+  await fs.writeFile(ours, nameOf());
   try {
-    await fs.mkdir(path.dirname(lock), { recursive: true });
-    await fs.writeFile(lock, nameOf(), { flag: 'wx' });
+    await fs.link(ours, lock);
     return true;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false;
     throw error;
+  } finally {
+    await fs.rm(ours, { force: true });
   }
+}
+
+/** Takes a dead holder's lock away. Of two that found it one gets it; the other may have moved the first one's new lock, and puts it back. */
+async function putAside(lock: string, holder: string): Promise<void> {
+  const aside = `${lock}${nameOf()}${randomUUID()}`;
+  try {
+    await fs.rename(lock, aside);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  if ((await fs.readFile(aside, 'utf8')) !== holder) await fs.link(aside, lock).catch(() => undefined);
+  await fs.rm(aside, { force: true });
 }
 
 /** An error of the file system as a sentence; any other as it is. */

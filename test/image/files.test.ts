@@ -17,7 +17,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readWhole, writeWhole } from '../../src/image/files.js';
-import { inWorkspace } from '../../src/image/workspace.js';
+import { alone, inWorkspace } from '../../src/image/workspace.js';
 import { packageFile } from '../../src/paths.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'usercopy-files-'));
@@ -98,6 +98,32 @@ describe('standard output', () => {
 
   it('and standard error may both be closed', () => {
     expect(shell('"$1" "$2" check --dump /nowhere 2>/dev/full').status).toBe(2);
+  });
+});
+
+describe('a folder that one works in at a time', () => {
+  it('is taken over from a holder that is dead by one of those who find it', async () => {
+    const { pid } = spawnSync('true');
+    const place = folder('taken-over');
+    let running = 0;
+    let most = 0;
+    let worked = 0;
+    for (let round = 0; round < 20; round++) {
+      writeFileSync(join(place, '.usercopy-lock'), `.fetch-${hostname().replace(/[^\w-]/g, '-')}.${pid}.`);
+      const calls = Array.from({ length: 8 }, () =>
+        alone(place, 'the kernel', async () => {
+          most = Math.max(most, ++running);
+          worked++;
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          running--;
+        }),
+      );
+      for (const call of await Promise.allSettled(calls)) {
+        if (call.status === 'rejected') expect(String(call.reason)).toMatch(/makes it already; wait for it/);
+      }
+    }
+    expect({ most, enough: worked >= 20 }).toEqual({ most: 1, enough: true });
+    expect(readdirSync(place)).toEqual([]);
   });
 });
 

@@ -120,13 +120,14 @@ async function runRepro(options: ReproOptions): Promise<number> {
       ? null
       : (await readReports(options.report)).map((report) => withGiven(report, options));
   const chosen = (options.dump === undefined ? chooseReport : chooseLastReport)(reports ?? []);
+  const lines = await openLines(options);
   if (reports === null && (options.variant !== undefined || options.release !== undefined)) {
     throw badInput('repro', '--report FILE beside --variant and --release, which say what a log lacks', 'none');
   }
   if (options.dump === undefined) {
     refuseDumpOptions(options);
     if (chosen === null) throw badInput('repro', '--report FILE, --dump FILE or both', 'none of them');
-    return options.all ? printAll(reports ?? [], given, options) : printReport(chosen, given, options);
+    return options.all ? printAll(reports ?? [], given, options, lines) : printReport(chosen, given, options, lines);
   }
   if (options.all) throw badInput('repro', 'one report beside --dump', '--all');
   if (options.output !== undefined) {
@@ -146,7 +147,7 @@ async function runRepro(options: ReproOptions): Promise<number> {
       },
     }),
   );
-  print(await text(reproduction, options, await openLines(options)));
+  print(await text(lines === null ? reproduction : await dumpWithLines(reproduction, lines), options));
   if (!options.json) for (const line of nextOfDump(options, unwritten)) print(line);
   if (reproduction.outcome !== 'clean') return VIOLATION;
   return unwritten.length === 0 ? CLEAN : BAD_INPUT;
@@ -175,21 +176,28 @@ async function printAll(
   reports: readonly UsercopyReport[],
   given: Copy | null,
   options: ReproOptions,
+  lines: SourceLines | null,
 ): Promise<number> {
   if (options.output !== undefined) throw badInput('repro', 'one report beside --output', '--all');
-  const lines = await openLines(options, reports);
-  for (const report of reports) {
+  for (const report of await withLines(reports, lines)) {
     const { reproduction } = judged(report, given, options);
-    print(await text(reproduction, options, lines, toJsonLine));
+    print(await text(reproduction, options, toJsonLine));
   }
   return VIOLATION;
 }
 
-async function printReport(report: UsercopyReport, given: Copy | null, options: ReproOptions): Promise<number> {
-  const judgement = judged(report, given, options);
+async function printReport(
+  report: UsercopyReport,
+  given: Copy | null,
+  options: ReproOptions,
+  lines: SourceLines | null,
+): Promise<number> {
+  // One for one.
+  const [told = report] = await withLines([report], lines);
+  const judgement = judged(told, given, options);
   const { playReport } = await import('../repro/play-report.js');
   const { reproduction, scenario, why } = await playReport(judgement);
-  print(await text(reproduction, options, await openLines(options)));
+  print(await text(reproduction, options));
   if (options.output === undefined) {
     if (!options.json) print(nextLine(nextOfReport(options, scenario !== null)));
     return VIOLATION;
@@ -242,41 +250,42 @@ function dumpInput(dump: string, options: ReproOptions): DumpInput {
   };
 }
 
-/** With lines of source, where `--debug` gives them, and the code as instructions. */
-async function text(
-  reproduction: Reproduction,
-  options: ReproOptions,
-  lines: SourceLines | null,
-  json = toJson,
-): Promise<string> {
-  const { report } = reproduction;
+/** With the callers, where `--debug` gives their lines, and the code as instructions. */
+async function text(reproduction: Reproduction, options: ReproOptions, json = toJson): Promise<string> {
+  const { report, explanation } = reproduction;
   const code = report === null ? null : await (await import('../repro/code-lines.js')).codeLinesOf(report);
-  const told = lines === null ? reproduction : await withLines(reproduction, lines);
-  if (options.json) return json(reproductionJson(told, code));
-  const untold = lines === null || told.explanation.surroundings;
-  const trace = untold ? [] : await traceLines(told.report);
+  if (options.json) return json(reproductionJson(reproduction, code));
+  const trace = options.debug === undefined || explanation.surroundings ? [] : await traceLines(report);
   const more = [...trace, ...codeLines(code)].join('\n');
-  return `${linesOf(told).join('\n')}${more === '' ? '' : `\n${more}`}${options.all ? '\n' : ''}`;
+  return `${linesOf(reproduction).join('\n')}${more === '' ? '' : `\n${more}`}${options.all ? '\n' : ''}`;
 }
 
-/** `reports` are asked about at once; null without `--debug`. */
-async function openLines(
-  { debug }: ReproOptions,
-  reports: readonly UsercopyReport[] = [],
-): Promise<SourceLines | null> {
+/** null without `--debug`. */
+async function openLines({ debug }: ReproOptions): Promise<SourceLines | null> {
   if (debug === undefined) return null;
-  const { askLines, openSourceLines } = await import('../repro/source-lines.js');
-  const lines = openSourceLines(debug);
-  askLines(reports, lines);
-  return lines;
+  const { openSourceLines } = await import('../repro/source-lines.js');
+  return openSourceLines(debug);
 }
 
-async function withLines(reproduction: Reproduction, lines: SourceLines): Promise<Reproduction> {
-  const { linesNotTold, withCallLines, withSourceLines } = await import('../repro/source-lines.js');
-  const report = reproduction.report && withSourceLines(reproduction.report, lines);
+/** All are asked about at once. */
+async function withLines(
+  reports: readonly UsercopyReport[],
+  lines: SourceLines | null,
+): Promise<readonly UsercopyReport[]> {
+  if (lines === null) return reports;
+  const { askLines, withSourceLines } = await import('../repro/source-lines.js');
+  askLines(reports, lines);
+  return reports.map((report) => withSourceLines(report, lines));
+}
+
+/** The reading of a dump looks for the places that its report names: lines come afterwards. */
+async function dumpWithLines(reproduction: Reproduction, lines: SourceLines): Promise<Reproduction> {
+  const { withCallLines } = await import('../repro/source-lines.js');
+  const before = reproduction.report?.notes ?? [];
+  const [report = null] = await withLines(reproduction.report === null ? [] : [reproduction.report], lines);
   const { explanation } = reproduction;
-  const notTold = report === null ? [] : linesNotTold(report, lines);
-  const told = { ...explanation, lines: [...explanation.lines, ...notTold] };
+  const notes = report === null ? [] : report.notes.slice(before.length).map((note) => `note: ${note}`);
+  const told = { ...explanation, lines: [...explanation.lines, ...notes] };
   return withCallLines({ ...reproduction, report, explanation: told }, lines);
 }
 

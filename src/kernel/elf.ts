@@ -7,9 +7,9 @@ import { Words } from './words.js';
 
 const PT_LOAD = 1;
 const SHT_SYMTAB = 2;
-const SHT_NOBITS = 8;
-const SHF_ALLOC = 2;
-const SHF_EXECINSTR = 4;
+export const SHT_NOBITS = 8;
+export const SHF_ALLOC = 2;
+export const SHF_EXECINSTR = 4;
 const SHF_WRITE = 1;
 /** Largest segment that is believed, bytes in memory. */
 const MEMORY_LIMIT = 1n << 31n;
@@ -30,6 +30,8 @@ export interface ElfSection {
 }
 
 export interface ElfFile {
+  /** e_type. */
+  readonly type: number;
   readonly bits: Bits;
   readonly endian: Endian;
   readonly machine: number;
@@ -46,8 +48,10 @@ export function isElf(bytes: Uint8Array): boolean {
 /**
  * Reads an ELF file's headers. Contents stay views of `bytes`.
  * @param where names the file in errors
+ * @param hasContents false: segments are passed over. Those of a file that was split off with debug information may have kept their
+ *   places in the other one.
  */
-export function parseElf(bytes: Uint8Array, where: string): ElfFile {
+export function parseElf(bytes: Uint8Array, where: string, hasContents = true): ElfFile {
   if (!isElf(bytes)) throw badInput(where, 'an ELF file', 'another magic');
   if (bytes.length < 52) throw badInput(where, 'an ELF header', `${bytes.length} bytes`);
   const bits = bytes[4] === 1 ? 32 : bytes[4] === 2 ? 64 : null;
@@ -57,7 +61,9 @@ export function parseElf(bytes: Uint8Array, where: string): ElfFile {
   const header = new ElfReader(bytes, bits, endian, where);
   const wide = bits === 64;
   const segments: Segment[] = [];
-  const programHeaders = table(header, wide ? 32 : 28, wide ? 56 : 44, wide ? 56 : 32, 'program headers');
+  const programHeaders = !hasContents
+    ? []
+    : table(header, wide ? 32 : 28, wide ? 56 : 44, wide ? 56 : 32, 'program headers');
   for (const at of programHeaders) {
     const type = header.uint32(at);
     const address = header.word(at + (wide ? 16 : 8));
@@ -65,7 +71,7 @@ export function parseElf(bytes: Uint8Array, where: string): ElfFile {
     if (type !== PT_LOAD) continue;
     const offset = header.word(at + (wide ? 8 : 4));
     const size = header.word(at + (wide ? 40 : 20));
-    if (offset + fileSize > BigInt(bytes.length))
+    if (fileSize > 0n && offset + fileSize > BigInt(bytes.length))
       throw badInput(where, `bytes ${offset} to ${offset + fileSize} of a segment`, `a file of ${bytes.length} bytes`);
     if (size > MEMORY_LIMIT || size < fileSize || address + size > 1n << BigInt(bits))
       throw badInput(
@@ -88,7 +94,8 @@ export function parseElf(bytes: Uint8Array, where: string): ElfFile {
       `at most ${SEGMENT_LIMIT} segments that share no bytes of the file`,
       `${segments.length} with ${stored} bytes of a file of ${bytes.length}`,
     );
-  return { bits, endian, machine: header.uint16(18), bytes, segments, sections: sections(header) };
+  const [type, machine] = [header.uint16(16), header.uint16(18)];
+  return { type, bits, endian, machine, bytes, segments, sections: sections(header) };
 }
 
 export function sectionBytes(elf: ElfFile, name: string): Uint8Array | undefined {

@@ -1,0 +1,165 @@
+/** A vmlinux with debug information, or its .debug file: which kernel it is of, and where its functions lie. */
+import { findVariant, variants } from '../../arch/index.js';
+import { badInput } from '../errors.js';
+import { readWhole } from '../image/files.js';
+import {
+  type ElfFile,
+  type ElfSection,
+  isElf,
+  parseElf,
+  SHF_ALLOC,
+  SHF_EXECINSTR,
+  SHT_NOBITS,
+  sectionBytes,
+  symbolsFromElf,
+} from '../kernel/elf.js';
+import type { SymbolTable } from '../kernel/kernel.js';
+import { countBefore } from '../kernel/sorted.js';
+import { findBanner } from '../kernel/version.js';
+import { Words } from '../kernel/words.js';
+import { isPacked } from './read-log.js';
+
+/** A place that is asked about: `symbol+offset`; `isCall`: it lies behind a call. */
+export interface Place {
+  readonly symbol: string;
+  readonly offset: number;
+  /** Bytes of the function, as a trace tells them; null where it does not. */
+  readonly size: number | null;
+  readonly isCall: boolean;
+}
+
+/** What of a kernel a report or a dump tells. */
+export interface KernelTold {
+  readonly variant: string | null;
+  readonly release: string | null;
+}
+
+/** Why a place has no address. */
+export type NoAddress = 'no such function' | 'several functions' | 'outside of it';
+
+interface CodeSymbol {
+  readonly start: bigint;
+  /** Bytes of its code; 0 where the file does not tell it. */
+  readonly size: bigint;
+  /** Bytes up to the next symbol, the padding between with it. */
+  readonly extent: bigint;
+}
+
+const LARGEST_DEBUG_FILE = 2 ** 31 - 1;
+const ET_REL = 1;
+const EM_ARM = 40;
+/** Functions are aligned to so many bytes at the most (FUNCTION_ALIGNMENT_64B). */
+const LARGEST_PADDING = 64n;
+
+export class DebugFile {
+  readonly #symbols: SymbolTable;
+  readonly #elf: ElfFile;
+  readonly #release: string | null;
+  /** Those that lie in memory. */
+  readonly #sections: readonly ElfSection[];
+  #starts: BigUint64Array | null = null;
+
+  /** @throws UsercopyError `bad-input` for what is no linked ELF file with symbols. */
+  constructor(readonly path: string) {
+    const bytes = readWhole(path, LARGEST_DEBUG_FILE);
+    if (!isElf(bytes) && isPacked(bytes)) throw badInput(path, 'a vmlinux or .debug file', 'a packed one: unpack it');
+    const elf = parseElf(bytes, path, false);
+    if (elf.type === ET_REL) {
+      throw badInput(path, 'a vmlinux or its .debug file', 'a file that is not linked, as those of modules are');
+    }
+    const symbols = symbolsFromElf(elf, path);
+    if (symbols === null) throw badInput(path, 'a symbol table (.symtab)', 'none: it is stripped');
+    this.#elf = elf;
+    this.#sections = elf.sections.filter(({ flags }) => (flags & SHF_ALLOC) !== 0);
+    this.#symbols = symbols;
+    const constants = sectionBytes(elf, '.rodata');
+    this.#release = constants === undefined ? null : (findBanner(constants)?.release ?? null);
+  }
+
+  /** Whether it has lines at all; some files name another one that has them. */
+  get hasLines(): boolean {
+    return this.#elf.sections.some(({ name }) => /^\.z?debug_line$/.test(name));
+  }
+
+  /** @throws UsercopyError `bad-input` when the file is of another architecture or release. */
+  requireKernel({ variant, release }: KernelTold): void {
+    const { bits, endian, machine } = this.#elf;
+    const told = findVariant(variant);
+    const isIts = told === null || (told.elfMachine === machine && told.bits === bits && told.endian === endian);
+    if (!isIts) {
+      const found = variants.find((one) => one.elfMachine === machine && one.bits === bits && one.endian === endian);
+      const what = found?.name ?? `ELF machine ${machine}, ${bits} bit, ${endian} endian`;
+      throw badInput(this.path, `debug information of ${told.name}, as the kernel is`, what);
+    }
+    const own = this.#release;
+    // The path in a BUG line has the numbers alone.
+    if (own === null || release === null || own === release || own.startsWith(`${release}-`)) return;
+    throw badInput(this.path, `debug information of kernel ${release}`, `that of ${own}`);
+  }
+
+  /**
+   * Whether functions of a name can be one of which a trace tells `told` bytes: kallsyms counts up to the next symbol. Null
+   * where there is none of that name.
+   */
+  hasSize(symbol: string, told: number): boolean | null {
+    const named = this.#named(symbol);
+    return named.length === 0 ? null : named.some((one) => isTold(one, told));
+  }
+
+  /** Bytes of the functions of a name. */
+  sizes(symbol: string): readonly bigint[] {
+    return this.#named(symbol).map(({ size, extent }) => (size === 0n ? extent : size));
+  }
+
+  /**
+   * The address to ask of. That of a call is within the call; of one that does not return, behind which another function
+   * begins, it is in the function before it.
+   */
+  addressOf({ symbol, offset, size, isCall }: Place): bigint | NoAddress {
+    const named = this.#named(symbol);
+    const fitting = size === null ? named : named.filter((one) => isTold(one, size));
+    const [only, ...others] = fitting;
+    if (only === undefined) return 'no such function';
+    if (others.some(({ start }) => start !== only.start)) return 'several functions';
+    const at = BigInt(offset);
+    const end = size === null ? (only.extent > only.size ? only.extent : only.size) : BigInt(size);
+    if (isCall ? at > end : at >= end) return 'outside of it';
+    return only.start + at - (isCall ? 1n : 0n);
+  }
+
+  #named(name: string): CodeSymbol[] {
+    const found = this.#symbols.all(name).flatMap(({ address, size }): CodeSymbol[] => {
+      const start = this.#codeAt(address);
+      return start === null ? [] : [{ start, size, extent: this.#extent(start) }];
+    });
+    return found.filter(({ start }, index) => found.findIndex((other) => other.start === start) === index);
+  }
+
+  /** Where the code of a symbol begins; null for one of data. */
+  #codeAt(address: bigint): bigint | null {
+    const section = this.#sections.find(
+      (candidate) => address >= candidate.address && address < candidate.address + BigInt(candidate.size),
+    );
+    if (section === undefined) return null;
+    if ((section.flags & SHF_EXECINSTR) !== 0) return this.#elf.machine === EM_ARM ? address & ~1n : address;
+    // The ABI of powerpc up to ELFv1: a function's symbol names a descriptor, whose first word is the address.
+    if (section.name !== '.opd' || section.type === SHT_NOBITS) return null;
+    const { bytes, bits, endian } = this.#elf;
+    const at = section.offset + Number(address - section.address);
+    return at + 8 > bytes.length ? null : new Words(bytes, { bits, endian }).word(at);
+  }
+
+  #extent(start: bigint): bigint {
+    this.#starts ??= BigUint64Array.from(
+      [...this.#symbols].flatMap(({ address }) => this.#codeAt(address) ?? []),
+    ).sort();
+    const next = this.#starts[countBefore(this.#starts, (other) => other <= start)];
+    return next === undefined ? 0n : next - start;
+  }
+}
+
+/** A size of 0 is not told. */
+function isTold({ size, extent }: CodeSymbol, told: number): boolean {
+  const padding = BigInt(told) - size;
+  return size === 0n || (padding >= 0n && (padding < LARGEST_PADDING || BigInt(told) <= extent));
+}

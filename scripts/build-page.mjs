@@ -7,12 +7,14 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
+import { LICENCES, licencesOf } from './lib/bundled-licences.mjs';
 import { isCompiled } from './lib/compiled.mjs';
 import { fingerprint, isFresh, root, SetupError, setStamp, withLock } from './lib/step.mjs';
 
 /** What `npm run atlas` made. */
 const ATLAS = 'docs/overhead.json';
 const OUTPUT = 'build/page/index.html';
+const OUTPUT_LICENCES = `build/page/${LICENCES}`;
 /** For the package, which must have all of it: fails where there is no emulator to read the built-in guests' facts with. */
 const mustBeWhole = process.argv.includes('--whole');
 
@@ -107,7 +109,7 @@ async function program() {
   const missed = [...Object.keys(PRELUDES), ...Object.keys(INSTEAD)].filter((name) => !applied.has(name));
   if (missed.length > 0) throw new SetupError(`page: expected ${missed.join(', ')} in the program, found none of it`);
   const { code } = outputs[0];
-  return inElement(code);
+  return { script: inElement(code), licences: licencesOf(outputs) };
 }
 
 /** Numbers of the built-in guests that scenarios depend on, read off them; null where there is no emulator. */
@@ -131,7 +133,7 @@ async function buildPage() {
   if (!isCompiled()) throw new SetupError('page: build/js is older than its sources: npm run build compiles them');
   const { DRAWING_STYLE } = await import(inRoot('build/js/src/diagnosis/drawing.js'));
   const style = `${DRAWING_STYLE}\n${text('page/style.css')}`;
-  const script = await program();
+  const { script, licences } = await program();
   const facts = await guestFacts();
   const data = [
     `<script type="text/plain" id="check-wasm">${readFileSync(inRoot('build/check.wasm')).toString('base64')}</script>`,
@@ -160,6 +162,7 @@ async function buildPage() {
   };
   const page = text('page/index.html').replace(/<!-- (\w+) -->/g, (_, name) => parts[name]);
   mkdirSync(inRoot('build/page'), { recursive: true });
+  writeFileSync(inRoot(OUTPUT_LICENCES), licences);
   // Whole or not at all: somebody may be reading it.
   writeFileSync(inRoot(`${OUTPUT}.new`), page);
   renameSync(inRoot(`${OUTPUT}.new`), inRoot(OUTPUT));
@@ -177,7 +180,7 @@ async function update() {
     'scripts/build-page.mjs',
     'package-lock.json',
   ]);
-  if (isFresh('page', print, [OUTPUT])) return;
+  if (isFresh('page', print, [OUTPUT, OUTPUT_LICENCES])) return;
   const { page, isWhole } = await buildPage();
   // What is missing may be there the next time.
   if (isWhole) setStamp('page', print);

@@ -28,6 +28,7 @@ import {
   hasProgram,
   isFresh,
   mustRun,
+  packageFolder,
   root,
   runLogged,
   SetupError,
@@ -164,6 +165,10 @@ function addon() {
         `building the addon needs a C++ compiler, make and Python 3; missing: ${missing.join(', ')} (Debian, Ubuntu: apt-get install g++ make python3)`,
       );
     }
+    if (packageFolder('node-gyp') === '')
+      throw new SetupError(
+        'building the addon needs node-gyp, which npm brings along: expected it there, found none; npm install node-gyp',
+      );
     writeUnicornNames(join(unicorn.include, 'unicorn'), join(root, 'build', 'generated', 'unicorn_names.h'));
     const what = `building the emulator addon (libunicorn ${unicorn.version} in ${unicorn.lib})`;
     writeCheckLayout(join(root, 'build', 'generated', 'check_layout.h'));

@@ -138,6 +138,20 @@ describe('the packed package, installed in an empty folder', () => {
     expect(existsSync(join(folder, 'node_modules/echarts'))).toBe(false);
   });
 
+  it('brings no package that only the command line or a compiler needs', (context) => {
+    if (absence !== null) return context.skip(absence);
+    const { packages }: { packages: Record<string, unknown> } = JSON.parse(
+      readFileSync(join(folder, 'node_modules/.package-lock.json'), 'utf8'),
+    );
+    const names = Object.keys(packages).map((path) => path.replace('node_modules/', ''));
+    // Those that the exported modules import, and what these stand on; the headers that compiling takes.
+    expect(names.length).toBeLessThanOrEqual(20);
+    for (const name of ['commander', 'cli-table3', 'node-gyp', 'tinybench', 'undici']) expect(names).not.toContain(name);
+    // Copies of others' code bring their licences.
+    const texts = readFileSync(join(installed, 'build/cli/licences.txt'), 'utf8');
+    expect(texts).toMatch(/^=== commander \S+: MIT\n\n\(The MIT License\)\n\nCopyright \(c\) 2011 TJ Holowaychuk/m);
+  });
+
   it('has an addon whose check is that of its check.wasm, and takes a libunicorn without headers', (context) => {
     if (absence !== null) return context.skip(absence);
     const doctor: { ok: boolean; findings: { name: string; ok: boolean; found: string | null }[] } = JSON.parse(

@@ -2,14 +2,15 @@
  * Puts the command line into few files: Node.js takes longer to find, read and link some two hundred small modules than most
  * verbs take to run. `build/js` stays what programs import.
  */
-import { chmodSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'vite';
+import { LICENCES, licencesOf } from './bundled-licences.mjs';
 import { ENTRIES } from './programs.mjs';
 import { root } from './step.mjs';
 
-/** Has its WebAssembly beside it; optional; has programs of its own; calls Buffer(), of which Node.js warns outside of node_modules. */
-const EXTERNAL = ['@alexaltea/capstone-js', 'echarts', 'node-gyp', 'seek-bzip'];
+/** Has its WebAssembly beside it; optional; calls Buffer(), of which Node.js warns outside of node_modules. */
+const EXTERNAL = ['@alexaltea/capstone-js', 'echarts', 'seek-bzip'];
 
 /**
  * An import of a module of Node.js asks for every name that it exports, the lazy ones too: `node:fs` then loads all streams.
@@ -32,7 +33,7 @@ const builtinsByName = {
 const compiled = join(root, 'build', 'js');
 const outDir = join(root, 'build', 'cli');
 const fresh = `${outDir}.new`;
-await build({
+const built = await build({
   configFile: false,
   root: compiled,
   logLevel: 'error',
@@ -50,6 +51,7 @@ await build({
     },
   },
 });
+writeFileSync(join(fresh, LICENCES), licencesOf(built.output));
 chmodSync(join(fresh, 'main.js'), 0o755);
 // Whole or not at all: somebody may be running it.
 rmSync(outDir, { recursive: true, force: true });

@@ -8,6 +8,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -28,8 +29,23 @@ export function packageFolder(name) {
   for (let folder = root; ; folder = dirname(folder)) {
     const found = join(folder, 'node_modules', name);
     if (existsSync(join(found, 'package.json'))) return relative(root, found);
-    if (dirname(folder) === folder) return '';
+    if (dirname(folder) === folder) return name === 'node-gyp' ? bundledNodeGyp() : '';
   }
+}
+
+/**
+ * The node-gyp of a package manager. An installed package has none of its own, since few compile: npm and pnpm bring one and name it to the
+ * scripts that they run; a script that is started by hand looks for npm's.
+ */
+function bundledNodeGyp() {
+  const npm = programPath('npm');
+  const places = [
+    ...(process.env.npm_config_node_gyp ? [dirname(dirname(process.env.npm_config_node_gyp))] : []),
+    // npm is a link to its own bin/npm-cli.js.
+    ...(npm === undefined ? [] : [join(dirname(dirname(realpathSync(npm))), 'node_modules', 'node-gyp')]),
+  ];
+  const found = places.find((place) => existsSync(join(place, 'package.json')));
+  return found === undefined ? '' : relative(root, found);
 }
 
 /** A reason to end the set-up, for a person: one sentence. */

@@ -146,7 +146,8 @@ describe('the packed package, installed in an empty folder', () => {
     const names = Object.keys(packages).map((path) => path.replace('node_modules/', ''));
     // Those that the exported modules import, and what these stand on; the headers that compiling takes.
     expect(names.length).toBeLessThanOrEqual(20);
-    for (const name of ['commander', 'cli-table3', 'node-gyp', 'tinybench', 'undici']) expect(names).not.toContain(name);
+    for (const name of ['papaparse', 'cli-table3', 'node-gyp', 'tinybench', 'undici'])
+      expect(names).not.toContain(name);
     // Copies of others' code bring their licences.
     const texts = readFileSync(join(installed, 'build/cli/licences.txt'), 'utf8');
     expect(texts).toMatch(/^=== commander \S+: MIT\n\n\(The MIT License\)\n\nCopyright \(c\) 2011 TJ Holowaychuk/m);
@@ -232,4 +233,18 @@ describe('the packed package, installed in an empty folder', () => {
     expect(broken.stdout).toMatch(/the prebuilt addon is not used: it cannot be loaded here \(.*\)/);
     expect(readFileSync(called, 'utf8')).toMatch(/^make$/m);
   });
+});
+
+it('names the libunicorn that it fetches by the digest of Debian’s signed lists', (context) => {
+  const read = (path: string) => JSON.parse(readFileSync(packageFile(path), 'utf8'));
+  const { libunicorn } = read('scripts/lib/debian-archive.json');
+  // What the set-up unpacked by way of the lists.
+  const origin = `.cache/unicorn/${libunicorn.version.replace(/-.*/, '')}/origin.json`;
+  if (!existsSync(packageFile(origin))) return context.skip('the set-up has not fetched it');
+  const packages: { name: string; version: string; sha256: string }[] = read(origin).packages;
+  const signed = packages.find(({ name }) => name === libunicorn.name);
+  if (signed?.version !== libunicorn.version) return context.skip(`Debian has ${signed?.version}`);
+  const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch as string] ?? '';
+  expect(libunicorn.sha256[architecture]).toBe(signed?.sha256);
+  expect(libunicorn.path).toContain(`/${libunicorn.name}_${libunicorn.version}_`);
 });

@@ -1,7 +1,7 @@
 /** Debian's builds of libunicorn, side by side in `.cache/unicorn/<version>`: whichever of them can be had and loads here. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { unpackDebianPackages } from './debian-packages.mjs';
+import { archive, unpackDebianPackages, unpackPinned } from './debian-packages.mjs';
 import { lookIn } from './find-library.mjs';
 import { cache, sha256Of } from './step.mjs';
 
@@ -41,10 +41,16 @@ export function fetchBuild({ version, suites }, addon) {
   if (before) return before;
   console.log(`setup: downloading libunicorn ${version} (Debian packages, unpacked into .cache, nothing is installed)`);
   const reasons = [];
-  for (const suite of suites) {
-    const wanted = addon === undefined ? [LIBRARY_NAMES, ['libunicorn-dev'], ['python3-unicorn']] : [LIBRARY_NAMES];
-    const packages = wanted.map((names) => ({ names, version }));
-    const unpacked = unpackDebianPackages(suite, packages, folderOf(version));
+  const wanted = addon === undefined ? [LIBRARY_NAMES, ['libunicorn-dev'], ['python3-unicorn']] : [LIBRARY_NAMES];
+  const packages = wanted.map((names) => ({ names, version }));
+  const { libunicorn } = archive;
+  const isPinned = addon !== undefined && libunicorn.version.startsWith(`${version}-`);
+  const ways = [
+    ...(isPinned ? [{ suite: libunicorn.suite, take: (folder) => unpackPinned(libunicorn, folder) }] : []),
+    ...suites.map((suite) => ({ suite, take: (folder) => unpackDebianPackages(suite, packages, folder) })),
+  ];
+  for (const { suite, take } of ways) {
+    const unpacked = take(folderOf(version));
     if (unpacked.reason) {
       reasons.push(unpacked.reason);
       continue;

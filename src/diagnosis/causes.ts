@@ -70,11 +70,11 @@ function damageOf({ message, trouble, taint, comm }: UsercopyReport): string | n
 function foreignModule({ report }: Evidence): string | null {
   const caller = callerOf(report.trace, report.pc);
   if (caller?.module && report.foreignModules.includes(caller.module)) {
-    return `${caller.symbol}() of ${caller.module} made the copy, which is not of the kernel's tree`;
+    return `${caller.symbol}() of ${caller.module} made the copy, which is not part of the kernel's tree`;
   }
   const cache = report.message?.cache;
   const owner = cache == null ? undefined : report.foreignModules.find((module) => isNamedAfter(cache, module));
-  return owner === undefined ? null : `the cache ${cache} is named after ${owner}, which is not of the kernel's tree`;
+  return owner === undefined ? null : `the cache ${cache} is named after ${owner}, which is not part of the kernel's tree`;
 }
 
 /** `nvidia_stack_cache` after nvidia; a first word of two letters is no name. */

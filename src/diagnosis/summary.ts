@@ -20,7 +20,7 @@ export interface Summary {
   /** The function that made the copy, and its module. */
   readonly caller: string | null;
   readonly module: string | null;
-  /** Whether that module is none of the kernel's tree; null where that is not told. */
+  /** Whether that module is not part of the kernel's tree; null where that is not told. */
   readonly foreign: boolean | null;
   readonly cause: string | null;
   readonly known: KnownCause | null;
@@ -154,7 +154,7 @@ function missText({ report, explanation, copy, variant }: Reproduction): string 
 
 function callerText(caller: string | null, module: string | null, foreign: boolean | null): string | null {
   if (caller === null) return null;
-  const kind = foreign === true ? ", which is not of the kernel's tree" : '';
+  const kind = foreign === true ? ", which is not part of the kernel's tree" : '';
   return `${caller}() ${module === null ? '' : `of module ${module} `}made it${kind}.`;
 }
 

@@ -88,13 +88,18 @@ function whyNoEmulator(error: unknown): string {
   throw error;
 }
 
-function noCopy({ path, variant, registers }: Dump, log: KernelLog | null, why: string): UsercopyError {
+function noCopy({ path, variant, registers, kernel }: Dump, log: KernelLog | null, why: string): UsercopyError {
   const pc = registers.get(variant.registers.pc);
   const found =
     log === null ? 'no log in its memory' : `a log of ${log.records.length} records without one in its memory`;
+  // The log's own structures are found by the kernel's types.
+  const hint =
+    log === null && kernel.types === null
+      ? "; the log cannot be found without the kernel's types: give --kernel IMAGE, and --btf FILE if the image has none"
+      : '';
   return badInput(
     path,
     'a CPU at the first instruction of __check_object_size (--regs), or a usercopy report (--report, or in its own log)',
-    `${pc === undefined ? 'no registers' : `${variant.registers.pc} ${hex(pc)}`} and ${found}, and its stack does not tell it (${why}); say which copy with --at, --size and --to-user or --from-user`,
+    `${pc === undefined ? 'no registers' : `${variant.registers.pc} ${hex(pc)}`} and ${found}, and its stack does not tell it (${why}); say which copy with --at, --size and --to-user or --from-user${hint}`,
   );
 }

@@ -74,7 +74,9 @@ function foreignModule({ report }: Evidence): string | null {
   }
   const cache = report.message?.cache;
   const owner = cache == null ? undefined : report.foreignModules.find((module) => isNamedAfter(cache, module));
-  return owner === undefined ? null : `the cache ${cache} is named after ${owner}, which is not part of the kernel's tree`;
+  return owner === undefined
+    ? null
+    : `the cache ${cache} is named after ${owner}, which is not part of the kernel's tree`;
 }
 
 /** `nvidia_stack_cache` after nvidia; a first word of two letters is no name. */

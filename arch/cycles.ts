@@ -32,6 +32,8 @@ export interface CycleTraits {
     readonly mode: readonly string[];
     readonly thumbMode?: readonly string[];
   };
+  /** Bytes of the units that its instructions are made of, as its kernels print code; those of Thumb are 2. */
+  readonly codeUnit: 1 | 2 | 4;
   /** How llvm-mca is told which core to judge by; null where LLVM has no scheduling model. */
   readonly llvm: { readonly triple: string; readonly cpu: string; readonly features?: string } | null;
   /** A register's storage: names that alias give the same; null for what is no dependency (zero registers, the pc). */

@@ -37,6 +37,8 @@ export interface OopsConvention {
   readonly initMemoryInText?: readonly string[];
   /** Where the registers of user mode begin, which an oops prints after the call trace. */
   readonly userMode: RegExp | null;
+  /** Its Code: line where the CPU stopped at BUG() or WARN(), marks and all: some kernels print that behind the registers of user mode. */
+  readonly bugCode?: RegExp;
   /** The function in which the CPU stopped: group 1 the symbol, 2 its offset, 3 its size, both hexadecimal or missing. */
   readonly pc: RegExp;
   /** Lines that stand for `kernel BUG at`, whole, where the architecture prints something else or more. */

@@ -37,6 +37,7 @@ function access(printed: string, _operands: readonly Operand[], known: RegisterA
 export const armCycles: CycleTraits = {
   table: 'cycles.json',
   capstone: { arch: 'ARM', mode: [], thumbMode: ['THUMB'] },
+  codeUnit: 4,
   llvm: { triple: 'armv7-linux-gnueabihf', cpu: 'cortex-a9', features: '+virtualization,+hwdiv-arm' },
   storage: (register) => {
     const alias = ALIASES[register];

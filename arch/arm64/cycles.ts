@@ -23,6 +23,7 @@ function access(mnemonic: string, operands: readonly Operand[], known: RegisterA
 export const arm64Cycles: CycleTraits = {
   table: 'cycles.json',
   capstone: { arch: 'ARM64', mode: [] },
+  codeUnit: 4,
   llvm: { triple: 'aarch64', cpu: 'cortex-a53', features: '+v8.5a,+lse' },
   storage,
   access,

@@ -76,6 +76,7 @@ export const ppc64leCycles: CycleTraits = {
   ...powerpc,
   table: 'cycles.json',
   capstone: { arch: 'PPC', mode: ['64'] },
+  codeUnit: 4,
   llvm: { triple: 'powerpc64le', cpu: 'pwr9' },
 };
 
@@ -83,6 +84,7 @@ export const ppc64Cycles: CycleTraits = {
   ...powerpc,
   table: 'cycles.json',
   capstone: { arch: 'PPC', mode: ['64', 'BIG_ENDIAN'] },
+  codeUnit: 4,
   llvm: { triple: 'powerpc64', cpu: 'pwr9' },
 };
 
@@ -90,5 +92,6 @@ export const ppcCycles: CycleTraits = {
   ...powerpc,
   table: 'cycles.json',
   capstone: { arch: 'PPC', mode: ['32', 'BIG_ENDIAN'] },
+  codeUnit: 4,
   llvm: { triple: 'powerpc', cpu: 'pwr9' },
 };

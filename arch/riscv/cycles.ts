@@ -27,6 +27,7 @@ function access(mnemonic: string, operands: readonly Operand[]): RegisterAccess 
 export const riscv64Cycles: CycleTraits = {
   table: 'cycles.json',
   capstone: { arch: 'RISCV', mode: ['RISCV64', 'RISCVC'] },
+  codeUnit: 2,
   llvm: { triple: 'riscv64', cpu: 'sifive-u74' },
   storage: (register) => (register in ALIASES ? (ALIASES[register] ?? null) : register),
   access,

@@ -57,6 +57,7 @@ export const s390xCycles: CycleTraits = {
   repeats: /^(?:mvc(?:os|p|s|le?)|clcle?|cksm)$/,
   table: 'cycles.json',
   capstone: { arch: 'SYSZ', mode: ['BIG_ENDIAN'] },
+  codeUnit: 2,
   llvm: { triple: 's390x-linux-gnu', cpu: 'z14' },
   storage: (register) => (register === '%r0' || register !== '0' ? register : null),
   registerKind: (register) => (register.startsWith('%') ? register.slice(1, 2) : register),

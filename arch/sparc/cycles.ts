@@ -44,10 +44,12 @@ export const sparcCycles: CycleTraits = {
   ...sparc,
   table: 'cycles-sparc.json',
   capstone: { arch: 'SPARC', mode: ['BIG_ENDIAN'] },
+  codeUnit: 4,
 };
 
 export const sparc64Cycles: CycleTraits = {
   ...sparc,
   table: 'cycles-sparc64.json',
   capstone: { arch: 'SPARC', mode: ['BIG_ENDIAN', 'V9'] },
+  codeUnit: 4,
 };

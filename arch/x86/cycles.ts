@@ -74,6 +74,7 @@ export const x86_64Cycles: CycleTraits = {
   ...x86,
   table: 'cycles-x86_64.json',
   capstone: { arch: 'X86', mode: ['64'] },
+  codeUnit: 1,
   llvm: { triple: 'x86_64', cpu: 'skylake' },
 };
 
@@ -81,5 +82,6 @@ export const i386Cycles: CycleTraits = {
   ...x86,
   table: 'cycles-i386.json',
   capstone: { arch: 'X86', mode: ['32'] },
+  codeUnit: 1,
   llvm: { triple: 'i386', cpu: 'skylake' },
 };

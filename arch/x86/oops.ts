@@ -51,6 +51,8 @@ export const x86Oops: OopsConvention = {
   stackPointer: ['rsp', 'esp'],
   returnValue: ['rax', 'eax'],
   userMode: /^(?:RIP: 0033:|EIP: 0x[0-9a-f]{1,8}$|EIP: 0073:)/m,
+  // ud2; up to 4.17 or so the line was the last of all.
+  bugCode: /<0f> 0b\b/,
   pc: new RegExp(`^[RE]IP:?\\s+(?:00[0-9a-f]{2}:)?(?:\\[<[0-9a-f]+>\\]\\s+){0,2}${SYMBOL}`, 'm'),
   bugLines: [],
 };

@@ -98,7 +98,7 @@ function reportOf(block: Block, isOpen: boolean): UsercopyReport {
     stackPointer: stackPointerOf(registers, found?.convention.stackPointer ?? []),
     returnLength: measured.length,
     pc: block.mixed ? null : pc,
-    code: codeOf(kernelText, text),
+    code: codeOf(kernelText, text, found?.convention.bugCode ?? null),
     trace: traceOf(kernelText.trimEnd().split('\n')),
     registerObjects: block.mixed ? [] : registerObjectsOf(kernelText),
     registerText:
@@ -133,13 +133,15 @@ const bitsOfAddress = (message: UsercopyMessage | null): 32 | 64 | null =>
  * Postings put several spaces between the bytes, or break the line. powerpc's words stand behind the registers of user mode:
  * under a heading on several lines, or, in newer kernels, on one.
  */
-function codeOf(kernelText: string, text: string): string | null {
-  const bytes =
-    /^(?:Code|Instruction DUMP): {0,4}((?:[0-9a-fX<>()]{2,20} {0,40}){1,80})/m.exec(kernelText)?.[1] ??
-    /^(?:Instruction dump|Code): {0,4}\n?((?:(?:[0-9a-f]{8}|[<(][0-9a-f]{8}[>)]|X{8})[ \n]{0,40}){1,40})/m.exec(
-      text,
-    )?.[1];
-  return bytes === undefined ? null : bytes.trim().replace(/\s+/g, ' ');
+function codeOf(kernelText: string, text: string, bugCode: RegExp | null): string | null {
+  const CODE = /^(?:Code|Instruction DUMP): {0,4}((?:[0-9a-fX<>()]{2,20} {0,40}){1,80})/m;
+  const INSTRUCTIONS =
+    /^(?:Instruction dump|Code): {0,4}\n?((?:(?:[0-9a-f]{8}|[<(][0-9a-f]{8}[>)]|X{8})[ \n]{0,40}){1,40})/m;
+  const plain = (bytes: string): string => bytes.trim().replace(/\s+/g, ' ');
+  const bytes = CODE.exec(kernelText)?.[1] ?? INSTRUCTIONS.exec(text)?.[1];
+  if (bytes !== undefined) return plain(bytes);
+  const behind = CODE.exec(text.slice(kernelText.length))?.[1];
+  return behind !== undefined && bugCode?.test(plain(behind)) ? plain(behind) : null;
 }
 
 function stackPointerOf(registers: ReadonlyMap<string, bigint>, names: readonly string[]): bigint | null {

@@ -1,7 +1,8 @@
 /** The Code: line of a report as instructions. */
+import type { CycleTraits } from '../../arch/cycles.js';
 import { findVariant } from '../../arch/index.js';
 import { Disassembler } from '../cycles/disassembler.js';
-import { UsercopyError } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import { encodeUnsigned } from '../kernel/words.js';
 import type { UsercopyReport } from '../report/report.js';
 
@@ -21,6 +22,7 @@ export interface Code {
 
 /** Bytes of x86's instructions at most: so far from the start a true boundary is met. */
 const LONGEST_INSTRUCTION = 15;
+const THUMB_UNIT = 2;
 
 /** null where the report has no such line. */
 export async function codeLinesOf({ code, arch }: UsercopyReport): Promise<Code | null> {
@@ -30,14 +32,23 @@ export async function codeLinesOf({ code, arch }: UsercopyReport): Promise<Code 
   if (variant?.cycles === undefined)
     return none(`the code is not disassembled: nothing here does it for ${arch ?? 'an architecture that is not told'}`);
   const groups = code.split(' ').map((text) => ({ text: text.replace(/[<>()]/g, ''), marked: /[<(]/.test(text) }));
-  if (groups.some(({ text }) => !/^(?:[0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{8})$/.test(text))) {
-    return none('the code is not disassembled: not all of its bytes could be read by the kernel');
+  const digits = unitDigits(groups, variant.cycles);
+  // A log may end within the last one.
+  if ((groups.at(-1)?.text.length ?? 0) < digits) groups.pop();
+  if (groups.some(({ text }) => text.length !== digits || !/^[0-9a-f]+$/.test(text))) {
+    const groupsOf = `groups of ${digits} hexadecimal digits`;
+    return none(`the code is not disassembled: not all of it are ${groupsOf}, as this kernel prints what it can read`);
   }
-  const units = groups.map(({ text }) => encodeUnsigned(BigInt(`0x${text}`), text.length / 2, variant.endian));
-  const bytes = Uint8Array.from(units.flatMap((unit) => [...unit]));
-  const marked = groups.findIndex((group) => group.marked);
-  if (marked < 0) return none('the code is not disassembled: it does not say where the CPU stopped');
-  const stop = units.slice(0, marked).reduce((sum, unit) => sum + unit.length, 0);
+  const marks = groups.filter((group) => group.marked).length;
+  if (marks !== 1) {
+    const how = marks === 0 ? 'it does not say where the CPU stopped' : 'it marks several places where the CPU stopped';
+    return none(`the code is not disassembled: ${how}`);
+  }
+  const size = digits / 2;
+  const bytes = Uint8Array.from(
+    groups.flatMap(({ text }) => [...encodeUnsigned(BigInt(`0x${text}`), size, variant.endian)]),
+  );
+  const stop = size * groups.findIndex((group) => group.marked);
   let disassembler: Disassembler;
   try {
     disassembler = await Disassembler.open(variant.cycles);
@@ -46,11 +57,9 @@ export async function codeLinesOf({ code, arch }: UsercopyReport): Promise<Code 
     throw error;
   }
   try {
-    const isHalfwords = groups.every(({ text }) => text.length === 4);
-    // Thumb, or an instruction set that has both lengths in one.
-    const used = (isHalfwords && disassembler.thumb) || disassembler;
-    const varies = groups[0]?.text.length === 2 || (isHalfwords && disassembler.thumb === null);
-    const decoded = decode(used, bytes, stop, varies);
+    const isThumb = size === THUMB_UNIT && disassembler.thumb !== null;
+    const used = (isThumb && disassembler.thumb) || disassembler;
+    const decoded = decode(used, bytes, stop, { varies: size < 4 && !isThumb, bits: variant.bits });
     return decoded.length === 0
       ? none('the code is not disassembled: its bytes are no instructions')
       : { lines: decoded, note: null };
@@ -59,18 +68,62 @@ export async function codeLinesOf({ code, arch }: UsercopyReport): Promise<Code 
   }
 }
 
-/** Where lengths vary, from the first byte from which instructions meet the one that the CPU stopped at. */
-function decode(disassembler: Disassembler, bytes: Uint8Array, stop: number, varies: boolean): CodeLine[] {
-  const linesFrom = (start: number): CodeLine[] =>
-    [...disassembler.instructions(bytes.subarray(start), 0n)].map(({ offset, mnemonic, operands }) => ({
-      offset: start + offset - stop,
-      text: `${mnemonic} ${operands}`.trimEnd(),
-      stopped: start + offset === stop,
-    }));
+/** Digits of each group: of the architecture's units, or all of Thumb's. */
+function unitDigits(groups: readonly { readonly text: string }[], { codeUnit, capstone }: CycleTraits): number {
+  const isThumb = capstone.thumbMode !== undefined && groups[0]?.text.length === 2 * THUMB_UNIT;
+  return 2 * (isThumb ? THUMB_UNIT : codeUnit);
+}
+
+interface Decoding {
+  /** Lengths of instructions vary. */
+  readonly varies: boolean;
+  readonly bits: 32 | 64;
+}
+
+/**
+ * Where lengths vary, the first byte may be the middle of an instruction, and what is read from there on is none that ran until a true
+ * boundary is met. So the code is read from each of the first bytes, and before the one that the CPU stopped at those instructions count
+ * that all these ways come to.
+ */
+function decode(disassembler: Disassembler, bytes: Uint8Array, stop: number, { varies, bits }: Decoding): CodeLine[] {
+  const linesFrom = (start: number): CodeLine[] => {
+    const [here, there] = PLACES.map((place) => [
+      ...disassembler.instructions(bytes.subarray(start), place + BigInt(start - stop)),
+    ]);
+    return (here ?? []).map(({ offset, mnemonic, operands }, index) => {
+      const from = start + offset - stop;
+      const text = relative(operands, there?.[index]?.operands ?? '', PLACES[0] + BigInt(from), bits);
+      return { offset: from, text: `${mnemonic} ${text}`.trimEnd(), stopped: from === 0 };
+    });
+  };
   const starts = varies ? Math.min(stop, LONGEST_INSTRUCTION) + 1 : 1;
-  for (let start = 0; start < starts; start++) {
-    const lines = linesFrom(start);
-    if (lines.some(({ stopped }) => stopped)) return lines;
-  }
-  return linesFrom(stop);
+  const ways = Array.from({ length: starts }, (_, start) => linesFrom(start)).filter((lines) =>
+    lines.some(({ stopped }) => stopped),
+  );
+  const [first, ...others] = ways.map((lines) => new Set(lines.map(({ offset }) => offset)));
+  if (first === undefined) return linesFrom(stop);
+  return (ways[0] ?? []).filter(({ offset }) => others.every((offsets) => offsets.has(offset)));
+}
+
+const PAGE = 0x1000n;
+/** Two places where the code might lie. What of an operand moves with them is told from the instruction's own address on. */
+const PLACES = [0x1000_0800n, 0x1000_0800n + 2n * PAGE + 4n] as const;
+const NUMBER = /#?(?:0x[0-9a-f]+|\b\d+\b)/g;
+
+/** Where the code lies is not told: addresses that are counted from it are `.+0x10`, as assemblers write it. */
+function relative(operands: string, elsewhere: string, address: bigint, bits: 32 | 64): string {
+  if (operands === elsewhere) return operands;
+  const moved = elsewhere.match(NUMBER) ?? [];
+  let index = 0;
+  return operands.replace(NUMBER, (printed) => {
+    const value = BigInt(printed.replace('#', ''));
+    const distance = BigInt((moved[index++] ?? printed).replace('#', '')) - value;
+    const from = (base: bigint): string => {
+      const way = BigInt.asIntN(bits, value - base);
+      return way < 0n ? `-${hex(-way)}` : `+${hex(way)}`;
+    };
+    if (BigInt.asIntN(bits, distance) === PLACES[1] - PLACES[0]) return `.${from(address)}`;
+    const isByPage = distance !== 0n && distance % PAGE === 0n;
+    return isByPage ? `(. & ~0xfff)${from(address - (address % PAGE))}` : printed;
+  });
 }

@@ -1,8 +1,10 @@
 /**
  * Refusals whose cause was found, in public. A pattern's parts must all fit; `kernels` are [first, before) of those that have
- * it. `confidence` is what the pattern proves: certain where it can hardly be anything else, likely where the same place can be
- * hit by another bug. See docs/causes.md.
+ * it; where a fix came between two candidates that are not known, all candidates count. `confidence` is what the pattern proves: certain where it
+ * can hardly be anything else, likely where the same place can be hit by another bug, possible where the cause leaves no trace of its own.
+ * See docs/causes.md.
  */
+import type { Direction } from '../check/verdict.js';
 import type { KnownCause } from './outcome.js';
 
 export interface Pattern {
@@ -21,8 +23,13 @@ export interface Pattern {
   /** Inclusive. */
   readonly offset?: readonly [from: string, to: string];
   readonly size?: readonly [from: string, to: string];
+  /** Largest sum of offset and size: bytes of an object. What leaves it has another cause than a whitelist. */
+  readonly end?: string;
+  readonly direction?: Direction;
   /** [first, before) of the kernels that have it. */
   readonly kernels?: readonly [first: string, before: string];
+  /** Regular expression for a release, where numbers do not tell it. */
+  readonly release?: string;
   /** False: the message line is missing. */
   readonly message?: boolean;
 }
@@ -31,7 +38,7 @@ export interface Entry extends Omit<KnownCause, 'confidence'> {
   readonly pattern: Pattern;
   /** The cache that it was about, where the message that would tell is missing. */
   readonly object?: string;
-  readonly confidence: 'certain' | 'likely';
+  readonly confidence: KnownCause['confidence'];
 }
 
 /** Caches of the kernel's own bookkeeping; a `*` stands for any rest. */
@@ -145,6 +152,7 @@ export const CAUSES: readonly Entry[] = [
     cause: 'whitelist missing or too small',
     pattern: {
       cache: '^skbuff_small_head$',
+      end: '1024',
       kernels: ['6.2', '6.3'],
     },
     was: 'the new cache of small packet heads was made without a whitelist; only trees between the two commits had it',
@@ -161,6 +169,8 @@ export const CAUSES: readonly Entry[] = [
     cause: 'whitelist missing or too small',
     pattern: {
       cache: '^io_kiocb$',
+      direction: 'from_user',
+      end: '256',
       kernels: ['5.5', '6.6'],
     },
     was: "io_uring copies an open_how into the request's own area, which was not whitelisted",
@@ -177,6 +187,8 @@ export const CAUSES: readonly Entry[] = [
     cause: 'whitelist missing or too small',
     pattern: {
       cache: '^dtl$',
+      direction: 'to_user',
+      end: '4096',
       variant: '^ppc64',
       kernels: ['4.16', '6.11'],
     },
@@ -193,6 +205,7 @@ export const CAUSES: readonly Entry[] = [
     id: 'dtl-without-message',
     cause: 'whitelist missing or too small',
     pattern: {
+      message: false,
       caller: '^dtl_file_read$',
       kernels: ['4.16', '6.11'],
     },
@@ -210,7 +223,9 @@ export const CAUSES: readonly Entry[] = [
     cause: 'whitelist missing or too small',
     pattern: {
       cache: '^rtas_flash_cache$',
-      kernels: ['4.16', '6.5'],
+      direction: 'from_user',
+      end: '4096',
+      kernels: ['4.16', '6.5.0'],
     },
     was: 'rtas_flash writes firmware from user memory into blocks of a cache without a whitelist',
     fix: {
@@ -225,8 +240,9 @@ export const CAUSES: readonly Entry[] = [
     id: 'rtas_flash-without-message',
     cause: 'whitelist missing or too small',
     pattern: {
+      message: false,
       caller: '^rtas_flash_write$',
-      kernels: ['4.16', '6.5'],
+      kernels: ['4.16', '6.5.0'],
     },
     was: 'rtas_flash writes firmware from user memory into blocks of a cache without a whitelist',
     fix: {
@@ -242,6 +258,8 @@ export const CAUSES: readonly Entry[] = [
     cause: 'whitelist missing or too small',
     pattern: {
       cache: '^scsi_sense_cache',
+      direction: 'to_user',
+      end: '96',
       kernels: ['4.15', '4.16'],
     },
     was: 'sense data is copied to user memory out of its own cache',
@@ -258,6 +276,8 @@ export const CAUSES: readonly Entry[] = [
     cause: 'whitelist missing or too small',
     pattern: {
       cache: '^cpumask$',
+      direction: 'to_user',
+      end: '1024',
     },
     was: 'a cache of its own for cpumasks, without a whitelist, was in linux-next for a short time; sched_getaffinity() copies from it',
     fix: null,
@@ -265,10 +285,25 @@ export const CAUSES: readonly Entry[] = [
     confidence: 'certain',
   },
   {
+    id: 'cpumask-without-message',
+    cause: 'whitelist missing or too small',
+    pattern: {
+      message: false,
+      caller: '^(?:__(?:x64|arm64|s390x?|riscv|do|se)_)?sys_sched_getaffinity$',
+      release: '-next-202403',
+    },
+    object: 'cpumask',
+    was: 'a cache of its own for cpumasks, without a whitelist, was in linux-next for a short time; sched_getaffinity() copies from it',
+    fix: null,
+    source: 'linux-next 2024-03-25 (next-20240325)',
+    confidence: 'likely',
+  },
+  {
     id: 'smbd_response',
     cause: 'whitelist missing or too small',
     pattern: {
       cache: '^smbd_response',
+      direction: 'to_user',
     },
     was: 'smbdirect copies received packets out of a cache that was made without a whitelist',
     fix: null,
@@ -280,6 +315,7 @@ export const CAUSES: readonly Entry[] = [
     cause: 'whitelist missing or too small',
     pattern: {
       cache: '^fuse_request$',
+      end: '512',
     },
     was: 'fuse over io_uring copies the headers inside struct fuse_req, whose cache has no whitelist',
     fix: null,
@@ -291,6 +327,7 @@ export const CAUSES: readonly Entry[] = [
     cause: 'whitelist missing or too small',
     pattern: {
       caller: '^rds_(?:recvmsg|cmsg_recv)$',
+      direction: 'to_user',
       kernels: ['4.16', '5.5'],
     },
     was: 'cookie and time stamp of RDS lie in a cache without a whitelist',
@@ -307,6 +344,7 @@ export const CAUSES: readonly Entry[] = [
     cause: 'whitelist missing or too small',
     pattern: {
       cache: '^mm_struct$',
+      direction: 'to_user',
       caller: '^(?:create_elf_tables|load_elf_binary|proc_pid_auxv_read|auxv_read|prctl_\\w+)$',
       kernels: ['6.2', '6.3'],
     },
@@ -317,6 +355,24 @@ export const CAUSES: readonly Entry[] = [
       version: '6.3',
     },
     source: 'linux-api 2023-01-04, linux-next 2023-01-10',
+    confidence: 'likely',
+  },
+  {
+    id: 'rseq-auxv-without-message',
+    cause: 'whitelist missing or too small',
+    pattern: {
+      message: false,
+      caller: '^create_elf_tables',
+      kernels: ['6.2', '6.3'],
+    },
+    object: 'mm_struct',
+    was: "two new entries of the auxiliary vector did not fit into mm_struct's saved_auxv, which is its whitelist",
+    fix: {
+      commit: '28c8e088427a',
+      title: 'rseq: Increase AT_VECTOR_SIZE_BASE to match rseq auxvec entries',
+      version: '6.3',
+    },
+    source: 'linux-next 2023-01-10',
     confidence: 'likely',
   },
   {
@@ -395,7 +451,7 @@ export const CAUSES: readonly Entry[] = [
       version: '5.19-rc3',
     },
     source: 'https://bugzilla.kernel.org/show_bug.cgi?id=216073',
-    confidence: 'certain',
+    confidence: 'likely',
   },
   {
     id: 'vmalloc-tags',
@@ -430,7 +486,7 @@ export const CAUSES: readonly Entry[] = [
       version: '5.3-rc5',
     },
     source: 'linux-mm 2019-07-30',
-    confidence: 'certain',
+    confidence: 'likely',
   },
   {
     id: 'text-overlap',
@@ -472,13 +528,13 @@ export const CAUSES: readonly Entry[] = [
       format: ['old'],
       trace: '^(?:read_mem|__vfs_read)$',
       comm: '^(?:dd|x86info|hexdump|cat|strings|od|biosdecode|dmidecode)$',
-      kernels: ['4.8', '4.12'],
+      kernels: ['4.8', '4.11.0-rc7'],
     },
     was: '/dev/mem let the first MiB of memory be read, though the kernel had given parts of it to its allocators',
     fix: {
       commit: 'a4866aa81251',
       title: 'mm: Tighten x86 /dev/mem with zeroing reads',
-      version: '4.12',
+      version: '4.11-rc7',
     },
     source: 'linux-mm 2017-03-30',
     confidence: 'likely',
@@ -491,13 +547,13 @@ export const CAUSES: readonly Entry[] = [
       format: ['old'],
       comm: '^(?:dd|x86info|hexdump)$',
       size: ['4096', '4096'],
-      kernels: ['4.8', '4.12'],
+      kernels: ['4.8', '4.11.0-rc7'],
     },
     was: '/dev/mem let the first MiB of memory be read, though the kernel had given parts of it to its allocators',
     fix: {
       commit: 'a4866aa81251',
       title: 'mm: Tighten x86 /dev/mem with zeroing reads',
-      version: '4.12',
+      version: '4.11-rc7',
     },
     source: 'linux-mm 2017-03-31',
     confidence: 'likely',
@@ -537,8 +593,7 @@ export const CAUSES: readonly Entry[] = [
     id: 'nfs4_listxattr',
     cause: 'wrong length or pointer',
     pattern: {
-      caller: '^(?:nfs4_listxattr|listxattr|__x64_sys_listxattr)$',
-      trace: '^nfs4_listxattr',
+      caller: '^listxattr$',
       kernels: ['5.9', '6.9'],
     },
     was: 'with no room left in the buffer nfs4_listxattr() went on and returned more than fits',
@@ -548,14 +603,14 @@ export const CAUSES: readonly Entry[] = [
       version: '6.9',
     },
     source: 'linux-nfs 2024-01-25 (CVE-2024-26870)',
-    confidence: 'likely',
+    confidence: 'possible',
   },
   {
     id: 'ld_usb',
     cause: 'wrong length or pointer',
     pattern: {
       caller: '^ld_usb_read$',
-      kernels: ['2.6', '5.4'],
+      kernels: ['2.6', '5.4.0'],
     },
     was: 'ldusb took a length out of its ring buffer that the device had written',
     fix: null,
@@ -593,7 +648,7 @@ export const CAUSES: readonly Entry[] = [
     cause: 'false positive of the check',
     pattern: {
       refusal: '^slab object not in slab page$',
-      variant: '^ppc',
+      variant: '^ppc(?:64)?$',
       kernels: ['4.16', '5.18'],
     },
     was: "virt_addr_valid() was true for vmalloc addresses on 64-bit Book3E, so the check looked at a page that is another's",
@@ -620,7 +675,7 @@ export const CAUSES: readonly Entry[] = [
       version: '5.10',
     },
     source: 'linux-csky 2020-09-11 and 2020-10-07',
-    confidence: 'certain',
+    confidence: 'likely',
   },
   {
     id: 'parisc-init-text',

@@ -6,10 +6,11 @@ import { chooseReport, parseReports } from '../report/parse.js';
 import type { UsercopyReport } from '../report/report.js';
 import { callerOf } from '../report/trace.js';
 import { type CacheFacts, cacheFacts } from './cache-name.js';
+import { damageOf } from './damage.js';
 import { versionOf } from './era.js';
 import { isInternalCache, knownCauseOf } from './known-causes.js';
 import { machineOf, objectOffset } from './machine.js';
-import { explainNumbers, poisonOf } from './numbers.js';
+import { explainNumbers } from './numbers.js';
 import type { LikelyCause, ReproducedCopy, Reproduction } from './outcome.js';
 
 /** What the questions ask about. */
@@ -53,19 +54,6 @@ const QUESTIONS: readonly (readonly [cause: string, question: Question])[] = [
       internal ? `or memory that was still in use was freed and became ${report.message?.cache}` : null,
   ],
 ];
-
-/** Numbers read from poison, an earlier crash, a damaged list, a name of no letters. */
-function damageOf({ message, trouble, taint, comm }: UsercopyReport): string | null {
-  const poison = [message?.size, message?.offset]
-    .map((value) => (value == null ? null : poisonOf(value)))
-    .find((found) => found != null);
-  if (poison != null) return `a number of the message was read from ${poison}`;
-  if (trouble !== null) return `memory was damaged before: '${trouble.slice(0, 120)}'`;
-  if (taint?.includes('D')) return 'the kernel had crashed before (taint D)';
-  if (taint?.includes('B')) return 'a damaged page was found before (taint B)';
-  const garbled = comm !== null && /\ufffd|^[^\p{L}\p{N}]{1,3}$|^[\u0080-\u00ff]{1,3}$/u.test(comm);
-  return garbled ? `the task's name is '${comm}', no name of a program` : null;
-}
 
 function foreignModule({ report }: Evidence): string | null {
   const caller = callerOf(report.trace, report.pc);

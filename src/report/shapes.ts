@@ -6,7 +6,7 @@ import { isTraceLine } from './trace.js';
 export const CUT = /-{4}\[ ?cut here ?\]/;
 export const END = /--\[ ?end trace\b/;
 export const BUG =
-  /\b[kK]ernel BUG at |\bkernel bug at \S{1,200}\.c:\d|\bBUG: failure at |^WARNING: |\bbugcheck! \d|\bKernel bug detected\[#/;
+  /\b[kK]ernel BUG at |\bkernel bug at \S{1,200}\.c:\d|\bBUG: failure at |^WARNING: (?!(?:kernel )?stack |can't access registers|unrecognized unwind)|\bbugcheck! \d|\bKernel bug detected\[#/;
 export const USERCOPY = /usercopy|__check_(?:object_size|heap_object)/;
 /** dump_stack_print_info(): whose registers follow. */
 export const TASK = /^CPU ?: ?-?\d{1,5} (?:UID: \d{1,10} )?PID: ?(-?\d{1,10}) Comm: /;

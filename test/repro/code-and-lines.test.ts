@@ -37,9 +37,39 @@ describe('the code of a report', () => {
     expect(found?.lines.find(({ stopped }) => stopped)).toMatchObject({ offset: 0, text });
   });
 
+  // The branch of A64 adds its 26 bits, times 4, to its own address; ADRP adds pages to its page (DDI 0487, C6.2.34 and C6.2.12).
+  it.each([
+    ['arm64', '94000003 17ffffff (d4210000) d65f03c0', ['bl .+0xc', 'b .-0x4']],
+    ['arm64', '90000020 (d4210000)', ['adrp x0, (. & ~0xfff)+0x4000']],
+    ['x86_64', '90 90 90 90 90 90 90 90 90 90 90 90 90 90 90 90 e8 fb 00 00 00 <0f> 0b', ['call .+0x100']],
+    ['x86_64', '<0f> 0b 48 c7 c7 f0 6b 1b 82', ['mov rdi, 0xffffffff821b6bf0']],
+  ])('of %s, %s, names places from where it stands: %j', async (arch, code, texts) => {
+    const found = await codeLinesOf({ ...report!, arch, code });
+    expect(found?.lines.map(({ text }) => text)).toEqual(expect.arrayContaining(texts));
+  });
+
+  it('of x86 leaves out what might not begin where an instruction does', async () => {
+    // The first byte is the last of an instruction: read from it on, `00 05 …` and not `05 …`.
+    const code = '00 05 10 20 30 40 b8 01 00 00 00 90 90 90 90 90 90 90 90 90 90 90 90 90 90 90 90 <0f> 0b';
+    const found = await codeLinesOf({ ...report!, arch: 'x86_64', code });
+    expect(found?.lines.every(({ offset }) => offset >= -16)).toBe(true);
+    expect(found?.lines.filter(({ text }) => text === 'nop').length).toBeGreaterThan(5);
+  });
+
+  it('that stands behind the registers of user mode, as up to 4.17, is that of BUG() alone', () => {
+    const log = (code: string): string =>
+      `${MESSAGE}\nkernel BUG at mm/usercopy.c:72!\nRIP: 0010:usercopy_abort+0x1/0x2\nCall Trace:\n __check_object_size+0x1/0x2\n` +
+      `RIP: 0033:0x453e69\nRSP: 002b:00007f60c0a4fc68 EFLAGS: 00000246\nCode: ${code}\n`;
+    const codes = ['49 89 c0 <0f> 0b 48', '05 c3 <48> 3d 01 f0'].map((code) => parseReports(log(code))[0]?.code);
+    expect(codes).toEqual(['49 89 c0 <0f> 0b 48', null]);
+  });
+
   it.each([
     ['loongarch64', '02c04063 <002a0001>', /nothing here does it for loongarch64/],
-    ['x86_64', '0f XX <0f> 0b', /not all of its bytes/],
+    ['x86_64', '0f XX <0f> 0b', /not all of it are groups of 2/],
+    ['x86_64', '0f 0b48 89 <0f> 0b', /not all of it are groups of 2/],
+    ['arm64', 'aa0003e3 9000 ea60 (d4210000)', /not all of it are groups of 8/],
+    ['x86_64', '<0f> 0b 48 <0f> 0b', /several places/],
     ['x86_64', '0f 0b', /does not say where/],
   ])('of %s, %s, is not disassembled, and a note says why', async (arch, code, note) => {
     expect((await codeLinesOf({ ...report!, arch, code }))?.note).toMatch(note);

@@ -35,6 +35,9 @@ const CORRUPTION = 'corruption elsewhere';
 const MODULE = 'out-of-tree module';
 const TEST = 'deliberate test';
 
+/** Whether a cause is read off the message; the others have more of the log behind them. */
+export const isOfMessage = (cause: string): boolean => ![TEST, CORRUPTION, MODULE].includes(cause);
+
 /** In the order in which a reader should think of them. */
 const QUESTIONS: readonly (readonly [cause: string, question: Question])[] = [
   [

@@ -180,9 +180,13 @@ const slabObject: Rule = (message, switches, machine, objects, version) => {
       : yes(`the whitelist of cache ${name}, if it has one, does not hold bytes [${offset}, ${end}) of its objects`);
   }
   if (warning) {
-    return end <= size || facts.window !== 'whole object'
-      ? yes(`the copy lies inside an object of cache ${name}, outside of its whitelist`)
-      : no(`bytes [${offset}, ${end}) are not inside an object of ${bytes(size)}: that is refused, not warned of`);
+    if (end > size)
+      return no(`bytes [${offset}, ${end}) are not inside an object of ${bytes(size)}: that is refused, not warned of`);
+    if (facts.window === 'whole object')
+      return no(
+        `bytes [${offset}, ${end}) lie inside an object of ${name}, all of which user copies may touch unwarned`,
+      );
+    return yes(`the copy lies inside an object of cache ${name}, outside of its whitelist`);
   }
   if (offset >= size) {
     if (offset >= size + LARGEST_DEBUG_METADATA)

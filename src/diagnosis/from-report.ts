@@ -8,7 +8,7 @@ import { anArray, anObject, aText, type OptionRule, orNull, requireFields, requi
 import type { UsercopyReport } from '../report/report.js';
 import { blamesNextFunction, callerOf } from '../report/trace.js';
 import { cacheFacts } from './cache-name.js';
-import { likelyCauses } from './causes.js';
+import { isOfMessage, likelyCauses } from './causes.js';
 import { type Candidate, candidatesFor, ruledOut, versionOf } from './era.js';
 import { messageFollows, type WholeMessage } from './follows.js';
 import { hasHashedAddress } from './hashed.js';
@@ -25,6 +25,8 @@ interface Judged {
   readonly profile: Profile | null;
   /** Sentences: why, and what memory must have been like. */
   readonly reasons: readonly string[];
+  /** The rules of its kernel do not print the message, so that nothing of it tells a cause. */
+  readonly isForeign?: boolean;
 }
 
 export interface ReportJudgement {
@@ -75,8 +77,8 @@ export function judgeReport(report: UsercopyReport, options: JudgeReportOptions 
       ...traceLines(report),
       ...report.notes.map((note) => `note: ${note}`),
     ],
-    causes: likelyCauses(report, copy),
-    known: knownCauseOf(report),
+    causes: likelyCauses(report, copy).filter(({ cause }) => !judged.isForeign || !isOfMessage(cause)),
+    known: judged.isForeign ? null : knownCauseOf(report),
   };
   const whole =
     judged.outcome === 'consistent' && message !== null && judged.profile !== null
@@ -126,7 +128,8 @@ function judge(
   const otherCopy = given === null ? null : contradictsCopy(message, given, machine);
   if (otherCopy !== null) return { outcome: 'contradictory', profile: own, reasons: [otherCopy] };
   const gone = ruledOut(release, message);
-  if (gone !== null) return { outcome: 'contradictory', profile: own, reasons: [`kernel ${release}: ${gone}`] };
+  if (gone !== null)
+    return { outcome: 'contradictory', profile: own, reasons: [`kernel ${release}: ${gone}`], isForeign: true };
   const candidates: readonly Candidate[] =
     named === null ? candidatesFor(release, message) : [{ profile: named, note: null }];
   let refusal: string | null = null;
@@ -139,7 +142,8 @@ function judge(
   }
   const by = own ?? candidates[0]?.profile ?? null;
   const where = by === null ? '' : ` (profile ${by.name})`;
-  return { outcome: 'contradictory', profile: by, reasons: [`the message does not follow${where}: ${refusal}`] };
+  const reasons = [`the message does not follow${where}: ${refusal}`];
+  return { outcome: 'contradictory', profile: by, reasons, isForeign: true };
 }
 
 function whyUnknown(report: UsercopyReport): string {

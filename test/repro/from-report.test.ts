@@ -18,6 +18,8 @@ const overwrite = (place: string, offset: number, size: number): string =>
   `usercopy: Kernel memory overwrite attempt detected to ${place} (offset ${offset}, size ${size})!\n`;
 const old = (address: string, type: string, size: number): string =>
   `usercopy: kernel memory exposure attempt detected from ${address} (${type}) (${size} bytes)\n`;
+const warning = (cache: string, offset: number, size: number): string =>
+  `Bad or missing usercopy whitelist? Kernel memory exposure attempt detected from SLUB object '${cache}' (offset ${offset}, size ${size})!\n`;
 const outcomeOf = (log: string): Outcome => judgeReport(chooseReport(parseReports(log))!).reproduction.outcome;
 
 describe('whether a report follows from its own numbers', () => {
@@ -40,6 +42,11 @@ describe('whether a report follows from its own numbers', () => {
       exposure("SLUB object 'kmalloc-64(12:user.slice)'", 8, 8) + x86('5.4.0'),
       'contradictory',
     ],
+    // The fallback warns of what the whitelist refuses, and that of a kmalloc cache is the whole object; those for DMA have one from 5.8 on.
+    ['a warning of a copy inside a kmalloc object', warning('kmalloc-64', 8, 3) + x86('5.3.0'), 'contradictory'],
+    ['a warning inside dma-kmalloc', warning('dma-kmalloc-64', 8, 3) + x86('5.3.0'), 'consistent'],
+    ['the same since 5.8', warning('dma-kmalloc-64', 8, 3) + x86('5.8.0'), 'contradictory'],
+    ['a warning past the end of dma-kmalloc', warning('dma-kmalloc-64', 8, 100) + x86('5.3.0'), 'contradictory'],
     [
       'inside dma-kmalloc, which had no whitelist',
       overwrite("SLUB object 'dma-kmalloc-1k'", 0, 11) + x86('5.3.0'),
@@ -190,6 +197,18 @@ describe('whether a report follows from its own numbers', () => {
     expect(given(65n)).toMatchObject({ outcome: 'consistent', copy: { pointerFrom: 'given' } });
     expect(given(66n).outcome).toBe('contradictory');
     expect(given(65n, 'from_user').outcome).toBe('contradictory');
+  });
+
+  it('blames no rule of the message where its kernel does not print it', () => {
+    const explained = (release: string) => {
+      const log = exposure("SLUB object 'cpumask'", 0, 16) + x86(release);
+      return judgeReport(chooseReport(parseReports(log))!).reproduction.explanation;
+    };
+    expect(explained('6.9.0-rc1')).toMatchObject({
+      causes: [{ cause: 'whitelist missing or too small' }],
+      known: { id: 'cpumask' },
+    });
+    expect(explained('4.9.0')).toMatchObject({ causes: [], known: null });
   });
 
   it('judges by a profile that is named', () => {

@@ -91,7 +91,7 @@ const logOf = (name) => join(stampFolder, `${name}.log`);
  * Runs commands one after the other, their output in the step's log. Answers whether all succeeded. `env`: variables beside the
  * process's own.
  */
-export function runLogged(name, commands, { cwd = root, minutes = 10, env = {} } = {}) {
+export function runLogged(name, commands, { cwd = root, minutes = 30, env = {} } = {}) {
   mkdirSync(stampFolder, { recursive: true });
   const log = openSync(logOf(name), 'w');
   try {

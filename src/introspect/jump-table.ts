@@ -92,15 +92,22 @@ function longestRun(kernel: Kernel, { bytes, address }: Segment, entry: JumpEntr
     if (value === 0n) return Number.NaN;
     return relative ? at + Number(value) : Number(BigInt.asUintN(64, value) - address);
   };
-  const isEntry = (at: number): boolean => {
-    const code = targetOf(at, addressBytes);
-    const isDropped = !isText(code);
-    if (isDropped && !isDiscarded(code)) return false;
-    const target = targetOf(at + addressBytes, addressBytes);
-    // A label may lie in the function's cold part, at the other end of the text.
-    if (isDropped ? !isDiscarded(target) || Math.abs(target - code) > LARGEST_FUNCTION : !isText(target)) return false;
+  const isKey = (at: number): boolean => {
     const key = targetOf(at + keyAt, keyBytes);
     return key >= textEnd && key < imageEnd;
+  };
+  const isEntry = (at: number): boolean => {
+    const code = targetOf(at, addressBytes);
+    const target = targetOf(at + addressBytes, addressBytes);
+    const isDropped = !isText(code);
+    // From 333522447063 "jump_label: Explicitly disable jump labels in __init code" (4.16) until 19483677684b "jump_label: Annotate entries that
+    // operate on __init code earlier" (4.20) booting clears the address of code that is discarded. Entries held addresses then.
+    const isCleared = !relative && Number.isNaN(code) && (isText(target) || isDiscarded(target));
+    if (isCleared) return isKey(at);
+    if (isDropped && !isDiscarded(code)) return false;
+    // A label may lie in the function's cold part, at the other end of the text.
+    if (isDropped ? !isDiscarded(target) || Math.abs(target - code) > LARGEST_FUNCTION : !isText(target)) return false;
+    return isKey(at);
   };
   let best: Run = { at: 0, count: 0, inText: 0 };
   for (let at = 0; at + size <= bytes.length; at += keyBytes) {

@@ -242,6 +242,8 @@ export interface KernelBuild {
   readonly config: string;
   /** … but for these, which only some series have. */
   readonly optional?: readonly string[];
+  /** Debian's packages that the kernel's own tools are compiled with for this machine: headers and libraries. */
+  readonly hostLibraries?: readonly string[];
 }
 
 export interface Variant {

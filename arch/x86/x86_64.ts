@@ -113,6 +113,19 @@ export const x86_64: Variant = {
   bug: { kind: 'invalid instruction', encodings: [Uint8Array.of(0x0f, 0x0b)] },
   dump: x86_64Dump,
   debianKernel: { architecture: 'amd64', metaPackage: 'linux-image-cloud-amd64' },
+  kernelBuild: {
+    makeArchitecture: 'x86_64',
+    sourceFolder: 'x86',
+    // It compiles for 64 bits too (-m64), and Debian has it on every machine; amd64 has no cross compiler to itself.
+    triplet: 'i686-linux-gnu',
+    config: `
+CONFIG_SMP=y
+CONFIG_NR_CPUS=2
+CONFIG_SPARSEMEM_VMEMMAP=y
+`,
+    // objtool looks at every object of an x86_64 kernel that has jump labels.
+    hostLibraries: ['libelf-dev'],
+  },
   uaccess: [
     {
       symbol: '__check_object_size',

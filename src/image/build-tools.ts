@@ -5,21 +5,24 @@
  */
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
+import type { KernelBuild } from '../../arch/driver.js';
 import { UsercopyError } from '../errors.js';
 import { debianArchive, type PackageVersion, PrivateApt, run } from './apt.js';
 
 const SHORT_LIMIT = 60_000;
 /** Beside the compiler: what reads grammars (bison, flex, m4), timeconst.bc (bc) and Debian's archive of the source (xz). */
 const PROGRAMS = ['bison', 'flex', 'm4', 'bc', 'xz-utils'];
-/** Packages that need not be unpacked: of every Debian, or libraries of the target, which a kernel is not linked to. */
+/** Packages that need not be unpacked: of every machine with a compiler, or libraries of the target, which a kernel is not linked to. */
 const PASSED_OVER =
-  /^(?:libc6|libc-bin|libgcc-s1|libstdc\+\+6|libcc1-0|libcrypt1|gcc-\d+-base|dpkg|install-info|debconf.*|perl.*|sensible-utils)$|^lib(?!gcc-\d+-dev-).*-cross$/;
+  /^(?:libc6|libc6-dev|libc-dev|libc-bin|libgcc-s1|libstdc\+\+6|libcc1-0|libcrypt1|gcc-\d+-base|dpkg|install-info|debconf.*|perl.*|sensible-utils)$|^lib(?!gcc-\d+-dev-).*-cross$/;
 const MOST_PACKAGES = 60;
 const LIST = 'packages';
 
 export interface BuildTools {
   /** A folder with scripts that call the programs. */
   readonly programs: string;
+  /** Options with which this machine's compiler finds headers and libraries beside them. */
+  readonly hostOptions: { readonly compiler: string; readonly linker: string };
   /** `name=version` of each package, sorted. */
   readonly packages: readonly string[];
 }
@@ -32,17 +35,17 @@ export async function hostArchitecture(directory: string): Promise<string> {
 
 /**
  * The programs for one target, out of the cache or fetched into it: some 60 MB.
- * @param triplet GNU's name of the target: `sparc64-linux-gnu`
+ * @param target `triplet` is GNU's name of it: `sparc64-linux-gnu`; `hostLibraries` are packages with what its kernels' own tools want
  * @throws UsercopyError `missing-dependency` where something cannot be had, or does not run here.
  */
 export async function buildTools(
   cache: string,
   workspace: string,
-  triplet: string,
+  { triplet, hostLibraries = [] }: Pick<KernelBuild, 'triplet' | 'hostLibraries'>,
   say: (what: string) => void,
 ): Promise<BuildTools> {
   await requireMachine(workspace);
-  const folder = path.join(cache, 'build', `tools-${triplet}`);
+  const folder = path.join(cache, 'build', ['tools', triplet, ...hostLibraries].join('-'));
   const before = await toolsIn(folder);
   if (before !== null) return before;
   const place = path.join(workspace, 'apt-tools');
@@ -50,7 +53,7 @@ export async function buildTools(
   say(`asking Debian's index for ${triplet}-gcc`);
   const suite = debianArchive().buildTools;
   const apt = await PrivateApt.open(place, await hostArchitecture(workspace), [suite]);
-  const packages = await withDependencies(apt, [`gcc-${triplet}`, ...PROGRAMS], suite);
+  const packages = await withDependencies(apt, [`gcc-${triplet}`, ...PROGRAMS, ...hostLibraries], suite);
   const unpacked = path.join(workspace, 'tools');
   await fs.mkdir(unpacked, { recursive: true });
   for (const [index, { name }] of packages.entries()) {
@@ -76,7 +79,25 @@ export async function buildTools(
 
 async function toolsIn(folder: string): Promise<BuildTools | null> {
   const list = await fs.readFile(path.join(folder, LIST), 'utf8').catch(() => null);
-  return list === null ? null : { programs: path.join(folder, 'bin'), packages: list.trim().split('\n') };
+  if (list === null) return null;
+  const libraries = (await libraryFolders(folder)).map((name) => path.join(folder, name));
+  return {
+    programs: path.join(folder, 'bin'),
+    packages: list.trim().split('\n'),
+    hostOptions: {
+      compiler: `-isystem ${path.join(folder, 'usr/include')}`,
+      linker: libraries.flatMap((name) => [`-L${name}`, `-Wl,-rpath,${name}`]).join(' '),
+    },
+  };
+}
+
+/** Folders with this machine's libraries, below the unpacked packages. */
+async function libraryFolders(root: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const home of ['usr/lib', 'lib'])
+    for (const entry of await fs.readdir(path.join(root, home), { withFileTypes: true }).catch(() => []))
+      if (entry.isDirectory() && /-linux-gnu/.test(entry.name)) found.push(`${home}/${entry.name}`);
+  return found;
 }
 
 /** Programs that a kernel is built with and that are the machine's own. */
@@ -120,11 +141,7 @@ async function withDependencies(apt: PrivateApt, names: readonly string[], suite
 
 /** One script a program, which finds libraries and data beside itself: nothing of them reaches the machine's own programs. */
 async function writeScripts(root: string): Promise<void> {
-  const homes = ['usr/lib', 'lib'];
-  const folders: string[] = [];
-  for (const home of homes)
-    for (const entry of await fs.readdir(path.join(root, home), { withFileTypes: true }).catch(() => []))
-      if (entry.isDirectory() && /-linux-gnu/.test(entry.name)) folders.push(`$root/${home}/${entry.name}`);
+  const folders = (await libraryFolders(root)).map((name) => `$root/${name}`);
   await fs.mkdir(path.join(root, 'bin'), { recursive: true });
   const programs = path.join(root, 'usr', 'bin');
   for (const name of await fs.readdir(programs)) {

@@ -75,7 +75,7 @@ export async function buildKernel(variant: string, options: BuildOptions = {}): 
   if (cached !== null) return cached;
   return inWorkspace(plan.cache, async (workspace) => {
     const { cache, facts, say } = plan;
-    const tools = await buildTools(cache, workspace, facts.triplet, say);
+    const tools = await buildTools(cache, workspace, facts, say);
     const source = await kernelSource(cache, workspace, plan.source, facts.sourceFolder, tools.programs, say);
     const built = await buildOnce(plan, tools, source, workspace);
     await fs.writeFile(note, `${built.release}\n`);
@@ -152,7 +152,7 @@ async function buildOnce(
     if (meanwhile !== null) return meanwhile;
     const make = (targets: readonly string[], environment: NodeJS.ProcessEnv, onLine: (line: string) => void) =>
       runMake(
-        [`-j${plan.jobs}`, ...makeArguments(facts, source, objects, suffix), ...targets],
+        [`-j${plan.jobs}`, ...makeArguments(facts, tools, source, objects, suffix), ...targets],
         tools,
         environment,
         onLine,
@@ -180,10 +180,19 @@ async function versionOf({ folder }: KernelSource): Promise<string> {
   return `${part('VERSION')}.${part('PATCHLEVEL')}.${part('SUBLEVEL')}${part('EXTRAVERSION')}`;
 }
 
-function makeArguments(facts: KernelBuild, source: KernelSource, objects: string, suffix: string): string[] {
+function makeArguments(
+  facts: KernelBuild,
+  { hostOptions }: BuildTools,
+  source: KernelSource,
+  objects: string,
+  suffix: string,
+): string[] {
   return [
     ...['-C', source.folder, `O=${objects}`, `ARCH=${facts.makeArchitecture}`, `CROSS_COMPILE=${facts.triplet}-`],
     'HOSTCC=gcc',
+    ...(facts.hostLibraries === undefined
+      ? []
+      : [`HOSTCFLAGS=${hostOptions.compiler}`, `HOSTLDFLAGS=${hostOptions.linker}`]),
     `LOCALVERSION=${suffix}`,
     // Newer compilers warn of much in older kernels, and some of their folders take warnings for errors.
     `KCFLAGS=${['-w', ...(facts.compilerOptions ?? [])].join(' ')}`,

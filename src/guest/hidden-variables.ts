@@ -8,6 +8,7 @@ import type { MemoryLayout } from '../../arch/layout.js';
 import type { Engine } from '../engine/engine.js';
 import { jumpEntryOf } from '../introspect/jump-entry.js';
 import { hiddenKeys, jumpTableOf } from '../introspect/jump-table.js';
+import { isIndirect } from '../introspect/slab.js';
 import { type AddedSymbols, withSymbols } from '../kernel/added-symbols.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { requireTypes } from '../kernel/require-types.js';
@@ -62,6 +63,9 @@ export async function withHiddenVariables(kernel: Kernel, scratch: Scratch): Pro
   const areas = await findVmapRoot(scratch);
   note('vmap_area_root', areas?.root ?? null);
   note('vmap_initialized', areas?.initialized ?? null);
+  const kfence = await findKfence(scratch);
+  note('__kfence_pool', kfence?.pool ?? null);
+  note('kfence_metadata', kfence?.metadata ?? null);
   const table = jumpTableOf(kernel, jumpEntryOf(kernel, scratch.variant.staticBranch));
   if (table !== null) {
     note('__start___jump_table', table.start);
@@ -72,9 +76,19 @@ export async function withHiddenVariables(kernel: Kernel, scratch: Scratch): Pro
 }
 
 /** Loads from the image while a function runs; none when it does not come back. */
-async function loadsOf(guest: Scratch, symbol: string, args: readonly bigint[]): Promise<Load[]> {
-  if (guest.kernel.symbols.address(symbol) === undefined) return [];
+async function loadsOf(guest: Scratch, symbol: string, args: readonly bigint[]): Promise<readonly Load[]> {
+  const { loads, returned } = await watch(guest, symbol, args);
+  return returned ? loads : [];
+}
+
+/** Loads from the image while a function runs, up to where it ends. */
+async function watch(
+  guest: Scratch,
+  symbol: string,
+  args: readonly bigint[],
+): Promise<{ readonly loads: readonly Load[]; readonly returned: boolean }> {
   const loads: Load[] = [];
+  if (guest.kernel.symbols.address(symbol) === undefined) return { loads, returned: false };
   const hook = guest.engine.hookMemoryRead((address, size) => {
     // The first task's stack is part of the image.
     const isOnStack = address >= guest.stack.start && address < guest.stack.end;
@@ -82,9 +96,9 @@ async function loadsOf(guest: Scratch, symbol: string, args: readonly bigint[]):
   });
   try {
     const outcome = await guest.call(symbol, args, { timeLimit: TIME_LIMIT });
-    return outcome.kind === 'returned' ? loads : [];
+    return { loads, returned: outcome.kind === 'returned' };
   } catch {
-    return [];
+    return { loads, returned: false };
   } finally {
     hook.remove();
   }
@@ -165,6 +179,53 @@ async function rootOfLoads(guest: Scratch, loads: readonly Load[]): Promise<bigi
     const found = await guest.callForValue('find_vmap_area', [address], { timeLimit: TIME_LIMIT }).catch(() => null);
     guest.memory.restore(before);
     if (found === planted) return candidate;
+  }
+  return null;
+}
+
+interface KfenceVariables {
+  readonly pool: bigint;
+  readonly metadata: bigint;
+}
+
+/**
+ * kfence_object_start() loads `__kfence_pool`, NULL in an image, and for an address of the pool the record's `addr`: of an
+ * array, or of one that a variable points to. What is planted there has to come back.
+ */
+async function findKfence(guest: Scratch): Promise<KfenceVariables | null> {
+  const { types, symbols } = guest.kernel;
+  if (!types?.hasStruct('kfence_metadata') || symbols.address('kfence_object_start') === undefined) return null;
+  const { memory } = guest;
+  const member = BigInt(types.struct('kfence_metadata').offset('addr'));
+  const pageBytes = 1n << BigInt(guest.layout.pageShift);
+  const planted = memory.allocateAligned(4n * pageBytes, pageBytes);
+  // The first two pages of the pool hold no object.
+  const object = planted + 2n * pageBytes;
+  const start = object + 64n;
+  const record = memory.allocate(pageBytes);
+  memory.writeWord(record + member, start);
+  const ask = (): Promise<bigint | null> =>
+    guest.callForValue('kfence_object_start', [object], { timeLimit: TIME_LIMIT }).catch(() => null);
+  const empty = (loads: readonly Load[]): bigint[] => {
+    const words = loads.filter(({ address, size }) => size === guest.kernel.bits / 8 && memory.readWord(address) === 0n);
+    return [...new Set(words.map(({ address }) => address))];
+  };
+  const before = memory.snapshot();
+  for (const pool of empty(await loadsOf(guest, 'kfence_object_start', [object]))) {
+    memory.writeWord(pool, planted);
+    // It ends where a record is looked for behind a pointer that is NULL.
+    const { loads } = await watch(guest, 'kfence_object_start', [object]);
+    for (const place of empty(loads)) {
+      const isPointer = isIndirect(guest.kernel);
+      const word = memory.readWord(place);
+      memory.writeWord(place, isPointer ? record : start);
+      const found = await ask();
+      memory.writeWord(place, word);
+      if (found !== start) continue;
+      memory.restore(before);
+      return { pool, metadata: isPointer ? place : place - member };
+    }
+    memory.restore(before);
   }
   return null;
 }

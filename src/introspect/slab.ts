@@ -85,20 +85,38 @@ export function slabFacts(kernel: Kernel, types: TypeTable): Introspection['slab
   };
 }
 
+/** Whether a kernel was built with KFENCE: a function of it that the check calls, and that even kernels which hide variables list. */
+export const hasKfence = ({ config, symbols }: Kernel): boolean =>
+  symbols.address('kfence_object_start') !== undefined || (config?.enabled('KFENCE') ?? false);
+
+const kfenceObjects = ({ config }: Kernel): number => Number(config?.get('KFENCE_NUM_OBJECTS') ?? KFENCE_DEFAULT_OBJECTS);
+
+/**
+ * Whether `kfence_metadata` is a pointer, which keeps another beside it, and no array any more: "mm: kfence: allocate kfence_metadata at
+ * runtime" (posted in July 2023, so 6.6 at the earliest). Where the symbol table says how large it is, that tells.
+ */
+export function isIndirect(kernel: Kernel): boolean {
+  const { symbols, types } = kernel;
+  if (symbols.address('kfence_metadata_init') !== undefined) return true;
+  const size = symbols.get('kfence_metadata')?.size ?? 0n;
+  if (size > 0n && types?.hasStruct('kfence_metadata')) {
+    return size < BigInt(kfenceObjects(kernel) * types.struct('kfence_metadata').size);
+  }
+  return atLeast(kernel.version, 6, 6);
+}
+
 export function kfenceFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayout): Introspection['kfence'] {
   const pool = kernel.symbols.address('__kfence_pool');
   const metadata = kernel.symbols.address('kfence_metadata');
   if (pool === undefined || metadata === undefined || !types.hasStruct('kfence_metadata')) return null;
-  const objects = Number(kernel.config?.get('KFENCE_NUM_OBJECTS') ?? KFENCE_DEFAULT_OBJECTS);
+  const objects = kfenceObjects(kernel);
   const record = types.struct('kfence_metadata');
   return {
     pool,
     // KFENCE_POOL_SIZE: a page and a guard page for each object, and one more pair.
     poolSize: BigInt(objects + 1) * 2n * (1n << BigInt(layout.pageShift)),
     metadata,
-    // "mm: kfence: allocate kfence_metadata at runtime" (posted in July 2023, so 6.6 at the earliest) made a pointer of the
-    // array and keeps another beside it.
-    indirect: kernel.symbols.address('kfence_metadata_init') !== undefined || atLeast(kernel.version, 6, 6),
+    indirect: isIndirect(kernel),
     metadataSize: record.size,
     objectAddress: slot(record, 'addr'),
   };

@@ -1,4 +1,5 @@
 import { closedGate, isClosed } from '../introspect/gate.js';
+import { unknownsOf } from '../introspect/unknowns.js';
 import type { Plan } from './plan.js';
 
 /** Why no copy at all is judged; empty where some are. */
@@ -8,7 +9,7 @@ export function nothingJudged({ judge, gate }: Plan): string[] {
 
 /** What else a person should know before relying on an attachment. */
 export function notesOf(
-  { judge, kernelJudges, parameters, profile, gate, live }: Plan,
+  { judge, kernelJudges, parameters, profile, gate, live, variant }: Plan,
   depthIsKnown: boolean,
 ): string[] {
   const notes: string[] = [];
@@ -26,6 +27,10 @@ export function notesOf(
     notes.push(`the kernel has no types${why}: only declared memory is judged`);
   } else if (profile.switches.whitelist && parameters.introspection.slab.useroffset === null) {
     notes.push('kmem_cache has no whitelist fields: the whole object may be copied');
+  }
+  if (parameters.introspection !== null) {
+    const unknowns = unknownsOf(live, variant.layout(live), parameters.introspection, profile.switches);
+    notes.push(...unknowns.map(({ sentence }) => sentence));
   }
   if (parameters.switches.depth && !depthIsKnown) {
     notes.push(

@@ -5,21 +5,24 @@
 
 import type { JumpEntry } from '../introspect/jump-entry.js';
 import { hiddenKeys, jumpTableOf } from '../introspect/jump-table.js';
+import { hasKfence, isIndirect } from '../introspect/slab.js';
 import { bytesOf, occurrences } from '../kernel/bytes.js';
-import type { Kernel, Segment } from '../kernel/kernel.js';
+import type { Kernel, Segment, StructType } from '../kernel/kernel.js';
 import { decodeWord, encodeWord, Words } from '../kernel/words.js';
 import type { PhysicalMemory } from './physical.js';
 import { findInMemory } from './search.js';
 
 /**
- * Variables that are not exported: `memblock`, `vmap_area_root`, and the static keys that the check asks. `kernel` must show the
- * dump and know what is exported; `image` is the kernel's own memory in the dump; `entry`: the shape of its jump table's entries.
+ * Variables that are not exported: `memblock`, `vmap_area_root`, what leads to KFENCE's objects, and the static keys that the check asks. `kernel` must show the
+ * dump and know what is exported; `image` is the kernel's own memory in the dump; `entry`: the shape of its jump table's entries;
+ * `pageShifts`: log2 of the page sizes that it may have.
  */
 export function hiddenVariables(
   kernel: Kernel,
   image: () => Segment,
   physical: PhysicalMemory,
   entry: JumpEntry,
+  pageShifts: readonly number[],
 ): Map<string, bigint> {
   const found = new Map<string, bigint>();
   const missing = (name: string): boolean => kernel.symbols.address(name) === undefined;
@@ -27,10 +30,67 @@ export function hiddenVariables(
   if (missing('vmap_area_root') && missing('vmap_nodes')) {
     add(found, 'vmap_area_root', findVmapRoot(kernel, image, physical) ?? findTreeOfAreas(kernel, image()));
   }
+  const { types } = kernel;
+  if (missing('__kfence_pool') && types?.hasStruct('kfence_metadata') && hasKfence(kernel)) {
+    const kfence = findKfence(kernel, types.struct('kfence_metadata'), image(), pageShifts);
+    add(found, '__kfence_pool', kfence?.pool ?? null);
+    add(found, 'kfence_metadata', kfence?.metadata ?? null);
+  }
   const running = { ...kernel, segments: [image()] };
   const table = jumpTableOf(running, entry);
   if (table !== null) for (const [name, address] of hiddenKeys(running, table)) found.set(name, address);
   return found;
+}
+
+/** Records that must lie in a row; there are hundreds. */
+const KFENCE_RECORDS = 4;
+
+interface KfenceVariables {
+  readonly pool: bigint;
+  readonly metadata: bigint;
+}
+
+/**
+ * From booting on each record of KFENCE holds an address in its own page of the pool, which is every second one (kfence_init_pool()).
+ * No pool was made where no records are like that.
+ */
+function findKfence(
+  kernel: Kernel,
+  record: StructType,
+  segment: Segment,
+  pageShifts: readonly number[],
+): KfenceVariables | null {
+  const read = pointerReader(kernel);
+  const words = new WordReader(segment, kernel);
+  const word = kernel.bits / 8;
+  const member = record.offset('addr');
+  const isPointer = isIndirect(kernel);
+  const start = kernel.symbols.address('_etext') ?? segment.address;
+  /** The pool whose first records begin at an address. */
+  const poolOf = (records: bigint): bigint | null => {
+    const first = read(records + BigInt(member));
+    const second = first === null || first === 0n ? null : read(records + BigInt(record.size + member));
+    if (first === null || second === null || second <= first) return null;
+    for (const shift of pageShifts) {
+      const page = first >> BigInt(shift);
+      const isOwn = (index: number): boolean => {
+        const address = read(records + BigInt(index * record.size + member));
+        return address !== null && address >> BigInt(shift) === page + 2n * BigInt(index);
+      };
+      if (Array.from({ length: KFENCE_RECORDS }, (_, index) => index).every(isOwn)) return (page - 2n) << BigInt(shift);
+    }
+    return null;
+  };
+  for (let at = Number(start - segment.address); at + word <= segment.bytes.length; at += word) {
+    const place = segment.address + BigInt(at);
+    const value = isPointer ? words.at(at) : place;
+    if (value === null || value < 4096n || value % BigInt(word) !== 0n) continue;
+    const pool = poolOf(value);
+    if (pool === null) continue;
+    // Beside the records something must lead to the pool.
+    for (const found of words.places(pool)) return { pool: segment.address + BigInt(found), metadata: place };
+  }
+  return null;
 }
 
 function add(found: Map<string, bigint>, name: string, address: bigint | null): void {

@@ -9,6 +9,7 @@ import { hex, UsercopyError } from '../errors.js';
 import { closedGate, type Gate, gateOf, isClosed } from '../introspect/gate.js';
 import { MemoryReader } from '../introspect/memory-reader.js';
 import { type SlabFacts, slabFactsOf } from '../introspect/slab-facts.js';
+import { type Unknown, unknownsOf } from '../introspect/unknowns.js';
 import { explainVerdict } from '../report/explain.js';
 import { formatMessage, formatWarning, type MessageStyle } from '../report/format.js';
 import { argumentRegister } from '../stack/call.js';
@@ -55,6 +56,7 @@ export class DumpJudge {
   readonly #current: CurrentTaskFound | null;
   readonly #options: JudgeOptions;
   readonly #gate: Gate | null;
+  readonly #unknowns: readonly Unknown[];
   /** undefined: not asked for yet. */
   #depth: StackDepth | null | undefined;
   #depthFailure: string | null = null;
@@ -74,6 +76,10 @@ export class DumpJudge {
       switches: { ...switches, bypass: switches.bypass || isClosed(this.#gate) },
     };
     this.#parameters = withCurrent(parameters, dump, this.#current);
+    const { introspection } = parameters;
+    const layout = runningVariant(dump).layout(dump.kernel);
+    this.#unknowns =
+      introspection === null ? [] : unknownsOf(dump.kernel, layout, introspection, rules.profile.switches);
     check.configure(this.#parameters);
     check.foreignReader = (address, length) => dump.kernel.read(address, length);
   }
@@ -195,6 +201,7 @@ export class DumpJudge {
   #warnings(verdict: Verdict): string[] {
     const warnings: string[] = [];
     if (isClosed(this.#gate)) warnings.push(closedGate(this.#gate));
+    warnings.push(...this.#unknowns.filter(({ about }) => about === groundOf(verdict)).map(({ sentence }) => sentence));
     if (!this.#current) {
       const why =
         this.dump.task === null
@@ -216,6 +223,19 @@ export class DumpJudge {
     }
     return warnings;
   }
+}
+
+/** Verdicts of the page-span rules, and those where they would have been asked and found nothing. */
+const BY_PAGES: readonly string[] = [
+  ...['spans multiple pages', 'spans Reserved and non-Reserved pages', 'spans CMA and non-CMA pages'],
+  ...['one page', 'Reserved or CMA pages', 'nothing objects', 'rodata', 'data'],
+];
+
+/** Which part of what is not known a verdict may depend on. */
+function groundOf(verdict: Verdict): Unknown['about'] | null {
+  if (verdict.outcome === 'unreadable') return null;
+  if (verdict.by.startsWith('slab object')) return 'slab';
+  return BY_PAGES.includes(verdict.by) ? 'pages' : null;
 }
 
 /** What a dump knows of bytes that it does not have. */

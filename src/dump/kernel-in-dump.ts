@@ -70,7 +70,7 @@ export class SlidSymbols implements SymbolTable {
  */
 export function kernelInDump(
   image: Kernel,
-  { staticBranch }: Pick<Variant, 'staticBranch'>,
+  { staticBranch, pageShifts }: Pick<Variant, 'staticBranch' | 'pageShifts'>,
   located: Located,
   physical: PhysicalMemory,
   memory: () => Segment,
@@ -83,7 +83,7 @@ export function kernelInDump(
   const exported = exportedVariables(image.segments, image.endian === 'little', image.bits);
   const moved = new Map([...exported].map(([name, address]) => [name, word(address + located.slide)]));
   const known = { ...seen, symbols: new ExtendedSymbols(slid, moved) };
-  const hidden = hiddenVariables(known, memory, physical, jumpEntryOf(image, staticBranch));
+  const hidden = hiddenVariables(known, memory, physical, jumpEntryOf(image, staticBranch), pageShifts);
   return Object.freeze({ ...seen, symbols: new ExtendedSymbols(known.symbols, hidden) });
 }
 

@@ -207,7 +207,9 @@ async function findKfence(guest: Scratch): Promise<KfenceVariables | null> {
   const ask = (): Promise<bigint | null> =>
     guest.callForValue('kfence_object_start', [object], { timeLimit: TIME_LIMIT }).catch(() => null);
   const empty = (loads: readonly Load[]): bigint[] => {
-    const words = loads.filter(({ address, size }) => size === guest.kernel.bits / 8 && memory.readWord(address) === 0n);
+    const words = loads.filter(
+      ({ address, size }) => size === guest.kernel.bits / 8 && memory.readWord(address) === 0n,
+    );
     return [...new Set(words.map(({ address }) => address))];
   };
   const before = memory.snapshot();

@@ -53,6 +53,7 @@ function compoundHead(kernel: Kernel, page: StructType): { compoundHead: Slot; t
 
 export function pageFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayout): Introspection['page'] {
   const cma = cmaFacts(kernel, types, layout);
+  const isKnown = cma !== null && typeof cma !== 'string';
   const page = types.struct('page');
   // d122019bf061 "mm: Split slab into its own type" (5.17).
   const slab = types.hasStruct('slab') && types.struct('slab').has('slab_cache') ? types.struct('slab') : page;
@@ -66,18 +67,21 @@ export function pageFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayout
     ...compoundOrder(types),
     slabCache: slot(slab, 'slab_cache'),
     sMem: slotIfAny(slab, 's_mem'),
-    ...(cma === null ? {} : { cma }),
+    ...(isKnown ? { cma } : {}),
   };
 }
 
-/** Where migrate types are kept; null where the kernel has no CMA, or what is known of it does not say. */
-function cmaFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayout): CmaParameters | null {
+/** Where migrate types are kept; null where the kernel has no CMA. A text where what is known of it does not say: what is missing. */
+export function cmaFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayout): CmaParameters | string | null {
   const type = types.enumerator('MIGRATE_CMA');
-  if (type === undefined || !types.hasStruct('zone')) return null;
+  if (type === undefined) return kernel.config?.enabled('CMA') ? 'its types have no MIGRATE_CMA' : null;
+  if (!types.hasStruct('zone')) return 'its types have no struct zone';
   const zone = types.struct('zone');
   const order = pageblockOrder(kernel, types, layout);
   const where = layout.pageValidity.kind === 'flatmem' ? zoneMap(kernel, types, zone) : sectionMap(types);
-  if (order === null || where === null) return null;
+  if (order === null)
+    return 'neither a variable pageblock_order nor its configuration says how large a block of pages is';
+  if (where === null) return 'its types and symbols do not say where the types of blocks are kept';
   // d93d5ab9ca01 "mm/page_alloc.c: simplify pageblock bitmap access" (5.9).
   return { type, order, reversed: !atLeast(kernel.version, 5, 9), ...where };
 }

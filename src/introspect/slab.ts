@@ -89,7 +89,8 @@ export function slabFacts(kernel: Kernel, types: TypeTable): Introspection['slab
 export const hasKfence = ({ config, symbols }: Kernel): boolean =>
   symbols.address('kfence_object_start') !== undefined || (config?.enabled('KFENCE') ?? false);
 
-const kfenceObjects = ({ config }: Kernel): number => Number(config?.get('KFENCE_NUM_OBJECTS') ?? KFENCE_DEFAULT_OBJECTS);
+const kfenceObjects = ({ config }: Kernel): number =>
+  Number(config?.get('KFENCE_NUM_OBJECTS') ?? KFENCE_DEFAULT_OBJECTS);
 
 /**
  * Whether `kfence_metadata` is a pointer, which keeps another beside it, and no array any more: "mm: kfence: allocate kfence_metadata at

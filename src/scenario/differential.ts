@@ -267,6 +267,8 @@ export interface BothVerdicts {
   readonly ours: string | null;
   /** The guest faulted: it has no verdict, and ours must not let that copy pass. */
   readonly faulted: boolean;
+  /** Where ours has none: the address of what cannot be read, or with which it cannot go on. */
+  readonly unreadable: bigint | null;
   readonly agree: boolean;
 }
 
@@ -302,10 +304,12 @@ export async function openBothChecks(guest: Guest, options: AskOptions = {}): Pr
   }
   const depth = await measureStackDepth(guest);
   let ours: string | null = null;
+  let unreadable: bigint | null = null;
   const attachment = await attach(engine, kernel, {
     judge: 'kernel',
     onViolation({ verdict, message }) {
-      ours = verdict.outcome === 'unreadable' ? `unreadable ${hex(verdict.address)}` : message;
+      unreadable = verdict.outcome === 'unreadable' ? verdict.address : null;
+      ours = unreadable === null ? message : `unreadable ${hex(unreadable)}`;
       return 'continue';
     },
     memory: guest.check,
@@ -333,9 +337,10 @@ export async function openBothChecks(guest: Guest, options: AskOptions = {}): Pr
     ask(copy) {
       guestLine = null;
       ours = null;
+      unreadable = null;
       const fault = callCheck(guest, check, copy, options.timeLimit ?? TIME_LIMIT);
       const agree = fault === null ? guestLine === ours : ours !== null;
-      return { guest: guestLine ?? fault, ours, faulted: fault !== null, agree };
+      return { guest: guestLine ?? fault, ours, faulted: fault !== null, unreadable, agree };
     },
     close() {
       for (const hook of hooks) hook.remove();

@@ -4,10 +4,12 @@
  * the kernel keeps elsewhere is noticed by one of the two alone. It is proved when both said the same every time, and a change of
  * its own bytes changed what they said.
  */
+import type { Introspection } from '../check/parameters.js';
 import type { Copy } from '../check/verdict.js';
 import { Guest } from '../guest/guest.js';
 import { KernelObjects, type SlabObjects } from '../guest/objects.js';
 import { type OffsetTable, typesFromTable } from '../image/offset-tables.js';
+import { profileOf } from '../introspect/profile.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { type BothChecks, openBothChecks } from './differential.js';
 
@@ -18,6 +20,8 @@ export interface TypesProof {
   readonly unproved: readonly string[];
   /** Members at which the kernel and the types were seen to differ, with the first difference. Empty: the types fit. */
   readonly contradicted: ReadonlyMap<string, string>;
+  /** Members that this kernel's check is judged by: as long as one of them is not proved, the types are not. */
+  readonly needed: readonly string[];
 }
 
 /** Bytes on either side of a member that are changed too. */
@@ -56,12 +60,16 @@ export async function proveTypes(
   try {
     const objects = new KernelObjects(guest);
     objects.enableSlubDebug();
-    const experiments = experimentsOf(guest, objects, table).filter(
-      ({ struct, member }) => only === undefined || only.has(struct) || only.has(`${struct}.${member}`),
-    );
+    const isWanted = ({ struct, member }: { struct: string; member: string }): boolean =>
+      only === undefined || only.has(struct) || only.has(`${struct}.${member}`);
+    const experiments = experimentsOf(guest, objects, table).filter(isWanted);
+    const needed = neededMembers(guest, objects.facts, table)
+      .filter(isWanted)
+      .map(({ struct, member }) => `${struct}.${member}`);
     const checks = await openBothChecks(guest, { timeLimit: TIME_LIMIT });
     try {
-      return { ...tryAll(guest, checks, table, experiments, untilContradicted), symbols: guest.kernel.symbols };
+      const tried = tryAll(guest, checks, table, experiments, untilContradicted);
+      return { ...tried, needed, symbols: guest.kernel.symbols };
     } finally {
       checks.close();
     }
@@ -76,7 +84,7 @@ function tryAll(
   table: OffsetTable,
   experiments: readonly Experiment[],
   untilContradicted: boolean,
-): TypesProof {
+): Omit<TypesProof, 'needed'> {
   const proved: string[] = [];
   const contradicted = new Map<string, string>();
   for (const experiment of experiments) {
@@ -125,6 +133,9 @@ function tryMember(guest: Guest, checks: BothChecks, table: OffsetTable, experim
         if (isOwn) followed = true;
         continue;
       }
+      // A size of zero, a count that is too large: where division traps the kernel ends there, where it does not (arm) it goes on with nonsense.
+      if (after.some(({ unreadable }) => unreadable !== null && guest.memory.tryRead(unreadable, 1) !== undefined))
+        continue;
       const different = after.find(({ agree }) => !agree);
       if (different !== undefined) {
         return { difference: `byte ${place}, ^ ${change}: ${differenceOf(different)}`, followed };
@@ -157,7 +168,7 @@ function experimentsOf(guest: Guest, objects: KernelObjects, table: OffsetTable)
   const plain = objects.makeSlab({ name: 'proof', objectSize: 168, size: 192, useroffset: 40, usersize: 56 });
   add('kmem_cache', ['useroffset', 'usersize', 'size', 'name'], plain.cache, around(plain, 3, 40n, 56n));
   const zoned = objects.makeSlab({
-    ...{ name: 'zoned', objectSize: 88, size: 256, useroffset: 8, usersize: 40, redLeftPad: 64 },
+    ...{ name: 'zoned', objectSize: 88, size: 320, useroffset: 8, usersize: 40, redLeftPad: 64 },
   });
   const inZone = [copy(zoned.object(2) - 4n, 4n), ...around(zoned, 2, 8n, 40n)];
   add('kmem_cache', ['flags', 'red_left_pad'], zoned.cache, inZone);
@@ -197,6 +208,48 @@ function experimentsOf(guest: Guest, objects: KernelObjects, table: OffsetTable)
   const noArea = guest.layout.vmallocEnd - page * 4n;
   add('task_struct', ['pagefault_disabled'], guest.task, [copy(noArea, 8n)]);
   return experiments;
+}
+
+interface Member {
+  readonly struct: string;
+  readonly member: string;
+}
+
+/**
+ * What the check reads of this kernel, as far as experiments ask for it. A table in which two structures are wrong may leave no objects
+ * to make experiments with, a tree of areas for example: nothing contradicts it then, and nothing proves it.
+ */
+function neededMembers(guest: Guest, facts: Introspection, table: OffsetTable): Member[] {
+  const { profile } = profileOf(guest.kernel, guest.variant);
+  const { folio, vmalloc } = profile.switches;
+  const { slab, page, vmap, pageValidity } = facts;
+  const needed: Member[] = [];
+  const need = (struct: string, ...members: readonly string[]): void => {
+    for (const member of members) needed.push({ struct, member });
+  };
+  /** The first of some members that the table has: they have the place of one another. */
+  const needOne = (...names: readonly (readonly [string, string])[]): void => {
+    const found = names.find(([struct, member]) => table.structs[struct]?.members[member] !== undefined);
+    if (found !== undefined) need(...found);
+  };
+  need('kmem_cache', 'name', 'size');
+  if (slab.useroffset !== null) need('kmem_cache', 'useroffset', 'usersize');
+  if (slab.redLeftPad !== null && slab.redZone !== 0n) need('kmem_cache', 'flags', 'red_left_pad');
+  need('page', page.slab.kind === 'flag' ? 'flags' : 'page_type');
+  needOne(['page', 'compound_info'], ['page', 'compound_head']);
+  needOne(['slab', 'slab_cache'], ['page', 'slab_cache']);
+  if (folio) needOne(['folio', '_folio_order'], ['folio', '_flags_1'], ['page', 'compound_order']);
+  if (vmalloc !== 'off' && vmap.kind !== 'none') {
+    need('vmap_area', 'va_start', 'va_end', 'rb_node');
+    need('rb_node', 'rb_left', 'rb_right');
+  }
+  if (vmalloc === 'vmap_area, page faults enabled') need('task_struct', 'pagefault_disabled');
+  need('task_struct', 'stack');
+  if (pageValidity.kind === 'memblock') {
+    need('memblock_type', 'regions');
+    need('memblock_region', 'base', 'size');
+  }
+  return needed;
 }
 
 interface Placed {

@@ -14,8 +14,6 @@ export const MOST_TABLES = 2;
 const MOVES = [4, -4, 8, -8, 12, -12, 16, -16, 24, -24];
 /** Layouts that are tried for a table, most of them for less than a second. */
 const MOST_TRIALS = 300;
-/** Without these nothing of slabs can be said, whatever else is right. */
-const ESSENTIAL = ['kmem_cache.name', 'kmem_cache.size', 'kmem_cache.usersize'];
 /** What only helps to explain; taken away where it is not proved. */
 const EXTRAS: Readonly<Record<string, readonly string[]>> = {
   kmem_cache: ['cpu_slab', 'inuse'],
@@ -110,7 +108,7 @@ class Learning {
       this.#moved.push(moved);
       this.found = next;
     }
-    const missing = ESSENTIAL.filter((name) => !this.found.proved.includes(name));
+    const missing = this.found.needed.filter((name) => !this.found.proved.includes(name));
     if (missing.length > 0) return `nothing proves ${missing.join(', ')}`;
     return finished(this.table, this.found, this.#moved);
   }

@@ -63,6 +63,8 @@ export type ImagePlacement =
       readonly offset: (image: Kernel) => bigint;
       readonly slots?: { readonly end: bigint; readonly step: bigint };
     }
+  /** The first word of this variable is by how much it was moved; kernels without it run at physical addresses. */
+  | { readonly kind: 'moved'; readonly symbol: string }
   /** Nowhere else than it was linked. */
   | { readonly kind: 'linked' };
 

@@ -21,7 +21,9 @@ import { parseArgs } from 'node:util';
 import { drivers } from '../build/js/arch/index.js';
 import { buildKernel } from '../build/js/src/image/build.js';
 import { cachedKernels, defaultCacheDirectory, fetchKernel, remoteKernels } from '../build/js/src/image/fetch.js';
+import { loadKernel } from '../build/js/src/image/load.js';
 import { dumpMachines, judgeMachine } from './lib/judge-dumps.mjs';
+import { judgeOff, judgeUnchecked } from './lib/judge-without.mjs';
 import { unjudged } from './lib/unjudged.mjs';
 
 const { values } = parseArgs({
@@ -101,7 +103,10 @@ function judgeOf({ variant, built }) {
       ? []
       : readFileSync(fragmentOf(built.config), 'utf8')
           .split('\n')
-          .flatMap((line) => /^CONFIG_(\w+)=y$/.exec(line)?.[1] ?? []);
+          .flatMap((line) => {
+            const [, on, off] = /^(?:CONFIG_(\w+)=y|# CONFIG_(\w+) is not set)$/.exec(line) ?? [];
+            return on ?? (off === undefined ? [] : `no ${off}`);
+          });
   return ['built', ...(kernelBuild?.compilerOptions ?? []), ...options].join(', ');
 }
 
@@ -145,6 +150,34 @@ function ask(args, directory) {
 
 const rows = [];
 
+const sayRow = ({ variant, release, profile, lkdtm, random, off, error }) =>
+  console.log([variant, release, profile, lkdtm, random, off && `off: ${off}`, error].filter(Boolean).join('  '));
+
+const lacksCheck = async (path) => (await loadKernel(path)).symbols.address('__check_object_size') === undefined;
+
+/** A kernel without the check, beside one of its series that has it. */
+async function judgeWithout(row, path) {
+  const series = seriesOf(row.release);
+  const sister = (await cachedKernels()).find(
+    ({ variant, release }) => variant === row.variant && seriesOf(release) === series && !release.includes('-built-'),
+  );
+  if (sister === undefined)
+    throw new Error(
+      `expected a kernel of ${row.variant} ${series} with the check in the cache (usercopy kernel fetch), found none`,
+    );
+  const found = await judgeUnchecked(path, sister.path, { copies, seed: Number(values.seed) });
+  row.unchecked = true;
+  row.profile = found.profile;
+  row.lkdtm = `${found.same} of ${found.total}, by ${sister.release}`;
+  row.random = `${found.mismatches} of ${copies} differ, by hand`;
+  row.failed = found.same !== found.total || found.mismatches > 0;
+  for (const { name, expected, found: ours } of found.different)
+    console.error(
+      `${row.variant} ${row.release}, ${name}: expected ${expected ?? 'that it passes'}; the check: ${ours ?? 'passes'}`,
+    );
+  sayRow(row);
+}
+
 async function judgeKernels() {
   const directory = mkdtempSync(join(tmpdir(), 'usercopy-kernels-'));
   try {
@@ -179,6 +212,10 @@ async function judgeKernels() {
           continue;
         }
         seen.add(release);
+        if (await lacksCheck(path)) {
+          await judgeWithout(row, path);
+          continue;
+        }
         const twins = ask(['lkdtm', '--kernel', path], directory);
         if (twins.answer === null) throw new Error(twins.error);
         const same = twins.answer.rows.filter(({ identical }) => identical).length;
@@ -187,7 +224,13 @@ async function judgeKernels() {
         const random = ask(['random', '--kernel', path, '--copies', String(copies), '--seed', values.seed], directory);
         if (random.answer === null) throw new Error(random.error);
         row.random = `${random.answer.mismatchCount} of ${random.answer.copies} differ`;
-        row.failed = same !== twins.answer.rows.length || random.answer.mismatchCount > 0;
+        const off = await judgeOff(path);
+        row.off = off === null ? '' : `${off.same} of ${off.total}`;
+        row.kfence = twins.answer.rows.some((twin) => twin.case.startsWith('kfence'));
+        row.failed =
+          same !== twins.answer.rows.length ||
+          random.answer.mismatchCount > 0 ||
+          (off !== null && off.same !== off.total);
       } catch (error) {
         row.error = oneLine(error.message);
         // Neither is a verdict: a mirror that does not answer, a kernel whose types nobody has given.
@@ -195,7 +238,7 @@ async function judgeKernels() {
           error.kind === 'missing-dependency' ||
           /expected a kernel (?:with types|whose types are known)/.test(row.error);
       }
-      console.log([row.variant, row.release, row.profile, row.lkdtm, row.random, row.error].filter(Boolean).join('  '));
+      sayRow(row);
     }
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -229,25 +272,28 @@ for (const row of rows.filter(({ error, profile }) => error?.startsWith('not jud
   console.log(`${row.variant}  ${row.release}  ${row.error}`);
 
 /** Options of a configuration that no name of a profile tells. */
-const NOTED_OPTIONS = ['SLAB', 'FRAME_POINTER'];
+const NOTED_OPTIONS = ['SLAB', 'FRAME_POINTER', 'KFENCE'];
 
 /** Notes them of a kernel whose configuration is in the cache. */
 function noteOptions(row) {
   const config = join(cacheDirectory, row.release, `config-${row.release}`);
   if (!existsSync(config)) return;
   const text = readFileSync(config, 'utf8');
-  row.options = NOTED_OPTIONS.filter((name) => text.includes(`\nCONFIG_${name}=y\n`)).join(' ');
+  const isSet = (name) => text.includes(`\nCONFIG_${name}=y\n`);
+  row.options = [
+    ...NOTED_OPTIONS.filter(isSet),
+    ...(isSet('KFENCE') ? [] : ['!KFENCE']),
+    ...(row.kfence ? ['KFENCE-judged'] : []),
+  ].join(' ');
 }
 
 function unjudgedLines(all) {
   const { profiles, switches } = unjudged(all);
-  const eras = [...new Set(switches.map(({ profile }) => profile))];
   return [
-    `- Profiles: ${profiles.map(({ name, kernels }) => `\`${name}\` (${kernels})`).join('; ')}.`,
-    ...eras.map((era) => {
-      const names = switches.filter(({ profile }) => profile === era).map(({ name }) => `\`${name}\``);
-      return `- Of \`${era}\` the switches ${names.join(', ')}.`;
-    }),
+    '| what | why |',
+    '| --- | --- |',
+    ...profiles.map(({ name, kernels, reason }) => `| profile \`${name}\` (${kernels}) | ${reason} |`),
+    ...switches.map(({ profile, name, reason }) => `| \`${profile},${name}\` | ${reason} |`),
   ];
 }
 
@@ -260,7 +306,9 @@ function writeTable() {
     judge === undefined ? `${variant} ${release}` : `${variant} ${seriesOf(release) ?? release} ${judge}`;
   const known = new Map(before.map((row) => [keyOf(row), row]));
   const day = new Date().toISOString().slice(0, 10);
-  for (const { variant, release, profile, lkdtm, random, dumps, judge, wanted, error, skipped } of rows) {
+  for (const row of rows) {
+    const { variant, release, profile, lkdtm, random, off, kfence, unchecked, dumps, judge, wanted, error, skipped } =
+      row;
     const key = keyOf({ variant, release, judge });
     // Not to be had today: what an earlier run found of it stays.
     if (skipped && known.has(key)) continue;
@@ -277,6 +325,9 @@ function writeTable() {
             profile,
             lkdtm,
             random,
+            ...(off === undefined ? {} : { off }),
+            ...(kfence ? { kfence } : {}),
+            ...(unchecked ? { unchecked } : {}),
             copies,
             seed: Number(values.seed),
             error,
@@ -302,17 +353,27 @@ function writeTable() {
     profile = '',
     lkdtm = '',
     random = '',
+    off = '',
     error = null,
     dumps = '',
   }) => [
     variant,
     note === undefined ? release : `${release}, ${note}`,
     judge ?? "Debian's image",
-    ...(error === null ? [profile, lkdtm, random, dumps] : ['', '', error, dumps]),
+    ...(error === null ? [profile, lkdtm, random, off, dumps] : ['', '', error, '', dumps]),
   ];
   const lines = [
-    ['variant', 'kernel', 'what judged', 'profile', 'LKDTM, identical', 'random copies', 'dumps, identical'],
-    Array.from({ length: 7 }, () => '---'),
+    [
+      'variant',
+      'kernel',
+      'what judged',
+      'profile',
+      'LKDTM, identical',
+      'random copies',
+      'switched off',
+      'dumps, identical',
+    ],
+    Array.from({ length: 8 }, () => '---'),
     ...all.map(cells),
   ].map((row) => `| ${row.join(' | ')} |`);
   const days = [...new Set(all.flatMap(({ judged, dumpsJudged }) => [judged, dumpsJudged].filter(Boolean)))].sort();
@@ -328,6 +389,10 @@ replaces the rows that it judged.
 - Random copies: the same judge; ${[...new Set(all.filter(({ copies }) => copies).map(({ copies, seed }) => `${copies} with seed ${seed}`))].join(', ')}.
 - What judged: Debian's image, or a kernel that \`usercopy kernel build\` built of Debian's source; then what it was built with besides the
   smallest configuration. A kernel built with \`-mflat\` judges what the C says, not frames of register windows, which no Unicorn from 2.0.1 to 2.1.4 can spill.
+- Switched off: LKDTM's copies again, with the kernel's key as \`hardened_usercopy=off\` leaves it: its check lets all of them pass. From 6.15 on the
+  callers ask the key, not the check; such kernels show it in dumps.
+- A kernel built without HARDENED_USERCOPY has no check to ask. The same copies in another kernel of its series are its judge, and for the stack and for random
+  copies \`bench/baseline/oracle.ts\`; \`judge: 'kernel'\` must refuse to attach.
 - Dumps: machines of QEMU, stopped in the kernel's own check. What that kernel printed is the judge, a copy that it let pass included.
 
 An empty place was not judged. A kernel that cannot be judged shows why.
@@ -338,7 +403,7 @@ ${lines.join('\n')}
 
 ${unjudgedLines(all).join('\n')}
 
-They are judged by \`bench/baseline/oracle.ts\`, and by cases worked out by hand in \`test/check/\`; \`usercopy profiles\` says what each switch does.
+\`bench/baseline/oracle.ts\` judges all of them, and so do cases worked out by hand in \`test/check/\`; \`usercopy profiles\` says what each switch does.
 `,
   );
 }

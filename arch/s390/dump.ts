@@ -1,7 +1,10 @@
-/** Dumps of s390x machines. The kernel's addresses are real ones (up to 6.9), its per-CPU data begins at the prefix. */
+/**
+ * Dumps of s390x machines. Up to 6.9 the kernel's addresses are real ones; since c98d2ecae08f "s390/mm: Uncouple physical vs virtual address
+ * spaces" (6.10) the image is mapped apart from memory. Per-CPU data begins at the prefix.
+ */
 
 import type { Words } from '../../src/kernel/words.js';
-import type { DumpConvention, PageTables, RegisterValues } from '../dump.js';
+import type { DumpConvention, KernelNotes, PageTables, RegisterValues } from '../dump.js';
 import { translate } from './paging.js';
 
 const NT_S390_CTRS = 0x304;
@@ -38,8 +41,13 @@ export const s390xDump: DumpConvention = {
     { pageShift: 12, addressBits: 53 },
   ],
   shapeFromNotes: () => null,
-  imageOffsetFromNotes: () => 0n,
-  placement: { kind: 'offset', offset: () => 0n },
+  // Both are hexadecimal; kernels without the second one are where they run.
+  imageOffsetFromNotes(notes: KernelNotes) {
+    const [moved, placed] = ['KERNELOFFSET', 'KERNELOFFPHYS'].map((key) => notes.text(key));
+    const isTold = [moved, placed].every((value) => /^[0-9a-f]{1,16}$/i.test(value ?? ''));
+    return isTold ? BigInt.asUintN(64, BigInt(`0x${moved}`) - BigInt(`0x${placed}`)) : 0n;
+  },
+  placement: { kind: 'moved', symbol: 'vm_layout' },
   prstatus: {
     size: 336,
     offset: 112,

@@ -1,4 +1,4 @@
-/** s390x: 64-bit z/Architecture; kernels up to 6.9, whose virtual addresses are real ones. */
+/** s390x: 64-bit z/Architecture. */
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
 import { BIG, decodeUnsigned, Words } from '../../src/kernel/words.js';
@@ -21,12 +21,28 @@ const MODULES_START = MODULES_END - 2n * GIB;
 const VMALLOC_START = MODULES_START - 512n * GIB;
 const VMEMMAP = 3n << 40n;
 
+/**
+ * `vm_layout` (6.10 on, arch/s390/include/asm/page.h): by how much boot code moved the image, where it put it in memory, and where
+ * memory is mapped. All zero before booting, and in older kernels.
+ */
+function placesOf(kernel: Kernel): { moved: bigint; placed: bigint; identity: bigint } {
+  const address = kernel.symbols.address('vm_layout');
+  const bytes = address === undefined ? undefined : kernel.read(address, 24);
+  if (bytes === undefined) return { moved: 0n, placed: 0n, identity: 0n };
+  const words = new Words(bytes, BIG);
+  return { moved: words.uint64(0), placed: words.uint64(8), identity: words.uint64(16) };
+}
+
 function layout(kernel: Kernel): MemoryLayout {
+  const { moved, placed, identity } = placesOf(kernel);
+  const imageOffset = BigInt.asUintN(64, moved - placed);
+  // __pa_nodebug(): what lies below the image is memory as it is mapped.
+  const image = { virtual: moved, size: (1n << 64n) - 4096n - moved, physical: placed };
   const vmallocEnd = readWord(kernel, 'VMALLOC_END', 8) || MODULES_START;
   return {
     pageShift: 12,
-    pageOffset: 0n,
-    linearMaps: [{ virtual: 0n, size: (1n << 64n) - 4096n, physical: 0n }],
+    pageOffset: identity,
+    linearMaps: moved === 0n ? [image] : [{ virtual: identity, size: moved - identity, physical: 0n }, image],
     vmallocStart: readWord(kernel, 'VMALLOC_START', 8) || VMALLOC_START,
     vmallocEnd,
     modulesStart: readWord(kernel, 'MODULES_VADDR', 8) || vmallocEnd,
@@ -40,7 +56,7 @@ function layout(kernel: Kernel): MemoryLayout {
     kmap: [],
     // TASK_SIZE_MAX: user and kernel space are apart, every address may be a user's.
     taskSize: (1n << 64n) - 4096n,
-    imageOffset: 0n,
+    imageOffset,
   };
 }
 
@@ -109,7 +125,7 @@ export const s390x: Variant = {
   symbolRelocations: [22, 10],
   pageShifts: [12],
   engine: { arch: 'S390X', mode: ['BIG_ENDIAN'] },
-  note: 'kernels whose virtual addresses are real ones (up to 6.9); copies are mvcos between two spaces',
+  note: 'copies are mvcos between two spaces',
   registers: {
     pc: 'pc',
     sp: 'r15',

@@ -134,9 +134,11 @@ function* tablesFromNotes(evidence: Evidence, notes: KernelNotes, imageOffset: b
 
 /** The CPU's tables and, for each place that KASLR may choose, a look whether the banner is there. */
 function byRegisters(evidence: Evidence, banner: Banner | null): Located | null {
-  const { convention } = evidence;
+  const { convention, image } = evidence;
   const { placement } = convention;
   if (!banner || placement.kind === 'variable') return null;
+  // All memory is mapped at its own address, and the image, which runs elsewhere, with it.
+  if (placement.kind === 'moved' && image !== null && variableOf(image, placement.symbol) !== undefined) return null;
   for (const registers of evidence.registers) {
     for (const tables of convention.fromRegisters(registers)) {
       const memory = open(evidence, tables);
@@ -213,15 +215,19 @@ function* slidesFrom(evidence: Evidence, banner: Banner, image: Kernel, linkedTo
   if (placement.kind === 'offset') yield word(linkedToPhysical + placement.offset(image));
   if (placement.kind === 'linked') yield 0n;
   if (placement.kind === 'slots') yield* slides(evidence, banner);
-  if (placement.kind !== 'variable') return;
-  const symbol =
-    image.symbols.address(placement.symbol) ??
-    exportedVariables(image.segments, image.endian === 'little', image.bits).get(placement.symbol);
+  if (placement.kind !== 'variable' && placement.kind !== 'moved') return;
+  const symbol = variableOf(image, placement.symbol);
+  if (symbol === undefined && placement.kind === 'moved') yield linkedToPhysical;
   const bytes =
     symbol === undefined ? undefined : evidence.physical.read(word(symbol + linkedToPhysical), image.bits / 8);
   if (!bytes) return;
-  yield word(decodeWord(bytes, image) + linkedToPhysical);
+  const value = decodeWord(bytes, image);
+  yield placement.kind === 'moved' ? value : word(value + linkedToPhysical);
 }
+
+/** The address of a variable that an image lists, or exports to modules. */
+const variableOf = (image: Kernel, name: string): bigint | undefined =>
+  image.symbols.address(name) ?? exportedVariables(image.segments, image.endian === 'little', image.bits).get(name);
 
 /** kdump's copy of VMCOREINFO lies in memory even when the dump carries no such note; it fills a page of its own. */
 function byNotesInMemory(evidence: Evidence, banner: Banner | null): Located | null {

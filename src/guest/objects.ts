@@ -110,10 +110,17 @@ export class KernelObjects {
 
   /** A slab of one cache, all of whose objects are in use. */
   makeSlab(spec: SlabSpec): SlabObjects {
-    const { slab, page } = this.#facts;
     const order = spec.order ?? 0;
     const start = this.#compound(order);
     const end = start + (this.#pageBytes << BigInt(order));
+    const cache = this.#describe(start, spec, end - start, (end - start) / BigInt(spec.size));
+    const first = start + BigInt(spec.redLeftPad ?? 0);
+    return { cache, start, end, object: (index) => first + BigInt(index) * BigInt(spec.size) };
+  }
+
+  /** Gives pages to a cache of their own; its address. */
+  #describe(start: bigint, spec: SlabSpec, bytes: bigint, objects: bigint): bigint {
+    const { slab, page } = this.#facts;
     const cache = this.#take(BigInt(this.#struct('kmem_cache').size));
     const left = spec.redLeftPad ?? 0;
     this.#set(cache, slab.name, this.#string(spec.name));
@@ -127,11 +134,30 @@ export class KernelObjects {
     const struct = this.structPage(start);
     this.#markSlab(struct);
     this.#set(struct, page.slabCache, cache);
-    const objects = (end - start) / BigInt(spec.size);
-    if (slab.allocator === 'SLAB') this.#describeSlab(cache, struct, start, spec, end - start);
+    if (slab.allocator === 'SLAB') this.#describeSlab(cache, struct, start, spec, bytes);
     else this.#countObjects(struct, objects);
-    const first = start + BigInt(left);
-    return { cache, start, end, object: (index) => first + BigInt(index) * BigInt(spec.size) };
+    return cache;
+  }
+
+  /**
+   * An object of KFENCE's pool, which is made around it: alone on its page, at the end of it as half of them are (mm/kfence/core.c).
+   * null where the kernel has no KFENCE, or it is not known where it keeps its records. A second one takes the first one's place.
+   */
+  makeKfenceObject(spec: Omit<SlabSpec, 'size' | 'order'>): { start: bigint; page: bigint } | null {
+    const { kfence } = this.#facts;
+    if (kfence === null) return null;
+    const { memory } = this.#guest;
+    const pool = memory.allocateAligned(kfence.poolSize, this.#pageBytes);
+    // The first two pages hold none; behind each object's page is one that nobody may touch.
+    const page = pool + 2n * this.#pageBytes;
+    const start = page + this.#pageBytes - BigInt(spec.objectSize);
+    this.#describe(page, { ...spec, size: spec.objectSize }, this.#pageBytes, 1n);
+    const bytes = (kfence.poolSize / this.#pageBytes / 2n) * BigInt(kfence.metadataSize);
+    const records = kfence.indirect ? memory.allocate(bytes) : kfence.metadata;
+    memory.writeWord(kfence.pool, pool);
+    if (kfence.indirect) memory.writeWord(kfence.metadata, records);
+    this.#set(records, kfence.objectAddress, start);
+    return { start, page };
   }
 
   /** A compound page of 2^order pages. */

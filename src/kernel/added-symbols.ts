@@ -21,7 +21,7 @@ const EXPORTED = [
   ...['current_task', 'pcpu_hot', 'this_cpu_off', '__pv_phys_pfn_offset'],
   ...['memstart_addr', 'kimage_voffset', 'page_offset_base', 'vmalloc_base', 'vmemmap_base', 'phys_base'],
   // layouts that boot code computes
-  ...['VMALLOC_START', 'VMALLOC_END', 'vmemmap'],
+  ...['VMALLOC_START', 'VMALLOC_END', 'vmemmap', 'vm_layout'],
 ];
 
 /** A symbol table with more symbols; those that it has already win. */

@@ -167,7 +167,8 @@ function addRandomSlab(
   }
 }
 
-function randomCopy(random: SeededRandom, world: Boundaries, bits: number): { copy: Copy; near: boolean } {
+/** One copy over a world: most of them near a boundary. */
+export function randomCopy(random: SeededRandom, world: Boundaries, bits: number): { copy: Copy; near: boolean } {
   const near = random.next() / 2 ** 32 < NEAR_SHARE;
   const anchor = near ? random.pick(world.boundaries) : randomAddress(random, world);
   const pointer = BigInt.asUintN(bits, anchor + BigInt(near ? random.between(-NEAR, NEAR) : 0));

@@ -134,6 +134,18 @@ function addSlabCases(guest: Guest, objects: KernelObjects, both: AddBoth): void
   both('slab red zone: the object', zoned.object(3), 96n);
   both('slab red zone: left of it', zoned.object(3) - 8n, 8n);
   both('slab red zone: right of it', zoned.object(3) + 90n, 8n);
+  addKfenceCases(objects, both);
+}
+
+/** KFENCE's objects are slab objects, counted from where its own record says. */
+function addKfenceCases(objects: KernelObjects, both: AddBoth): void {
+  const guarded = objects.makeKfenceObject({ name: 'guarded', objectSize: 72, useroffset: 8, usersize: 40 });
+  if (guarded === null) return;
+  const { start, page } = guarded;
+  both('kfence: the window', start + 8n, 40n);
+  both('kfence: past the window', start + 9n, 40n);
+  both('kfence: before the object', start - 8n, 8n);
+  both('kfence: the first bytes of its page', page, 8n);
 }
 
 function addPageCases(guest: Guest, objects: KernelObjects, both: AddBoth): void {

@@ -1,4 +1,4 @@
-import { closedGate, isClosed } from '../introspect/gate.js';
+import { closedGate, isClosed, unknownGate } from '../introspect/gate.js';
 import { unknownsOf } from '../introspect/unknowns.js';
 import type { Plan } from './plan.js';
 
@@ -22,6 +22,8 @@ export function notesOf(
     );
   }
   if (isClosed(gate) && judge === 'all') notes.push(`${closedGate(gate)}; every copy is judged all the same`);
+  const unknown = unknownGate(live, gate);
+  if (unknown !== null) notes.push(unknown);
   if (parameters.introspection === null) {
     const why = live.typesAbsence === undefined ? '' : ` (${live.typesAbsence})`;
     notes.push(`the kernel has no types${why}: only declared memory is judged`);

@@ -88,6 +88,9 @@ const V6_1: ProfileSwitches = {
   vmalloc: 'vmap_area, page faults enabled',
 };
 
+/** The newest series whose kernels have judged (docs/kernels.md). */
+export const NEWEST_JUDGED = { major: 7, minor: 3 } as const;
+
 const PROFILES = {
   v3: { kernels: 'the patch series of July 2016', switches: V3 },
   'v3-cma': {
@@ -99,7 +102,7 @@ const PROFILES = {
   '5.0': { kernels: '5.0 to 5.17', switches: V5_0 },
   '5.18': { kernels: '5.18', switches: V5_18 },
   '5.19-rc': { kernels: '5.19-rc1 and -rc2', switches: V5_19_RC },
-  '6.1': { kernels: '5.19 to 7.3 at least', switches: V6_1 },
+  '6.1': { kernels: `5.19 to ${NEWEST_JUDGED.major}.${NEWEST_JUDGED.minor} at least`, switches: V6_1 },
 } as const satisfies Record<string, { readonly kernels: string; readonly switches: ProfileSwitches }>;
 
 export type ProfileName = keyof typeof PROFILES;

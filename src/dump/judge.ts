@@ -6,7 +6,7 @@ import type { CheckParameters } from '../check/parameters.js';
 import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
 import { hex, UsercopyError } from '../errors.js';
-import { closedGate, type Gate, gateOf, isClosed } from '../introspect/gate.js';
+import { closedGate, type Gate, gateOf, isClosed, unknownGate } from '../introspect/gate.js';
 import { MemoryReader } from '../introspect/memory-reader.js';
 import { type SlabFacts, slabFactsOf } from '../introspect/slab-facts.js';
 import { type Unknown, unknownsOf } from '../introspect/unknowns.js';
@@ -201,6 +201,8 @@ export class DumpJudge {
   #warnings(verdict: Verdict): string[] {
     const warnings: string[] = [];
     if (isClosed(this.#gate)) warnings.push(closedGate(this.#gate));
+    const unknown = this.#options.gate === 'ignored' ? null : unknownGate(this.dump.kernel, this.#gate);
+    if (unknown !== null) warnings.push(unknown);
     warnings.push(...this.#unknowns.filter(({ about }) => about === groundOf(verdict)).map(({ sentence }) => sentence));
     if (!this.#current) {
       const why =

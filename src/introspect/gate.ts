@@ -1,5 +1,6 @@
 /** `hardened_usercopy=`: whether this kernel, as its memory stands, asks the check at all. */
 import type { Kernel } from '../kernel/kernel.js';
+import { atLeast } from '../kernel/version.js';
 
 export interface Gate {
   /** The static key. */
@@ -31,6 +32,13 @@ export function gateOf(kernel: Kernel): Gate | null {
     return { symbol, address, askedBy, closed: counter.some((byte) => byte !== 0) === closedWhen };
   }
   return null;
+}
+
+/** That nothing says whether the check is off, for a kernel that has one, and a key by its version; null elsewhere. */
+export function unknownGate(kernel: Kernel, gate: Gate | null): string | null {
+  const { symbols, version } = kernel;
+  if (gate !== null || symbols.address('__check_object_size') === undefined || !atLeast(version, 4, 18)) return null;
+  return `whether hardened_usercopy is off in this kernel is not known: neither ${KEYS.map(({ symbol }) => symbol).join(' nor ')} was found`;
 }
 
 export const isClosed = (gate: Gate | null): gate is Gate => gate?.closed === true;

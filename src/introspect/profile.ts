@@ -4,9 +4,10 @@
  */
 
 import type { Variant } from '../../arch/driver.js';
-import { baseOf, type Profile, type ProfileName, parseProfile, switchesOf } from '../check/profiles.js';
+import { baseOf, NEWEST_JUDGED, type Profile, type ProfileName, parseProfile, switchesOf } from '../check/profiles.js';
 import { profileForRelease, type VendorTree } from '../check/vendor-profiles.js';
-import type { Kernel } from '../kernel/kernel.js';
+import type { Kernel, KernelVersion } from '../kernel/kernel.js';
+import { atLeast } from '../kernel/version.js';
 import { type CalledFunction, type CheckText, traitsOf } from './traits.js';
 
 export interface ChosenProfile {
@@ -25,8 +26,7 @@ const HIGHMEM = ['highmem', 'no-highmem'];
 /** The profile of a kernel (`auto`). */
 export function profileOf(kernel: Kernel, variant: Variant): ChosenProfile {
   const { profile: told, tree } = profileForRelease(kernel.version, kernel.config);
-  const release = kernel.version.release || 'none is told';
-  const teller = tellerOf(tree, release);
+  const teller = tellerOf(tree, kernel.version);
   const content = new Content(kernel, variant);
   const era = content.era(baseOf(told));
   if (era === null) {
@@ -46,7 +46,10 @@ export function profileOf(kernel: Kernel, variant: Variant): ChosenProfile {
   return { profile, by: `its contents (${content.evidence.join(', ')}); ${rest}${unread}` };
 }
 
-function tellerOf(tree: VendorTree | null, release: string): string {
+function tellerOf(tree: VendorTree | null, version: KernelVersion): string {
+  const { major, minor } = NEWEST_JUDGED;
+  const isNewer = atLeast(version, major, minor + 1);
+  const release = `${version.release || 'none is told'}${isNewer ? `, newer than ${major}.${minor}, the newest that was judged` : ''}`;
   if (tree === null) return `the version (${release})`;
   if (tree.profile !== null) return `what ${tree.name} is known to have (${release})`;
   return `the version (${release}; what ${tree.name} may have taken back was not read)`;

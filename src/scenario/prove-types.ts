@@ -225,7 +225,7 @@ interface Member {
 function neededMembers(guest: Guest, facts: Introspection, table: OffsetTable): Member[] {
   const { profile } = profileOf(guest.kernel, guest.variant);
   const { folio, vmalloc } = profile.switches;
-  const { slab, page, vmap, pageValidity } = facts;
+  const { slab, page, pageValidity } = facts;
   const needed: Member[] = [];
   const need = (struct: string, ...members: readonly string[]): void => {
     for (const member of members) needed.push({ struct, member });
@@ -242,7 +242,8 @@ function neededMembers(guest: Guest, facts: Introspection, table: OffsetTable): 
   needOne(['page', 'compound_info'], ['page', 'compound_head']);
   needOne(['slab', 'slab_cache'], ['page', 'slab_cache']);
   if (folio) needOne(['folio', '_folio_order'], ['folio', '_flags_1'], ['page', 'compound_order']);
-  if (vmalloc !== 'off' && vmap.kind !== 'none') {
+  // Also where no tree was found: that wrong types lead to none is no reason to do without the rule.
+  if (vmalloc !== 'off') {
     need('vmap_area', 'va_start', 'va_end', 'rb_node');
     need('rb_node', 'rb_left', 'rb_right');
   }

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { attach } from '../../src/attach/attach.js';
 import type { Guest } from '../../src/guest/guest.js';
-import { gateOf } from '../../src/introspect/gate.js';
+import { gateOf, unknownGate } from '../../src/introspect/gate.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { loadOwnKernel, startOwnGuest } from '../../src/scenario/own.js';
 
@@ -55,5 +55,15 @@ describe('a guest whose check is switched off', () => {
     };
     expect(gateOf(kernel)).toMatchObject({ symbol, askedBy, closed });
     expect(gateOf({ ...kernel, read: () => undefined })).toBeNull();
+  });
+
+  it('is not told where a kernel of 4.18 or later has its key under another name', async () => {
+    guest = await startOwnGuest(await loadOwnKernel('arm64'));
+    const address = (name: string): bigint | undefined => (name === '__check_object_size' ? 0x1000n : undefined);
+    const kernel = { ...guest.kernel, symbols: { address } as Kernel['symbols'] };
+    const of = (major: number, minor: number) =>
+      unknownGate({ ...kernel, version: { ...kernel.version, banner: 'Linux', major, minor } }, null);
+    expect(of(7, 4)).toMatch(/not known: neither validate_usercopy_range nor bypass_usercopy_checks was found/);
+    expect(of(4, 17)).toBeNull();
   });
 });

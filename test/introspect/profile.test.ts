@@ -1,12 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Variant } from '../../arch/driver.js';
 import { findVariant, variants } from '../../arch/index.js';
-import { parseProfile } from '../../src/check/profiles.js';
+import { NEWEST_JUDGED, parseProfile } from '../../src/check/profiles.js';
 import { profileForRelease, unreadTrees, vendorTrees } from '../../src/check/vendor-profiles.js';
 import { profileOf } from '../../src/introspect/profile.js';
 import { bytesOf } from '../../src/kernel/bytes.js';
 import type { Kernel, KernelConfig, KernelSymbol, SymbolTable } from '../../src/kernel/kernel.js';
 import { parseBanner } from '../../src/kernel/version.js';
+import { packageFile } from '../../src/paths.js';
 
 const x86 = findVariant('x86_64')!;
 const TEXT = 0xffffffff81000000n;
@@ -389,4 +391,20 @@ describe.each(Object.entries(CALLS))('%s', (name, cases) => {
       expect(directBranch.target(Uint8Array.from(bytes.slice(0, -1)), 0, 0n)).toBeNull();
     }
   });
+});
+
+it('a kernel that is newer than those that have judged is told to be', () => {
+  const of = (release: string) =>
+    profileOf(made({ release, texts: [NEW, 'no area'], calls: ['find_vmap_area'] }), x86).by;
+  expect(of('7.3.9')).not.toContain('newer');
+  expect(of('7.4.0-rc1')).toMatch(/by the version \(7\.4\.0-rc1, newer than 7\.3, the newest that was judged\)/);
+  // Which those are is written down by the script that has them judge.
+  const rows: { release: string; lkdtm?: string }[] = JSON.parse(
+    readFileSync(packageFile('docs/kernels.json'), 'utf8'),
+  );
+  const series = rows
+    .filter(({ lkdtm }) => lkdtm)
+    .map(({ release }) => release.split('.', 2).map((part) => Number.parseInt(part, 10)));
+  const [major, minor] = series.sort(([a = 0, b = 0], [c = 0, d = 0]) => c - a || d - b)[0]!;
+  expect(NEWEST_JUDGED).toEqual({ major, minor });
 });

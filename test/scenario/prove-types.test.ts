@@ -20,6 +20,15 @@ function tableMoved(struct: string, from: number, by: number): OffsetTable {
   return moved;
 }
 
+/** The table with one member elsewhere, whatever lies there. */
+function memberMoved(table: OffsetTable, name: string, by: number): OffsetTable {
+  const [struct = '', member = ''] = name.split('.');
+  const old = table.structs[struct]!;
+  const [offset, size] = old.members[member]!;
+  const members = { ...old.members, [member]: [offset + by, size] as const };
+  return { ...table, structs: { ...table.structs, [struct]: { ...old, members } } };
+}
+
 describe(`types of Debian's ${RELEASE}, whose image has none`, () => {
   let kernel: Kernel | string;
   beforeAll(async () => {
@@ -77,6 +86,46 @@ describe(`types of Debian's ${RELEASE}, whose image has none`, () => {
     expect(note).toMatch(/the kernel contradicts kmem_cache.*; the search .* ended after 3 layouts$/);
   }, 120_000);
 
+  /** Members that lie elsewhere, in two structures where there are two: what one hides the other must not make good. */
+  const WRONG = [
+    // Nothing is left to make a tree of areas with, so that nothing contradicts it either.
+    { moved: [['vmap_area.va_end', 8]], only: ['vmap_area', 'rb_node'] },
+    {
+      moved: [
+        ['vmap_area.rb_node', -4],
+        ['rb_node.rb_left', 4],
+        ['rb_node.rb_right', 4],
+      ],
+      only: ['vmap_area', 'rb_node'],
+    },
+    {
+      moved: [
+        ['slab.slab_cache', 4],
+        ['kmem_cache.usersize', 4],
+      ],
+      only: ['slab', 'kmem_cache'],
+    },
+    {
+      moved: [
+        ['task_struct.stack', 4],
+        ['kmem_cache.name', 4],
+      ],
+      only: ['task_struct', 'kmem_cache'],
+    },
+  ] as const;
+
+  for (const { moved, only } of WRONG) {
+    const what = moved.map(([name, by]) => `${name} ${by}`).join(', ');
+    it(`are not taken with ${what} bytes further`, async (context) => {
+      if (typeof kernel === 'string') return context.skip(kernel);
+      const table = moved.reduce<OffsetTable>((before, [name, by]) => memberMoved(before, name, by), TABLE);
+      const options = { only: new Set<string>(only), mostTrials: 0 };
+      const found = await provedTypes(kernel, [table], options);
+      expect(found.table).toBeNull();
+      expect(found.note).toMatch(/contradicts|nothing proves|make no guest/);
+    }, 60_000);
+  }
+
   const MOVED = [
     ['kmem_cache.usersize', 4],
     ['kmem_cache.name', 8],
@@ -96,11 +145,7 @@ describe(`types of Debian's ${RELEASE}, whose image has none`, () => {
   for (const [name, by] of MOVED) {
     it(`contradict the kernel with ${name} ${by} bytes further`, async (context) => {
       if (typeof kernel === 'string') return context.skip(kernel);
-      const [struct = '', member = ''] = name.split('.');
-      const old = TABLE.structs[struct]!;
-      const [offset, size] = old.members[member]!;
-      const members = { ...old.members, [member]: [offset + by, size] as const };
-      const moved = { ...TABLE, structs: { ...TABLE.structs, [struct]: { ...old, members } } };
+      const moved = memberMoved(TABLE, name, by);
       // Types that are too wrong to make a guest of contradict it as well.
       const found = await proveTypes(kernel, moved, { only: new Set([name]) }).catch((error) => {
         if (error instanceof UsercopyError) return null;

@@ -7,6 +7,7 @@
  *     node scripts/test-kernels.mjs --dumps FOLDER  real dumps instead, judged by what their kernels printed (scripts/lib/judge-dumps.mjs)
  *     node scripts/test-kernels.mjs --built         kernels built from source instead (scripts/kernels/list.json), 100000 random copies of each
  *     node scripts/test-kernels.mjs --quick 240     the newest and the oldest of each variant, for at most so many seconds
+ *     --config NAME …    with --built: only kernels with these fragments (scripts/kernels/NAME.config)
  *     --variant NAME …   only these     --copies N   random copies of each (20000)     --seed N   (7)     --cached   no network     --jobs N   compilers at a time (1)
  *
  * With --quick nothing is written. Exit status 1 when a kernel cannot be loaded, does not run, or says something else than we do. A kernel that cannot be had,
@@ -35,6 +36,7 @@ const { values } = parseArgs({
     dumps: { type: 'string' },
     built: { type: 'boolean', default: false },
     jobs: { type: 'string', default: '1' },
+    config: { type: 'string', multiple: true },
     cached: { type: 'boolean', default: false },
   },
 });
@@ -65,7 +67,8 @@ const seriesOf = (release) => /^\d+\.\d+/.exec(release)?.[0];
 /** What to judge: `{ variant, release, suites }`; what cannot even be asked is a row with its error. */
 async function* wanted() {
   if (values.built) {
-    for (const kernel of builtKernels().filter(({ variant }) => isWanted(variant)))
+    const isBuilt = ({ built }) => values.config === undefined || values.config.includes(built.config);
+    for (const kernel of builtKernels().filter((one) => isWanted(one.variant) && isBuilt(one)))
       yield { ...kernel, suites: [kernel.built.release], judge: judgeOf(kernel) };
     return;
   }

@@ -7,7 +7,7 @@ import { baseOf, parseProfile, profileList, switchesOf } from '../../build/js/sr
  */
 function switchesOfRow({ variant, profile, options }) {
   const { switches } = parseProfile(profile);
-  if (options === undefined) return switches;
+  if (options === undefined) return { ...switches, kfence: null };
   // arch_within_stack_frames() asks for CONFIG_FRAME_POINTER, on x86 alone.
   const has = (name) => options.split(' ').includes(name);
   const frames = ['i386', 'x86_64'].includes(variant) && has('FRAME_POINTER');
@@ -39,8 +39,6 @@ const REASONS = {
     'no-kmap': NONE,
     'no-folio': NONE,
     '5.0 kfence': `5.12 to 5.17; ${NO_SOURCE}`,
-    '5.0 slab':
-      "usercopy kernel build i386 --release 5.10 with CONFIG_SLAB builds one, which nobody has done; 6.1's judged the same rules",
   },
 };
 

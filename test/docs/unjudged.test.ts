@@ -36,6 +36,24 @@ describe('what no kernel has judged', () => {
     expect(switchesOf({ ...judged('5.0', 'FRAME_POINTER'), variant: 'arm64' })).toContain('frames');
   });
 
+  it("is told of KFENCE by its objects, and of a check that is off by LKDTM's copies", () => {
+    expect(switchesOf(judged('5.0'))).toEqual(expect.arrayContaining(['kfence', 'no-kfence', 'bypass']));
+    // Built with it, and no object of it was copied.
+    expect(switchesOf(judged('5.0', 'KFENCE'))).toEqual(expect.arrayContaining(['kfence', 'no-kfence']));
+    expect(switchesOf(judged('5.0', '!KFENCE'))).not.toContain('no-kfence');
+    const off = switchesOf({ ...judged('5.0', 'KFENCE KFENCE-judged'), off: '68 of 68' });
+    for (const own of ['kfence', 'bypass']) expect(off).not.toContain(own);
+  });
+
+  it('has a reason each, and is not told by a kernel without the check', () => {
+    const { profiles, switches } = unjudged([judged('5.0'), { ...judged('6.1'), unchecked: true }]);
+    expect(profiles.map(({ name }) => name)).toContain('6.1');
+    const reason = (name: string) => switches.find((one) => one.name === name)?.reason;
+    expect(reason('wrap-counts-end')).toBe('before 5.3');
+    expect(reason('pagespan')).toBe('it could be judged, and was not');
+    expect([...profiles, ...switches].every((one) => one.reason.length > 0)).toBe(true);
+  });
+
   it('is everything where the only kernel could not be asked', () => {
     expect(unjudged([{ variant: 'i386', profile: '5.0', lkdtm: '', error: 'no BTF' }]).profiles.length).toBe(8);
   });

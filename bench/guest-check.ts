@@ -18,7 +18,7 @@ import { PATHS, type PathCopy, type PathName } from './world.js';
 export interface GuestCost {
   /** From the first instruction of `__check_object_size` to its return, or to BUG(). */
   readonly instructions: number;
-  /** Of one pass through the whole path, branches foreseen, for a named core; null for an architecture without a table. */
+  /** Of one pass through the whole path, branches predicted, for a named core; null for an architecture without a table. */
   readonly cycles: number | null;
 }
 

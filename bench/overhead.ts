@@ -35,7 +35,7 @@ export const WORKLOADS = [
 export interface Cost {
   readonly instructions: number;
   /**
-   * One pass from an idle pipeline, what it loads in the nearest cache, branches foreseen: the figure that `usercopy bench` has, too.
+   * One pass from an idle pipeline, what it loads in the nearest cache, branches predicted: the figure that `usercopy bench` has, too.
    * null where the core's table does not know them.
    */
   readonly cycles: number | null;
@@ -234,11 +234,11 @@ class Measuring {
     const { instructions, cycles, path, outcome } = cost;
     if (model === null || memory === null || trace === null) return { instructions, cycles, cold: null };
     if (trace.instructions !== instructions || trace.outcome.kind !== outcome.kind) {
-      this.#note('no cold cycles of some paths: they run otherwise in single steps on this libunicorn');
+      this.#note('no cold cycles of some paths: they run differently in single steps on this libunicorn');
       return { instructions, cycles, cold: null };
     }
     if (!this.#loadsAreTold) {
-      this.#note('no cold cycles: this libunicorn does not tell of loads');
+      this.#note('no cold cycles: this libunicorn does not report loads');
       return { instructions, cycles, cold: null };
     }
     const cold = coldCycles(

@@ -122,4 +122,13 @@ export const progress = {
   clear(): void {
     if (process.stderr.isTTY) process.stderr.write(`\r${ESCAPE}K`);
   },
+  /** Says what is waited for, until it is there or fails. */
+  async during<T>(text: string, work: Promise<T>): Promise<T> {
+    progress.show(text);
+    try {
+      return await work;
+    } finally {
+      progress.clear();
+    }
+  },
 };

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageFile } from '../src/paths.js';
 
@@ -130,5 +131,62 @@ describe.skipIf(!existsSync(HOSTILE))('the hostile inputs (../shared/hostile)', 
       expect(shown.stdout + shown.stderr).not.toBe('');
       expectClean(shown);
     }
+  });
+});
+
+/** Runs a program in a terminal of 80 columns, and prints what came to it as JSON: the terminal is the kernel's own. */
+const TERMINAL = `
+import fcntl, json, os, pty, struct, sys, termios
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 80, 0, 0))
+    os.execvp(sys.argv[1], sys.argv[1:])
+shown = b''
+while True:
+    try:
+        part = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not part:
+        break
+    shown += part
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(json.dumps({'shown': shown.decode().replace('\\r\\n', '\\n'), 'status': status}))
+`;
+
+describe('in a terminal of 80 columns', () => {
+  const dump = join(directory, 'vmcore');
+  writeFileSync(dump, gunzipSync(readFileSync(packageFile('test/fixtures/dumps/x86_64-6.1.UCX_STACK_OVER.vmcore.gz'))));
+  const log = join(directory, 'dmesg.txt');
+  writeFileSync(log, report(''));
+  const scenario = join(directory, 'case.yaml');
+  it.each([
+    ['run own --variant arm64', true, 0],
+    ['run random --variant x86_64 --copies 100 --seed 1', true, 0],
+    [`new ${scenario} --yes`, false, 0],
+    [`run ${scenario}`, true, 0],
+    [`repro --dump ${dump}`, true, 1],
+    [`check --dump ${dump}`, true, 1],
+    [`identify 0xff2d6d76c0013fe8 --dump ${dump}`, true, 0],
+    [`repro --report ${log}`, true, 1],
+    [`triage ${directory}`, true, 1],
+    ['overhead --variant s390x', true, 0],
+    [`kernel symbols ${packageFile('guests/elf/x86_64.elf')} __check_object_size`, true, 0],
+    ['arch', false, 0],
+    ['profiles', false, 0],
+  ])('usercopy %s ends in the next step, its tables fit, and what takes long says so', (line, isLong, expected) => {
+    const args = ['-c', TERMINAL, process.execPath, packageFile('build/cli/main.js'), ...line.split(' ')];
+    const env = { ...process.env, NO_COLOR: '1', COLUMNS: '' };
+    const { stdout, stderr } = spawnSync('python3', args, { encoding: 'utf8', timeout: 100_000, env });
+    expect(stderr).toBe('');
+    const { shown, status }: { shown: string; status: number } = JSON.parse(stdout);
+    expect(status, shown).toBe(expected);
+    expect(shown.includes('\r\u001b[K')).toBe(isLong);
+    // What a line of progress leaves behind when it has gone away.
+    const lines = shown
+      .split('\n')
+      .map((text) => text.slice(text.lastIndexOf('\r\u001b[K') + 1).replace('\u001b[K', ''));
+    for (const text of lines.filter((one) => /^[│┌├└]/.test(one))) expect(text.length).toBeLessThanOrEqual(80);
+    expect(lines.filter((text) => text !== '').at(-1)).toMatch(/^next: usercopy /);
   });
 });

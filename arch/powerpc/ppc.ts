@@ -47,7 +47,7 @@ export const ppc: Variant = {
   relativeRelocation: 22,
   pageShifts: [12],
   engine: { arch: 'PPC', mode: ['PPC32', 'BIG_ENDIAN'] },
-  note: 'a 6.1 built from source has judged it, Debian has no kernel of it; sched_clock is a stub, for mftb ends Unicorn 2.0.1 and reads 0 from 2.1.1 on',
+  note: 'judged by a 6.1 kernel built from source, since Debian has none; sched_clock is a stub, because mftb ends Unicorn 2.0.1 and reads 0 from 2.1.1 on',
   registers: {
     pc: 'pc',
     sp: '1',

@@ -24,7 +24,7 @@ export const ppc64: Variant = {
   name: 'ppc64',
   cycles: ppc64Cycles,
   endian: 'big',
-  note: 'ELFv2; a 6.1 built from source has judged it, Debian has no kernel of it; MSR.HV is patched into a saved CPU state',
+  note: 'ELFv2; judged by a 6.1 kernel built from source, since Debian has none; MSR.HV is patched into a saved CPU state',
   staticBranch: staticBranchOf('big'),
   directBranch: powerpcBranches('big'),
   dump: ppc64Dump,

@@ -108,7 +108,7 @@ export const ppc64le: Variant = {
   pageShifts: [16, 12],
   // Unicorn 2.0.1 refuses PPC64 without BIG_ENDIAN; MSR.LE makes it little.
   engine: { arch: 'PPC', mode: ['PPC64', 'BIG_ENDIAN'] },
-  note: 'MSR.HV is patched into a saved CPU state, for real mode needs it; sched_clock is a stub, for mftb ends Unicorn 2.0.1 and reads 0 from 2.1.1 on',
+  note: 'MSR.HV is patched into a saved CPU state, because real mode needs it; sched_clock is a stub, because mftb ends Unicorn 2.0.1 and reads 0 from 2.1.1 on',
   registers: {
     pc: 'pc',
     sp: '1',

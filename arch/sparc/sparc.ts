@@ -62,7 +62,7 @@ export const sparc: Variant = {
   relativeRelocation: 22,
   pageShifts: [12],
   engine: { arch: 'SPARC', mode: ['SPARC32', 'BIG_ENDIAN'] },
-  note: 'our guest, and the 6.1 built from source that has judged it, are built with -mflat, for Unicorn (2.0.1 to 2.1.4) overwrites the oldest of eight register windows in silence',
+  note: 'our guest and the 6.1 kernel that judged it are built with -mflat, because Unicorn (2.0.1 to 2.1.4) silently overwrites the oldest of eight register windows',
   registers: {
     pc: 'pc',
     sp: 'o6',

@@ -60,7 +60,7 @@ export const sparc64: Variant = {
   relativeRelocation: 22,
   pageShifts: [13],
   engine: { arch: 'SPARC', mode: ['SPARC64', 'BIG_ENDIAN'] },
-  note: 'our guest, and the 6.1 built from source that has judged it, are built with -mflat, for Unicorn (2.0.1 to 2.1.4) traps at the first save of a register window',
+  note: 'our guest and the 6.1 kernel that judged it are built with -mflat, because Unicorn (2.0.1 to 2.1.4) traps at the first save of a register window',
   registers: {
     pc: 'pc',
     sp: 'o6',

@@ -99,7 +99,7 @@ export const i386: Variant = {
   pageShifts: [12],
   engine: { arch: 'X86', mode: ['32'] },
   dumperName: 'x86',
-  note: "frames only in kernels with frame pointers, as Debian's are",
+  note: "frames only in kernels with frame pointers, as Debian's have",
   registers: {
     pc: 'eip',
     sp: 'esp',

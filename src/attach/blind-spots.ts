@@ -121,7 +121,7 @@ export function noObjectsNote(statistics: CheckStatistics): string | null {
   const others = bypassed === 0 ? '' : `; ${bypassed} more passed while the guest's kernel had its check switched off`;
   return (
     `none of ${unknown} copies met anything that the check knows (a stack, a slab object, pages of several, a vmalloc area, ` +
-    `the kernel's text)${others}: that is so where a guest copies single pages or static data only, and where its memory is ` +
+    `the kernel's text)${others}: this happens if a guest copies only single pages or static data, or if its memory is ` +
     'not what its kernel describes, or was never set up'
   );
 }

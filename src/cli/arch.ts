@@ -86,6 +86,7 @@ export function archCommand(): Verb {
           },
           quirksText(rows),
         ],
+        next: "usercopy run own --variant arm64  # a built-in guest's own check, and ours",
       });
     });
 }
@@ -98,7 +99,7 @@ function quirksText(rows: readonly (Emulated & { readonly variant: string; reado
     for (const quirk of quirks) found.set(quirk, [...(found.get(quirk) ?? []), variant]);
   }
   const version = running.find(({ unicorn }) => unicorn !== null)?.unicorn;
-  const head = version === undefined ? 'Nothing runs here:' : `libunicorn ${version}, as tried just now:`;
+  const head = version === undefined ? 'Nothing runs here:' : `libunicorn ${version}, tried just now:`;
   if (found.size === 0) return `${head} no restriction`;
   return [head, ...[...found].map(([quirk, variants]) => `  ${variants.join(', ')}: ${quirk}`)].join('\n');
 }

@@ -60,7 +60,7 @@ export function benchCommand(): Verb {
     .option('--compare <old>', 'Compare OLD with NEW: two results of --json, or two kernel images by their own check.')
     .tables()
     .ends({
-      notes: `--compare holds times against their margins: what lies within them is the same, or too noisy to say. The guest's own check is
+      notes: `--compare judges times by their margins: a difference within them counts as none, or as too noisy to say. The guest's own check is
 exact. A result of --quick is not compared with a full one; times of two machines are shown and not judged.`,
       status: '0 if it was measured, 1 if --compare found something slower beyond the margins, 2 for bad input.',
       examples: [
@@ -84,7 +84,11 @@ async function bench(later: string | undefined, options: BenchCommandOptions): P
       await readComparable(options.compare, 'OLD'),
       await readComparable(later, 'NEW'),
     );
-    printAnswer(options, { json: () => toJson(comparison), parts: () => comparisonParts(comparison) });
+    printAnswer(options, {
+      json: () => toJson(comparison),
+      parts: () => comparisonParts(comparison),
+      next: 'usercopy overhead --kernel IMAGE OTHER-IMAGE  # two kernels path by path, exact and the same in every run',
+    });
     return comparison.slower > 0 ? VIOLATION : CLEAN;
   }
   if (later !== undefined) throw badInput('bench', 'a file only with --compare', `'${later}'`);

@@ -2,7 +2,7 @@
 import type { Verdict } from '../check/verdict.js';
 import { hex } from '../errors.js';
 import { type DumpFinding, judgeDump } from '../repro/from-dump.js';
-import { print } from '../terminal.js';
+import { print, progress } from '../terminal.js';
 import {
   type CopyOptions,
   commandWords,
@@ -75,19 +75,11 @@ async function runCheck(options: CheckOptions): Promise<number> {
   const given = copyOf(options, 'check');
   const { btf, config, kernel, profile, frames } = options;
   const registers = readRegisters(options.regs);
-  const finding = await judgeDump(
-    {
-      dump: options.dump,
-      registers,
-      kernel,
-      btf,
-      config,
-      profile,
-      frames,
-    },
-    given,
-    { readingLimit: secondsOf('--timeout', options.timeout) * 1000 },
-  );
+  const { dump } = options;
+  const asked = judgeDump({ dump, registers, kernel, btf, config, profile, frames }, given, {
+    readingLimit: secondsOf('--timeout', options.timeout) * 1000,
+  });
+  const finding = await progress.during(`reading ${dump} …`, asked);
   if (options.json) print(toJson(jsonOf(finding)));
   else for (const line of [...linesOf(finding), ...nextAfter(finding, options)]) print(line);
   if (finding.verdict.outcome === 'unreadable') return BAD_INPUT;
@@ -96,12 +88,11 @@ async function runCheck(options: CheckOptions): Promise<number> {
 
 /** A copy that is refused may be replayed; of another, what lies there is asked. */
 function nextAfter({ verdict, copy }: DumpFinding, options: CheckOptions): string[] {
-  if (verdict.outcome !== 'bad') {
+  // `repro` takes no --frames, and without it the kernel's own code may say otherwise.
+  if (verdict.outcome !== 'bad' || options.frames) {
     const words = commandWords(options, FILES_OF_DUMP);
     return [nextLine(`usercopy identify ${hex(copy.pointer)} ${words}  # what lies there`)];
   }
-  // `repro` takes no --frames, and without it the kernel's own code may say otherwise.
-  if (options.frames) return [];
   const words = commandWords(options, [...FILES_OF_DUMP, ...WORDS_OF_COPY, 'profile']);
   return [nextLine(`usercopy repro ${words}  # the same copy by the kernel's own code, and its likely cause`)];
 }

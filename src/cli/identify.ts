@@ -2,7 +2,7 @@
 import { hex } from '../errors.js';
 import { type Identified, identifyInDump } from '../repro/from-dump.js';
 import { wordOf } from '../scenario/expression.js';
-import { print } from '../terminal.js';
+import { print, progress } from '../terminal.js';
 import { commandWords, DEFAULT_TIMEOUT, FILES_OF_DUMP, readRegisters, secondsOf } from './arguments.js';
 import { BAD_INPUT, CLEAN, nextLine, toJson } from './output.js';
 import { addressJson, objectJson } from './repro-json.js';
@@ -45,11 +45,12 @@ the memory that would tell.`,
     })
     .action(async (address: string, options: IdentifyOptions) => {
       const { dump, kernel, btf, config, regs, timeout } = options;
-      const found = await identifyInDump(
+      const asked = identifyInDump(
         { dump, kernel, btf, config, registers: readRegisters(regs) },
         wordOf(address, 'identify'),
         { readingLimit: secondsOf('--timeout', timeout) * 1000 },
       );
+      const found = await progress.during(`reading ${dump} …`, asked);
       print(options.json ? toJson(jsonOf(found)) : [...linesOf(found), nextAfter(found, options)].join('\n'));
       process.exitCode = found.known ? CLEAN : BAD_INPUT;
     });

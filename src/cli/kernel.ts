@@ -1,6 +1,6 @@
 /** `usercopy kernel`: real kernels to run. */
 import { matchesGlob } from '../attach/suppression.js';
-import { badInput, hex } from '../errors.js';
+import { badInput, hex, shellWord } from '../errors.js';
 import { buildableVariants, buildKernel } from '../image/build.js';
 import { debugTypes } from '../image/debug-types.js';
 import { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel, remoteKernels } from '../image/fetch.js';
@@ -9,7 +9,7 @@ import { loadKernel } from '../image/load.js';
 import { print, progress, warn } from '../terminal.js';
 import { type Forms, printAnswer } from './answer.js';
 import { refuseStray } from './arguments.js';
-import { toJson } from './output.js';
+import { nextLine, toJson } from './output.js';
 import { Verb } from './verb.js';
 
 export function kernelCommand(): Verb {
@@ -53,7 +53,7 @@ function fetchCommand(): Verb {
     .option('--from <path>', 'Take the kernels from this .deb, .rpm or folder (such as /boot) instead.')
     .option('--json', 'Print JSON.')
     .ends({
-      notes: 'Standard error has what could not be downloaded, and what could not be read of an index.',
+      notes: 'Standard error lists what could not be downloaded, and which parts of an index could not be read.',
       examples: [
         'usercopy kernel fetch x86_64',
         'usercopy kernel fetch arm64 --release trixie --json',
@@ -66,7 +66,10 @@ function fetchCommand(): Verb {
       progress.clear();
       for (const { warnings } of fetched) for (const warning of warnings ?? []) warn(warning);
       if (json) print(toJson(from === undefined ? fetched[0] : fetched));
-      else for (const { release, path } of fetched) print(`${release}  ${path}`);
+      else {
+        for (const { release, path } of fetched) print(`${release}  ${path}`);
+        for (const { path } of fetched.slice(0, 1)) print(nextLine(nextOfKernel(path)));
+      }
     });
 }
 
@@ -93,8 +96,8 @@ function buildCommand(): Verb {
     .option('--refresh', 'Ask which kernel is the newest, even if the cache has an earlier answer.')
     .option('--json', 'Print JSON.')
     .ends({
-      notes: `This downloads Debian's source (some 150 MB) and cross compiler (60 MB) and takes some nine minutes of CPU, once. Of the machine it needs
-make and gcc. The kernel is the smallest that has the check, with its types; it is not meant to boot. A build that was interrupted goes on where it was.`,
+      notes: `This downloads Debian's source (some 150 MB) and cross compiler (60 MB) and takes some nine minutes of CPU, once. It needs make and gcc on this
+machine. The kernel is the smallest that has the check, with its types; it is not meant to boot. A build that was interrupted goes on where it was.`,
       examples: [
         'usercopy kernel build ppc64',
         'usercopy kernel build sparc64 --jobs 4',
@@ -110,7 +113,7 @@ make and gcc. The kernel is the smallest that has the check, with its types; it 
       progress.clear();
       for (const warning of built.warnings ?? []) warn(warning);
       if (json) print(toJson(built));
-      else print(`${built.release}  ${built.path}`);
+      else print(`${built.release}  ${built.path}\n${nextLine(nextOfKernel(built.path))}`);
     });
 }
 
@@ -141,9 +144,13 @@ The kernel in the cache has its types from then on; for an image elsewhere, give
       progress.clear();
       for (const warning of found.warnings ?? []) warn(warning);
       if (json) print(toJson(found));
-      else print(found.path);
+      else print(`${found.path}\n${nextLine('usercopy kernel list  # the image that these types are used with')}`);
     });
 }
+
+/** What most people want of a kernel that they have got. */
+const nextOfKernel = (image: string): string =>
+  `usercopy run random --kernel ${shellWord(image)}  # the kernel's own check and ours, on the same copies`;
 
 async function fetchedOrImported(
   variant: string | undefined,
@@ -189,6 +196,7 @@ function listCommand(): Verb {
       if (options.remote !== undefined) return listRemote(options.remote, options);
       if (options.suite !== undefined) throw badInput('kernel list --suite', '--remote VARIANT with it', 'none');
       const kernels = await cachedKernels();
+      const last = kernels.at(-1);
       printAnswer(options, {
         json: () => toJson(kernels),
         parts: () => [
@@ -200,7 +208,7 @@ function listCommand(): Verb {
                 rows: kernels.map(({ variant, release, path }) => [variant, release, path]),
               },
         ],
-        next: kernels.length === 0 ? 'usercopy kernel fetch x86_64' : undefined,
+        next: last === undefined ? 'usercopy kernel fetch x86_64' : nextOfKernel(last.path),
       });
     });
 }
@@ -245,7 +253,7 @@ function symbolsCommand(): Verb {
       ],
     })
     .action(async (image: string, pattern: string | undefined, forms: Forms) => {
-      const { symbols } = await loadKernel(image);
+      const { symbols } = await progress.during(`reading ${image} …`, loadKernel(image));
       const found = [...symbols].filter(({ name }) => pattern === undefined || matchesGlob(pattern, name));
       if (found.length === 0) {
         const wanted = pattern === undefined ? 'symbols' : `symbols like '${pattern}'`;
@@ -257,6 +265,7 @@ function symbolsCommand(): Verb {
         parts: () => [
           { head: ['address', 'bytes', 'type', 'name'], rows, text: rows.map((row) => row.join(' ')).join('\n') },
         ],
+        next: `usercopy run --kernel ${shellWord(image)} --call '__check_object_size(_stext, 64, 1)'  # calls a function by its name`,
       });
     });
 }

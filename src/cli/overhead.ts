@@ -4,7 +4,7 @@ import { type Cost, measureAll, type Overhead, PASSING, REFUSING } from '../../b
 import { COLD_ADDS, overheadHtml, overheadNotes, overheadTables } from '../../bench/overhead-page.js';
 import type { Source } from '../../bench/world.js';
 import { PATH_IGNORES } from '../cycles/open.js';
-import { badInput } from '../errors.js';
+import { badInput, shellWord } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { NEWEST_OWN_PROFILE, OWN_PROFILES, ownVariants } from '../scenario/own.js';
 import { progress, warn } from '../terminal.js';
@@ -41,8 +41,8 @@ export function overheadCommand(): Verb {
     .tables()
     .ends({
       notes: `Each path is run once, in the kernel's own code, and priced as a whole for one named core: from an idle pipeline to the
-last instruction. "226 (177 / 328)" are instructions, cycles with everything in the caches and branches foreseen, and cycles with the
-struct page of the object in none, and with the branches that refuse mispredicted. Every run gives the same figures. docs/cycles.md says what the cycles are.`,
+last instruction. "226 (177 / 328)" means 226 instructions, 177 cycles with everything cached and all branches predicted, and 328 cycles with the
+object's struct page in no cache and with the branches that refuse mispredicted. Every run gives the same figures. docs/cycles.md says what the cycles are.`,
       status: '0 if all were measured, 2 if one could not be, or for bad input.',
       examples: [
         'usercopy overhead --kernel vmlinuz-6.1 vmlinuz-6.12',
@@ -75,9 +75,20 @@ async function overhead(options: OverheadOptions): Promise<number> {
   printAnswer(options, {
     json: () => toJson({ ignored: PATH_IGNORES, cold: COLD_ADDS, results, unmeasured }),
     parts: () => [...(options.csv ? [longTable(results)] : overheadTables(results)), ...overheadNotes(results)],
+    next: nextOf(options),
   });
   for (const { source, error } of unmeasured) warn(`${source} was not measured: ${error}`);
   return unmeasured.length === 0 ? CLEAN : BAD_INPUT;
+}
+
+/** Two kernels are held against each other; else the same figures are to be had as charts. */
+function nextOf({ kernel = [], variant = [] }: OverheadOptions): string {
+  const [one, other] = kernel;
+  if (one !== undefined && other !== undefined && kernel.length === 2 && variant.length === 0)
+    return `usercopy bench --compare ${shellWord(one)} ${shellWord(other)}  # how much more or less the second costs`;
+  const names = (flag: string, words: readonly string[]) => (words.length === 0 ? [] : [flag, ...words.map(shellWord)]);
+  const words = [...names('--kernel', kernel), ...names('--variant', variant)].join(' ');
+  return `usercopy overhead ${words} --html overhead.html  # the same as a page with charts`;
 }
 
 /** One row a figure: what spreadsheets and scripts take. */

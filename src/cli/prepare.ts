@@ -16,7 +16,7 @@ import { wordOf } from '../scenario/expression.js';
 import { readScenario, type ScenarioFile } from '../scenario/read.js';
 import { buildWorld } from '../scenario/world.js';
 import { measureStackDepth } from '../stack/depth.js';
-import { print, warn } from '../terminal.js';
+import { print, progress, warn } from '../terminal.js';
 import { nextLine, toJson } from './output.js';
 import { Verb } from './verb.js';
 
@@ -77,7 +77,7 @@ it knows.`,
       ],
     })
     .action(async (scenario: string | undefined, options: PrepareOptions) => {
-      const prepared = await prepare(scenario, options);
+      const prepared = await progress.during('preparing …', prepare(scenario, options));
       writeWhole(options.output, harnessText(prepared));
       for (const warning of prepared.warnings) warn(warning);
       const { variant, kernel, profile, judge, entries, warnings, notes } = prepared;

@@ -40,6 +40,7 @@ is decided by its vendor's tree, if that tree was read, and otherwise by its ver
           },
           `not read: ${unreadTrees.join('; ')}`,
         ],
+        next: 'usercopy check --dump vmcore --profile 4.16,pagespan  # a copy of a dump, by these rules',
       });
     });
 }

@@ -15,7 +15,7 @@ import type { Code } from '../repro/code-lines.js';
 import type { DumpInput } from '../repro/from-dump.js';
 import { readLog } from '../repro/read-log.js';
 import type { SourceLines } from '../repro/source-lines.js';
-import { print } from '../terminal.js';
+import { print, progress } from '../terminal.js';
 import {
   type CopyOptions,
   commandWords,
@@ -133,19 +133,22 @@ async function runRepro(options: ReproOptions): Promise<number> {
   if (options.output !== undefined) {
     throw new UsercopyError(
       'unsupported',
-      'repro: a scenario is written of a report alone; a dump holds its own memory',
+      'repro: a scenario is written from a report alone; a dump holds its own memory',
     );
   }
   const { reproduceDump } = await import('../repro/from-dump.js');
   let unwritten: readonly string[] = [];
   const reproduction = withCauses(
-    await reproduceDump(dumpInput(options.dump, options), given, chosen, {
-      readingLimit: secondsOf('--timeout', options.timeout ?? DEFAULT_TIMEOUT) * 1000,
-      // It is among the notes.
-      onUnwritten: (_, paths) => {
-        unwritten = paths;
-      },
-    }),
+    await progress.during(
+      `reading ${options.dump} …`,
+      reproduceDump(dumpInput(options.dump, options), given, chosen, {
+        readingLimit: secondsOf('--timeout', options.timeout ?? DEFAULT_TIMEOUT) * 1000,
+        // It is among the notes.
+        onUnwritten: (_, paths) => {
+          unwritten = paths;
+        },
+      }),
+    ),
   );
   print(await text(lines === null ? reproduction : await dumpWithLines(reproduction, lines), options));
   if (!options.json) for (const line of nextOfDump(options, unwritten)) print(line);
@@ -154,8 +157,8 @@ async function runRepro(options: ReproOptions): Promise<number> {
 }
 
 async function readReports(path: string): Promise<UsercopyReport[]> {
-  const reports = await readLog(path);
   const name = path === '-' ? 'standard input' : path;
+  const reports = await progress.during(`reading ${name} …`, readLog(path));
   if (reports.length === 0) throw badInput(name, 'a log with a usercopy report', 'none in it');
   return reports;
 }
@@ -196,7 +199,7 @@ async function printReport(
   const [told = report] = await withLines([report], lines);
   const judgement = judged(told, given, options);
   const { playReport } = await import('../repro/play-report.js');
-  const { reproduction, scenario, why } = await playReport(judgement);
+  const { reproduction, scenario, why } = await progress.during('playing the report …', playReport(judgement));
   print(await text(reproduction, options));
   if (options.output === undefined) {
     if (!options.json) print(nextLine(nextOfReport(options, scenario !== null)));

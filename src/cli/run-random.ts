@@ -10,7 +10,7 @@ import type { RandomTask } from '../scenario/tasks.js';
 import { writeScenario } from '../scenario/write.js';
 import { colours, print, progress } from '../terminal.js';
 import { AnswerPrinter, type Forms, type Part } from './answer.js';
-import { byLine, CLEAN, nextLine, toJson, VIOLATION } from './output.js';
+import { byLine, CLEAN, toJson, VIOLATION } from './output.js';
 
 export const DEFAULT_COPIES = 100_000;
 const MOST_COPIES = 100_000_000;
@@ -61,7 +61,7 @@ export async function runRandom(options: RandomOptions): Promise<number> {
   const runs: RandomRun[] = [];
   for (const spec of specsOf(options)) {
     const run = await runOne(spec, copies, seed, options.coverage);
-    if (!options.json) printer.print({ json: () => '', parts: () => partsOf(run) });
+    if (!options.json) printer.print({ json: () => '', parts: () => partsOf(run), next: nextOf(run, options) });
     runs.push(run);
   }
   if (options.json) {
@@ -69,6 +69,13 @@ export async function runRandom(options: RandomOptions): Promise<number> {
     print(toJson(options.variant === undefined ? rows[0] : rows));
   }
   return runs.every(({ result }) => result.mismatchCount === 0) ? CLEAN : VIOLATION;
+}
+
+/** A mismatch is replayed; where there is none, the next question is what the check costs. */
+function nextOf({ file, result }: RandomRun, { kernel }: RandomOptions): string {
+  if (file !== null) return `usercopy run ${shellWord(file)}  # replays the first mismatch`;
+  const guest = kernel === undefined ? `--variant ${result.variant}` : `--kernel ${shellWord(kernel)}`;
+  return `usercopy overhead ${guest}  # what the check costs there`;
 }
 
 interface RandomRun {
@@ -91,7 +98,7 @@ function wholeNumber(option: string, text: string, least: number, most: number):
   return value;
 }
 
-function partsOf({ result, file }: RandomRun): Part[] {
+function partsOf({ result }: RandomRun): Part[] {
   const { variant, kernel, profile, profileBy, typesBy, copies, refused, nearBoundary, mismatchCount, seed } = result;
   const mismatch = mismatchCount === 0 ? 'no mismatch' : colours.red(`${mismatchCount} MISMATCHES`);
   const mismatches = result.mismatches
@@ -111,7 +118,6 @@ function partsOf({ result, file }: RandomRun): Part[] {
       text: `${copies} copies, ${nearBoundary} of them within 64 bytes of a boundary; the guest refused ${refused}\n${mismatch}`,
     },
     ...mismatches,
-    ...(file === null ? [] : [nextLine(`usercopy run ${shellWord(file)}  # replays the first mismatch`)]),
   ];
 }
 

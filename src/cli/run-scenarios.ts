@@ -2,13 +2,14 @@
 import { resolve } from 'node:path';
 import { variantOf } from '../../arch/index.js';
 import { SANITIZERS, type Sanitizer } from '../attach/sanitizers.js';
-import { badInput, UsercopyError } from '../errors.js';
+import { badInput, shellWord, UsercopyError } from '../errors.js';
 import type { ScenarioGuest } from '../scenario/format.js';
 import { runForOne } from '../scenario/guest-process.js';
 import type { ScenarioRow, ScenarioRun } from '../scenario/play.js';
 import type { ScenarioTask } from '../scenario/tasks.js';
 import { colours, printError, progress } from '../terminal.js';
 import { AnswerPrinter, type Forms, type Part } from './answer.js';
+import { commandWords } from './arguments.js';
 import { BAD_INPUT, byLine, CLEAN, count, toJsonLine, VIOLATION } from './output.js';
 import { shorten } from './run-twins.js';
 
@@ -32,8 +33,13 @@ export async function runScenarioFiles(paths: readonly string[], options: Output
   let status = CLEAN;
   for (const path of paths) {
     progress.show(`playing ${path}`);
+    // Below the last: what is next is next after all of them.
+    const next =
+      path === paths.at(-1)
+        ? `usercopy prepare ${shellWord(path)} -o attach.json  # the same check for a harness in C or Python`
+        : undefined;
     try {
-      status = Math.max(status, await playAndPrint({ path }, options, printer));
+      status = Math.max(status, await playAndPrint({ path }, options, printer, next));
     } catch (error) {
       if (!(error instanceof UsercopyError)) throw error;
       progress.clear();
@@ -69,7 +75,9 @@ export async function runCalls(options: CallOptions): Promise<number> {
   const guest = guestOf(options, 'run --call');
   const steps = options.call.map((call) => ({ call }));
   const scenario = { guest, steps, ...(judge === undefined ? {} : { judge }) };
-  return playAndPrint({ scenario, name: '--call' }, options, new AnswerPrinter(options));
+  const words = commandWords({ ...options, variant: options.variant?.[0] }, ['kernel', 'variant', 'btf']);
+  const next = `usercopy run ${words} --snapshot guest  # this guest for a harness in C or Python`;
+  return playAndPrint({ scenario, name: '--call' }, options, new AnswerPrinter(options), next);
 }
 
 type OutputOptions = Forms & Pick<CallOptions, 'coverage' | 'sanitize'>;
@@ -78,6 +86,7 @@ async function playAndPrint(
   source: ScenarioTask['source'],
   { coverage, sanitize }: OutputOptions,
   printer: AnswerPrinter,
+  next: string | undefined,
 ): Promise<number> {
   const task = {
     kind: 'scenario' as const,
@@ -87,7 +96,7 @@ async function playAndPrint(
   };
   const run = await runForOne<ScenarioTask>(task, (text) => progress.show(text));
   progress.clear();
-  printer.print({ json: () => toJsonLine(jsonOf(run)), parts: () => partsOf(run) });
+  printer.print({ json: () => toJsonLine(jsonOf(run)), parts: () => partsOf(run), next });
   return run.ok ? CLEAN : VIOLATION;
 }
 

@@ -77,7 +77,7 @@ export function runCommand(): Verb {
     .option('--details', "With own, print every guest's table of cases.")
     .tables('Print JSON, one line for each scenario or call.')
     .ends({
-      status: `0 if all are identical and as expected; 1 if a copy was refused that none expected, if a check said something else,
+      status: `0 if all are identical and as expected; 1 if a copy was refused unexpectedly, if a check said something else,
 if an expectation is not met, or if a sanitizer found something; 2 for bad input.`,
       examples: [
         'usercopy run own',

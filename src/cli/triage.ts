@@ -222,8 +222,11 @@ function offsetOf({ offset, variants }: TriageGroup): string {
 
 /** The first report of the largest group, looked at by itself. */
 function nextOf(folder: string, [largest]: readonly TriageGroup[]): string | undefined {
-  const [, log] = /^(.*):\d+$/.exec(largest?.examples[0] ?? '') ?? [];
-  return log === undefined
-    ? undefined
-    : `usercopy repro --report ${shellWord(join(folder, log))}  # what it means, and its likely cause`;
+  const [first] = largest?.examples ?? [];
+  if (first === undefined) return undefined;
+  // A report in a log has the number of its line behind the name; a dump has none.
+  const [, log] = /^(.*):\d+$/.exec(first) ?? [];
+  const input =
+    log === undefined ? `--dump ${shellWord(join(folder, first))}` : `--report ${shellWord(join(folder, log))}`;
+  return `usercopy repro ${input}  # what it means, and its likely cause`;
 }

@@ -11,6 +11,9 @@ export interface VerbHelp {
   readonly examples: readonly [string, string, ...string[]];
 }
 
+/** Where nobody says how wide it may be; Commander's own. */
+const HELP_WIDTH = 80;
+
 export class Verb extends Command {
   constructor(name: string) {
     super(name);
@@ -29,11 +32,18 @@ export class Verb extends Command {
 
   /** Help ends in examples. */
   ends({ notes, status, examples }: VerbHelp): this {
-    const blocks = [
+    const sentences = [
       ...(notes === undefined ? [] : [notes]),
       ...(status === undefined ? [] : [`Exit status: ${status}`]),
-      `Examples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`,
     ];
-    return this.addHelpText('after', `\n${blocks.join('\n\n')}`);
+    // A command line is there to be copied: it stays whole.
+    const commands = `Examples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`;
+    return this.addHelpText('after', ({ command, error }) => {
+      const output = command.configureOutput();
+      const width = (error ? output.getErrHelpWidth?.() : output.getOutHelpWidth?.()) ?? HELP_WIDTH;
+      const helper = command.createHelp();
+      const wrapped = sentences.map((text) => helper.boxWrap(text.replaceAll('\n', ' '), width));
+      return `\n${[...wrapped, commands].join('\n\n')}`;
+    });
   }
 }

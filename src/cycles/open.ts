@@ -9,7 +9,7 @@ import { CycleModel } from './price.js';
 import { otherCores, readCycleTable, tableOf } from './table.js';
 
 /** What the estimate of a path does not know, for people. */
-export const PATH_IGNORES = 'caches always hit and branches are always foreseen';
+export const PATH_IGNORES = 'caches always hit and branches are always predicted';
 /** The same of a sum of blocks. */
 export const IGNORED = `${PATH_IGNORES}, and a block begins when the one before it has ended`;
 

@@ -129,7 +129,8 @@ function whitelist({
   if (window === 'none') return 'caches of this kind had no whitelist on this kernel';
   if (message.format === 'whitelist warning') return 'the copy lies inside the object, and only the whitelist objects';
   if (message.refusal !== 'slab object' || window !== 'unknown' || message.format !== 'new') return null;
-  if (objectSize !== null) return 'caches of this kind had no whitelist before 5.8, and the release is not told';
+  if (objectSize !== null)
+    return 'caches of this kind had no whitelist before 5.8, and the report does not give the release';
   return `${message.cache} is a cache of its own: user copies may touch only what its creator named`;
 }
 
@@ -142,7 +143,7 @@ function length({ report: { message }, offset, facts: { objectSize }, internal }
     case 'page alloc':
     case 'vmalloc':
     case 'kmap':
-      return 'the copy ends behind the memory that its pointer belongs to';
+      return 'the copy ends past the memory that its pointer belongs to';
     case 'process stack':
       return 'a length or index beyond a variable on the stack';
     case 'kernel text':
@@ -157,7 +158,7 @@ function length({ report: { message }, offset, facts: { objectSize }, internal }
     case 'slab object': {
       if (offset < 0n) return 'the copy begins before its object, which lies in the KFENCE pool';
       if (objectSize !== null && offset + (message.size ?? 0n) > objectSize) {
-        return `the copy ends behind the ${objectSize} bytes of its object`;
+        return `the copy ends past the ${objectSize} bytes of its object`;
       }
       if (internal)
         return `nobody copies between user memory and ${message.cache}: the pointer or the length is not what was meant`;

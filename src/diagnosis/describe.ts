@@ -109,13 +109,13 @@ const text =
 
 const wrappedAddress: Describe = (message, { machine, copy }) => {
   if (message.format === 'old')
-    return message.address === null ? 'its pointer is not told' : { pointer: hex(message.address) };
+    return message.address === null ? 'the report does not give its pointer' : { pointer: hex(message.address) };
   if (copy.pointer !== null && copy.size !== null) return { pointer: hex(copy.pointer), size: copy.size };
   const pointer = (1n << BigInt(machine.bits)) - 1n;
   return {
     pointer: hex(pointer),
     size: BigInt.asUintN(machine.bits, message.size - pointer),
-    notes: ['pointer and size are not told, only their sum: the last byte of memory is taken'],
+    notes: ['the report gives only the sum of pointer and size: the last byte of memory is assumed'],
   };
 };
 
@@ -127,7 +127,7 @@ const slabObject: Describe = (message, setting) => {
   const offset = message.offset ?? 0n;
   const end = offset + message.size;
   if (objectOffset(message, setting.machine) < 0n) return 'the built-in guests have no KFENCE pool';
-  if (known !== null && offset >= known) return 'the copy begins in what slab debugging puts behind objects';
+  if (known !== null && offset >= known) return 'the copy begins in what slab debugging puts after objects';
   if (known !== null && known > LARGEST_OBJECT) return TOO_LARGE;
   if (known !== null && (facts.window === 'whole object' || end > known)) {
     return { pointer: relative('object', offset), objects: { object: { slab: { cache, objectSize: Number(known) } } } };
@@ -138,8 +138,10 @@ const slabObject: Describe = (message, setting) => {
     pointer: relative('object', offset),
     objects: { object: { slab: { cache, objectSize: Number(objectSize), useroffset: 0, usersize: 0 } } },
     notes: [
-      `the whitelist of ${cache} is not told: here it has none`,
-      ...(known === null ? [`the object size of ${cache} is not told: ${objectSize} bytes are taken`] : []),
+      `the report does not give the whitelist of ${cache}: here it is empty`,
+      ...(known === null
+        ? [`the report does not give the object size of ${cache}: ${objectSize} bytes are assumed`]
+        : []),
     ],
   };
 };
@@ -155,8 +157,10 @@ function oldSlabObject(message: WholeMessage, cache: string, known: bigint | nul
     pointer: relative('object', offset),
     objects: { object: { slab: { cache, objectSize: Number(objectSize) } } },
     notes: [
-      ...(known === null ? [`the object size of ${cache} is not told: ${objectSize} bytes are taken`] : []),
-      ...(told === null ? [`where in the object the copy begins is not told: at ${offset} here`] : []),
+      ...(known === null
+        ? [`the report does not give the object size of ${cache}: ${objectSize} bytes are assumed`]
+        : []),
+      ...(told === null ? [`the report does not say where in the object the copy begins: at ${offset} here`] : []),
     ],
   };
 }
@@ -170,7 +174,7 @@ const redZone: Describe = (message) => {
   return {
     pointer: relative('object', offset - redLeftPad),
     objects: { object: { slab: { cache, objectSize: Number(objectSize), redLeftPad: Number(redLeftPad) } } },
-    notes: [`the red zone of ${cache} is not told: ${redLeftPad} bytes are taken`],
+    notes: [`the report does not give the red zone of ${cache}: ${redLeftPad} bytes are assumed`],
   };
 };
 
@@ -207,7 +211,7 @@ const processStack: Describe = (message, { machine, guest: { stack, stackDepth }
     reported: { declared: { kind: 'stack', start: hex(start), end: hex(end) } },
   });
   if (offset === 0n) {
-    const notes = ['where on the stack is not told: across its end here'];
+    const notes = ['the report does not say where on the stack: across its end here'];
     return stack.end + size <= 1n << BigInt(machine.bits)
       ? { pointer: 'stack.end - 1', notes }
       : "the guest's stack lies so high that the copy would wrap";
@@ -220,12 +224,12 @@ const processStack: Describe = (message, { machine, guest: { stack, stackDepth }
     ? {
         pointer: expression,
         objects: declared(middle, stack.end),
-        notes: ['where the stack begins is not told: in the middle of the copy here, by declaration'],
+        notes: ['the report does not say where the stack begins: in the middle of the copy here, by declaration'],
       }
     : {
         pointer: expression,
         objects: declared(stack.start, middle),
-        notes: ['where the stack ends is not told: in the middle of the copy here, by declaration'],
+        notes: ['the report does not say where the stack ends: in the middle of the copy here, by declaration'],
       };
 };
 

@@ -93,8 +93,8 @@ export function candidatesFor(release: string | null, message: UsercopyMessage):
     // Every stack prints 0 before 5.18, and hardly any does later.
     const early = message.refusal === 'process stack' && message.offset === 0n;
     const note = early
-      ? 'the release is not told: before 5.18 the offset of every stack is printed as 0'
-      : 'the release is not told: the newest rules that print this message are taken';
+      ? 'the report does not give the release: before 5.18 the offset of every stack is printed as 0'
+      : 'the report does not give the release: the newest rules that print this message are used';
     return [...profileNames].reverse().map((name) => ({
       profile: withConfiguration(parseProfile(name), message, version),
       note,
@@ -103,7 +103,8 @@ export function candidatesFor(release: string | null, message: UsercopyMessage):
   const { profile: own } = profileForRelease(version);
   const candidates: Candidate[] = [{ profile: withConfiguration(own, message, version), note: null }];
   const early = beforeWrapFix(release, own);
-  if (early !== null) candidates.push({ profile: early, note: 'this candidate of 5.3 still has the older wrap rule' });
+  if (early !== null)
+    candidates.push({ profile: early, note: 'this release candidate of 5.3 still has the older wrap rule' });
   const next = afterTag(release, own);
   if (next !== null) candidates.push({ ...next, profile: withConfiguration(next.profile, message, version) });
   if (!atLeast(version, 4, 8)) {

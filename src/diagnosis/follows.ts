@@ -85,7 +85,7 @@ const wrappedAddress: Rule = (message, switches, machine) => {
   }
   if (size === word - 1n) return no('no pointer and size have this sum');
   return yes(
-    'the printed size is pointer + size, modulo the word: the copy is larger than the memory behind its pointer',
+    'the printed size is pointer + size, modulo the word: the copy is larger than the memory after its pointer',
   );
 };
 
@@ -106,7 +106,7 @@ const processStack: Rule = (message, switches, machine) => {
       : no('these rules print offset 0 for every stack');
   if (offset === 0n) {
     if (machine.knowsStackPointer === null) {
-      return no('these rules print real offsets on most architectures, and which one this is is not told');
+      return no('these rules print real offsets on most architectures, and the report does not say which one this is');
     }
     return no(
       'these rules print how far below the stack pointer the copy begins; 0 would be a copy of the frame of the check itself',
@@ -194,7 +194,7 @@ const slabObject: Rule = (message, switches, machine, objects, version) => {
         ? yes(`the copy begins ${bytes(offset)} into the two pages of an object of the KFENCE pool`)
         : no(`an offset of ${offset} is beyond every object of ${name}, which has ${bytes(size)}`);
     return yes(
-      `the copy begins behind the ${bytes(size)} of an object of ${name}, in what slab debugging or KASAN put there`,
+      `the copy begins past the ${bytes(size)} of an object of ${name}, in what slab debugging or KASAN put there`,
     );
   }
   if (end > size) return yes(`an object of ${name} has ${bytes(size)}: the copy runs ${bytes(end - size)} past it`);
@@ -225,7 +225,7 @@ const text: Rule = (message, switches, machine) => {
   return yes(
     signed < 0n
       ? `the copy begins ${bytes(-signed)} before _stext and reaches into it`
-      : `the copy begins ${bytes(signed)} behind _stext, and the text is longer than that`,
+      : `the copy begins ${bytes(signed)} past _stext, and the text is longer than that`,
   );
 };
 
@@ -256,7 +256,7 @@ const RULES: Readonly<Record<WholeMessage['refusal'], Rule>> = {
     const tag = pointerTag(message.offset ?? 0n, machine);
     return yes(
       tag === null
-        ? `the vmalloc area ends less than ${bytes(message.size)} behind offset ${message.offset}`
+        ? `the vmalloc area ends less than ${bytes(message.size)} past offset ${message.offset}`
         : `the offset is that of tagged pointers: byte ${hex(tag.tag)} at the top, ${bytes(tag.rest)} below`,
     );
   },
@@ -277,14 +277,14 @@ const RULES: Readonly<Record<WholeMessage['refusal'], Rule>> = {
       ? yes(
           `slab debugging is on, and the pointer lies ${bytes(message.offset ?? 0n)} into the red zone before an object of ${message.cache}`,
         )
-      : no('these rules do not tell red zones'),
+      : no('these rules do not report red zones'),
   'slab object not in slab page': (message, switches) =>
     switches.whitelist
       ? (zeroOffset(message, 'an object outside of its slab') ??
         yes(
           'the struct page found for the address is of a slab that lies above it: it is not the page of this address',
         ))
-      : no('these rules do not tell it'),
+      : no('these rules do not report it'),
   'slab object index out of range': () => no('no message is printed for it'),
   'page alloc': (message, switches, machine) => {
     if (!switches.folio) return no('these rules do not look at large folios (5.19 on)');

@@ -150,7 +150,7 @@ function whyUnknown(report: UsercopyReport): string {
   const { message, registerText } = report;
   if (message !== null) {
     return message.refusal === null
-      ? `no kernel known here prints '${message.region}': nothing can be said of it`
+      ? `no kernel known here prints '${message.region}': nothing can be said about it`
       : 'the message is cut off: its size is missing';
   }
   if (registerText === null) return 'the message line is missing, and no register holds a piece of it';
@@ -197,10 +197,9 @@ function objectOf(report: UsercopyReport, copy: ReproducedCopy): ExplainedObject
 function copyLines(report: UsercopyReport, copy: ReproducedCopy): string[] {
   const { pointer, size, direction, pointerFrom, sizeFrom, directionFrom } = copy;
   const from = (source: string | null): string => (source === null ? '' : ` (${source})`);
-  const where = pointer === null ? 'its pointer is not told' : `at ${hex(pointer)}${from(pointerFrom)}`;
-  const way =
-    direction === null ? 'in a direction that is not told' : `${direction.replace('_', ' ')}${from(directionFrom)}`;
-  const count = size === null ? 'of a size that is not told' : `of ${bytes(size)}${from(sizeFrom)}`;
+  const where = pointer === null ? 'at an unknown address' : `at ${hex(pointer)}${from(pointerFrom)}`;
+  const way = direction === null ? 'in an unknown direction' : `${direction.replace('_', ' ')}${from(directionFrom)}`;
+  const count = size === null ? 'of an unknown size' : `of ${bytes(size)}${from(sizeFrom)}`;
   const caller = callerOf(report.trace, report.pc);
   const by = caller === null ? '' : `, by ${caller.symbol}()${caller.module === null ? '' : ` of ${caller.module}`}`;
   return [`the copy: ${way}, ${count}, ${where}${by}`];

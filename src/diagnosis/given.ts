@@ -22,7 +22,7 @@ function withVariant(report: UsercopyReport, name: string | undefined): Usercopy
     throw badInput('--variant', `one of ${variants.map((known) => known.name).join(', ')}`, `'${name}'`);
   }
   if (report.arch !== null && report.arch !== name) {
-    throw badInput('--variant', `${report.arch}, which the log tells by ${report.archFrom ?? 'its text'}`, `'${name}'`);
+    throw badInput('--variant', `${report.arch}, which the log shows by ${report.archFrom ?? 'its text'}`, `'${name}'`);
   }
   if (report.bits !== null && report.bits !== variant.bits) {
     throw badInput('--variant', `an architecture of ${report.bits} bits, as the log's addresses are`, `'${name}'`);
@@ -34,7 +34,7 @@ function withRelease(report: UsercopyReport, release: string | undefined): Userc
   if (release === undefined) return report;
   if (versionOf(release) === null) throw badInput('--release', 'a release, such as 6.1.0-50', `'${release}'`);
   if (report.kernelVersion !== null && report.kernelVersion !== release) {
-    throw badInput('--release', `${report.kernelVersion}, which the log tells`, `'${release}'`);
+    throw badInput('--release', `${report.kernelVersion}, which the log gives`, `'${release}'`);
   }
   return { ...report, kernelVersion: release };
 }

@@ -32,7 +32,7 @@ export function explainNumbers(report: UsercopyReport, machine: Machine): string
   const lines: string[] = [];
   const { refusal, offset, size } = message;
   if (hasHashedAddress(report)) {
-    lines.push('the address is a hash: this kernel prints %p so, and the pointer cannot be told from it');
+    lines.push('the address is a hash: this kernel hashes %p, and the pointer cannot be recovered from it');
   }
   if (refusal === 'wrapped address' && message.format === 'new' && size !== null) {
     lines.push(

@@ -79,17 +79,17 @@ const slabObject: Lay = (message, { machine, base, copy, objectSize }) => {
   if (size === null) {
     size =
       offset === null ? roundUp(message.size > 8n ? message.size - 8n : 8n, 8n) : roundUp(offset + message.size, 8n);
-    notes.push(`the object size of ${cache} is not told: ${size} bytes are taken`);
+    notes.push(`the report does not give the object size of ${cache}: ${size} bytes are assumed`);
   }
   if (offset === null) {
     const power = (size & (size - 1n)) === 0n;
     offset = copy.pointer !== null && power ? copy.pointer % size : message.size > size ? 0n : size - message.size + 1n;
     if (copy.pointer === null || !power)
-      notes.push(`where in the object the copy begins is not told: at ${offset} here`);
+      notes.push(`the report does not say where in the object the copy begins: at ${offset} here`);
   }
   const isInside = offset + message.size <= size;
   if (isInside && facts.window !== 'whole object')
-    notes.push(`the whitelist of ${cache} is not told: here it has none`);
+    notes.push(`the report does not give the whitelist of ${cache}: here it is empty`);
   const start = copy.pointer === null ? base : copy.pointer - offset;
   const objectStride = roundUp(offset > size ? offset + 8n : size, 8n);
   return {
@@ -124,7 +124,7 @@ const text =
     return {
       pointer: origin + offset,
       ...(isLinear ? { text: other, linearText: range } : { text: range }),
-      ...(pointer === null ? {} : { notes: ['where the text begins is not told: at the copy here'] }),
+      ...(pointer === null ? {} : { notes: ['the report does not say where the text begins: at the copy here'] }),
     };
   };
 
@@ -138,17 +138,17 @@ const spans =
     ],
   });
 
-const NOT_DECLARED = 'such a state of memory cannot be declared, so that other rules are not asked about it';
+const NOT_DECLARED = 'such a state of memory cannot be declared, so other rules are not asked';
 
 const PARTS: Readonly<Record<WholeMessage['refusal'], Lay>> = {
   'wrapped address': (message, { machine, copy }) => {
     if (copy.pointer !== null && copy.size !== null) return { pointer: copy.pointer, size: copy.size };
-    if (message.format === 'old') return 'its pointer is not told';
+    if (message.format === 'old') return 'the report does not give its pointer';
     const pointer = (1n << BigInt(machine.bits)) - 1n;
     return {
       pointer,
       size: BigInt.asUintN(machine.bits, message.size - pointer),
-      notes: ['pointer and size are not told, only their sum: the last byte of memory is taken'],
+      notes: ['the report gives only the sum of pointer and size: the last byte of memory is assumed'],
     };
   },
   'null address': (message) => ({ pointer: message.offset ?? message.address ?? 0n }),
@@ -165,7 +165,7 @@ const PARTS: Readonly<Record<WholeMessage['refusal'], Lay>> = {
       declarations: [
         { kind: 'slab', cache, start, end: start + objectStride, objectStride, objectSize: size, redLeftPad },
       ],
-      notes: [`the red zone of ${cache} is not told: ${redLeftPad} bytes are taken`],
+      notes: [`the report does not give the red zone of ${cache}: ${redLeftPad} bytes are assumed`],
     };
   },
   'slab object not in slab page': () => NOT_DECLARED,
@@ -213,7 +213,7 @@ const PARTS: Readonly<Record<WholeMessage['refusal'], Lay>> = {
         pointer,
         declarations: [{ kind: 'stack', start: pointer - (8n << 10n), end: last }],
         stackPointer: pointer - (4n << 10n),
-        notes: ['where on the stack is not told: across its end here'],
+        notes: ['the report does not say where on the stack: across its end here'],
       };
     }
     const pointer = copy.pointer ?? base + (8n << 10n);
@@ -233,7 +233,7 @@ const PARTS: Readonly<Record<WholeMessage['refusal'], Lay>> = {
           declarations: [
             { kind: 'stack', start: stackPointer - (4n << 10n), end: middle > pointer ? middle : pointer + 1n },
           ],
-          notes: ['where the stack ends is not told: in the middle of the copy here'],
+          notes: ['the report does not say where the stack ends: in the middle of the copy here'],
         };
   },
   rodata: () => NOT_DECLARED,

@@ -39,11 +39,11 @@ export function guestToPlay({ reproduction, whole }: ReportJudgement, own: reado
   );
   const [first] = candidates;
   if (first === undefined || others.length > 0) {
-    return `the architecture is not told, and ${others.map(({ name }) => name).join(', ')} would not print this line (--variant says which it was)`;
+    return `the report does not give the architecture, and ${others.map(({ name }) => name).join(', ')} would not print this line (--variant says which it was)`;
   }
   return {
     variant: first.name,
-    note: `the architecture is not told: all ${candidates.length} built-in guests' rules print this line, ${first.name} played it`,
+    note: `the report does not give the architecture: all ${candidates.length} built-in guests' rules print this line, ${first.name} played it`,
   };
 }
 
@@ -74,7 +74,7 @@ export function scenarioOf(
 /** Lines that stand before a written scenario. */
 export function scenarioHead({ reproduction: { report } }: ReportJudgement, { notes }: Described): string[] {
   return [
-    `Reported by a kernel ${report?.kernelVersion ?? 'whose release is not told'}:`,
+    `Reported by a kernel ${report?.kernelVersion ?? 'of an unknown release'}:`,
     report?.message?.text ?? '',
     ...notes,
   ];

@@ -128,11 +128,11 @@ function offsetScene(
         },
       ]);
     case 'process stack':
-      if (signed === 0n) return 'The message tells no place on the stack, so there is nothing to draw to scale.';
+      if (signed === 0n) return 'The message gives no place on the stack, so there is nothing to draw to scale.';
       return scene('the stack pointer', -signed, [
         { start: 0n, end: signed < 0n ? -signed + 1n : 1n, kind: 'frame', label: 'frames in use' },
       ]);
     default:
-      return 'The numbers of this message say nothing of a place, so there is nothing to draw to scale.';
+      return 'The numbers of this message give no place, so there is nothing to draw to scale.';
   }
 }

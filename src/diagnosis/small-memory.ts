@@ -100,7 +100,7 @@ export function printedLine({ verdict, message, warning }: SmallVerdict): string
     case 'bad':
       return 'no line of its own: the copy ends in BUG()';
     case 'unreadable':
-      return 'not known: the check needs bytes that nobody told';
+      return 'not known: the check needs bytes that nobody gave';
   }
 }
 

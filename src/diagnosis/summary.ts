@@ -133,7 +133,7 @@ function doubtOf({ outcome, report, check }: Reproduction): string {
         return ` But ${report === null ? 'the log in the dump' : 'the report'} may be of this copy, or of another one.`;
       }
       if (report === null) return " The kernel's own code did not say the same, since it could not be run.";
-      return report.message?.canonical == null ? ' Not all of the message is there.' : '';
+      return report.message?.canonical == null ? ' Part of the message is missing.' : '';
     default:
       return '';
   }

@@ -149,7 +149,7 @@ class Excerpts {
 
   #withRelease(report: UsercopyReport): UsercopyReport {
     if (report.kernelVersion !== null || this.#release === null) return report;
-    const notes = [...report.notes, 'the release is told elsewhere in the log'];
+    const notes = [...report.notes, 'the release comes from elsewhere in the log'];
     return { ...report, kernelVersion: this.#release, notes };
   }
 }

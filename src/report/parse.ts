@@ -198,13 +198,13 @@ function fromRestOfLog(
     let { kernelVersion, arch, bits, archFrom } = report;
     if (kernelVersion === null && release !== null) {
       kernelVersion = release;
-      notes.push('the release is told elsewhere in the log');
+      notes.push('the release comes from elsewhere in the log');
     }
     if (arch === null && found !== null) {
       arch = found.variant;
       bits = found.convention.bits(found.variant);
       archFrom = found.sign.what;
-      notes.push('the architecture is told elsewhere in the log');
+      notes.push('the architecture comes from elsewhere in the log');
     }
     return { ...report, kernelVersion, arch, bits, archFrom, notes };
   });

@@ -78,13 +78,12 @@ export async function askedCopy(
   return { ...standing, report, notes: [...from, ...notes] };
 }
 
-const MAYBE =
-  'the log in the dump tells of a refused copy, but not all of its address, size and direction: it may be this one';
+const MAYBE = 'the log in the dump has a refused copy, but lacks its address, size or direction: it may be this one';
 
 /** Where no emulator can be had, or none that runs this kernel's check, that is why the stack does not tell the copy. */
 function whyNoEmulator(error: unknown): string {
   const kinds: readonly ErrorKind[] = ['missing-dependency', 'unsupported', 'engine'];
-  if (error instanceof UsercopyError && kinds.includes(error.kind)) return `it takes an emulator: ${error.message}`;
+  if (error instanceof UsercopyError && kinds.includes(error.kind)) return `this needs an emulator: ${error.message}`;
   throw error;
 }
 
@@ -100,6 +99,6 @@ function noCopy({ path, variant, registers, kernel }: Dump, log: KernelLog | nul
   return badInput(
     path,
     'a CPU at the first instruction of __check_object_size (--regs), or a usercopy report (--report, or in its own log)',
-    `${pc === undefined ? 'no registers' : `${variant.registers.pc} ${hex(pc)}`} and ${found}, and its stack does not tell it (${why}); say which copy with --at, --size and --to-user or --from-user${hint}`,
+    `${pc === undefined ? 'no registers' : `${variant.registers.pc} ${hex(pc)}`} and ${found}, and its stack does not show the copy (${why}); say which copy with --at, --size and --to-user or --from-user${hint}`,
   );
 }

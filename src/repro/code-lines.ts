@@ -30,7 +30,7 @@ export async function codeLinesOf({ code, arch }: UsercopyReport): Promise<Code 
   const variant = findVariant(arch);
   const none = (note: string): Code => ({ lines: [], note });
   if (variant?.cycles === undefined)
-    return none(`the code is not disassembled: nothing here does it for ${arch ?? 'an architecture that is not told'}`);
+    return none(`the code is not disassembled: nothing here does it for ${arch ?? 'an unknown architecture'}`);
   const groups = code.split(' ').map((text) => ({ text: text.replace(/[<>()]/g, ''), marked: /[<(]/.test(text) }));
   const digits = unitDigits(groups, variant.cycles);
   // A log may end within the last one.
@@ -61,7 +61,7 @@ export async function codeLinesOf({ code, arch }: UsercopyReport): Promise<Code 
     const used = (isThumb && disassembler.thumb) || disassembler;
     const decoded = decode(used, bytes, stop, { varies: size < 4 && !isThumb, bits: variant.bits });
     return decoded.length === 0
-      ? none('the code is not disassembled: its bytes are no instructions')
+      ? none('the code is not disassembled: its bytes are not instructions')
       : { lines: decoded, note: null };
   } finally {
     disassembler.close();

@@ -142,8 +142,7 @@ function outsideOf({ copy, verdict }: DumpJudgement, object: CheckedObject): { b
 }
 
 function slabLines(slab: SlabFacts): string[] {
-  const state = ({ state }: { state: string | null }): string =>
-    state ?? 'in use or free, which the dump does not tell';
+  const state = ({ state }: { state: string | null }): string => state ?? 'in use or free: the dump does not say';
   const lines = [`object ${slab.object.index} of ${slab.slab.objects} in its slab, ${state(slab.object)}`];
   if (slab.uncertain !== null && [slab.object, ...slab.neighbours].some((object) => object.state === null))
     lines.push(slab.uncertain);
@@ -179,7 +178,7 @@ function fieldLine({ struct, first, last }: ExplainedField): string {
 }
 
 const sharedLine = ({ cache }: CheckedObject): string =>
-  `cache ${cache} is shared by several users of the same size: which structure this is, is not told`;
+  `cache ${cache} is shared by several users of the same size: which structure this is cannot be known`;
 
 function vmallocArea(
   judge: DumpJudge,

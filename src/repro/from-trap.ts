@@ -105,7 +105,7 @@ export function chosenOf(matches: readonly Match[], gaps: readonly string[]): St
   const left = unique(matches.filter(({ differing }) => differing === least));
   const [match, ...rivals] = left;
   if (match === undefined) {
-    const none = 'with no numbers of the registers and the stack does the check come to BUG() as it did';
+    const none = 'no numbers of the registers and the stack bring the check to BUG() as it got there';
     return [none, ...gaps].join('; ');
   }
   if (rivals.length > 0) {
@@ -118,7 +118,7 @@ export function chosenOf(matches: readonly Match[], gaps: readonly string[]): St
     ...(lost.length === 0
       ? []
       : [
-          `${lost.length} other ${lost.length === 1 ? 'copy brings' : 'copies bring'} the check to BUG() with these registers too, but leave more words of its stack otherwise than the dump has them: ${listed(lost, ', ')}`,
+          `${lost.length} other ${lost.length === 1 ? 'copy brings' : 'copies bring'} the check to BUG() with these registers too, but leave more words of its stack different from the dump's: ${listed(lost, ', ')}`,
         ]),
     ...gaps.map((text) => `not all numbers of the registers and the stack were tried for the copy: ${text}`),
   ];

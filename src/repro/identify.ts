@@ -94,7 +94,7 @@ export async function identifyIn(judge: DumpJudge, address: bigint): Promise<Ide
       ...(checked ? describeObject(checked) : []),
       ...facts.ofPlace,
       ...judgement.memoryWarnings.map((warning) => `note: ${warning}`),
-      ...(verdict.outcome === 'unreadable' ? ['what it is needs memory that the dump does not have'] : []),
+      ...(verdict.outcome === 'unreadable' ? ['the dump lacks the memory that would say what it is'] : []),
     ],
   };
 }

@@ -143,7 +143,7 @@ describe('every verb', () => {
     ...command.commands.flatMap((child) => commands(child, `${path} ${child.name()}`.trim())),
   ];
 
-  it('has a help that ends in two examples at least, each of which names a verb', async () => {
+  it('has a help of 80 columns that ends in two examples at least, each of which names a verb', async () => {
     const all = commands(await program('0'));
     expect(all.length).toBeGreaterThan(15);
     const names = all.map(([path]) => path);
@@ -155,6 +155,9 @@ describe('every verb', () => {
         },
       });
       command.outputHelp();
+      // Command lines are there to be copied, and stay whole; `# …` behind one is a part of it.
+      const sentences = help.split('\n').filter((line) => !line.startsWith('  $ '));
+      for (const line of sentences) expect(line.length, `usercopy ${path} --help: ${line}`).toBeLessThanOrEqual(80);
       const [, examples = ''] = /\nExamples:\n((?: {2}\$ .*\n)+)$/.exec(help) ?? [];
       const lines = examples.split('\n').filter((line) => line !== '');
       expect(lines.length, `usercopy ${path} --help`).toBeGreaterThanOrEqual(2);

@@ -204,7 +204,7 @@ describe('usercopy arch', () => {
     expect(quirksOf('sparc')).toMatch(version === '2.1.4' ? /delay slot/ : /^$/);
     expect(quirksOf('s390x')).toMatch(version === '2.1.4' ? /^$/ : /condition code/);
     const { out } = usercopy(['arch'], environment);
-    expect(out).toContain(`libunicorn ${version}, as tried just now:`);
+    expect(out).toContain(`libunicorn ${version}, tried just now:`);
   });
 
   it('says so where no libunicorn can be opened', () => {

@@ -1,5 +1,6 @@
 /** The atlas of what the check costs: every kernel and built-in guest that there is, as tables, a picture and JSON. */
 import { markdownOf } from '../src/cli/answer.js';
+import { badInput } from '../src/errors.js';
 import { cachedKernels } from '../src/image/fetch.js';
 import { NEWEST_OWN_PROFILE, ownVariants } from '../src/scenario/own.js';
 import { colourOf, painter, WIDTH } from './drawing.js';
@@ -21,13 +22,45 @@ export interface Atlas {
   readonly unmeasured: readonly Unmeasured[];
 }
 
-/** Measures the kernels of the cache and all built-in guests; what could not be measured is told. */
-export async function makeAtlas(onProgress: (text: string) => void): Promise<Atlas> {
-  const options = { cycles: { model: 'memory' } } as const;
-  const cached = (await cachedKernels()).map(({ variant, release, path }) => ({
+const OPTIONS = { cycles: { model: 'memory' } } as const;
+
+const cachedSources = async () =>
+  (await cachedKernels()).map(({ variant, release, path }) => ({
     name: `${variant} ${release}`,
+    release,
     source: { kind: 'kernel', path, profile: undefined } as const,
   }));
+
+/**
+ * An atlas with some kernels of the cache measured anew, by their releases; everything else stays as it was.
+ * @throws UsercopyError `bad-input` for a release that the cache has not, or that could not be measured.
+ */
+export async function remeasured(
+  before: Atlas,
+  releases: readonly string[],
+  onProgress: (text: string) => void,
+): Promise<Atlas> {
+  const cached = await cachedSources();
+  const missing = releases.find((wanted) => !cached.some(({ release }) => release === wanted));
+  if (missing !== undefined) throw badInput('atlas', 'releases of kernels in the cache', `'${missing}'`);
+  const named = cached.filter(({ release }) => releases.includes(release));
+  const { results, unmeasured } = await measureAll(named, OPTIONS, onProgress);
+  for (const { source, error } of unmeasured) throw badInput(source, 'a kernel that can be measured', error);
+  const keyOf = ({ variant, kernel }: Overhead): string => `${variant} ${kernel}`;
+  const fresh = new Map(results.map((result) => [keyOf(result), result]));
+  const kept = before.kernels.map((result) => fresh.get(keyOf(result)) ?? result);
+  const known = new Set(before.kernels.map(keyOf));
+  const kernels = [...kept, ...results.filter((result) => !known.has(keyOf(result)))];
+  return {
+    ...before,
+    kernels: kernels.sort((one, other) => (one.variant < other.variant ? -1 : one.variant > other.variant ? 1 : 0)),
+  };
+}
+
+/** Measures the kernels of the cache and all built-in guests; what could not be measured is told. */
+export async function makeAtlas(onProgress: (text: string) => void): Promise<Atlas> {
+  const options = OPTIONS;
+  const cached = await cachedSources();
   const own = ownVariants().map((variant) => ({
     name: variant,
     source: { kind: 'own', variant, profile: NEWEST_OWN_PROFILE } as const,

@@ -14,6 +14,11 @@ export const COLD_REFUSING =
 export const COLD_ADDS =
   'with the struct page in no cache, and with the branches mispredicted that no passing path takes that way';
 
+/** Where no core has figures for its caches there is no second figure, and nothing speaks of one. */
+const hasCold = (results: readonly Overhead[]): boolean =>
+  results.some(({ paths }) => Object.values(paths).some((cost) => cost?.cold != null));
+const WARM = 'instructions (cycles)';
+
 export const titleOf = ({ variant, kernel, profile }: Overhead): string =>
   profile === null ? `${variant} ${kernel}` : `${variant}, built-in guest, rules of ${profile}`;
 
@@ -34,15 +39,16 @@ export function overheadTables(results: readonly Overhead[]): Part[] {
     ]),
   );
   if (results.length === 0) return [];
+  const isCold = hasCold(results);
   return [
-    { heading: `Passing: ${COLD}` },
+    { heading: `Passing: ${isCold ? COLD : WARM}` },
     pathTable(PASSING),
-    { heading: `Refusing, message included: ${COLD_REFUSING}` },
+    { heading: `Refusing, message included: ${isCold ? COLD_REFUSING : WARM}` },
     pathTable(REFUSING),
     ...(workloads.length === 0
       ? []
       : [
-          { heading: `Copies beside their check: ${COLD}` },
+          { heading: `Copies beside their check: ${isCold ? COLD : WARM}` },
           { head: ['', 'copy of', 'check', 'copy', 'check ÷ copy, cycles'], rows: workloads },
         ]),
   ];
@@ -51,7 +57,7 @@ export function overheadTables(results: readonly Overhead[]): Part[] {
 export function overheadNotes(results: readonly Overhead[]): string[] {
   const variants = new Map(results.map((result) => [result.variant, result]));
   return [
-    `Cycles are estimates of one pass from an idle pipeline; ${PATH_IGNORES}. The second figure is the same ${COLD_ADDS}.`,
+    `Cycles are estimates of one pass from an idle pipeline; ${PATH_IGNORES}.${hasCold(results) ? ` The second figure is the same ${COLD_ADDS}.` : ''}`,
     ...[...variants].map(([variant, { core }]) => `${variant}: ${core ?? 'no table of cycles'}`),
     ...results.flatMap((result) => result.notes.map((note) => `${titleOf(result)}: ${note}`)),
   ];

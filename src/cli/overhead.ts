@@ -82,12 +82,16 @@ async function overhead(options: OverheadOptions): Promise<number> {
 }
 
 /** Two kernels are held against each other; else the same figures are to be had as charts. */
-function nextOf({ kernel = [], variant = [] }: OverheadOptions): string {
+function nextOf({ kernel = [], variant = [], core }: OverheadOptions): string {
   const [one, other] = kernel;
   if (one !== undefined && other !== undefined && kernel.length === 2 && variant.length === 0)
     return `usercopy bench --compare ${shellWord(one)} ${shellWord(other)}  # how much more or less the second costs`;
   const names = (flag: string, words: readonly string[]) => (words.length === 0 ? [] : [flag, ...words.map(shellWord)]);
-  const words = [...names('--kernel', kernel), ...names('--variant', variant)].join(' ');
+  const words = [
+    ...names('--kernel', kernel),
+    ...names('--variant', variant),
+    ...names('--core', core === undefined ? [] : [core]),
+  ].join(' ');
   return `usercopy overhead ${words} --html overhead.html  # the same as a page with charts`;
 }
 

@@ -19,6 +19,8 @@ const TABLES = 200;
 const WAY_IN = 60;
 /** From one declared range to 100 000; the first look at each of them is not counted. */
 const GROWTH = 1.1;
+/** Instructions by which compilers differ in a step down a tree: one makes a branch where another selects. */
+const STEP = 3;
 const MANY = GROWN.toLocaleString('en').replaceAll(',', ' ');
 
 describe.runIf(isBuilt)('a verdict of native code', () => {
@@ -48,8 +50,9 @@ describe.runIf(isBuilt)('a verdict of native code', () => {
     expect(of(`declared ranges, ${MANY}`).batch).toBeLessThanOrEqual(GROWTH * of('declared ranges, 1').batch);
   });
 
-  it('takes one more step for each level of the tree of vmalloc areas, and no more for it than the twin', () => {
+  it('takes one more step for each level of the tree of vmalloc areas, which costs little more than the twin’s', () => {
     const [one, many] = [of('vmalloc areas, 1'), of(`vmalloc areas, ${MANY}`)];
-    expect(many.batch - one.batch).toBeLessThanOrEqual((many.twin ?? 0) - (one.twin ?? 0));
+    const twin = (many.twin ?? 0) - (one.twin ?? 0);
+    expect(many.batch - one.batch).toBeLessThanOrEqual(twin + Math.ceil(Math.log2(GROWN)) * STEP);
   });
 });

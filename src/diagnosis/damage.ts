@@ -17,5 +17,5 @@ export function damageOf(report: UsercopyReport): string | null {
   if (taint?.includes('D')) return 'the kernel had crashed before (taint D)';
   if (taint?.includes('B')) return 'a damaged page was found before (taint B)';
   const garbled = comm !== null && /\ufffd|^[^\p{L}\p{N}]{1,3}$|^[\u0080-\u00ff]{1,3}$/u.test(comm);
-  return garbled ? `the task's name is '${comm}', no name of a program` : null;
+  return garbled ? `the task's name, '${comm}', is not that of a program` : null;
 }

@@ -49,7 +49,7 @@ export function profileOf(kernel: Kernel, variant: Variant): ChosenProfile {
 function tellerOf(tree: VendorTree | null, version: KernelVersion): string {
   const { major, minor } = NEWEST_JUDGED;
   const isNewer = atLeast(version, major, minor + 1);
-  const release = `${version.release || 'none is told'}${isNewer ? `, newer than ${major}.${minor}, the newest that was judged` : ''}`;
+  const release = `${version.release || 'unknown'}${isNewer ? `, newer than ${major}.${minor}, the newest that was judged` : ''}`;
   if (tree === null) return `the version (${release})`;
   if (tree.profile !== null) return `what ${tree.name} is known to have (${release})`;
   return `the version (${release}; what ${tree.name} may have taken back was not read)`;

@@ -74,7 +74,9 @@ async function* wanted() {
   }
   for (const variant of variants) {
     if (values.cached) {
-      for (const { release } of await cachedKernels().then((all) => all.filter((kernel) => kernel.variant === variant)))
+      // What was built is judged by --built, which knows how.
+      const isDebians = (kernel) => kernel.variant === variant && !kernel.release.includes('-built-');
+      for (const { release } of await cachedKernels().then((all) => all.filter(isDebians)))
         yield { variant, release, suites: [] };
     } else if (values.quick !== undefined) {
       // The first suite that has one: bullseye lacks some architectures, and i386 has no kernel after bookworm.

@@ -1,4 +1,5 @@
 /** `hardened_usercopy=`: whether this kernel, as its memory stands, asks the check at all. */
+import { NEWEST_JUDGED } from '../check/profiles.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { atLeast } from '../kernel/version.js';
 
@@ -34,10 +35,13 @@ export function gateOf(kernel: Kernel): Gate | null {
   return null;
 }
 
-/** That nothing says whether the check is off, for a kernel that has one, and a key by its version; null elsewhere. */
-export function unknownGate(kernel: Kernel, gate: Gate | null): string | null {
-  const { symbols, version } = kernel;
-  if (gate !== null || symbols.address('__check_object_size') === undefined || !atLeast(version, 4, 18)) return null;
+/**
+ * That nothing says whether the check is off in a kernel that is newer than those that have judged, whose key may have another name; null
+ * elsewhere: what has neither key there is a kernel without one, or a record that was made without them.
+ */
+export function unknownGate({ symbols, version }: Kernel, gate: Gate | null): string | null {
+  const isNewer = atLeast(version, NEWEST_JUDGED.major, NEWEST_JUDGED.minor + 1);
+  if (gate !== null || !isNewer || symbols.address('__check_object_size') === undefined) return null;
   return `whether hardened_usercopy is off in this kernel is not known: neither ${KEYS.map(({ symbol }) => symbol).join(' nor ')} was found`;
 }
 

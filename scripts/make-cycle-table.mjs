@@ -8,7 +8,7 @@
  * the command takes llvm-mca-19.
  *
  * All files must be of variants that share a table; `usercopy kernel fetch` gets kernels, guests/elf/ has small ones. Only
- * the half of their blocks that does not judge (bench/cycles/) is looked at. Needs LLVM's tools (Debian: llvm).
+ * the half of their blocks that does not judge (bench/cycles/) is looked at. Needs LLVM's tools (Debian: llvm-14).
  */
 import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';

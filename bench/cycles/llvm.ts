@@ -2,19 +2,25 @@
 import { spawnSync } from 'node:child_process';
 import type { CycleTraits } from '../../arch/cycles.js';
 import { UsercopyError } from '../../src/errors.js';
+import { packageFile } from '../../src/paths.js';
 import { present } from '../present.js';
 
 type Llvm = NonNullable<CycleTraits['llvm']>;
 
 /** The release that the usual tables are made with, and are judged by where it is here. */
 const USUAL = '14';
+/** Where the set-up for tests leaves them. */
+const TOOLS = '.cache/tools/bin';
+/** How to get them, for errors. */
+export const HOW_TO_GET_LLVM = "npm run build -- --test brings Debian's into .cache; or apt-get install llvm-14";
 const starts = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
 
 /** `LLVM=19`: llvm-mca-19, as Debian installs several versions beside each other. */
 function tool(name: string): string {
   const asked = process.env['LLVM'];
+  if (asked) return `${name}-${asked}`;
   const usual = `${name}-${USUAL}`;
-  return asked ? `${name}-${asked}` : starts(usual) ? usual : name;
+  return [usual, packageFile(`${TOOLS}/${usual}`)].find(starts) ?? name;
 }
 
 function run(program: string, parameters: readonly string[], input: string): { output: string; errors: string } {
@@ -24,11 +30,7 @@ function run(program: string, parameters: readonly string[], input: string): { o
     maxBuffer: 1 << 30,
     env: { ...process.env, LLVM_DISABLE_SYMBOLIZATION: '1' },
   });
-  if (error)
-    throw new UsercopyError(
-      'missing-dependency',
-      `${program}: ${error.message} (Debian, Ubuntu: apt-get install llvm-14)`,
-    );
+  if (error) throw new UsercopyError('missing-dependency', `${program}: ${error.message} (${HOW_TO_GET_LLVM})`);
   return { output: stdout, errors: stderr };
 }
 

@@ -11,7 +11,7 @@ import { present } from '../present.js';
 import { type Source, startGuest } from '../world.js';
 import { type Comparison, compare } from './compare.js';
 import { blocksOf } from './corpus.js';
-import { llvmVersion } from './llvm.js';
+import { HOW_TO_GET_LLVM, llvmVersion } from './llvm.js';
 import { comparePaths, type JudgedPath } from './paths.js';
 import { checkTraces, tracesOf } from './traces.js';
 
@@ -21,7 +21,7 @@ const USAGE = `Usage: npm run bench:cycles -- [--variant NAME] [--kernel IMAGE] 
 Prices N (default 1000) basic blocks of each half (tuning, held out) of every kernel in the cache and compares with one
 iteration of llvm-mca. --paths compares whole paths instead: the check on each of its ways, snprintf and copies, in every
 kernel of the cache and, of the check alone, in the built-in guests. --core takes another core's table (LLVM=19 before the
-command: with llvm-mca-19, which knows them). Needs LLVM's tools (Debian: llvm) and kernels (usercopy kernel fetch VARIANT).`;
+command: with llvm-mca-19, which knows them). Needs LLVM's tools (Debian: llvm-14) and kernels (usercopy kernel fetch VARIANT).`;
 
 interface Parameters {
   variant?: string;
@@ -211,7 +211,7 @@ try {
     if (llvmVersion() === null)
       throw new UsercopyError(
         'missing-dependency',
-        'llvm-mca: expected it in PATH, found none (Debian, Ubuntu: apt-get install llvm)',
+        `llvm-mca: expected llvm-mca-14 or llvm-mca, found neither (${HOW_TO_GET_LLVM})`,
       );
     if (parameters.paths) {
       const paths = await allPaths(parameters);

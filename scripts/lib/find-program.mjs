@@ -10,12 +10,13 @@ import { cache, programPath } from './step.mjs';
 /** Folders of the libraries that were unpacked with a program: Debian 12 has some in /lib yet, which is no link there. */
 const librariesOf = (folder) => ['usr/lib', 'lib'].flatMap((name) => libraryFolders(join(folder, name)));
 
-function unpack({ package: names, libraries }, folder) {
+/** `suite`: the only one that has this version; a machine of another one takes it from there, with its libraries. */
+function unpack({ package: names, libraries, suite: only }, folder) {
   const suite = ownSuite();
-  if (suite === undefined) {
+  if (suite === undefined || (only !== undefined && only !== suite)) {
     if (libraries === undefined) return 'this is no Debian whose own could be unpacked';
     const packages = [names, ...libraries].map((alternatives) => ({ names: alternatives }));
-    return unpackDebianPackages(archive.otherMachines, packages, folder).reason;
+    return unpackDebianPackages(only ?? archive.otherMachines, packages, folder).reason;
   }
   // A machine's libraries are of its own suite: what it lacks is told by apt.
   const reasons = [];

@@ -1,6 +1,7 @@
 /** Programs that only tests call, in a folder of their own: what is not installed is unpacked, with a script that calls it. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { archive } from './debian-packages.mjs';
 import { findProgram } from './find-program.mjs';
 import { cache, hasProgram } from './step.mjs';
 
@@ -8,7 +9,7 @@ const folder = 'tools';
 /** test/tools.ts puts it behind the machine's own folders; `src/image/pahole.ts` looks there too. */
 const programs = join(cache, folder, 'bin');
 
-const TOOLS = ['makedumpfile', 'pahole'];
+const TOOLS = ['makedumpfile', 'pahole', 'llvm-mca-14'];
 
 const isHere = (name) => hasProgram(name) || existsSync(join(programs, name));
 
@@ -24,7 +25,10 @@ export function fetchTools() {
       continue;
     }
     mkdirSync(programs, { recursive: true });
-    const script = `#!/bin/sh\nLD_LIBRARY_PATH='${libraries.join(':')}' exec '${program}' "$@"\n`;
-    writeFileSync(join(programs, name), script, { mode: 0o755 });
+    const call = (path) => `#!/bin/sh\nLD_LIBRARY_PATH='${libraries.join(':')}' exec '${path}' "$@"\n`;
+    const { beside = {} } = archive.programs[name];
+    const others = Object.entries(beside).map(([other, file]) => [other, join(dirname(program), file)]);
+    for (const [called, path] of [...others, [name, program]])
+      writeFileSync(join(programs, called), call(path), { mode: 0o755 });
   }
 }

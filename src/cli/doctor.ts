@@ -46,7 +46,7 @@ const PROGRAMS: readonly {
   { names: ['make'], use: 'building the addon', packages: 'make' },
   { names: ['python3'], use: 'building the addon', packages: 'python3' },
   { names: ['wasm2c'], use: 'the native executor (1.0.32 or later)', packages: 'wabt' },
-  { names: ['llvm-mca'], use: 'making cycle tables anew', packages: 'llvm' },
+  { names: ['llvm-mca', 'llvm-mca-14'], use: 'making cycle tables anew', packages: 'llvm-14' },
   { names: ['apt-get'], use: 'usercopy kernel fetch', packages: 'apt' },
   { names: ['dpkg-deb'], use: 'usercopy kernel fetch', packages: 'dpkg' },
 ];

@@ -17,6 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), 'sanitizers-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const build = unicornBuild(unicornInUse().version);
 const OBJECT_BYTES = 96n;
+const VARIANTS = ['x86_64', 'i386', 'arm', 'sparc', 'sparc64', 'riscv64'];
 
 interface Record {
   readonly object: bigint;
@@ -65,7 +66,7 @@ function inPython(variant: string, files: readonly [string, string], addresses: 
   };
 }
 
-describe.each(['x86_64', 'i386', 'arm', 'sparc'])("the built-in %s guest's own allocator", (variant) => {
+describe.each(VARIANTS)("the built-in %s guest's own allocator", (variant) => {
   it('agrees with what the Python module finds, in the words of JavaScript', async () => {
     const guest = await startOwnGuest(await loadOwnKernel(variant, 'nocheck'));
     try {
@@ -109,7 +110,7 @@ describe.each(['x86_64', 'i386', 'arm', 'sparc'])("the built-in %s guest's own a
 describe('a harness in C', () => {
   const program = join(folder, 'sanitize');
   let files: readonly [string, string];
-  let objects: { freed: bigint; used: bigint; guarded: bigint };
+  let objects: { freed: bigint; used: bigint; guarded: bigint; second: bigint };
   const run = (answer: string, addresses: readonly bigint[], ...more: string[]) =>
     runProgram(
       program,
@@ -131,9 +132,12 @@ describe('a harness in C', () => {
       const redZone = 0x400n;
       const named = [guest.user.address, 40n, 8n, redZone, 0n, 40n];
       const cache = await guest.callForValue('kmem_cache_create_usercopy', named);
-      const [freed, used] = [await guest.callForValue('kmalloc', [64n]), await guest.callForValue('kmalloc', [64n])];
+      const allocate = () => guest.callForValue('kmalloc', [64n]);
+      const [freed, used, second] = [await allocate(), await allocate(), await allocate()];
+      // The one that was freed last is the list's first, and leads to the other.
+      await guest.call('kfree', [second]);
       await guest.call('kfree', [freed]);
-      objects = { freed, used, guarded: await guest.callForValue('kmem_cache_alloc', [cache]) };
+      objects = { freed, used, second, guarded: await guest.callForValue('kmem_cache_alloc', [cache]) };
       files = await writeDown(guest, 'in-c');
     } finally {
       guest.close();
@@ -177,6 +181,25 @@ describe('a harness in C', () => {
     ['4', 'stopped'],
   ])('stops, fails, crashes, or is told that its answer is none: %s', (answer, outcome) => {
     expect(run(answer, [objects.freed]).stdout.split('\n')[2]).toBe(outcome);
+  });
+
+  it('brings the page that a look needs when it is asked for, and what cannot be read is unknown', () => {
+    const { used, second } = objects;
+    const ASKED = 'asked for the page, no line, no cache, at __check_object_size';
+    const lines = (address: bigint, answer: string, how: string) => run(answer, [address], how).stdout.split('\n');
+    expect(lines(used + 8n, '4', 'ask-and-map').slice(0, 3)).toEqual([
+      ...[ASKED, 'returned', '1 looks, 0 elsewhere, 1 in use, 0 freed, 0 red zone, 0 unknown'],
+    ]);
+    expect(lines(second + 8n, '4', 'ask-and-map').slice(0, 5)).toEqual([
+      ...[ASKED, expect.stringMatching(/^1 sanitizer freed: /), expect.any(String), 'returned'],
+      '1 looks, 0 elsewhere, 0 in use, 1 freed, 0 red zone, 0 unknown',
+    ]);
+    // The guest itself reads the page next.
+    for (const answer of ['4', '0']) {
+      expect(lines(used + 8n, answer, 'ask').slice(0, 3)).toEqual([
+        ...[ASKED, 'an error', '1 looks, 0 elsewhere, 0 in use, 0 freed, 0 red zone, 1 unknown'],
+      ]);
+    }
   });
 
   it('is refused in an audit, and where nothing says what is free', () => {

@@ -10,7 +10,7 @@
  *   afl-fuzz -i in -o out -- ./fuzz attach.json guest
  *   ./fuzz attach.json guest out/default/crashes/id*          # says what it was
  *
- * With --no-check nothing is attached, for a comparison.
+ * With --no-check nothing is attached, for a comparison; with -DFIXED_INPUT='"7"' every input is taken for that one.
  */
 #include <harness.h>
 #include <inttypes.h>
@@ -155,7 +155,11 @@ int main(int argc, char** argv) {
   __afl_manual_init();
   while (__afl_persistent_loop(ROUNDS)) {
     previous = 0;
+#ifdef FIXED_INPUT
+    one_input((const uint8_t*)FIXED_INPUT, sizeof FIXED_INPUT - 1);
+#else
     one_input(__afl_fuzz_ptr, *__afl_fuzz_len);
+#endif
   }
   return 0;
 }

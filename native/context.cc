@@ -13,9 +13,13 @@ class Context {
   Context(Napi::Env env, uc_engine* uc, std::optional<size_t>& padding) : total_(libunicorn.context_size(uc)) {
     Check(env, "uc_context_alloc", libunicorn.context_alloc(uc, &context_));
     try {
-      // The first word of a context is the size of its state.
+      // The first word of a context is the size of its state, what is left of the whole is its header and padding.
       std::memcpy(&size_, start(), sizeof size_);
-      if (size_ > total_) size_ = total_;
+      if (size_ > total_ || total_ - size_ > kMostHeader) {
+        throw MakeError(env, ErrorKind::Engine,
+                        "uc_context_alloc: expected a context that begins with the size of its state, as in libunicorn 2.0 and 2.1, "
+                        "found another: use one of these");
+      }
       if (!padding) padding = size_ < kMostPadding ? 0 : FindPadding(env, uc);
       padding_ = *padding;
       Check(env, "uc_context_save", libunicorn.context_save(uc, context_));
@@ -33,6 +37,7 @@ class Context {
 
  private:
   static constexpr size_t kMostPadding = 16;
+  static constexpr size_t kMostHeader = 512;
 
   uint8_t* start() { return reinterpret_cast<uint8_t*>(context_); }
 

@@ -7,6 +7,13 @@
 
 namespace {
 
+// Of each architecture one that a write changes and nothing else follows from.
+constexpr const char* kGeneral[] = {"rbx", "ebx", "x5", "r5", "5", "g1", "a1", "d1"};
+constexpr uint64_t kMark = 0x10;
+// Of powerpc's.
+constexpr size_t kLeastState = size_t{1} << 10;
+constexpr size_t kMostState = size_t{1} << 20;
+
 void Expect(const Unicorn& unicorn, uc_err answer, const char* what) {
   if (answer != UC_ERR_OK) throw Failure(std::string(what) + ": " + unicorn.strerror(answer));
 }
@@ -20,11 +27,36 @@ CpuState::~CpuState() {
 void CpuState::Save() {
   if (context_ == nullptr) Expect(unicorn_, unicorn_.context_alloc(uc_, &context_), "uc_context_alloc");
   Expect(unicorn_, unicorn_.context_save(uc_, context_), "uc_context_save");
-  // The first word of a context is the size of its state: none for SPARC in 2.0.1.
+  if (!holds_registers_) holds_registers_ = HoldsRegisters();
+  values_.clear();
+  if (!*holds_registers_) values_ = registers_.All();
+}
+
+// Tried with the context that was just saved: SPARC's is empty in 2.0.1.
+bool CpuState::HoldsRegisters() const {
+  for (const char* name : kGeneral) {
+    const int id = registers_.Look(name);
+    if (id < 0) continue;
+    const uint64_t value = registers_.Read(id);
+    registers_.Write(id, value ^ kMark);
+    if (registers_.Read(id) == value) continue;
+    Expect(unicorn_, unicorn_.context_restore(uc_, context_), "uc_context_restore");
+    const bool is_back = registers_.Read(id) == value;
+    registers_.Write(id, value);
+    return is_back;
+  }
+  throw Failure("snapshot: expected a general register that can be written, found none");
+}
+
+// How libunicorn lays a context out is its own affair. In 2.0 and 2.1 the first word is the size of the state.
+size_t CpuState::StateSize() const {
   size_t size = 0;
   std::memcpy(&size, context_, sizeof size);
-  values_.clear();
-  if (size == 0) values_ = registers_.All();
+  if (size < kLeastState || size > kMostState) {
+    throw Failure("snapshot: expected a saved state that begins with its size, as in libunicorn 2.0 and 2.1, found another: MSR cannot "
+                  "be set in it");
+  }
+  return size;
 }
 
 // The register's place in the saved state is where two states differ that differ in MSR alone, by the values that were written.
@@ -35,8 +67,7 @@ void CpuState::WriteHypervisorMode(int msr, uint64_t value) {
   registers_.Write(msr, kFirst);
   Save();
   const auto* const context = reinterpret_cast<const uint8_t*>(context_);
-  size_t size = 0;
-  std::memcpy(&size, context, sizeof size);
+  const size_t size = StateSize();
   const std::vector<uint8_t> before(context, context + size);
   registers_.Write(msr, kSecond);
   Save();

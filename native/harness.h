@@ -40,7 +40,7 @@ extern "C" {
 #define USERCOPY_API __attribute__((visibility("default")))
 
 /* Changes whenever a structure or a function of this header changes its meaning. */
-#define USERCOPY_INTERFACE 5
+#define USERCOPY_INTERFACE 6
 /* USERCOPY_INTERFACE of the header that the library was built with. */
 USERCOPY_API uint32_t usercopy_interface(void);
 
@@ -416,6 +416,18 @@ USERCOPY_API int usercopy_snapshot_place(const UsercopySnapshot* snapshot, const
  * -1: usercopy_error().
  */
 USERCOPY_API int usercopy_snapshot_restore(UsercopySnapshot* snapshot);
+
+/*
+ * As usercopy_attach(), for the emulator that the snapshot was loaded into, and faster: the check reads the snapshot's memory in
+ * place, where usercopy_attach() asks libunicorn for every word. For that, this memory has to stay mapped as it was loaded until
+ * the attachment is detached: no uc_mem_unmap() of it, and no contexts of libunicorn 2.1 that hold memory
+ * (UC_CTL_CONTEXT_MEMORY); restore it with usercopy_snapshot_restore(). What the harness maps besides is read as ever.
+ *
+ * Whatever the check refuses, and every 256th copy, is judged by what libunicorn says of the memory; once that is something else,
+ * stderr and usercopy_notes() say so, and nothing is read in place any more. Up to 8 such attachments on a snapshot.
+ */
+USERCOPY_API UsercopyAttachment* usercopy_attach_snapshot(UsercopySnapshot* snapshot, const char* prepared,
+                                                          UsercopyCallback callback);
 
 /* Registers of the files that the emulator does not have or does not take, a blank between them; empty: none. */
 USERCOPY_API const char* usercopy_snapshot_unknown_registers(UsercopySnapshot* snapshot);

@@ -1,6 +1,6 @@
 /*
- * What the check costs a harness in C: the same function of a real kernel with the same arguments, without the check, with it,
- * and with its sanitizers, in turns; the median of the rounds, and of what the check added in each. A line of JSON.
+ * What the check costs a harness in C: the same function of a real kernel with the same arguments, without the check, with it
+ * (asking libunicorn for the guest's memory, and reading it in place), and with its sanitizers, in turns; the median of the rounds, and of what the check added in each. A line of JSON.
  *
  *   measure attach.json FOLDER EXECUTIONS
  */
@@ -12,7 +12,8 @@
 #include <unicorn/unicorn.h>
 
 enum { ROUNDS = 10, BYTES = 64, WARM_UP = 1000 };
-enum { BARE, CHECKED, SANITIZED, WAYS };
+enum { BARE, ASKING, IN_PLACE, SANITIZED_ASKING, SANITIZED_IN_PLACE, WAYS };
+
 
 static const char* const FUNCTION = "simple_read_from_buffer";
 
@@ -50,13 +51,14 @@ static char* read_file(const char* path) {
   return bytes;
 }
 
-static Machine open_machine(const char* prepared, const char* folder) {
+static Machine open_machine(const char* prepared, const char* folder, int way) {
   Machine m = {0};
   uint64_t stack = 0;
   if (uc_open(UC_ARCH_X86, UC_MODE_64, &m.uc) != UC_ERR_OK) fail("uc_open");
   m.guest = usercopy_snapshot_load(m.uc, folder);
   if (m.guest == NULL) fail(usercopy_error());
-  m.attachment = usercopy_attach(m.uc, prepared, on_violation);
+  const int in_place = way == IN_PLACE || way == SANITIZED_IN_PLACE;
+  m.attachment = in_place ? usercopy_attach_snapshot(m.guest, prepared, on_violation) : usercopy_attach(m.uc, prepared, on_violation);
   if (m.attachment == NULL) fail(usercopy_error());
   if (usercopy_symbol(m.attachment, FUNCTION, &m.function) != 0) fail("the kernel lacks the function");
   if (usercopy_snapshot_place(m.guest, "user", &m.user, NULL) != 0 ||
@@ -67,6 +69,11 @@ static Machine open_machine(const char* prepared, const char* folder) {
     fail("the guest lacks a place");
   }
   m.sp -= 1024 + 8;
+  if ((way == SANITIZED_ASKING || way == SANITIZED_IN_PLACE) &&
+      usercopy_sanitize(m.attachment, USERCOPY_FREED | USERCOPY_RED_ZONE, on_finding) != 0) {
+    fail(usercopy_error());
+  }
+  if (way == BARE) usercopy_detach(m.attachment), m.attachment = NULL;
   return m;
 }
 
@@ -117,19 +124,12 @@ int main(int argc, char** argv) {
   const uint64_t executions = strtoull(argv[3], NULL, 10);
   if (executions == 0) fail("expected a number of executions");
   Machine machines[WAYS];
-  for (int way = 0; way < WAYS; ++way) machines[way] = open_machine(prepared, argv[2]);
-  Machine* const with = &machines[CHECKED];
-  usercopy_detach(machines[BARE].attachment);
-  machines[BARE].attachment = NULL;
-  if (usercopy_sanitize(machines[SANITIZED].attachment, USERCOPY_FREED | USERCOPY_RED_ZONE, on_finding) != 0) {
-    fail(usercopy_error());
-  }
+  for (int way = 0; way < WAYS; ++way) machines[way] = open_machine(prepared, argv[2], way);
+  Machine* const with = &machines[ASKING];
 
   uint64_t instructions = 0;
   uc_hook hook = 0;
-  Machine counted = open_machine(prepared, argv[2]);
-  usercopy_detach(counted.attachment);
-  counted.attachment = NULL;
+  Machine counted = open_machine(prepared, argv[2], BARE);
   uc_hook_add(counted.uc, &hook, UC_HOOK_CODE, (void*)count_one, &instructions, 1, 0);
   execute(&counted);
   uc_close(counted.uc);
@@ -146,9 +146,14 @@ int main(int argc, char** argv) {
   }
   for (int way = 0; way < WAYS; ++way) medians[way] = median(times[way]), percents[way] = median(costs[way]);
   printf("{\"language\":\"C\",\"function\":\"%s\",\"instructions\":%" PRIu64 ",\"copies\":%" PRIu64 ",\"executions\":%" PRIu64
-         ",\"rounds\":%d,\"withoutNs\":%.1f,\"withNs\":%.1f,\"costPercent\":%.1f,\"sanitizedNs\":%.1f,\"sanitizedPercent\":%.1f}\n",
-         FUNCTION, instructions, copies, executions, ROUNDS, medians[BARE], medians[CHECKED], percents[CHECKED],
-         medians[SANITIZED], percents[SANITIZED]);
+         ",\"rounds\":%d",
+         FUNCTION, instructions, copies, executions, ROUNDS);
+  static const char* const names[WAYS] = {"without", "with", "inPlace", "sanitized", "sanitizedInPlace"};
+  for (int way = 0; way < WAYS; ++way) {
+    printf(",\"%sNs\":%.1f", names[way], medians[way]);
+    if (way != BARE) printf(",\"%sPercent\":%.1f", names[way], percents[way]);
+  }
+  puts("}");
   for (int way = 0; way < WAYS; ++way) {
     usercopy_detach(machines[way].attachment);
     uc_close(machines[way].uc);

@@ -112,7 +112,7 @@ static void set_up(const char* prepared_path, const char* folder, int checks) {
   if (uc_open(UC_ARCH_X86, UC_MODE_64, &uc) != UC_ERR_OK) fail("uc_open");
   UsercopySnapshot* const guest = usercopy_snapshot_load(uc, folder);
   if (guest == NULL) fail(usercopy_error());
-  attachment = usercopy_attach(uc, prepared, on_violation);
+  attachment = usercopy_attach_snapshot(guest, prepared, on_violation);
   if (attachment == NULL) fail(usercopy_error());
   if (usercopy_symbol(attachment, "simple_strtoul", &strtoul_start) != 0 ||
       usercopy_symbol(attachment, "simple_read_from_buffer", &read_start) != 0) {

@@ -33,7 +33,8 @@ class Harness:
     def __init__(self, prepared, folder):
         self.uc = Uc(UC_ARCH_X86, UC_MODE_64)
         self.guest = usercopy.load_snapshot(self.uc, folder)
-        self.attachment = usercopy.attach(self.uc, prepared, on_violation=lambda _: usercopy.Decision.CRASH)
+        crash = usercopy.Decision.CRASH
+        self.attachment = usercopy.attach(self.uc, prepared, on_violation=lambda _: crash, snapshot=self.guest)
         self.strtoul = self.attachment.symbol("simple_strtoul")
         self.read = self.attachment.symbol("simple_read_from_buffer")
         names = ("user", "kmalloc_1024", "scratch", "return_address")

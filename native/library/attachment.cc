@@ -7,6 +7,7 @@
 #include "check_layout.h"
 #include "failure.h"
 #include "siblings.h"
+#include "snapshot.h"
 
 namespace {
 
@@ -15,10 +16,6 @@ constexpr uint32_t kWasmPage = 65536;
 // A judgement is repeated at most so often while memory is brought in.
 constexpr int kMostRetries = 64;
 constexpr uint64_t kPage = 4096;
-
-NativeRead ReadGuest(void* guest, uint64_t address, uint32_t length, uint8_t* to) {
-  return static_cast<const Guest*>(guest)->Read(address, to, length) ? NATIVE_READ_DONE : NATIVE_READ_MISSING;
-}
 
 // libunicorn's frames are C's: nothing may be thrown through them.
 void OnArrival(uc_engine*, uint64_t, uint32_t, void* data) noexcept {
@@ -37,16 +34,18 @@ void GiveUpReport(const char* why) {
 
 }  // namespace
 
-UsercopyAttachment::UsercopyAttachment(const Unicorn& unicorn, uc_engine* uc, Prepared prepared, UsercopyCallback callback)
+UsercopyAttachment::UsercopyAttachment(const Unicorn& unicorn, uc_engine* uc, Prepared prepared, UsercopyCallback callback,
+                                       UsercopySnapshot* snapshot)
     : unicorn_(unicorn), uc_(uc), prepared_(std::move(prepared)), guest_(unicorn_, uc, prepared_), callback_(callback) {
   pc_ = guest_.registers().Find(prepared_.pc, "attachment.call.pc");
   stops_in_place_ = unicorn_.StopsInPlace();
   guest_.registers().Compare(prepared_.compared);
-  LayOut();
-  check_ = native_check_open(ReadGuest, &guest_);
-  if (check_ == nullptr) throw Failure("the check could not be set up: no memory");
-  native_check_set_memory(check_, memory_.data(), static_cast<uint32_t>(memory_.size()));
   try {
+    LayOut(snapshot);
+    check_ = native_check_open(ReadForCheck, this);
+    if (check_ == nullptr) throw Failure("the check could not be set up: no memory");
+    const size_t size = lender_ == nullptr ? own_memory_.size() : lender_->LinearSize(memory_);
+    native_check_set_memory(check_, memory_, static_cast<uint32_t>(size));
     for (size_t i = 0; i < prepared_.entries.size(); ++i) AddEntry(prepared_.entries[i], i);
     for (const PreparedCopying& copying : prepared_.copying) AddCopying(copying);
     AddCrash();
@@ -56,30 +55,55 @@ UsercopyAttachment::UsercopyAttachment(const Unicorn& unicorn, uc_engine* uc, Pr
     Siblings::Add(this);
     TellWarnings();
   } catch (...) {
-    for (const auto& place : places_) {
-      if (place->hook != 0) unicorn_.hook_del(uc_, place->hook);
-    }
-    native_check_close(check_);
+    Release();
     throw;
   }
 }
 
 UsercopyAttachment::~UsercopyAttachment() {
   Siblings::Remove(this);
-  for (const auto& place : places_) unicorn_.hook_del(uc_, place->hook);
-  native_check_close(check_);
+  Release();
+}
+
+void UsercopyAttachment::Release() {
+  for (const auto& place : places_) {
+    if (place->hook != 0) unicorn_.hook_del(uc_, place->hook);
+  }
+  if (check_ != nullptr) native_check_close(check_);
+  if (lender_ != nullptr) lender_->GiveBack(memory_);
 }
 
 // ---- Laying out
 
-// The prepared memory, then a request for each entry point, then those of an audit.
-void UsercopyAttachment::LayOut() {
+// The prepared memory, then a request for each entry point, those of an audit, and the regions of a snapshot.
+void UsercopyAttachment::LayOut(UsercopySnapshot* snapshot) {
+  const size_t regions = snapshot == nullptr ? 0 : snapshot->regions().size();
   const auto start = static_cast<uint32_t>((prepared_.memory.size() + 63) / 64 * 64);
   ring_ = start + static_cast<uint32_t>(prepared_.entries.size()) * layout::RequestLayout_BYTES;
-  const uint32_t end = ring_ + kRingCapacity * layout::RequestLayout_BYTES;
-  memory_ = std::move(prepared_.memory);
-  memory_.resize((end + kWasmPage - 1) / kWasmPage * kWasmPage);
+  const uint32_t table = ring_ + kRingCapacity * layout::RequestLayout_BYTES;
+  const uint32_t end = table + SharedMemory::TableBytes(regions);
+  const size_t size = (size_t{end} + kWasmPage - 1) / kWasmPage * kWasmPage;
   noted_.reserve(kRingCapacity);
+  if (snapshot == nullptr) {
+    own_memory_ = std::move(prepared_.memory);
+    own_memory_.resize(size);
+    memory_ = own_memory_.data();
+    return;
+  }
+  memory_ = snapshot->memory().Take(size);
+  if (memory_ == nullptr) {
+    throw Failure("expected a snapshot of less than 3.7 GiB with no more than 8 attachments of this kind, and a prepared file of "
+                  "less than 32 MiB, found more: use usercopy_attach()");
+  }
+  lender_ = &snapshot->memory();
+  std::memcpy(memory_, prepared_.memory.data(), prepared_.memory.size());
+  prepared_.memory = {};
+  const auto distance = static_cast<uint32_t>(lender_->bytes() - memory_);
+  std::vector<SharedRegion> shared;
+  for (const UsercopySnapshot::Region& region : snapshot->regions()) {
+    shared.push_back({region.start, region.size, distance + static_cast<uint32_t>(region.offset)});
+  }
+  shared_ = SharedMemory(memory_, prepared_.context, table, std::move(shared));
 }
 
 Place& UsercopyAttachment::PlaceAt(uint64_t address) {
@@ -114,7 +138,7 @@ void UsercopyAttachment::AddEntry(const PreparedEntry& entry, size_t index) {
         "attachment.entries[" + std::to_string(index) + "].registers[" + std::to_string(slot) + "]";
     place.ids.push_back(guest_.registers().Find(entry.registers[slot], where));
     // No register that was found stores more than the 8 bytes of its slot.
-    place.values.push_back(memory_.data() + place.request + 8 * slot);
+    place.values.push_back(memory_ + place.request + 8 * slot);
   }
 }
 
@@ -158,13 +182,41 @@ void UsercopyAttachment::ReadRequest(Place& place) {
 UsercopyAttachment::Registers UsercopyAttachment::RequestRegisters(const Place& place) const {
   Registers registers{};
   static_assert(layout::RequestLayout_directionKind == sizeof(Registers), "eight registers begin a request");
-  std::memcpy(registers.data(), memory_.data() + place.request, registers.size());
+  std::memcpy(registers.data(), memory_ + place.request, registers.size());
   return registers;
 }
 
+NativeRead UsercopyAttachment::ReadForCheck(void* attachment, uint64_t address, uint32_t length, uint8_t* to) {
+  auto* const mine = static_cast<UsercopyAttachment*>(attachment);
+  const bool is_there = mine->guest_.Read(address, to, length);
+  if (mine->shared_.is_comparing()) mine->shared_.Compare(address, length, is_there ? to : nullptr);
+  return is_there ? NATIVE_READ_DONE : NATIVE_READ_MISSING;
+}
+
 uint32_t UsercopyAttachment::Judge(uint32_t request) {
-  return prepared_.judges_all ? native_check_judge_outermost(check_, prepared_.context, request)
-                              : native_check_judge(check_, prepared_.context, request);
+  const bool compares = shared_.IsDue();
+  if (compares) shared_.BeginComparison();
+  const uint32_t code = prepared_.judges_all ? native_check_judge_outermost(check_, prepared_.context, request)
+                                             : native_check_judge(check_, prepared_.context, request);
+  if (compares) {
+    EndComparison();
+  } else if (code != 0 && code != NATIVE_CHECK_TRAPPED && shared_.is_open()) {
+    shared_.BeginComparison();
+    const uint32_t again = JudgeAgain(request, code);
+    EndComparison();
+    return again;
+  }
+  return code;
+}
+
+uint32_t UsercopyAttachment::JudgeAgain(uint32_t request, uint32_t code) {
+  const uint32_t counter = StatisticsAt(code, Load<uint8_t>(request + layout::RequestLayout_toUser) != 0);
+  Store<uint64_t>(counter, Load<uint64_t>(counter) - 1);
+  code = native_check_judge(check_, prepared_.context, request);
+  // It is the same arrival: the copy that it began has this verdict now.
+  const uint32_t verdict = Load<uint16_t>(request + layout::RequestLayout_code);
+  if (prepared_.judges_all) Store<uint32_t>(prepared_.context + layout::ContextLayout_copyCode, verdict);
+  return code;
 }
 
 void UsercopyAttachment::Arrive(Place& place) {
@@ -313,12 +365,7 @@ int32_t UsercopyAttachment::Decide(Place& place, uint32_t request, uint32_t code
       return USERCOPY_STOP;
     }
     last_missing = missing;
-    const uint32_t counter = StatisticsAt(code, report.violation.to_user != 0);
-    Store<uint64_t>(counter, Load<uint64_t>(counter) - 1);
-    code = native_check_judge(check_, prepared_.context, request);
-    // It is the same arrival: the copy that it began has this verdict now.
-    const uint32_t verdict = Load<uint16_t>(request + layout::RequestLayout_code);
-    if (prepared_.judges_all) Store<uint32_t>(prepared_.context + layout::ContextLayout_copyCode, verdict);
+    code = JudgeAgain(request, code);
     if (code == 0) return USERCOPY_CONTINUE;
   }
 }
@@ -448,7 +495,7 @@ void UsercopyAttachment::SetAudit(bool audit) {
 void UsercopyAttachment::Note(Place& place) {
   if (noted_.size() == kRingCapacity && Flush()) return Stop(place);
   const auto at = ring_ + static_cast<uint32_t>(noted_.size()) * layout::RequestLayout_BYTES;
-  std::memcpy(memory_.data() + at, memory_.data() + place.request, layout::RequestLayout_judgedPointer);
+  std::memcpy(memory_ + at, memory_ + place.request, layout::RequestLayout_judgedPointer);
   noted_.emplace_back(&place, guest_.ReturnAddress().value_or(0));
 }
 

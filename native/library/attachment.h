@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "guest.h"
+#include "guest_memory.h"
 #include "harness.h"
 #include "native_check.h"
 #include "prepared.h"
+#include "shared_memory.h"
 #include "suppression.h"
 #include "tally.h"
 #include "unicorn.h"
@@ -51,8 +53,9 @@ struct FindingReport {
 
 struct UsercopyAttachment {
  public:
-  // Throws a Failure.
-  UsercopyAttachment(const Unicorn& unicorn, uc_engine* uc, Prepared prepared, UsercopyCallback callback);
+  // With a snapshot, the check reads the memory of that in place. Throws a Failure.
+  UsercopyAttachment(const Unicorn& unicorn, uc_engine* uc, Prepared prepared, UsercopyCallback callback,
+                     UsercopySnapshot* snapshot = nullptr);
   ~UsercopyAttachment();
   UsercopyAttachment(const UsercopyAttachment&) = delete;
   UsercopyAttachment& operator=(const UsercopyAttachment&) = delete;
@@ -82,7 +85,11 @@ struct UsercopyAttachment {
  private:
   using Registers = std::array<uint8_t, 64>;
 
-  void LayOut();
+  static NativeRead ReadForCheck(void* attachment, uint64_t address, uint32_t length, uint8_t* to);
+
+  void LayOut(UsercopySnapshot* snapshot);
+  // Takes hooks and memory away.
+  void Release();
   void AddEntry(const PreparedEntry& entry, size_t index);
   void AddCopying(const PreparedCopying& copying);
   void AddCrash();
@@ -98,6 +105,10 @@ struct UsercopyAttachment {
   bool FailArrival(Place& place);
   void ReadRequest(Place& place);
   uint32_t Judge(uint32_t request);
+  // Judges once more what a code has been counted for.
+  uint32_t JudgeAgain(uint32_t request, uint32_t code);
+  // Where the emulator has other memory than what is read in place, says so.
+  void EndComparison();
   void TellVerdict(Place& place, uint32_t code);
   int32_t Decide(Place& place, uint32_t request, uint32_t code, uint64_t caller);
   int32_t Ask(Place& place, Report& report);
@@ -110,6 +121,7 @@ struct UsercopyAttachment {
   // See sanitizers.cc.
   void ArriveSanitized(Place& place);
   uint32_t Look(Place& place);
+  uint32_t LookOnce(uint32_t request);
   bool AskForMissing(Place& place, uint64_t missing);
   void TellFinding(Place& place, uint32_t sanitizer);
   void DescribeFinding(FindingReport& report, const Place& place) const;
@@ -128,13 +140,13 @@ struct UsercopyAttachment {
   template <typename Value>
   Value Load(uint32_t offset) const {
     Value value;
-    std::memcpy(&value, memory_.data() + offset, sizeof value);
+    std::memcpy(&value, memory_ + offset, sizeof value);
     return value;
   }
 
   template <typename Value>
   void Store(uint32_t offset, Value value) {
-    std::memcpy(memory_.data() + offset, &value, sizeof value);
+    std::memcpy(memory_ + offset, &value, sizeof value);
   }
 
   Registers RequestRegisters(const Place& place) const;
@@ -147,7 +159,11 @@ struct UsercopyAttachment {
   Guest guest_;
   UsercopyCallback callback_;
   NativeCheck* check_ = nullptr;
-  std::vector<uint8_t> memory_;
+  // The control area of the check and what is behind it: of one's own, or of a snapshot.
+  std::vector<uint8_t> own_memory_;
+  GuestMemory* lender_ = nullptr;
+  uint8_t* memory_ = nullptr;
+  SharedMemory shared_;
   std::vector<std::unique_ptr<Place>> places_;
   int pc_ = 0;
   bool stops_in_place_ = false;

@@ -109,6 +109,14 @@ UsercopyAttachment* usercopy_attach_with(const UsercopyUnicorn* unicorn, uc_stru
   });
 }
 
+UsercopyAttachment* usercopy_attach_snapshot(UsercopySnapshot* snapshot, const char* prepared, UsercopyCallback callback) {
+  return Guarded<UsercopyAttachment*>("usercopy_attach_snapshot", nullptr, [&] {
+    ExpectNamed(snapshot, "a snapshot");
+    ExpectAll(snapshot, prepared, callback);
+    return new UsercopyAttachment(snapshot->unicorn(), snapshot->uc(), ReadPrepared(prepared), callback, snapshot);
+  });
+}
+
 void usercopy_detach(UsercopyAttachment* attachment) {
   if (attachment == nullptr) return;
   Done("usercopy_detach", [&] { attachment->Detach(); });

@@ -272,6 +272,15 @@ void UsercopyAttachment::LookAtCounts() {
   Warn(late_notes_.back());
 }
 
+void UsercopyAttachment::EndComparison() {
+  uint64_t difference = 0;
+  if (!shared_.EndComparison(&difference)) return;
+  late_notes_.push_back("the emulator no longer has the snapshot's memory at " + Hex(difference) +
+                        ": from now on the check asks libunicorn; copies before may have been judged by what was there when it was "
+                        "loaded");
+  Warn(late_notes_.back());
+}
+
 std::string UsercopyAttachment::Notes() const {
   std::string text;
   static const std::vector<std::string> none;

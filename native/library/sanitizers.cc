@@ -51,6 +51,18 @@ void UsercopyAttachment::ArriveSanitized(Place& place) {
   }
 }
 
+// What is found in memory that is read in place is looked for once more in what the emulator has.
+uint32_t UsercopyAttachment::LookOnce(uint32_t request) {
+  const auto look = [&] { return native_check_look(check_, prepared_.context, prepared_.sanitizers->look, request); };
+  const uint32_t result = look();
+  const bool is_quiet = result == layout::LookResult_ALLOCATED || result == layout::LookResult_ELSEWHERE;
+  if (is_quiet || result == NATIVE_CHECK_TRAPPED || !shared_.is_open()) return result;
+  shared_.BeginComparison();
+  const uint32_t again = look();
+  EndComparison();
+  return again;
+}
+
 // Counts what it comes to; gives the sanitizer that it is an affair of, or 0.
 uint32_t UsercopyAttachment::Look(Place& place) {
   namespace l = layout;
@@ -58,7 +70,7 @@ uint32_t UsercopyAttachment::Look(Place& place) {
   ++looks_.looks;
   uint64_t last = 0;
   for (int retries = 0;; ++retries) {
-    const uint32_t result = native_check_look(check_, prepared_.context, at, place.request);
+    const uint32_t result = LookOnce(place.request);
     if (result == l::LookResult_FREED) {
       ++looks_.freed;
       return USERCOPY_FREED;

@@ -77,16 +77,12 @@ UsercopySnapshot::UsercopySnapshot(const Unicorn& unicorn, uc_engine* uc, const 
     SetRegisters();
     cpu_.Save();
   } catch (...) {
-    if (memory_ != nullptr) munmap(memory_, bytes_);
     if (file_ >= 0) close(file_);
     throw;
   }
 }
 
-UsercopySnapshot::~UsercopySnapshot() {
-  munmap(memory_, bytes_);
-  close(file_);
-}
+UsercopySnapshot::~UsercopySnapshot() { close(file_); }
 
 void UsercopySnapshot::ExpectMachine() const {
   if (files_.arch.empty()) return;
@@ -140,14 +136,12 @@ void UsercopySnapshot::Fill() {
 }
 
 void UsercopySnapshot::Map() {
-  void* const memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file_, 0);
-  if (memory == MAP_FAILED) Refuse("memory", std::to_string(bytes_) + " bytes", std::strerror(errno));
-  memory_ = static_cast<uint8_t*>(memory);
+  if (!memory_.Map(file_, bytes_)) Refuse("memory", std::to_string(bytes_) + " bytes", std::strerror(errno));
   // From 2.1 on kernel addresses would be cut to the width of physical ones. 2.0.1 has no such thing to set.
   unicorn_.ctl(uc_, static_cast<uc_control_type>(UC_CTL_WRITE(kTlbType, 1)), kTlbVirtual);
   for (const Region& region : regions_) {
     const uc_err mapped =
-        unicorn_.mem_map_ptr(uc_, region.start, region.size, region.permissions, memory_ + region.offset);
+        unicorn_.mem_map_ptr(uc_, region.start, region.size, region.permissions, memory_.bytes() + region.offset);
     if (mapped == UC_ERR_OK) continue;
     Refuse(Hex(region.start), "room for " + std::to_string(region.size) + " bytes in the emulator",
            unicorn_.strerror(mapped));
@@ -168,9 +162,9 @@ void UsercopySnapshot::SetRegisters() {
 }
 
 void UsercopySnapshot::Restore() {
-  const std::optional<std::vector<uint64_t>> written = WrittenPages(memory_, bytes_);
+  const std::optional<std::vector<uint64_t>> written = WrittenPages(memory_.bytes(), bytes_);
   // The pages that were written are dropped: what shows then is what the file holds.
-  if (madvise(memory_, bytes_, MADV_DONTNEED) != 0) throw Failure(std::string("madvise: ") + std::strerror(errno));
+  if (madvise(memory_.bytes(), bytes_, MADV_DONTNEED) != 0) throw Failure(std::string("madvise: ") + std::strerror(errno));
   cpu_.Restore();
   if (written) {
     DropCode(*written);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu_state.h"
+#include "guest_memory.h"
 #include "harness.h"
 #include "snapshot_files.h"
 #include "unicorn.h"
@@ -17,6 +18,13 @@ struct UsercopySnapshot {
   UsercopySnapshot(const UsercopySnapshot&) = delete;
   UsercopySnapshot& operator=(const UsercopySnapshot&) = delete;
 
+  // What was mapped as one, and where it begins in the memory of the snapshot.
+  struct Region {
+    uint64_t start, size;
+    uint32_t permissions;
+    uint64_t offset;
+  };
+
   // Memory and CPU as they were loaded. Throws a Failure.
   void Restore();
 
@@ -27,14 +35,12 @@ struct UsercopySnapshot {
   // Registers of the files that this emulator does not have, or that do not take the value.
   const std::vector<std::string>& unknown_registers() const { return unknown_registers_; }
 
- private:
-  // What was mapped as one, and where it begins in the memory of the snapshot.
-  struct Region {
-    uint64_t start, size;
-    uint32_t permissions;
-    uint64_t offset;
-  };
+  const Unicorn& unicorn() const { return unicorn_; }
+  uc_engine* uc() const { return uc_; }
+  const std::vector<Region>& regions() const { return regions_; }
+  GuestMemory& memory() { return memory_; }
 
+ private:
   void ExpectMachine() const;
   void LayOut();
   void Fill();
@@ -53,5 +59,5 @@ struct UsercopySnapshot {
   // Holds the bytes as they were loaded; what the guest writes goes into pages of its own (MAP_PRIVATE).
   int file_ = -1;
   uint64_t bytes_ = 0;
-  uint8_t* memory_ = nullptr;
+  GuestMemory memory_;
 };

@@ -16,6 +16,8 @@ from ._violation import Decision, Finding, SanitizerStatistics, Statistics, Viol
 if TYPE_CHECKING:
     from unicorn import Uc
 
+    from ._snapshot import Snapshot
+
 #: Decides what becomes of the guest; None is STOP.
 OnViolation = Callable[[Violation], Optional[Decision]]
 #: The same for what a sanitizer found; RETRY is no answer.
@@ -251,6 +253,7 @@ def attach(
     audit: bool = False,
     sanitize: Sequence[str] = (),
     on_finding: Optional[OnFinding] = None,
+    snapshot: Optional["Snapshot"] = None,
     library: Optional[str] = None,
 ) -> Attachment:
     """Attaches the check to an emulator. Use it in a `with`, or call `detach()` before the emulator is closed.
@@ -259,6 +262,9 @@ def attach(
     bad copy (`Attachment.last_violation`). `on_missing` is asked for pages that the check needs, or the
     cache's name for the message, and that are not there. `sanitize` and `on_finding` are those of `Attachment.sanitize()`.
     `library` is the path of libusercopy, where it is not found by itself.
+
+    With `snapshot`, which `load_snapshot()` put into `uc`, the check reads that memory in place, which is faster: the memory
+    then has to stay mapped as it was loaded, see usercopy_attach_snapshot() of native/harness.h.
 
     Raises UsercopyError with a sentence for a file, an emulator or a library that cannot be used.
     """
@@ -270,10 +276,15 @@ def attach(
                 content = file.read()
         except OSError as error:
             raise UsercopyError(f"usercopy.attach: {os.fspath(prepared)} cannot be read: {error.strerror}") from None
-    loaded = _library.load(library)
-    unicorn = _library.Unicorn(handle=libunicorn_of(uc))
+    if snapshot is not None and snapshot._uc is not uc:
+        raise UsercopyError("usercopy.attach: expected a snapshot that was loaded into this emulator, found one of another")
+    loaded = _library.load(library) if snapshot is None else snapshot._library
     attachment = Attachment(loaded, uc, on_violation, on_missing)
-    pointer = loaded.usercopy_attach_with(ctypes.byref(unicorn), uc._uch, content, attachment._callback)
+    if snapshot is not None:
+        pointer = loaded.usercopy_attach_snapshot(snapshot._pointer, content, attachment._callback)
+    else:
+        unicorn = _library.Unicorn(handle=libunicorn_of(uc))
+        pointer = loaded.usercopy_attach_with(ctypes.byref(unicorn), uc._uch, content, attachment._callback)
     if not pointer:
         raise attachment._failed()
     attachment._attached(pointer)

@@ -9,7 +9,7 @@ import platform
 from pathlib import Path
 from typing import List, Optional
 
-INTERFACE = 5
+INTERFACE = 6
 # As Node.js names the processors of prebuilds/.
 _TARGET = "linux-" + {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
@@ -132,6 +132,7 @@ _POINTER = ctypes.c_void_p
 _SIGNATURES = {
     "usercopy_interface": (ctypes.c_uint32, []),
     "usercopy_attach_with": (_POINTER, [ctypes.POINTER(Unicorn), _POINTER, ctypes.c_char_p, Callback]),
+    "usercopy_attach_snapshot": (_POINTER, [_POINTER, ctypes.c_char_p, Callback]),
     "usercopy_detach": (None, [_POINTER]),
     "usercopy_resume_once": (ctypes.c_int, [_POINTER]),
     "usercopy_resume_cancel": (None, [_POINTER]),

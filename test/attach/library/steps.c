@@ -183,6 +183,7 @@ static void give_nulls(UsercopyAttachment* attachment) {
   expect_refusal(usercopy_notes(NULL)[0] == 0);
   expect_refusal(usercopy_symbol(NULL, "main", &number) == -1);
   expect_refusal(usercopy_symbol(attachment, NULL, &number) == -1);
+  expect_refusal(usercopy_attach_snapshot(NULL, "{}", on_violation) == NULL);
   expect_refusal(usercopy_snapshot_place(NULL, "stack", &number, NULL) == -1);
   expect_refusal(usercopy_snapshot_restore(NULL) == -1);
   expect_refusal(usercopy_snapshot_unknown_registers(NULL)[0] == 0);

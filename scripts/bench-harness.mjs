@@ -1,7 +1,8 @@
 /**
  * `npm run bench:harness`: what the check costs harnesses in C and Python, on each libunicorn that is here. One function of
- * Debian's kernel with the same arguments, with and without the check in turns, median of ten; in C with its sanitizers, too. And the
- * executions per second of afl-fuzz when examples/harness/fuzz.c takes every input for the same one.
+ * Debian's kernel with the same arguments: without the check, with it, with it reading memory in place, and in C with its
+ * sanitizers, in turns, median of ten. And the executions per second of afl-fuzz where examples/harness/fuzz.c takes every
+ * input for the same one.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +14,7 @@ import { root } from './lib/step.mjs';
 
 const { values } = parseArgs({
   options: {
-    c: { type: 'string', default: '20000' },
+    c: { type: 'string', default: '5000' },
     python: { type: 'string', default: '2000' },
     /** Seconds of a campaign, of which there are six. */
     afl: { type: 'string', default: '5' },
@@ -34,13 +35,44 @@ const librariesOf = (build) => [
 const AFL_ROUNDS = 3;
 /** What lets afl-fuzz run on machines that were not set up for it. */
 const AFL_SETTINGS = {
-  ...{ AFL_NO_UI: '1', AFL_NO_AFFINITY: '1', AFL_SKIP_CPUFREQ: '1', AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES: '1' },
+  AFL_NO_UI: '1',
+  AFL_NO_AFFINITY: '1',
+  AFL_SKIP_CPUFREQ: '1',
+  AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES: '1',
 };
 
 function run([program, ...args], env = process.env) {
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', env });
   if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr.trim() || `exit status ${status}`}`);
   return stdout;
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+
+/** Executions per second with the check and without, in turns. */
+function campaigns(build, guest, prepared) {
+  const [program, seeds] = [join(folder, 'fuzz'), join(folder, 'in')];
+  mkdirSync(seeds);
+  writeFileSync(join(seeds, 'seed'), '7');
+  const sources = [join(root, 'examples/harness/fuzz.c'), fuzzer.runtime];
+  run(['cc', '-O2', '-DFIXED_INPUT="7"', ...includesOf(build), ...sources, '-o', program, ...librariesOf(build)]);
+  const environment = { ...process.env, ...AFL_SETTINGS, LD_LIBRARY_PATH: fuzzer.lib };
+  const perSecond = (out, options) => {
+    const harness = [program, ...options, prepared, guest];
+    run([fuzzer.program, '-V', values.afl, '-i', seeds, '-o', out, '--', ...harness], environment);
+    const said = /^execs_per_sec *: *([\d.]+)/m.exec(readFileSync(join(out, 'default/fuzzer_stats'), 'utf8'));
+    return Number(said[1]);
+  };
+  const rounds = Array.from({ length: AFL_ROUNDS }, (_, round) => ({
+    without: perSecond(join(folder, `without-${round}`), ['--no-check']),
+    with: perSecond(join(folder, `with-${round}`), []),
+  }));
+  return {
+    ...{ unicorn: build.version, fuzzer: 'AFL++', seconds: Number(values.afl), rounds: AFL_ROUNDS },
+    withoutPerSecond: median(rounds.map((round) => round.without)),
+    inPlacePerSecond: median(rounds.map((round) => round.with)),
+    inPlacePercent: Number(median(rounds.map((round) => (round.without / round.with - 1) * 100)).toFixed(1)),
+  };
 }
 
 try {
@@ -50,51 +82,9 @@ try {
   const [guest, prepared] = [join(folder, 'guest'), join(folder, 'attach.json')];
   run([...usercopy, 'run', '--kernel', kernel, '--snapshot', guest]);
   run([...usercopy, 'prepare', '--kernel', kernel, '--snapshot', guest, '-o', prepared]);
-  const aflPath = (checks) => [...(checks ? [] : ['--no-check']), prepared, guest];
-  const rates = { without: [], with: [] };
-  if (fuzzer?.absence === null) {
-    const build = unicorns.filter(({ absence }) => absence === null).at(-1);
-    const program = join(folder, 'fuzz');
-    const seeds = join(folder, 'in');
-    mkdirSync(seeds);
-    writeFileSync(join(seeds, 'seed'), '7');
-    run([
-      ...[
-        'cc',
-        '-O2',
-        '-DFIXED_INPUT="7"',
-        ...includesOf(build),
-        join(root, 'examples/harness/fuzz.c'),
-        fuzzer.runtime,
-      ],
-      ...['-o', program, ...librariesOf(build)],
-    ]);
-    for (let round = 0; round < AFL_ROUNDS; round++) {
-      for (const [name, checks] of [
-        ['without', false],
-        ['with', true],
-      ]) {
-        const out = join(folder, `out-${name}-${round}`);
-        const words = ['-V', values.afl, '-i', seeds, '-o', out, '--', program, ...aflPath(checks)];
-        run([fuzzer.program, ...words], { ...process.env, ...AFL_SETTINGS, LD_LIBRARY_PATH: fuzzer.lib });
-        rates[name].push(
-          Number(/^execs_per_sec *: *([\d.]+)/m.exec(readFileSync(join(out, 'default/fuzzer_stats'), 'utf8'))?.[1]),
-        );
-      }
-    }
-    const [without, withCheck] = [rates.without, rates.with].map((some) => some.sort((a, b) => a - b)[AFL_ROUNDS >> 1]);
-    console.log(
-      JSON.stringify({
-        ...{ unicorn: build.version, fuzzer: 'AFL++', seconds: Number(values.afl), rounds: AFL_ROUNDS },
-        ...{
-          withoutPerSecond: without,
-          withPerSecond: withCheck,
-          costPercent: Number(((without / withCheck - 1) * 100).toFixed(1)),
-        },
-      }),
-    );
-  }
-  for (const build of unicorns.filter(({ absence }) => absence === null)) {
+  const builds = unicorns.filter(({ absence }) => absence === null);
+  if (fuzzer?.absence === null) console.log(JSON.stringify(campaigns(builds.at(-1), guest, prepared)));
+  for (const build of builds) {
     const program = join(folder, `measure-${build.version}`);
     const source = join(root, 'bench/harness/measure.c');
     run(['cc', '-O2', ...includesOf(build), source, '-o', program, ...librariesOf(build)]);

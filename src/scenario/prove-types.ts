@@ -11,6 +11,7 @@ import { KernelObjects, type SlabObjects } from '../guest/objects.js';
 import { type OffsetTable, typesFromTable } from '../image/offset-tables.js';
 import { profileOf } from '../introspect/profile.js';
 import type { Kernel } from '../kernel/kernel.js';
+import { atLeast } from '../kernel/version.js';
 import { type BothChecks, openBothChecks } from './differential.js';
 
 export interface TypesProof {
@@ -70,7 +71,8 @@ export async function proveTypes(
       .map(({ struct, member }) => `${struct}.${member}`);
     const checks = await openBothChecks(guest, { timeLimit: TIME_LIMIT });
     try {
-      const tried = tryAll(guest, checks, table, experiments, untilContradicted);
+      const leadsAstray = headPointers(guest, objects);
+      const tried = tryAll({ guest, checks, table, leadsAstray }, experiments, untilContradicted);
       return { ...tried, needed, symbols: guest.kernel.symbols };
     } finally {
       checks.close();
@@ -80,10 +82,33 @@ export async function proveTypes(
   }
 }
 
+interface Trial {
+  readonly guest: Guest;
+  readonly checks: BothChecks;
+  readonly table: OffsetTable;
+  /** A change after which the kernel goes on with nonsense, of which nothing can be told. */
+  readonly leadsAstray: (address: bigint, change: number) => boolean;
+}
+
+/**
+ * Since 5934b1be8dbe (6.19) the kernel asks the page itself whether it is a part of a compound page, then its head how large that is: where a
+ * tail points to no head it refuses what nobody can tell. Of the pointer only the bit that makes a tail is turned there.
+ */
+function headPointers(guest: Guest, objects: KernelObjects): Trial['leadsAstray'] {
+  if (!atLeast(guest.kernel.version, 6, 19)) return () => false;
+  const { size, compoundHead } = objects.facts.page;
+  const { start, end } = objects.structPages();
+  const isLittle = guest.kernel.endian === 'little';
+  return (address, change) => {
+    if (address < start || address >= end) return false;
+    const within = Number((address - start) % BigInt(size)) - compoundHead.offset;
+    if (within < 0 || within >= compoundHead.size) return false;
+    return within !== (isLittle ? 0 : compoundHead.size - 1) || change !== 1;
+  };
+}
+
 function tryAll(
-  guest: Guest,
-  checks: BothChecks,
-  table: OffsetTable,
+  trial: Trial,
   experiments: readonly Experiment[],
   untilContradicted: boolean,
 ): Omit<TypesProof, 'needed'> {
@@ -91,12 +116,12 @@ function tryAll(
   const contradicted = new Map<string, string>();
   for (const experiment of experiments) {
     const name = `${experiment.struct}.${experiment.member}`;
-    const result = tryMember(guest, checks, table, experiment);
+    const result = tryMember(trial, experiment);
     if (result.difference !== null) contradicted.set(name, result.difference);
     else if (result.followed) proved.push(name);
     if (untilContradicted && contradicted.size > 0) break;
   }
-  const all = Object.entries(table.structs).flatMap(([struct, { members }]) =>
+  const all = Object.entries(trial.table.structs).flatMap(([struct, { members }]) =>
     Object.keys(members).map((member) => `${struct}.${member}`),
   );
   return { proved, contradicted, unproved: all.filter((name) => !proved.includes(name)) };
@@ -109,7 +134,7 @@ interface MemberResult {
   readonly followed: boolean;
 }
 
-function tryMember(guest: Guest, checks: BothChecks, table: OffsetTable, experiment: Experiment): MemberResult {
+function tryMember({ guest, checks, table, leadsAstray }: Trial, experiment: Experiment): MemberResult {
   const { struct, member, at, copies } = experiment;
   // The experiments are made of the table.
   const [offset, size] = table.structs[struct]!.members[member]!;
@@ -126,6 +151,7 @@ function tryMember(guest: Guest, checks: BothChecks, table: OffsetTable, experim
     if (original === undefined) continue;
     const isOwn = place >= offset && place < offset + size;
     for (const change of CHANGES) {
+      if (leadsAstray(address, change)) continue;
       guest.memory.write(address, Uint8Array.of(original ^ change));
       const after = copies.map(said);
       guest.memory.write(address, Uint8Array.of(original));

@@ -153,6 +153,20 @@ describe('the packed package, installed in an empty folder', () => {
     expect(texts).toMatch(/^=== commander \S+: MIT\n\n\(The MIT License\)\n\nCopyright \(c\) 2011 TJ Holowaychuk/m);
   });
 
+  for (const verb of ['overhead', 'bench']) {
+    it(`says that charts need another package before usercopy ${verb} measures anything`, (context) => {
+      if (absence !== null) return context.skip(absence);
+      const args = [join(installed, 'build/cli/main.js'), verb, '--kernel', 'no-such-kernel', '--html', 'page.html'];
+      const { status, stderr } = spawnSync(process.execPath, args, {
+        cwd: folder,
+        encoding: 'utf8',
+        env: environment(),
+      });
+      expect(stderr).toBe('usercopy: charts: expected the package echarts, found none; npm install echarts\n');
+      expect(status).toBe(2);
+    });
+  }
+
   it('has an addon whose check is that of its check.wasm, and takes a libunicorn without headers', (context) => {
     if (absence !== null) return context.skip(absence);
     const doctor: { ok: boolean; findings: { name: string; ok: boolean; found: string | null }[] } = JSON.parse(

@@ -2,6 +2,7 @@
 import { Option } from 'commander';
 import { type Comparable, comparable, comparableOverhead } from '../../bench/comparable.js';
 import { compareComparables, comparisonParts } from '../../bench/compare.js';
+import { painter } from '../../bench/drawing.js';
 import { overheadOf } from '../../bench/overhead.js';
 import { toHtml } from '../../bench/page.js';
 import { runBench } from '../../bench/run.js';
@@ -56,7 +57,7 @@ export function benchCommand(): Verb {
       ).choices(['scaled', 'full']),
     )
     .option('--quick', 'Make a test run of a few seconds. Its figures mean nothing.')
-    .option('--html <file>', 'Write an HTML page with charts too.')
+    .option('--html <file>', 'Write an HTML page with charts too. It needs the package echarts.')
     .option('--compare <old>', 'Compare OLD with NEW: two results of --json, or two kernel images by their own check.')
     .tables()
     .ends({
@@ -92,6 +93,8 @@ async function bench(later: string | undefined, options: BenchCommandOptions): P
     return comparison.slower > 0 ? VIOLATION : CLEAN;
   }
   if (later !== undefined) throw badInput('bench', 'a file only with --compare', `'${later}'`);
+  // Said before anything is measured: ECharts may be missing.
+  if (options.html !== undefined) await painter();
   const result = await runBench({
     ...{ sources: sourcesOf(options), quick: options.quick ?? false, growth: options.growth ?? 'scaled' },
     onProgress: (text) => progress.show(`measuring ${text} …`),

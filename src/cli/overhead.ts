@@ -1,5 +1,6 @@
 /** `usercopy overhead`: what the check costs in several kernels, in one table, without a clock. */
 import { Option } from 'commander';
+import { painter } from '../../bench/drawing.js';
 import { type Cost, measureAll, type Overhead, PASSING, REFUSING } from '../../bench/overhead.js';
 import { COLD_ADDS, overheadHtml, overheadNotes, overheadTables } from '../../bench/overhead-page.js';
 import type { Source } from '../../bench/world.js';
@@ -37,7 +38,7 @@ export function overheadCommand(): Verb {
       '--core <name>',
       "Estimate the cycles of another core, by LLVM's name for it, such as znver4 for x86_64. It needs a table of that core.",
     )
-    .option('--html <file>', 'Write an HTML page with charts too.')
+    .option('--html <file>', 'Write an HTML page with charts too. It needs the package echarts.')
     .tables()
     .ends({
       notes: `Each path is run once, in the kernel's own code, and priced as a whole for one named core: from an idle pipeline to the
@@ -65,6 +66,8 @@ async function overhead(options: OverheadOptions): Promise<number> {
     ...(options.variant ?? []).map((variant): Source => ({ kind: 'own', variant, profile })),
   ];
   if (sources.length === 0) throw badInput('overhead', '--kernel IMAGE or --variant NAME', 'neither');
+  // Said before anything is measured: ECharts may be missing.
+  if (options.html !== undefined) await painter();
   const { results, unmeasured } = await measureAll(
     sources.map((source) => ({ name: source.kind === 'own' ? source.variant : source.path, source })),
     { cycles: { model: 'memory', core: options.core } },

@@ -88,6 +88,7 @@ const SAYS_ARCHITECTURE: Readonly<Record<string, { readonly words: RegExp; reado
   'src/engine/unicorn-js/names.ts': { words: /^(X86|ARM|ARM64)$/, why: "Unicorn's names of its machines (UC_ARCH_*)" },
   'src/image/offset-tables.ts': { words: /^(cpuinfo_x86|x86_phys_bits)$/, why: "the kernel's names of a structure" },
   'src/kernel/payload/bcj.ts': { words: /x86|powerpc|arm|sparc/, why: "xz's names of its filters" },
+  'src/repro/debug-file.ts': { words: /^EM_ARM$/, why: "ELF's name of a machine, whose symbols mark Thumb code" },
 };
 /** What a person reads may show one as an example: a text of several words. */
 const SHOWS_EXAMPLES = /^src\/(cli\/|image\/fetch\.ts$)/;

@@ -15,6 +15,8 @@ export interface ArchSign {
 }
 
 export interface OopsConvention {
+  /** What its variants are of, where a text may leave open which one it is. */
+  readonly family?: string;
   readonly signs: readonly ArchSign[];
   /** Variant's name, told by the same text; a name of its own where the project has no such variant. Null where the text leaves it open. */
   variant(text: string): string | null;

@@ -1,7 +1,9 @@
 /** arch/riscv/kernel/process.c */
-import { namedRegisters, type OopsConvention, releaseOf, SYMBOL, VALUE, VALUE32 } from '../oops.js';
+import { namedRegisters, type OopsConvention, releaseOf, SYMBOL, VALUE32 } from '../oops.js';
 
-const REGISTER = new RegExp(`\\b(epc|ra|sp|gp|tp|[ast]\\d{1,2}) ?: ?(${VALUE})`, 'g');
+const registerOf = (value: string): RegExp => new RegExp(`\\b(epc|ra|sp|gp|tp|[ast]\\d{1,2}) ?: ?(${value})`, 'g');
+const REGISTER32 = registerOf(VALUE32);
+const REGISTER64 = registerOf('[0-9a-f]{16}\\b');
 const NARROW = new RegExp(`\\b(?:epc|ra) ?: ?${VALUE32}`);
 
 export const riscvOops: OopsConvention = {
@@ -17,7 +19,8 @@ export const riscvOops: OopsConvention = {
   variant: (text) => (NARROW.test(text) ? 'riscv32' : 'riscv64'),
   bits: (variant) => (variant === 'riscv32' ? 32 : 64),
   isLittle: () => true,
-  registers: (text) => namedRegisters(text, [{ pattern: REGISTER, name: (name) => name }]),
+  registers: (text) =>
+    namedRegisters(text, [{ pattern: NARROW.test(text) ? REGISTER32 : REGISTER64, name: (name) => name }]),
   lineStarts: 'epc|gp |status: |t[0-6] ?: |[as]\\d{1,2} ?: ',
   stackPointer: ['sp'],
   returnValue: ['a0'],

@@ -3,11 +3,18 @@ import { namedRegisters, type OopsConvention, releaseOf, SYMBOL } from '../oops.
 
 const I386 = 'i[3-6]86|686(?:-pae)?';
 const I386_RELEASE = releaseOf(I386);
-const NARROW = /\b(?:EIP: |E[A-D]X: [0-9a-f]{8}\b|ia32_sys_call|entry_INT80_32)/;
+const NARROW =
+  /\b(?:EIP: |E[A-D]X: [0-9a-f]{8}\b|ia32_sys_call|entry_INT80_32|entry_SYSENTER_32|attempt detected (?:from|to) [0-9a-f]{8} \()/;
+
+const X86_64_RELEASE = releaseOf('x86_64|amd64');
+/** What no kernel of 32 bits prints: its registers, its entry points, an address of 16 digits. */
+const WIDE =
+  /\bR(?:IP|SP)[: ]|\b(?:do_syscall_64|entry_SYSCALL_64\w*|__x64_sys_\w+|__ia32_sys_\w+|entry_SYSENTER_compat|entry_INT80_compat|ghash_clmulni_intel|crct10dif_pclmul|\w{1,30}_x86_64)\b|\bffff[0-9a-f]{12}\b|attempt detected (?:from|to) [0-9a-f]{16} \(/;
 
 const lower = (name: string): string => name.toLowerCase();
 
 export const x86Oops: OopsConvention = {
+  family: 'x86',
   signs: [
     {
       pattern: /\b(?:RIP: 00[13]\d:|R[A-D]X: [0-9a-f]{16}\b|RIP\s+\[<)/,
@@ -32,7 +39,8 @@ export const x86Oops: OopsConvention = {
   ],
   variant(text) {
     if (/\bR[A-D]X: [0-9a-f]{16}\b/.test(text)) return 'x86_64';
-    return NARROW.test(text) || I386_RELEASE.test(text) ? 'i386' : 'x86_64';
+    if (NARROW.test(text) || I386_RELEASE.test(text)) return 'i386';
+    return WIDE.test(text) || X86_64_RELEASE.test(text) ? 'x86_64' : null;
   },
   bits: (variant) => (variant === 'i386' ? 32 : 64),
   isLittle: () => true,
@@ -50,7 +58,7 @@ export const x86Oops: OopsConvention = {
     'RIP|EIP|RSP|R[A-D]X|R[SD]I|RBP|R\\d\\d:|E[A-D]X|E[SD]I|EBP|[CDEFGS]S: |CR\\d: |DR\\d: |PKRU|ORIG_RAX|invalid opcode',
   stackPointer: ['rsp', 'esp'],
   returnValue: ['rax', 'eax'],
-  userMode: /^(?:RIP: 0033:|EIP: 0x[0-9a-f]{1,8}$|EIP: 0073:)/m,
+  userMode: /^(?:RIP: 00[23]3:|EIP: 0x[0-9a-f]{1,8}$|EIP: 0073:)/m,
   // ud2; up to 4.17 or so the line was the last of all.
   bugCode: /<0f> 0b\b/,
   pc: new RegExp(`^[RE]IP:?\\s+(?:00[0-9a-f]{2}:)?(?:\\[<[0-9a-f]+>\\]\\s+){0,2}${SYMBOL}`, 'm'),

@@ -17,6 +17,8 @@ export function joinBroken(lines: readonly LogLine[], shapes: Shapes, column: nu
   const at = column ?? breakColumn(lines, shapes);
   const joined: LogLine[] = [];
   const isSpaced = lines.filter(({ gap }) => gap).length > lines.length / 2;
+  // A mailer that left a line of such width with a blank in it did not break before a shorter one.
+  const widest = lines.reduce((width, line) => (line.text.includes(' ') ? Math.max(width, line.width) : width), 0);
   let pieces = 0;
   let last: LogLine | null = null;
   for (const [index, line] of lines.entries()) {
@@ -26,15 +28,38 @@ export function joinBroken(lines: readonly LogLine[], shapes: Shapes, column: nu
       joined.push(line);
       pieces = 1;
     } else {
-      // A terminal breaks a line between two characters; a mailer puts the break where a blank was.
-      const isHard = (last.width === at || OPEN_SYMBOL.test(whole.text)) && !line.prefixed;
-      const glue = isHard ? ' '.repeat(last.blanksAtEnd + line.blanksAtStart) : ' ';
+      const glue = glueOf(whole, last, line, { column: at, widest });
       joined[joined.length - 1] = { ...whole, text: `${whole.text}${glue}${line.text}` };
       pieces++;
     }
     last = line;
   }
   return joined;
+}
+
+/** Mailers and trackers break at 72 to 132 columns, and what they quote a little later. */
+const WIDEST_MAIL = 140;
+
+/** Stands in a joined line where a break was, and a blank perhaps: no log has it, since control characters are taken out. */
+export const SEAM = '\0';
+
+/** What stood where a line was broken. A terminal breaks it between two characters; a mailer puts the break where a blank was. */
+function glueOf(
+  whole: LogLine,
+  last: LogLine,
+  line: LogLine,
+  { column, widest }: { readonly column: number | null; readonly widest: number },
+): string {
+  if (line.prefixed) return ' ';
+  const blanks = ' '.repeat(last.blanksAtEnd + line.blanksAtStart);
+  if (last.width === column || OPEN_SYMBOL.test(whole.text)) return blanks;
+  if (blanks !== '') return ' ';
+  if (LONE_SYMBOL.test(whole.text) || BEGUN_NUMBERS.test(whole.text)) return '';
+  if (OPEN_SIZE.test(whole.text) && /^[0-9a-f]{1,7}(?=$|\s)/.test(line.text)) return '';
+  if (OPEN_MODULE.test(whole.text) && /^[\w-]{0,60}(?:\]| [0-9a-f]{8,64}\])/.test(line.text)) return '';
+  const [word = ''] = /^\S{1,200}/.exec(line.text) ?? [];
+  const isMailers = last.width <= WIDEST_MAIL && last.width + 1 + word.length > widest;
+  return isMailers ? ' ' : SEAM;
 }
 
 interface Place {
@@ -64,6 +89,7 @@ function continues(
     // So does the end of a broken one.
     if (looksLikeFrame && isNear) {
       if ([AWAITS_SYMBOL, AWAITS_CALLER, OPEN_SYMBOL].some((pattern) => pattern.test(whole.text))) return true;
+      if (LONE_SYMBOL.test(whole.text) && (whole.prefixed || last.number === whole.number)) return true;
       const beginsOther = shapes.startsItem(whole.text) && !isTraceLine(whole.text) && !ADDRESS.test(whole.text);
       if (isFull && !beginsOther && !isWholeFrame(whole.text)) return true;
     }
@@ -83,6 +109,16 @@ function continues(
 /** A line that is broken before the symbol that it must have, or the caller's of 32-bit ARM's two. */
 const AWAITS_SYMBOL =
   /(?:^|\s)\?$|^(?:[RE]IP|NIP|LR|EPC|epc|pc|lr|ra|PC is at|LR is at|Krnl PSW)\b[^+)]{0,120}$|^WARNING: [^+]{1,200}\.c:\d{1,7}(?: \w{1,80})?$/;
+
+/** A frame that is broken inside its symbol, or behind it: nothing else of an oops is a line of one word. */
+const LONE_SYMBOL = /^(?:\(?\[<?[0-9a-f]{8,16}>?\][ \0]?){0,2}(?:\? )?\.?(?=[\w.]{0,200}[a-z_])[A-Za-z_][\w.]{0,200}$/;
+/** The same inside its numbers. */
+const BEGUN_NUMBERS =
+  /^(?:\(?\[<?[0-9a-f]{8,16}>?\] ?){0,2}(?:\? )?\.?[A-Za-z_][\w.]{0,200}\+(?:0(?:x[0-9a-f]{0,8}(?:\/(?:0x?)?)?)?)?$/;
+
+/** A frame that is broken inside its size, or inside the name of its module. */
+const OPEN_SIZE = /\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,7}$/;
+const OPEN_MODULE = /\/0x[0-9a-f]{1,8} \[[\w-]{0,60}$/;
 
 /** 32-bit ARM's, broken inside the caller's name, where no blank is. */
 const OPEN_SYMBOL = new RegExp(`${CALLEE_FROM} (?:\\[<[0-9a-f]{8}>\\] \\(\\w{0,200}|[A-Za-z_]\\w{0,200})$`);
@@ -106,7 +142,13 @@ function isBegunFrame({ text, width }: LogLine, next: LogLine | undefined, colum
   if (text === '?') return true;
   const [begun, numbers, place] = BEGUN.exec(text) ?? [];
   if (begun === undefined) return false;
-  return numbers !== undefined || place !== undefined || width === column || SOURCE_PLACE.test(next?.text ?? '');
+  if (numbers !== undefined || place !== undefined || width === column) return true;
+  return (
+    next !== undefined &&
+    (/^(?:\+|0?x?[0-9a-f]{1,8}\/)/.test(next.text) ||
+      SOURCE_PLACE.test(next.text) ||
+      (!next.prefixed && !next.gap && isTraceLine(next.text)))
+  );
 }
 
 /**

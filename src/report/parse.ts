@@ -2,7 +2,8 @@
 
 import { oopsConventions } from '../../arch/oopses.js';
 import { aCount, anArray, aText, requireValue } from '../options.js';
-import { architectureOf } from './architecture.js';
+import { architectureOf, familyOf } from './architecture.js';
+import { SEAM } from './join.js';
 import { type LogLine, logLines } from './log-lines.js';
 import { isReportOfCheck } from './of-check.js';
 import { isBare, once } from './once.js';
@@ -10,6 +11,7 @@ import { withoutAnswers } from './quoted-answers.js';
 import { registerText } from './register-text.js';
 import type { RegisterObject, TraceEntry, UsercopyMessage, UsercopyReport } from './report.js';
 import { measure } from './return-length.js';
+import { unseamed, type Whole, wholeOf, withKnownSeams } from './seams.js';
 import { type Block, splitReports } from './split.js';
 import { hardwareOf, modulesOf, taskOf } from './task.js';
 import { traceOf } from './trace.js';
@@ -68,38 +70,47 @@ export function chooseLastReport(reports: readonly UsercopyReport[]): UsercopyRe
 const textOf = (lines: readonly string[], isOpen: boolean): string => `${lines.join('\n')}${isOpen ? '' : '\n'}`;
 
 function reportOf(block: Block, isOpen: boolean): UsercopyReport {
-  const texts = block.lines.map((line) => line.text);
-  const text = textOf(texts, isOpen);
+  const seamed = withKnownSeams(
+    textOf(
+      block.lines.map((line) => line.text),
+      isOpen,
+    ),
+  );
+  const text = unseamed(seamed);
   const found = architectureOf(text, oopsConventions);
   const userMode = found?.convention.userMode?.exec(text)?.index ?? text.length;
   const kernelText = text.slice(0, userMode);
   const bits = found?.convention.bits(found.variant) ?? null;
   const registers = block.mixed ? new Map<string, bigint>() : (found?.convention.registers(kernelText) ?? new Map());
   const task = taskOf(text);
-  const modules = modulesOf(text);
+  const modules = modulesOf(seamed);
+  const comm = wholeOf(taskOf(seamed).comm, "the task's name");
+  const hardware = wholeOf(hardwareOf(seamed), "the hardware's name");
+  const code = codeOf(seamed, kernelText.length, found?.convention.bugCode ?? null);
+  const bugLine = wholeOf(bugLineOf(seamed, found?.convention.bugLines ?? []), 'the BUG line');
   const pc = pcOf(text, found?.convention.pc ?? null);
   const measured = measure(block.message, registers, found?.convention.returnValue ?? [], pc);
   const { message, notes } = withWholeAddress(measured.message, bits);
   return {
     message,
-    bugLine: bugLineOf(text, found?.convention.bugLines ?? []),
+    bugLine: bugLine.value,
     arch: found?.variant ?? null,
     bits: bits ?? bitsOfAddress(message),
     archFrom: found === null ? null : found.sign.what,
     kernelVersion: task.release,
     cpu: block.mixed ? null : task.cpu,
     pid: block.mixed ? null : task.pid,
-    comm: block.mixed ? null : task.comm,
+    comm: block.mixed || comm.value === null ? null : task.comm,
     taint: task.taint,
-    hardware: hardwareOf(text),
-    modules: modules?.map(({ name }) => name) ?? null,
-    foreignModules: modules?.filter(({ flags }) => /[OP]/.test(flags)).map(({ name }) => name) ?? [],
+    hardware: hardware.value,
+    modules: modules?.entries.map(({ name }) => name) ?? null,
+    foreignModules: modules?.entries.filter(({ flags }) => /[OP]/.test(flags)).map(({ name }) => name) ?? [],
     registers,
     stackPointer: stackPointerOf(registers, found?.convention.stackPointer ?? []),
     returnLength: measured.length,
     pc: block.mixed ? null : pc,
-    code: codeOf(kernelText, text, found?.convention.bugCode ?? null),
-    trace: traceOf(kernelText.trimEnd().split('\n')),
+    code: code.value,
+    trace: traceOf(kernelText.trimEnd().split('\n'), isOpen && kernelText === text),
     registerObjects: block.mixed ? [] : registerObjectsOf(kernelText),
     registerText:
       found === null || message !== null
@@ -109,7 +120,14 @@ function reportOf(block: Block, isOpen: boolean): UsercopyReport {
     stamp: block.stamp,
     trouble: block.trouble,
     lines: block.numbers,
-    notes: [...(block.message?.notes ?? []), ...measured.notes, ...notes, ...block.notes],
+    notes: [
+      ...(block.message?.notes ?? []),
+      ...measured.notes,
+      ...notes,
+      ...block.notes,
+      ...[comm, hardware, code, bugLine].flatMap(({ note }) => note ?? []),
+      ...(modules?.notes ?? []),
+    ],
   };
 }
 
@@ -133,15 +151,32 @@ const bitsOfAddress = (message: UsercopyMessage | null): 32 | 64 | null =>
  * Postings put several spaces between the bytes, or break the line. powerpc's words stand behind the registers of user mode:
  * under a heading on several lines, or, in newer kernels, on one.
  */
-function codeOf(kernelText: string, text: string, bugCode: RegExp | null): string | null {
-  const CODE = /^(?:Code|Instruction DUMP): {0,4}((?:[0-9a-fX<>()]{2,20} {0,40}){1,80})/m;
+function codeOf(seamed: string, kernelLength: number, bugCode: RegExp | null): Whole {
+  const CODE = /^(?:Code|Instruction DUMP):[ \0]{0,4}((?:[0-9a-fX<>()]{1,20}[ \0]{0,40}){1,80})/m;
   const INSTRUCTIONS =
-    /^(?:Instruction dump|Code): {0,4}\n?((?:(?:[0-9a-f]{8}|[<(][0-9a-f]{8}[>)]|X{8})[ \n]{0,40}){1,40})/m;
-  const plain = (bytes: string): string => bytes.trim().replace(/\s+/g, ' ');
-  const bytes = CODE.exec(kernelText)?.[1] ?? INSTRUCTIONS.exec(text)?.[1];
-  if (bytes !== undefined) return plain(bytes);
-  const behind = CODE.exec(text.slice(kernelText.length))?.[1];
-  return behind !== undefined && bugCode?.test(plain(behind)) ? plain(behind) : null;
+    /^(?:Instruction dump|Code):[ \0]{0,4}\n?((?:(?:[0-9a-f]{8}|[<(][0-9a-f]{8}[>)]|X{8})[ \0\n]{0,40}){1,40})/m;
+  const bytes = CODE.exec(seamed.slice(0, kernelLength))?.[1] ?? INSTRUCTIONS.exec(seamed)?.[1];
+  if (bytes !== undefined) return wholeOf(wholeGroups(bytes), 'the code');
+  const behind = CODE.exec(seamed.slice(kernelLength))?.[1];
+  const told = behind === undefined ? '' : wholeGroups(behind);
+  return bugCode?.test(told) ? wholeOf(told, 'the code') : { value: null, note: null };
+}
+
+/** All groups have as many digits as most: where two parts have them together no blank stood between, where each has them one did. */
+function wholeGroups(bytes: string): string {
+  const digitsOf = (group: string): number => group.replace(/[^0-9a-fX]/g, '').length;
+  const plain = bytes.trim().replace(/[ \n]+/g, ' ');
+  const widths = plain.split(/[ \0]/).map(digitsOf);
+  const width = [...widths].sort((left, right) => left - right)[widths.length >> 1] ?? 0;
+  const whole = plain.replace(/([^ \0]*)\0([^ \0]*)/g, (seam, left: string, right: string) => {
+    if (digitsOf(left) + digitsOf(right) === width) return left + right;
+    return digitsOf(left) === width ? `${left} ${right}` : seam;
+  });
+  // A mark that was taken for one of quoting.
+  const marked = whole.replace(/<([0-9a-f]{2,8})(?= |$)/g, '<$1>');
+  // The last one may be cut.
+  const [, last = ''] = / ([^ ]*)$/.exec(marked) ?? [];
+  return last !== '' && digitsOf(last) === 1 ? marked.slice(0, -last.length - 1) : marked;
 }
 
 function stackPointerOf(registers: ReadonlyMap<string, bigint>, names: readonly string[]): bigint | null {
@@ -153,7 +188,11 @@ function bugLineOf(text: string, more: readonly RegExp[]): string | null {
     .map((pattern) => pattern.exec(text))
     .filter((match) => match !== null)
     .sort((left, right) => left.index - right.index);
-  return candidates[0]?.[0].replace(/\s+/g, ' ').trim() ?? null;
+  const [first] = candidates;
+  if (first === undefined) return null;
+  // Digits of the line's number may stand behind a seam.
+  const cut = text.startsWith(SEAM, first.index + first[0].length) ? SEAM : '';
+  return `${first[0]}${cut}`.replace(/\s+/g, ' ').trim();
 }
 
 function pcOf(text: string, pattern: RegExp | null): TraceEntry | null {
@@ -200,6 +239,8 @@ function fromRestOfLog(
       kernelVersion = release;
       notes.push('the release comes from elsewhere in the log');
     }
+    const family = arch === null && found === null ? familyOf(text, oopsConventions) : null;
+    if (family !== null) notes.push(family);
     if (arch === null && found !== null) {
       arch = found.variant;
       bits = found.convention.bits(found.variant);

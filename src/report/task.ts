@@ -1,4 +1,6 @@
 /** Who ran, on which kernel and machine: the lines that dump_stack_print_info() prints on every architecture. */
+import { SEAM } from './join.js';
+import { unseamed } from './seams.js';
 
 export interface TaskLine {
   readonly cpu: number | null;
@@ -94,14 +96,28 @@ export interface ModuleEntry {
   readonly flags: string;
 }
 
-/** Null where the log has no such line. Of one without its end the last name may be cut off, and is left out. */
-export function modulesOf(text: string): ModuleEntry[] | null {
+export interface ModuleList {
+  readonly entries: readonly ModuleEntry[];
+  readonly notes: readonly string[];
+}
+
+/**
+ * Null where the log has no such line. Of one without its end the last name may be cut off, and is left out. So are names beside a
+ * seam, with a note: nothing tells whether they are one.
+ */
+export function modulesOf(text: string): ModuleList | null {
   const found = /\bModules linked in:(.{0,16000})$/m.exec(text);
   if (found === null) return null;
   const [line, told = ''] = found;
-  const entries = told.replace(/\[last unloaded:[^\]]{0,200}\]?/, '').split(/\s+/);
-  return entries.slice(0, found.index + line.length < text.length ? undefined : -1).flatMap((entry) => {
+  const words = told.replace(/\[last unloaded:[^\]]{0,200}\]?/, '').split(/[^\S\0]+/);
+  const broken = words.filter((word) => word.replaceAll(SEAM, '') !== '' && word.includes(SEAM));
+  const entries = words.slice(0, found.index + line.length < text.length ? undefined : -1).flatMap((entry) => {
     const [, name, flags = ''] = /^(\w[\w.-]{0,80})(?:\(([A-Z+-]{1,8})\))?$/.exec(entry) ?? [];
     return name === undefined ? [] : [{ name, flags }];
   });
+  const shown = broken.map((word) => `'${unseamed(word).trim()}'`).join(', ');
+  return {
+    entries,
+    notes: broken.length === 0 ? [] : [`the list of modules is broken beside ${shown}, which is left out`],
+  };
 }

@@ -6,6 +6,10 @@ const NAME = '\\**\\.?([A-Za-z_][\\w.$]{0,200})';
 const WITH_OFFSET = new RegExp(
   `^\\(?(?:[[<]{1,2}([0-9a-f]{8,16})[>\\]]{1,2} )?(?:[[<]{1,2}([0-9a-f]{8,16})[>\\]]{1,2} )?(\\? )?${NAME}\\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})(.*)$`,
 );
+/** The same, where the line ends before the size does: that of which the end is not sure is not told. */
+const CUT_OFFSET = new RegExp(
+  `^\\(?(?:[[<]{1,2}([0-9a-f]{8,16})[>\\]]{1,2} )?(?:[[<]{1,2}([0-9a-f]{8,16})[>\\]]{1,2} )?(\\? )?${NAME}\\+0x([0-9a-f]{0,8})(/(?:0x?)?)?$`,
+);
 /** `check_object_size include/linux/thread_info.h:119 [inline]` */
 const INLINE = /^(?:\? )?([A-Za-z_][\w.]{0,200}) (\S{1,200}:\d{1,7}) \[inline\]/;
 /** `usercopy_abort (mm/usercopy.c:102 (discriminator 24))` */
@@ -23,6 +27,7 @@ const MODULE = /(?:^|\s)[[Ý](?!(?:[0-9a-f]{8}|[0-9a-f]{16})[\]¨])([A-Za-z][\w-
 /** decode_stacktrace.sh leaves the brackets away, and may put the module's build id behind it. */
 const BARE_MODULE = /^ ([A-Za-z_][\w-]{0,60})(?: [0-9a-f]{8,64})?$/;
 const SOURCE = /^\s?(?:\[\w[^\]]{0,100}\] )?([\w./-]{1,200}:\d{1,7})/;
+const OPEN_SIZE = /\/0x[0-9a-f]{1,8}$/;
 const MOST_ENTRIES = 256;
 
 const entry = (symbol: string, more: Partial<TraceEntry> = {}): TraceEntry => ({
@@ -71,6 +76,17 @@ function entriesOf(text: string): TraceEntry[] {
       }),
     ];
   }
+  const cut = line.includes('+0x') ? CUT_OFFSET.exec(line) : null;
+  if (cut !== null) {
+    const [, first, second, doubt, symbol = '', offset = '', end] = cut;
+    return [
+      entry(symbol, {
+        address: address(second ?? first),
+        offset: end === undefined ? null : Number.parseInt(offset, 16),
+        reliable: doubt === undefined,
+      }),
+    ];
+  }
   const inline = line.endsWith(']') ? INLINE.exec(line) : null;
   if (inline !== null) {
     const [, symbol = '', source = null] = inline;
@@ -91,11 +107,14 @@ function entriesOf(text: string): TraceEntry[] {
 
 export const isTraceLine = (text: string): boolean => entriesOf(text).length > 0;
 
-/** The call trace in the lines of one oops, innermost first. */
-export function traceOf(lines: readonly string[]): TraceEntry[] {
+/**
+ * The call trace in the lines of one oops, innermost first.
+ * @param isOpen nothing says that the last line is whole.
+ */
+export function traceOf(lines: readonly string[], isOpen = false): TraceEntry[] {
   const trace: TraceEntry[] = [];
   let skip = false;
-  for (const line of lines) {
+  for (const [index, line] of lines.entries()) {
     // s390: the line behind this one is where the last jump came from, no frame.
     if (/^Last Breaking-Event-Address\b/.test(line)) {
       skip = true;
@@ -106,7 +125,9 @@ export function traceOf(lines: readonly string[]): TraceEntry[] {
       skip = false;
       continue;
     }
-    for (const found of entries) {
+    const isCut = isOpen && index === lines.length - 1 && OPEN_SIZE.test(line);
+    for (const told of entries) {
+      const found = isCut ? { ...told, size: null } : told;
       const last = trace.at(-1);
       // A chain of "callee from caller" names every function twice.
       if (found.offset === null && found.source === null && found.address === null && last?.symbol === found.symbol)

@@ -1,0 +1,104 @@
+/** Logs of which one line is broken once, at any column: each value is the unbroken log's, or is left out, and a note says so. */
+import { describe, expect, it } from 'vitest';
+import { chooseReport, parseReports } from '../../src/report/parse.js';
+import type { UsercopyReport } from '../../src/report/report.js';
+
+const MODULES = 'Modules linked in: foo(OE) widget_helper snd_hda_codec_hdmi crc32_pclmul xfs libcrc32c nvidia(PO)';
+const HARDWARE = 'Hardware name: Example Corp. Model 12/Board 1, BIOS 1.23 01/02/2020';
+const CODE = 'Code: 48 c7 c7 f0 6b 1b 82 4c 89 d2 e8 63 2b df ff <0f> 0b 49 c7 c1 44 c8 14 82';
+const TASK = 'CPU: 1 PID: 77 Comm: widget-writer Tainted: P OE 6.1.0-50-amd64 #1 Debian';
+const FRAME = ' widget_helper_read_iter+0x12c/0x340 [widget_helper]';
+/** Longer than any other line: no mailer broke them, or this would be broken too. */
+const LONG = `[drm] ${'a line that nobody broke '.repeat(5)}`;
+const LINES = [
+  "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 8, size 100)!",
+  'kernel BUG at mm/usercopy.c:102!',
+  'invalid opcode: 0000 [#1] PREEMPT SMP',
+  MODULES,
+  TASK,
+  HARDWARE,
+  'RIP: 0010:usercopy_abort+0x6c/0x80',
+  CODE,
+  'RAX: 0000000000000065 RBX: ffff888100000008 RCX: 0000000000000000',
+  LONG,
+  'Call Trace:',
+  ' __check_object_size+0x1d2/0x1f0',
+  FRAME,
+  ' vfs_read+0x99/0x160',
+  '---[ end trace 0000000000000000 ]---',
+];
+const read = (lines: readonly string[]): UsercopyReport => chooseReport(parseReports(`${lines.join('\n')}\n`))!;
+const whole = read(LINES);
+const brokenAt = (line: string, column: number): UsercopyReport =>
+  read(LINES.flatMap((each) => (each === line ? [line.slice(0, column), line.slice(column)] : [each])));
+const columns = (line: string, from: number): number[] =>
+  Array.from({ length: line.length - from }, (_, index) => from + index);
+
+describe('a line that is broken once, at any column', () => {
+  it('has names of modules whole, or a note that some are left out', () => {
+    for (const column of columns(MODULES, 'Modules linked in: '.length)) {
+      const { modules, notes } = brokenAt(MODULES, column);
+      const strange = modules?.filter((name) => !whole.modules?.includes(name));
+      const missing = whole.modules?.filter((name) => !modules?.includes(name)) ?? [];
+      const said = notes.some((note) => note.includes('modules is broken'));
+      expect([column, strange, missing.length === 0 || said]).toEqual([column, [], true]);
+    }
+  });
+
+  it("has the hardware's and the task's names whole, or null with a note", () => {
+    for (const [line, from, name] of [
+      [HARDWARE, 'Hardware name: E'.length, 'hardware'],
+      [TASK, 'CPU: 1 PID: 77 Comm: w'.length, 'comm'],
+    ] as const) {
+      for (const column of columns(line, from)) {
+        const report = brokenAt(line, column);
+        const isWhole = report[name] === whole[name];
+        const isLeftOut = report[name] === null && report.notes.some((note) => note.includes('is broken'));
+        expect([name, column, isWhole || isLeftOut]).toEqual([name, column, true]);
+      }
+    }
+  });
+
+  it('has all bytes of the code, which have two digits each', () => {
+    for (const column of columns(CODE, 'Code: 4'.length)) expect(brokenAt(CODE, column).code).toBe(whole.code);
+  });
+
+  it('has its frame, by the name of the function that made the copy', () => {
+    for (const column of columns(FRAME, 2)) {
+      const { trace } = brokenAt(FRAME, column);
+      const [, found] = trace;
+      expect([column, found?.symbol, found?.offset]).toEqual([column, 'widget_helper_read_iter', 0x12c]);
+      expect([0x340, null]).toContain(found?.size);
+      expect(['widget_helper', null]).toContain(found?.module);
+    }
+  });
+
+  it.each([
+    [' foo_read+0x12/0x', { symbol: 'foo_read', offset: 0x12, size: null }],
+    [' foo_read+0x12/', { symbol: 'foo_read', offset: 0x12, size: null }],
+    [' foo_read+0x1', { symbol: 'foo_read', offset: null, size: null }],
+    // Where the text ends, digits may be missing.
+    [' foo_read+0x12/0x3', { symbol: 'foo_read', offset: 0x12, size: null }],
+  ])('that ends with %j tells of the frame what is sure', (end, expected) => {
+    const text = `${[...LINES.slice(0, 12), end].join('\n')}`;
+    expect(chooseReport(parseReports(text))?.trace.at(-1)).toMatchObject(expected);
+  });
+});
+
+describe('a log of x86 that ends before its registers', () => {
+  const cut = [LINES[0]!, LINES[1]!, LINES[2]!];
+  it('does not tell how many bits it has, and says so', () => {
+    const { arch, bits, notes } = read(cut);
+    expect([arch, bits]).toEqual([null, null]);
+    expect(notes).toContain("the architecture is x86, told by 'invalid opcode'; of how many bits is not told");
+  });
+
+  it.each([
+    ['x86_64', 'RIP: 0010:usercopy_abort+0x6c/0x80'],
+    ['x86_64', 'CPU: 0 PID: 1 Comm: a Not tainted 6.1.0-50-amd64 #1 Debian'],
+    ['i386', 'CPU: 0 PID: 1 Comm: a Not tainted 6.1.0-50-686-pae #1 Debian'],
+    ['i386', 'EIP: usercopy_abort+0x58/0x67'],
+  ])('is %s with the line %s', (arch, line) => {
+    expect(read([...cut, line]).arch).toBe(arch);
+  });
+});

@@ -15,11 +15,11 @@ export interface ArchSign {
 }
 
 export interface OopsConvention {
-  /** What its variants are of, where a text may leave open which one it is. */
-  readonly family?: string;
   readonly signs: readonly ArchSign[];
   /** Variant's name, told by the same text; a name of its own where the project has no such variant. Null where the text leaves it open. */
   variant(text: string): string | null;
+  /** Where a text leaves the variant open and the likeliest is taken: a sentence that says so; null where it tells. */
+  assumption?(text: string): string | null;
   /** Bits of a register. */
   bits(variant: string): 32 | 64;
   /** Registers lie in memory with the lowest byte first (little) or last in memory; by variant. */

@@ -14,7 +14,6 @@ const WIDE =
 const lower = (name: string): string => name.toLowerCase();
 
 export const x86Oops: OopsConvention = {
-  family: 'x86',
   signs: [
     {
       pattern: /\b(?:RIP: 00[13]\d:|R[A-D]X: [0-9a-f]{16}\b|RIP\s+\[<)/,
@@ -40,8 +39,12 @@ export const x86Oops: OopsConvention = {
   variant(text) {
     if (/\bR[A-D]X: [0-9a-f]{16}\b/.test(text)) return 'x86_64';
     if (NARROW.test(text) || I386_RELEASE.test(text)) return 'i386';
-    return WIDE.test(text) || X86_64_RELEASE.test(text) ? 'x86_64' : null;
+    return 'x86_64';
   },
+  assumption: (text) =>
+    [NARROW, I386_RELEASE, WIDE, X86_64_RELEASE].some((sign) => sign.test(text))
+      ? null
+      : 'the log is one of x86 and does not tell of how many bits: x86_64 is taken',
   bits: (variant) => (variant === 'i386' ? 32 : 64),
   isLittle: () => true,
   registers: (text) =>

@@ -24,14 +24,3 @@ export function architectureOf(text: string, conventions: readonly OopsConventio
   }
   return null;
 }
-
-/** What is known where the architecture is told and its variant is not; null where nothing tells either. */
-export function familyOf(text: string, conventions: readonly OopsConvention[]): string | null {
-  for (const { family, signs, variant } of conventions) {
-    const sign = signs.find(({ pattern }) => pattern.test(text));
-    if (family !== undefined && sign !== undefined && variant(text) === null) {
-      return `the architecture is ${family}, told by ${sign.what}; of how many bits is not told`;
-    }
-  }
-  return null;
-}

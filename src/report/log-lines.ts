@@ -27,7 +27,7 @@ export interface LogLine {
 }
 
 /** A line's number may be an excerpt's: `before` lines stand in front of it. */
-export function logLines(text: string, before = 0): LogLine[] {
+export function logLines(text: string, before = 0): readonly LogLine[] {
   const raw = rawLines(text);
   // Known by their looks before they are cleaned: the cleaned copies are not kept.
   const prefixes = Prefixes.learn(anchorsIn(raw));
@@ -54,6 +54,24 @@ export function logLines(text: string, before = 0): LogLine[] {
       gap,
     });
     gap = false;
+  }
+  return withoutSuffix(lines);
+}
+
+/** Where a line of the kernel's ends for sure, and what stands behind it. */
+const SUFFIX = /(?:, size \d{1,20}\)!|\(\d{1,20} bytes\)|\.c:\d{1,7}!|--\[ end trace [0-9a-f]{16} \]---)(\S{1,16})$/;
+
+/** What stands behind the message on its own line ends the lines around it too: `"`, `</line>`, `\par`. */
+function withoutSuffix(lines: readonly LogLine[]): readonly LogLine[] {
+  const LEAST = 3;
+  const MOST = 4;
+  const suffixes = new Set(lines.flatMap(({ text }) => SUFFIX.exec(text)?.[1] ?? []));
+  for (const suffix of [...suffixes].slice(0, MOST)) {
+    const ended = lines.filter(({ text }) => text.endsWith(suffix)).length;
+    if (ended < LEAST || 2 * ended < lines.length) continue;
+    return lines.map((line) =>
+      line.text.endsWith(suffix) ? { ...line, text: line.text.slice(0, -suffix.length).trimEnd() } : line,
+    );
   }
   return lines;
 }

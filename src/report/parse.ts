@@ -2,7 +2,7 @@
 
 import { oopsConventions } from '../../arch/oopses.js';
 import { aCount, anArray, aText, requireValue } from '../options.js';
-import { architectureOf, familyOf } from './architecture.js';
+import { architectureOf } from './architecture.js';
 import { SEAM } from './join.js';
 import { type LogLine, logLines } from './log-lines.js';
 import { isReportOfCheck } from './of-check.js';
@@ -127,6 +127,7 @@ function reportOf(block: Block, isOpen: boolean): UsercopyReport {
       ...block.notes,
       ...[comm, hardware, code, bugLine].flatMap(({ note }) => note ?? []),
       ...(modules?.notes ?? []),
+      ...[found?.convention.assumption?.(text) ?? []].flat(),
     ],
   };
 }
@@ -176,7 +177,7 @@ function wholeGroups(bytes: string): string {
   const marked = whole.replace(/<([0-9a-f]{2,8})(?= |$)/g, '<$1>');
   // The last one may be cut.
   const [, last = ''] = / ([^ ]*)$/.exec(marked) ?? [];
-  return last !== '' && digitsOf(last) === 1 ? marked.slice(0, -last.length - 1) : marked;
+  return last !== '' && digitsOf(last) < width ? marked.slice(0, -last.length - 1) : marked;
 }
 
 function stackPointerOf(registers: ReadonlyMap<string, bigint>, names: readonly string[]): bigint | null {
@@ -239,8 +240,6 @@ function fromRestOfLog(
       kernelVersion = release;
       notes.push('the release comes from elsewhere in the log');
     }
-    const family = arch === null && found === null ? familyOf(text, oopsConventions) : null;
-    if (family !== null) notes.push(family);
     if (arch === null && found !== null) {
       arch = found.variant;
       bits = found.convention.bits(found.variant);

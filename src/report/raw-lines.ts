@@ -155,5 +155,10 @@ function withRealLineEnds(text: string): string {
   const real = text.split('\n', 64).length;
   return real >= 8
     ? text
-    : text.replaceAll('\\r', '').replaceAll('\\n', '\n').replaceAll('\\t', '\t').replaceAll('\\"', '"');
+    : text
+        .replaceAll('\\r', '')
+        .replaceAll('\\n', '\n')
+        .replaceAll('\\t', '\t')
+        .replaceAll('\\"', '"')
+        .replaceAll("\\'", "'");
 }

@@ -87,10 +87,12 @@ describe('a line that is broken once, at any column', () => {
 
 describe('a log of x86 that ends before its registers', () => {
   const cut = [LINES[0]!, LINES[1]!, LINES[2]!];
-  it('does not tell how many bits it has, and says so', () => {
-    const { arch, bits, notes } = read(cut);
-    expect([arch, bits]).toEqual([null, null]);
-    expect(notes).toContain("the architecture is x86, told by 'invalid opcode'; of how many bits is not told");
+  it('is taken for one of 64 bits, and a note says so', () => {
+    const { arch, notes } = read(cut);
+    expect([arch, notes]).toEqual([
+      'x86_64',
+      ['the log is one of x86 and does not tell of how many bits: x86_64 is taken'],
+    ]);
   });
 
   it.each([
@@ -99,6 +101,30 @@ describe('a log of x86 that ends before its registers', () => {
     ['i386', 'CPU: 0 PID: 1 Comm: a Not tainted 6.1.0-50-686-pae #1 Debian'],
     ['i386', 'EIP: usercopy_abort+0x58/0x67'],
   ])('is %s with the line %s', (arch, line) => {
-    expect(read([...cut, line]).arch).toBe(arch);
+    const told = read([...cut, line]);
+    expect([told.arch, told.notes]).toEqual([arch, []]);
+  });
+});
+
+describe('what stands behind every line', () => {
+  it.each([
+    ['a string of YAML', (line: string) => `  - ${JSON.stringify(line)}`],
+    ['a field of CSV', (line: string) => `7,host,"${line.replaceAll('"', '""')}"`],
+    ['an element of XML', (line: string) => `<line>${line.replaceAll('<', '&lt;').replaceAll('>', '&gt;')}</line>`],
+    ['a paragraph of RTF', (line: string) => `${line.replace(/[\\{}]/g, '\\$&')}\\par`],
+  ])('is no part of it: %s', (_name, form) => {
+    const { hardware, modules, code, message, trace } = read(LINES.map((line) => form(line)));
+    expect({ hardware, modules, code, canonical: message?.canonical, trace }).toEqual({
+      hardware: whole.hardware,
+      modules: whole.modules,
+      code: whole.code,
+      canonical: whole.message?.canonical,
+      trace: whole.trace,
+    });
+  });
+
+  it('is no quotation mark of a string in Python', () => {
+    const text = `'${LINES.join('\\n').replaceAll("'", "\\'")}'`;
+    expect(chooseReport(parseReports(text))?.message?.canonical).toBe(whole.message?.canonical);
   });
 });

@@ -274,6 +274,8 @@ export interface Variant {
   readonly hasCurrentStackPointer: boolean;
   /** Of 64 bits: kernel addresses may be below 4 GiB, so that zeros in the upper half say nothing. */
   readonly hasLowAddresses?: true;
+  /** The lowest bit of a function's symbol is no part of its address: it tells the instruction set (Thumb). */
+  readonly marksCodeSymbols?: true;
   /** BUG() of a stopped guest. */
   readonly bug: BugSignature;
   /** How its memory dumps are read; null when they are not supported. */

@@ -168,6 +168,7 @@ export const arm32: Variant = {
     from: 8n,
   }),
   hasCurrentStackPointer: true,
+  marksCodeSymbols: true,
   // udf #0x12 in ARM code, udf #2 in Thumb-2 code (arch/arm/include/asm/bug.h).
   bug: { kind: 'invalid instruction', encodings: [instruction(0xe7f001f2), Uint8Array.of(0x02, 0xde)] },
   dump: armDump,

@@ -1,4 +1,5 @@
 /** A vmlinux with debug information, or its .debug file: which kernel it is of, and where its functions lie. */
+import type { Variant } from '../../arch/driver.js';
 import { findVariant, variants } from '../../arch/index.js';
 import { badInput } from '../errors.js';
 import { readWhole } from '../image/files.js';
@@ -47,7 +48,6 @@ interface CodeSymbol {
 
 const LARGEST_DEBUG_FILE = 2 ** 31 - 1;
 const ET_REL = 1;
-const EM_ARM = 40;
 /** Functions are aligned to so many bytes at the most (FUNCTION_ALIGNMENT_64B). */
 const LARGEST_PADDING = 64n;
 
@@ -55,6 +55,7 @@ export class DebugFile {
   readonly #symbols: SymbolTable;
   readonly #elf: ElfFile;
   readonly #release: string | null;
+  readonly #variant: Variant | null;
   /** Those that lie in memory. */
   readonly #sections: readonly ElfSection[];
   #starts: BigUint64Array | null = null;
@@ -70,6 +71,10 @@ export class DebugFile {
     const symbols = symbolsFromElf(elf, path);
     if (symbols === null) throw badInput(path, 'a symbol table (.symtab)', 'none: it is stripped');
     this.#elf = elf;
+    this.#variant =
+      variants.find(
+        ({ elfMachine, bits, endian }) => elfMachine === elf.machine && bits === elf.bits && endian === elf.endian,
+      ) ?? null;
     this.#sections = elf.sections.filter(({ flags }) => (flags & SHF_ALLOC) !== 0);
     this.#symbols = symbols;
     const constants = sectionBytes(elf, '.rodata');
@@ -85,10 +90,8 @@ export class DebugFile {
   requireKernel({ variant, release }: KernelTold): void {
     const { bits, endian, machine } = this.#elf;
     const told = findVariant(variant);
-    const isIts = told === null || (told.elfMachine === machine && told.bits === bits && told.endian === endian);
-    if (!isIts) {
-      const found = variants.find((one) => one.elfMachine === machine && one.bits === bits && one.endian === endian);
-      const what = found?.name ?? `ELF machine ${machine}, ${bits} bit, ${endian} endian`;
+    if (told !== null && told !== this.#variant) {
+      const what = this.#variant?.name ?? `ELF machine ${machine}, ${bits} bit, ${endian} endian`;
       throw badInput(this.path, `debug information of ${told.name}, as the kernel is`, what);
     }
     const own = this.#release;
@@ -141,7 +144,7 @@ export class DebugFile {
       (candidate) => address >= candidate.address && address < candidate.address + BigInt(candidate.size),
     );
     if (section === undefined) return null;
-    if ((section.flags & SHF_EXECINSTR) !== 0) return this.#elf.machine === EM_ARM ? address & ~1n : address;
+    if ((section.flags & SHF_EXECINSTR) !== 0) return this.#variant?.marksCodeSymbols ? address & ~1n : address;
     // The ABI of powerpc up to ELFv1: a function's symbol names a descriptor, whose first word is the address.
     if (section.name !== '.opd' || section.type === SHT_NOBITS) return null;
     const { bytes, bits, endian } = this.#elf;

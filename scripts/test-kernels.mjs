@@ -396,7 +396,7 @@ replaces the rows that it judged.
   smallest configuration. A kernel built with \`-mflat\` judges what the C says, not frames of register windows, which no Unicorn from 2.0.1 to 2.1.4 can spill.
 - Switched off: LKDTM's copies again, with the kernel's key as \`hardened_usercopy=off\` leaves it: its check lets all of them pass. From 6.15 on the
   callers ask the key, not the check; such kernels show it in dumps.
-- A kernel built without HARDENED_USERCOPY has no check to ask. The same copies in another kernel of its series are its judge, and where the line tells of the kernel itself, and for random
+- A kernel built without HARDENED_USERCOPY has no check to ask. The same copies in another kernel of its series are its judge; where the line shows something of the kernel itself, and for random
   copies \`bench/baseline/oracle.ts\`; \`judge: 'kernel'\` must refuse to attach.
 - Dumps: machines of QEMU, stopped in the kernel's own check. What that kernel printed is the judge, a copy that it let pass included.
 

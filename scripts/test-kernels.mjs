@@ -397,7 +397,7 @@ replaces the rows that it judged.
 - Switched off: LKDTM's copies again, with the kernel's key as \`hardened_usercopy=off\` leaves it: its check lets all of them pass. From 6.15 on the
   callers ask the key, not the check; such kernels show it in dumps.
 - A kernel built without HARDENED_USERCOPY has no check to ask. The same copies in another kernel of its series are its judge; where the line shows something of the kernel itself, and for random
-  copies \`bench/baseline/oracle.ts\`; \`judge: 'kernel'\` must refuse to attach.
+  copies \`bench/baseline/oracle.ts\` is. \`judge: 'kernel'\` must refuse to attach.
 - Dumps: machines of QEMU, stopped in the kernel's own check. What that kernel printed is the judge, a copy that it let pass included.
 
 An empty place was not judged. A kernel that cannot be judged shows why.

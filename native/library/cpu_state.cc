@@ -8,7 +8,7 @@
 namespace {
 
 // Of each architecture one that a write changes and nothing else follows from.
-constexpr const char* kGeneral[] = {"rbx", "ebx", "x5", "r5", "5", "g1", "a1", "d1"};
+constexpr const char* kGeneral[] = {"ebx", "x5", "r5", "5", "g1", "a1", "d1"};
 constexpr uint64_t kMark = 0x10;
 // Of powerpc's.
 constexpr size_t kLeastState = size_t{1} << 10;
@@ -41,9 +41,9 @@ bool CpuState::HoldsRegisters() const {
     registers_.Write(id, value ^ kMark);
     if (registers_.Read(id) == value) continue;
     Expect(unicorn_, unicorn_.context_restore(uc_, context_), "uc_context_restore");
-    const bool is_back = registers_.Read(id) == value;
+    if (registers_.Read(id) == value) return true;
     registers_.Write(id, value);
-    return is_back;
+    return false;
   }
   throw Failure("snapshot: expected a general register that can be written, found none");
 }

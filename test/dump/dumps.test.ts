@@ -266,7 +266,7 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
       expect(await by(far)).toMatch(/; given up after 1 copies that the check refuses, 1000000000 guest instructions/);
       const lost = new UsercopyError('guest', 'a page that the dump lacks');
       const unreplayed = await by(() => Promise.reject(lost));
-      expect(unreplayed).toMatch(/^with no numbers of the registers and the stack does/);
+      expect(unreplayed).toMatch(/^no numbers of the registers and the stack bring the check to BUG/);
       expect(unreplayed).toMatch(/; given up after 25 copies that the check refuses, 50000000 guest instructions/);
       expect(unreplayed).toMatch(/; 200 copies could not be replayed \(the first: a page that the dump lacks\)/);
       const unread = await copyFromTrap(dump, {

@@ -6,7 +6,7 @@ import { debugTypes } from '../image/debug-types.js';
 import { cachedKernels, type FetchedKernel, type FetchOptions, fetchKernel, remoteKernels } from '../image/fetch.js';
 import { importKernels } from '../image/import.js';
 import { loadKernel } from '../image/load.js';
-import { print, progress, warn } from '../terminal.js';
+import { print, printError, progress, warn } from '../terminal.js';
 import { type Forms, printAnswer } from './answer.js';
 import { refuseStray } from './arguments.js';
 import { nextLine, toJson } from './output.js';
@@ -68,7 +68,7 @@ function fetchCommand(): Verb {
       if (json) print(toJson(from === undefined ? fetched[0] : fetched));
       else {
         for (const { release, path } of fetched) print(`${release}  ${path}`);
-        for (const { path } of fetched.slice(0, 1)) print(nextLine(nextOfKernel(path)));
+        for (const { path } of fetched.slice(0, 1)) sayNext(nextOfKernel(path));
       }
     });
 }
@@ -113,7 +113,10 @@ machine. The kernel is the smallest that has the check, with its types; it is no
       progress.clear();
       for (const warning of built.warnings ?? []) warn(warning);
       if (json) print(toJson(built));
-      else print(`${built.release}  ${built.path}\n${nextLine(nextOfKernel(built.path))}`);
+      else {
+        print(`${built.release}  ${built.path}`);
+        sayNext(nextOfKernel(built.path));
+      }
     });
 }
 
@@ -144,9 +147,15 @@ The kernel in the cache has its types from then on; for an image elsewhere, give
       progress.clear();
       for (const warning of found.warnings ?? []) warn(warning);
       if (json) print(toJson(found));
-      else print(`${found.path}\n${nextLine('usercopy kernel list  # the image that these types are used with')}`);
+      else {
+        print(found.path);
+        sayNext('usercopy kernel list  # the image that these types are used with');
+      }
     });
 }
+
+/** The next step, where standard output is what other programs read: on standard error. */
+const sayNext = (command: string): void => printError(nextLine(command));
 
 /** What most people want of a kernel that they have got. */
 const nextOfKernel = (image: string): string =>
@@ -265,7 +274,10 @@ function symbolsCommand(): Verb {
         parts: () => [
           { head: ['address', 'bytes', 'type', 'name'], rows, text: rows.map((row) => row.join(' ')).join('\n') },
         ],
-        next: `usercopy run --kernel ${shellWord(image)} --call '__check_object_size(_stext, 64, 1)'  # calls a function by its name`,
       });
+      if (!forms.json && !forms.csv && !forms.markdown)
+        sayNext(
+          `usercopy run --kernel ${shellWord(image)} --call '__check_object_size(_stext, 64, 1)'  # calls a function by its name`,
+        );
     });
 }

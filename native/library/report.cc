@@ -266,8 +266,8 @@ void UsercopyAttachment::LookAtCounts() {
         bypassed == 0 ? "" : "; " + std::to_string(bypassed) + " more passed while " + off + "had its check switched off";
     late_notes_.push_back(
         "none of " + std::to_string(unknown) + " copies met anything that the check knows (a stack, a slab object, pages of "
-        "several, a vmalloc area, the kernel's text)" + others + ": that is so where a guest copies single pages or static "
-        "data only, and where its memory is not what its kernel describes, or was never set up");
+        "several, a vmalloc area, the kernel's text)" + others + ": this happens if a guest copies only single pages or "
+        "static data, or if its memory is not what its kernel describes, or was never set up");
   }
   Warn(late_notes_.back());
 }

@@ -32,7 +32,9 @@ describe('very many copies of which none met anything', () => {
 
   it('are told with what that may mean, and no more', () => {
     const note = noObjectsNote(counted({ 'nothing objects': 10_000, 'empty copy': 5 }));
-    expect(note).toMatch(/^none of 10000 copies met anything that the check knows .*single pages or static data only/);
+    expect(note).toMatch(
+      /^none of 10000 copies met anything that the check knows .*copies only single pages or static data/,
+    );
     expect(note).not.toMatch(/nothing is judged|switched off/);
   });
 

@@ -99,7 +99,6 @@ async function* bunzipped(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield await decompressBzip2(bytes, LARGEST_UNPACKED, true);
 }
 
-// No shared memory reaches a page.
 const streamOf = (bytes: Uint8Array): ReadableStream<Uint8Array> =>
   // No shared memory reaches a page.
   new Blob([bytes as Uint8Array<ArrayBuffer>]).stream();

@@ -84,12 +84,15 @@ async function overhead(options: OverheadOptions): Promise<number> {
   return unmeasured.length === 0 ? CLEAN : BAD_INPUT;
 }
 
-/** Two kernels are held against each other; else the same figures are to be had as charts. */
-function nextOf({ kernel = [], variant = [], core }: OverheadOptions): string {
+/** Two kernels are held against each other; else the same figures are to be had as charts, and then those of an attached check. */
+function nextOf({ kernel = [], variant = [], core, html }: OverheadOptions): string {
   const [one, other] = kernel;
   if (one !== undefined && other !== undefined && kernel.length === 2 && variant.length === 0)
     return `usercopy bench --compare ${shellWord(one)} ${shellWord(other)}  # how much more or less the second costs`;
   const names = (flag: string, words: readonly string[]) => (words.length === 0 ? [] : [flag, ...words.map(shellWord)]);
+  // It takes one kernel.
+  const measured = [...names('--kernel', kernel.slice(0, 1)), ...names('--variant', variant)].join(' ');
+  if (html !== undefined) return `usercopy bench ${measured}  # what an attached check costs, beside the guest's own`;
   const words = [
     ...names('--kernel', kernel),
     ...names('--variant', variant),

@@ -83,7 +83,6 @@ export const OTHER_CORES: Readonly<Record<string, Readonly<Record<string, OtherC
       note: "LLVM 19 has no model of Zen 5, so that the costs are Zen 4's; otherwise: width, buffer and 4 cycles for a plain load from AMD's Software Optimization Guide for Zen 5 (58455); six ALUs and four AGUs from there and GCC's zn4zn5.md; what was pushed is popped without waiting for a load (Chips and Cheese, Zen 5 Hits Mobile, 2024)",
     },
   },
-  arm: { 'cortex-a57': { core: 'Arm Cortex-A57', order: 'out', width: 3, buffer: 128, updateLatency: 1 } },
   arm64: {
     'neoverse-n2': { core: 'Arm Neoverse N2', order: 'out', width: 10, buffer: 160, updateLatency: 1 },
     'neoverse-v1': { core: 'Arm Neoverse V1', order: 'out', width: 15, buffer: 256, updateLatency: 1 },

@@ -1,4 +1,5 @@
 /** s390x: 64-bit z/Architecture. */
+import { badInput, hex } from '../../src/errors.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
 import { BIG, decodeUnsigned, Words } from '../../src/kernel/words.js';
@@ -23,12 +24,14 @@ const VMEMMAP = 3n << 40n;
 
 /**
  * `vm_layout` (6.10 on, arch/s390/include/asm/page.h): by how much boot code moved the image, where it put it in memory, and where
- * memory is mapped. All zero before booting, and in older kernels.
+ * memory is mapped. All zero before booting; older kernels have none.
+ * @throws UsercopyError `bad-input` where a dump lacks it: nothing else says where that kernel's memory is mapped.
  */
 function placesOf(kernel: Kernel): { moved: bigint; placed: bigint; identity: bigint } {
   const address = kernel.symbols.address('vm_layout');
-  const bytes = address === undefined ? undefined : kernel.read(address, 24);
-  if (bytes === undefined) return { moved: 0n, placed: 0n, identity: 0n };
+  if (address === undefined) return { moved: 0n, placed: 0n, identity: 0n };
+  const bytes = kernel.read(address, 24);
+  if (bytes === undefined) throw badInput('s390x', `vm_layout in memory at ${hex(address)}`, 'no bytes there');
   const words = new Words(bytes, BIG);
   return { moved: words.uint64(0), placed: words.uint64(8), identity: words.uint64(16) };
 }

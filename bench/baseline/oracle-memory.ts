@@ -31,6 +31,8 @@ export interface VmapArea {
 
 /** A red-black tree of 2^64 nodes is at most this high; whatever is deeper is a loop. */
 const MAXIMUM_TREE_HEIGHT = 128;
+/** vmap_init_nodes() makes 128 at most; what tells of many more is no count. */
+const MAXIMUM_NODES = 1024n;
 
 /** Kernels have some tens of memblock regions; a count above this is garbage. */
 const MAXIMUM_MEMBLOCK_REGIONS = 65_536n;
@@ -237,7 +239,7 @@ export class GuestMemory {
         const nodes = this.loadWord(vmap.nodes);
         const count = this.load(vmap.count, 4);
         const zoneSize = this.load(vmap.zoneSize, 4);
-        if (count === 0n) throw new Unreadable(vmap.count);
+        if (count === 0n || count > MAXIMUM_NODES) throw new Unreadable(vmap.count);
         if (zoneSize === 0n) throw new Unreadable(vmap.zoneSize);
         const first = (address / zoneSize) % count;
         for (let i = 0n; i < count; i++) {

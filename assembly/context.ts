@@ -373,6 +373,8 @@ export class Context {
   compoundHead: u32;
   /** Nonzero: a tail's `compoundHead` is a mask that leads from its own address to the head's. */
   tailsHoldMask: u32;
+  /** Nonzero: a tail is part of a compound page whatever its head is. */
+  tailsAreCompound: u32;
   /** MIGRATE_CMA; 0: the types of page blocks are not read. */
   cmaType: u32;
   /** log2 of the pages in a page block. */

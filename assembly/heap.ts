@@ -108,7 +108,8 @@ function checkIntrospected(c: Context, request: Request, pointer: u64, size: u64
   }
   const page = pageOf(c, frame);
   let at = pageAt(c, page);
-  const head = headFrom(c, page, readField(c, Kind.PAGE, at, page, c.compoundHead));
+  const info = readField(c, Kind.PAGE, at, page, c.compoundHead);
+  const head = headFrom(c, page, info);
   if (head != page) at = pageAt(c, head);
   if ((readField(c, Kind.PAGE, at, head, c.slabField) & c.slabMask) == c.slabValue) {
     if (c.fault) return 0;
@@ -119,8 +120,11 @@ function checkIntrospected(c: Context, request: Request, pointer: u64, size: u64
   }
   if (c.fault) return 0;
   if (c.pageSpan) return checkPageSpan(c, request, pointer, size, toUser, false);
-  if (!c.folio || !(readField(c, Kind.PAGE, at, head, c.pageFlags) & c.headMask)) return 0;
-  const order = readSlot(c, Kind.PAGE, head, c.order) & c.orderMask;
+  if (!c.folio) return 0;
+  const isHead = (readField(c, Kind.PAGE, at, head, c.pageFlags) & c.headMask) != 0;
+  if (!isHead && !(c.tailsAreCompound && info & 1)) return 0;
+  // compound_order() of a page that is no head is 0.
+  const order = isHead ? readSlot(c, Kind.PAGE, head, c.order) & c.orderMask : 0;
   return checkFolio(c, request, pointer, size, headAddress(c, head, page, frame), (c.pageSize << order) & c.wordMask);
 }
 

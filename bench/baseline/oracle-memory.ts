@@ -207,10 +207,20 @@ export class GuestMemory {
     }
   }
 
+  /** `virt_to_page()` */
+  private structPage(guest: Introspection, physical: bigint): bigint {
+    const frame = physical >> BigInt(this.parameters.pageShift);
+    return this.word(this.pageArrayOrigin(guest, physical) + frame * BigInt(guest.page.size));
+  }
+
+  /** `PageTail()` */
+  isTail(guest: Introspection, physical: bigint): boolean {
+    return (this.field(this.structPage(guest, physical), guest.page.compoundHead) & 1n) === 1n;
+  }
+
   /** `virt_to_page()` then `compound_head()`: the head's struct page. */
   headPage(guest: Introspection, physical: bigint): bigint {
-    const frame = physical >> BigInt(this.parameters.pageShift);
-    const page = this.word(this.pageArrayOrigin(guest, physical) + frame * BigInt(guest.page.size));
+    const page = this.structPage(guest, physical);
     const head = this.field(page, guest.page.compoundHead);
     if ((head & 1n) === 0n) return page;
     /* From 7.1 on a tail may say how many low bits of its own address to clear. */

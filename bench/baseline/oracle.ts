@@ -317,9 +317,12 @@ class Oracle {
       cma: false,
     };
     if (isSlab) return { ...common, contents: { kind: 'slab', guest, page, physical } };
-    if ((flags & guest.page.headMask) === 0n) return { ...common, contents: { kind: 'other' } };
     if (!this.parameters.switches.folio) return { ...common, contents: { kind: 'other' } };
-    const order = this.memory.field(page, guest.page.order) & guest.page.orderMask;
+    const isHead = (flags & guest.page.headMask) !== 0n;
+    /* PageCompound() of the page itself, from 6.19 on; page_size() of what is no head is one page. */
+    const isTail = guest.page.tailsAreCompound === true && this.memory.isTail(guest, physical);
+    if (!isHead && !isTail) return { ...common, contents: { kind: 'other' } };
+    const order = isHead ? this.memory.field(page, guest.page.order) & guest.page.orderMask : 0n;
     const start = this.memory.pageAddress(guest, page, physical);
     return {
       ...common,

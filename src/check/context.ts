@@ -218,6 +218,7 @@ export class ContextWriter {
     c.setU32('pageFlags', packSlot('page.flags', page.flags));
     c.setU32('compoundHead', packSlot('page.compound_head', page.compoundHead));
     c.setU32('tailsHoldMask', page.tailsHoldMask ? 1 : 0);
+    c.setU32('tailsAreCompound', page.tailsAreCompound ? 1 : 0);
     const slab = page.slab;
     c.setU32(
       'slabField',

@@ -237,6 +237,8 @@ export interface Introspection {
     readonly compoundHead: Slot;
     /** Whether tails hold a mask for their own address in it (`compound_info`, 7.1), not the head's address; absent: no. */
     readonly tailsHoldMask?: boolean;
+    /** Whether a tail counts as part of a compound page when its head does not (5934b1be8dbe, 6.19); absent: no. */
+    readonly tailsAreCompound?: boolean;
     /** PG_head and PG_reserved as masks on flags. */
     readonly headMask: bigint;
     readonly reservedMask: bigint;

@@ -61,6 +61,8 @@ export function pageFacts(kernel: Kernel, types: TypeTable, layout: MemoryLayout
     size: page.size,
     flags: slot(page, 'flags'),
     ...compoundHead(kernel, page),
+    // 5934b1be8dbe "usercopy: Remove folio references from check_heap_object()" (6.19) asks PageCompound() of the copy's own page, then its head's page_size().
+    tailsAreCompound: atLeast(kernel.version, 6, 19),
     headMask: requireFlag(types, 'PG_head'),
     reservedMask: requireFlag(types, 'PG_reserved'),
     slab: slabMark(kernel, types),

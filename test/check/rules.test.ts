@@ -320,6 +320,27 @@ describe.each(SHAPES)('$bits bits, $endian endian, 2^$pageShift bytes a page', (
       expect(line(guest.judge(guest.LINEAR + 20n * guest.pageSize, 3n * guest.pageSize))).toBe('good: nothing objects');
     });
 
+    // PageCompound() of the page itself, then page_size() of its head, which is one page where that is no head.
+    it.each([
+      ['up to 6.18', false],
+      ['from 6.19 on', true],
+    ])('asks a tail whose head is none, %s', (_, tailsAreCompound) => {
+      const page = guest.pageSize;
+      guest.configure('6.1', { introspection: { page: { ...guest.introspection.page, tailsAreCompound } } });
+      const at = (frame: number): bigint => guest.LINEAR + BigInt(frame) * page;
+      const said = (told: string): string => (tailsAreCompound ? told : 'good: nothing objects');
+      guest.word(guest.page(20) + 8n, guest.page(19) + 1n);
+      expect(line(guest.judge(at(20), 1n))).toBe(said(`bad: page alloc (offset ${page}, size 1)`));
+      // What is left of the page wraps.
+      expect(line(guest.judge(at(20) + 1n, 4n * page))).toBe(said('good: page alloc'));
+      guest.word(guest.page(24) + 8n, guest.page(26) + 1n);
+      const before = BigInt.asUintN(guest.shape.bits, -2n * page);
+      expect(line(guest.judge(at(24), 3n * page))).toBe(said('good: page alloc'));
+      expect(line(guest.judge(at(24), 3n * page + 1n))).toBe(
+        said(`bad: page alloc (offset ${before}, size ${3n * page + 1n})`),
+      );
+    });
+
     it('takes one page or one compound page, and no two, with the page-span rule', () => {
       guest.compound(8, 1, 0n);
       guest.configure('4.8,pagespan');

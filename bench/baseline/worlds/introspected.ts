@@ -240,6 +240,14 @@ export function introspectedWorld(random: Random, corrupt = false): World {
     boundaries.push(ram + BigInt(stray) * pageSize, ram + BigInt(stray + 1) * pageSize);
   }
 
+  /* One that claims to be the tail of any page, a head or none. */
+  const tailsAreCompound = random.chance(0.5);
+  if (random.chance(0.3)) {
+    const [stray, claimed] = [random.below(RAM_PAGES), random.below(RAM_PAGES)];
+    structPages.storeField(pageAt(stray), page.slots.compoundHead, pageAt(claimed) + 1n);
+    boundaries.push(ram + BigInt(stray) * pageSize, ram + BigInt(stray + 1) * pageSize);
+  }
+
   const kfence = random.chance(0.3)
     ? kfencePool(random, kernel, {
         ram,
@@ -310,6 +318,7 @@ export function introspectedWorld(random: Random, corrupt = false): World {
       flags: page.slots.flags,
       compoundHead: page.slots.compoundHead,
       tailsHoldMask,
+      tailsAreCompound,
       headMask: flagBits.head,
       reservedMask: flagBits.reserved,
       slab: slabByType

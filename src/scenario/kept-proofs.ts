@@ -9,7 +9,7 @@ import type { Kernel } from '../kernel/kernel.js';
 import type { ProofOptions, ProvedTypes, provedTypes } from './proved-types.js';
 
 /** Which proof it was, with the check itself: another one is done again. Raised when the proof changes. */
-const PROOF = 2;
+const PROOF = 3;
 
 /** The types that were proved before, by what the proof depends on; else those that `prove` finds. A failure is not kept. */
 export async function keptProof(

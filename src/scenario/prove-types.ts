@@ -11,7 +11,6 @@ import { KernelObjects, type SlabObjects } from '../guest/objects.js';
 import { type OffsetTable, typesFromTable } from '../image/offset-tables.js';
 import { profileOf } from '../introspect/profile.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { atLeast } from '../kernel/version.js';
 import { type BothChecks, openBothChecks } from './differential.js';
 
 export interface TypesProof {
@@ -71,8 +70,8 @@ export async function proveTypes(
       .map(({ struct, member }) => `${struct}.${member}`);
     const checks = await openBothChecks(guest, { timeLimit: TIME_LIMIT });
     try {
-      const leadsAstray = headPointers(guest, objects);
-      const tried = tryAll({ guest, checks, table, leadsAstray }, experiments, untilContradicted);
+      const isUndefined = leadsBetweenPages(guest, objects);
+      const tried = tryAll({ guest, checks, table, isUndefined }, experiments, untilContradicted);
       return { ...tried, needed, symbols: guest.kernel.symbols };
     } finally {
       checks.close();
@@ -86,24 +85,20 @@ interface Trial {
   readonly guest: Guest;
   readonly checks: BothChecks;
   readonly table: OffsetTable;
-  /** A change after which the kernel goes on with nonsense, of which nothing can be told. */
-  readonly leadsAstray: (address: bigint, change: number) => boolean;
+  /** Whether the kernel now goes on with what C leaves undefined, of which nothing can be told. */
+  readonly isUndefined: (changed: bigint) => boolean;
 }
 
-/**
- * Since 5934b1be8dbe (6.19) the kernel asks the page itself whether it is a part of a compound page, then its head how large that is: where a
- * tail points to no head it refuses what nobody can tell. Of the pointer only the bit that makes a tail is turned there.
- */
-function headPointers(guest: Guest, objects: KernelObjects): Trial['leadsAstray'] {
-  if (!atLeast(guest.kernel.version, 6, 19)) return () => false;
-  const { size, compoundHead } = objects.facts.page;
+/** page_address() of a head subtracts pointers: where a tail leads between two struct pages the compiler may answer anything. */
+function leadsBetweenPages(guest: Guest, objects: KernelObjects): Trial['isUndefined'] {
+  const { size, compoundHead, tailsHoldMask } = objects.facts.page;
   const { start, end } = objects.structPages();
-  const isLittle = guest.kernel.endian === 'little';
-  return (address, change) => {
-    if (address < start || address >= end) return false;
-    const within = Number((address - start) % BigInt(size)) - compoundHead.offset;
-    if (within < 0 || within >= compoundHead.size) return false;
-    return within !== (isLittle ? 0 : compoundHead.size - 1) || change !== 1;
+  return (changed) => {
+    if (tailsHoldMask || changed < start || changed >= end) return false;
+    const within = ((changed - start) % BigInt(size)) - BigInt(compoundHead.offset);
+    if (within < 0n || within >= BigInt(compoundHead.size)) return false;
+    const info = guest.memory.readUnsigned(changed - within, compoundHead.size);
+    return (info & 1n) !== 0n && (info - 1n - start) % BigInt(size) !== 0n;
   };
 }
 
@@ -134,7 +129,7 @@ interface MemberResult {
   readonly followed: boolean;
 }
 
-function tryMember({ guest, checks, table, leadsAstray }: Trial, experiment: Experiment): MemberResult {
+function tryMember({ guest, checks, table, isUndefined }: Trial, experiment: Experiment): MemberResult {
   const { struct, member, at, copies } = experiment;
   // The experiments are made of the table.
   const [offset, size] = table.structs[struct]!.members[member]!;
@@ -151,9 +146,8 @@ function tryMember({ guest, checks, table, leadsAstray }: Trial, experiment: Exp
     if (original === undefined) continue;
     const isOwn = place >= offset && place < offset + size;
     for (const change of CHANGES) {
-      if (leadsAstray(address, change)) continue;
       guest.memory.write(address, Uint8Array.of(original ^ change));
-      const after = copies.map(said);
+      const after = isUndefined(address) ? [] : copies.map(said);
       guest.memory.write(address, Uint8Array.of(original));
       // A kernel that was led astray says nothing of where it reads; it may hold a lock.
       if (after.some(({ faulted }) => faulted)) {

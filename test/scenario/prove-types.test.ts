@@ -158,7 +158,7 @@ describe(`types of Debian's ${RELEASE}, whose image has none`, () => {
   }
 });
 
-// Division by zero does not trap there, and a tail page without a head is asked about itself (7.2): neither is what the types are blamed for.
+// Division by zero does not trap there, for which the types are not blamed.
 it.for(['trixie', 'sid'])(
   "are proved on Debian's armhf kernel of %s",
   { timeout: 120_000 },

@@ -11,7 +11,7 @@ import { KernelObjects, type SlabObjects } from '../guest/objects.js';
 import { type OffsetTable, typesFromTable } from '../image/offset-tables.js';
 import { profileOf } from '../introspect/profile.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { type BothChecks, openBothChecks } from './differential.js';
+import { type BothChecks, type BothVerdicts, openBothChecks } from './differential.js';
 
 export interface TypesProof {
   /** `struct.member`, in the order they were tried. */
@@ -147,7 +147,7 @@ function tryMember({ guest, checks, table, isUndefined }: Trial, experiment: Exp
     const isOwn = place >= offset && place < offset + size;
     for (const change of CHANGES) {
       guest.memory.write(address, Uint8Array.of(original ^ change));
-      const after = isUndefined(address) ? [] : copies.map(said);
+      const after = isUndefined(address) ? [] : untilFault(copies, said);
       guest.memory.write(address, Uint8Array.of(original));
       // A kernel that was led astray says nothing of where it reads; it may hold a lock.
       if (after.some(({ faulted }) => faulted)) {
@@ -167,6 +167,17 @@ function tryMember({ guest, checks, table, isUndefined }: Trial, experiment: Exp
     }
   }
   return { difference: null, followed };
+}
+
+/** What is said of the copies, up to the first one that faults: a loop takes the whole time limit, and one is enough. */
+function untilFault(copies: readonly Copy[], said: (copy: Copy) => BothVerdicts): BothVerdicts[] {
+  const verdicts: BothVerdicts[] = [];
+  for (const copy of copies) {
+    const verdict = said(copy);
+    verdicts.push(verdict);
+    if (verdict.faulted) break;
+  }
+  return verdicts;
 }
 
 const differenceOf = ({ guest, ours }: { guest: string | null; ours: string | null }): string =>

@@ -55,7 +55,7 @@ function glueOf(
   if (last.width === column || OPEN_SYMBOL.test(whole.text)) return blanks;
   if (blanks !== '') return ' ';
   if (LONE_SYMBOL.test(whole.text) || BEGUN_NUMBERS.test(whole.text)) return '';
-  if (OPEN_SIZE.test(whole.text) && /^[0-9a-f]{1,7}(?=$|\s)/.test(line.text)) return '';
+  if (OPEN_SIZE.test(whole.text) && /^[0-9a-f]{1,7}(?=$|[\s)>])/.test(line.text)) return '';
   if (OPEN_MODULE.test(whole.text) && /^[\w-]{0,60}(?:\]| [0-9a-f]{8,64}\])/.test(line.text)) return '';
   const [word = ''] = /^\S{1,200}/.exec(line.text) ?? [];
   const isMailers = last.width <= WIDEST_MAIL && last.width + 1 + word.length > widest;
@@ -93,6 +93,8 @@ function continues(
       const beginsOther = shapes.startsItem(whole.text) && !isTraceLine(whole.text) && !ADDRESS.test(whole.text);
       if (isFull && !beginsOther && !isWholeFrame(whole.text)) return true;
     }
+    const isRestOfSize = isNear && OPEN_SIZE.test(whole.text) && /^[0-9a-f]{1,7}$/.test(line.text);
+    if (isRestOfSize && !/^(?:\+|0?x)/.test(next?.text ?? '')) return true;
     const isApart = line.number - last.last > 2 || (line.gap && !isSpaced);
     if (looksLikeFrame || shapes.startsItem(line.text) || isApart) return false;
     return !((isWholeFrame(whole.text) || HEADING.test(whole.text)) && isBegunFrame(line, next, column));
@@ -108,10 +110,11 @@ function continues(
 
 /** A line that is broken before the symbol that it must have, or the caller's of 32-bit ARM's two. */
 const AWAITS_SYMBOL =
-  /(?:^|\s)\?$|^(?:[RE]IP|NIP|LR|EPC|epc|pc|lr|ra|PC is at|LR is at|Krnl PSW)\b[^+)]{0,120}$|^WARNING: [^+]{1,200}\.c:\d{1,7}(?: \w{1,80})?$/;
+  /(?:^|\s)\?$|^(?:T?PC|RPC|I7): <[\w.]{0,200}$|^(?:[RE]IP|NIP|LR|EPC|epc|pc|lr|ra|PC is at|LR is at|Krnl PSW)\b[^+)]{0,120}$|^WARNING: [^+]{1,200}\.c:\d{1,7}(?: \w{1,80})?$/;
 
 /** A frame that is broken inside its symbol, or behind it: nothing else of an oops is a line of one word. */
-const LONE_SYMBOL = /^(?:\(?\[<?[0-9a-f]{8,16}>?\][ \0]?){0,2}(?:\? )?\.?(?=[\w.]{0,200}[a-z_])[A-Za-z_][\w.]{0,200}$/;
+const LONE_SYMBOL =
+  /^(?:\(?\[<?[0-9a-f]{8,16}>?\][ \0]?){0,2}(?:\? )?[(.]?(?=[\w.]{0,200}[a-z_])[A-Za-z_][\w.]{0,200}$/;
 /** The same inside its numbers. */
 const BEGUN_NUMBERS =
   /^(?:\(?\[<?[0-9a-f]{8,16}>?\] ?){0,2}(?:\? )?\.?[A-Za-z_][\w.]{0,200}\+(?:0(?:x[0-9a-f]{0,8}(?:\/(?:0x?)?)?)?)?$/;

@@ -266,7 +266,9 @@ const isGlued = (pieces: readonly Piece[], text: string): boolean =>
 
 function regionOf(read: ReadMessage, place: string, name: string | null): string {
   if (name !== null) return name;
-  const notIn = /\bnot in SL[AU]B page\?!/.exec(read.place.canonical)?.[0];
+  const { canonical, refusal, regionKind } = read.place;
+  if (refusal !== null && regionKind === 'special' && !squeeze(canonical).includes(DETAIL)) return canonical;
+  const notIn = /\bnot in SL[AU]B page\?!/.exec(canonical)?.[0];
   return notIn ?? place.replace(/\s+/g, ' ').trim();
 }
 

@@ -9,21 +9,52 @@ export interface Whole {
 
 export const unseamed = (text: string): string => text.replaceAll(SEAM, ' ');
 
-/** Values of registers have 8 or 16 digits, a number of a line its exclamation mark, brackets their end. */
+/** Words that stand before values, which a break inside would hide. */
+const WORDS = ['Comm: ', 'Not tainted', 'Tainted: ', 'Modules linked in:'].map((word) => ({
+  word,
+  broken: new RegExp(`\\b${[...word].map((letter) => (letter === ' ' ? '[ \0]' : letter)).join('\0?')}`, 'g'),
+}));
+
+/** Values of registers have 8 or 16 digits, a number of a line its exclamation mark, brackets their end, a symbol its size. */
 export function withKnownSeams(text: string): string {
   if (!text.includes(SEAM)) return text;
-  const joined = (seam: string, left: string, right: string): string => {
-    const digits = left.length + right.length;
-    return digits === 16 || (digits === 8 && left.length !== 8) ? left + right : seam;
-  };
-  return text
-    .replace(/(?<=[:=] {0,2})([0-9a-f]{1,15})\0([0-9a-f]{1,15})\b/g, joined)
-    .replace(/\b([0-9a-f]{1,15})\0([0-9a-f]{1,15})\b/g, (seam, left: string, right: string) =>
-      // Two words of code have 8 digits each.
-      left.length === 8 ? seam : joined(seam, left, right),
-    )
+  const known = WORDS.reduce((told, { word, broken }) => told.replace(broken, word), text)
     .replace(/(\.c:\d{0,6})\0(\d{0,6}!)/g, '$1$2')
-    .replace(/(\([A-Z+-]{0,8})\0([A-Z+-]{0,8}\))/g, '$1$2');
+    .replace(/(\([A-Z+-]{0,8})\0([A-Z+-]{0,8}\))/g, '$1$2')
+    .split('\n');
+  return known.map((line) => (line.includes(SEAM) ? withWholeValues(withWholeSymbols(line)) : line)).join('\n');
+}
+
+const PLACE = /^\.?[A-Za-z_][\w.$]*\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8}$/;
+/** What stands before a symbol, a blank in between: the last word of `PC is at`, an address. */
+const BEFORE_SYMBOL = /^(?:at|from|[0-9a-f]{8}|[0-9a-f]{16})$/;
+
+function withWholeSymbols(line: string): string {
+  const parts = line.split(SEAM);
+  return parts
+    .map((part, index) => {
+      const [left = ''] = /[\w.$+/]{0,220}$/.exec(part.slice(-220)) ?? [];
+      const [right = ''] = /^[\w.$+/]{0,220}/.exec(parts[index + 1] ?? '') ?? [];
+      const isOne = PLACE.test(left + right) && !PLACE.test(left) && !BEFORE_SYMBOL.test(left);
+      return isOne || index === parts.length - 1 ? part : `${part}${SEAM}`;
+    })
+    .join('');
+}
+
+/** Values of a row stand side by side, without their names. */
+const ROW = /(?<![0-9a-f])(?:[0-9a-f]{8}|[0-9a-f]{16}) (?:[0-9a-f]{8}|[0-9a-f]{16})(?![0-9a-f])/;
+const WORDS_OF_CODE = /^(?:Code|Instruction dump):/i;
+const VALUE16 = /(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])/;
+
+/** Two parts of eight digits are one value of 64 bits or two of 32: the line's other values tell, and that a value has its name before it. */
+function withWholeValues(line: string): string {
+  return line.replace(/\b([0-9a-f]{1,15})\0([0-9a-f]{1,15})\b/g, (seam, left: string, right: string, at: number) => {
+    const digits = left.length + right.length;
+    if (left.length !== 8 || right.length !== 8) return digits === 16 || digits === 8 ? left + right : seam;
+    if (VALUE16.test(line)) return left + right;
+    if (WORDS_OF_CODE.test(line) || ROW.test(line)) return `${left} ${right}`;
+    return /[:=] {0,2}$/.test(line.slice(0, at)) ? left + right : '?'.repeat(digits);
+  });
 }
 
 export function wholeOf(value: string | null, what: string): Whole {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { chooseReport, parseReports } from '../../src/report/parse.js';
 import type { UsercopyReport } from '../../src/report/report.js';
+import { reportFiles } from './files.js';
 
 const MODULES = 'Modules linked in: foo(OE) widget_helper snd_hda_codec_hdmi crc32_pclmul xfs libcrc32c nvidia(PO)';
 const HARDWARE = 'Hardware name: Example Corp. Model 12/Board 1, BIOS 1.23 01/02/2020';
@@ -83,6 +84,37 @@ describe('a line that is broken once, at any column', () => {
     const text = `${[...LINES.slice(0, 12), end].join('\n')}`;
     expect(chooseReport(parseReports(text))?.trace.at(-1)).toMatchObject(expected);
   });
+});
+
+describe('a log of any architecture of which one line is broken once, behind its first twenty columns', () => {
+  const logs = reportFiles('logs');
+  it.each(['x86_64', 'i386', 'arm', 'arm64', 'mips', 'ppc64le', 'sparc64', 's390x-broken-at-80'])(
+    'has each value of %s whole, or not at all',
+    (name) => {
+      const log = logs.find((file) => file.name === name)!.log;
+      const lines = log.split('\n');
+      const all = chooseReport(parseReports(log))!;
+      const FIELDS = ['arch', 'kernelVersion', 'cpu', 'pid', 'comm', 'stackPointer', 'bugLine'] as const;
+      for (const [index, line] of lines.entries()) {
+        for (const column of columns(line, 20)) {
+          const pieces = [line.slice(0, column).trimEnd(), line.slice(column).trimStart()];
+          if (pieces.includes('')) continue;
+          const told = read([...lines.slice(0, index), ...pieces, ...lines.slice(index + 1)]);
+          const where = pieces.join(' | ');
+          for (const field of FIELDS) expect([all[field], null], `${field} of ${where}`).toContain(told[field]);
+          // A detail in quotation marks is as the log shows it.
+          if (!all.message?.region.includes("'")) expect(told.message?.region, where).toBe(all.message?.region);
+          for (const [register, value] of told.registers)
+            expect([register, value], where).toEqual([register, all.registers.get(register)]);
+          if (told.pc !== null) expect(told.pc, where).toEqual(all.pc);
+          for (const { symbol, size } of told.trace) {
+            const sizes = all.trace.flatMap((entry) => (entry.symbol === symbol ? [entry.size, null] : []));
+            expect(sizes, `${symbol} of ${where}`).toContain(size);
+          }
+        }
+      }
+    },
+  );
 });
 
 describe('a log of x86 that ends before its registers', () => {

@@ -102,22 +102,35 @@ export interface ModuleList {
 }
 
 /**
- * Null where the log has no such line. Of one without its end the last name may be cut off, and is left out. So are names beside a
- * seam, with a note: nothing tells whether they are one.
+ * Null where the log has no such line. Of one without its end the last name may be cut off, and is left out. So are, with a note, names
+ * beside a seam, since nothing tells whether they are one, and all from a word on that is no name: that is another line's.
  */
 export function modulesOf(text: string): ModuleList | null {
   const found = /\bModules linked in:(.{0,16000})$/m.exec(text);
   if (found === null) return null;
   const [line, told = ''] = found;
-  const words = told.replace(/\[last unloaded:[^\]]{0,200}\]?/, '').split(/[^\S\0]+/);
-  const broken = words.filter((word) => word.replaceAll(SEAM, '') !== '' && word.includes(SEAM));
-  const entries = words.slice(0, found.index + line.length < text.length ? undefined : -1).flatMap((entry) => {
-    const [, name, flags = ''] = /^(\w[\w.-]{0,80})(?:\(([A-Z+-]{1,8})\))?$/.exec(entry) ?? [];
+  const words = told
+    .replace(/\[last unloaded:[^\]]{0,200}\]?/, '')
+    .split(/[^\S\0]+/)
+    .filter((word) => word.replaceAll(SEAM, '') !== '');
+  const isWhole = found.index + line.length < text.length;
+  const end = words.findIndex((word) => !word.includes(SEAM) && !MODULE.test(word));
+  const names = words.slice(0, end >= 0 ? end : isWhole ? undefined : -1);
+  const entries = names.flatMap((word) => {
+    const [, name, flags = ''] = MODULE.exec(word) ?? [];
     return name === undefined ? [] : [{ name, flags }];
   });
-  const shown = broken.map((word) => `'${unseamed(word).trim()}'`).join(', ');
+  const shown = names.flatMap((word) => (word.includes(SEAM) ? [`'${unseamed(word).trim()}'`] : [])).join(', ');
   return {
     entries,
-    notes: broken.length === 0 ? [] : [`the list of modules is broken beside ${shown}, which is left out`],
+    notes: [
+      ...(shown === '' ? [] : [`the list of modules is broken beside ${shown}, which is left out`]),
+      ...(end < 0
+        ? []
+        : [`the list of modules ends before '${unseamed(words[end] ?? '').slice(0, 80)}', which is no module's name`]),
+    ],
   };
 }
+
+/** Some begin with a digit (8021q), but none has digits alone. */
+const MODULE = /^(?=[\w.-]{0,80}[A-Za-z_])(\w[\w.-]{0,80})(?:\(([A-Z+-]{1,8})\))?$/;

@@ -117,6 +117,16 @@ describe('a log of any architecture of which one line is broken once, behind its
   );
 });
 
+describe('what is no name of a module', () => {
+  it.each([
+    ['another line', `${MODULES} PU: 0 PID: 1 Comm: init Not tainted`, "ends before 'PU:'"],
+    ['a number', `${MODULES} 10.00`, "ends before '10.00'"],
+  ])('ends the list, %s, and a note says so', (_name, list, note) => {
+    const { modules, notes } = read(LINES.map((line) => (line === MODULES ? list : line)));
+    expect([modules, notes.join()]).toEqual([whole.modules, expect.stringContaining(note)]);
+  });
+});
+
 describe('a log of x86 that ends before its registers', () => {
   const cut = [LINES[0]!, LINES[1]!, LINES[2]!];
   it('is taken for one of 64 bits, and a note says so', () => {

@@ -17,7 +17,7 @@ import { hardwareOf, modulesOf, taskOf } from './task.js';
 import { traceOf } from './trace.js';
 
 const BUG_LINE =
-  /\b[kK]ernel (?:BUG|bug) at +[^\s!]{1,300}:\d{1,7}(?:!|(?=\D))|\b[kK]ernel BUG at \.?\S{1,300}(?: \[verbose debug info unavailable\]|!)|^WARNING: .{0,40}\bat +\S{0,300}usercopy\.c:\d{1,7}(?=\D)(?: \S{1,200}\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8})?(?: +\S{1,300}:\d{1,7})?/m;
+  /\b[kK]ernel (?:BUG|bug) at +[\w./][^\s!]{0,300}:\d{1,7}(?:!|(?=\D))|\b[kK]ernel BUG at \.?\S{1,300}(?: \[verbose debug info unavailable\]|!)|^WARNING: .{0,40}\bat +\S{0,300}usercopy\.c:\d{1,7}(?=\D)(?: \S{1,200}\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8})?(?: +\S{1,300}:\d{1,7})?/m;
 const REGISTER_OBJECT =
   /^Register (\w{1,6}) information: slab (\S{1,120}) start ([0-9a-f]{8,16}) (?:data offset \d{1,6} )?pointer offset (\d{1,9}) size (\d{1,9})/gm;
 

@@ -209,6 +209,11 @@ describe('a message that is broken', () => {
     },
   );
 
+  it.each(['[10:31:05]', '<10:31:05>', '(10:31:05)'])('takes no time of day for the place of a BUG(): %s', (time) => {
+    const [report] = parseReports(`${MESSAGES[0]}\nkernel BUG at ${time} mm/usercopy.c:102!\n`);
+    expect(report?.bugLine).toBeNull();
+  });
+
   it('a paragraph behind an empty line is no end of the line before it', () => {
     const log = [...[MESSAGES[0]!, ...AFTER].map(stamped), stamped('Hardware name: QEMU'), '', 'Any idea?'];
     expect(parseReports(log.join('\n'))[0]).toMatchObject({ hardware: 'QEMU' });

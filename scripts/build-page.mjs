@@ -21,8 +21,16 @@ const mustBeWhole = process.argv.includes('--whole');
 const inRoot = (path) => join(root, path);
 const text = (path) => readFileSync(inRoot(path), 'utf8');
 
-/** What stands in an HTML element as it is: no end tag and no comment may begin in it. */
-const inElement = (content) => content.replace(/<(?=\/script|!--)/gi, '\\x3c');
+/**
+ * A program as it may stand in an HTML element: no end tag and no comment begins in it, and nothing that a browser reads as
+ * something else, which would change its digest: a NUL becomes U+FFFD, a carriage return a new line (HTML Living Standard,
+ * 13.2.3.5 and 13.2.5.4).
+ */
+const inElement = (program) =>
+  program
+    .replace(/<(?=\/script|!--)/gi, '\\x3c')
+    .replaceAll('\0', '\\x00')
+    .replace(/\r\n?/g, '\n');
 const digest = (content) => `'sha256-${createHash('sha256').update(content).digest('base64')}'`;
 
 /** Guests that run in a user's emulator without another file; more of them would make the page too large. */

@@ -39,6 +39,9 @@ export function inBrowser(name: string, tests: (launch: () => Promise<Browser>) 
   });
 }
 
+/** Time for the page's program to start, on a machine that does much else. */
+const READY_MS = 15_000;
+
 export interface Opened {
   readonly page: Page;
   /** Every address that the page asked for, its own file aside. */
@@ -66,7 +69,9 @@ export async function open(
   page.on('pageerror', (error) => errors.push(error.message));
   await page.addInitScript(before);
   await page.goto(`${own}${fragment}`);
-  await page.waitForSelector('html[data-ready]');
+  await page.waitForSelector('html[data-ready]', { timeout: READY_MS }).catch((cause: unknown) => {
+    throw new Error(`expected the page to be ready, found ${errors.join('; ') || 'no error of its own'}`, { cause });
+  });
   return { page, asked, errors };
 }
 

@@ -14,18 +14,18 @@
  * or whose types are not known, is said and does not fail.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { drivers } from '../build/js/arch/index.js';
 import { buildKernel } from '../build/js/src/image/build.js';
-import { cachedKernels, defaultCacheDirectory, fetchKernel, remoteKernels } from '../build/js/src/image/fetch.js';
+import { cachedKernels, fetchKernel, remoteKernels } from '../build/js/src/image/fetch.js';
 import { loadKernel } from '../build/js/src/image/load.js';
 import { dumpMachines, judgeMachine } from './lib/judge-dumps.mjs';
 import { judgeOff, judgeUnchecked } from './lib/judge-without.mjs';
-import { unjudged } from './lib/unjudged.mjs';
+import { keepRows, seriesOf, today } from './lib/kernel-table.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -47,7 +47,6 @@ const limit = values.quick === undefined ? Number.POSITIVE_INFINITY : Number(val
 const root = fileURLToPath(new URL('..', import.meta.url));
 const kernelsFolder = join(root, 'scripts', 'kernels');
 const cli = join(root, 'build/cli/main.js');
-const cacheDirectory = await defaultCacheDirectory();
 const ONE_KERNEL = 300_000;
 const variants = drivers
   .flatMap((driver) => driver.variants)
@@ -60,9 +59,6 @@ const oneLine = (text) =>
     .replace(/^usercopy: /, '')
     .split('\n')[0]
     .replaceAll('|', '\\|');
-
-/** `6.12` of 6.12.95+deb13-amd64. */
-const seriesOf = (release) => /^\d+\.\d+/.exec(release)?.[0];
 
 /** What to judge: `{ variant, release, suites }`; what cannot even be asked is a row with its error. */
 async function* wanted() {
@@ -250,168 +246,41 @@ async function judgeKernels() {
   }
 }
 
+/** What was found of kernels, for the table. */
+function kept({ variant, release, judge, wanted, skipped, ...row }) {
+  const { profile, lkdtm, random, off, kfence, unchecked, error } = row;
+  const found = {
+    ...{ profile, lkdtm, random },
+    ...(off === undefined ? {} : { off }),
+    ...(kfence ? { kfence } : {}),
+    ...(unchecked ? { unchecked } : {}),
+    ...{ copies, seed: Number(values.seed), error, judged: today() },
+  };
+  return { variant, release, judge, wanted, skipped, found };
+}
+
 /** The rows of dumps tell of dumps alone: what else is known of their kernels stays. */
-function judgeDumps(folder) {
+async function judgeDumps(folder) {
   for (const machine of dumpMachines(folder)) {
-    const { variant, release } = machine;
-    if (values.variant !== undefined && !values.variant.includes(variant)) continue;
-    const { same, different } = judgeMachine(folder, machine, cli);
+    const { variant } = machine;
+    if (!isWanted(variant)) continue;
+    const { release, judge, profile, options, same, different } = await judgeMachine(folder, machine, cli);
     for (const { name, expected, found } of different)
       console.error(`${machine.name}, ${name}: the kernel: ${expected ?? 'passes'}; the check: ${found ?? 'passes'}`);
-    rows.push({
-      variant,
-      release,
-      dumps: `${same} of ${machine.cases.length}`,
-      failed: different.length > 0,
-      error: null,
-    });
-    console.log(`${variant}  ${release}  dumps: ${same} of ${machine.cases.length}`);
-    // A machine takes minutes: what is known by now is kept.
-    writeTable();
+    rows.push({ failed: different.length > 0, error: null });
+    const dumps = `${same} of ${machine.cases.length}`;
+    console.log(`${variant}  ${release}  dumps: ${dumps}`);
+    // A machine takes a minute: what is known by now is kept.
+    keepRows([
+      { variant, release, judge, found: (old) => ({ profile, options, ...old, dumps, dumpsJudged: today() }) },
+    ]);
   }
 }
 
 if (values.dumps === undefined) await judgeKernels();
-else judgeDumps(values.dumps);
+else await judgeDumps(values.dumps);
 for (const row of rows.filter(({ error, profile }) => error?.startsWith('not judged') && !profile))
   console.log(`${row.variant}  ${row.release}  ${row.error}`);
 
-/** Options of a configuration that no name of a profile tells. */
-const NOTED_OPTIONS = ['SLAB', 'FRAME_POINTER', 'KFENCE'];
-
-/** Notes them of a kernel whose configuration is in the cache. */
-function noteOptions(row) {
-  const config = join(cacheDirectory, row.release, `config-${row.release}`);
-  if (!existsSync(config)) return;
-  const text = readFileSync(config, 'utf8');
-  const isSet = (name) => text.includes(`\nCONFIG_${name}=y\n`);
-  row.options = [
-    ...NOTED_OPTIONS.filter(isSet),
-    ...(isSet('KFENCE') ? [] : ['!KFENCE']),
-    ...(row.kfence ? ['KFENCE-judged'] : []),
-  ].join(' ');
-}
-
-function unjudgedLines(all) {
-  const { profiles, switches } = unjudged(all);
-  return [
-    '| what | why |',
-    '| --- | --- |',
-    ...profiles.map(({ name, kernels, reason }) => `| profile \`${name}\` (${kernels}) | ${reason} |`),
-    ...switches.map(({ profile, name, reason }) => `| \`${profile},${name}\` | ${reason} |`),
-  ];
-}
-
-/** Adds what this run found to what earlier ones did, and makes the table of both. */
-function writeTable() {
-  const file = join(root, 'docs/kernels.json');
-  const before = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : [];
-  // A newer source makes another release of the same judge.
-  const keyOf = ({ variant, release, judge }) =>
-    judge === undefined ? `${variant} ${release}` : `${variant} ${seriesOf(release) ?? release} ${judge}`;
-  const known = new Map(before.map((row) => [keyOf(row), row]));
-  const day = new Date().toISOString().slice(0, 10);
-  for (const row of rows) {
-    const { variant, release, profile, lkdtm, random, off, kfence, unchecked, dumps, judge, wanted, error, skipped } =
-      row;
-    const key = keyOf({ variant, release, judge });
-    // Not to be had today: what an earlier run found of it stays.
-    if (skipped && known.has(key)) continue;
-    const old = known.get(key) ?? { variant, release };
-    // A build that failed stands under what was asked for, since it has no release.
-    if (judge !== undefined) known.delete(keyOf({ variant, release: wanted, judge }));
-    known.set(
-      key,
-      dumps === undefined
-        ? {
-            ...old,
-            release,
-            ...(judge === undefined ? {} : { judge }),
-            profile,
-            lkdtm,
-            random,
-            ...(off === undefined ? {} : { off }),
-            ...(kfence ? { kfence } : {}),
-            ...(unchecked ? { unchecked } : {}),
-            copies,
-            seed: Number(values.seed),
-            error,
-            judged: day,
-          }
-        : { ...old, dumps, dumpsJudged: day },
-    );
-  }
-  const order = drivers.flatMap((driver) => driver.variants).map(({ name }) => name);
-  const all = [...known.values()].sort(
-    (left, right) =>
-      order.indexOf(left.variant) - order.indexOf(right.variant) ||
-      left.release.localeCompare(right.release, 'en', { numeric: true }),
-  );
-  for (const row of all) noteOptions(row);
-  writeFileSync(file, `${JSON.stringify(all, null, 2)}\n`);
-  // A note is written by hand, and stays while the row does: what a kernel was given to be judged.
-  const cells = ({
-    variant,
-    release,
-    note,
-    judge,
-    profile = '',
-    lkdtm = '',
-    random = '',
-    off = '',
-    error = null,
-    dumps = '',
-  }) => [
-    variant,
-    note === undefined ? release : `${release}, ${note}`,
-    judge ?? "Debian's image",
-    ...(error === null ? [profile, lkdtm, random, off, dumps] : ['', '', error, '', dumps]),
-  ];
-  const lines = [
-    [
-      'variant',
-      'kernel',
-      'what judged',
-      'profile',
-      'LKDTM, identical',
-      'random copies',
-      'switched off',
-      'dumps, identical',
-    ],
-    Array.from({ length: 8 }, () => '---'),
-    ...all.map(cells),
-  ].map((row) => `| ${row.join(' | ')} |`);
-  const days = [...new Set(all.flatMap(({ judged, dumpsJudged }) => [judged, dumpsJudged].filter(Boolean)))].sort();
-  writeFileSync(
-    join(root, 'docs/kernels.md'),
-    `# Kernels
-
-Which kernel judged what, as \`npm run test:kernels\` and \`npm run test:built-kernels\` found it (${days.join(', ')}). Made by that script of \`docs/kernels.json\`: a run
-replaces the rows that it judged.
-
-- LKDTM: LKDTM's copies and their neighbours. The kernel's own \`__check_object_size\`, run in the guest, is the judge; how many are identical to
-  the last byte of the message.
-- Random copies: the same judge; ${[...new Set(all.filter(({ copies }) => copies).map(({ copies, seed }) => `${copies} with seed ${seed}`))].join(', ')}.
-- What judged: Debian's image, or a kernel that \`usercopy kernel build\` built of Debian's source; then what it was built with besides the
-  smallest configuration. A kernel built with \`-mflat\` judges what the C says, not frames of register windows, which no Unicorn from 2.0.1 to 2.1.4 can spill.
-- Switched off: LKDTM's copies again, with the kernel's key as \`hardened_usercopy=off\` leaves it: its check lets all of them pass. From 6.15 on the
-  callers ask the key, not the check; such kernels show it in dumps.
-- A kernel built without HARDENED_USERCOPY has no check to ask. The same copies in another kernel of its series are its judge; where the line shows something of the kernel itself, and for random
-  copies \`bench/baseline/oracle.ts\` is. \`judge: 'kernel'\` must refuse to attach.
-- Dumps: machines of QEMU, stopped in the kernel's own check. What that kernel printed is the judge, a copy that it let pass included.
-
-An empty place was not judged. A kernel that cannot be judged shows why.
-
-${lines.join('\n')}
-
-## What no kernel has judged
-
-${unjudgedLines(all).join('\n')}
-
-\`bench/baseline/oracle.ts\` judges all of them, and so do cases worked out by hand in \`test/check/\`; \`usercopy profiles\` says what each switch does.
-`,
-  );
-}
-
-if (values.quick === undefined && values.dumps === undefined) writeTable();
+if (values.quick === undefined && values.dumps === undefined) keepRows(rows.map(kept));
 process.exitCode = rows.some(({ error, failed, skipped }) => failed || (error && !skipped)) ? 1 : 0;

@@ -6,11 +6,13 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadKernel } from '../../build/js/src/image/load.js';
+import { notedOptions, optionsText } from './kernel-table.mjs';
 import { readPlaces } from './places.mjs';
 
 const ONE_DUMP = 300_000;
 
-/** `{ name, release, variant, cases: [{ name, message, folder }] }` of each machine in a folder of dumps. */
+/** `{ name, kernel, variant, cases: [{ name, message, folder }] }` of each machine in a folder of dumps; `kernel` names the folder of its image. */
 export function dumpMachines(dumps) {
   return readdirSync(dumps)
     .filter((name) => existsSync(join(dumps, name, 'base.vmcore.zst')))
@@ -20,7 +22,7 @@ export function dumpMachines(dumps) {
         .filter((folder) => existsSync(join(folder, 'case.json')))
         .map((folder) => ({ folder, ...JSON.parse(readFileSync(join(folder, 'case.json'), 'utf8')) }));
       const [{ arch, kernel }] = cases;
-      return { name, variant: arch, release: kernel, cases };
+      return { name, variant: arch, kernel, cases };
     });
 }
 
@@ -35,35 +37,58 @@ function expand(args) {
   if (status !== 0) throw new Error(`zstd: ${stderr.trim()}`);
 }
 
-/** Image, types and configuration of a release, as arguments of the program. */
-function imageOf(dumps, release) {
-  const folder = join(dumps, 'kernels', release);
+/** Image, types and configuration of a machine's kernel. */
+function filesOf(dumps, kernel) {
+  const folder = join(dumps, 'kernels', kernel);
   const find = (pattern) => readdirSync(folder).find((name) => pattern.test(name));
-  const [image, btf] = [find(/^(?:vmlinu|bzImage)/), find(/^BTF/)];
-  return ['--kernel', join(folder, image), ...(btf ? ['--btf', join(folder, btf)] : [])];
+  const [image, btf, config] = [find(/^(?:vmlinu|bzImage)/), find(/^BTF/), find(/^config/)];
+  return {
+    path: join(folder, image),
+    ...(btf ? { btf: join(folder, btf) } : {}),
+    ...(config ? { config: join(folder, config) } : {}),
+  };
 }
 
-/** Asks of every case what the check says: `{ same, different: [{ name, expected, found }] }`. */
-export function judgeMachine(dumps, { name, release, cases }, cli) {
+/** What the table says of a kernel: its release, and, where its folder has another name, that it was built, and with what. */
+async function kernelOf(kernel, { path, ...sides }, profile) {
+  const { version, config } = await loadKernel({ path }, sides);
+  const { release } = version;
+  return {
+    ...{ release, profile },
+    ...(config === null ? {} : { options: optionsText(config) }),
+    ...(release === kernel ? {} : { judge: ['built', ...(config === null ? [] : notedOptions(config))].join(', ') }),
+  };
+}
+
+/** Asks of every case what the check says: `{ same, different: [{ name, expected, found }] }`, with what the table says of the kernel. */
+export async function judgeMachine(dumps, { name, kernel, cases }, cli) {
   const scratch = mkdtempSync(join(tmpdir(), 'usercopy-dumps-'));
   try {
     const base = join(scratch, 'base');
     const dump = join(scratch, 'case.vmcore');
+    const files = filesOf(dumps, kernel);
+    const image = [
+      '--kernel',
+      files.path,
+      ...['btf', 'config'].flatMap((side) => (files[side] ? [`--${side}`, files[side]] : [])),
+    ];
     expand(['--long=27', join(dumps, name, 'base.vmcore.zst'), '-o', base]);
     const different = [];
+    let profile = '';
     for (const { folder, trigger, message } of cases) {
       const patch = join(folder, 'vmcore-pre.zpatch');
       expand(['--long=29', '--memory=2048MB', `--patch-from=${base}`, patch, '-o', dump]);
-      const of = ['--dump', dump, '--regs', join(folder, 'regs.txt'), ...imageOf(dumps, release)];
+      const of = ['--dump', dump, '--regs', join(folder, 'regs.txt'), ...image];
       const { stdout, stderr } = spawnSync(process.execPath, [cli, 'check', ...of, '--json'], {
         encoding: 'utf8',
         timeout: ONE_DUMP,
         maxBuffer: 64 << 20,
       });
-      const found = stdout === '' ? `no answer: ${stderr.trim().split('\n')[0]}` : JSON.parse(stdout).message;
-      if (found !== message) different.push({ name: trigger, expected: message, found });
+      const answer = stdout === '' ? { message: `no answer: ${stderr.trim().split('\n')[0]}` } : JSON.parse(stdout);
+      profile = answer.profile ?? profile;
+      if (answer.message !== message) different.push({ name: trigger, expected: message, found: answer.message });
     }
-    return { same: cases.length - different.length, different };
+    return { ...(await kernelOf(kernel, files, profile)), same: cases.length - different.length, different };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

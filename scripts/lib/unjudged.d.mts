@@ -2,6 +2,7 @@ export interface JudgedRow {
   readonly variant: string;
   readonly profile?: string;
   readonly lkdtm?: string;
+  readonly dumps?: string;
   readonly error?: string | null;
   readonly options?: string;
   /** How many copies a kernel was judged by whose check is off. */

@@ -17,8 +17,8 @@ function switchesOfRow({ variant, profile, options }) {
 }
 
 /** Whether a row's kernel, and not only its name, was asked. One without the check answers nothing. */
-const isJudged = ({ error, profile, lkdtm, unchecked }) =>
-  error === null && Boolean(profile) && Boolean(lkdtm) && !unchecked;
+const isJudged = ({ error = null, profile, lkdtm, dumps, unchecked }) =>
+  error === null && Boolean(profile) && Boolean(lkdtm || dumps) && !unchecked;
 
 const OLDER = 'kernels before 5.10, of which there is no source here';
 const NONE = 'no kernel has it; it is there to try a rule alone';

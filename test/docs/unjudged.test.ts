@@ -54,6 +54,13 @@ describe('what no kernel has judged', () => {
     expect([...profiles, ...switches].every((one) => one.reason.length > 0)).toBe(true);
   });
 
+  it('is nothing that a dump has shown', () => {
+    const row = { variant: 'x86_64', profile: '6.1', dumps: '7 of 7', options: 'SLAB FRAME_POINTER !KFENCE' };
+    const switches = unjudged([row]).switches.map(({ name }) => name);
+    for (const own of ['slab', 'frames', 'no-kfence']) expect(switches).not.toContain(own);
+    for (const other of ['slub', 'no-frames', 'bypass']) expect(switches).toContain(other);
+  });
+
   it('is everything where the only kernel could not be asked', () => {
     expect(unjudged([{ variant: 'i386', profile: '5.0', lkdtm: '', error: 'no BTF' }]).profiles.length).toBe(8);
   });

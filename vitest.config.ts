@@ -4,7 +4,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Files that take a minute and more, the longest first. */
 const LONG = [
-  ...['dump/dumps', 'kernel/real-kernels', 'scenario/real-kernels', 'arch/i386-arm', 'attach/failing-copies'],
+  ...['dump/dumps', 'dump/after-panic', 'kernel/real-kernels', 'scenario/real-kernels', 'scenario/prove-types'],
+  ...['arch/i386-arm', 'attach/failing-copies'],
   ...['arch/s390x-ppc64le', 'engine/versions', 'cycles/charge', 'attach/library/steps', 'attach/library/mutations'],
 ];
 

@@ -80,7 +80,7 @@ export function kernelInDump(
   const slid = new SlidSymbols(image.symbols, located.slide);
   // With KALLSYMS_ALL the table has the variables.
   if (slid.address('init_task') !== undefined) return Object.freeze({ ...seen, symbols: slid });
-  const exported = exportedVariables(image.segments, image.endian === 'little', image.bits);
+  const exported = exportedVariables(image);
   const moved = new Map([...exported].map(([name, address]) => [name, word(address + located.slide)]));
   const known = { ...seen, symbols: new ExtendedSymbols(slid, moved) };
   const hidden = hiddenVariables(known, memory, physical, jumpEntryOf(image, staticBranch), pageShifts);

@@ -227,7 +227,7 @@ function* slidesFrom(evidence: Evidence, banner: Banner, image: Kernel, linkedTo
 
 /** The address of a variable that an image lists, or exports to modules. */
 const variableOf = (image: Kernel, name: string): bigint | undefined =>
-  image.symbols.address(name) ?? exportedVariables(image.segments, image.endian === 'little', image.bits).get(name);
+  image.symbols.address(name) ?? exportedVariables(image).get(name);
 
 /** kdump's copy of VMCOREINFO lies in memory even when the dump carries no such note; it fills a page of its own. */
 function byNotesInMemory(evidence: Evidence, banner: Banner | null): Located | null {

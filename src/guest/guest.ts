@@ -159,7 +159,7 @@ export class Guest {
     requireValue('Guest.create: kernel', kernel, aKernel);
     requireOptions('Guest.create', options, RULES);
     if (!hidesVariables(kernel)) return Guest.#build(kernel, options);
-    const exported = withSymbols(kernel, exportedVariables(kernel.segments, kernel.endian === 'little', kernel.bits));
+    const exported = withSymbols(kernel, exportedVariables(kernel));
     const scratch = await Guest.#build(exported, options);
     try {
       return await Guest.#build(await withHiddenVariables(exported, scratch), options);

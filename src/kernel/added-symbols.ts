@@ -67,16 +67,24 @@ export class ExtendedSymbols implements SymbolTable {
   }
 }
 
+/** Exported variables by the segments that have them, which never change: every opening of a dump and every guest asks for them again. */
+const knownVariables = new WeakMap<readonly Segment[], ReadonlyMap<string, bigint>>();
+
+/** Addresses of variables that a kernel exports to modules, as far as layouts and the check ask for them, as in its image. */
+export function exportedVariables({ segments, endian, bits }: Kernel): ReadonlyMap<string, bigint> {
+  const known = knownVariables.get(segments);
+  if (known !== undefined) return known;
+  const found = findExported(segments, endian === 'little', bits);
+  knownVariables.set(segments, found);
+  return found;
+}
+
 /**
- * Addresses of exported variables, by `__ksymtab`: entries { value, name, namespace } (the namespace since 5.4) of 32-bit
- * self-relative offsets (HAVE_ARCH_PREL32_RELOCATIONS), or of words that hold addresses, as on architectures without
- * (arm, s390). It is the form that finds more names. `segments` are the image's, relocated; addresses are as in them.
+ * By `__ksymtab`: entries { value, name, namespace } (the namespace since 5.4) of 32-bit self-relative offsets
+ * (HAVE_ARCH_PREL32_RELOCATIONS), or of words that hold addresses, as on architectures without (arm, s390). It is the form
+ * that finds more names.
  */
-export function exportedVariables(
-  segments: readonly Segment[],
-  littleEndian: boolean,
-  bits: Bits,
-): Map<string, bigint> {
+function findExported(segments: readonly Segment[], littleEndian: boolean, bits: Bits): ReadonlyMap<string, bigint> {
   const relative = new Map<string, bigint>();
   const absolute = new Map<string, bigint>();
   const isInImage = (at: bigint): boolean => segments.some(({ address, size }) => at >= address && at < address + size);

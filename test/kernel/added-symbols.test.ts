@@ -21,7 +21,7 @@ it.each([
   ] as const)
     words.setUint32(at, relative ? target - at : Number(BASE) + target);
   const segment = { address: BASE, physical: 0n, bytes, size: BigInt(bytes.length) };
-  const known = withSymbols(kernel, exportedVariables([segment], true, 32));
+  const known = withSymbols(kernel, exportedVariables({ ...kernel, segments: [segment] }));
   expect(gateOf(known)).toMatchObject({ address: BASE + BigInt(key), askedBy: 'callers', closed: true });
   words.setUint32(key, 1);
   expect(gateOf(known)).toMatchObject({ closed: false });

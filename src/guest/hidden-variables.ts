@@ -14,8 +14,8 @@ import type { Kernel } from '../kernel/kernel.js';
 import { requireTypes } from '../kernel/require-types.js';
 import type { GuestMemory } from './memory.js';
 
-/** Kernel functions that look for an address and fail at once in an empty kernel. */
-const TIME_LIMIT = 10_000;
+/** Of kernel functions that look for an address and fail after some hundred instructions in an empty kernel; with wrong types a tree has loops. */
+const LIMITS = { instructionLimit: 200_000, timeLimit: 10_000 } as const;
 const PAGE = 4096n;
 
 /** What is asked of a guest; a `Guest` while it is being made needs what is learnt here, so it is not named. */
@@ -27,8 +27,8 @@ interface Scratch {
   readonly memory: GuestMemory;
   readonly task: bigint;
   readonly stack: { readonly start: bigint; readonly end: bigint };
-  call(symbol: string, args: readonly bigint[], options: { timeLimit: number }): Promise<{ readonly kind: string }>;
-  callForValue(symbol: string, args: readonly bigint[], options: { timeLimit: number }): Promise<bigint>;
+  call(symbol: string, args: readonly bigint[], options: typeof LIMITS): Promise<{ readonly kind: string }>;
+  callForValue(symbol: string, args: readonly bigint[], options: typeof LIMITS): Promise<bigint>;
 }
 
 interface Load {
@@ -95,7 +95,7 @@ async function watch(
     if (isInImage(guest.kernel, address) && !isOnStack) loads.push({ address, size });
   });
   try {
-    const outcome = await guest.call(symbol, args, { timeLimit: TIME_LIMIT });
+    const outcome = await guest.call(symbol, args, LIMITS);
     return { loads, returned: outcome.kind === 'returned' };
   } catch {
     return { loads, returned: false };
@@ -176,7 +176,7 @@ async function rootOfLoads(guest: Scratch, loads: readonly Load[]): Promise<bigi
   for (const candidate of [...candidates].reverse()) {
     const before = guest.memory.snapshot();
     guest.memory.writeWord(candidate, planted + BigInt(area.offset('rb_node')));
-    const found = await guest.callForValue('find_vmap_area', [address], { timeLimit: TIME_LIMIT }).catch(() => null);
+    const found = await guest.callForValue('find_vmap_area', [address], LIMITS).catch(() => null);
     guest.memory.restore(before);
     if (found === planted) return candidate;
   }
@@ -205,7 +205,7 @@ async function findKfence(guest: Scratch): Promise<KfenceVariables | null> {
   const record = memory.allocate(pageBytes);
   memory.writeWord(record + member, start);
   const ask = (): Promise<bigint | null> =>
-    guest.callForValue('kfence_object_start', [object], { timeLimit: TIME_LIMIT }).catch(() => null);
+    guest.callForValue('kfence_object_start', [object], LIMITS).catch(() => null);
   const empty = (loads: readonly Load[]): bigint[] => {
     const words = loads.filter(
       ({ address, size }) => size === guest.kernel.bits / 8 && memory.readWord(address) === 0n,

@@ -2,7 +2,8 @@
 import { kernelStart } from './anchors.js';
 import { plainLine } from './characters.js';
 import { Prefixes, stampOf, threadOf } from './prefixes.js';
-import { rawLines } from './raw-lines.js';
+import { type RawLine, rawLines } from './raw-lines.js';
+import { withoutOuterPrefix } from './wrapped.js';
 
 export interface LogLine {
   /** From 1, in the text as it came. */
@@ -28,23 +29,24 @@ export interface LogLine {
 
 /** A line's number may be an excerpt's: `before` lines stand in front of it. */
 export function logLines(text: string, before = 0): readonly LogLine[] {
-  const raw = rawLines(text);
+  const whole = rawLines(text);
+  const raw = withoutOuterPrefix(whole, anchorsAt(whole));
   // Known by their looks before they are cleaned: the cleaned copies are not kept.
   const prefixes = Prefixes.learn(anchorsIn(raw));
   const lines: LogLine[] = [];
   let gap = true;
-  for (const { number, last, text: line, record } of raw) {
+  for (const { number, last, text: line, record } of withWholeStamps(raw)) {
     const plain = plainLine(line);
     const read = isFence(plain) ? null : prefixes.takeOff(tableRow(plain));
-    const whole = read?.text.trim() ?? '';
-    if (read === null || whole === '') {
+    const own = read?.text.trim() ?? '';
+    if (read === null || own === '') {
       gap = true;
       continue;
     }
     lines.push({
       number: number + before,
       last: last + before,
-      text: whole,
+      text: own,
       prefixed: read.prefixed || record,
       thread: threadOf(read.prefix),
       stamp: stampOf(read.prefix),
@@ -57,6 +59,35 @@ export function logLines(text: string, before = 0): readonly LogLine[] {
   }
   return withoutSuffix(lines);
 }
+
+/** What stands before a kernel's line: its own stamp with the caller behind it, or syslog's date, host and tag. */
+const WHOLE_STAMPS: readonly RegExp[] = [
+  /^[^[\]]{0,80}\[ {0,12}\d{1,10}\.\d{6}\](?: ?\[ {0,8}[TC]\d{1,10}\])?/,
+  /^(?:(?:[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:.]{8,15}(?:Z|[+-]\d\d:?\d\d)) [\w.-]{1,64} )?kernel: /,
+];
+const LONGEST_STAMP = 120;
+const BEGINS_STAMP =
+  /^(?:[^[\]]{0,80}\[[ \d.]{0,23}(?:\] ?(?:\[[ TC\d]{0,18})?)?|[A-Z\d][\w :.+-]{0,100}|k[ernl]{0,5}:?)$/;
+
+/** A break inside what stands before a line is undone: else the line would be another's rest. */
+function withWholeStamps(raw: readonly RawLine[]): readonly RawLine[] {
+  const whole: RawLine[] = [];
+  for (const line of raw) {
+    const before = whole.at(-1);
+    const isBegun = before !== undefined && before.text.length < LONGEST_STAMP && BEGINS_STAMP.test(before.text);
+    if (isBegun && !line.record && isRestOfStamp(before.text, line.text))
+      whole[whole.length - 1] = { ...before, last: line.last, text: `${before.text}${line.text}` };
+    else whole.push(line);
+  }
+  return whole;
+}
+
+/** Whether the first line ends inside the stamp that both together begin with, which the second has not alone. */
+const isRestOfStamp = (begun: string, rest: string): boolean =>
+  WHOLE_STAMPS.some((stamp) => {
+    const length = stamp.exec(begun + rest.slice(0, LONGEST_STAMP))?.[0].length ?? 0;
+    return length > begun.length && !stamp.test(rest);
+  });
 
 /** Where a line of the kernel's ends for sure, and what stands behind it. */
 const SUFFIX = /(?:, size \d{1,20}\)!|\(\d{1,20} bytes\)|\.c:\d{1,7}!|--\[ end trace [0-9a-f]{16} \]---)(\S{1,16})$/;
@@ -86,21 +117,19 @@ const tableRow = (line: string): string =>
   /^\s{0,8}\|.{0,8000}\|\s{0,8}$/.test(line) ? line.replace(/\|\s*$/, '') : line;
 
 const MOST_ANCHORS = 2000;
+/** Not every line is cleaned twice: only those with a word of the kernel in them. */
+const WORDS =
+  /usercopy|ernel memory|BUG|cut here|WARNING|nvalid opcode|nternal error|PID: |ardware name|all [Tt]race|odules linked|end trace/;
 
 function* anchorsIn(raw: readonly { readonly text: string }[]): Iterable<string> {
+  for (const index of anchorsAt(raw)) yield tableRow(plainLine(raw[index]?.text ?? ''));
+}
+
+function* anchorsAt(raw: readonly { readonly text: string }[]): Iterable<number> {
   let found = 0;
-  for (const { text } of raw) {
-    // Not every line is cleaned twice: only those with a word of the kernel in them.
-    if (
-      !/usercopy|ernel memory|BUG|cut here|WARNING|nvalid opcode|nternal error|PID: |ardware name|all [Tt]race|odules linked|end trace/.test(
-        text,
-      )
-    ) {
-      continue;
-    }
-    const line = plainLine(text);
-    if (kernelStart(line) === null) continue;
-    yield tableRow(line);
+  for (const [index, { text }] of raw.entries()) {
+    if (!WORDS.test(text) || kernelStart(plainLine(text)) === null) continue;
+    yield index;
     if (++found >= MOST_ANCHORS) return;
   }
 }

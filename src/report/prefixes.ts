@@ -37,7 +37,7 @@ const OTHER_TAG = /^[\w.-]{1,64} [\w./@-]{1,64}(\[\d{1,10}\])?:\s/;
 /** `01-05 12:00:00.123     0     0 E `: what follows is cut in two at its first colon, the tag filled up with spaces. */
 const LOGCAT = /^\d\d-\d\d \d\d:\d\d:\d\d\.\d{3,6} {1,8}\d{1,8} {1,8}\d{1,8} [VDIWEFS] /;
 
-const LONGEST_PREFIX = 240;
+export const LONGEST_PREFIX = 240;
 const MOST_SHAPES = 8;
 const MOST_LEARNT = 256;
 
@@ -205,6 +205,13 @@ const TIME = /\d\d:\d\d:\d\d|\d\d?:\d\d [AP]M/;
 
 const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 
+/** What other lines have in place of a prefix, with as many blanks behind it as this one has; null for one that is too vague. */
+export function outerPattern(prefix: string): RegExp | null {
+  const blanks = prefix.length - prefix.trimEnd().length;
+  const source = shapeOf(prefix)?.pattern.source;
+  return source === undefined ? null : new RegExp(source.replace(/\[ \\t\]\*$/, `[ \\t]{0,${blanks}}`), 'u');
+}
+
 /** Where letters and numbers of a prefix may differ from line to line, and where they may not; null for one that is too vague. */
 function shapeOf(prefix: string): Shape | null {
   const time = TIME.exec(prefix);
@@ -270,7 +277,10 @@ function groupOf(token: string): string {
 export function threadOf(prefix: string): string | null {
   const caller = /\[ {0,8}([TC]\d{1,10})\]/.exec(prefix)?.[1];
   if (caller !== undefined) return caller;
-  const vendor = /\[pid:(\d{1,10}),|\[\d{1,3}: {0,20}\S{1,20}: {0,10}(\d{1,10})\]/.exec(prefix);
+  // Numbers alone are a time of day.
+  const vendor = /\[pid:(\d{1,10}),|\[\d{1,3}: {0,20}(?=[^\s\]]{0,19}[^\s\]\d:.])\S{1,20}: {0,10}(\d{1,10})\]/.exec(
+    prefix,
+  );
   return vendor === null ? null : `T${vendor[1] ?? vendor[2]}`;
 }
 

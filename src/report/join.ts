@@ -5,6 +5,8 @@ import { CALLEE_FROM, isTraceLine } from './trace.js';
 
 /** A wrapped line has few pieces; a module list has more. */
 const MOST_PIECES = 40;
+const MOST_PIECES_OF_MODULES = 400;
+const MODULES = 'Modules linked in:';
 const LONGEST_JOINED = 16_384;
 /** One entry of `Modules linked in:`. */
 const MODULE_NAMES = /^(?:\w[\w.-]{0,80}(?:\([A-Z+-]{1,8}\))?(?:\s+|$)){1,400}(?:\[last unloaded:.{0,400})?$/;
@@ -14,11 +16,12 @@ const MODULE_NAMES = /^(?:\w[\w.-]{0,80}(?:\([A-Z+-]{1,8}\))?(?:\s+|$)){1,400}(?
  * message was broken inside a word, null where it was not: a terminal breaks every line there.
  */
 export function joinBroken(lines: readonly LogLine[], shapes: Shapes, column: number | null): LogLine[] {
-  const at = column ?? breakColumn(lines, shapes);
   const joined: LogLine[] = [];
   const isSpaced = lines.filter(({ gap }) => gap).length > lines.length / 2;
   // A mailer that left a line of such width with a blank in it did not break before a shorter one.
   const widest = lines.reduce((width, line) => (line.text.includes(' ') ? Math.max(width, line.width) : width), 0);
+  const mails = areMailers(lines, shapes, widest);
+  const at = mails ? null : (column ?? breakColumn(lines, shapes));
   let pieces = 0;
   let last: LogLine | null = null;
   for (const [index, line] of lines.entries()) {
@@ -28,7 +31,7 @@ export function joinBroken(lines: readonly LogLine[], shapes: Shapes, column: nu
       joined.push(line);
       pieces = 1;
     } else {
-      const glue = glueOf(whole, last, line, { column: at, widest });
+      const glue = glueOf(whole, last, line, { column: at, widest, mails });
       joined[joined.length - 1] = { ...whole, text: `${whole.text}${glue}${line.text}` };
       pieces++;
     }
@@ -43,23 +46,45 @@ const WIDEST_MAIL = 140;
 /** Stands in a joined line where a break was, and a blank perhaps: no log has it, since control characters are taken out. */
 export const SEAM = '\0';
 
+interface Width {
+  /** At which a terminal broke every line; null where none did. */
+  readonly column: number | null;
+  readonly widest: number;
+  /** It was a mailer that broke lines. */
+  readonly mails: boolean;
+}
+
 /** What stood where a line was broken. A terminal breaks it between two characters; a mailer puts the break where a blank was. */
-function glueOf(
-  whole: LogLine,
-  last: LogLine,
-  line: LogLine,
-  { column, widest }: { readonly column: number | null; readonly widest: number },
-): string {
+function glueOf(whole: LogLine, last: LogLine, line: LogLine, { column, widest, mails }: Width): string {
   if (line.prefixed) return ' ';
   const blanks = ' '.repeat(last.blanksAtEnd + line.blanksAtStart);
   if (last.width === column || OPEN_SYMBOL.test(whole.text)) return blanks;
   if (blanks !== '') return ' ';
-  if (LONE_SYMBOL.test(whole.text) || BEGUN_NUMBERS.test(whole.text)) return '';
+  if (OPEN_ADDRESS.test(whole.text) || LONE_SYMBOL.test(whole.text) || BEGUN_NUMBERS.test(whole.text)) return '';
   if (OPEN_SIZE.test(whole.text) && /^[0-9a-f]{1,7}(?=$|[\s)>])/.test(line.text)) return '';
   if (OPEN_MODULE.test(whole.text) && /^[\w-]{0,60}(?:\]| [0-9a-f]{8,64}\])/.test(line.text)) return '';
   const [word = ''] = /^\S{1,200}/.exec(line.text) ?? [];
-  const isMailers = last.width <= WIDEST_MAIL && last.width + 1 + word.length > widest;
+  // A line of exactly that width may be one that a terminal broke between two characters.
+  const isMailers = last.width < widest + (mails ? 1 : 0) && brokeBefore(word, last.width, widest);
   return isMailers ? ' ' : SEAM;
+}
+
+/** Whether a mailer that allows lines of a width breaks one before a word. */
+const brokeBefore = (word: string, width: number, widest: number): boolean =>
+  width <= WIDEST_MAIL && width + 1 + word.length > widest;
+
+/** More lines end where the next word has no room than at the last column. */
+function areMailers(lines: readonly LogLine[], { startsItem }: Shapes, widest: number): boolean {
+  let there = 0;
+  let before = 0;
+  for (const [index, { width }] of lines.entries()) {
+    const next = lines[index + 1];
+    if (next === undefined || next.prefixed || next.gap || startsItem(next.text)) continue;
+    const [word = ''] = /^\S{1,200}/.exec(next.text) ?? [];
+    if (width === widest) there++;
+    else if (width < widest && brokeBefore(word, width, widest)) before++;
+  }
+  return before > there;
 }
 
 interface Place {
@@ -78,7 +103,7 @@ function continues(
   shapes: Shapes,
   column: number | null,
 ): boolean {
-  if (pieces >= MOST_PIECES) return false;
+  if (pieces >= (whole.text.startsWith(MODULES) ? MOST_PIECES_OF_MODULES : MOST_PIECES)) return false;
   const isNear = !line.prefixed && !line.gap;
   const isFull = last.width === column;
   // Where each line of the log has its prefix, a terminal's break says more than the looks of what follows.
@@ -93,6 +118,7 @@ function continues(
       const beginsOther = shapes.startsItem(whole.text) && !isTraceLine(whole.text) && !ADDRESS.test(whole.text);
       if (isFull && !beginsOther && !isWholeFrame(whole.text)) return true;
     }
+    if (isNear && OPEN_ADDRESS.test(whole.text) && isTraceLine(whole.text + line.text)) return true;
     const isRestOfSize = isNear && OPEN_SIZE.test(whole.text) && /^[0-9a-f]{1,7}$/.test(line.text);
     if (isRestOfSize && !/^(?:\+|0?x)/.test(next?.text ?? '')) return true;
     const isApart = line.number - last.last > 2 || (line.gap && !isSpaced);
@@ -102,7 +128,7 @@ function continues(
   // printk cuts a long list of modules into records.
   return (
     !shapes.startsItem(line.text) &&
-    whole.text.startsWith('Modules linked in:') &&
+    whole.text.startsWith(MODULES) &&
     !whole.text.includes('[last unloaded') &&
     MODULE_NAMES.test(line.text)
   );
@@ -110,11 +136,13 @@ function continues(
 
 /** A line that is broken before the symbol that it must have, or the caller's of 32-bit ARM's two. */
 const AWAITS_SYMBOL =
-  /(?:^|\s)\?$|^(?:T?PC|RPC|I7): <[\w.]{0,200}$|^(?:[RE]IP|NIP|LR|EPC|epc|pc|lr|ra|PC is at|LR is at|Krnl PSW)\b[^+)]{0,120}$|^WARNING: [^+]{1,200}\.c:\d{1,7}(?: \w{1,80})?$/;
+  /(?:^|\s)\?$|^(?:T?PC|RPC|I7): <[\w.]{0,200}$|^(?:[RE]IP|NIP|LR|EPC|epc|pc|lr|ra|PC is at|LR is at|ip is at|IAOQ\[0|Krnl PSW)\b[^+)]{0,120}$|^WARNING: [^+]{1,200}\.c:\d{1,7}(?: \w{1,80})?$/;
 
 /** A frame that is broken inside its symbol, or behind it: nothing else of an oops is a line of one word. */
 const LONE_SYMBOL =
   /^(?:\(?\[<?[0-9a-f]{8,16}>?\][ \0]?){0,2}(?:\? )?[(.]?(?=[\w.]{0,200}[a-z_])[A-Za-z_][\w.]{0,200}$/;
+/** A frame that is broken inside the address before its symbol. */
+const OPEN_ADDRESS = /^\(?(?:\[<?[0-9a-f]{8,16}>?\] ?)?\[<?[0-9a-f]{0,16}>?$/;
 /** The same inside its numbers. */
 const BEGUN_NUMBERS =
   /^(?:\(?\[<?[0-9a-f]{8,16}>?\] ?){0,2}(?:\? )?\.?[A-Za-z_][\w.]{0,200}\+(?:0(?:x[0-9a-f]{0,8}(?:\/(?:0x?)?)?)?)?$/;
@@ -133,7 +161,11 @@ const HEADING = /^(?:Call [Tt]race:|Backtrace:|Stack [Tt]race:|<\/?(?:TASK|IRQ|N
 
 /** A frame to its end: its size, its source lines, or the module behind them. */
 const isWholeFrame = (text: string): boolean =>
-  isTraceLine(text) && /(?:\/0x[0-9a-f]{1,8}\)?|\))(?: \[[^\]]{1,80}\]| [A-Za-z_][\w-]{0,60})?$/.test(text);
+  INLINED.test(text) ||
+  (isTraceLine(text) &&
+    /(?:(?:\/0x[0-9a-f]{1,8}\)?|\))(?: \[[^\]]{1,80}\]| [A-Za-z_][\w-]{0,60})?|:\d{1,7}(?: \[inline\])?)$/.test(text));
+/** `check_copy_size include/linux/thread_info.h:150`, which some trackers' frames are. */
+const INLINED = /^[A-Za-z_][\w.]{0,200} [\w./-]{1,200}\.[chS]:\d{1,7}$/;
 
 /** A frame that is broken off in its symbol, its numbers, or before its place in the source (decode_stacktrace.sh). */
 const BEGUN =
@@ -143,6 +175,7 @@ const SOURCE_PLACE = /^(?:\(|[\w.-]{1,60}\/[\w./-]{1,200}:\d)/;
 
 function isBegunFrame({ text, width }: LogLine, next: LogLine | undefined, column: number | null): boolean {
   if (text === '?') return true;
+  if (next !== undefined && OPEN_ADDRESS.test(text) && isTraceLine(text + next.text)) return true;
   const [begun, numbers, place] = BEGUN.exec(text) ?? [];
   if (begun === undefined) return false;
   if (numbers !== undefined || place !== undefined || width === column) return true;

@@ -269,7 +269,11 @@ function regionOf(read: ReadMessage, place: string, name: string | null): string
   const { canonical, refusal, regionKind } = read.place;
   if (refusal !== null && regionKind === 'special' && !squeeze(canonical).includes(DETAIL)) return canonical;
   const notIn = /\bnot in SL[AU]B page\?!/.exec(canonical)?.[0];
-  return notIn ?? place.replace(/\s+/g, ' ').trim();
+  if (notIn !== undefined) return notIn;
+  const shown = place.replace(/\s+/g, ' ').trim();
+  const [words] = refusal === null ? [''] : canonical.split("'");
+  const detail = shown.indexOf("'");
+  return detail < 0 || words === '' ? shown : `${words}${shown.slice(detail)}`;
 }
 
 /** `%p` prints every digit of a word, so that another number of them is a piece of one. */

@@ -192,13 +192,17 @@ function bugLineOf(text: string, more: readonly RegExp[]): string | null {
   const [first] = candidates;
   if (first === undefined) return null;
   // Digits of the line's number may stand behind a seam.
-  const cut = text.startsWith(SEAM, first.index + first[0].length) ? SEAM : '';
+  const rest = text.slice(first.index + first[0].length, first.index + first[0].length + 2);
+  const cut = rest.startsWith(SEAM) && !rest.endsWith('[') ? SEAM : '';
   return `${first[0]}${cut}`.replace(/\s+/g, ' ').trim();
 }
 
 function pcOf(text: string, pattern: RegExp | null): TraceEntry | null {
-  const [, symbol, offset, size] = pattern?.exec(text) ?? [];
-  if (symbol === undefined) return null;
+  const found = pattern?.exec(text) ?? null;
+  const [told = '', symbol, offset, size] = found ?? [];
+  // A symbol that nothing follows on its line may have lost its end.
+  const isCut = offset === undefined && /^[>)]?\s*(?:\n|$)/.test(text.slice((found?.index ?? 0) + told.length));
+  if (symbol === undefined || isCut) return null;
   return {
     symbol,
     offset: offset === undefined ? null : Number.parseInt(offset, 16),

@@ -22,7 +22,7 @@ const TROUBLE =
 
 /** Lines that begin something of their own on any architecture. */
 const STARTS =
-  '\\S{1,16} ?\\[#\\d|usercopy: |PAX: |Bad or missing|-{3,}|CPU ?: ?-?\\d|Pid: |Hardware name:|Modules linked in:|Tainted: \\[|Workqueue:|task: |Code:|Call [Tt]race:|Backtrace:|Stack|Process |Kernel panic|Kernel Offset|Rebooting|<\\/?(?:TASK|IRQ|NMI)>|Oops|Internal error|[kK]ernel BUG|WARNING:|BUG:|Entering kdb|due to|Dumping ftrace|\\d+: |\\.\\.\\.|crash>|PID: |#\\d+ \\[|more>|Message from |[\\w./-]+\\[\\d+\\]: ';
+  '\\S{1,16} ?\\[#\\d|usercopy: |PAX: |Bad or missing|-{3,}|CPU ?: ?-?\\d|Pid: |Hardware name:|Modules linked in:|Tainted: \\[|Workqueue:|task: |Code:|Call [Tt]race:|Backtrace:|Stack|Process |Kernel panic|Kernel Offset|Rebooting|<\\/?(?:TASK|IRQ|NMI)>|Oops|Internal error|[kK]ernel BUG|WARNING:|BUG:|Entering kdb|due to|Dumping ftrace|\\d+: |\\[?\\.\\.\\.|crash>|PID: |#\\d+ \\[|more>|Message from |[\\w./-]+\\[\\d+\\]: ';
 
 export interface Shapes {
   /** Begins something: no continuation of a broken line. */

@@ -23,7 +23,7 @@ const FROM = new RegExp(
   `${CALLEE_FROM} (?:\\[<([0-9a-f]{8})>\\] )?\\(?([A-Za-z_][\\w.]{0,200})\\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})`,
 );
 /** powerpc puts an address in such brackets before the next frame, which a broken line may bring behind this one. */
-const MODULE = /(?:^|\s)[[Ý](?!(?:[0-9a-f]{8}|[0-9a-f]{16})[\]¨])([A-Za-z][\w-]{0,60})(?: [0-9a-f]{8,64})?[\]¨]/;
+const MODULE = /(?:^|\s)[[Ý](?!(?:[0-9a-f]{8}|[0-9a-f]{16}|inline)[\]¨])([A-Za-z][\w-]{0,60})(?: [0-9a-f]{8,64})?[\]¨]/;
 /** decode_stacktrace.sh leaves the brackets away, and may put the module's build id behind it. */
 const BARE_MODULE = /^ ([A-Za-z_][\w-]{0,60})(?: [0-9a-f]{8,64})?$/;
 const SOURCE = /^\s?(?:\[\w[^\]]{0,100}\] )?([\w./-]{1,200}:\d{1,7})/;

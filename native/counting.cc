@@ -159,8 +159,9 @@ void Counting::WindBackToAccess() {
 
 void Counting::CountException(uc_err code) {
   if (!on() || (code != UC_ERR_EXCEPTION && code != UC_ERR_INSN_INVALID)) return;
-  // 2.0.1 adds 4 to the pc of a PowerPC before it tells of an exception.
-  const uint64_t behind = emulator_.arch() == UC_ARCH_PPC && code == UC_ERR_EXCEPTION ? 4 : 0;
+  // 2.0.1 adds 4 to the pc of a PowerPC before it tells of an exception; on MIPS the dispatcher does.
+  const bool is_behind = emulator_.arch() == UC_ARCH_PPC || emulator_.arch() == UC_ARCH_MIPS;
+  const uint64_t behind = is_behind && code == UC_ERR_EXCEPTION ? 4 : 0;
   gate_.counter.EndAfter(registers_.ProgramCounter() - behind);
 }
 

@@ -42,6 +42,13 @@ void Dispatcher::OnBlock(uc_engine*, uint64_t address, uint32_t size, void* data
   if (!gate->Passes(address, size)) gate->dispatcher->EnterGuarded(address, size);
 }
 
+void Dispatcher::OnMipsBlock(uc_engine* uc, uint64_t address, uint32_t size, void* data) {
+  auto* gate = static_cast<Gate*>(data);
+  gate->last_block = address;
+  gate->last_size = size;
+  OnBlock(uc, address, size, data);
+}
+
 void Dispatcher::OnInstruction(uc_engine*, uint64_t address, uint32_t size, void* data) {
   auto* self = static_cast<Dispatcher*>(data);
   if (self->gate_.attention.leaving) return;
@@ -347,6 +354,9 @@ void Dispatcher::OnInterrupt(uc_engine*, uint32_t number, void* data) {
 void Dispatcher::TellOfInterrupt(uint32_t number) {
   Attention& attention = gate_.attention;
   if (attention.failed || attention.leaving) return;
+  // 2.0.1 to 2.1.4 give MIPS a pc that only system calls set. What raises an exception by itself (break, what is no instruction) ends
+  // its block; of any other the pc is stale.
+  if (emulator_.arch() == UC_ARCH_MIPS) registers_.WriteProgramCounter(gate_.last_block + gate_.last_size);
   counting_.CountException(UC_ERR_EXCEPTION);
   const CallbackScope scope(javascript_.env());
   const napi_value argument = javascript_.Number(number);

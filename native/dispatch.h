@@ -31,6 +31,8 @@ class Dispatcher {
 
   static void OnRecord(uc_engine*, uint64_t address, uint32_t size, void* record);
   static void OnBlock(uc_engine*, uint64_t address, uint32_t size, void* gate);
+  // On MIPS, where nothing else tells where an exception was raised.
+  static void OnMipsBlock(uc_engine*, uint64_t address, uint32_t size, void* gate);
   static void OnInstruction(uc_engine*, uint64_t address, uint32_t size, void* dispatcher);
   static bool OnFault(uc_engine*, uc_mem_type type, uint64_t address, int size, int64_t value, void* dispatcher);
   static void OnInterrupt(uc_engine*, uint32_t number, void* dispatcher);

@@ -56,6 +56,9 @@ struct Gate {
   AddressFilter hooked;
   // Who takes that look.
   Dispatcher* dispatcher = nullptr;
+  // The block that was entered last; kept on MIPS alone.
+  uint64_t last_block = 0;
+  uint32_t last_size = 0;
 
   // Whether a block can be entered without another look; it has been counted then.
   bool Passes(uint64_t address, uint32_t size) {

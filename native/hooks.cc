@@ -212,7 +212,8 @@ void Hooks::Release() {
 void Hooks::SetOnEveryBlock(bool on) {
   if (on == (block_hook_ != 0)) return;
   if (on) {
-    AddEverywhere(emulator_.uc(), &block_hook_, UC_HOOK_BLOCK, Dispatcher::OnBlock, gate_);
+    AddEverywhere(emulator_.uc(), &block_hook_, UC_HOOK_BLOCK,
+                  emulator_.arch() == UC_ARCH_MIPS ? Dispatcher::OnMipsBlock : Dispatcher::OnBlock, gate_);
   } else {
     libunicorn.hook_del(emulator_.uc(), block_hook_);
     block_hook_ = 0;

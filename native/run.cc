@@ -111,7 +111,8 @@ int Runner::Run(Napi::Env env, uint64_t start) {
     attention.all_blocks = untold || dispatcher_.limits_blocks() || !hooks_.blocks().hooks.empty();
     // The end of a slice is seen by a hook on every block. Stopping libunicorn from another thread is not exact: in
     // 2.0.1 a block may be left after any load or store, with the pc of its first instruction, which is executed again.
-    hooks_.SetOnEveryBlock(attention.all_blocks || counting_.on() || timed_ || hooks_.any_on_instructions());
+    hooks_.SetOnEveryBlock(attention.all_blocks || counting_.on() || timed_ || hooks_.any_on_instructions() ||
+                           emulator_.arch() == UC_ARCH_MIPS);
     if (attention.flush) {
       attention.flush = false;
       code_.DropAll();

@@ -84,8 +84,11 @@ export type CurrentTask =
       /** Structure and member whose offset takes the place of `offset` where the kernel's types have it. */
       readonly member?: readonly [struct: string, path: string];
     }
-  /** `thread_info` at the bottom of the stack, found by masking sp (before THREAD_INFO_IN_TASK). */
-  | { readonly kind: 'masked stack pointer' };
+  /**
+   * `thread_info` at the bottom of the stack, found by masking sp (before THREAD_INFO_IN_TASK). Where the kernel's own code goes by a
+   * register with its address instead, that register.
+   */
+  | { readonly kind: 'masked stack pointer'; readonly register?: string };
 
 /**
  * Where frames keep their links. A frame has a record with the address of its caller's; what is above a record and below
@@ -288,6 +291,8 @@ export interface Variant {
   /** THREAD_SIZE in bytes. */
   threadSize(kernel: Kernel): bigint;
   layout(kernel: Kernel): MemoryLayout;
+  /** Its boot wrapper is an ELF file itself: `unpackImage` is asked of those, too. */
+  readonly wrapsInElf?: true;
   /** Recognises and unpacks the architecture's boot wrappers; null when `bytes` is none of them. */
   unpackImage(bytes: Uint8Array, tools: ImageTools): Promise<UnpackedImage | null>;
   /**
@@ -312,6 +317,8 @@ export interface Variant {
    * others: memory is then mapped at the masked address too.
    */
   readonly addressMask?: bigint;
+  /** What stands where called functions return to, for an emulator that must not translate a page of zeroes; absent: nothing. */
+  readonly stopCode?: Uint8Array;
   /** Functions that cannot run in the emulator, and the code that stands in for them (the whole function's, position independent). */
   readonly stubs?: readonly { readonly symbol: string; readonly code: Uint8Array }[];
   /** Bits of a function's address that say how its code is to be run, and are no part of where it lies; absent: none. */

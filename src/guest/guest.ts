@@ -144,6 +144,7 @@ export class Guest {
     this.user = { address: user, size: USER_BYTES };
     this.#frameLayout = variant.frames.layout(this.kernel);
     this.#stopAddress = memory.allocate(PAGE);
+    if (variant.stopCode !== undefined) memory.write(this.#stopAddress, variant.stopCode);
     const boot = memory.allocate(variant.threadSize(kernel));
     this.#stack = { start: boot, end: boot + variant.threadSize(kernel) };
     this.#guestCall = new GuestCall(variant, engine, memory);
@@ -265,6 +266,8 @@ export class Guest {
     this.#task = task;
     const stack = this.memory.readWord(task + BigInt(types.struct('task_struct').offset('stack')));
     this.#stack = { start: stack, end: stack + this.variant.threadSize(this.kernel) };
+    if (current.kind === 'masked stack pointer' && current.register !== undefined)
+      this.engine.writeRegister(current.register, stack);
   }
 
   /** Address of a symbol. @throws UsercopyError `bad-input` when the kernel has none of that name. */

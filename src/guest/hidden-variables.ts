@@ -89,10 +89,11 @@ async function watch(
 ): Promise<{ readonly loads: readonly Load[]; readonly returned: boolean }> {
   const loads: Load[] = [];
   if (guest.kernel.symbols.address(symbol) === undefined) return { loads, returned: false };
-  const hook = guest.engine.hookMemoryRead((address, size) => {
+  const hook = guest.engine.hookMemoryRead((told, size) => {
+    const address = guest.memory.aliasesOf(told).find((place) => isInImage(guest.kernel, place));
     // The first task's stack is part of the image.
-    const isOnStack = address >= guest.stack.start && address < guest.stack.end;
-    if (isInImage(guest.kernel, address) && !isOnStack) loads.push({ address, size });
+    const isOnStack = address !== undefined && address >= guest.stack.start && address < guest.stack.end;
+    if (address !== undefined && !isOnStack) loads.push({ address, size });
   });
   try {
     const outcome = await guest.call(symbol, args, LIMITS);

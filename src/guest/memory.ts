@@ -208,6 +208,20 @@ export class GuestMemory {
     return latin1(Uint8Array.from(bytes));
   }
 
+  /**
+   * The guest's own addresses of what the emulator tells of at `address`, that one first: where it drops bits of addresses
+   * (`Variant.addressMask`), its hooks tell what is left.
+   */
+  aliasesOf(address: bigint): bigint[] {
+    if (this.#addressMask === null) return [address];
+    const mask = this.#addressMask;
+    const places = this.#regions.flatMap((region) => {
+      const within = address - (region.address & mask);
+      return within >= 0n && within < region.size ? [region.address + within] : [];
+    });
+    return [...new Set([address, ...places])];
+  }
+
   /** Whether the bytes at an address of the emulator are of this memory. */
   maps(address: bigint): boolean {
     return this.#inEngine.some((region) => address >= region.address && address - region.address < region.size);

@@ -131,13 +131,15 @@ async function unpack(
   for (let layer = 0; layer <= OUTER_LAYERS; layer++) {
     const zboot = await unpackZboot(bytes, tools, UNPACKED_LIMIT);
     if (zboot !== null) [bytes, wrapper] = [zboot.bytes, zboot.format];
-    if (isElf(bytes)) return { format: 'ELF', payload: { kind: 'elf', bytes }, variant: null };
+    const isElfFile = isElf(bytes);
     for (const driver of drivers) {
       for (const variant of driver.variants) {
+        if (isElfFile && variant.wrapsInElf !== true) continue;
         const image = await variant.unpackImage(bytes, tools);
         if (image !== null) return { ...image, format: wrapper ?? image.format, variant };
       }
     }
+    if (isElfFile) return { format: 'ELF', payload: { kind: 'elf', bytes }, variant: null };
     const inner = layer < OUTER_LAYERS ? await unpackPayload(bytes, 0, UNPACKED_LIMIT) : null;
     if (inner === null) break;
     bytes = inner.bytes;

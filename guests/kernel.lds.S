@@ -46,5 +46,5 @@ SECTIONS {
 
 	guest_image_size = ABSOLUTE(ALIGN(_end - _text, 0x200000));
 
-	/DISCARD/ : { *(.comment) *(.note*) *(.eh_frame*) *(.ARM.attributes) *(.gnu.attributes) }
+	/DISCARD/ : { *(.comment) *(.note*) *(.eh_frame*) *(.ARM.attributes) *(.gnu.attributes) *(.MIPS.*) *(.reginfo) *(.pdr) }
 }

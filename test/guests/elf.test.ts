@@ -32,7 +32,12 @@ function readElf(name: string) {
   return { file, symbols, loads, sections: sections.map((section) => text(names + section.name)) };
 }
 
-const image = { x86_64: 0xffffffff81000000n, arm64: 0xffff800008000000n, riscv64: 0xffffffff80000000n };
+const image = {
+  x86_64: 0xffffffff81000000n,
+  arm64: 0xffff800008000000n,
+  riscv64: 0xffffffff80000000n,
+  mips64el: 0xffffffff81000000n,
+};
 
 describe.each(Object.entries(image))('the guest for %s', (variant, base) => {
   it('lies at physical 16 MiB and at the address where Linux 6.1 puts its image', () => {
@@ -58,9 +63,21 @@ describe.each(Object.entries(image))('the guest for %s', (variant, base) => {
   });
 });
 
-const compilers = ['x86_64', 'i686', 'aarch64', 'powerpc', 'powerpc64', 'powerpc64le', 'sparc64', 's390x', 'riscv64'];
+const compilers = [
+  'x86_64',
+  'i686',
+  'aarch64',
+  'powerpc',
+  'powerpc64',
+  'powerpc64le',
+  'sparc64',
+  's390x',
+  'riscv64',
+  'mipsel',
+];
 const tools = {
   'arm-linux-gnueabihf-gcc': '12.2',
+  'mips64el-linux-gnuabi64-gcc': '12.2',
   ...Object.fromEntries(compilers.map((target) => [`${target}-linux-gnu-gcc`, '12.2'])),
   pahole: 'v1.24',
   make: 'GNU Make',

@@ -7,6 +7,7 @@ import { arm } from './arm/index.js';
 import { arm64 } from './arm64/index.js';
 import type { ArchDriver, Variant } from './driver.js';
 import { ia64 } from './ia64/index.js';
+import { mips } from './mips/index.js';
 import { powerpc } from './powerpc/index.js';
 import { riscv } from './riscv/index.js';
 import { s390 } from './s390/index.js';
@@ -55,7 +56,7 @@ export type {
 } from './dump.js';
 
 /** One for each of Linux's architectures. */
-export const drivers: readonly ArchDriver[] = [x86, arm64, arm, s390, powerpc, sparcDriver, riscv, ia64];
+export const drivers: readonly ArchDriver[] = [x86, arm64, arm, s390, powerpc, sparcDriver, riscv, mips, ia64];
 
 /** Those of all drivers: one for each width and byte order that kernels are built for. */
 export const variants: readonly Variant[] = drivers.flatMap((driver) => driver.variants);

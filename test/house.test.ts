@@ -86,7 +86,10 @@ const SAYS_ARCHITECTURE: Readonly<Record<string, { readonly words: RegExp; reado
   'src/diagnosis/causes-found.ts': { words: /./, why: 'causes that one machine had, as its people spell it' },
   'src/engine/unicorn-js/machine.ts': { words: /^(X86|ARM)$/, why: "Unicorn's names of its machines (UC_ARCH_*)" },
   'src/engine/unicorn-js/names.ts': { words: /^(X86|ARM|ARM64)$/, why: "Unicorn's names of its machines (UC_ARCH_*)" },
-  'src/image/offset-tables.ts': { words: /^(cpuinfo_x86|x86_phys_bits)$/, why: "the kernel's names of a structure" },
+  'src/image/offset-tables.ts': {
+    words: /^(cpuinfo_(x86|mips)|x86_phys_bits)$/,
+    why: "the kernel's names of structures",
+  },
   'src/kernel/payload/bcj.ts': { words: /x86|powerpc|arm|sparc/, why: "xz's names of its filters" },
   'src/repro/debug-file.ts': { words: /^EM_ARM$/, why: "ELF's name of a machine, whose symbols mark Thumb code" },
 };

@@ -16,6 +16,7 @@ import { packageFile } from '../paths.js';
 /** Structures and members that tables hold, where the kernel has them. A path with a dot goes into a member. */
 export const TABLE_STRUCTS: Readonly<Record<string, readonly string[]>> = {
   cpu_entry_area: [],
+  cpuinfo_mips: ['vmbits'],
   cpuinfo_x86: ['x86_phys_bits'],
   folio: ['_folio_order', '_flags_1'],
   kfence_metadata: ['addr'],

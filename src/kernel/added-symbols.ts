@@ -20,6 +20,8 @@ const EXPORTED = [
   ...['init_task', 'mem_section', 'mem_map', 'max_mapnr', 'high_memory', 'node_data', 'validate_usercopy_range'],
   ...['current_task', 'pcpu_hot', 'this_cpu_off', '__pv_phys_pfn_offset'],
   ...['memstart_addr', 'kimage_voffset', 'page_offset_base', 'vmalloc_base', 'vmemmap_base', 'phys_base'],
+  // of the CPUs: how wide their addresses are
+  'cpu_data',
   // layouts that boot code computes
   ...['VMALLOC_START', 'VMALLOC_END', 'vmemmap', 'vm_layout'],
 ];

@@ -88,6 +88,8 @@ describe('the small memories', () => {
       'sparc',
       'sparc64',
       'riscv64',
+      'mips64el',
+      'mipsel',
       'ia64',
     ]) {
       const place = placeOf(name, findVariant(variant)!, SLAB);

@@ -244,9 +244,14 @@ function decompose(
 ): Record<string, number> {
   const candidates = [...groups].filter(([, members]) => members.every((unit) => (pressure.get(unit) ?? 0) > EPSILON));
   candidates.sort((a, b) => b[1].length - a[1].length);
+  /** By unit: the last candidate that it is in. */
+  const last = new Map<number, number>();
+  for (const [index, [, members]] of candidates.entries()) for (const unit of members) last.set(unit, index);
   const search = (left: Map<number, number>, from: number, most: number): Record<string, number> | null => {
-    if ([...left.values()].every((cycles) => Math.abs(cycles) < 0.02)) return {};
-    if (most === 0) return null;
+    const open = [...left].filter(([, cycles]) => Math.abs(cycles) >= 0.02).map(([unit]) => unit);
+    if (open.length === 0) return {};
+    const largest = candidates.slice(from, from + most).reduce((sum, [, members]) => sum + members.length, 0);
+    if (open.length > largest || open.some((unit) => (last.get(unit) ?? -1) < from)) return null;
     for (let index = from; index < candidates.length; index++) {
       const [name, members] = present(candidates[index]);
       const room = Math.min(...members.map((unit) => left.get(unit) ?? 0)) * members.length;

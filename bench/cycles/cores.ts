@@ -87,7 +87,21 @@ export const OTHER_CORES: Readonly<Record<string, Readonly<Record<string, OtherC
     'neoverse-n2': { core: 'Arm Neoverse N2', order: 'out', width: 10, buffer: 160, updateLatency: 1 },
     'neoverse-v1': { core: 'Arm Neoverse V1', order: 'out', width: 15, buffer: 256, updateLatency: 1 },
   },
+  arm: {
+    'cortex-a57': { core: 'Arm Cortex-A57, in 32-bit code', order: 'out', width: 3, buffer: 128, updateLatency: 1 },
+  },
   powerpc: { pwr10: { core: 'IBM POWER10', order: 'out', width: 8, buffer: 44, updateLatency: 1 } },
-  riscv: { 'sifive-p670': { core: 'SiFive P670', order: 'out', width: 4, buffer: 160 } },
+  riscv: {
+    'sifive-p670': { core: 'SiFive P670', order: 'out', width: 4, buffer: 160 },
+    'sifive-s76': {
+      ...{ core: 'SiFive 7 series (S76, U74), by LLVM 19', order: 'in', width: 2 },
+      forwarding: {
+        registers: /^(?:[ast]\d+|[stg]p|ra)$/,
+        produce: (register) => `add ${register}, a1, a2`,
+        latency: 3,
+        consume: (register) => `add a1, ${register}, a2`,
+      },
+    },
+  },
   s390: { z16: { core: 'IBM z16', order: 'out', width: 6, buffer: 60, loadLatency: 4 } },
 };

@@ -28,6 +28,7 @@ const INTEL: Readonly<Record<number, string>> = {
 /** Cores of nearly the same pipeline, the nearest first. What is not in it stands for itself alone. */
 const KIN: Readonly<Record<string, readonly string[]>> = {
   ...{ znver1: ['znver2'], znver2: ['znver1'], znver3: ['znver4'], znver4: ['znver3'], znver5: ['znver4'] },
+  ...{ alderlake: ['sapphirerapids'], sapphirerapids: ['alderlake'] },
   ...{ haswell: ['broadwell'], broadwell: ['haswell'], 'skylake-avx512': ['skylake'], skylake: ['skylake-avx512'] },
 };
 

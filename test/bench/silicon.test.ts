@@ -105,6 +105,10 @@ test.each([
   expect(nearestCore(llvm, ['skylake', 'znver4', 'znver5'])).toBe(expected);
 });
 
+test('Golden Cove in a server is priced by the table of Golden Cove', () => {
+  expect(nearestCore('sapphirerapids', ['skylake', 'alderlake'])).toBe('alderlake');
+});
+
 test('an option without its value is an error, and none is compiled or timed for it', () => {
   for (const option of ['--core', '--cc', '--runner', '--kern=1']) {
     const run = spawnSync(process.execPath, [packageFile('build/js/bench/silicon/main.js'), option], {

@@ -12,6 +12,9 @@
  *     node scripts/boot-dumps.mjs RELEASE…            kernels of the cache (`usercopy kernel fetch`)
  *     --keep DIRECTORY   keep the dumps there         --judge DIRECTORY   judge those that were kept, boot nothing
  *     --append TEXT      more for the kernel's command line: no4lvl is Sv39 on riscv64, no5lvl Sv48
+ *     --machine NAME     another machine than the plain one, and copies that only it has: scripts/lib/boot-configurations.mjs lists them.
+ *                        It is not booted with the check off.
+ *     --table            keep what was found in docs/kernels.json, of which docs/kernels.md is made
  *
  * Needs qemu-system of the architecture, and apt for its busybox. Exit status 1 when something is judged otherwise than the kernel did.
  */
@@ -45,10 +48,18 @@ import { replaysOf } from '../build/js/src/repro/emulators.js';
 import { copyFromTrap } from '../build/js/src/repro/from-trap.js';
 import { replayCopy } from '../build/js/src/repro/replay.js';
 import { entryPointOf } from '../build/js/src/stack/entry-point.js';
+import { configurationOf } from './lib/boot-configurations.mjs';
+import { keepRows, today } from './lib/kernel-table.mjs';
 import { Machine } from './lib/qemu-machine.mjs';
 
 const { values, positionals } = parseArgs({
-  options: { keep: { type: 'string' }, judge: { type: 'string' }, append: { type: 'string', default: '' } },
+  options: {
+    keep: { type: 'string' },
+    judge: { type: 'string' },
+    append: { type: 'string', default: '' },
+    machine: { type: 'string', default: 'plain' },
+    table: { type: 'boolean', default: false },
+  },
   allowPositionals: true,
 });
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -59,14 +70,22 @@ const READY = /UCX-READY/;
 const CHECK = /UCX-CHECK ([0-9a-f]+) /;
 /** Debian's images have no BTF there: types come from a table beside the image. */
 const TYPES_ELSEWHERE = new Set(['i386', 'arm']);
+/** Copies that are looked at for one that the machine is for. */
+const MOST_COPIES = 4000;
 /** More than any object of a slab. */
 const TOO_LARGE = 1n << 20n;
+const GIB = 1n << 30n;
 
 const INIT = `#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 echo UCX-CHECK $(/bin/busybox grep ' __check_object_size$' /proc/kallsyms)
 echo UCX-READY
-while true; do /bin/busybox cat /proc/version /proc/self/status > /dev/null; /bin/busybox usleep 200000; done
+while true; do
+  /bin/busybox cat /proc/version /proc/self/status > /dev/null
+  # A buffer of 151 bytes, which no power of two is.
+  /bin/busybox dd if=/proc/sys/kernel/version of=/dev/null bs=150 count=1 2> /dev/null
+  /bin/busybox usleep \${UCX_SLEEP:-200000}
+done
 `;
 
 /** An archive of cpio's newc format. */
@@ -115,6 +134,14 @@ async function initrdOf(variant, directory) {
 /** Takes the five dumps of a kernel. */
 async function take({ variant, path, release }, directory) {
   const kernel = await loadKernel({ path });
+  const {
+    memory,
+    processors,
+    options,
+    append: ofMachine = '',
+    wants,
+    edges = [],
+  } = configurationOf(variant, values.machine);
   const linked = kernel.symbols.address('__check_object_size');
   // Functions of ppc64le have another entry behind their symbol.
   const behind = entryPointOf(kernel, findVariant(variant), '__check_object_size') - linked;
@@ -132,8 +159,9 @@ async function take({ variant, path, release }, directory) {
       await machine.boot({
         kernel: path,
         initrd,
-        append: `${append} ${values.append}`,
-        memory: variant === 'ppc64le' ? 512 : 256,
+        append: [append, ofMachine, values.append].join(' '),
+        memory: memory ?? (variant === 'ppc64le' ? 512 : 256),
+        ...{ processors, more: options },
       });
       await machine.waitFor(READY, BOOT_LIMIT);
       const told = BigInt(`0x${CHECK.exec(machine.log())?.[1] ?? '0'}`);
@@ -149,7 +177,7 @@ async function take({ variant, path, release }, directory) {
     await machine.runFor(300);
     await save(machine, 'elsewhere', {});
     const nextCopy = async () => {
-      for (let attempt = 0; attempt < 400; attempt++) {
+      for (let attempt = 0; attempt < MOST_COPIES; attempt++) {
         if (!(await machine.runTo(check, 60_000)))
           throw new Error('expected a copy that the kernel judges, found none in a minute');
         const [pointer, size, toUser] = [
@@ -157,15 +185,22 @@ async function take({ variant, path, release }, directory) {
           await machine.argument(1),
           await machine.argument(2),
         ];
-        if ((toUser & 255n) === 1n && size >= 64n) return { pointer, size };
+        if ((toUser & 255n) !== 1n || size < 64n) continue;
+        if (wants === undefined) return { pointer };
+        const physical = await machine.physical(pointer);
+        // Only in the linear map do both lie whole gigabytes apart: stacks and vmalloc space may be anywhere.
+        if (physical === null || (pointer - physical) % GIB !== 0n) continue;
+        if (wants({ pointer, physical, log: machine.log() })) return { pointer, linear: pointer - physical };
       }
-      throw new Error('expected a copy to user memory of 64 bytes at least, found none');
+      const where = wants === undefined ? '' : ', from where only this machine has objects';
+      throw new Error(`expected a copy to user memory of 64 bytes at least${where}, found none`);
     };
     const before = machine.log().length;
     await nextCopy();
     await save(machine, 'passes', { line: null });
     // It goes on, to the next copy.
-    const { pointer } = await nextCopy();
+    const { pointer, linear = 0n } = await nextCopy();
+    facts.places = [pointer, ...edges.map((edge) => linear + BigInt(edge))].map((at) => `0x${at.toString(16)}`);
     if (/usercopy:/.test(machine.log().slice(before))) throw new Error('the kernel refused a copy of its own');
     await machine.setArgument(1, TOO_LARGE);
     await save(machine, 'refused', {});
@@ -180,19 +215,22 @@ async function take({ variant, path, release }, directory) {
     await save(machine, 'panicked', { line: facts.refused.line, pointer: `0x${pointer.toString(16)}` });
     copyFileSync(machine.serial, join(directory, 'console.txt'));
   });
-  await booted('hardened_usercopy=off', async (machine) => {
-    facts.asked = await machine.runTo(check, 4000);
-    await save(machine, 'off', { asked: facts.asked });
-  });
+  if (values.machine === 'plain')
+    await booted('hardened_usercopy=off', async (machine) => {
+      await save(machine, 'off', { asked: await machine.runTo(check, 4000) });
+    });
   writeFileSync(join(directory, 'facts.json'), JSON.stringify({ variant, release, ...facts }, null, 1));
 }
 
 const failures = [];
-const expect = (what, found, wanted) => {
+/** What the table says of the kernel that is being judged: of each column whether all was as expected. */
+let answers = {};
+const expect = (column, what, found, wanted) => {
   const same = JSON.stringify(found) === JSON.stringify(wanted);
   console.log(
     `${same ? 'ok ' : 'NOT'} ${what}${same ? '' : `: expected ${JSON.stringify(wanted)}, found ${JSON.stringify(found)}`}`,
   );
+  answers[column] = answers[column] !== 'no' && same ? 'yes' : 'no';
   if (!same) failures.push(what);
 };
 
@@ -211,33 +249,34 @@ function usercopy(...args) {
 async function judge({ path, release }, directory) {
   const facts = JSON.parse(readFileSync(join(directory, 'facts.json'), 'utf8'));
   const of = (name) => ['--dump', join(directory, `${name}.vmcore`), '--regs', join(directory, `${name}.regs.txt`)];
-  const one = (name, image, how) => {
+  const one = (column, name, image, how) => {
     const { line } = facts[name];
     const { json } = usercopy('repro', ...of(name), ...image);
-    expect(`${how}, ${name}: check`, usercopy('check', ...of(name), ...image).json.message, line);
-    expect(`${how}, ${name}: replay`, json.replay === null ? 'no replay' : json.replay.message, line);
-    expect(`${how}, ${name}: outcome`, json.outcome, line === null ? 'clean' : 'identical');
+    expect(column, `${how}, ${name}: check`, usercopy('check', ...of(name), ...image).json.message, line);
+    expect(column, `${how}, ${name}: replay`, json.replay === null ? 'no replay' : json.replay.message, line);
+    expect(column, `${how}, ${name}: outcome`, json.outcome, line === null ? 'clean' : 'identical');
   };
-  one('passes', ['--kernel', path], release);
-  one('refused', ['--kernel', path], release);
+  one('passes', 'passes', ['--kernel', path], release);
+  one('refused', 'refused', ['--kernel', path], release);
   const kernel = await loadKernel({ path });
   if (facts.panicked) await judgePanicked({ kernel, path }, release, directory, facts.panicked);
   else console.log(`    ${release}, panicked: not among the dumps that were kept`);
-  // d2132f453e33 and 496d2d238864 (6.15) ask before the call.
-  expect(`${release}, off: the kernel called its check`, facts.off.asked, !atLeast(kernel.version, 6, 15));
-  const text = `0x${(kernel.symbols.address('_stext') + 64n).toString(16)}`;
-  const off = usercopy('check', ...of('off'), '--kernel', path, '--at', text, '--size', '64', '--to-user');
-  expect(`${release}, off: check`, [off.status, off.json.message], [0, null]);
-  expect(
-    `${release}, off: said`,
-    off.json.warnings.some((warning) => warning.includes('hardened_usercopy is off')),
-    true,
-  );
+  if (facts.off) judgeOff(kernel, release, facts.off, [...of('off'), '--kernel', path]);
   if (facts.variant === 'arm')
     console.log(`    ${release}, elsewhere: QEMU leaves the register of the current task out`);
-  else await judgeElsewhere(kernel, release, directory);
+  else await judgeElsewhere(kernel, release, directory, facts.places ?? []);
   if (TYPES_ELSEWHERE.has(facts.variant)) console.log(`    ${release}, without image: its types are in no image`);
-  else one('refused', [], `${release}, without image`);
+  else one('noImage', 'refused', [], `${release}, without image`);
+}
+
+function judgeOff(kernel, release, { asked }, of) {
+  // d2132f453e33 and 496d2d238864 (6.15) ask before the call.
+  expect('off', `${release}, off: the kernel called its check`, asked, !atLeast(kernel.version, 6, 15));
+  const text = `0x${(kernel.symbols.address('_stext') + 64n).toString(16)}`;
+  const { status, json } = usercopy('check', ...of, '--at', text, '--size', '64', '--to-user');
+  expect('off', `${release}, off: check`, [status, json.message], [0, null]);
+  const isSaid = json.warnings.some((warning) => warning.includes('hardened_usercopy is off'));
+  expect('off', `${release}, off: said`, isSaid, true);
 }
 
 async function withEngine({ variant }, work) {
@@ -258,8 +297,13 @@ async function judgePanicked({ kernel, path }, release, directory, { line, point
   const regs = join(directory, 'panicked.regs.txt');
   const { json } = usercopy('repro', '--dump', vmcore, '--regs', regs, '--kernel', path);
   const { copy } = json;
-  expect(`${release}, panicked: copy by the log`, [copy?.pointer, copy?.size], [pointer, Number(TOO_LARGE)]);
-  expect(`${release}, panicked: outcome`, [json.outcome, json.replay?.message], ['identical', line]);
+  expect(
+    'panicked',
+    `${release}, panicked: copy by the log`,
+    [copy?.pointer, copy?.size],
+    [pointer, Number(TOO_LARGE)],
+  );
+  expect('panicked', `${release}, panicked: outcome`, [json.outcome, json.replay?.message], ['identical', line]);
   if (findVariant(json.variant).dump.trapFrame === undefined) {
     console.log(`    ${release}, panicked: what BUG() leaves on the stack is not known of ${json.variant}`);
     return;
@@ -273,6 +317,7 @@ async function judgePanicked({ kernel, path }, release, directory, { line, point
     });
     const text = (one) => `${one.direction} 0x${one.pointer.toString(16)}, ${one.size} bytes`;
     expect(
+      'panicked',
       `${release}, panicked: copy by the stack`,
       typeof found === 'string' ? found : text(found.copy),
       text(wanted),
@@ -282,8 +327,8 @@ async function judgePanicked({ kernel, path }, release, directory, { line, point
   }
 }
 
-/** Copies of the stack and of what is around it: ours and the replay of each. */
-async function judgeElsewhere(kernel, release, directory) {
+/** Copies of the stack, of what is around it, and of `places`: ours and the replay of each. */
+async function judgeElsewhere(kernel, release, directory, places) {
   const registers = { text: readFileSync(join(directory, 'elsewhere.regs.txt'), 'utf8'), path: 'elsewhere.regs.txt' };
   const dump = await openDump(join(directory, 'elsewhere.vmcore'), { image: kernel, registers });
   try {
@@ -294,6 +339,14 @@ async function judgeElsewhere(kernel, release, directory) {
     const copies = [];
     for (const place of [stack + 64n, sp - 1024n, sp - 528n, sp - 16n, sp, sp + 32n, end - 256n, end - 16n])
       for (const size of [8n, 4096n]) copies.push({ pointer: place, size, direction: 'to_user' });
+    for (const place of places.map(BigInt))
+      for (const [offset, size] of [
+        [-8n, 8n],
+        [-8n, 16n],
+        [0n, 64n],
+        [0n, 8192n],
+      ])
+        copies.push({ pointer: place + offset, size, direction: 'to_user' });
     // Not every kernel lists all of them.
     for (const place of ['_stext', '_etext', 'init_task', '_end'].map((name) => dump.kernel.symbols.address(name)))
       for (const direction of place === undefined ? [] : ['to_user', 'from_user'])
@@ -315,15 +368,26 @@ async function judgeElsewhere(kernel, release, directory) {
           replay: `${replay.end}: ${replay.message}`,
         });
     }
-    expect(`${release}, elsewhere: copies on which check and replay differ`, different, []);
+    expect('at', `${release}, elsewhere: copies on which check and replay differ`, different, []);
+    answers.at = `${same} of ${copies.length}`;
     console.log(`    ${same} of ${copies.length} the same`);
   } finally {
     dump.close();
   }
 }
 
+/** A row to a machine and a command line. */
+function keepAnswers({ variant, release }) {
+  const { what } = configurationOf(variant, values.machine);
+  const machine = values.append === '' ? what : `${what}, \`${values.append}\``;
+  const found = (old) => ({
+    booted: { ...old.booted, [machine]: { machine: values.machine, ...answers, judged: today() } },
+  });
+  keepRows([{ variant, release, found }]);
+}
+
 if (positionals.length === 0) {
-  console.error('usage: node scripts/boot-dumps.mjs [--keep DIRECTORY | --judge DIRECTORY] RELEASE…');
+  console.error('usage: node scripts/boot-dumps.mjs [--keep DIRECTORY | --judge DIRECTORY] [--machine NAME] RELEASE…');
   process.exit(2);
 }
 const kernels = await cachedKernels();
@@ -339,8 +403,10 @@ for (const release of positionals) {
   const directory = (values.judge ?? values.keep) ? join(values.judge ?? values.keep, release) : scratch;
   mkdirSync(directory, { recursive: true });
   try {
+    answers = {};
     if (values.judge === undefined) await take(kernel, directory);
     await judge(kernel, directory);
+    if (values.table) keepAnswers(kernel);
   } catch (error) {
     console.error(`${release}: ${error.message}`);
     failures.push(release);

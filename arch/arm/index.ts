@@ -173,6 +173,19 @@ export const arm32: Variant = {
   bug: { kind: 'invalid instruction', encodings: [instruction(0xe7f001f2), Uint8Array.of(0x02, 0xde)] },
   dump: armDump,
   debianKernel: { architecture: 'armhf', metaPackage: 'linux-image-armmp' },
+  kernelBuild: {
+    makeArchitecture: 'arm',
+    sourceFolder: 'arm',
+    triplet: 'arm-linux-gnueabihf',
+    config: `
+CONFIG_MMU=y
+CONFIG_ARCH_MULTIPLATFORM=y
+CONFIG_ARCH_MULTI_V7=y
+# CONFIG_ARCH_MULTI_V6 is not set
+CONFIG_ARCH_VIRT=y
+CONFIG_AEABI=y
+`,
+  },
   uaccess: [
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
     { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { drivers } from '../../build/js/arch/index.js';
 import { defaultCacheDirectory } from '../../build/js/src/image/fetch.js';
 import { parseConfig } from '../../build/js/src/kernel/config.js';
+import { oddConfigurations } from './odd-configurations.mjs';
 import { unjudged } from './unjudged.mjs';
 
 const docs = fileURLToPath(new URL('../../docs/', import.meta.url));
@@ -16,7 +17,10 @@ export const seriesOf = (release) => /^\d+\.\d+/.exec(release)?.[0];
 export const today = () => new Date().toISOString().slice(0, 10);
 
 /** Options of a configuration that no name of a profile tells. */
-const NOTED_OPTIONS = ['SLAB', 'FRAME_POINTER', 'KFENCE'];
+const NOTED_OPTIONS = [
+  ...['SLAB', 'FRAME_POINTER', 'KFENCE', 'PREEMPT_RT', 'CC_IS_CLANG', 'THUMB2_KERNEL', 'ARM_LPAE'],
+  ...['ARM64_16K_PAGES', 'ARM64_64K_PAGES', 'PPC_64K_PAGES', 'KASAN_SW_TAGS', 'KASAN_HW_TAGS'],
+];
 
 /** Those of them that a configuration has. */
 export const notedOptions = (config) => NOTED_OPTIONS.filter((name) => config.get(name) === 'y');
@@ -84,6 +88,28 @@ const KERNEL_HEAD = [
   ...['random copies', 'switched off', 'dumps, identical'],
 ];
 
+const BOOTED_COLUMNS = {
+  passes: 'passes',
+  refused: 'refused, as the console says',
+  noImage: 'without image',
+  panicked: 'in panic()',
+  off: 'off',
+  at: '`--at`, ours and the replay alike',
+};
+
+function bootedTable(all) {
+  const rows = all.flatMap(({ variant, release, booted = {} }) =>
+    Object.entries(booted).map(([machine, found]) => [
+      ...[variant, release, machine],
+      ...Object.keys(BOOTED_COLUMNS).map((column) => found[column] ?? ''),
+    ]),
+  );
+  return table(['variant', 'kernel', 'machine', ...Object.values(BOOTED_COLUMNS)], rows);
+}
+
+/** Whether more is known of a kernel than what its machines have shown. */
+const isKernelRow = ({ lkdtm, dumps, error = null }) => Boolean(lkdtm || dumps || error);
+
 function unjudgedTable(all) {
   const { profiles, switches } = unjudged(all);
   return table(
@@ -96,7 +122,11 @@ function unjudgedTable(all) {
 }
 
 function page(all) {
-  const days = new Set(all.flatMap(({ judged, dumpsJudged }) => [judged, dumpsJudged].filter(Boolean)));
+  const days = new Set(
+    all.flatMap(({ judged, dumpsJudged, booted = {} }) =>
+      [judged, dumpsJudged, ...Object.values(booted).map((one) => one.judged)].filter(Boolean),
+    ),
+  );
   const copies = new Set(all.filter((row) => row.copies).map((row) => `${row.copies} with seed ${row.seed}`));
   return `# Kernels
 
@@ -116,7 +146,24 @@ replaces the rows that it judged.
 
 An empty place was not judged. A kernel that cannot be judged shows why.
 
-${table(KERNEL_HEAD, all.map(kernelCells))}
+${table(KERNEL_HEAD, all.filter(isKernelRow).map(kernelCells))}
+
+## Machines that were booted
+
+\`node scripts/boot-dumps.mjs RELEASE…\` boots kernels of the cache under QEMU with busybox, stops them at the check and elsewhere, dumps them, and judges
+the dumps by \`check --dump\` and \`repro --dump\`; with \`--machine NAME\` another machine than the plain one (one processor, 256 MiB). The copies are:
+
+- one that passes, and one that is made too large in the machine's registers, whose line is read from the console; that one without the image, too;
+- the same one after that, in panic(): the log inside the dump must lead to it, and what BUG() left on the stack alone, too;
+- one in a kernel booted with \`hardened_usercopy=off\`, whose check is not called while it copies (before 6.15 it is, and returns at once);
+- copies given by \`--at\` in a dump stopped anywhere: on the stack and around it, in text, at the edges of the machine's memory, and where the refused copy
+  was; ours and the replay must say the same of them.
+
+${bootedTable(all)}
+
+## Configurations that users have
+
+${table(['what', 'judged by'], oddConfigurations(all))}
 
 ## What no kernel has judged
 

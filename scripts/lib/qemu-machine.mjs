@@ -87,6 +87,8 @@ export class Machine {
   /** Answers and stops, as far as nobody has asked for them. */
   #packets = { answer: [], stop: [] };
   #wanted = { answer: [], stop: [] };
+  /** The one that stopped last. */
+  #processor = 0;
 
   constructor(variant, directory) {
     this.machine = machineOf(variant);
@@ -95,8 +97,8 @@ export class Machine {
     this.serial = join(directory, 'serial.txt');
   }
 
-  /** Starts the kernel; it runs. */
-  async boot({ kernel, initrd, append, memory }) {
+  /** Starts the kernel; it runs. `memory` is MiB, or what QEMU takes as such; `more` options come last and win. */
+  async boot({ kernel, initrd, append, memory, processors = 1, more = [] }) {
     const { program, options, console, append: own = '' } = this.machine;
     const [qmp, gdb] = ['qmp', 'gdb'].map((name) => join(this.directory, `${name}.socket`));
     for (const file of [qmp, gdb, this.serial]) rmSync(file, { force: true });
@@ -109,7 +111,7 @@ export class Machine {
           '-accel',
           'tcg',
           '-smp',
-          '1',
+          String(processors),
           '-m',
           String(memory),
           '-nographic',
@@ -118,6 +120,7 @@ export class Machine {
           '-action',
           'panic=none',
         ],
+        ...more,
         ...['-kernel', kernel, '-initrd', initrd, '-append', `console=${console} nokaslr panic=-1 ${own} ${append}`],
         ...['-serial', `file:${this.serial}`, '-qmp', socket(qmp), '-gdb', socket(gdb)],
       ],
@@ -187,6 +190,9 @@ export class Machine {
         this.#gdb.write('+');
         // A stop may be told although nobody waits for one.
         const kind = /^[TS]\d\d/.test(found[1]) ? 'stop' : 'answer';
+        // Threads count from 1: of process 1, or alone.
+        const thread = /thread:(?:p?\d+\.)?([0-9a-f]+);/.exec(found[1])?.[1];
+        if (kind === 'stop' && thread !== undefined) this.#processor = Number.parseInt(thread, 16) - 1;
         (this.#wanted[kind].shift() ?? ((packet) => this.#packets[kind].push(packet)))(found[1]);
       }
     });
@@ -259,10 +265,20 @@ export class Machine {
     if (answer !== 'OK') throw new Error(`register of argument ${index}: expected OK, found ${answer}`);
   }
 
-  /** Physical memory as an ELF vmcore, and the registers as QEMU prints them. */
+  #monitor(line) {
+    return this.command('human-monitor-command', { 'command-line': line, 'cpu-index': this.#processor });
+  }
+
+  /** The physical address of a virtual one; null where nothing is mapped. */
+  async physical(address) {
+    const found = /gpa: (?:0x)?([0-9a-f]+)/.exec(await this.#monitor(`gva2gpa 0x${address.toString(16)}`));
+    return found && BigInt(`0x${found[1]}`);
+  }
+
+  /** Physical memory as an ELF vmcore, and the registers of every processor as QEMU prints them. */
   async dump(file) {
     await this.command('dump-guest-memory', { paging: false, protocol: `file:${file}` });
-    return this.command('human-monitor-command', { 'command-line': 'info registers' });
+    return this.#monitor('info registers -a');
   }
 
   async close() {

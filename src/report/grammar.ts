@@ -288,6 +288,9 @@ function placeOf(text: string, before: number): Place {
   const closed = /['"`]{1,2}$/.exec(named.slice(opened))?.[0].length ?? 0;
   if (named.length - opened - closed <= 0)
     return { ...none, refusal, regionKind, canonical: regionKind, nameOpen: true };
+  // A quotation mark inside is none of a name's: a line of something else stands between.
+  if (/['"`]/.test(named.slice(opened, named.length - closed)))
+    return { ...none, refusal: null, regionKind: 'special', canonical: text };
   const begin = before + text.length - named.length + opened;
   const end = before + text.length - closed;
   return { refusal, regionKind, canonical: `${regionKind} '\0'`, name: [begin, end], nameOpen: closed === 0 };

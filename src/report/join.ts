@@ -32,7 +32,10 @@ export function joinBroken(lines: readonly LogLine[], shapes: Shapes, column: nu
       pieces = 1;
     } else {
       const glue = glueOf(whole, last, line, { column: at, widest, mails });
-      joined[joined.length - 1] = { ...whole, text: `${whole.text}${glue}${line.text}` };
+      const text = isDoubtful(whole, last, line, at)
+        ? whole.text.replace(/(?<=0x)[0-9a-f]+$| \S+:\d+$/, '')
+        : `${whole.text}${glue}${line.text}`;
+      joined[joined.length - 1] = { ...whole, text };
       pieces++;
     }
     last = line;
@@ -40,11 +43,21 @@ export function joinBroken(lines: readonly LogLine[], shapes: Shapes, column: nu
   return joined;
 }
 
+/** Bytes; what is longer is no function's size. */
+const LARGEST_FUNCTION = 1 << 18;
+
 /** Mailers and trackers break at 72 to 132 columns, and what they quote a little later. */
 const WIDEST_MAIL = 140;
 
 /** Stands in a joined line where a break was, and a blank perhaps: no log has it, since control characters are taken out. */
 export const SEAM = '\0';
+
+/** Digits on a line of their own may be the rest of a frame's size, or a count of replies. */
+const isDoubtful = ({ text }: LogLine, last: LogLine, line: LogLine, column: number | null): boolean =>
+  last.width !== column &&
+  ((OPEN_SIZE.test(text) && /^[0-9a-f]{1,7}$/.test(line.text)) ||
+    (isTraceLine(text) && OPEN_PLACE.test(text) && /^\d{1,6}$/.test(line.text)));
+const OPEN_PLACE = / [\w./-]{1,200}\.[chS]:\d{1,6}$/;
 
 interface Width {
   /** At which a terminal broke every line; null where none did. */
@@ -61,7 +74,11 @@ function glueOf(whole: LogLine, last: LogLine, line: LogLine, { column, widest, 
   if (last.width === column || OPEN_SYMBOL.test(whole.text)) return blanks;
   if (blanks !== '') return ' ';
   if (OPEN_ADDRESS.test(whole.text) || LONE_SYMBOL.test(whole.text) || BEGUN_NUMBERS.test(whole.text)) return '';
-  if (OPEN_SIZE.test(whole.text) && /^[0-9a-f]{1,7}(?=$|[\s)>])/.test(line.text)) return '';
+  if (OPEN_SIZE.test(whole.text)) {
+    const [rest] = /^[0-9a-f]{1,7}(?=$|[\s)>])/.exec(line.text) ?? [];
+    const size = rest === undefined ? null : Number(`0x${/[0-9a-f]*$/.exec(whole.text)?.[0]}${rest}`);
+    if (size !== null) return size <= LARGEST_FUNCTION ? '' : ' ';
+  }
   if (OPEN_MODULE.test(whole.text) && /^[\w-]{0,60}(?:\]| [0-9a-f]{8,64}\])/.test(line.text)) return '';
   const [word = ''] = /^\S{1,200}/.exec(line.text) ?? [];
   // A line of exactly that width may be one that a terminal broke between two characters.
@@ -121,6 +138,8 @@ function continues(
     if (isNear && OPEN_ADDRESS.test(whole.text) && isTraceLine(whole.text + line.text)) return true;
     const isRestOfSize = isNear && OPEN_SIZE.test(whole.text) && /^[0-9a-f]{1,7}$/.test(line.text);
     if (isRestOfSize && !/^(?:\+|0?x)/.test(next?.text ?? '')) return true;
+    if (!isFull && isWholeFrame(whole.text) && !BEHIND_FRAME.test(line.text)) return false;
+    if (WHOLE_HARDWARE.test(whole.text)) return false;
     const isApart = line.number - last.last > 2 || (line.gap && !isSpaced);
     if (looksLikeFrame || shapes.startsItem(line.text) || isApart) return false;
     return !((isWholeFrame(whole.text) || HEADING.test(whole.text)) && isBegunFrame(line, next, column));
@@ -163,7 +182,13 @@ const HEADING = /^(?:Call [Tt]race:|Backtrace:|Stack [Tt]race:|<\/?(?:TASK|IRQ|N
 const isWholeFrame = (text: string): boolean =>
   INLINED.test(text) ||
   (isTraceLine(text) &&
-    /(?:(?:\/0x[0-9a-f]{1,8}\)?|\))(?: \[[^\]]{1,80}\]| [A-Za-z_][\w-]{0,60})?|:\d{1,7}(?: \[inline\])?)$/.test(text));
+    /(?:(?:\/0x[0-9a-f]{1,8}\)?|\))(?: \[[^\]]{1,80}\]| [A-Za-z_][\w-]{0,60})?|:\d{1,7}(?: \[inline\])?| at [0-9a-f]{8,16}(?: \[[^\]]{1,80}\])?)$/.test(
+      text,
+    ));
+/** What may stand behind a frame's size: its module, its place in the source, or more digits. */
+const BEHIND_FRAME = /^(?:[[(]|[\w.-]{1,60}\/[\w./-]{0,200}:\d|:\d|[0-9a-f]{1,7}(?:$| [[(]|[)>]))/;
+/** x86 ends it with the date of the BIOS. */
+const WHOLE_HARDWARE = /^Hardware name: .{1,300}, BIOS .{0,100}\d\d\/\d\d\/\d{4}$/;
 /** `check_copy_size include/linux/thread_info.h:150`, which some trackers' frames are. */
 const INLINED = /^[A-Za-z_][\w.]{0,200} [\w./-]{1,200}\.[chS]:\d{1,7}$/;
 

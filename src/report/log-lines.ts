@@ -1,6 +1,7 @@
 /** The kernel's lines in a text, as the kernel wrote them. */
 import { kernelStart } from './anchors.js';
 import { plainLine } from './characters.js';
+import { isOfChat } from './chat.js';
 import { Prefixes, stampOf, threadOf } from './prefixes.js';
 import { type RawLine, rawLines } from './raw-lines.js';
 import { withoutOuterPrefix } from './wrapped.js';
@@ -39,6 +40,9 @@ export function logLines(text: string, before = 0): readonly LogLine[] {
     const plain = plainLine(line);
     const read = isFence(plain) ? null : prefixes.takeOff(tableRow(plain));
     const own = read?.text.trim() ?? '';
+    // `10:31:05 PM` is no date of syslog's with a text.
+    const mayBeChat = !record && (read?.prefixed === false || /^[ap]\.?m\.?$/i.test(own));
+    if (mayBeChat && isOfChat(plain)) continue;
     if (read === null || own === '') {
       gap = true;
       continue;

@@ -77,7 +77,7 @@ export function messageAt(
   if (other === null && read?.whole !== true) {
     const found = withMore(lines, at, pieces, read, endsBefore);
     pieces = found.pieces;
-    length = found.pieces.length;
+    length = found.lines;
     read = found.read;
   }
   const after = lines[at + length];
@@ -123,7 +123,7 @@ function withMore(
   head: readonly Piece[],
   first: ReadMessage | null,
   endsBefore: (text: string) => boolean,
-): { readonly pieces: Piece[]; readonly read: ReadMessage | null } {
+): { readonly pieces: Piece[]; readonly read: ReadMessage | null; readonly lines: number } {
   let kept = [...head];
   let read = first;
   const pieces = [...head];
@@ -145,13 +145,27 @@ function withMore(
       if (first === null && apart === 0) continue;
       break;
     }
-    if (now.whole && now.place.refusal !== null) return { pieces, read: now };
+    if (now.whole && now.place.refusal !== null) return { pieces, read: now, lines: pieces.length };
+    const other = now.whole && apart === 0 ? withoutStranger(pieces) : null;
+    if (other !== null) return other;
     if (apart === 0 && now.reach > (read?.reach ?? -1)) {
       kept = [...pieces];
       read = now;
     }
   }
-  return { pieces: kept, read };
+  return { pieces: kept, read, lines: kept.length };
+}
+
+/** The pieces without one that makes their place none that a kernel knows: somebody's words between two halves of the line. */
+function withoutStranger(
+  pieces: readonly Piece[],
+): { readonly pieces: Piece[]; readonly read: ReadMessage; readonly lines: number } | null {
+  for (let index = 1; index < pieces.length - 1; index++) {
+    const others = pieces.filter((_, place) => place !== index);
+    const read = readPieces(others);
+    if (read?.whole === true && read.place.refusal !== null) return { pieces: others, read, lines: pieces.length };
+  }
+  return null;
 }
 
 const CUT_NOTE = 'the message is cut off before its end: its size is not known';

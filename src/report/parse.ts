@@ -153,7 +153,7 @@ const bitsOfAddress = (message: UsercopyMessage | null): 32 | 64 | null =>
  * under a heading on several lines, or, in newer kernels, on one.
  */
 function codeOf(seamed: string, kernelLength: number, bugCode: RegExp | null): Whole {
-  const CODE = /^(?:Code|Instruction DUMP):[ \0]{0,4}((?:[0-9a-fX<>()]{1,20}[ \0]{0,40}){1,80})/m;
+  const CODE = /^(?:Code|Instruction DUMP):[ \0]{0,4}((?:[0-9a-fX<>()]{1,20}(?=[ \0\n]|$)[ \0]{0,40}){1,80})/m;
   const INSTRUCTIONS =
     /^(?:Instruction dump|Code):[ \0]{0,4}\n?((?:(?:[0-9a-f]{8}|[<(][0-9a-f]{8}[>)]|X{8})[ \0\n]{0,40}){1,40})/m;
   const bytes = CODE.exec(seamed.slice(0, kernelLength))?.[1] ?? INSTRUCTIONS.exec(seamed)?.[1];
@@ -201,7 +201,7 @@ function pcOf(text: string, pattern: RegExp | null): TraceEntry | null {
   const found = pattern?.exec(text) ?? null;
   const [told = '', symbol, offset, size] = found ?? [];
   // A symbol that nothing follows on its line may have lost its end.
-  const isCut = offset === undefined && /^[>)]?\s*(?:\n|$)/.test(text.slice((found?.index ?? 0) + told.length));
+  const isCut = offset === undefined && /^(?:\+|[>)]?\s*(?:\n|$))/.test(text.slice((found?.index ?? 0) + told.length));
   if (symbol === undefined || isCut) return null;
   return {
     symbol,

@@ -70,14 +70,14 @@ const heightOf = ({ groups, series }: Chart<unknown>): number =>
 
 type Axis = NonNullable<EChartsOption['xAxis']>;
 
-const TITLE = { left: 0, textStyle: { fontSize: 15 } } as const;
+const TITLE = { top: 0, left: 0, textStyle: { fontSize: 15 } } as const;
 
 /** `axis`: of the figures. */
 function frameOf({ title, unit, groups, series }: Chart<unknown>, axis: Axis): EChartsOption {
   const longest = groups.reduce((most, group) => Math.max(most, group.length), 0);
   return {
     title: { ...TITLE, text: `${title}: ${unit}` },
-    legend: { show: series.length > 1, top: 30, left: 0, data: series.map(({ name }) => name) },
+    legend: { show: series.length > 1, top: 28, left: 0, itemGap: 14, data: series.map(({ name }) => name) },
     grid: { top: series.length > 1 ? 64 : 36, left: 16 + longest * CHARACTER, right: 30, bottom: 30 },
     xAxis: axis,
     yAxis: { type: 'category', data: [...groups], inverse: true },
@@ -110,7 +110,7 @@ export function barChart(chart: Chart<number>, draw: Paint): string {
   );
 }
 
-/** Figures with margins: a point each, a line as wide as the margin, and the value; hollow and grey where it is noisy. */
+/** Figures with margins: a point each, a line as wide as the margin, and the value; hollow, and its value grey, where it is noisy. */
 export function rangeChart(chart: Chart<Ranged>, draw: Paint): string {
   const upper = ({ value, margin }: Ranged) => value * (1 + (margin ?? 0) / 100);
   const lower = ({ value, margin }: Ranged) => value * Math.max(0.1, 1 - (margin ?? 0) / 100);
@@ -137,7 +137,7 @@ export function rangeChart(chart: Chart<Ranged>, draw: Paint): string {
           return [left, top + shift];
         };
         const noisy = isNoisy(one.margin ?? Number.POSITIVE_INFINITY);
-        const colour = noisy ? NOISY_COLOUR : colourOf(index);
+        const colour = colourOf(index);
         const [x, y] = at(one.value);
         const [from, to] = [at(lower(one))[0], at(upper(one))[0]];
         const line = (x1: number, y1: number, x2: number, y2: number) => ({

@@ -34,7 +34,7 @@ export async function toHtml(result: BenchResult): Promise<string> {
       `<p>${escaped(`Exact: the same in every run. Cycles are estimates of one pass (${PATH_IGNORES}). ${cores.join('; ')}`)}</p>`,
       ...guestCharts(variants).map((chart) => barChart(chart, draw)),
       '<h2>Our check, and copies with it</h2>',
-      `<p>Medians with their margins. Hollow and grey: a margin above ${NOISY_MARGIN} %, which is noise. Two times whose lines overlap are not told apart.</p>`,
+      `<p>Medians with their margins. A hollow point has a margin above ${NOISY_MARGIN} %: noise. Where two lines overlap, the times may be the same.</p>`,
       ...timeCharts(variants).map((chart) => rangeChart(chart, draw)),
       ...variants.flatMap((variant) => {
         const alike = alikeText(variant);

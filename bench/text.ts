@@ -68,11 +68,13 @@ function copyMargin(result: VariantResult): string {
   return `  ${nameOf(result)}: ${result.copyNote ?? `p99 and margin: ${worst.join(', ')}`}`;
 }
 
+const MIB = 1 << 20;
+
 export const growthSeries = (growth: Growth): { name: string; unit: string; points: readonly GrowthPoint[] }[] => [
   { name: 'copies', unit: 'ns a copy', points: growth.copies },
   { name: 'declared ranges', unit: 'ns a check', points: growth.declaredRanges },
   { name: 'vmalloc areas', unit: 'ns a check', points: growth.vmallocAreas },
-  { name: 'bytes of RAM', unit: 'ns a copy', points: growth.ramBytes },
+  { name: 'MiB of RAM', unit: 'ns a copy', points: growth.ramBytes.map((point) => ({ ...point, n: point.n / MIB })) },
 ];
 
 function growthParts({ growth }: BenchResult): Part[] {

@@ -2,6 +2,7 @@
 import { armOops } from './arm/oops.js';
 import { arm64Oops } from './arm64/oops.js';
 import { ia64Oops } from './ia64/oops.js';
+import { mipsOops } from './mips/oops.js';
 import type { OopsConvention } from './oops.js';
 import { otherOopses } from './other-oops.js';
 import { powerpcOops } from './powerpc/oops.js';
@@ -20,5 +21,6 @@ export const oopsConventions: readonly OopsConvention[] = [
   sparcOops,
   riscvOops,
   ia64Oops,
+  mipsOops,
   ...otherOopses,
 ];

@@ -3,48 +3,7 @@ import { namedRegisters, type OopsConvention, releaseOf, SYMBOL, VALUE } from '.
 
 const keep = (name: string): string => name;
 
-const MIPS_ROW = new RegExp(`^\\$ ?(\\d{1,2}) +: ((?:${VALUE} ?){1,4})`, 'gm');
 const PARISC_REGISTER = new RegExp(`\\b(r\\d\\d)-?\\d{0,2} +(${VALUE})`, 'g');
-
-/** arch/mips/kernel/traps.c: rows of four, `$12   : value value value value`. */
-const mips: OopsConvention = {
-  signs: [
-    {
-      pattern: /^(?:epc +: [0-9a-f]{8,16} (?!ra :)|\$ ?\d{1,2} +: [0-9a-f]{8})/m,
-      strength: 'registers',
-      what: 'registers ($ 0, epc)',
-    },
-    { pattern: /\bKernel bug detected\[#/, strength: 'oops', what: "'Kernel bug detected'" },
-    // show_stacktrace(): no other architecture puts a space before that colon and the values on the same line.
-    { pattern: /^Stack : [0-9a-f]{8,16} [0-9a-f]{8,16}\b/m, strength: 'oops', what: "its stack dump ('Stack :')" },
-    {
-      pattern: /\b(?:handle_sys64|handle_sysn32|handle_sys|syscall_common)\+0x/,
-      strength: 'functions',
-      what: 'functions of its call trace',
-    },
-  ],
-  variant: (text) =>
-    /^\$ ?\d{1,2} +: [0-9a-f]{16}\b|^Stack : [0-9a-f]{16}\b|\bhandle_sys(?:64|n32)\+/m.test(text) ? 'mips64' : 'mips',
-  // Either is built; the oops does not say which.
-  bits: (variant) => (variant === 'mips64' ? 64 : 32),
-  isLittle: () => true,
-  registers(text) {
-    const found = new Map<string, bigint>();
-    for (const [, first, row = ''] of text.matchAll(MIPS_ROW)) {
-      for (const [index, value] of row.trim().split(' ').entries()) {
-        const name = `$${Number(first) + index}`;
-        if (!found.has(name)) found.set(name, BigInt(`0x${value}`));
-      }
-    }
-    return found;
-  },
-  lineStarts: '\\$ ?\\d{1,2} |Hi +:|Lo +:|epc |Status:|Cause |PrId',
-  stackPointer: ['$29'],
-  returnValue: ['$2'],
-  userMode: null,
-  pc: new RegExp(`^epc +: [0-9a-f]+ ${SYMBOL}`, 'm'),
-  bugLines: [/\bKernel bug detected\[#\d+\]:?/],
-};
 
 /** arch/arc/kernel/troubleshoot.c; its BUG() is a pr_warn(), which puts mm/usercopy.c's own prefix before the line. */
 const arc: OopsConvention = {
@@ -128,4 +87,4 @@ const m68k: OopsConvention = {
   bugLines: [],
 };
 
-export const otherOopses: readonly OopsConvention[] = [mips, arc, parisc, loongarch, m68k];
+export const otherOopses: readonly OopsConvention[] = [arc, parisc, loongarch, m68k];

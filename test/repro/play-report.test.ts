@@ -17,7 +17,8 @@ const OOPS: Readonly<Record<string, string>> = {
     'LE PAGE_SIZE=64K MMU=Radix SMP\nNIP [c0000000005991d0] usercopy_abort+0xa0/0xb0\nLR [c0000000005991cc] usercopy_abort+0x9c/0xb0\nREGS: c0000000148c76a0 TRAP: 0700 Not tainted (6.5.0)\nMSR:  8000000000029033 <SF,EE,ME,IR,DR,RI,LE>\nGPR00: c0000000005991cc c0000000148c7940',
   sparc64: 'TSTATE: 0000000080001607 TPC: 0000000000571f40 TNPC: 0000000000571f44',
   riscv64: 'epc : ffffffff803b5120 ra : ffffffff803b5120 sp : ff20000000c0bd30',
-  mips64: '$ 0   : 0000000000000000 0000000000000001 0000000000000052 ffffffff80d50000',
+  mips64el: '$ 0   : 0000000000000000 0000000000000001 0000000000000052 ffffffff80d50000',
+  arc: '[ECR   ]: 0x00220100 => Invalid Read @ 0x00000010 by insn @ 0x902a3c30',
 };
 
 const report = (variant: string, release: string, message: string) =>
@@ -37,6 +38,11 @@ describe('playing what a report describes', () => {
     ['s390x', '6.1.0', 'usercopy: Kernel memory exposure attempt detected from page alloc (offset 6144, size 4096)!'],
     ['ppc64le', '6.9.0', 'usercopy: Kernel memory overwrite attempt detected to kernel text (offset 16, size 4)!'],
     ['riscv64', '6.6.0', 'usercopy: Kernel memory overwrite attempt detected to wrapped address (offset 0, size 100)!'],
+    [
+      'mips64el',
+      '6.1.0-50-5kc-malta',
+      'usercopy: Kernel memory exposure attempt detected from null address (offset 0, size 8)!',
+    ],
     ['sparc64', '6.5.0', 'usercopy: Kernel memory exposure attempt detected from process stack (offset 0, size 64)!'],
   ])("%s %s: the guest's own check prints the reported line, and so do we", async (variant, release, message) => {
     const { reproduction } = await playReport(judgeReport(report(variant, release, message)));
@@ -83,7 +89,7 @@ describe('playing what a report describes', () => {
 
   it.each([
     [
-      'mips64',
+      'arc',
       '6.1.0',
       'usercopy: Kernel memory exposure attempt detected from null address (offset 0, size 8)!',
       'no built-in guest',

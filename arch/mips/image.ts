@@ -18,15 +18,26 @@ const SMALLEST_KERNEL = 1 << 20;
 /** e_entry. */
 const ENTRY = 24;
 const DECOMPRESSOR_ALIGNMENT = 0x10000n;
-const EXCEPTION_VECTORS = 0x400;
-const LONGEST_ENTRY = 512;
 /** The widest. */
 const WORD = 8n;
-/** Opcodes; `lui` with its unused register. */
-const JUMP = 2;
-const BRANCH_NOT_EQUAL = 5;
-const LOAD_UPPER = 15 << 5;
-const ADD_IMMEDIATE = new Set([9, 25]);
+const LOAD_UPPER = 15;
+
+/** Words of code by the bits that tell them. */
+const LOADS_UPPER = { mask: 0xffe00000, value: 0x3c000000 } as const;
+/** addiu and daddiu: opcodes 9 and 25. */
+const ADDS = { mask: 0xbc000000, value: 0x24000000 } as const;
+/** sw and sd of $0, without a distance: opcodes 43 and 63. */
+const STORES_ZERO = { mask: 0xac1fffff, value: 0xac000000 } as const;
+/** Back by two instructions. */
+const BRANCHES_BACK = { mask: 0xfc00ffff, value: 0x1400fffd } as const;
+/** t0 = __bss_start; *t0 = 0; t1 = the last word of the bss; do { t0 += a word; *t0 = 0 } while (t0 != t1) */
+const CLEARS_BSS = [
+  ...[LOADS_UPPER, ADDS, STORES_ZERO],
+  ...[LOADS_UPPER, ADDS],
+  ...[ADDS, STORES_ZERO, BRANCHES_BACK],
+] as const;
+const FIRST_STORE = 8;
+const LAST_WORD = 12;
 
 /** Unpacks a vmlinuz of this width; null when `bytes` is none, a vmlinux among them. */
 export async function unpackMipsImage(
@@ -55,28 +66,28 @@ const addressOf = (entry: bigint, unpackedSize: number): bigint =>
   (entry - BigInt(unpackedSize)) & ~(DECOMPRESSOR_ALIGNMENT - 1n);
 
 /**
- * Bytes in memory, bss included: kernel_entry (arch/mips/kernel/head.S) clears the bss up to its last word, whose address it makes of
- * two halves. The image begins with room for exception vectors and a jump to it. Null where there is other code.
+ * Bytes in memory, bss included: kernel_entry (arch/mips/kernel/head.S) clears the bss up to its last word. Null where no code does so as it does.
  */
 function memorySizeOf(bytes: Uint8Array, address: bigint): bigint | null {
   const words = new Words(bytes, LITTLE);
-  const jump = words.uint32(EXCEPTION_VECTORS);
-  if (jump >>> 26 !== JUMP) return null;
-  const entry = Number((BigInt(jump & 0x3ffffff) << 2n) - (address & 0xfffffffn));
-  let end: bigint | null = null;
-  for (let at = entry; at >= 0 && at + 8 <= bytes.length && at < entry + LONGEST_ENTRY; at += 4) {
-    const [high, low] = [words.uint32(at), words.uint32(at + 4)];
-    const isPair =
-      high >>> 21 === LOAD_UPPER && ADD_IMMEDIATE.has(low >>> 26) && ((low >>> 16) & 31) === ((high >>> 16) & 31);
-    if (isPair) {
-      const last = BigInt.asIntN(32, BigInt(high & 0xffff) << 16n) + BigInt.asIntN(16, BigInt(low));
-      end = BigInt.asUintN(32, last - address) + WORD;
-    }
-    // bne: the loop that clears is over.
-    if (high >>> 26 === BRANCH_NOT_EQUAL) return end !== null && end >= BigInt(bytes.length) ? end : null;
+  for (let at = 0; at + CLEARS_BSS.length * 4 <= bytes.length; at += 4) {
+    if (!CLEARS_BSS.every(({ mask, value }, index) => (words.uint32(at + 4 * index) & mask) >>> 0 === value)) continue;
+    const last = pairAt(words, at + LAST_WORD);
+    const end = BigInt.asUintN(32, last - address) + WORD;
+    if (registerAt(words, at) === registerAt(words, at + FIRST_STORE) && end >= BigInt(bytes.length)) return end;
   }
   return null;
 }
+
+/** The address that `lui` and an addition make, its low 32 bits. */
+const pairAt = (words: Words, at: number): bigint =>
+  BigInt.asIntN(32, BigInt(words.uint32(at) & 0xffff) << 16n) + BigInt.asIntN(16, BigInt(words.uint32(at + 4)));
+
+/** The register that `lui` writes, or that a store goes by. */
+const registerAt = (words: Words, at: number): number => {
+  const word = words.uint32(at);
+  return word >>> 26 === LOAD_UPPER ? (word >>> 16) & 31 : (word >>> 21) & 31;
+};
 
 function isOf(bytes: Uint8Array, bits: 32 | 64): boolean {
   const words = new Words(bytes, LITTLE);

@@ -7,6 +7,7 @@
 import type { Engine } from '../../src/engine/engine.js';
 import { hex, UsercopyError } from '../../src/errors.js';
 import { concatBytes } from '../../src/kernel/bytes.js';
+import type { Kernel } from '../../src/kernel/kernel.js';
 import { instructions } from '../common.js';
 import { stopCode } from './common.js';
 
@@ -58,11 +59,26 @@ const CODE = {
   64: [...CACHED, ...WIDE, ...PAGES, ...LOW_HALF, ...HIGH_HALF, ...TRANSLATED[64], TLBWI],
 } as const;
 
+/** Kernels for CPUs whose instructions Unicorn's lack: Octeon's and Loongson's own, and those of release 6, which are encoded anew. */
+const FOREIGN_CPUS = ['CPU_CAVIUM_OCTEON', 'CPU_LOONGSON64', 'CPU_LOONGSON2EF', 'CPU_MIPS32_R6', 'CPU_MIPS64_R6'];
+
+/** @throws UsercopyError `unsupported` for a kernel of another kind of CPU than the emulated one */
+function refuseForeign({ config, version, variant }: Kernel): void {
+  const found = FOREIGN_CPUS.find((option) => config?.enabled(option));
+  if (found === undefined) return;
+  throw new UsercopyError(
+    'unsupported',
+    `${variant} ${version.release}: expected a kernel for MIPS release 2, found CONFIG_${found}: no emulated CPU has its instructions`,
+  );
+}
+
 /**
  * Sets the CPU up: the first 512 MiB of translated kernel addresses show what the first 512 MiB of memory do.
- * @throws UsercopyError `unsupported` where this libunicorn cannot start 64-bit code (2.0.1 and 2.1.1: half of the address is lost)
+ * @throws UsercopyError `unsupported` where this libunicorn cannot start 64-bit code (2.0.1 and 2.1.1: half of the address is lost), and
+ *   for a kernel of another kind of CPU
  */
-export function prepareCpu(engine: Engine, bits: 32 | 64): void {
+export function prepareCpu(engine: Engine, kernel: Kernel | null, bits: 32 | 64): void {
+  if (kernel !== null) refuseForeign(kernel);
   const start = ROM[bits];
   const code = instructions('little', ...CODE[bits]);
   engine.map(ROM_PHYSICAL, PAGE, 'rx');

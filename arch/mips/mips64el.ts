@@ -124,7 +124,7 @@ export const mips64el: Variant = {
   wrapsInElf: true,
   unpackImage: (bytes, tools) => unpackMipsImage(bytes, 64, tools),
   bootVariables: () => [{ symbol: 'cpu_data', member: ['cpuinfo_mips', 'vmbits'], value: ADDRESS_BITS }],
-  prepare: (engine) => prepareCpu(engine, 64),
+  prepare: (engine, { kernel }) => prepareCpu(engine, kernel, 64),
   unsavedState: 'Config, Status and the TLB',
   addressMask: MEMORY_MASK,
   stopCode,

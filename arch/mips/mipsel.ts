@@ -76,7 +76,7 @@ export const mipsel: Variant = {
   wrapsInElf: true,
   unpackImage: (bytes, tools) => unpackMipsImage(bytes, 32, tools),
   bootVariables: () => [],
-  prepare: (engine) => prepareCpu(engine, 32),
+  prepare: (engine, { kernel }) => prepareCpu(engine, kernel, 32),
   unsavedState: 'Config and the TLB',
   addressMask: SEGMENT_MASK,
   stopCode,

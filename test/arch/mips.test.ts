@@ -100,6 +100,12 @@ describe('the drivers of mips', () => {
     expect(end('CONFIG_PAGE_SIZE_4KB=y\nCONFIG_MIPS_VA_BITS_48=y\n')).toBe(1n << 42n);
   });
 
+  it('refuse kernels for CPUs that nobody emulates', async () => {
+    const kernel = await loadOwnKernel('mips64el');
+    const octeon = { ...kernel, config: parseConfig('CONFIG_CPU_CAVIUM_OCTEON=y\n') };
+    await expect(Guest.create(octeon)).rejects.toThrow(/CONFIG_CPU_CAVIUM_OCTEON: no emulated CPU has/);
+  });
+
   it('refuse highmem', async () => {
     const kernel = await loadOwnKernel('mipsel');
     expect(() => mipsel.layout({ ...kernel, config: parseConfig('CONFIG_HIGHMEM=y\n') })).toThrow(/CONFIG_HIGHMEM/);
@@ -116,7 +122,7 @@ describe.each([
   const start = (...words: number[]): { at: bigint; end: bigint } => {
     if ('unsupported' in variant.engine) throw new Error('expected an emulator');
     engine = openUnicorn(variant.engine);
-    prepareCpu(engine, variant.bits);
+    prepareCpu(engine, null, variant.bits);
     engine.map(0n, 0x10000n, 'rwx');
     const code = Buffer.alloc(0x2000);
     for (const [index, word] of [...words, 0x1000ffff, 0].entries()) code.writeUInt32LE(word >>> 0, index * 4);

@@ -9,7 +9,7 @@ const NARROW =
 const X86_64_RELEASE = releaseOf('x86_64|amd64');
 /** What no kernel of 32 bits prints: its registers, its entry points, an address of 16 digits. */
 const WIDE =
-  /\bR(?:IP|SP)[: ]|\b(?:do_syscall_64|entry_SYSCALL_64\w*|__x64_sys_\w+|__ia32_sys_\w+|entry_SYSENTER_compat|entry_INT80_compat|ghash_clmulni_intel|crct10dif_pclmul|\w{1,30}_x86_64)\b|\bffff[0-9a-f]{12}\b|attempt detected (?:from|to) [0-9a-f]{16} \(/;
+  /\bR(?:IP|SP)[: ]|\bR(?:[A-D]X|[SD]I|BP|\d\d): [0-9a-f]{16}\b|\b(?:do_syscall_64|entry_SYSCALL_64\w*|__x64_sys_\w+|__ia32_sys_\w+|entry_SYSENTER_compat|entry_INT80_compat|ghash_clmulni_intel|crct10dif_pclmul|\w{1,30}_x86_64)\b|\bffff[0-9a-f]{12}\b|attempt detected (?:from|to) [0-9a-f]{16} \(/;
 
 const lower = (name: string): string => name.toLowerCase();
 

@@ -1,5 +1,5 @@
 /** What the user says of a report that its log lacks. */
-import { findVariant, variants } from '../../arch/index.js';
+import { driverOf, findVariant, variants } from '../../arch/index.js';
 import { badInput } from '../errors.js';
 import type { UsercopyReport } from '../report/report.js';
 import { versionOf } from './era.js';
@@ -20,6 +20,13 @@ function withVariant(report: UsercopyReport, name: string | undefined): Usercopy
   const variant = findVariant(name);
   if (variant === null) {
     throw badInput('--variant', `one of ${variants.map((known) => known.name).join(', ')}`, `'${name}'`);
+  }
+  const { archAssumed } = report;
+  // Of one architecture's variants the log may leave open which.
+  const assumed = findVariant(report.arch);
+  if (archAssumed !== null && assumed !== null && driverOf(assumed) === driverOf(variant)) {
+    const notes = report.notes.filter((note) => note !== archAssumed);
+    return { ...report, arch: name, bits: variant.bits, archFrom: 'given', archAssumed: null, notes };
   }
   if (report.arch !== null && report.arch !== name) {
     throw badInput('--variant', `${report.arch}, which the log shows by ${report.archFrom ?? 'its text'}`, `'${name}'`);

@@ -42,6 +42,12 @@ export function isHashed(
   return refusal !== 'wrapped address' && refusal !== 'null address' && refusal !== null;
 }
 
+/** Whether no kernel of a release hashes addresses, unless its tree took that from a later one. */
+export function printsAddresses(release: string | null): boolean {
+  const version = release === null ? null : versionOf(release);
+  return version !== null && (version.major < 4 || (version.major === 4 && version.minor < 15));
+}
+
 /** Of a report, by what it tells of its kernel. */
 export const hasHashedAddress = (report: UsercopyReport): boolean =>
   report.message !== null && isHashed(report.message, printerOf(report));

@@ -4,7 +4,7 @@ import { hex } from '../errors.js';
 import type { UsercopyReport } from '../report/report.js';
 import { cacheFacts } from './cache-name.js';
 import { pointerTag } from './follows.js';
-import { hasHashedAddress } from './hashed.js';
+import { hasHashedAddress, printsAddresses } from './hashed.js';
 import { type Machine, objectOffset } from './machine.js';
 
 const bytes = (count: bigint): string => (count === 1n ? '1 byte' : `${count} bytes`);
@@ -32,7 +32,11 @@ export function explainNumbers(report: UsercopyReport, machine: Machine): string
   const lines: string[] = [];
   const { refusal, offset, size } = message;
   if (hasHashedAddress(report)) {
-    lines.push('the address is a hash: this kernel hashes %p, and the pointer cannot be recovered from it');
+    lines.push(
+      printsAddresses(report.kernelVersion)
+        ? `the address is not used: kernel ${report.kernelVersion} prints addresses as they are, and has none with zeros above; the line was altered, or this tree hashes %p as 4.15 does`
+        : 'the address is a hash: this kernel hashes %p, and the pointer cannot be recovered from it',
+    );
   }
   if (refusal === 'wrapped address' && message.format === 'new' && size !== null) {
     lines.push(

@@ -91,12 +91,14 @@ function reportOf(block: Block, isOpen: boolean): UsercopyReport {
   const pc = pcOf(text, found?.convention.pc ?? null);
   const measured = measure(block.message, registers, found?.convention.returnValue ?? [], pc);
   const { message, notes } = withWholeAddress(measured.message, bits);
+  const assumed = found?.convention.assumption?.(text) ?? null;
   return {
     message,
     bugLine: bugLine.value,
     arch: found?.variant ?? null,
     bits: bits ?? bitsOfAddress(message),
     archFrom: found === null ? null : found.sign.what,
+    archAssumed: assumed,
     kernelVersion: task.release,
     cpu: block.mixed ? null : task.cpu,
     pid: block.mixed ? null : task.pid,
@@ -127,7 +129,7 @@ function reportOf(block: Block, isOpen: boolean): UsercopyReport {
       ...block.notes,
       ...[comm, hardware, code, bugLine].flatMap(({ note }) => note ?? []),
       ...(modules?.notes ?? []),
-      ...[found?.convention.assumption?.(text) ?? []].flat(),
+      ...(assumed === null ? [] : [assumed]),
     ],
   };
 }
@@ -239,7 +241,7 @@ function fromRestOfLog(
   const found = architectureOf(text, oopsConventions);
   return reports.map((report) => {
     const notes = [...report.notes];
-    let { kernelVersion, arch, bits, archFrom } = report;
+    let { kernelVersion, arch, bits, archFrom, archAssumed } = report;
     if (kernelVersion === null && release !== null) {
       kernelVersion = release;
       notes.push('the release comes from elsewhere in the log');
@@ -248,8 +250,10 @@ function fromRestOfLog(
       arch = found.variant;
       bits = found.convention.bits(found.variant);
       archFrom = found.sign.what;
+      archAssumed = found.convention.assumption?.(text) ?? null;
       notes.push('the architecture comes from elsewhere in the log');
+      if (archAssumed !== null) notes.push(archAssumed);
     }
-    return { ...report, kernelVersion, arch, bits, archFrom, notes };
+    return { ...report, kernelVersion, arch, bits, archFrom, archAssumed, notes };
   });
 }

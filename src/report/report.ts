@@ -93,6 +93,8 @@ export interface UsercopyReport {
   readonly bits: 32 | 64 | null;
   /** What the architecture was told by. */
   readonly archFrom: string | null;
+  /** Where the log leaves the variant open and the likeliest was taken: the note that says so; else null. */
+  readonly archAssumed: string | null;
   /** `uname -r`. */
   readonly kernelVersion: string | null;
   readonly cpu: number | null;

@@ -90,7 +90,7 @@ export function reproCommand(): Verb {
     )
     .option('--variant <name>', 'Name the architecture if the log does not (usercopy arch lists them).')
     .option('--release <release>', 'Name the kernel release, such as 6.1.0-50-amd64, if the log does not.')
-    .option('--debug <file>', "Show the callers' source lines, from this vmlinux or .debug file of the kernel.")
+    .option('--debug <file>', "Show the callers' source lines, from this vmlinux, .ko or .debug file.")
     .option('-o, --output <file>', "Write the report as a scenario (YAML) that 'usercopy run' replays.")
     .option('--shrink <file>', 'With --dump, write a small dump (ELF) that has only the pages that were needed.')
     .option('--redact', 'With --shrink, blank all bytes that do not matter.')

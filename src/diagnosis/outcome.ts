@@ -86,6 +86,8 @@ export interface ExplainedObject {
 
 /** What only a dump tells about the place. Keys that do not fit the region are null. */
 export interface ExplainedSurroundings {
+  /** Of the kernel's image, in hexadecimal, as VMCOREINFO has it (0935288c6e00, 5.9); null where it does not. */
+  readonly buildId?: string | null;
   /** Objects of the slab before and after this one. */
   readonly neighbours: readonly {
     readonly start: bigint;

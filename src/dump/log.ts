@@ -12,7 +12,7 @@ import type { Kernel, Segment } from '../kernel/kernel.js';
 import { requireTypes } from '../kernel/require-types.js';
 import { decodeUnsigned, decodeWord, Words } from '../kernel/words.js';
 import type { Dump } from './dump.js';
-import { Vmcoreinfo } from './vmcoreinfo.js';
+import { type Vmcoreinfo, vmcoreinfoOf } from './vmcoreinfo.js';
 
 /** PRB_AVGBITS of kernel/printk/printk.c: a descriptor for each 32 bytes of text. */
 const BITS_OF_A_RECORD = 5;
@@ -50,12 +50,7 @@ function* rings(dump: Dump): Iterable<bigint> {
 function variable({ kernel, file }: Dump, name: string): bigint | undefined {
   const found = kernel.symbols.address(name);
   if (found !== undefined) return found;
-  return vmcoreinfoOf(file)?.symbol(name);
-}
-
-function vmcoreinfoOf({ notes }: Dump['file']): Vmcoreinfo | null {
-  const note = notes.find(({ owner }) => owner === 'VMCOREINFO');
-  return note ? new Vmcoreinfo(note.data) : null;
+  return vmcoreinfoOf(file.notes)?.symbol(name);
 }
 
 function wordAt(kernel: Kernel, address: bigint): bigint | undefined {
@@ -96,7 +91,7 @@ function readOldLog(dump: Dump): KernelLog | null {
   const [length, first, next] = ['log_buf_len', 'log_first_idx', 'log_next_idx'].map(number);
   if (address === undefined || length == null || first == null || next == null) return null;
   const buffer: LogBuffer = { address, length, first, next };
-  return readLogBuffer(kernel, buffer, toldLayout(vmcoreinfoOf(dump.file)) ?? printkLogLayout(kernel));
+  return readLogBuffer(kernel, buffer, toldLayout(vmcoreinfoOf(dump.file.notes)) ?? printkLogLayout(kernel));
 }
 
 /** VMCOREINFO has told the layout as long as there was one. */

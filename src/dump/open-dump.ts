@@ -18,7 +18,7 @@ import { openShrunk } from './open-shrunk.js';
 import type { PhysicalMemory } from './physical.js';
 import { parseRegisterText, registersFromNotes } from './registers.js';
 import { shrunkNoteOf } from './shrunk-note.js';
-import { Vmcoreinfo } from './vmcoreinfo.js';
+import { vmcoreinfoOf } from './vmcoreinfo.js';
 
 export type { Dump, DumpOptions, RegisterText } from './dump.js';
 
@@ -115,8 +115,7 @@ async function findKernel(
   options: DumpOptions,
 ): Promise<{ evidence: Evidence; located: Located; kernel: Kernel; image: () => Segment }> {
   const image = options.image ?? null;
-  const note = core.notes.find(({ owner }) => owner === 'VMCOREINFO');
-  const vmcoreinfo = note ? new Vmcoreinfo(note.data) : null;
+  const vmcoreinfo = vmcoreinfoOf(core.notes);
   let failure: unknown = null;
   for (const { variant, convention } of machinesOf(path, core, image)) {
     try {

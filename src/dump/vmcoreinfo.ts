@@ -42,3 +42,11 @@ export class Vmcoreinfo implements KernelNotes {
     return value !== undefined && /^[0-9a-f]{1,16}$/i.test(value) ? BigInt(`0x${value}`) : undefined;
   }
 }
+
+/** The first such note of a file; null where it has none. */
+export function vmcoreinfoOf(
+  notes: readonly { readonly owner: string; readonly data: Uint8Array }[],
+): Vmcoreinfo | null {
+  const note = notes.find(({ owner }) => owner === 'VMCOREINFO');
+  return note === undefined ? null : new Vmcoreinfo(note.data);
+}

@@ -7,6 +7,8 @@ import { Words } from './words.js';
 
 const PT_LOAD = 1;
 const SHT_SYMTAB = 2;
+/** e_type of what is not linked: objects, modules. */
+export const ET_REL = 1;
 export const SHT_NOBITS = 8;
 export const SHF_ALLOC = 2;
 export const SHF_EXECINSTR = 4;
@@ -125,7 +127,10 @@ export function symbolsFromElf(elf: ElfFile, where: string): SymbolTable | null 
     if ((info & 15) === 3 || (info & 15) === 4 || sectionIndex === 0) continue;
     const name = strings.offset + reader.uint32(at);
     if (name >= end || elf.bytes[name] === 0 || elf.bytes[name] === 0x24) continue;
-    kept.push({ address: reader.word(at + (wide ? 8 : 4)), at, order: info >> 4 });
+    const value = reader.word(at + (wide ? 8 : 4));
+    // In what is not linked it is counted from the section's start.
+    const base = elf.type === ET_REL ? (elf.sections[sectionIndex]?.address ?? 0n) : 0n;
+    kept.push({ address: base + value, at, order: info >> 4 });
   }
   // Global names before local ones at the same address.
   kept.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : b.order - a.order));

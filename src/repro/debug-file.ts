@@ -1,11 +1,17 @@
-/** A vmlinux with debug information, or its .debug file: which kernel it is of, and where its functions lie. */
+/**
+ * A vmlinux or a module with debug information, or its .debug file: which kernel it is of, and where its functions lie.
+ */
+import { basename } from 'node:path';
 import type { Variant } from '../../arch/driver.js';
 import { findVariant, variants } from '../../arch/index.js';
+import { type CoreNote, parseNotes } from '../dump/elf-core.js';
 import { badInput } from '../errors.js';
 import { readWhole } from '../image/files.js';
+import { latin1 } from '../kernel/bytes.js';
 import {
   type ElfFile,
   type ElfSection,
+  ET_REL,
   isElf,
   parseElf,
   SHF_ALLOC,
@@ -33,6 +39,8 @@ export interface Place {
 export interface KernelTold {
   readonly variant: string | null;
   readonly release: string | null;
+  /** Of its image, in hexadecimal. */
+  readonly buildId?: string | null;
 }
 
 /** Why a place has no address. */
@@ -47,11 +55,16 @@ interface CodeSymbol {
 }
 
 const LARGEST_DEBUG_FILE = 2 ** 31 - 1;
-const ET_REL = 1;
+const SHT_NOTE = 7;
+const NT_GNU_BUILD_ID = 3;
 /** Functions are aligned to so many bytes at the most (FUNCTION_ALIGNMENT_64B). */
 const LARGEST_PADDING = 64n;
 
 export class DebugFile {
+  /** Name of the module that it is of; null for the kernel itself. */
+  readonly module: string | null;
+  /** Of the image that it belongs to, in hexadecimal; null where it has none. */
+  readonly buildId: string | null;
   readonly #symbols: SymbolTable;
   readonly #elf: ElfFile;
   readonly #release: string | null;
@@ -60,14 +73,14 @@ export class DebugFile {
   readonly #sections: readonly ElfSection[];
   #starts: BigUint64Array | null = null;
 
-  /** @throws UsercopyError `bad-input` for what is no linked ELF file with symbols. */
+  /** @throws UsercopyError `bad-input` for what is neither a linked ELF file with symbols nor a module with them. */
   constructor(readonly path: string) {
     const bytes = readWhole(path, LARGEST_DEBUG_FILE);
     if (!isElf(bytes) && isPacked(bytes)) throw badInput(path, 'a vmlinux or .debug file', 'a packed one: unpack it');
-    const elf = parseElf(bytes, path, false);
-    if (elf.type === ET_REL) {
-      throw badInput(path, 'a vmlinux or its .debug file', 'a file that is not linked, as those of modules are');
-    }
+    const read = parseElf(bytes, path, false);
+    const elf = read.type === ET_REL ? laidOut(read) : read;
+    this.module = read.type === ET_REL ? moduleOf(read, path) : null;
+    this.buildId = buildIdOf(read);
     const symbols = symbolsFromElf(elf, path);
     if (symbols === null) throw badInput(path, 'a symbol table (.symtab)', 'none: it is stripped');
     this.#elf = elf;
@@ -77,8 +90,9 @@ export class DebugFile {
       ) ?? null;
     this.#sections = elf.sections.filter(({ flags }) => (flags & SHF_ALLOC) !== 0);
     this.#symbols = symbols;
-    const constants = sectionBytes(elf, '.rodata');
-    this.#release = constants === undefined ? null : (findBanner(constants)?.release ?? null);
+    const constants = this.module === null ? sectionBytes(elf, '.rodata') : undefined;
+    const banner = constants === undefined ? null : (findBanner(constants)?.release ?? null);
+    this.#release = this.module === null ? banner : (infoOf(elf, 'vermagic')?.split(' ')[0] ?? null);
   }
 
   /** Whether it has lines at all; some files name another one that has them. */
@@ -86,8 +100,20 @@ export class DebugFile {
     return this.#elf.sections.some(({ name }) => /^\.z?debug_line$/.test(name));
   }
 
-  /** @throws UsercopyError `bad-input` when the file is of another architecture or release. */
-  requireKernel({ variant, release }: KernelTold): void {
+  /** The section that an address of a module's lies in, and how far; null for the kernel, whose addresses are its own. */
+  inSection(address: bigint): { readonly section: string; readonly offset: bigint } | null {
+    if (this.module === null) return null;
+    const found = this.#sections.find(
+      (section) => address >= section.address && address < section.address + BigInt(section.size),
+    );
+    return found === undefined ? null : { section: found.name, offset: address - found.address };
+  }
+
+  /** @throws UsercopyError `bad-input` when the file is of another architecture, release or build. */
+  requireKernel({ variant, release, buildId = null }: KernelTold): void {
+    if (this.module === null && this.buildId !== null && buildId !== null && this.buildId !== buildId) {
+      throw badInput(this.path, `debug information of the kernel with build id ${buildId}`, `that of ${this.buildId}`);
+    }
     const { bits, endian, machine } = this.#elf;
     const told = findVariant(variant);
     if (told !== null && told !== this.#variant) {
@@ -157,8 +183,50 @@ export class DebugFile {
       [...this.#symbols].flatMap(({ address }) => this.#codeAt(address) ?? []),
     ).sort();
     const next = this.#starts[countBefore(this.#starts, (other) => other <= start)];
+    const section = this.#sections.find(({ address, size }) => start >= address && start < address + BigInt(size));
+    const end = section === undefined ? null : section.address + BigInt(section.size);
+    if (this.module !== null && end !== null && (next === undefined || next > end)) return end - start;
     return next === undefined ? 0n : next - start;
   }
+}
+
+/** A section of what is not linked has no address yet: here one lies behind the other, as a loader would have it. */
+function laidOut(elf: ElfFile): ElfFile {
+  const ALIGNMENT = 4096n;
+  let next = ALIGNMENT;
+  const sections = elf.sections.map((section) => {
+    if ((section.flags & SHF_ALLOC) === 0) return section;
+    const address = next;
+    next += (BigInt(section.size) / ALIGNMENT + 2n) * ALIGNMENT;
+    return { ...section, address };
+  });
+  return { ...elf, sections };
+}
+
+/** A value of .modinfo, which has `key=value` strings; undefined where the file has left it in another one. */
+function infoOf(elf: ElfFile, key: string): string | undefined {
+  const info = latin1(sectionBytes(elf, '.modinfo') ?? new Uint8Array()).split('\0');
+  return info.find((line) => line.startsWith(`${key}=`))?.slice(key.length + 1);
+}
+
+/** @throws UsercopyError `bad-input` for an object that is no module. */
+function moduleOf(elf: ElfFile, path: string): string {
+  if (!elf.sections.some(({ name }) => name === '.modinfo' || name === '.gnu.linkonce.this_module')) {
+    const wanted = "a vmlinux or its .debug file, or a module's (.ko, .ko.debug)";
+    throw badInput(path, wanted, 'another file that is not linked');
+  }
+  const byFile = basename(path)
+    .replace(/(?:\.ko)?(?:\.debug)?$/, '')
+    .replaceAll('-', '_');
+  return infoOf(elf, 'name') ?? byFile;
+}
+
+function buildIdOf(elf: ElfFile): string | null {
+  const found: CoreNote[] = [];
+  for (const { type, offset, size } of elf.sections)
+    if (type === SHT_NOTE) parseNotes(elf.bytes.subarray(offset, offset + size), elf.endian === 'little', found, []);
+  const note = found.find(({ owner, type }) => owner === 'GNU' && type === NT_GNU_BUILD_ID);
+  return note === undefined ? null : Buffer.from(note.data).toString('hex');
 }
 
 /** A size of 0 is not told. */

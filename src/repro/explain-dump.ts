@@ -4,6 +4,7 @@ import type { CheckedObject } from '../check/verdict.js';
 import type { ExplainedField, ExplainedObject, ExplainedSurroundings, Explanation } from '../diagnosis/outcome.js';
 import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
+import { vmcoreinfoOf } from '../dump/vmcoreinfo.js';
 import { hex } from '../errors.js';
 import { MemoryReader } from '../introspect/memory-reader.js';
 import type { SlabFacts } from '../introspect/slab-facts.js';
@@ -58,6 +59,7 @@ export function placeFactsOf(
   const lines: string[] = [];
   const ofCopy: string[] = [];
   const surroundings: Surroundings = {
+    buildId: vmcoreinfoOf(dump.file.notes)?.text('BUILD-ID') ?? null,
     neighbours: [],
     redZone: null,
     outside: null,

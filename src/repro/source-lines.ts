@@ -22,16 +22,34 @@ export interface SourceLines {
 const MOST_ASKED = 16_384;
 
 /**
- * Opens a vmlinux or a .debug file.
+ * Opens a vmlinux or a module, or the .debug file of one.
  * @throws UsercopyError `bad-input` for a file without symbols, `missing-dependency` where no program is there.
  */
 export function openSourceLines(path: string): SourceLines {
   const file = new DebugFile(path);
-  const tools = findSymbolizers();
+  const tools = findSymbolizers(file.module !== null);
   let [tool] = tools;
   let complaint: string | null = null;
   const known = new Map<bigint, readonly SourceFrame[]>();
+  const askModule = (addresses: readonly bigint[]): void => {
+    const bySection = new Map<string, Map<bigint, bigint>>();
+    for (const address of addresses) {
+      const place = file.inSection(address);
+      if (place === null) continue;
+      const own = bySection.get(place.section) ?? new Map<bigint, bigint>();
+      bySection.set(place.section, own.set(place.offset, address));
+    }
+    for (const [section, own] of bySection) {
+      const answer = framesAt(tool, path, [...own.keys()], section);
+      complaint = answer.complaint ?? complaint;
+      for (const [offset, address] of own) known.set(address, answer.frames.get(offset) ?? []);
+    }
+  };
   const ask = (addresses: readonly bigint[]): void => {
+    if (file.module !== null) {
+      askModule(addresses);
+      return;
+    }
     let answer = framesAt(tool, path, addresses);
     for (const other of tools) {
       if (other === tool || hasLine(answer) || !file.hasLines) continue;
@@ -67,11 +85,17 @@ const hasLine = ({ frames }: Symbolized): boolean =>
 
 /** Has all lines of these reports told at once, for who looks at them one by one afterwards. */
 export function askLines(reports: readonly UsercopyReport[], lines: SourceLines): void {
-  lines.at(reports.flatMap(({ pc, trace }) => [...placesOf(pc === null ? [] : [pc], false), ...placesOf(trace, true)]));
+  const { module } = lines.file;
+  lines.at(
+    reports.flatMap(({ pc, trace }) => [
+      ...placesOf(pc === null ? [] : [pc], module, false),
+      ...placesOf(trace, module, true),
+    ]),
+  );
 }
 
 /**
- * The report with lines and inlined functions in its trace. Entries of modules, and what is not told, stay as they are, and a
+ * The report with lines and inlined functions in its trace. Entries of other files, and what is not told, stay as they are, and a
  * note says so.
  * @throws UsercopyError `bad-input` when the file is of another architecture, release or build.
  */
@@ -90,11 +114,11 @@ export function withSourceLines(report: UsercopyReport, lines: SourceLines): Use
 
 function requireSameBuild(entries: readonly TraceEntry[], { file }: SourceLines): void {
   for (const { symbol, size, module, inlined } of entries) {
-    if (size === null || module !== null || inlined || file.hasSize(symbol, size) !== false) continue;
+    if (size === null || module !== file.module || inlined || file.hasSize(symbol, size) !== false) continue;
     const found = file.sizes(symbol).map(hex).join(', ');
     throw badInput(
       file.path,
-      "debug information of the report's own kernel",
+      file.module === null ? "debug information of the report's own kernel" : `that of the report's own ${file.module}`,
       `another build's: ${symbol} has ${hex(BigInt(size))} bytes in the report, ${found} here`,
     );
   }
@@ -109,21 +133,27 @@ const WHY: Readonly<Record<NoAddress | 'no line', string>> = {
 
 /** Entries of a trace that have no line, in sentences. */
 function notTold(trace: readonly TraceEntry[], lines: SourceLines): string[] {
-  const modules = [...new Set(trace.flatMap(({ module }) => (module === null ? [] : [module])))];
+  const { module: own, path } = lines.file;
+  const others = trace.flatMap(({ module }) => (module === own || module === null ? [] : [module]));
+  const modules = [...new Set(others)];
   const left = new Map<string, Set<string>>();
   let told = 0;
   for (const entry of trace) {
-    const [place] = placesOf([entry], true);
+    const [place] = placesOf([entry], own, true);
     if (place === undefined) continue;
     const [frames = []] = lines.at([place]);
     const why = typeof frames === 'string' ? frames : frames.some(({ source }) => source !== null) ? null : 'no line';
     if (why === null) told++;
     else left.set(WHY[why], (left.get(WHY[why]) ?? new Set()).add(nameOf(place, why)));
   }
-  const { path, hasLines } = lines.file;
+  const { hasLines } = lines.file;
   const { by, complaint } = lines;
   return [
-    ...(modules.length === 0 ? [] : [`functions of modules have no lines: ${modules.join(', ')}`]),
+    ...(own === null ? [] : [`lines of source are those of module ${own}, which ${path} is of`]),
+    ...(own === null || trace.some(({ module }) => module === own) ? [] : [`no function of ${own} is in the trace`]),
+    ...(modules.length === 0
+      ? []
+      : [`functions of modules have no lines: ${modules.join(', ')}; a module's own .ko.debug has them`]),
     ...(told > 0 || left.size === 0 || hasLines ? [] : [`${path} has no lines of source (DWARF) in it`]),
     ...(complaint === null || left.size === 0 ? [] : [`${by} said: ${complaint}`]),
     ...[...left].map(([why, names]) => `lines of source from ${path}: ${why} ${[...names].join(', ')}`),
@@ -134,13 +164,13 @@ const nameOf = ({ symbol, offset }: Place, why: NoAddress | 'no line'): string =
   why === 'outside of it' ? `${symbol}+${hex(offset)}` : symbol;
 
 /** Of entries that have a line to be told. */
-const placesOf = (entries: readonly TraceEntry[], isCall: boolean): Place[] =>
+const placesOf = (entries: readonly TraceEntry[], own: string | null, isCall: boolean): Place[] =>
   entries.flatMap(({ symbol, offset, size, module, inlined, source }) =>
-    offset === null || module !== null || inlined || source !== null ? [] : [{ symbol, offset, size, isCall }],
+    offset === null || module !== own || inlined || source !== null ? [] : [{ symbol, offset, size, isCall }],
   );
 
 function expanded(entry: TraceEntry, lines: SourceLines, isCall: boolean): TraceEntry[] {
-  const frames = toldFrames(lines, placesOf([entry], isCall));
+  const frames = toldFrames(lines, placesOf([entry], lines.file.module, isCall));
   const own = frames.at(-1);
   if (own === undefined) return [entry];
   const unplaced = { offset: null, size: null, address: null };
@@ -164,21 +194,22 @@ function toldFrames(lines: SourceLines, places: readonly Place[]): readonly Sour
   return typeof frames !== 'string' && frames.some(({ source }) => source !== null) ? frames : [];
 }
 
-const CALL = /^(\? )?([^\s+]+)\+0x([0-9a-f]+)$/;
+const CALL = /^(\? )?([^\s+]+)\+0x([0-9a-f]+)(?: \[([\w-]+)\])?$/;
 
 /**
- * The callers of a dump with their lines, a function a line. What has one, and code of modules, stays as it is.
- * @throws UsercopyError `bad-input` when the file is of another architecture or release.
+ * The callers of a dump with their lines, a function a line. What has one, and code of other files, stays as it is.
+ * @throws UsercopyError `bad-input` when the file is of another architecture, release or build.
  */
 export function withCallLines(reproduction: Reproduction, lines: SourceLines): Reproduction {
   const { surroundings } = reproduction.explanation;
   if (!surroundings) return reproduction;
-  const kernel: KernelTold = { variant: reproduction.variant, release: reproduction.kernel };
+  const { buildId = null } = surroundings;
+  const kernel: KernelTold = { variant: reproduction.variant, release: reproduction.kernel, buildId };
   lines.file.requireKernel(kernel);
   const parsed = surroundings.calls.map((call) => {
-    const [, guessed = '', symbol, offset] = CALL.exec(call) ?? [];
+    const [, guessed = '', symbol, offset, module = null] = CALL.exec(call) ?? [];
     const place =
-      symbol === undefined || offset === undefined
+      symbol === undefined || offset === undefined || module !== lines.file.module
         ? null
         : { symbol, offset: Number.parseInt(offset, 16), size: null, isCall: true };
     return { call, guessed, place };

@@ -14,6 +14,8 @@ export interface SourceFrame {
 export interface Symbolizer {
   readonly program: string;
   options(file: string): readonly string[];
+  /** Options more for addresses that are counted from a section's start; null where the program knows none. */
+  sectionOptions(section: string): readonly string[] | null;
 }
 
 const TIME_LIMIT = 120_000;
@@ -27,9 +29,16 @@ const LLVM: readonly Symbolizer[] = [
 ].map((program) => ({
   program,
   options: (file) => [`--obj=${file}`, '--functions=linkage', '--no-demangle', '--addresses'],
+  sectionOptions: () => null,
 }));
 /** Reads the architectures that it was built for; of packed sections it knows other kinds. */
-const BINUTILS: readonly Symbolizer[] = [{ program: 'addr2line', options: (file) => ['-e', file, '-f', '-i', '-a'] }];
+const BINUTILS: readonly Symbolizer[] = [
+  {
+    program: 'addr2line',
+    options: (file) => ['-e', file, '-f', '-i', '-a'],
+    sectionOptions: (section) => ['-j', section],
+  },
+];
 
 /** Options of their own, and servers that they would ask for files that lie nowhere here. */
 const environment = (): NodeJS.ProcessEnv => ({
@@ -39,14 +48,19 @@ const environment = (): NodeJS.ProcessEnv => ({
   LC_ALL: 'C',
 });
 
-/** @throws UsercopyError `missing-dependency` where none of them is there. */
-export function findSymbolizers(): readonly [Symbolizer, ...Symbolizer[]] {
+/** @throws UsercopyError `missing-dependency` where none of them is there that can do what is wanted. */
+export function findSymbolizers(ofModule: boolean): readonly [Symbolizer, ...Symbolizer[]] {
   const isThere = ({ program }: Symbolizer): boolean =>
     spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
-  const [llvm, binutils] = [LLVM.find(isThere), BINUTILS.find(isThere)];
+  const [llvm, binutils] = [ofModule ? undefined : LLVM.find(isThere), BINUTILS.find(isThere)];
   const [first, ...others] = [llvm, binutils].flatMap((found) => found ?? []);
   if (first !== undefined) return [first, ...others];
-  throw new UsercopyError('missing-dependency', '--debug: expected llvm-symbolizer or addr2line, found neither');
+  throw new UsercopyError(
+    'missing-dependency',
+    ofModule
+      ? '--debug: expected addr2line, which reads modules, found none'
+      : '--debug: expected llvm-symbolizer or addr2line, found neither',
+  );
 }
 
 export interface Symbolized {
@@ -61,8 +75,14 @@ export interface Symbolized {
  * @throws UsercopyError `missing-dependency` where the program does not get done, or leaves an address out; `bad-input` where
  *   it cannot read the file.
  */
-export function framesAt({ program, options }: Symbolizer, file: string, addresses: readonly bigint[]): Symbolized {
-  const { stdout, stderr, error, status, signal } = spawnSync(program, options(file), {
+export function framesAt(
+  { program, options, sectionOptions }: Symbolizer,
+  file: string,
+  addresses: readonly bigint[],
+  section: string | null = null,
+): Symbolized {
+  const more = section === null ? [] : (sectionOptions(section) ?? []);
+  const { stdout, stderr, error, status, signal } = spawnSync(program, [...options(file), ...more], {
     input: addresses.map((address) => `${hex(address)}\n`).join(''),
     encoding: 'utf8',
     timeout: TIME_LIMIT,

@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseReports } from '../../src/report/parse.js';
 import { codeLinesOf } from '../../src/repro/code-lines.js';
-import { askLines, openSourceLines, withSourceLines } from '../../src/repro/source-lines.js';
+import { askLines, openSourceLines, withCallLines, withSourceLines } from '../../src/repro/source-lines.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'usercopy-lines-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -135,7 +135,7 @@ int main(void) { widget_read(); return 0; }
     const report = withSourceLines(traced(sizeOf('widget_read')), opened);
     const { trace } = report;
     expect(report.notes).toEqual([
-      'functions of modules have no lines: widget',
+      "functions of modules have no lines: widget; a module's own .ko.debug has them",
       `lines of source from ${object}: it does not know gone`,
     ]);
     // The kernel counts a function up to the next symbol: with the padding in between, and never less.
@@ -331,11 +331,123 @@ __attribute__((noinline, optimize("align-functions=1"))) void widget_next(void) 
     ['text', () => writeFileSync(object, 'no ELF file'), /expected an ELF file/],
     ['no symbols', () => spawnSync('gcc', ['-s', '-o', object, path]), /stripped/],
     ['a packed file', () => writeFileSync(object, gzipSync(source)), /found a packed one: unpack it/],
-    ['code that is not linked', () => spawnSync('gcc', ['-g', '-c', '-o', object, path]), /a file that is not linked/],
+    [
+      'code that is not linked',
+      () => spawnSync('gcc', ['-g', '-c', '-o', object, path]),
+      /another file that is not linked/,
+    ],
   ])('out of a file with %s is one sentence', (_name, make, words) => {
     writeFileSync(path, source);
     rmSync(object, { force: true });
     make();
     expect(() => openSourceLines(object)).toThrow(words);
+  });
+});
+
+describe('lines of a module', () => {
+  const path = join(directory, 'gadget.c');
+  const source = `static volatile int sink;
+#define INFO(text) static const char text##_info[] __attribute__((section(".modinfo"), used))
+INFO(name) = "name=gadget_core";
+INFO(vermagic) = "vermagic=6.1.0-50-widget SMP mod_unload";
+__attribute__((noinline)) void gadget_first(void) { sink++; }
+static inline __attribute__((always_inline)) void copy_it(void) {
+  sink++;
+  sink = 2;
+}
+__attribute__((noinline)) void gadget_read(void) {
+  copy_it();
+}
+__attribute__((noinline, section(".text.unlikely"))) void gadget_cold(void) {
+  sink = 3;
+}
+`;
+  const build = (object: string): string => {
+    const file = join(directory, object);
+    writeFileSync(path, source);
+    execFileSync('gcc', ['-g', '-O1', '-fcf-protection=none', '-c', '-o', file, path]);
+    return file;
+  };
+  const sizeOf = (file: string, name: string): string =>
+    new RegExp(`^[0-9a-f]+ 0*([0-9a-f]+) T ${name}$`, 'm').exec(
+      execFileSync('nm', ['-S', file], { encoding: 'utf8' }),
+    )?.[1] ?? '';
+  const reportOf = (frames: readonly string[], release = '6.1.0-50-widget') =>
+    parseReports(
+      `${MESSAGE}\nkernel BUG at mm/usercopy.c:102!\nCPU: 0 PID: 1 Comm: a Not tainted ${release} #1\n` +
+        `RIP: 0010:usercopy_abort+0x1/0x2\nCall Trace:\n __check_object_size+0x1/0x2\n${frames.map((frame) => ` ${frame}\n`).join('')}---[ end trace 0000000000000000 ]---\n`,
+    )[0]!;
+  const framesOf = (file: string): string[] => [
+    `gadget_read+0x1/0x${sizeOf(file, 'gadget_read')} [gadget_core]`,
+    `gadget_cold+0x1/0x${sizeOf(file, 'gadget_cold')} [gadget_core]`,
+    'vfs_read+0x1/0x2',
+    'other_read+0x1/0x2 [other]',
+  ];
+  const told = (file: string) => {
+    const { trace, notes } = withSourceLines(reportOf(framesOf(file)), openSourceLines(file));
+    return { lines: trace.slice(1).map(({ symbol, source: where, inlined }) => [symbol, where, inlined]), notes };
+  };
+
+  // Sections of a module begin at 0, each of them.
+  it.each([
+    ['a module', 'gadget-core.ko', []],
+    ['its .ko.debug, whose name tells the module', 'gadget-core.ko.debug', ['--only-keep-debug']],
+  ])('are told out of %s, whichever section a function lies in', (_name, name, options) => {
+    const file = build(name);
+    const frames = framesOf(file);
+    if (options.length > 0) execFileSync('objcopy', [...options, file]);
+    const { trace, notes } = withSourceLines(reportOf(frames), openSourceLines(file));
+    expect(trace.slice(1).map(({ symbol, source: where, inlined }) => [symbol, where, inlined])).toEqual([
+      ['copy_it', `${path}:7`, true],
+      ['gadget_read', `${path}:11`, false],
+      ['gadget_cold', `${path}:14`, false],
+      ['vfs_read', null, false],
+      ['other_read', null, false],
+    ]);
+    expect(notes).toEqual([
+      `lines of source are those of module gadget_core, which ${file} is of`,
+      "functions of modules have no lines: other; a module's own .ko.debug has them",
+    ]);
+  });
+
+  it("are not those of another build or release, or of a trace without the module's functions", () => {
+    const file = build('gadget-core.ko');
+    const read = (frames: readonly string[], release?: string) =>
+      withSourceLines(reportOf(frames, release), openSourceLines(file));
+    expect(() => read(['gadget_read+0x1/0x999 [gadget_core]'])).toThrow(
+      /expected that of the report's own gadget_core, found another build's: gadget_read has 0x999 bytes/,
+    );
+    expect(() => read([], '6.1.0-49-widget')).toThrow(/expected debug information of kernel 6\.1\.0-49-widget/);
+    expect(read(['vfs_read+0x1/0x2']).notes.join()).toContain('no function of gadget_core is in the trace');
+    expect(told(file).lines[0]).toEqual(['copy_it', `${path}:7`, true]);
+  });
+});
+
+describe('a kernel that its dump tells the build id of', () => {
+  const object = join(directory, 'identified');
+  const id = '00112233445566778899aabbccddeeff00112233';
+  const dumped = (buildId: string | null) => ({
+    variant: 'x86_64',
+    kernel: null,
+    report: null,
+    explanation: { surroundings: { calls: ['widget_read+0x1'], buildId } },
+  });
+
+  it('has lines of that build alone', () => {
+    const path = join(directory, 'identified.c');
+    writeFileSync(
+      path,
+      'static volatile int sink;\nvoid widget_read(void) { sink++; }\nint main(void) { return 0; }\n',
+    );
+    execFileSync('gcc', ['-g', '-O1', '-fcf-protection=none', `-Wl,--build-id=0x${id}`, '-o', object, path]);
+    const lines = openSourceLines(object);
+    // Of a dump's answer only this is read.
+    const callsFor = (buildId: string | null) =>
+      withCallLines(dumped(buildId) as never, lines).explanation.surroundings?.calls;
+    expect(callsFor(id)).toEqual([`widget_read+0x1 (${path}:2)`]);
+    expect(callsFor(null)).toEqual([`widget_read+0x1 (${path}:2)`]);
+    expect(() => callsFor(id.replace('0', '1'))).toThrow(
+      new RegExp(`expected debug information of the kernel with build id ${id.replace('0', '1')}, found that of ${id}`),
+    );
   });
 });

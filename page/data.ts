@@ -2,21 +2,32 @@
 import type { Atlas } from '../bench/atlas.js';
 import { Check } from '../src/check/check.js';
 import type { GuestFacts } from '../src/diagnosis/describe.js';
-import { through } from './link.js';
+import { portableZlib } from '../src/kernel/payload/portable-zlib.js';
 
 const block = (id: string): string => document.getElementById(id)?.textContent ?? '';
 
-const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+/** No file that the build packs into the page is larger. */
+const LARGEST_FILE = 1 << 20;
 
-/** check.wasm itself. */
-export const checkModule = (): Uint8Array => bytesOf(block('check-wasm'));
+/** A file that the build packed into the page; null where it is not there. */
+function packedFile(id: string): Uint8Array | null {
+  const packed = block(id);
+  if (packed === '') return null;
+  return portableZlib.inflate(
+    Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)),
+    LARGEST_FILE,
+  );
+}
+
+/** check.wasm itself, which the build puts into every page. */
+export function checkModule(): Uint8Array {
+  const module = packedFile('check-wasm');
+  if (module === null) throw new Error('expected check.wasm in the page, found none');
+  return module;
+}
 
 /** The ELF file of a built-in guest; null where the page has none of this variant. */
-export async function guestElf(variant: string): Promise<Uint8Array | null> {
-  const packed = block(`guest-${variant}`);
-  // A file of this package.
-  return packed === '' ? null : through(new DecompressionStream('gzip'), bytesOf(packed), 1 << 20);
-}
+export const guestElf = (variant: string): Uint8Array | null => packedFile(`guest-${variant}`);
 
 /** A check of its own: 64 declarations of a kind, no guest memory unless asked for. */
 export const makeCheck = (guestBytes = 0): Promise<Check> =>

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { deflateSync, gzipSync } from 'node:zlib';
 import { build } from 'vite';
 import { LICENCES, licencesOf } from './lib/bundled-licences.mjs';
 import { isCompiled } from './lib/compiled.mjs';
@@ -137,6 +137,12 @@ async function guestFacts() {
 }
 
 /** The page, and whether nothing is missing in it. */
+/** A file within the page: packed before it becomes letters, since letters pack badly. */
+function packedFile(id, path) {
+  const packed = deflateSync(readFileSync(inRoot(path)), { level: 9 });
+  return `<script type="text/plain" id="${id}">${packed.toString('base64')}</script>`;
+}
+
 async function buildPage() {
   if (!isCompiled()) throw new SetupError('page: build/js is older than its sources: npm run build compiles them');
   const { DRAWING_STYLE } = await import(inRoot('build/js/src/diagnosis/drawing.js'));
@@ -144,12 +150,9 @@ async function buildPage() {
   const { script, licences } = await program();
   const facts = await guestFacts();
   const data = [
-    `<script type="text/plain" id="check-wasm">${readFileSync(inRoot('build/check.wasm')).toString('base64')}</script>`,
+    packedFile('check-wasm', 'build/check.wasm'),
     `<script type="application/json" id="guest-facts">${facts ?? '{}'}</script>`,
-    ...GUESTS.map((variant) => {
-      const packed = gzipSync(readFileSync(inRoot(`guests/elf/${variant}.elf`)), { level: 9 });
-      return `<script type="text/plain" id="guest-${variant}">${packed.toString('base64')}</script>`;
-    }),
+    ...GUESTS.map((variant) => packedFile(`guest-${variant}`, `guests/elf/${variant}.elf`)),
     `<script type="application/json" id="overhead-atlas">${JSON.stringify(JSON.parse(text(ATLAS))).replaceAll('<', '\\u003c')}</script>`,
   ];
   const policy = [

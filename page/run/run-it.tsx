@@ -62,8 +62,7 @@ export function RunIt({ scenario, variant }: { readonly scenario: Scenario; read
     setState({ kind: 'runs', what: `loading ${script.name}` });
     const end = (found: PlayedRun | string): void => setState({ kind: 'ended', run: found });
     try {
-      const guest = guests[variant] ?? (await guestElf(variant));
-      if (!isWanted) return;
+      const guest = guests[variant] ?? guestElf(variant);
       if (guest === null) return end(withoutGuest(variant));
       const order = {
         ...{ scenario, variant, guest },

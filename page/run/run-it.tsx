@@ -55,10 +55,6 @@ export function RunIt({ scenario, variant }: { readonly scenario: Scenario; read
     const { script, wasm, guests } = given;
     if (script === null) return;
     stop.current();
-    let isWanted = true;
-    stop.current = () => {
-      isWanted = false;
-    };
     setState({ kind: 'runs', what: `loading ${script.name}` });
     const end = (found: PlayedRun | string): void => setState({ kind: 'ended', run: found });
     try {

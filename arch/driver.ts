@@ -130,6 +130,11 @@ export interface FrameConvention {
     readonly option: string | null;
     readonly layout: FrameLayout;
   };
+  /**
+   * Bytes from a function's record up to the stack pointer at its first instruction, by its first 64 bytes; null where they do not tell. Absent
+   * where the record lies at an end of the frame in every function.
+   */
+  recordToEntry?(code: Uint8Array): bigint | null;
   /** Whether this kernel's arch_within_stack_frames() looks at frames. */
   checkedByKernel(kernel: Kernel): boolean;
 }
@@ -323,6 +328,8 @@ export interface Variant {
   readonly stubs?: readonly { readonly symbol: string; readonly code: Uint8Array }[];
   /** Bits of a function's address that say how its code is to be run, and are no part of where it lies; absent: none. */
   readonly stateBits?: bigint;
+  /** A return address that a frame keeps, without what signs it. Absent where none are signed. */
+  savedAddress?(address: bigint, kernel: Kernel): bigint;
   /** Bytes from a symbol to where calls from inside the kernel arrive, told by the function's first 8 bytes. 0 when absent. */
   entryOffset?(code: Uint8Array): bigint;
 }

@@ -139,10 +139,10 @@ export interface DumpConvention {
    */
   currentBase(registers: RegisterValues): bigint | null;
   /**
-   * The layout of a kernel that has booted: `layoutOf` (the driver's own) completed by what its page tables tell and an
+   * The layout of a kernel that has booted: the driver's own, completed by what its page tables tell and an
    * image cannot. Absent where the driver's is enough.
    */
-  runningLayout?(kernel: Kernel, tables: PageTables, layoutOf: (kernel: Kernel) => MemoryLayout): MemoryLayout;
+  runningLayout?(kernel: Kernel, tables: PageTables): MemoryLayout;
   /** Kernel virtual memory that the page tables do not show. Absent where they show all. */
   hiddenMappings?(kernel: Kernel, tables: PageTables): readonly LinearMap[];
   /** Physical address of a real one, where the architecture distinguishes them (s390x prefixing); absent elsewhere. */

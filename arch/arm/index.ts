@@ -1,3 +1,4 @@
+import { UsercopyError } from '../../src/errors.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
 import { LITTLE, Words } from '../../src/kernel/words.js';
@@ -127,7 +128,20 @@ function patchPhysicalOffset({ kernel, ram, write }: BootTools): void {
 const isLongSequence = (view: Words, at: number): boolean =>
   LONG_SEQUENCE.every(({ mask, value }, index) => (view.uint32(at + 4 * index) & mask) >>> 0 === value);
 
+/** Functions are entered, their branches are read and their addresses are patched as ARM code. An attachment to a guest of somebody else's does none of that. */
+function requireArmCode({ config, symbols }: Kernel): void {
+  const check = symbols.address('__check_object_size') ?? 0n;
+  if (!config?.enabled('THUMB2_KERNEL') && (check & THUMB) === 0n) return;
+  throw new UsercopyError(
+    'unsupported',
+    'arm: expected a kernel of ARM code, found Thumb-2 code (CONFIG_THUMB2_KERNEL): no guest is made of such a kernel and no dump of it replayed; attach to an emulator that runs it, or judge its dump without a replay',
+  );
+}
+
 const instruction = (encoding: number): Uint8Array => instructions('little', encoding);
+
+/** Of a function's address: Thumb code (ELF for the Arm Architecture, 5.5.3). */
+const THUMB = 1n;
 
 export const arm32: Variant = {
   name: 'arm',
@@ -173,19 +187,6 @@ export const arm32: Variant = {
   bug: { kind: 'invalid instruction', encodings: [instruction(0xe7f001f2), Uint8Array.of(0x02, 0xde)] },
   dump: armDump,
   debianKernel: { architecture: 'armhf', metaPackage: 'linux-image-armmp' },
-  kernelBuild: {
-    makeArchitecture: 'arm',
-    sourceFolder: 'arm',
-    triplet: 'arm-linux-gnueabihf',
-    config: `
-CONFIG_MMU=y
-CONFIG_ARCH_MULTIPLATFORM=y
-CONFIG_ARCH_MULTI_V7=y
-# CONFIG_ARCH_MULTI_V6 is not set
-CONFIG_ARCH_VIRT=y
-CONFIG_AEABI=y
-`,
-  },
   uaccess: [
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
     { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
@@ -201,10 +202,9 @@ CONFIG_AEABI=y
     { symbol: 'high_memory', value: mostLowMemory },
     { symbol: '__pv_phys_pfn_offset', value: physicalBase / PAGE },
   ],
-  prepare() {},
+  prepare: (_engine, { kernel }) => requireArmCode(kernel),
   boot: patchPhysicalOffset,
-  // Thumb code (ELF for the Arm Architecture, 5.5.3).
-  stateBits: 1n,
+  stateBits: THUMB,
 };
 
 export const arm: ArchDriver = { linuxArch: 'arm', variants: [arm32] };

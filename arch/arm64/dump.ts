@@ -3,6 +3,7 @@ import type { Kernel, KernelConfig, SymbolTable } from '../../src/kernel/kernel.
 import { readWord, structPageOf } from '../common.js';
 import type { MemoryLayout } from '../driver.js';
 import type { DumpConvention, KernelNotes, PageTableShape, PageTables, RegisterValues } from '../dump.js';
+import { largestMinimumBits, layout as layoutOf } from './layout.js';
 import { translate } from './paging.js';
 
 /** Virtual address sizes that arch/arm64/Kconfig offers for each granule, Debian's own first. */
@@ -20,24 +21,19 @@ const SHAPES: readonly PageTableShape[] = [
 ];
 
 /**
- * VA_BITS_MIN of a kernel that is built for 52 bits: hardware that has 48 must be able to run it, or 47 where pages of
- * 16 KiB make that the next size (arch/arm64/include/asm/memory.h).
- */
-export const largestMinimumBits = (pageShift: number): number => (pageShift === 14 ? 47 : 48);
-
-/**
  * A driver reads the address size off the image's link address; KASLR moves the image by up to half of the upper half, so
  * the page tables have to tell. With RANDOMIZE_BASE the linear map is moved by making memstart_addr negative
  * (arm64_memblock_init()): the shift in `vmemmap` is an arithmetic one.
  */
-function runningLayout(kernel: Kernel, tables: PageTables, layoutOf: (kernel: Kernel) => MemoryLayout): MemoryLayout {
+function runningLayout(kernel: Kernel, tables: PageTables): MemoryLayout {
   const bits = BigInt(Math.min(tables.addressBits, largestMinimumBits(tables.pageShift)));
   const linked = BigInt.asUintN(64, -(1n << (bits - 1n)));
-  const layout = layoutOf({
+  const running = {
     ...kernel,
     symbols: withText(kernel.symbols, linked),
     config: kernel.config ?? granuleConfig(tables.pageShift),
-  });
+  };
+  const layout = layoutOf(running, tables.addressBits);
   const start = readWord(kernel, 'memstart_addr', 8) ?? 0n;
   if (layout.vmemmap === null || start < 1n << 63n) return layout;
   const { size: structPage } = structPageOf(kernel);

@@ -1,121 +1,15 @@
 import type { Engine } from '../../src/engine/engine.js';
-import type { Kernel } from '../../src/kernel/kernel.js';
 import { atLeast } from '../../src/kernel/version.js';
-import {
-  hasVmemmap,
-  instructions,
-  pageValidityOf,
-  readWord,
-  structPageOf,
-  threadSizeOf,
-  uncheckedFrames,
-  wordBranches,
-} from '../common.js';
-import type { ArchDriver, MachineState, MemoryLayout, Variant } from '../driver.js';
+import { instructions, threadSizeOf, wordBranches } from '../common.js';
+import type { ArchDriver, MachineState, Variant } from '../driver.js';
 import { unpackFlatImage } from '../flat-image.js';
 import { arm64Cycles } from './cycles.js';
-import { arm64Dump, largestMinimumBits } from './dump.js';
+import { arm64Dump } from './dump.js';
+import { frames } from './frames.js';
+import { addressBitsOf, layout, pageShiftOf } from './layout.js';
 
 const KIB = 1024n;
 const MIB = 1n << 20n;
-const GIB = 1n << 30n;
-
-function pageShiftOf(kernel: Kernel): number {
-  if (kernel.config?.enabled('ARM64_64K_PAGES')) return 16;
-  if (kernel.config?.enabled('ARM64_16K_PAGES')) return 14;
-  return 12;
-}
-
-/**
- * VA_BITS_MIN, from where the image lies: the upper half of the kernel's addresses begins at -(1 << (VA_BITS_MIN - 1))
- * and holds modules, image and vmalloc in its first gigabytes (since 14c127c957c1, 5.4). KASLR moves the image far up, so
- * the configuration is asked first.
- */
-function addressBitsOf(kernel: Kernel): number {
-  const configured = kernel.config?.get('ARM64_VA_BITS');
-  if (configured !== undefined) return Math.min(Number(configured), largestMinimumBits(pageShiftOf(kernel)));
-  const text = kernel.symbols.address('_text') ?? kernel.symbols.address('_stext') ?? kernel.segments[0]?.address;
-  return text === undefined ? 48 : (~text & 0xffffffffffffffffn).toString(2).length + 1;
-}
-
-/**
- * VA_BITS where no configuration tells: a kernel for 52 bits on hardware that has fewer lowers memstart_addr by the distance of the
- * two linear maps (arm64_memblock_init()), further than any random shift of a map of `minimumBits` goes.
- */
-function builtForBits(kernel: Kernel, minimumBits: number): number {
-  const start = BigInt.asIntN(64, readWord(kernel, 'memstart_addr', 8) ?? 0n);
-  return start < -(1n << BigInt(minimumBits)) ? 52 : minimumBits;
-}
-
-/** Addresses of the kernel's half, as arch/arm64/include/asm/{memory,pgtable}.h of the version compute them. */
-function layout(kernel: Kernel): MemoryLayout {
-  const pageShift = pageShiftOf(kernel);
-  const minimumBits = addressBitsOf(kernel);
-  const configuredBits = Number(kernel.config?.get('ARM64_VA_BITS') ?? builtForBits(kernel, minimumBits));
-  const word = (value: bigint): bigint => BigInt.asUintN(64, value);
-  const pageOffset = word(-(1n << BigInt(configuredBits)));
-  const pageEnd = word(-(1n << BigInt(minimumBits - 1)));
-  const { size: structPage, shift: structPageShift } = structPageOf(kernel);
-
-  let vmemmapStart: bigint;
-  let vmallocEnd: bigint;
-  if (atLeast(kernel.version, 6, 9)) {
-    // 32697ff38287 and its series (6.9): the vmemmap ends a gigabyte below the top, vmalloc right under it.
-    vmemmapStart = word(-GIB) - ((pageEnd - pageOffset) >> BigInt(pageShift)) * structPage;
-    vmallocEnd = vmemmapStart - 8n * MIB;
-    const actualBits = readWord(kernel, 'vabits_actual', 8) ?? BigInt(minimumBits);
-    if (configuredBits > minimumBits && actualBits < BigInt(configuredBits)) {
-      const unusedPages = (word(-(1n << actualBits)) - pageOffset) >> BigInt(pageShift);
-      vmallocEnd += unusedPages * structPage;
-    }
-  } else {
-    const vmemmapShift = BigInt(pageShift) - structPageShift;
-    const vmemmapSize = (pageEnd - pageOffset) >> vmemmapShift;
-    if (atLeast(kernel.version, 5, 11)) {
-      // 9ad7c6d5e75b (5.11)
-      vmemmapStart = word(-(1n << (BigInt(configuredBits) - vmemmapShift)));
-      vmallocEnd = vmemmapStart - 256n * MIB;
-    } else {
-      vmemmapStart = word(-vmemmapSize - 2n * MIB);
-      const pudSize = 1n << BigInt(pageShift + 2 * (pageShift - 3));
-      vmallocEnd = word(-pudSize - vmemmapSize - 64n * KIB);
-    }
-  }
-  // BPF had 128 MiB before the modules until b89ddf4cca43 (5.16); modules got 2 GiB in 6.5 (3e35d303ab7d).
-  const modulesStart = atLeast(kernel.version, 5, 16) ? pageEnd : pageEnd + 128n * MIB;
-  const modulesEnd = modulesStart + (atLeast(kernel.version, 6, 5) ? 2n * GIB : 128n * MIB);
-
-  const physicalBase = readWord(kernel, 'memstart_addr', 8) ?? 0n;
-  const imageOffset = readWord(kernel, 'kimage_voffset', 8) ?? modulesEnd;
-  return {
-    pageShift,
-    pageOffset,
-    linearMaps: [{ virtual: pageOffset, size: pageEnd - pageOffset, physical: physicalBase }],
-    vmallocStart: modulesEnd,
-    vmallocEnd,
-    modulesStart,
-    modulesEnd,
-    vmemmap: hasVmemmap(kernel)
-      ? // memstart_addr is signed, and negative with a randomised linear map.
-        word(vmemmapStart - (BigInt.asIntN(64, physicalBase) >> BigInt(pageShift)) * structPage)
-      : null,
-    pageValidity: pageValidityOf(kernel, {
-      kind: 'memblock',
-      // 873ba463914c (5.14) asks memblock alone. Sections became smaller in 5.12 (f0b13ee23241).
-      ...(atLeast(kernel.version, 5, 14)
-        ? {}
-        : {
-            sections: {
-              sectionSizeBits: atLeast(kernel.version, 5, 12) ? (pageShift === 16 ? 29 : 27) : 30,
-              physicalAddressBits: 48,
-            },
-          }),
-    }),
-    kmap: [],
-    taskSize: 1n << BigInt(configuredBits),
-    imageOffset,
-  };
-}
 
 /** Where a few instructions run before anything else is mapped; unmapped again at once. */
 const SCRATCH = 0x10000n;
@@ -145,7 +39,8 @@ export const variant: Variant = {
   elfMachine: 183,
   relativeRelocation: 0x403,
   pageShifts: [12, 14, 16],
-  engine: { arch: 'ARM64', mode: ['ARM'] },
+  // Kernels that ran on hardware of 8.1 and later have its atomic instructions in place of loops (LSE): Unicorn's default, a Cortex-A57, has none.
+  engine: { arch: 'ARM64', mode: ['ARM'], cpu: 'ARM64_MAX' },
   dumperName: 'arm64le',
   note: "KASAN's pointer tags are not read",
   registers: {
@@ -158,16 +53,11 @@ export const variant: Variant = {
     all: ['pc', 'sp', ...Array.from({ length: 31 }, (_, index) => `x${index}`)],
   },
   call: { stackAlignment: 16, reservedBytes: 0, pushesReturnAddress: false },
+  // ARM64_PTR_AUTH_KERNEL: what signs a saved address stands in the bits that all addresses of the kernel's half have set; bit 55 tells the half.
+  savedAddress: (address, kernel) =>
+    (address & (1n << 55n)) === 0n ? address : BigInt.asUintN(64, address | -(1n << BigInt(addressBitsOf(kernel)))),
   current: { kind: 'register', register: 'sp_el0' },
-  // AAPCS64 frame record: { caller's fp, lr }, below the frame's own bytes. All kernels keep frame pointers.
-  frames: uncheckedFrames({
-    kind: 'frame pointers',
-    recordAt: 'bottom',
-    savedFrame: 0,
-    returnAddress: 8,
-    bias: 0,
-    header: 16,
-  }),
+  frames,
   staticBranch: {
     // c296146c058c (4.20)
     relativeEntries: (kernel) => atLeast(kernel.version, 4, 20),

@@ -43,7 +43,8 @@ export const riscv64Dump: DumpConvention = {
   notes: [],
   text: [
     { pattern: GENERAL, name: (name) => (name === 'zero' ? null : name) },
-    { pattern: /\b(pc|satp) +([0-9a-f]{16})\b/g, name: (name) => name },
+    { pattern: /\b(pc|satp|sscratch) +([0-9a-f]{16})\b/g, name: (name) => name },
   ],
-  currentBase: (registers: RegisterValues) => registers.get('tp') ?? null,
+  /** While user code runs `tp` is its own, and the task waits in sscratch, which is 0 in the kernel (arch/riscv/kernel/entry.S). */
+  currentBase: (registers: RegisterValues) => registers.get('sscratch') || (registers.get('tp') ?? null),
 };

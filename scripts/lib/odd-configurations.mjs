@@ -10,7 +10,7 @@ const ODD = [
   {
     what: 'Thumb-2 kernels of arm (THUMB2_KERNEL)',
     option: 'THUMB2_KERNEL',
-    why: 'Debian builds arm kernels as ARM code, and `usercopy kernel build` builds none of arm',
+    why: 'Debian builds arm kernels as ARM code; a guest of Thumb-2 code, and a replay of its dump, is refused',
   },
   { what: '16 KiB pages', option: 'ARM64_16K_PAGES' },
   { what: '64 KiB pages on powerpc', option: 'PPC_64K_PAGES' },

@@ -255,7 +255,7 @@ function runningVariant({ variant, located }: Dump): Variant {
   if (!runningLayout) return variant;
   return {
     ...variant,
-    layout: (kernel) => runningLayout(kernel, located.memory.tables, (of) => variant.layout(of)),
+    layout: (kernel) => runningLayout(kernel, located.memory.tables),
   };
 }
 

@@ -29,6 +29,7 @@ export interface CheckCall {
 
 /** Bytes of stack between the check's first frame and where BUG() was, at most. */
 const DEEPEST_CHECK = 4096n;
+const PROLOGUE_BYTES = 64;
 
 /** The CPU whose task's stack holds the stack pointer of a report; without one, the first CPU. */
 export function crashedCpu(dump: Dump, stackPointer: bigint | null): Crashed {
@@ -96,14 +97,26 @@ function byChain(dump: Dump, report: BugPlace, stackPointer: bigint, callers: re
   if (outside === 1 && (report.pc === null || !isOfCheck(report.pc.symbol))) return null;
   if (callers.length > 0 && !callers.includes(caller.place)) return null;
   const pushed = variant.call.pushesReturnAddress ? BigInt(variant.bits / 8) : 0n;
+  const start = outside === 1 ? kernel.symbols.address(report.pc?.symbol ?? '') : symbolStart(dump, own.place - 1n);
+  // Where the record may lie anywhere in a frame the next one says nothing of where this one ends.
+  const distance = recordToEntry(dump, start);
+  const bottom = distance === null ? own.end - BigInt(layout.bias) : own.record.start + distance;
   return {
-    stackPointer: layout.recordAt === 'top' ? own.end - pushed : own.end - BigInt(layout.bias),
+    stackPointer: layout.recordAt === 'top' ? own.end - pushed : bottom,
     returnAddress: caller.place,
     framePointer: fp === sp ? null : caller.record.start - BigInt(layout.bias),
   };
 }
 
-/** The return address on the stack; where calls leave it in a register it was saved at the end of the check's frame. */
+/** From the record of the function that begins at `start` to its caller's stack pointer; null where its code does not tell. */
+function recordToEntry({ kernel, variant }: Dump, start: bigint | undefined): bigint | null {
+  const code = start === undefined ? undefined : kernel.read(start, PROLOGUE_BYTES);
+  return (code && variant.frames.recordToEntry?.(code)) ?? null;
+}
+
+const symbolStart = ({ kernel }: Dump, place: bigint): bigint | undefined => kernel.symbols.find(place)?.symbol.address;
+
+/** The return address on the stack; where calls leave it in a register it was saved in the check's record, or at the end of its frame. */
 function byStack(
   dump: Dump,
   task: CurrentTaskFound,
@@ -118,11 +131,15 @@ function byStack(
   const bytes = length > 0n ? kernel.read(start, Number(length)) : undefined;
   if (bytes === undefined) return null;
   const words = new Words(bytes, kernel);
+  const distance = recordToEntry(dump, kernel.symbols.address('__check_object_size'));
+  const inRecord = BigInt(variant.frames.layout(kernel)?.returnAddress ?? 0);
   for (let at = 0; at + words.wordBytes <= words.length; at += words.wordBytes) {
-    const value = words.word(at);
+    const saved = words.word(at);
+    const value = variant.savedAddress?.(saved, kernel) ?? saved;
     if (!callers.includes(value)) continue;
     const place = start + BigInt(at);
-    const stackPointer = variant.call.pushesReturnAddress ? place : place + word;
+    const behind = distance === null ? place + word : place - inRecord + distance;
+    const stackPointer = variant.call.pushesReturnAddress ? place : behind;
     return { stackPointer, returnAddress: value, framePointer: null };
   }
   return null;

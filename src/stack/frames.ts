@@ -68,7 +68,7 @@ export function* linkedFrames(register: ReadRegister, kernel: Kernel, variant: V
     yield { place, start, end, record: bounds };
     const left = returnAddressOf(layout, record, next, fromRegister ? register : null, word);
     if (next <= record || end === null || left === undefined) return;
-    place = left;
+    place = variant.savedAddress?.(left, kernel) ?? left;
     start = end;
     record = next;
   }

@@ -51,7 +51,7 @@ export function RunIt({ scenario, variant }: { readonly scenario: Scenario; read
     }
     give((before) => besides(before, together));
   };
-  const run = async (): Promise<void> => {
+  const run = (): void => {
     const { script, wasm, guests } = given;
     if (script === null) return;
     stop.current();
@@ -59,7 +59,10 @@ export function RunIt({ scenario, variant }: { readonly scenario: Scenario; read
     const end = (found: PlayedRun | string): void => setState({ kind: 'ended', run: found });
     try {
       const guest = guests[variant] ?? guestElf(variant);
-      if (guest === null) return end(withoutGuest(variant));
+      if (guest === null) {
+        end(withoutGuest(variant));
+        return;
+      }
       const order = {
         ...{ scenario, variant, guest },
         check: checkModule(),
@@ -104,7 +107,7 @@ export function RunIt({ scenario, variant }: { readonly scenario: Scenario; read
               Stop
             </button>
           ) : (
-            <button type="button" onClick={() => void run()}>
+            <button type="button" onClick={() => run()}>
               Run the copy
             </button>
           )}{' '}

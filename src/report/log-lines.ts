@@ -2,6 +2,7 @@
 import { kernelStart } from './anchors.js';
 import { plainLine } from './characters.js';
 import { isOfChat } from './chat.js';
+import { isMisread, withDigits } from './misread.js';
 import { Prefixes, stampOf, threadOf } from './prefixes.js';
 import { type RawLine, rawLines } from './raw-lines.js';
 import { withoutOuterPrefix } from './wrapped.js';
@@ -26,6 +27,8 @@ export interface LogLine {
   readonly blanksAtStart: number;
   /** An empty line, the fence of a code block or another program's line stands before it. */
   readonly gap: boolean;
+  /** Letters stood in it where only digits can. */
+  readonly misread: boolean;
 }
 
 /** A line's number may be an excerpt's: `before` lines stand in front of it. */
@@ -35,9 +38,11 @@ export function logLines(text: string, before = 0): readonly LogLine[] {
   // Known by their looks before they are cleaned: the cleaned copies are not kept.
   const prefixes = Prefixes.learn(anchorsIn(raw));
   const lines: LogLine[] = [];
+  const misread = isMisread(text);
   let gap = true;
   for (const { number, last, text: line, record } of withWholeStamps(raw)) {
-    const plain = plainLine(line);
+    const shown = plainLine(line);
+    const plain = misread ? withDigits(shown) : shown;
     const read = isFence(plain) ? null : prefixes.takeOff(tableRow(plain));
     const own = read?.text.trim() ?? '';
     // `10:31:05 PM` is no date of syslog's with a text.
@@ -58,6 +63,7 @@ export function logLines(text: string, before = 0): readonly LogLine[] {
       blanksAtEnd: plain.length - plain.trimEnd().length,
       blanksAtStart: read.prefixed ? 0 : (BLANKS.exec(read.prefix)?.[1] ?? '').length,
       gap,
+      misread: plain !== shown,
     });
     gap = false;
   }

@@ -179,7 +179,15 @@ function wholeGroups(bytes: string): string {
   const marked = whole.replace(/<([0-9a-f]{2,8})(?= |$)/g, '<$1>');
   // The last one may be cut.
   const [, last = ''] = / ([^ ]*)$/.exec(marked) ?? [];
-  return last !== '' && digitsOf(last) < width ? marked.slice(0, -last.length - 1) : marked;
+  const groups = (last !== '' && digitsOf(last) < width ? marked.slice(0, -last.length - 1) : marked).split(' ');
+  // Blanks are missing where a group has the digits of several; one that has not is none.
+  const one = new RegExp(`[<(]?[0-9a-fX]{${width}}[>)]?(?=.)`, 'g');
+  const spaced = groups.map((group) => {
+    const digits = digitsOf(group);
+    if (digits === width || width === 0 || group.includes(SEAM)) return group;
+    return digits % width === 0 && digits > 0 ? group.replace(one, '$& ') : `${group}${SEAM}`;
+  });
+  return spaced.join(' ');
 }
 
 function stackPointerOf(registers: ReadonlyMap<string, bigint>, names: readonly string[]): bigint | null {

@@ -76,6 +76,8 @@ class Open {
   }
 }
 
+const MISREAD =
+  'letters stand where only digits can (O for 0, l for 1), as in text that was read off a picture: names and other digits may be wrong, too';
 const MIXED =
   'lines of two CPUs that crashed at once stand mixed here, and nothing tells whose they are: task and registers are not taken, the trace may be of both';
 
@@ -206,9 +208,11 @@ function blockFor(
 ): Open {
   if (block === null || block.message !== null || block.ended) {
     const next = renew();
-    // The first crash had printed no register yet when the second began: what follows may be of either.
-    const unfinished = block !== null && block.message !== null && !block.ended && block.bug && !block.dumped;
-    if (unfinished && line.thread === null && isCloseTo(block, line)) next.notes.push(SECOND);
+    if (block !== null && !block.ended && line.thread === null && isCloseTo(block, line)) {
+      // The first crash had not printed all when the second began: what follows may be of either.
+      const isStamped = block.stamp !== null && line.stamp !== null;
+      if (isStamped || (block.message !== null && block.bug && !block.dumped)) next.notes.push(SECOND);
+    }
     return next;
   }
   const { thread } = line;
@@ -225,7 +229,7 @@ function blockFor(
 }
 
 const SECOND =
-  'another report began right before this one and had printed no registers yet: the lines that follow may be of two crashes';
+  'another report began right before this one and had not ended: the lines that follow may be of two crashes';
 
 const isCloseTo = (block: Open, line: LogLine): boolean => {
   const SECONDS = 1;
@@ -243,6 +247,10 @@ function blockOf(open: Open, shapes: Shapes): Block {
     quoted,
     trouble,
     numbers: { first, last },
-    notes: [...notes, ...(open.mixed && !notes.some((note) => note.includes('two crashes')) ? [MIXED] : [])],
+    notes: [
+      ...notes,
+      ...(open.lines.some(({ misread }) => misread) ? [MISREAD] : []),
+      ...(open.mixed && !notes.some((note) => note.includes('two crashes')) ? [MIXED] : []),
+    ],
   };
 }

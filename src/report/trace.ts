@@ -4,7 +4,7 @@ import type { TraceEntry } from './report.js';
 const NAME = '\\**\\.?([A-Za-z_][\\w.$]{0,200})';
 /** `[<ffffffff9818dd9d>] ? memcpy_toiovec+0x4d/0xb0 [module]`, `([<…>] …)`, `[sp] [address] …`, `… file.c:12`. */
 const WITH_OFFSET = new RegExp(
-  `^\\(?(?:[[<]{1,2}([0-9a-f]{8,16})[>\\]]{1,2} )?(?:[[<]{1,2}([0-9a-f]{8,16})[>\\]]{1,2} )?(\\? )?${NAME}\\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})(.*)$`,
+  `^\\(?(?:[[<]{1,2}([0-9a-f]{8,16})[>\\]]{1,2} )?(?:[[<]{1,2}([0-9a-f]{8,16})[>\\]]{1,2} )?(\\? )?${NAME}\\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8}(?!\\w))?(.*)$`,
 );
 /** The same, where the line ends before the size does: that of which the end is not sure is not told. */
 const CUT_OFFSET = new RegExp(
@@ -26,7 +26,7 @@ const FROM = new RegExp(
 const MODULE = /(?:^|\s)[[Ý](?!(?:[0-9a-f]{8}|[0-9a-f]{16}|inline)[\]¨])([A-Za-z][\w-]{0,60})(?: [0-9a-f]{8,64})?[\]¨]/;
 /** decode_stacktrace.sh leaves the brackets away, and may put the module's build id behind it. */
 const BARE_MODULE = /^ ([A-Za-z_][\w-]{0,60})(?: [0-9a-f]{8,64})?$/;
-const SOURCE = /^\s?(?:\[\w[^\]]{0,100}\] )?([\w./-]{1,200}:\d{1,7})/;
+const SOURCE = /^\s?(?:\[\w[^\]]{0,100}\] )?([\w./-]{1,200}:\d{1,7})(?!\w)/;
 const OPEN_SIZE = /\/0x[0-9a-f]{1,8}$/;
 const MOST_ENTRIES = 256;
 
@@ -64,12 +64,13 @@ function entriesOf(text: string): TraceEntry[] {
   }
   const plain = line.includes('+0x') ? WITH_OFFSET.exec(line) : null;
   if (plain !== null) {
-    const [, first, second, doubt, symbol = '', offset = '', size = '', rest = ''] = plain;
+    const [, first, second, doubt, symbol = '', offset = '', size, rest = ''] = plain;
     return [
       entry(symbol, {
         address: address(second ?? first),
         offset: Number.parseInt(offset, 16),
-        size: Number.parseInt(size, 16),
+        // What letters follow has lost digits.
+        size: size === undefined ? null : Number.parseInt(size, 16),
         module: moduleOf(rest),
         source: SOURCE.exec(rest)?.[1] ?? null,
         reliable: doubt === undefined,

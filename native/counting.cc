@@ -4,8 +4,8 @@
 #include <cstring>
 #include <limits>
 
+#include "delay_slot.h"
 #include "s390.h"
-#include "sparc.h"
 
 void Counting::Start(const Napi::Object& options) {
   const auto limit = [&](const char* name, double none) {
@@ -16,7 +16,7 @@ void Counting::Start(const Napi::Object& options) {
   pricing_ = pricer.IsFunction();
   const double instructions = limit("instructionLimit", -1);
   gate_.counting = pricing_ || instructions >= 0 || options.Get("countInstructions").ToBoolean().Value();
-  const bool careful = emulator_.arch() == UC_ARCH_SPARC;
+  const bool careful = HasDelaySlots(emulator_);
   gate_.counter.Start(instructions < 0 ? UINT64_MAX : static_cast<uint64_t>(instructions), careful,
                       limit("cycleLimit", std::numeric_limits<double>::infinity()), pricing_);
   const napi_value before = pricer_.Get();
@@ -75,15 +75,15 @@ Counting::Entry Counting::Enter(uint64_t address, uint32_t size) {
 std::optional<Counting::Limit> Counting::LimitFor(const Block& block) {
   const auto& lengths = block.detail->lengths;
   const uint64_t room = gate_.counter.room();
-  const bool sparc = emulator_.arch() == UC_ARCH_SPARC;
-  if (room > block.instructions || (room == block.instructions && !sparc)) return std::nullopt;
+  const bool has_slots = HasDelaySlots(emulator_);
+  if (room > block.instructions || (room == block.instructions && !has_slots)) return std::nullopt;
   const uint64_t count = gate_.counter.instructions();
   if (room == 0 || lengths.empty()) return Limit{block.address, count};
   if (emulator_.arch() == UC_ARCH_S390X && LosesConditionCode()) return Limit{block.address, count};
   uint64_t address = block.address;
   for (uint64_t i = 0; i < room; ++i) address += lengths[i];
-  // libunicorn keeps the next pc of SPARC to itself: a stop between a branch and its delay slot would forget the branch.
-  if (sparc && HasDelaySlot(emulator_.uc(), address - 4)) return Limit{address - 4, count + room - 1};
+  // A stop between a jump and its delay slot would forget the jump.
+  if (has_slots && JumpsLate(emulator_, address - 4)) return Limit{address - 4, count + room - 1};
   if (room == block.instructions) return std::nullopt;
   if (block.detail->thumb) return BeforeItBlock(block, Limit{address, count + room});
   return Limit{address, count + room};
@@ -157,12 +157,12 @@ void Counting::WindBackToAccess() {
   gate_.counter.WindBackToAccess(hooks_.NextInstruction(gate_.counter.passed()).value_or(block->address + block->size));
 }
 
-void Counting::CountException(uc_err code) {
+void Counting::CountException(uc_err code, std::optional<uint64_t> pc) {
   if (!on() || (code != UC_ERR_EXCEPTION && code != UC_ERR_INSN_INVALID)) return;
   // 2.0.1 adds 4 to the pc of a PowerPC before it tells of an exception; on MIPS the dispatcher does.
   const bool is_behind = emulator_.arch() == UC_ARCH_PPC || emulator_.arch() == UC_ARCH_MIPS;
   const uint64_t behind = is_behind && code == UC_ERR_EXCEPTION ? 4 : 0;
-  gate_.counter.EndAfter(registers_.ProgramCounter() - behind);
+  gate_.counter.EndAfter(pc.value_or(registers_.ProgramCounter()) - behind);
 }
 
 void Counting::Publish(uint64_t* status) const {

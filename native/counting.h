@@ -53,7 +53,7 @@ class Counting {
   void PlaceLimit(Napi::Env env);
 
   // The guest raised an exception, or the emulator gave up at an instruction, with the pc right.
-  void CountException(uc_err code);
+  void CountException(uc_err code, std::optional<uint64_t> pc = std::nullopt);
   // For a callback in the middle of an instruction that accesses memory.
   void WindBackToAccess();
   // Instructions, how many more there may be, cycles (an f64).

@@ -1,6 +1,6 @@
 #include "dispatch.h"
 
-#include "sparc.h"
+#include "delay_slot.h"
 
 // Where it fails the emulation must not go on by itself: without a hook on every block nobody else would see it.
 template <typename Answer, typename Work>
@@ -290,7 +290,7 @@ void Dispatcher::Leave(uint64_t address, End end) {
 // libunicorn keeps the next pc of SPARC to itself: in a delay slot the run is left at the next block instead. Reads guest
 // memory there: to be asked when the run is to be left.
 bool Dispatcher::MayLeaveInside(uint64_t address, bool at_block) const {
-  return at_block || emulator_.arch() != UC_ARCH_SPARC || !HasDelaySlot(emulator_.uc(), address - 4);
+  return at_block || !HasDelaySlots(emulator_) || !JumpsLate(emulator_, address - 4);
 }
 
 // Whether the run may end at the start of a block: on SPARC not in the delay slot of an annulled branch. Where the block
@@ -356,8 +356,12 @@ void Dispatcher::TellOfInterrupt(uint32_t number) {
   if (attention.failed || attention.leaving) return;
   // 2.0.1 to 2.1.4 give MIPS a pc that only system calls set. What raises an exception by itself (break, what is no instruction) ends
   // its block; of any other the pc is stale.
-  if (emulator_.arch() == UC_ARCH_MIPS) registers_.WriteProgramCounter(gate_.last_block + gate_.last_size);
-  counting_.CountException(UC_ERR_EXCEPTION);
+  std::optional<uint64_t> behind;
+  if (emulator_.arch() == UC_ARCH_MIPS) {
+    behind = gate_.last_block + gate_.last_size;
+    registers_.EnterCallback(*behind);
+  }
+  counting_.CountException(UC_ERR_EXCEPTION, behind);
   const CallbackScope scope(javascript_.env());
   const napi_value argument = javascript_.Number(number);
   auto& hooks = hooks_.interrupts().hooks;
@@ -366,12 +370,16 @@ void Dispatcher::TellOfInterrupt(uint32_t number) {
     EventHook& hook = *hooks[i];
     if (!hook.removed) javascript_.Call(hook.callback, 1, &argument, nullptr);
   }
+  if (behind) registers_.LeaveCallback();
   if (attention.Interrupted()) {
-    // Between two blocks: the pc is right here.
+    // Between two blocks: the pc is right here. Where it is not it is set behind the run: 2.0.1 forgets a stop when it is written before.
     attention.leaving = true;
+    if (behind) left_at_ = behind;
     libunicorn.emu_stop(emulator_.uc());
   } else if (registers_.wants_elsewhere()) {
     registers_.WriteProgramCounter(*registers_.TakeWanted());
+  } else if (behind) {
+    registers_.WriteProgramCounter(*behind);
   }
 }
 

@@ -158,7 +158,7 @@ export interface RunOptions {
   readonly countInstructions?: boolean | undefined;
   /**
    * The run ends when so many instructions have been executed, also in the middle of a block. Counts them too. It may
-   * end a little earlier where Unicorn cannot be stopped without harm: on SPARC before the branch instead of in its
+   * end a little earlier where Unicorn cannot be stopped without harm: on SPARC and MIPS before the branch instead of in its
    * delay slot, before the IT instruction instead of in what it makes conditional, on s390x before the block where this
    * libunicorn loses the condition code inside it (up to 2.1.1; `quirks()` says so).
    */
@@ -285,7 +285,7 @@ export interface Engine {
   runSync(options: RunOptions): RunResult;
   /**
    * Ends the run at the next block; callable from callbacks, where it ends the run before the instruction that the
-   * callback was called for; for one in a delay slot of SPARC's, at the block after it, since the jump would be forgotten.
+   * callback was called for; for one in a delay slot of SPARC's or MIPS', at the block after it, since the jump would be forgotten.
    * In a memory fault callback of a `runSync` without limits the pc is stale afterwards.
    */
   stop(): void;

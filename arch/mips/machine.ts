@@ -74,8 +74,8 @@ function refuseForeign({ config, version, variant }: Kernel): void {
 
 /**
  * Sets the CPU up: the first 512 MiB of translated kernel addresses show what the first 512 MiB of memory do.
- * @throws UsercopyError `unsupported` where this libunicorn cannot start 64-bit code (2.0.1 and 2.1.1: half of the address is lost), and
- *   for a kernel of another kind of CPU
+ * @throws UsercopyError `unsupported` where this libunicorn runs no 64-bit code (2.0.1 and 2.1.1 lose half of the
+ *   address that it starts at, and take its instructions for none on every model of a CPU), and for a kernel of another kind of CPU
  */
 export function prepareCpu(engine: Engine, kernel: Kernel | null, bits: 32 | 64): void {
   if (kernel !== null) refuseForeign(kernel);
@@ -83,7 +83,11 @@ export function prepareCpu(engine: Engine, kernel: Kernel | null, bits: 32 | 64)
   const code = instructions('little', ...CODE[bits]);
   engine.map(ROM_PHYSICAL, PAGE, 'rx');
   engine.write(ROM_PHYSICAL, concatBytes([code, stopCode]));
-  const hook = engine.hookInterrupt(() => engine.stop());
+  let exception: number | null = null;
+  const hook = engine.hookInterrupt((number) => {
+    exception = number;
+    engine.stop();
+  });
   const until = start + BigInt(code.length);
   const { reason, pc, error } = engine.runSync({ start, until, blockLimit: 16 });
   hook.remove();
@@ -91,6 +95,6 @@ export function prepareCpu(engine: Engine, kernel: Kernel | null, bits: 32 | 64)
   if (reason === 'until') return;
   throw new UsercopyError(
     'unsupported',
-    `mips of ${bits} bits: expected ${engine.name} ${engine.version} to run code at ${hex(start)}, found ${error?.text ?? reason} at ${hex(pc)}; use libunicorn 2.1.4 (UNICORN_PREFIX)`,
+    `mips of ${bits} bits: expected ${engine.name} ${engine.version} to run code at ${hex(start)}, found ${exception === null ? (error?.text ?? reason) : `exception ${exception}`} at ${hex(pc)}; use libunicorn 2.1.4 (UNICORN_PREFIX)`,
   );
 }

@@ -298,9 +298,18 @@ export class GuestMemory {
 
   #map(address: bigint, size: bigint, offset: number): void {
     this.#mapInEngine(address, size, offset);
-    if (this.#addressMask !== null) this.#mapInEngine(address & this.#addressMask, size, offset);
+    if (this.#addressMask !== null && !this.#redirects(address & this.#addressMask))
+      this.#mapInEngine(address & this.#addressMask, size, offset);
     this.#bytes.showInCheck(address, size, offset);
     this.#regions.push({ address, size, offset });
+  }
+
+  /** Some emulators mask addresses of some segments themselves: what was mapped is there already. */
+  #redirects(masked: bigint): boolean {
+    return (
+      !this.#inEngine.some(({ address, size }) => masked >= address && masked - address < size) &&
+      this.#engine.regions().some(({ start, end }) => masked >= start && masked < end)
+    );
   }
 
   /** Once is enough for bytes that are seen there already: a masked address may be one of the image's own. */

@@ -136,6 +136,7 @@ export const variants: readonly (readonly [string, EngineSpec])[] = [
   ['sparc64', { arch: 'SPARC', mode: ['SPARC64', 'BIG_ENDIAN'] }],
   ['s390x', { arch: 'S390X', mode: ['BIG_ENDIAN'] }],
   ['riscv64', { arch: 'RISCV', mode: ['RISCV64'] }],
+  ['mipsel', { arch: 'MIPS', mode: ['MIPS32', 'LITTLE_ENDIAN'], cpu: 'MIPS32_24KC', mmu: true }],
 ];
 
 /** sum += 1; end at the next instruction: per variant, with the register that grows. */
@@ -152,4 +153,6 @@ export const increments: Readonly<Record<string, readonly [register: string, cod
   sparc64: ['g1', bytes(0x82, 0x00, 0x60, 0x01, 0x01, 0, 0, 0)],
   s390x: ['r2', bytes(0xa7, 0x2b, 0, 1, 0x07, 0x07)], // aghi %r2, 1; nopr
   riscv64: ['a0', words(0x00150513, 0x00000013)], // addi a0, a0, 1; nop
+  // A page of nops is a block that Unicorn does not survive the translation of.
+  mipsel: ['4', words(0x24840001, 0x1000ffff)], // addiu $4, $4, 1; b .
 };

@@ -5,7 +5,7 @@
  */
 import type { UnpackedImage, Variant } from '../../arch/driver.js';
 import { badInput } from '../errors.js';
-import { findKallsyms } from '../kernel/kallsyms.js';
+import { searchKallsyms } from '../kernel/kallsyms.js';
 import { noKallsyms, readKallsyms, readKallsymsAddresses } from '../kernel/kallsyms-decode.js';
 import type { KallsymsLayout } from '../kernel/kallsyms-reader.js';
 import type { Bits, Endian, Segment, SymbolTable } from '../kernel/kernel.js';
@@ -29,9 +29,10 @@ export function loadFlatImage(
   where: string,
 ): { segment: Segment; symbols: SymbolTable } {
   const { bits, endian } = variant;
-  const layout = findKallsyms(payload.bytes, bits, endian);
+  const found = searchKallsyms(payload.bytes, bits, endian);
   const table = relocationsOf(payload, variant);
-  if (layout === null && typeof payload.address !== 'bigint') throw noKallsyms(where);
+  if (typeof found === 'string' && typeof payload.address !== 'bigint') throw noKallsyms(where, found);
+  const layout = typeof found === 'string' ? null : found;
   const placed = layout === null || typeof payload.address === 'bigint' ? null : place(payload, layout, table, variant);
   const address = addressOf(payload.address, placed);
   if (address === null)

@@ -161,7 +161,7 @@ function inAddressOrder(arrays: Arrays): Arrays {
   };
 }
 
-/** The error for an image that should have a table. */
-export function noKallsyms(where: string): Error {
-  return badInput(where, 'a symbol table (kallsyms or .symtab)', 'none that can be read');
+/** The error for an image that should have a table. @param missing the part that `searchKallsyms()` did not find */
+export function noKallsyms(where: string, missing: string): Error {
+  return badInput(where, 'a symbol table (kallsyms)', `none that can be read: ${missing} could not be found`);
 }

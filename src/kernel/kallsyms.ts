@@ -29,21 +29,37 @@ const FARTHEST = 0x40000000;
 const FARTHEST_PLACE = 0x20000000;
 const DIGITS = bytesOf('0\u00001\u00002\u00003\u00004\u00005\u00006\u00007\u00008\u00009\u0000');
 
+/** Parts of the table in the order in which they are looked for. */
+const PARTS = [
+  'its token table (256 strings, with the digits in a row, and their index)',
+  'its names, markers and count before the token table',
+  'its addresses',
+] as const;
+
 /** Looks for the table in raw memory; null when there is none. */
-export function findKallsyms(bytes: Uint8Array, bits: Bits, endian: Endian): KallsymsLayout | null {
+export const findKallsyms = (bytes: Uint8Array, bits: Bits, endian: Endian): KallsymsLayout | null => {
+  const found = searchKallsyms(bytes, bits, endian);
+  return typeof found === 'string' ? null : found;
+};
+
+/** The same; where there is no whole table, the part that was looked for and not found, in words. */
+export function searchKallsyms(bytes: Uint8Array, bits: Bits, endian: Endian): KallsymsLayout | string {
   const image = new TableReader(bytes, bits, endian);
   let attempts = 0;
+  let missing = 0;
   for (const at of occurrences(bytes, DIGITS)) {
-    if (attempts++ === ATTEMPTS) return null;
+    if (attempts++ === ATTEMPTS) break;
     const tokens = tokensAround(image, at);
     if (tokens === null) continue;
     const names = namesBefore(image, tokens.table);
+    missing = Math.max(missing, names === null ? 1 : 2);
     if (names === null) continue;
     const addresses = findAddresses(image, names.countAt, names.count, tokens.index + TOKENS * 2);
     if (addresses === null) continue;
     return { count: names.count, names: names.at, tokenTable: tokens.table, tokenIndex: tokens.index, addresses };
   }
-  return null;
+  // Its index counts the parts that were found, and all three would have been a table.
+  return PARTS[missing]!;
 }
 
 /** The string table whose entry for '0' is at `zero`, proven by the index that follows it. */

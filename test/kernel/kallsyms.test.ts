@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { findKallsyms } from '../../src/kernel/kallsyms.js';
+import { findKallsyms, searchKallsyms } from '../../src/kernel/kallsyms.js';
 import { readKallsyms } from '../../src/kernel/kallsyms-decode.js';
 import type { Bits, Endian } from '../../src/kernel/kernel.js';
 import { type KallsymsEra, type SampleSymbol, sampleSymbols, writeKallsyms } from './images.js';
@@ -82,6 +82,19 @@ test('per-cpu symbols of x86_64 keep their absolute values, the others count bac
   expect(table.address('alias_of_last')).toBe(symbols.find(({ name }) => name === 'alias_of_last')!.address);
   // The gap between per-cpu data and the kernel belongs to no symbol.
   expect(table.find(0x7fff00000000n)).toBeUndefined();
+});
+
+test('a table that is not whole is known by the part that is missing', () => {
+  const base = 0xffffffff81000000n;
+  const whole = inImage(writeKallsyms(64, 'little', '4.20', sampleSymbols(base), base, false));
+  const { names, tokenTable } = findKallsyms(whole, 64, 'little')!;
+  const withoutTokens = whole.slice().fill(0, tokenTable, tokenTable + 256);
+  const withoutNames = whole.slice().fill(0xff, names - 8, tokenTable);
+  // Addresses stand before the names up to 6.3.
+  const withoutAddresses = whole.slice((names - 8) & ~7);
+  expect(searchKallsyms(withoutTokens, 64, 'little')).toMatch(/token table/);
+  expect(searchKallsyms(withoutNames, 64, 'little')).toMatch(/its names/);
+  expect(searchKallsyms(withoutAddresses, 64, 'little')).toMatch(/its addresses/);
 });
 
 test('an image without the table has none', () => {

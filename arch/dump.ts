@@ -143,6 +143,16 @@ export interface DumpConvention {
    * image cannot. Absent where the driver's is enough.
    */
   runningLayout?(kernel: Kernel, tables: PageTables): MemoryLayout;
+  /**
+   * The kernel image, where a translation register maps it: its page tables do not show it, wherever in physical memory it
+   * lies, and so do not prove their own shape either. It lies at a multiple of `size`.
+   */
+  readonly pinnedImage?: {
+    readonly virtual: bigint;
+    readonly size: bigint;
+    /** The shape that an image's configuration tells; null when it does not. */
+    shapeFromImage(image: Kernel): PageTableShape | null;
+  };
   /** Kernel virtual memory that the page tables do not show. Absent where they show all. */
   hiddenMappings?(kernel: Kernel, tables: PageTables): readonly LinearMap[];
   /** Physical address of a real one, where the architecture distinguishes them (s390x prefixing); absent elsewhere. */

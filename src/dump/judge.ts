@@ -5,7 +5,7 @@ import { Check, type CheckSource } from '../check/check.js';
 import type { CheckParameters } from '../check/parameters.js';
 import type { Profile } from '../check/profiles.js';
 import type { Copy, Verdict } from '../check/verdict.js';
-import { hex, UsercopyError } from '../errors.js';
+import { badInput, hex, UsercopyError } from '../errors.js';
 import { closedGate, type Gate, gateOf, isClosed, unknownGate } from '../introspect/gate.js';
 import { MemoryReader } from '../introspect/memory-reader.js';
 import { type SlabFacts, slabFactsOf } from '../introspect/slab-facts.js';
@@ -113,7 +113,17 @@ export class DumpJudge {
           `${place(this.dump)}; say which copy with --at, --size and --to-user or --from-user`,
       );
     }
-    const argument = (index: number): bigint => registers.get(argumentRegister(variant, index)) ?? 0n;
+    const argument = (index: number): bigint => {
+      const name = argumentRegister(variant, index);
+      const value = registers.get(name);
+      if (value !== undefined) return value;
+      // ia64's arguments are in the register backing store, which no note has.
+      throw badInput(
+        path,
+        'the copy in the registers of the CPU at __check_object_size',
+        `no ${name} among them; say which copy with --at, --size and --to-user or --from-user`,
+      );
+    };
     // bool to_user: only the low byte is defined.
     return {
       pointer: argument(0),

@@ -3,7 +3,14 @@
  * comes first, then the CPU's registers, then a search for the banner that every kernel carries.
  */
 import type { Variant } from '../../arch/driver.js';
-import type { DumpConvention, ImagePlacement, KernelNotes, PageTables, RegisterValues } from '../../arch/dump.js';
+import type {
+  DumpConvention,
+  ImagePlacement,
+  KernelNotes,
+  PageTableShape,
+  PageTables,
+  RegisterValues,
+} from '../../arch/dump.js';
 import { badInput } from '../errors.js';
 import { exportedVariables } from '../kernel/added-symbols.js';
 import { bytesOf, equalBytes, indexOfBytes } from '../kernel/bytes.js';
@@ -182,17 +189,21 @@ function byBanner(evidence: Evidence, banner: Banner | null): Located | null {
   const rootSymbol = convention.rootSymbols
     .map((name) => image.symbols.address(name))
     .find((found) => found !== undefined);
+  const pinned = convention.pinnedImage;
+  const shapes = pinned ? [shapeOfPinned(evidence, image)] : convention.shapes;
   for (const found of findInMemory(physical, banner.bytes, MAXIMUM_BANNERS)) {
     const linkedToPhysical = found - banner.address;
+    if (pinned && word(pinned.virtual + linkedToPhysical) % pinned.size !== 0n) continue;
     const roots: PageTables[] = evidence.registers.flatMap((registers) => [...convention.fromRegisters(registers)]);
     const tops = rootSymbol === undefined ? (convention.rootAddresses?.(image) ?? imagePages(image)) : [rootSymbol];
     for (const top of tops) {
       const root = word(top + linkedToPhysical);
-      roots.push(...convention.shapes.map((shape) => ({ ...shape, root })));
+      roots.push(...shapes.map((shape) => ({ ...shape, root })));
     }
     const slidesHere = [...slidesFrom(evidence, banner, image, linkedToPhysical)];
     for (const tables of roots) {
       const memory = open(evidence, tables);
+      if (pinned) memory.show([{ ...pinned, physical: word(pinned.virtual + linkedToPhysical) }]);
       for (const slide of slidesHere) {
         if (memory.translate(word(banner.address + slide))?.physical === found) {
           return withOffset(memory, banner, slide, 'the banner in memory');
@@ -201,6 +212,18 @@ function byBanner(evidence: Evidence, banner: Banner | null): Located | null {
     }
   }
   return null;
+}
+
+/** @throws UsercopyError `bad-input` where nothing tells the shape: a wrong one would show other memory. */
+function shapeOfPinned({ path, convention, vmcoreinfo }: Evidence, image: Kernel): PageTableShape {
+  const told =
+    (vmcoreinfo && convention.shapeFromNotes(vmcoreinfo)) ?? convention.pinnedImage?.shapeFromImage(image) ?? null;
+  if (told) return told;
+  throw badInput(
+    path,
+    "the size of the kernel's pages, from VMCOREINFO or the kernel's configuration",
+    'neither; give its .config with --config',
+  );
 }
 
 /** Where the kernel's top table may be when no symbol says it: it is a page of the image. */

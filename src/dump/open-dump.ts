@@ -52,7 +52,8 @@ async function openFile(file: FileReader, options: DumpOptions): Promise<Dump> {
   const physical = core.memory;
   const { evidence, located, kernel, image } = await findKernel(file.path, core, physical, options);
   const { variant } = evidence;
-  located.memory.show(evidence.convention.hiddenMappings?.(kernel, located.memory.tables) ?? []);
+  const { hiddenMappings } = evidence.convention;
+  if (hiddenMappings) located.memory.show([...located.memory.hidden, ...hiddenMappings(kernel, located.memory.tables)]);
   const entries = checkEntries(kernel, variant);
   const { pc } = variant.registers;
   const standing = evidence.registers.find((cpu) => entries.includes(cpu.get(pc) ?? -1n));

@@ -1,57 +1,13 @@
 /**
  * ia64: Itanium, in Linux until cf8e8658100d (6.7). Unicorn has no such target, so nothing runs: what is here serves
- * reports, and kernel images that are only read.
+ * reports, dumps, and kernel images that are only read.
  */
-import type { Kernel } from '../../src/kernel/kernel.js';
-import { hasVmemmap, pageValidityOf, readWord, threadSizeOf, unlinkedFrames } from '../common.js';
-import type { ArchDriver, MemoryLayout, Variant } from '../driver.js';
+import { threadSizeOf, unlinkedFrames } from '../common.js';
+import type { ArchDriver, Variant } from '../driver.js';
+import { ia64Dump } from './dump.js';
+import { layoutWith, pageShiftOf } from './layout.js';
 
 const KIB = 1024n;
-const MIB = 1n << 20n;
-/** An address's upper three bits are its region (arch/ia64/include/asm/page.h). */
-const region = (number: bigint): bigint => number << 61n;
-/** The gate page, the kernel image and vmalloc; above it, uncached and cached memory as it is. */
-const GATE = region(5n);
-const UNCACHED = region(6n);
-const PAGE_OFFSET = region(7n);
-/** KERNEL_START, and the physical address that it is linked for: LOAD_OFFSET between them. */
-const KERNEL_START = GATE + 0x1_0000_0000n;
-const KERNEL_PHYSICAL = 64n * MIB;
-const VMALLOC_START = GATE + 0x2_0000_0000n;
-
-function pageShiftOf(kernel: Kernel): number {
-  const { config } = kernel;
-  if (config?.enabled('IA64_PAGE_SIZE_4KB')) return 12;
-  if (config?.enabled('IA64_PAGE_SIZE_8KB')) return 13;
-  return config?.enabled('IA64_PAGE_SIZE_64KB') ? 16 : 14;
-}
-
-/** arch/ia64/include/asm/pgtable.h: three levels of tables map 2^(4 * PAGE_SHIFT - 9) bytes; vmemmap takes half of them. */
-function layout(kernel: Kernel): MemoryLayout {
-  const pageShift = pageShiftOf(kernel);
-  const mapped = 1n << BigInt(4 * pageShift - 9);
-  const inVmemmap = hasVmemmap(kernel);
-  const vmallocEnd = readWord(kernel, 'VMALLOC_END', 8) || GATE + (inVmemmap ? mapped / 2n : mapped);
-  return {
-    pageShift,
-    pageOffset: PAGE_OFFSET,
-    linearMaps: [
-      { virtual: PAGE_OFFSET, size: (1n << 64n) - PAGE_OFFSET, physical: 0n },
-      { virtual: UNCACHED, size: PAGE_OFFSET - UNCACHED, physical: 0n },
-    ],
-    vmallocStart: VMALLOC_START,
-    vmallocEnd,
-    // Modules are taken from vmalloc.
-    modulesStart: VMALLOC_START,
-    modulesEnd: VMALLOC_START,
-    vmemmap: inVmemmap ? vmallocEnd : null,
-    pageValidity: pageValidityOf(kernel, { kind: 'sparsemem', sectionSizeBits: 30, physicalAddressBits: 50 }),
-    kmap: [],
-    // DEFAULT_TASK_SIZE
-    taskSize: GATE,
-    imageOffset: KERNEL_START - KERNEL_PHYSICAL,
-  };
-}
 
 const named = (prefix: string, from: number, to: number): string[] =>
   Array.from({ length: to - from + 1 }, (_, index) => `${prefix}${from + index}`);
@@ -65,7 +21,7 @@ export const ia64Variant: Variant = {
   relativeRelocation: 0x6f,
   pageShifts: [14, 13, 16, 12],
   engine: { unsupported: 'Unicorn has no IA-64 target' },
-  note: 'reports only, nothing runs: Unicorn has no IA-64 target',
+  note: 'reports and dumps only, nothing runs: Unicorn has no IA-64 target; no real dump was to be had',
   registers: {
     pc: 'ip',
     sp: 'r12',
@@ -101,7 +57,7 @@ export const ia64Variant: Variant = {
   hasCurrentStackPointer: false,
   // break 0, as __builtin_trap() compiles to: the Break Instruction vector (0x2c00), printed as "bugcheck! 0".
   bug: { kind: 'interrupt', number: 11 },
-  dump: null,
+  dump: ia64Dump,
   debianKernel: null,
   uaccess: [
     { symbol: '__check_object_size', role: 'judge', kernelPointer: 0, size: 1, direction: { argument: 2 } },
@@ -111,7 +67,7 @@ export const ia64Variant: Variant = {
   ],
   // KERNEL_STACK_SIZE_ORDER (arch/ia64/include/asm/ptrace.h): 32 KiB with every page size up to 16 KiB, a page of 64 KiB.
   threadSize: (kernel) => threadSizeOf(kernel, pageShiftOf(kernel) === 16 ? 64n * KIB : 32n * KIB, 1n),
-  layout,
+  layout: (kernel) => layoutWith(kernel, pageShiftOf(kernel)),
   unpackImage: async () => null,
   bootVariables: () => [],
   prepare() {},

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 
 export interface CorePiece {
   readonly physical: bigint;
+  /** Default 0. */
+  readonly virtual?: bigint;
   readonly bytes: Uint8Array;
   /** Overrides, for broken files. */
   readonly offset?: bigint;
@@ -57,17 +59,34 @@ export function buildCore(pieces: readonly CorePiece[], options: CoreOptions = {
   half(wide ? 54 : 42, entrySize);
   half(wide ? 56 : 44, options.extended ? 0xffff : (options.count ?? entries));
   if (options.extended) word(headerSize + (wide ? 44 : 28), entries);
-  const entry = (index: number, type: number, at: bigint, physical: bigint, size: bigint, memory: bigint) => {
+  const entry = (
+    index: number,
+    type: number,
+    at: bigint,
+    virtual: bigint,
+    physical: bigint,
+    size: bigint,
+    memory: bigint,
+  ) => {
     const base = headerSize + sections + index * entrySize;
     word(base, type);
     const step = wide ? 8 : 4;
     const first = base + (wide ? 8 : 4);
-    for (const [position, value] of [at, 0n, physical, size, memory].entries()) long(first + position * step, value);
+    for (const [position, value] of [at, virtual, physical, size, memory].entries())
+      long(first + position * step, value);
   };
-  entry(0, 4, BigInt(noteOffset), 0n, BigInt(notes.length), 0n);
+  entry(0, 4, BigInt(noteOffset), 0n, 0n, BigInt(notes.length), 0n);
   for (const [index, piece] of pieces.entries()) {
     const size = piece.fileSize ?? BigInt(piece.bytes.length);
-    entry(index + 1, 1, piece.offset ?? BigInt(placed[index]!), piece.physical, size, piece.memorySize ?? size);
+    entry(
+      index + 1,
+      1,
+      piece.offset ?? BigInt(placed[index]!),
+      piece.virtual ?? 0n,
+      piece.physical,
+      size,
+      piece.memorySize ?? size,
+    );
     file.set(piece.bytes, placed[index]!);
   }
   file.set(notes, noteOffset);

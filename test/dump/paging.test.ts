@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { LPAE, translate as translateArm } from '../../arch/arm/paging.js';
 import { translate as translateArm64 } from '../../arch/arm64/paging.js';
 import type { PageTables } from '../../arch/dump.js';
+import { translate as translateIa64 } from '../../arch/ia64/paging.js';
 import { HASH, RADIX, translate as translatePpc64 } from '../../arch/powerpc/paging64.js';
 import { translate as translateRiscv } from '../../arch/riscv/paging.js';
 import { translate as translateX86 } from '../../arch/x86/paging.js';
@@ -353,5 +354,55 @@ describe('the page tables of Book3S-64', () => {
     expect(translatePpc64(tables.read, hash, address)).toEqual({ physical: 0x7_5678n, size: 1n << 16n });
     expect(translatePpc64(tables.read, hash, 0xc000_0000_1234_5678n)?.physical).toBe(0x1234_5678n);
     expect(translatePpc64(tables.read, hash, address + 0x1_0000n)).toBeNull();
+  });
+});
+
+describe('the page tables of ia64', () => {
+  const three: PageTables = { root: 0x4000n, pageShift: 14, addressBits: 47 };
+  /** Present, accessed, dirty, readable and writable, and bit 52: exception deferral. */
+  const flags = 0x10_0000_0000_0661n;
+  // 0xa000123456789abc: bits 46..36 0x123, 35..25 0x22b, 24..14 0x1e2, offset 0x1abc.
+  const address = 0xa000_1234_5678_9abcn;
+
+  it('of 16 KiB have three levels of 2048 entries, whose first one knows no region', () => {
+    const tables = new Tables()
+      .set(0x4000n, 0x123, 0x8000n)
+      .set(0x8000n, 0x22b, 0xc000n)
+      .set(0xc000n, 0x1e2, 0x1_2345_8000n | flags);
+    expect(translateIa64(tables.read, three, address)).toEqual({ physical: 0x1_2345_9abcn, size: 1n << 14n });
+    expect(translateIa64(tables.read, three, address + 0x4000n)).toBeNull();
+    // An address beyond what they map is refused by the miss handler.
+    expect(translateIa64(tables.read, three, address + (1n << 47n))).toBeNull();
+    tables.set(0xc000n, 0x1e2, 0x1_2345_8000n | (flags & ~1n));
+    expect(translateIa64(tables.read, three, address)).toBeNull();
+  });
+
+  it('of four levels have one more of the same size, and of 64 KiB 8192 entries', () => {
+    const tables = new Tables()
+      .set(0x4000n, 5, 0x10_0000n)
+      .set(0x10_0000n, 0x123, 0x8000n)
+      .set(0x8000n, 0x22b, 0xc000n)
+      .set(0xc000n, 0x1e2, 0x1_2345_8000n | flags);
+    const four = { ...three, addressBits: 58 };
+    expect(translateIa64(tables.read, four, address + (5n << 47n))?.physical).toBe(0x1_2345_9abcn);
+    // Bits 54..42 0x4, 41..29 0x11a2, 28..16 0x1678, offset 0x9abc.
+    const large = new Tables()
+      .set(0x1_0000n, 0x4, 0x2_0000n)
+      .set(0x2_0000n, 0x11a2, 0x3_0000n)
+      .set(0x3_0000n, 0x1678, 0x7_0000n | flags);
+    expect(translateIa64(large.read, { root: 0x1_0000n, pageShift: 16, addressBits: 55 }, address)).toEqual({
+      physical: 0x7_9abcn,
+      size: 1n << 16n,
+    });
+  });
+
+  it('are not asked for regions 6 and 7, which are memory, nor for those of users', () => {
+    const none = new Tables();
+    expect(translateIa64(none.read, three, 0xe000_0001_2345_6789n)?.physical).toBe(0x1_2345_6789n);
+    expect(translateIa64(none.read, three, 0xc000_0001_2345_6789n)?.physical).toBe(0x1_2345_6789n);
+    // PERCPU_ADDR is a translation register's; physical addresses have 50 bits.
+    expect(translateIa64(none.read, three, 0xffff_ffff_fffc_0000n)).toBeNull();
+    expect(translateIa64(none.read, three, 0x8000_0001_2345_6789n)).toBeNull();
+    expect(none.reads).toBe(0);
   });
 });

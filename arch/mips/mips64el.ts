@@ -99,7 +99,7 @@ export const mips64el: Variant = {
   relativeRelocation: 3,
   pageShifts: [12, 14, 16],
   engine: { arch: 'MIPS', mode: ['MIPS64', 'LITTLE_ENDIAN'], cpu: 'MIPS64_5KEF', mmu: true },
-  note: 'kernels with pages of 4 KiB have judged; no dumps, no cycle estimates; copies are seen where the kernel judges them and in out-of-line _copy_*_user(); needs libunicorn 2.1.4',
+  note: 'kernels with pages of 4 KiB have judged; no dumps, no snapshots, no cycle estimates; copies are seen where the kernel judges them and in out-of-line _copy_*_user(); needs libunicorn 2.1.4',
   registers: {
     pc: 'pc',
     sp: '29',
@@ -125,7 +125,6 @@ export const mips64el: Variant = {
   unpackImage: (bytes, tools) => unpackMipsImage(bytes, 64, tools),
   bootVariables: () => [{ symbol: 'cpu_data', member: ['cpuinfo_mips', 'vmbits'], value: ADDRESS_BITS }],
   prepare: (engine, { kernel }) => prepareCpu(engine, kernel, 64),
-  unsavedState: 'Config, Status and the TLB',
   addressMask: MEMORY_MASK,
   stopCode,
 };

@@ -50,7 +50,7 @@ export const mipsel: Variant = {
   relativeRelocation: 3,
   pageShifts: [12],
   engine: { arch: 'MIPS', mode: ['MIPS32', 'LITTLE_ENDIAN'], cpu: 'MIPS32_24KC', mmu: true },
-  note: 'no highmem, no dumps, no cycle estimates; copies are seen where the kernel judges them and in out-of-line _copy_*_user()',
+  note: 'no highmem, no dumps, no snapshots, no cycle estimates; copies are seen where the kernel judges them and in out-of-line _copy_*_user()',
   registers: {
     pc: 'pc',
     sp: '29',
@@ -77,7 +77,6 @@ export const mipsel: Variant = {
   unpackImage: (bytes, tools) => unpackMipsImage(bytes, 32, tools),
   bootVariables: () => [],
   prepare: (engine, { kernel }) => prepareCpu(engine, kernel, 32),
-  unsavedState: 'Config and the TLB',
   addressMask: SEGMENT_MASK,
   stopCode,
 };

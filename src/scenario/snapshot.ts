@@ -2,6 +2,8 @@
  * A scenario's guest written down before its steps, for harnesses outside Node: memory and registers as Unicorn's dumpers write
  * them, and what lies where.
  */
+import type { Variant } from '../../arch/driver.js';
+import { UsercopyError } from '../errors.js';
 import { type SnapshotPlace, writeSnapshot } from '../guest/snapshot.js';
 import { kmallocName } from '../introspect/slab.js';
 import type { Kernel } from '../kernel/kernel.js';
@@ -49,7 +51,8 @@ export interface SnapshotOptions extends Pick<WorldOptions, 'onProgress'> {
 /**
  * Starts the scenario's guest, makes its objects and writes all of it into `folder`. With `call`, `symbol(argument, …)`, it is
  * left at the function's first instruction.
- * @throws UsercopyError as playing the scenario does, and `bad-input` when the folder cannot be written.
+ * @throws UsercopyError as playing the scenario does, `unsupported` for a guest that no harness can run, and `bad-input` when
+ *   the folder cannot be written.
  */
 export async function snapshotScenario(
   file: ScenarioFile,
@@ -59,6 +62,7 @@ export async function snapshotScenario(
   const world = await buildWorld(file, { objectsFor: usual ? usualObjects : undefined, onProgress });
   try {
     const { guest } = world;
+    refuseMasked(guest.variant);
     const called = call === undefined ? null : guestCallOf(call, world, '--call');
     guest.stand(called?.symbol ?? null, called?.arguments ?? []);
     const places = placesOf(world);
@@ -78,6 +82,18 @@ export async function snapshotScenario(
   } finally {
     world.guest.close();
   }
+}
+
+/**
+ * Such memory lies behind segments and a TLB that no register of a snapshot holds. Harnesses map it where the guest sees it, by
+ * UC_TLB_VIRTUAL: there libunicorn up to 2.1.4 runs the instruction behind some jumps twice (arch/mips/machine.ts).
+ */
+function refuseMasked({ name, addressMask }: Variant): void {
+  if (addressMask === undefined) return;
+  throw new UsercopyError(
+    'unsupported',
+    `${name}: expected a guest whose memory a harness can map, found one behind the CPU's own segments; libunicorn runs it wrongly without them, so that no snapshot is written. Attach in JavaScript instead`,
+  );
 }
 
 function placesOf({ guest, objects }: World): SnapshotPlace[] {

@@ -1,4 +1,7 @@
 /** Debian's mips kernels: the judge is their own check, run in the guest. */
+import { existsSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { prepareCpu } from '../../arch/mips/machine.js';
 import { mips64el } from '../../arch/mips/mips64el.js';
@@ -16,6 +19,8 @@ import { buildRandomWorld, runDifferential } from '../../src/scenario/differenti
 import { lkdtmCases } from '../../src/scenario/lkdtm.js';
 import { loadOwnKernel } from '../../src/scenario/own.js';
 import { SeededRandom } from '../../src/scenario/random.js';
+import { scenarioInMemory } from '../../src/scenario/read.js';
+import { snapshotScenario } from '../../src/scenario/snapshot.js';
 import { runTwins } from '../../src/scenario/twins.js';
 
 /** `usercopy run random` makes 100 000. */
@@ -110,6 +115,13 @@ describe('the drivers of mips', () => {
     const kernel = await loadOwnKernel('mipsel');
     expect(() => mipsel.layout({ ...kernel, config: parseConfig('CONFIG_HIGHMEM=y\n') })).toThrow(/CONFIG_HIGHMEM/);
   });
+});
+
+it('a guest of mips is not written down for harnesses, which would run it wrongly', async () => {
+  const folder = join(mkdtempSync(join(tmpdir(), 'usercopy-mips-')), 'guest');
+  const scenario = scenarioInMemory({ guest: { variant: 'mipsel' }, steps: [{ call: 'do_copy(user, _stext, 8, 1)' }] });
+  await expect(snapshotScenario(scenario, folder)).rejects.toThrow(/^mipsel: .*no snapshot is written/);
+  expect(existsSync(folder)).toBe(false);
 });
 
 describe.each([

@@ -8,7 +8,7 @@ import { machineOf } from './machine.js';
 
 export interface GuestToPlay {
   readonly variant: string;
-  /** Why this one, where the report does not tell it. */
+  /** Why this one, where it is not the report's own. */
   readonly note: string | null;
 }
 
@@ -19,10 +19,10 @@ export const GUEST_PROFILES: readonly string[] = ['v3', 'v3-cma', '6.1'];
 export function guestToPlay({ reproduction, whole }: ReportJudgement, own: readonly string[]): GuestToPlay | string {
   const { variant, report, kernel } = reproduction;
   if (whole === null) return `the report is ${reproduction.outcome}, so there is nothing to play`;
-  if (variant !== null) {
-    return own.includes(variant) ? { variant, note: null } : `there is no built-in guest of ${variant}`;
-  }
-  // The architecture is not told: where every one of them prints this line, any will do.
+  if (variant !== null && own.includes(variant)) return { variant, note: null };
+  const why =
+    variant === null ? 'the report does not give the architecture' : `there is no built-in guest of ${variant}`;
+  // Where every one of them prints this line, any will do.
   const candidates = variants.filter(
     ({ name, bits }) => own.includes(name) && (report?.bits == null || bits === report.bits),
   );
@@ -39,11 +39,12 @@ export function guestToPlay({ reproduction, whole }: ReportJudgement, own: reado
   );
   const [first] = candidates;
   if (first === undefined || others.length > 0) {
-    return `the report does not give the architecture, and ${others.map(({ name }) => name).join(', ')} would not print this line (--variant says which it was)`;
+    const whose = others.map(({ name }) => name).join(', ') || 'no other guest of that width';
+    return `${why}, and ${whose} would not print this line${variant === null ? ' (--variant says which it was)' : ''}`;
   }
   return {
     variant: first.name,
-    note: `the report does not give the architecture: all ${candidates.length} built-in guests' rules print this line, ${first.name} played it`,
+    note: `${why}: all ${candidates.length} built-in guests' rules print this line, ${first.name} played it`,
   };
 }
 

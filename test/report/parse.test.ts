@@ -163,25 +163,36 @@ describe('a message that is broken', () => {
   /** Narrower ones break most lines twice; a column of each width that terminals and mailers have, and some between. */
   const COLUMNS = [44, 49, 55, 61, 66, 72, 76, 78, 80, 97, 100, 120];
 
-  it.each(['x86_64', 'arm64', 'arm', 'ppc64le', 'riscv64', 'mips', 'i386', 'ia64', 'no-timestamps', 'arc'])(
-    'in all lines of a crash: %s tells nothing else than whole',
-    (name) => {
-      const lines = logOf(name).split('\n');
-      const whole = parseReports(lines.join('\n'))[0]!;
-      const symbols = whole.trace.map(({ symbol }) => symbol);
-      const caller = callerOf(whole.trace, whole.pc)?.symbol;
-      for (const columns of COLUMNS) {
-        const folded = lines.flatMap((line) => line.match(new RegExp(`.{1,${columns}}`, 'g')) ?? ['']);
-        const read = parseReports(folded.join('\n'))[0]!;
-        expect(read.message?.canonical).toBe(whole.message?.canonical);
-        expect([caller, undefined]).toContain(callerOf(read.trace, read.pc)?.symbol);
-        expect(symbols).toEqual(expect.arrayContaining(read.trace.map(({ symbol }) => symbol)));
-        for (const field of ['kernelVersion', 'comm', 'pid', 'hardware', 'bugLine'] as const)
-          expect([whole[field], null]).toContain(read[field]);
-        for (const [register, value] of read.registers) expect(value).toBe(whole.registers.get(register));
-      }
-    },
-  );
+  it.each([
+    'x86_64',
+    'arm64',
+    'arm',
+    'ppc64le',
+    'riscv64',
+    'mips',
+    'i386',
+    'ia64',
+    'no-timestamps',
+    'arc',
+    'loongarch64',
+    'parisc64',
+    'm68k',
+  ])('in all lines of a crash: %s tells nothing else than whole', (name) => {
+    const lines = logOf(name).split('\n');
+    const whole = parseReports(lines.join('\n'))[0]!;
+    const symbols = whole.trace.map(({ symbol }) => symbol);
+    const caller = callerOf(whole.trace, whole.pc)?.symbol;
+    for (const columns of COLUMNS) {
+      const folded = lines.flatMap((line) => line.match(new RegExp(`.{1,${columns}}`, 'g')) ?? ['']);
+      const read = parseReports(folded.join('\n'))[0]!;
+      expect(read.message?.canonical).toBe(whole.message?.canonical);
+      expect([caller, undefined]).toContain(callerOf(read.trace, read.pc)?.symbol);
+      expect(symbols).toEqual(expect.arrayContaining(read.trace.map(({ symbol }) => symbol)));
+      for (const field of ['kernelVersion', 'comm', 'pid', 'hardware', 'bugLine'] as const)
+        expect([whole[field], null]).toContain(read[field]);
+      for (const [register, value] of read.registers) expect(value).toBe(whole.registers.get(register));
+    }
+  });
 
   it('cut off at the end of a file, it tells no part of a release, and no width that its registers do not show', () => {
     const log = logOf('ppc64le');

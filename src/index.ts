@@ -48,6 +48,7 @@ export type {
   AddressRange,
   BitSlot,
   CheckParameters,
+  CmaParameters,
   Declaration,
   Introspection,
   PageValidityParameters,

@@ -311,6 +311,8 @@ export interface Variant {
   readonly dumperName?: string;
   /** CPU state that `prepare` sets and a snapshot's registers do not hold, by name; absent: there is none. */
   readonly unsavedState?: string;
+  /** Why no harness could run a guest that is written down as a snapshot; absent: harnesses can. */
+  readonly unsavable?: string;
   /** Of what `prepare` sets, what a snapshot holds beside `registers`, as it was set: not every libunicorn can read, write or name these. */
   readonly preparedRegisters?: ReadonlyMap<string, bigint>;
   /** Sets what of a snapshot's registers the emulator does not take as it is written; absent: it takes all that it knows. */

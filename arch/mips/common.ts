@@ -60,3 +60,10 @@ export const uaccess: readonly UaccessEntry[] = [
   { symbol: '_copy_to_user', role: 'outer', userPointer: 0, kernelPointer: 1, size: 2, direction: 'to_user' },
   { symbol: '_copy_from_user', role: 'outer', kernelPointer: 0, userPointer: 1, size: 2, direction: 'from_user' },
 ];
+
+/**
+ * Harnesses map memory where the guest sees it, by UC_TLB_VIRTUAL: there libunicorn up to 2.1.4 runs the instruction behind some jumps twice
+ * (machine.ts).
+ */
+export const unsavable =
+  "its memory lies behind the CPU's own segments and TLB, which a snapshot does not hold, and libunicorn runs it wrongly without them";

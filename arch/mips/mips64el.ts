@@ -2,7 +2,17 @@ import type { Kernel } from '../../src/kernel/kernel.js';
 import { decodeUnsigned } from '../../src/kernel/words.js';
 import { pageValidityOf, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
-import { ALL_REGISTERS, bug, current, directBranch, frames, staticBranch, stopCode, uaccess } from './common.js';
+import {
+  ALL_REGISTERS,
+  bug,
+  current,
+  directBranch,
+  frames,
+  staticBranch,
+  stopCode,
+  uaccess,
+  unsavable,
+} from './common.js';
 import { unpackMipsImage } from './image.js';
 import { prepareCpu } from './machine.js';
 
@@ -127,4 +137,5 @@ export const mips64el: Variant = {
   prepare: (engine, { kernel }) => prepareCpu(engine, kernel, 64),
   addressMask: MEMORY_MASK,
   stopCode,
+  unsavable,
 };

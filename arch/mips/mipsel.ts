@@ -2,7 +2,17 @@ import { UsercopyError } from '../../src/errors.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { pageValidityOf, threadSizeOf } from '../common.js';
 import type { MemoryLayout, Variant } from '../driver.js';
-import { ALL_REGISTERS, bug, current, directBranch, frames, staticBranch, stopCode, uaccess } from './common.js';
+import {
+  ALL_REGISTERS,
+  bug,
+  current,
+  directBranch,
+  frames,
+  staticBranch,
+  stopCode,
+  uaccess,
+  unsavable,
+} from './common.js';
 import { unpackMipsImage } from './image.js';
 import { prepareCpu, SEGMENT_MASK } from './machine.js';
 
@@ -79,4 +89,5 @@ export const mipsel: Variant = {
   prepare: (engine, { kernel }) => prepareCpu(engine, kernel, 32),
   addressMask: SEGMENT_MASK,
   stopCode,
+  unsavable,
 };

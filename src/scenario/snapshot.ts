@@ -62,7 +62,7 @@ export async function snapshotScenario(
   const world = await buildWorld(file, { objectsFor: usual ? usualObjects : undefined, onProgress });
   try {
     const { guest } = world;
-    refuseMasked(guest.variant);
+    refuseUnsavable(guest.variant);
     const called = call === undefined ? null : guestCallOf(call, world, '--call');
     guest.stand(called?.symbol ?? null, called?.arguments ?? []);
     const places = placesOf(world);
@@ -84,15 +84,11 @@ export async function snapshotScenario(
   }
 }
 
-/**
- * Such memory lies behind segments and a TLB that no register of a snapshot holds. Harnesses map it where the guest sees it, by
- * UC_TLB_VIRTUAL: there libunicorn up to 2.1.4 runs the instruction behind some jumps twice (arch/mips/machine.ts).
- */
-function refuseMasked({ name, addressMask }: Variant): void {
-  if (addressMask === undefined) return;
+function refuseUnsavable({ name, unsavable }: Variant): void {
+  if (unsavable === undefined) return;
   throw new UsercopyError(
     'unsupported',
-    `${name}: expected a guest whose memory a harness can map, found one behind the CPU's own segments; libunicorn runs it wrongly without them, so that no snapshot is written. Attach in JavaScript instead`,
+    `${name}: expected a guest that harnesses can run, found one that they cannot: ${unsavable}. No snapshot is written; attach in JavaScript instead`,
   );
 }
 

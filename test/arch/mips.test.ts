@@ -8,24 +8,16 @@ import { mips64el } from '../../arch/mips/mips64el.js';
 import { mipsel } from '../../arch/mips/mipsel.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { openUnicorn } from '../../src/engine/unicorn-native.js';
-import { UsercopyError } from '../../src/errors.js';
 import { Guest } from '../../src/guest/guest.js';
-import { KernelObjects } from '../../src/guest/objects.js';
-import { fetchKernel } from '../../src/image/fetch.js';
-import { loadKernel } from '../../src/image/load.js';
 import { parseConfig } from '../../src/kernel/config.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { buildRandomWorld, runDifferential } from '../../src/scenario/differential.js';
-import { lkdtmCases } from '../../src/scenario/lkdtm.js';
 import { loadOwnKernel } from '../../src/scenario/own.js';
-import { SeededRandom } from '../../src/scenario/random.js';
 import { scenarioInMemory } from '../../src/scenario/read.js';
 import { snapshotScenario } from '../../src/scenario/snapshot.js';
-import { runTwins } from '../../src/scenario/twins.js';
+import { debianKernel, judgesAsWeDo } from '../debian-kernel.js';
 
 /** `usercopy run random` makes 100 000. */
 const COPIES = 5000;
-const SEED = Number(process.env['USERCOPY_SEED'] ?? 20160720);
 
 const KERNELS = [
   ['mips64el', '6.1.0-50-5kc-malta', 0xffff_ffff_8010_0000n],
@@ -35,12 +27,7 @@ const KERNELS = [
 describe.each(KERNELS)("Debian's %s kernel of bookworm", (variant, release, address) => {
   let kernel: Kernel | string;
   beforeAll(async () => {
-    try {
-      kernel = await loadKernel({ path: (await fetchKernel(variant, { release })).path });
-    } catch (error) {
-      if (!(error instanceof UsercopyError) || error.kind !== 'missing-dependency') throw error;
-      kernel = error.message;
-    }
+    kernel = await debianKernel(variant, release);
   });
 
   it('is unpacked to where it was linked, with its bss', (context) => {
@@ -53,33 +40,7 @@ describe.each(KERNELS)("Debian's %s kernel of bookworm", (variant, release, addr
     expect(kernel.types?.hasStruct('kmem_cache')).toBe(true);
   });
 
-  it('says the same as ours of every LKDTM copy and its neighbours', async (context) => {
-    if (typeof kernel === 'string') return context.skip(kernel);
-    const guest = await Guest.create(kernel);
-    try {
-      const run = await runTwins(guest, lkdtmCases(guest, new KernelObjects(guest)));
-      expect(run.rows.filter((row) => !row.identical)).toEqual([]);
-      expect(run.rows.filter((row) => row.guest?.startsWith('usercopy: Kernel memory ')).length).toBeGreaterThan(25);
-      expect(run.rows.filter((row) => row.guest === null).length).toBeGreaterThan(15);
-    } finally {
-      guest.close();
-    }
-  });
-
-  it(`says the same as ours of ${COPIES} random copies`, async (context) => {
-    if (typeof kernel === 'string') return context.skip(kernel);
-    const guest = await Guest.create(kernel);
-    try {
-      const random = new SeededRandom(SEED);
-      const world = buildRandomWorld(guest, new KernelObjects(guest), random);
-      const result = await runDifferential(guest, world, random, { copies: COPIES, seed: SEED });
-      expect(result.mismatches, `seed ${SEED}`).toEqual([]);
-      expect(result.refused).toBeGreaterThan(0.2 * COPIES);
-      expect(result.refused).toBeLessThan(0.9 * COPIES);
-    } finally {
-      guest.close();
-    }
-  });
+  judgesAsWeDo(() => kernel, { copies: COPIES });
 });
 
 describe('the drivers of mips', () => {

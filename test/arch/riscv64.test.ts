@@ -3,30 +3,18 @@ import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { riscv64 } from '../../arch/riscv/index.js';
-import { UsercopyError } from '../../src/errors.js';
-import { Guest } from '../../src/guest/guest.js';
-import { KernelObjects } from '../../src/guest/objects.js';
 import { fetchKernel } from '../../src/image/fetch.js';
 import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { buildRandomWorld, runDifferential } from '../../src/scenario/differential.js';
-import { lkdtmCases } from '../../src/scenario/lkdtm.js';
-import { SeededRandom } from '../../src/scenario/random.js';
-import { runTwins } from '../../src/scenario/twins.js';
+import { debianKernel, judgesAsWeDo } from '../debian-kernel.js';
 
 /** `usercopy run random` makes 100 000. */
 const COPIES = 5000;
-const SEED = Number(process.env['USERCOPY_SEED'] ?? 20160720);
 
 describe("Debian's riscv64 kernel of trixie", () => {
   let kernel: Kernel | string;
   beforeAll(async () => {
-    try {
-      kernel = await loadKernel({ path: (await fetchKernel('riscv64', { release: 'trixie' })).path });
-    } catch (error) {
-      if (!(error instanceof UsercopyError) || error.kind !== 'missing-dependency') throw error;
-      kernel = error.message;
-    }
+    kernel = await debianKernel('riscv64', 'trixie');
   });
 
   it('begins with _start, where the kernel is linked', (context) => {
@@ -49,33 +37,7 @@ describe("Debian's riscv64 kernel of trixie", () => {
     expect([wrapped.version.release, wrapped.symbols.count]).toEqual([kernel.version.release, kernel.symbols.count]);
   });
 
-  it('says the same as ours of every LKDTM copy and its neighbours', async (context) => {
-    if (typeof kernel === 'string') return context.skip(kernel);
-    const guest = await Guest.create(kernel);
-    try {
-      const run = await runTwins(guest, lkdtmCases(guest, new KernelObjects(guest)));
-      expect(run.rows.filter((row) => !row.identical)).toEqual([]);
-      expect(run.rows.filter((row) => row.guest?.startsWith('usercopy: Kernel memory ')).length).toBeGreaterThan(25);
-      expect(run.rows.filter((row) => row.guest === null).length).toBeGreaterThan(15);
-    } finally {
-      guest.close();
-    }
-  });
-
-  it(`says the same as ours of ${COPIES} random copies`, async (context) => {
-    if (typeof kernel === 'string') return context.skip(kernel);
-    const guest = await Guest.create(kernel);
-    try {
-      const random = new SeededRandom(SEED);
-      const world = buildRandomWorld(guest, new KernelObjects(guest), random);
-      const result = await runDifferential(guest, world, random, { copies: COPIES, seed: SEED });
-      expect(result.mismatches, `seed ${SEED}`).toEqual([]);
-      expect(result.refused).toBeGreaterThan(0.2 * COPIES);
-      expect(result.refused).toBeLessThan(0.9 * COPIES);
-    } finally {
-      guest.close();
-    }
-  });
+  judgesAsWeDo(() => kernel, { copies: COPIES });
 });
 
 describe('the driver of riscv64', () => {

@@ -1,40 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { drivers, variants } from '../../arch/index.js';
+import { variants } from '../../arch/index.js';
 import { attach } from '../../src/attach/attach.js';
-import { UsercopyError } from '../../src/errors.js';
 import { Guest } from '../../src/guest/guest.js';
-import { KernelObjects } from '../../src/guest/objects.js';
-import { fetchKernel } from '../../src/image/fetch.js';
-import { loadKernel } from '../../src/image/load.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
-import { buildRandomWorld, runDifferential } from '../../src/scenario/differential.js';
-import { lkdtmCases } from '../../src/scenario/lkdtm.js';
-import { SeededRandom } from '../../src/scenario/random.js';
-import { runTwins } from '../../src/scenario/twins.js';
+import { debianKernel, judgesAsWeDo } from '../debian-kernel.js';
 
 const RELEASES = { s390x: '6.1.0-50-s390x', ppc64le: '6.1.0-50-powerpc64le' } as const;
 /** s390 inlines copy_to_user() down to the raw routine. */
 const COPY_TO_USER = { s390x: 'raw_copy_to_user', ppc64le: '_copy_to_user' } as const;
 
 const COPIES = 100_000;
-const SEED = Number(process.env['USERCOPY_SEED'] ?? 20160720);
-
-async function debianKernel(variant: keyof typeof RELEASES): Promise<Kernel | string> {
-  try {
-    const { path } = await fetchKernel(variant, { release: RELEASES[variant] });
-    return await loadKernel({ path }, { drivers });
-  } catch (error) {
-    if (error instanceof UsercopyError && error.kind === 'missing-dependency') return error.message;
-    throw error;
-  }
-}
 
 /** The judge is the kernel's own code, run in the guest. */
 describe.each(['s390x', 'ppc64le'] as const)("Debian's %s kernel", (variant) => {
   let kernel: Kernel | string;
   let guest: Guest | null = null;
   beforeAll(async () => {
-    kernel = await debianKernel(variant);
+    kernel = await debianKernel(variant, RELEASES[variant]);
     if (typeof kernel !== 'string') guest = await Guest.create(kernel);
   });
   afterAll(() => guest?.close());
@@ -76,32 +58,7 @@ describe.each(['s390x', 'ppc64le'] as const)("Debian's %s kernel", (variant) => 
     }
   });
 
-  it('says the same as ours of every LKDTM copy and its neighbours', async (context) => {
-    if (typeof kernel === 'string') return context.skip(kernel);
-    const own = await Guest.create(kernel);
-    try {
-      const run = await runTwins(own, lkdtmCases(own, new KernelObjects(own)));
-      expect(run.rows.filter((row) => !row.identical)).toEqual([]);
-      expect(run.rows.filter((row) => row.guest?.startsWith('usercopy: Kernel memory ')).length).toBeGreaterThan(25);
-      expect(run.rows.filter((row) => row.guest === null).length).toBeGreaterThan(15);
-    } finally {
-      own.close();
-    }
-  });
-
-  it(`says the same as ours of ${COPIES} random copies`, async (context) => {
-    if (typeof kernel === 'string') return context.skip(kernel);
-    const own = await Guest.create(kernel);
-    try {
-      const random = new SeededRandom(SEED);
-      const world = buildRandomWorld(own, new KernelObjects(own), random);
-      const result = await runDifferential(own, world, random, { copies: COPIES, seed: SEED });
-      expect(result.mismatches, `seed ${SEED}`).toEqual([]);
-      expect(result.nearBoundary).toBeGreaterThan(0.6 * COPIES);
-    } finally {
-      own.close();
-    }
-  });
+  judgesAsWeDo(() => kernel, { copies: COPIES });
 });
 
 describe('powerpc', () => {

@@ -1,21 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { drivers } from '../../arch/index.js';
 import { attach } from '../../src/attach/attach.js';
-import { UsercopyError } from '../../src/errors.js';
 import { Guest } from '../../src/guest/guest.js';
 import { KernelObjects } from '../../src/guest/objects.js';
-import { fetchKernel } from '../../src/image/fetch.js';
-import { loadKernel } from '../../src/image/load.js';
 import type { Kernel, StructType } from '../../src/kernel/kernel.js';
-import { buildRandomWorld, runDifferential } from '../../src/scenario/differential.js';
-import { lkdtmCases } from '../../src/scenario/lkdtm.js';
-import { SeededRandom } from '../../src/scenario/random.js';
-import { runTwins } from '../../src/scenario/twins.js';
+import { debianKernel, judgesAsWeDo } from '../debian-kernel.js';
 
 const COPIES = 100_000;
-/** Another seed is another hundred thousand copies. */
-const SEED = Number(process.env['USERCOPY_SEED'] ?? 20160720);
-
 const KERNELS = [
   ['x86_64', 'bullseye', '5.0'],
   ['x86_64', 'bookworm', '6.1'],
@@ -25,17 +15,6 @@ const KERNELS = [
   ['arm64', 'trixie', '6.1,kmap-fixmap'],
 ] as const;
 
-/** Fetches and loads; null, with the reason printed, where Debian's archive cannot be reached. */
-async function debianKernel(variant: string, release: string): Promise<Kernel | string> {
-  try {
-    const { path } = await fetchKernel(variant, { release });
-    return await loadKernel({ path }, { drivers });
-  } catch (error) {
-    if (error instanceof UsercopyError && error.kind === 'missing-dependency') return error.message;
-    throw error;
-  }
-}
-
 /** The judge is the kernel's own check, run in the guest. */
 describe.each(KERNELS)("Debian's %s kernel of %s", (variant, release, profile) => {
   let kernel: Kernel | string;
@@ -43,36 +22,7 @@ describe.each(KERNELS)("Debian's %s kernel of %s", (variant, release, profile) =
     kernel = await debianKernel(variant, release);
   });
 
-  it('says the same as ours of every LKDTM copy and its neighbours', async (context) => {
-    if (typeof kernel === 'string') return context.skip(kernel);
-    const guest = await Guest.create(kernel);
-    try {
-      const run = await runTwins(guest, lkdtmCases(guest, new KernelObjects(guest)));
-      expect(run.profile).toBe(profile);
-      expect(run.rows.filter((row) => !row.identical)).toEqual([]);
-      // Both outcomes are there in number, and every bad copy has the words of the kernel's own printk.
-      expect(run.rows.filter((row) => row.guest?.startsWith('usercopy: Kernel memory ')).length).toBeGreaterThan(25);
-      expect(run.rows.filter((row) => row.guest === null).length).toBeGreaterThan(15);
-    } finally {
-      guest.close();
-    }
-  });
-
-  it(`says the same as ours of ${COPIES} random copies`, async (context) => {
-    if (typeof kernel === 'string') return context.skip(kernel);
-    const guest = await Guest.create(kernel);
-    try {
-      const random = new SeededRandom(SEED);
-      const world = buildRandomWorld(guest, new KernelObjects(guest), random);
-      const result = await runDifferential(guest, world, random, { copies: COPIES, seed: SEED });
-      expect(result.mismatches, `seed ${SEED}`).toEqual([]);
-      expect(result.nearBoundary).toBeGreaterThan(0.6 * COPIES);
-      expect(result.refused).toBeGreaterThan(0.2 * COPIES);
-      expect(result.refused).toBeLessThan(0.9 * COPIES);
-    } finally {
-      guest.close();
-    }
-  });
+  judgesAsWeDo(() => kernel, { copies: COPIES, profile });
 });
 
 describe('a real kernel without the check', () => {

@@ -27,6 +27,10 @@ export class UsercopyError extends Error {
   }
 }
 
+/** Whether no emulator can be had, or none that runs what was asked for. */
+export const isOfEmulator = (error: unknown): error is UsercopyError =>
+  error instanceof UsercopyError && ['missing-dependency', 'unsupported', 'engine'].includes(error.kind);
+
 /** Shorthand for the most frequent kind. `where` names the file, section or offset. */
 export function badInput(where: string, expected: string, came: string): UsercopyError {
   return new UsercopyError('bad-input', `${where}: expected ${expected}, found ${came}`);

@@ -38,9 +38,10 @@ export function guestToPlay({ reproduction, whole }: ReportJudgement, own: reado
       ).follows,
   );
   const [first] = candidates;
-  if (first === undefined || others.length > 0) {
-    const whose = others.map(({ name }) => name).join(', ') || 'no other guest of that width';
-    return `${why}, and ${whose} would not print this line${variant === null ? ' (--variant says which it was)' : ''}`;
+  if (first === undefined) return `${why}, and none of its width`;
+  if (others.length > 0) {
+    const names = others.map(({ name }) => name).join(', ');
+    return `${why}, and ${names} would not print this line${variant === null ? ' (--variant says which it was)' : ''}`;
   }
   return {
     variant: first.name,

@@ -3,7 +3,7 @@ import { machineOf } from '../diagnosis/machine.js';
 import type { DumpJudge } from '../dump/judge.js';
 import { readDumpLog } from '../dump/log.js';
 import type { Dump } from '../dump/open-dump.js';
-import { badInput, type ErrorKind, hex, UsercopyError } from '../errors.js';
+import { badInput, hex, isOfEmulator, type UsercopyError } from '../errors.js';
 import { writeWhole } from '../image/files.js';
 import { type KernelLog, logText } from '../introspect/printk.js';
 import { chooseLastReport, parseReports } from '../report/parse.js';
@@ -82,8 +82,7 @@ const MAYBE = 'the log in the dump has a refused copy, but lacks its address, si
 
 /** Where no emulator can be had, or none that runs this kernel's check, that is why the stack does not tell the copy. */
 function whyNoEmulator(error: unknown): string {
-  const kinds: readonly ErrorKind[] = ['missing-dependency', 'unsupported', 'engine'];
-  if (error instanceof UsercopyError && kinds.includes(error.kind)) return `this needs an emulator: ${error.message}`;
+  if (isOfEmulator(error)) return `this needs an emulator: ${error.message}`;
   throw error;
 }
 

@@ -4,7 +4,7 @@ import type { GuestFacts } from '../diagnosis/describe.js';
 import type { ReportJudgement } from '../diagnosis/from-report.js';
 import type { Reproduction } from '../diagnosis/outcome.js';
 import { type GuestToPlay, guestToPlay, scenarioOf } from '../diagnosis/scenario-of.js';
-import { UsercopyError } from '../errors.js';
+import { isOfEmulator, UsercopyError } from '../errors.js';
 import type { Guest } from '../guest/guest.js';
 import { having, requireValue } from '../options.js';
 import type { Scenario } from '../scenario/format.js';
@@ -36,7 +36,14 @@ export async function playReport(judgement: ReportJudgement): Promise<PlayedRepo
   }
   const chosen = guestToPlay(judgement, ownVariants());
   if (typeof chosen === 'string') return without(chosen);
-  const started = await startOwnGuest(await loadOwnKernel(chosen.variant));
+  let started: Guest;
+  try {
+    started = await startOwnGuest(await loadOwnKernel(chosen.variant));
+  } catch (error) {
+    // What the report says is worth telling without an emulator too.
+    if (isOfEmulator(error)) return without(error.message);
+    throw error;
+  }
   const described = await describedBy(judgement, chosen, started);
   if (typeof described === 'string') return without(described);
   try {

@@ -50,3 +50,23 @@ it.each(newer.map(({ version, lib }) => [version, lib]))(
     expect(able(runs)).toEqual(able(first.runs));
   },
 );
+
+it('a report whose guest this libunicorn cannot run is explained all the same', () => {
+  const log = [
+    'usercopy: Kernel memory exposure attempt detected from null address (offset 0, size 8)!',
+    'CPU: 0 PID: 7 Comm: a Not tainted 6.1.0-50-5kc-malta #1',
+    '$ 0   : 0000000000000000 0000000000000001 0000000000000052 ffffffff80d50000',
+  ];
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [packageFile('build/cli/main.js'), 'repro', '--report', '-'],
+    {
+      encoding: 'utf8',
+      input: `${log.join('\n')}\n`,
+      env: { ...process.env, UNICORN_PREFIX: join(oldest!.lib, '../..') },
+    },
+  );
+  expect([stderr, status]).toEqual(['', 1]);
+  expect(stdout).toMatch(/^mips64el, .*: consistent$/m);
+  expect(stdout).toMatch(/not played: mips of 64 bits: expected unicorn 2\.0\.1 to run code/);
+});

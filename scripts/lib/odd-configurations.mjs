@@ -23,7 +23,7 @@ const ODD = [
   {
     what: "KASAN's tags in pointers of arm64, by software (KASAN_SW_TAGS) or hardware (KASAN_HW_TAGS, which needs MTE)",
     options: ['KASAN_SW_TAGS', 'KASAN_HW_TAGS'],
-    why: 'Debian sets no KASAN in any kernel; with MTE and without KASAN_HW_TAGS the kernel tags no pointer of its own',
+    why: 'the configurations of Debian that were read (7.3.4, x86_64 and arm64) set no KASAN; with MTE and without KASAN_HW_TAGS the kernel tags no pointer of its own',
   },
   {
     what: 'kernels that Clang compiled',

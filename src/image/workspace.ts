@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { codeOf, UsercopyError } from '../errors.js';
 
 const PREFIX = '.fetch-';
@@ -13,7 +14,8 @@ const ABANDONED = 24 * 60 * 60 * 1000;
 const REFUSED = ['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'EEXIST'];
 
 /** `.fetch-HOST.PID.XXXXXX`: whose it is can be asked on the same host. */
-const nameOf = (): string => `${PREFIX}${os.hostname().replace(/[^\w-]/g, '-')}.${process.pid}.`;
+const hostPrefix = (): string => `${PREFIX}${os.hostname().replace(/[^\w-]/g, '-')}.`;
+const nameOf = (): string => `${hostPrefix()}${process.pid}.`;
 
 /**
  * Runs with a folder of its own in the cache, which is gone afterwards.
@@ -37,54 +39,56 @@ export async function inWorkspace<Result>(
   }
 }
 
+const LOCK = '.usercopy-lock';
+/** How often one asks again while others ask at the same moment, and the milliseconds between. */
+const ATTEMPTS = 25;
+const PAUSE = 10;
+
 /**
  * Runs while no other process works in a folder, as far as that can be asked: of one on this host.
- * @throws UsercopyError `bad-input` when one does; `what` is named.
+ *
+ * Everybody leaves a ticket under a name of its own, then looks; who sees no other's ticket works. Of two the later one
+ * sees the earlier one's, so both can never work. Nobody's name is used twice, so a dead process's ticket can be
+ * removed at any moment without taking a living one's.
+ * @throws UsercopyError `bad-input` when another does; `what` is named.
  */
 export async function alone<Result>(folder: string, what: string, work: () => Promise<Result>): Promise<Result> {
-  const lock = path.join(folder, '.usercopy-lock');
   await fs.mkdir(folder, { recursive: true });
-  for (let attempt = 0; !(await take(lock)); attempt++) {
-    const holder = await fs.readFile(lock, 'utf8').catch(() => '');
-    const pid = Number(/\.(\d+)\.$/.exec(holder)?.[1] ?? Number.NaN);
-    if (attempt > 0 || (holder.startsWith(nameOf().replace(/\d+\.$/, '')) && isAlive(pid)))
-      throw new UsercopyError('bad-input', `${what}: process ${pid} makes it already; wait for it, then ask again`);
-    await putAside(lock, holder);
-  }
+  const ours = `${LOCK}${nameOf()}${randomUUID()}`;
+  const ticket = path.join(folder, ours);
   try {
+    for (let attempt = 0; ; attempt++) {
+      await fs.writeFile(ticket, '');
+      const others = await othersTickets(folder, ours);
+      const [first] = others;
+      if (first === undefined) break;
+      if (attempt === ATTEMPTS)
+        throw new UsercopyError(
+          'bad-input',
+          `${what}: process ${pidOf(first)} makes it already; wait for it, then ask again`,
+        );
+      // Of those who ask at the same moment only the one whose name is the smallest stays, so that one of them gets it.
+      if (first < ours) await fs.rm(ticket, { force: true });
+      await setTimeout(PAUSE);
+    }
     return await work();
   } finally {
-    await fs.rm(lock, { force: true });
+    await fs.rm(ticket, { force: true });
   }
 }
 
-/** Whether the lock is ours now. It appears with its holder's name in it, never empty. */
-async function take(lock: string): Promise<boolean> {
-  const ours = `${lock}${nameOf()}${randomUUID()}`;
-  await fs.writeFile(ours, nameOf());
-  try {
-    await fs.link(ours, lock);
-    return true;
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
-    throw error;
-  } finally {
-    await fs.rm(ours, { force: true });
+/** Tickets of living processes of this host but one's own, sorted; those of dead ones are removed. */
+async function othersTickets(folder: string, ours: string): Promise<string[]> {
+  const living: string[] = [];
+  for (const name of (await fs.readdir(folder)).sort()) {
+    if (name === ours || !name.startsWith(`${LOCK}${hostPrefix()}`)) continue;
+    if (isAlive(pidOf(name))) living.push(name);
+    else await fs.rm(path.join(folder, name), { force: true });
   }
+  return living;
 }
 
-/** Takes a dead holder's lock away. Of two that found it one gets it; the other may have moved the first one's new lock, and puts it back. */
-async function putAside(lock: string, holder: string): Promise<void> {
-  const aside = `${lock}${nameOf()}${randomUUID()}`;
-  try {
-    await fs.rename(lock, aside);
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return;
-    throw error;
-  }
-  if ((await fs.readFile(aside, 'utf8')) !== holder) await fs.link(aside, lock).catch(() => undefined);
-  await fs.rm(aside, { force: true });
-}
+const pidOf = (name: string): number => Number(/\.(\d+)\.[^.]*$/.exec(name)?.[1]);
 
 /** An error of the file system as a sentence; any other as it is. */
 function notWritable(cache: string, error: unknown): unknown {
@@ -107,7 +111,7 @@ async function sweep(cache: string): Promise<void> {
 
 async function isAbandoned(folder: string, name: string): Promise<boolean> {
   const [, host, pid] = /^\.fetch-([\w-]+)\.(\d+)\./.exec(name) ?? [];
-  if (pid !== undefined && nameOf().startsWith(`${PREFIX}${host}.`)) return !isAlive(Number(pid));
+  if (pid !== undefined && hostPrefix() === `${PREFIX}${host}.`) return !isAlive(Number(pid));
   const status = await fs.stat(folder).catch(() => null);
   return status !== null && Date.now() - status.mtimeMs > ABANDONED;
 }

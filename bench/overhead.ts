@@ -98,7 +98,8 @@ export async function overheadOf(
   const guest = await startGuest(source, 'check');
   let model: CycleModel | null = null;
   try {
-    if (guest.variant.cycles !== undefined) model = await openCycleModel(guest.variant, cycles.core);
+    if (guest.variant.cycles !== undefined || cycles.core !== undefined)
+      model = await openCycleModel(guest.variant, cycles.core);
     const linuxArch = driverOf(guest.variant)?.linuxArch;
     const memory =
       model === null || linuxArch === undefined || cycles.model === 'path'

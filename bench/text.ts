@@ -1,6 +1,7 @@
 /** A result for people: tables, and what to think of them. */
 import { EXECUTORS } from '../src/check/executors.js';
 import type { AnswerTable, Part } from '../src/cli/answer.js';
+import { withoutCycles } from '../src/cycles/open.js';
 import { colours } from '../src/terminal.js';
 import type { Ranged } from './drawing.js';
 import type { Growth, GrowthPoint } from './growth.js';
@@ -100,6 +101,7 @@ export function resultParts(result: BenchResult): Part[] {
     parts.push(
       { heading: "The guest's own check: instructions (estimated cycles)" },
       guestCheckTable(variants),
+      ...withoutCycles(variants.map(({ variant }) => variant)),
       { heading: '\nOur check: ns a verdict' },
       checkTable(variants),
       { heading: '\nCopies of 8 bytes to 64 KiB: ns a copy, median' },

@@ -1,7 +1,7 @@
 /** `usercopy run own` and `usercopy run lkdtm`: built-in sets of copies, the guest's own check held against ours. */
 import { resolve } from 'node:path';
 import { variantOf } from '../../arch/index.js';
-import { IGNORED } from '../cycles/open.js';
+import { IGNORED, withoutCycles } from '../cycles/open.js';
 import { UsercopyError } from '../errors.js';
 import { runAllIsolated, runForOne } from '../scenario/guest-process.js';
 import { OWN_PROFILES, ownVariants } from '../scenario/own.js';
@@ -71,7 +71,7 @@ export async function runOwn(options: OwnOptions): Promise<number> {
   const all = runs.flat();
   printAnswer(options, {
     json: () => toJson([...all.map(jsonOf), ...failed.map(({ variant, reason }) => ({ variant, error: reason }))]),
-    parts: () => partsOf(all, options.details ?? false, failed),
+    parts: () => partsOf(all, options, failed),
     next: 'usercopy kernel fetch x86_64  # then: usercopy run lkdtm --kernel IMAGE, the same on a real kernel',
   });
   return failed.some(({ isPassedOver }) => !isPassedOver) ? VIOLATION : statusOf(all);
@@ -116,7 +116,7 @@ export async function runLkdtm({
   progress.clear();
   printAnswer(forms, {
     json: () => toJson(jsonOf(run)),
-    parts: () => partsOf([run], false),
+    parts: () => partsOf([run]),
     next: `usercopy run random ${words}  # random copies, most of them near a boundary`,
   });
   return statusOf([run]);
@@ -136,14 +136,14 @@ export function shorten(message: string | null, bits: number): string {
   return `${message.replace(/^usercopy: [Kk]ernel memory /, '')}${negatives === '' ? '' : ` [${negatives}]`}`;
 }
 
-function describeRow(row: TwinRow, bits: number): string[] {
+function describeRow(row: TwinRow, bits: number, hasCycles: boolean): string[] {
   return [
     row.case,
     shorten(row.guest, bits),
     row.ours === row.guest ? 'the same' : shorten(row.ours, bits),
     row.identical ? 'yes' : colours.red('NO'),
     String(row.guestInstructions),
-    ...(row.guestCycles === undefined ? [] : [String(row.guestCycles)]),
+    ...(hasCycles ? [String(row.guestCycles ?? '')] : []),
   ];
 }
 
@@ -157,14 +157,17 @@ function detailed(runs: readonly TwinRun[], all: boolean): readonly TwinRun[] {
 const costOf = (run: TwinRun, name: string, what: 'guestInstructions' | 'guestCycles'): string =>
   String(run.rows.find((row) => row.case === name)?.[what] ?? '');
 
-function partsOf(runs: readonly TwinRun[], details: boolean, failed: readonly FailedVariant[] = []): Part[] {
-  const hasCycles = runs.some((run) => run.rows.some(({ guestCycles }) => guestCycles !== undefined));
+function partsOf(
+  runs: readonly TwinRun[],
+  { details = false, cycles: hasCycles = false }: Pick<OwnOptions, 'details' | 'cycles'> = {},
+  failed: readonly FailedVariant[] = [],
+): Part[] {
   const tables = detailed(runs, details).flatMap((run): Part[] => [
     { heading: `${run.variant}, kernel ${run.kernel}, profile ${run.profile}` },
     ...byLine(run.profileBy, run.typesBy),
     {
       head: ['case', "guest's own check", 'ours', 'identical', 'instructions', ...(hasCycles ? ['cycles'] : [])],
-      rows: run.rows.map((row) => describeRow(row, variantOf(run.variant).bits)),
+      rows: run.rows.map((row) => describeRow(row, variantOf(run.variant).bits, hasCycles)),
       widths: [34, 62, 30, null, null, ...(hasCycles ? [null] : [])],
       about: { variant: run.variant, kernel: run.kernel, profile: run.profile },
     },
@@ -199,5 +202,6 @@ function partsOf(runs: readonly TwinRun[], details: boolean, failed: readonly Fa
     ...tables,
     { head, rows, widths },
     ...(hasCycles ? [`cycles are estimates for one core a variant (docs/cycles.md): ${IGNORED}`] : []),
+    ...(hasCycles ? withoutCycles(runs.map(({ variant }) => variant)) : []),
   ];
 }

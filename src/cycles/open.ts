@@ -1,7 +1,7 @@
 /** A variant's cycle model, and what an engine is told by it. */
 
 import type { Variant } from '../../arch/driver.js';
-import { driverOf } from '../../arch/index.js';
+import { driverOf, variantOf } from '../../arch/index.js';
 import type { BlockPricer } from '../engine/engine.js';
 import { UsercopyError } from '../errors.js';
 import { aVariant, having, requireValue } from '../options.js';
@@ -12,6 +12,12 @@ import { otherCores, readCycleTable, tableOf } from './table.js';
 export const PATH_IGNORES = 'caches always hit and branches are always predicted';
 /** The same of a sum of blocks. */
 export const IGNORED = `${PATH_IGNORES}, and a block begins when the one before it has ended`;
+
+/** Sentences about the variants, by name, that there is no table of a core of. */
+export function withoutCycles(variants: readonly string[]): string[] {
+  const names = [...new Set(variants)].filter((name) => variantOf(name).cycles === undefined);
+  return names.length === 0 ? [] : [`no cycles of ${names.join(', ')}: this package has no table of such a core`];
+}
 
 /**
  * The model of the core that stands for a variant, or of any that there is a table of, by LLVM's name (`skylake`, `znver4`). Reads its table and loads

@@ -25,7 +25,7 @@ export interface TwinRow {
   readonly identical: boolean;
   /** Guest instructions of the whole call, up to BUG() for a bad copy. */
   readonly guestInstructions: number;
-  /** Estimated cycles of the same, where they were asked for. */
+  /** Estimated cycles of the same, where they were asked for and there is a table of a core. */
   readonly guestCycles?: number;
 }
 
@@ -45,7 +45,7 @@ export interface TwinOptions {
   readonly declarations?: readonly Declaration[];
   /** Whether ours checks stack frames; default: as the kernel does. */
   readonly frames?: boolean | undefined;
-  /** Estimates cycles too. */
+  /** Estimates cycles too, where there is a table of a core. */
   readonly cycles?: boolean;
 }
 
@@ -63,7 +63,7 @@ export async function runTwins(guest: Guest, cases: readonly TwinCase[], options
     profile: options.profile ?? 'auto',
     declarations: options.declarations ?? [],
     frames: options.frames,
-    ...(options.cycles ? { cycles: 'estimate' as const } : {}),
+    ...(options.cycles && guest.variant.cycles !== undefined ? { cycles: 'estimate' as const } : {}),
     stackDepth: depth ?? undefined,
   });
   const warn = guest.kernel.symbols.address('usercopy_warn');

@@ -109,3 +109,12 @@ test('--html is one page that loads nothing, with every figure of the JSON as te
     rmSync(folder, { recursive: true, force: true });
   }
 });
+
+test('a core of another architecture is refused, where there is no table either', () => {
+  for (const variant of ['mipsel', 'sparc']) {
+    const { status, out, err } = usercopy(['overhead', '--variant', variant, '--core', 'znver4', '--json']);
+    expect(status, variant).toBe(2);
+    expect(err, variant).toContain(`${variant} was not measured: `);
+    expect(JSON.parse(out).results, variant).toEqual([]);
+  }
+});

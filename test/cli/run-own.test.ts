@@ -60,3 +60,16 @@ describe('usercopy run own, where one variant cannot run', () => {
     expect(err.trim().split('\n')).toHaveLength(1);
   });
 });
+
+describe('usercopy run own --cycles, of a variant that there is no table of', () => {
+  it('counts instructions, and says that there are no cycles of it', () => {
+    const options = ['run', 'own', '--variant', 'mipsel', 'arm', '--profile', '6.1', '--cycles'];
+    const { status, out } = usercopy(options);
+    expect(status).toBe(0);
+    expect(out).toMatch(/^no cycles of mipsel: /m);
+    type Rows = { rows: { guestInstructions: number; guestCycles?: number }[] };
+    const [mipsel, arm] = JSON.parse(usercopy([...options, '--json']).out) as [Rows, Rows];
+    expect(mipsel.rows.every((row) => row.guestInstructions > 0 && row.guestCycles === undefined)).toBe(true);
+    expect(arm.rows.every((row) => (row.guestCycles ?? 0) > 0)).toBe(true);
+  });
+});

@@ -73,7 +73,12 @@ export async function identifyIn(judge: DumpJudge, address: bigint): Promise<Ide
         : null;
   const symbol = place.symbol === null ? null : `${place.symbol}+${hex(place.offset)}`;
   const { area } = surroundings;
-  const what = whatIs({ verdict, stackOwner: stackOwner !== null, object, symbol, place, mapped: translated !== null });
+  const perCpuEnd = kernel.symbols.address('__per_cpu_end') ?? 0n;
+  const what = whatIs({
+    ...{ verdict, stackOwner: stackOwner !== null, object, symbol, place },
+    mapped: translated !== null,
+    isPerCpuOffset: kernel.symbols.address('__per_cpu_start') === 0n && address < perCpuEnd,
+  });
   return {
     address,
     variant: variant.name,
@@ -106,14 +111,16 @@ interface Found {
   readonly symbol: string | null;
   readonly place: { readonly module: string | null };
   readonly mapped: boolean;
+  /** Symbols of per-CPU variables are their offsets in each CPU's area, where they count from 0. */
+  readonly isPerCpuOffset: boolean;
 }
 
-function whatIs({ verdict, stackOwner, object, symbol, place, mapped }: Found): string {
+function whatIs({ verdict, stackOwner, object, symbol, place, mapped, isPerCpuOffset }: Found): string {
+  if (!mapped) return isPerCpuOffset ? 'not mapped (an offset of per-CPU data)' : 'not mapped';
   if (object?.cache != null) return `slab object of ${object.cache}`;
   if (stackOwner) return 'stack of a task';
   if (place.module !== null) return `module ${place.module}`;
   if (symbol !== null) return 'kernel image';
-  if (!mapped) return 'not mapped';
   return verdict.by ?? 'memory that cannot be judged';
 }
 

@@ -1,4 +1,6 @@
 /** Options that several verbs read the same way. */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Copy } from '../check/verdict.js';
 import { badInput, shellWord, UsercopyError } from '../errors.js';
 import { readWhole } from '../image/files.js';
@@ -66,6 +68,34 @@ export function refuseStray<T extends object>(where: string, options: T, used: r
     used.length === 0 ? 'no options beside it' : `no options but those that it uses (${used.map(flagOf).join(', ')})`,
     flagOf(stray[0]),
   );
+}
+
+/** Options of all verbs whose files are written, and whose files are read. */
+const WRITTEN = ['output', 'shrink', 'log', 'html', 'coverage'];
+const READ = ['report', 'debug', 'compare', ...FILES_OF_DUMP];
+
+/**
+ * A file that an option reads is not one to write to: it may be a dump that nobody can make again. `args` are files that are read.
+ * @throws UsercopyError `bad-input` where a file is to be written that is read too, under whatever name, or written twice; and for `-`.
+ */
+export function refuseOverwriting(verb: string, options: object, args: readonly string[]): void {
+  const files = (names: readonly string[]) =>
+    Object.entries(options).flatMap(([name, value]) =>
+      names.includes(name) ? [value].flat().map((path) => ({ as: flagOf(name), path: String(path) })) : [],
+    );
+  const taken = [...files(READ), ...args.map((path) => ({ as: path, path }))];
+  for (const { as, path } of files(WRITTEN)) {
+    if (path === '-') throw badInput(`${verb} ${as}`, 'a file: the answer goes to standard output', "'-'");
+    const other = taken.find((one) => fileOf(one.path) === fileOf(path));
+    if (other !== undefined) throw badInput(`${verb} ${as}`, 'a file of its own', `the one of ${other.as}`);
+    taken.push({ as, path });
+  }
+}
+
+/** The same for all names of a file. */
+function fileOf(path: string): string {
+  const status = statSync(path, { throwIfNoEntry: false });
+  return status === undefined || !status.isFile() ? resolve(path) : `${status.dev}:${status.ino}`;
 }
 
 /** Seconds that a dump may be read, as `--timeout` says them when it is absent. */

@@ -1,6 +1,7 @@
 /** The program that `usercopy` is: its verbs, one file each, and its help. */
 import type { Command } from 'commander';
 import { write, writeError } from '../terminal.js';
+import { refuseOverwriting } from './arguments.js';
 import { Verb } from './verb.js';
 
 /** In the order of the help. A verb is loaded when it is wanted: all of them take five times as long as Node.js itself. */
@@ -42,7 +43,8 @@ export async function program(version: string): Promise<Command> {
         'usercopy check --dump vmcore --kernel vmlinuz --regs regs.txt',
       ],
     })
-    .exitOverride();
+    .exitOverride()
+    .hook('preAction', (_, verb) => refuseOverwriting(verb.name(), verb.opts(), verb.args));
   // A name of VERBS.
   for (const verb of wantedVerbs(process.argv[2])) whole.addCommand(await VERBS[verb]!());
   return overrideExits(whole);

@@ -226,15 +226,21 @@ function nextOfReport(options: ReproOptions, isPlayed: boolean): string {
     : `usercopy repro ${words} --dump VMCORE  # judges the copy by the memory of a dump`;
 }
 
+/** What a shrunk dump is called where nobody says. */
+const SMALL = 'small.vmcore';
+
 /** A dump is passed on shrunk, and drawn; where both was done nothing is left. */
 function nextOfDump(options: ReproOptions, unwritten: readonly string[]): string[] {
-  const { shrink, html } = options;
-  if (shrink === undefined) {
+  const { dump, shrink, html } = options;
+  if (shrink === undefined && dump !== SMALL) {
     const words = commandWords(saved(options), [...FILES_OF_DUMP, ...OF_VERDICT]);
-    return [nextLine(`usercopy repro ${words} --shrink small.vmcore --redact  # a small file to pass on`)];
+    return [nextLine(`usercopy repro ${words} --shrink ${SMALL} --redact  # a small file to pass on`)];
   }
-  if (html !== undefined || unwritten.includes(shrink)) return [];
-  const words = commandWords({ ...saved(options), dump: shrink }, ['dump', ...OF_VERDICT]);
+  if (html !== undefined || (shrink !== undefined && unwritten.includes(shrink))) return [];
+  const words =
+    shrink === undefined
+      ? commandWords(saved(options), [...FILES_OF_DUMP, ...OF_VERDICT])
+      : commandWords({ ...saved(options), dump: shrink }, ['dump', ...OF_VERDICT]);
   return [nextLine(`usercopy repro ${words} --html memory.html  # draws the memory around the copy`)];
 }
 

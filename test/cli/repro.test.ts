@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -218,6 +218,40 @@ describe('usercopy repro --report', () => {
       'latin1',
     );
     expect(usercopy(['repro', '--report', '-'], noise).status).toBe(2);
+  });
+});
+
+describe('a file that is written', () => {
+  it('is none of those that are read, under whatever name, nor one of the others', () => {
+    const log = file('read.txt', BUG);
+    const [link, hard] = [join(directory, 'link'), join(directory, 'hard')];
+    symlinkSync(log, link);
+    linkSync(log, hard);
+    for (const [args, message] of [
+      [['repro', '--report', log, '-o', log], 'repro --output: expected a file of its own, found the one of --report'],
+      [
+        ['repro', '--dump', log, '--shrink', link],
+        'repro --shrink: expected a file of its own, found the one of --dump',
+      ],
+      [['repro', '--dump', log, '--log', hard], 'repro --log: expected a file of its own, found the one of --dump'],
+      [
+        ['overhead', '--kernel', log, '--html', hard],
+        'overhead --html: expected a file of its own, found the one of --kernel',
+      ],
+      [['prepare', log, '-o', hard], `prepare --output: expected a file of its own, found the one of ${log}`],
+      [
+        ['repro', '--dump', log, '--shrink', 'new', '--html', './new'],
+        'repro --html: expected a file of its own, found the one of --shrink',
+      ],
+      [
+        ['repro', '--report', log, '-o', '-'],
+        "repro --output: expected a file: the answer goes to standard output, found '-'",
+      ],
+    ] as const) {
+      const { status, out, err } = usercopy(args);
+      expect([status, out, err]).toEqual([2, '', `usercopy: ${message}\n`]);
+    }
+    expect(readFileSync(log, 'utf8')).toBe(BUG);
   });
 });
 

@@ -43,6 +43,8 @@ export interface Dump {
   readonly task?: CurrentTaskFound | null;
   /** The CPU stands at the first instruction of `__check_object_size`. */
   readonly atCheck: boolean;
+  /** Who called the check, innermost first, as they were told of the dump that a shrunk one is of. */
+  readonly calls?: readonly string[];
   /** What is odd about the file. */
   readonly warnings: readonly string[];
   /** The running kernel's own memory; null where the file has only parts of it (a shrunk dump). Made when first asked for. */

@@ -105,7 +105,7 @@ export class DumpJudge {
 
   /** The copy that the CPU's argument registers describe, at the first instruction of `__check_object_size`. */
   copyFromRegisters(): Copy {
-    const { variant, registers, atCheck, path } = this.dump;
+    const { variant, atCheck, path } = this.dump;
     if (!atCheck) {
       throw new UsercopyError(
         'bad-input',
@@ -113,23 +113,31 @@ export class DumpJudge {
           `${place(this.dump)}; say which copy with --at, --size and --to-user or --from-user`,
       );
     }
-    const argument = (index: number): bigint => {
-      const name = argumentRegister(variant, index);
-      const value = registers.get(name);
-      if (value !== undefined) return value;
-      // ia64's arguments are in the register backing store, which no note has.
-      throw badInput(
-        path,
-        'the copy in the registers of the CPU at __check_object_size',
-        `no ${name} among them; say which copy with --at, --size and --to-user or --from-user`,
-      );
-    };
+    const copy = this.#argumentCopy();
+    if (typeof copy !== 'string') return copy;
+    throw badInput(
+      path,
+      'the copy in the registers of the CPU at __check_object_size',
+      `no ${copy} among them; say which copy with --at, --size and --to-user or --from-user`,
+    );
+  }
+
+  /** Whether it is the copy that the CPU stands at the check of. */
+  isInRegisters({ pointer, size, direction }: Copy): boolean {
+    const copy = this.dump.atCheck ? this.#argumentCopy() : '';
+    return typeof copy !== 'string' && copy.pointer === pointer && copy.size === size && copy.direction === direction;
+  }
+
+  /** The copy that the argument registers describe; the name of one that is not known. */
+  #argumentCopy(): Copy | string {
+    const { variant, registers } = this.dump;
+    const names = [0, 1, 2].map((index) => argumentRegister(variant, index));
+    const [pointer, size, toUser] = names.map((name) => registers.get(name));
+    // ia64's arguments are in the register backing store, which no note has.
+    if (pointer === undefined || size === undefined || toUser === undefined)
+      return names.find((name) => !registers.has(name)) ?? '';
     // bool to_user: only the low byte is defined.
-    return {
-      pointer: argument(0),
-      size: argument(1),
-      direction: (argument(2) & 0xffn) !== 0n ? 'to_user' : 'from_user',
-    };
+    return { pointer, size, direction: (toUser & 0xffn) !== 0n ? 'to_user' : 'from_user' };
   }
 
   /** What lies around a slab object that begins at `start`; null where its slab cannot be found. */

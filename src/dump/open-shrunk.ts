@@ -41,6 +41,7 @@ export function openShrunk(path: string, file: DumpFile, note: ShrunkNote, optio
     registers,
     cpus: [registers],
     ...(text === null && note.task !== undefined ? { task: note.task } : {}),
+    ...(text === null && note.calls !== undefined ? { calls: note.calls } : {}),
     atCheck: note.atCheck && registers.get(pc) === note.registers.get(pc),
     warnings: file.warnings,
     image: () => null,

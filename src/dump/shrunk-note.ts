@@ -23,6 +23,8 @@ export interface ShrunkNote {
   readonly atCheck: boolean;
   /** As `Dump` has it. */
   readonly task?: Dump['task'];
+  /** Absent in dumps of earlier versions of this program. */
+  readonly calls?: readonly string[] | undefined;
   readonly kernel: KernelRecord;
 }
 
@@ -79,6 +81,7 @@ export function shrunkNoteOf(notes: readonly CoreNote[], path: string): ShrunkNo
       registers: new Map(Object.entries(value.registers).map(([name, word]) => [name, addressOf(word)])),
       atCheck: value.atCheck === true,
       ...taskOfNote(value.task),
+      ...callsOfNote(value.calls),
       kernel: value.kernel,
     };
   } catch (error) {
@@ -91,6 +94,17 @@ export function shrunkNoteOf(notes: readonly CoreNote[], path: string): ShrunkNo
 function taskOfNote(value: { readonly task: unknown; readonly stack: unknown } | null | undefined): Pick<Dump, 'task'> {
   if (value === undefined) return {};
   return { task: value && { task: addressOf(value.task), stack: addressOf(value.stack), by: 'note' } };
+}
+
+const MOST_CALLS = 64;
+const LONGEST_CALL = 1024;
+
+function callsOfNote(value: unknown): Pick<Dump, 'calls'> {
+  if (value === undefined) return {};
+  const isCall = (call: unknown): call is string => typeof call === 'string' && /^[\x20-\x7e]*$/.test(call);
+  if (!Array.isArray(value) || value.length > MOST_CALLS) throw new RangeError('calls');
+  if (!value.every((call) => isCall(call) && call.length <= LONGEST_CALL)) throw new RangeError('calls');
+  return { calls: value };
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string';

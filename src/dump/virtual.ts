@@ -28,19 +28,26 @@ export class VirtualMemory {
   /** What the tables do not show. */
   #hidden: readonly LinearMap[] = [];
 
-  constructor(memory: PhysicalMemory, translator: Translator, tables: PageTables, registers: RegisterValues) {
+  /** `walked`: where the page tables are read. */
+  constructor(
+    memory: PhysicalMemory,
+    translator: Translator,
+    tables: PageTables,
+    registers: RegisterValues,
+    walked: PhysicalMemory = memory,
+  ) {
     this.tables = tables;
     this.#memory = memory;
     this.#translator = translator;
     this.#registers = registers;
     this.#translate = translator.translate;
-    this.#readPhysical = (address, length) => memory.read(address, length);
+    this.#readPhysical = (address, length) => walked.read(address, length);
     this.#prefix = translator.prefix?.(registers) ?? null;
   }
 
-  /** The same addresses, with `memory` behind them. */
-  over(memory: PhysicalMemory): VirtualMemory {
-    const other = new VirtualMemory(memory, this.#translator, this.tables, this.#registers);
+  /** The same addresses, with `memory` behind them, and their page tables in `walked`. */
+  over(memory: PhysicalMemory, walked: PhysicalMemory = memory): VirtualMemory {
+    const other = new VirtualMemory(memory, this.#translator, this.tables, this.#registers, walked);
     other.show(this.#hidden);
     return other;
   }

@@ -116,7 +116,10 @@ export async function examineDump(question: DumpQuestion, options: ExamineOption
       }
     }
     recorded?.keepImage(emulatedPages);
-    if (recorded && input.shrink) writeShrunkDump(input.shrink.path, recorded, asked.dump, input.shrink.redact);
+    if (recorded && input.shrink) {
+      const calls = result.explanation.surroundings?.calls ?? [];
+      writeShrunkDump(input.shrink.path, recorded, asked.dump, { redact: input.shrink.redact, calls });
+    }
     if (input.html !== undefined) {
       writeMemoryPage(input.html, withCauses(result), (address, length) => opened.kernel.read(address, length));
     }

@@ -1,6 +1,6 @@
 /** What a dump tells about a judged copy beyond the verdict: its object, the members that it touches, who asked for it. */
 
-import type { CheckedObject } from '../check/verdict.js';
+import type { CheckedObject, Copy } from '../check/verdict.js';
 import type { ExplainedField, ExplainedObject, ExplainedSurroundings, Explanation } from '../diagnosis/outcome.js';
 import type { DumpJudge, DumpJudgement } from '../dump/judge.js';
 import type { Dump } from '../dump/open-dump.js';
@@ -67,7 +67,7 @@ export function placeFactsOf(
     area: null,
     stack: null,
     symbol: null,
-    calls: callsOfReport(report) ?? (dump.atCheck ? callsOf(dump) : []),
+    calls: callsOfReport(report) ?? callsOfCopy(judge, copy),
   };
   let object: ExplainedObject | null = null;
   let field: ExplainedField | null = null;
@@ -229,6 +229,11 @@ function symbolOf({ dump, parameters }: DumpJudge, address: bigint): string | nu
 }
 
 const registersOf = ({ registers }: Dump) => ({ readRegister: (name: string): bigint => registers.get(name) ?? 0n });
+
+/** Who made the copy, where it is the one that the CPU stands at: any other has other callers, or none. */
+function callsOfCopy(judge: DumpJudge, copy: Copy): readonly string[] {
+  return judge.isInRegisters(copy) ? (judge.dump.calls ?? callsOf(judge.dump)) : [];
+}
 
 function callsOf(dump: Dump): string[] {
   const trace = backtraceOf(registersOf(dump), dump.kernel, dump.variant, dump.modules());

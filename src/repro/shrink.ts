@@ -18,15 +18,22 @@ interface Run {
   readonly bytes: Uint8Array;
 }
 
-/** Writes the file; gives its size in bytes. `redact` blanks every byte that nobody read. */
-export function writeShrunkDump(path: string, recorded: RecordedDump, original: Dump, redact: boolean): number {
-  const bytes = shrunkDump(recorded, original, redact);
+export interface ShrinkTold {
+  /** Blanks every byte that nobody read. */
+  readonly redact: boolean;
+  /** Who called the check: a log tells it, or modules, which the pages do not have. */
+  readonly calls: readonly string[];
+}
+
+/** Writes the file; gives its size in bytes. */
+export function writeShrunkDump(path: string, recorded: RecordedDump, original: Dump, told: ShrinkTold): number {
+  const bytes = shrunkDump(recorded, original, told);
   writeWhole(path, bytes);
   return bytes.length;
 }
 
 /** An ELF core of 64 bits, in the guest's byte order: the notes as they were, ours, and a PT_LOAD for each run of pages. */
-export function shrunkDump(recorded: RecordedDump, original: Dump, redact: boolean): Uint8Array {
+export function shrunkDump(recorded: RecordedDump, original: Dump, { redact, calls }: ShrinkTold): Uint8Array {
   const { variant, located, registers, atCheck, file, task } = original;
   const little = file.littleEndian;
   const own: CoreNote = {
@@ -41,6 +48,7 @@ export function shrunkDump(recorded: RecordedDump, original: Dump, redact: boole
       registers,
       atCheck,
       task,
+      calls: calls.length === 0 ? undefined : calls,
       kernel: recorded.kernel,
     }),
   };

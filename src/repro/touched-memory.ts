@@ -83,8 +83,11 @@ export class RecordedDump {
 
   #view(dump: Dump, bytes: boolean): Dump {
     const { located } = dump;
-    const physical = new TouchedMemory(dump.physical, (address, length) => this.#touched.note(address, length, bytes));
-    const memory = located.memory.over(physical);
+    const over = (noted: boolean): PhysicalMemory =>
+      new TouchedMemory(dump.physical, (address, length) => this.#touched.note(address, length, noted));
+    const physical = over(bytes);
+    // Who walks page tables reads what it needs of them, whoever wants the page.
+    const memory = located.memory.over(physical, over(true));
     const read = (address: bigint, length: number): Uint8Array | undefined => {
       if (!bytes) this.#emulatedPages.add(address - (address % BigInt(PAGE)));
       return memory.read(address, length);

@@ -1,7 +1,8 @@
 /** Real dumps, made after the panic that a refused copy ended in: the judge is the kernel's log, kept beside each. */
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { Copy } from '../../src/check/verdict.js';
 import { machineOf } from '../../src/diagnosis/machine.js';
 import { summaryOf } from '../../src/diagnosis/summary.js';
@@ -26,6 +27,9 @@ import {
   SHARED,
   stackDepth,
 } from './real-dumps.js';
+
+const scratch = mkdtempSync(join(tmpdir(), 'usercopy-after-panic-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** The same object with other members. */
 const instead = <T extends object>(of: T, members: Partial<Record<keyof T, unknown>>): T =>
@@ -64,6 +68,7 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
       const machine = MACHINES.find((candidate) => candidate.name === name)!;
       const expected = readCase(machine, which);
       const kernel = join(directory(machine), machine.image);
+      const small = join(scratch, `${name}.${which}`);
       const { reproduction } = await examineDump(
         {
           input: {
@@ -71,6 +76,7 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
             kernel,
             btf: machine.sideTypes ? join(directory(machine), 'BTF.zst') : undefined,
             registers: null,
+            shrink: { path: small, redact: true },
           },
           copy: null,
           report: null,
@@ -92,6 +98,18 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
       const inLog = readFileSync(join(SHARED, name, which, 'dmesg.txt'), 'latin1');
       expect(callers.length).toBeGreaterThan(3);
       for (const call of callers.slice(0, 4)) expect(inLog).toContain(call.split(' ')[0]);
+      // Shrunk and redacted it is a small file that needs nothing else, and tells the same.
+      const again = await examineDump(
+        { input: { dump: small, registers: null }, copy: null, report: null, replay: true },
+        { withoutEmulator: null },
+      );
+      expect(again.reproduction).toMatchObject({
+        outcome: 'identical',
+        copy: { pointer: copy.pointer, size: copy.size, direction: copy.direction },
+        check: { message: expected.message },
+        replay: { message: expected.message },
+        explanation: { object: explanation.object, surroundings: { calls: callers } },
+      });
     });
 
     it(`of ${name} tells the copy of ${which} without its log too, by what BUG() left on the stack`, async () => {

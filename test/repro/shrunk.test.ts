@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { Copy } from '../../src/check/verdict.js';
 import type { Reproduction } from '../../src/diagnosis/outcome.js';
 import { packageFile } from '../../src/paths.js';
 import { examineDump } from '../../src/repro/examine-dump.js';
@@ -62,6 +63,26 @@ describe('a shrunk dump', () => {
     const { explanation } = await examine(write(unpack('x86_64-6.1.UCX_TASK.vmcore.gz')));
     expect(explanation.field).toMatchObject({ struct: 'task_struct', first: 'comm[0]', last: 'comm[15]' });
     expect(explanation.object).toMatchObject({ cache: 'task_struct', state: 'allocated' });
+  });
+
+  it('tells callers of the copy that the CPU stands at, and of no other', async () => {
+    const input = { dump: write(unpack('x86_64-6.1.UCX_TASK.vmcore.gz')), registers: null };
+    const ask = async (copy: Copy | null) => {
+      const { reproduction } = await examineDump(
+        { input, copy, report: null, replay: false },
+        { withoutEmulator: null },
+      );
+      return { copy: reproduction.copy, calls: reproduction.explanation.surroundings?.calls ?? [] };
+    };
+    const { copy, calls } = await ask(null);
+    expect(calls.length).toBeGreaterThan(0);
+    const { pointer, size, direction } = copy;
+    if (pointer === null || size === null || direction === null) throw new RangeError('no copy');
+    expect((await ask({ pointer, size, direction })).calls).toEqual(calls);
+    const other = direction === 'to_user' ? 'from_user' : 'to_user';
+    expect((await ask({ pointer: pointer + 8n, size, direction })).calls).toEqual([]);
+    expect((await ask({ pointer, size: size + 1n, direction })).calls).toEqual([]);
+    expect((await ask({ pointer, size, direction: other })).calls).toEqual([]);
   });
 
   it('tells a freed object: the module copied from one after kfree()', async () => {

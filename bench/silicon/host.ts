@@ -32,6 +32,12 @@ const KIN: Readonly<Record<string, readonly string[]>> = {
   ...{ haswell: ['broadwell'], broadwell: ['haswell'], 'skylake-avx512': ['skylake'], skylake: ['skylake-avx512'] },
 };
 
+/** No-ops a cycle where LLVM's width of the core is another: micro-ops renamed a cycle (Intel Optimization Reference Manual, 2.4 and 2.6). */
+const NO_OPS: Readonly<Record<string, number>> = { skylake: 4, 'skylake-avx512': 4, 'icelake-server': 5 };
+
+/** No-ops that a core takes in a cycle when one thread has it for itself. @param width LLVM's, in the core's table. */
+export const noOpsOf = (llvm: string, width: number): number => NO_OPS[llvm] ?? width;
+
 /** Of the cores that there are tables of, the one that is this one, or else the nearest; null where none is near. */
 export function nearestCore(llvm: string | null, tables: readonly string[]): string | null {
   if (llvm === null) return null;

@@ -7,14 +7,15 @@ import type { CycleModel } from '../../src/cycles/price.js';
 import { otherCores } from '../../src/cycles/table.js';
 import { messageOf, UsercopyError } from '../../src/errors.js';
 import { present } from '../present.js';
-import { type HostCore, hostCore, nearestCore } from './host.js';
+import { type HostCore, hostCore, nearestCore, noOpsOf } from './host.js';
 import { predicted, SILICON_PATHS, Silicon, settled } from './silicon.js';
 
 const USAGE = `Usage: npm run bench:silicon -- [--core NAME] [--json]
        npm run bench:silicon -- --cc COMPILER --runner PROGRAM
 
 Compiles the built-in guest's check for this machine and times each passing path in core cycles: a chain of additions is the clock,
-an empty call is taken off, and runs are repeated until two agree within 5 %. Beside it stands what the model says of the same
+what the loop around a call adds is taken off, samples during which another thread used the core do not count, and runs are
+repeated until two agree within 5 %. Beside it stands what the model says of the same
 instructions, with the table of this machine's core or of --core; without a table of it, or of one like it, nothing. With --runner (qemu-aarch64) the check is only built and asked.`;
 
 /** Samples of a run, and runs before it is too noisy. */
@@ -90,10 +91,11 @@ async function chooseModel(host: HostCore, asked: string | undefined): Promise<C
 
 function measure(silicon: Silicon, host: HostCore, { model, table: kind }: Chosen, json: boolean): void {
   const traces = silicon.trace(model);
-  const times = settled(() => silicon.samples(SAMPLES), RUNS);
+  const width = kind === 'of this core' && host.llvm !== null ? noOpsOf(host.llvm, model.table.width) : 0;
+  const { figures, noOps, counted } = settled(() => silicon.samples(SAMPLES), RUNS, width);
   const rows = SILICON_PATHS.map((path) => {
     const trace = present(traces.get(path));
-    const measured = times.get(path) ?? null;
+    const measured = figures.get(path) ?? null;
     const says = kind === null ? null : predicted(model, trace);
     return {
       path,
@@ -118,7 +120,7 @@ function measure(silicon: Silicon, host: HostCore, { model, table: kind }: Chose
   };
   const core = kind === null ? null : model.table.core;
   if (json) {
-    console.log(JSON.stringify({ host, table: core, tableIs: kind, rows, ...sums }, null, 2));
+    console.log(JSON.stringify({ host, table: core, tableIs: kind, noOps, counted, rows, ...sums }, null, 2));
     return;
   }
   console.log(
@@ -138,6 +140,9 @@ function measure(silicon: Silicon, host: HostCore, { model, table: kind }: Chose
   );
   console.log(
     `This machine: ${host.identity} (${host.llvm ?? 'a core that is not known here'}). ${core === null ? 'There is no table of it or of one like it, so that nothing is predicted; --core NAME takes another' : `Table: ${core}, ${kind}`}.`,
+  );
+  console.log(
+    `No-ops: up to ${noOps.toFixed(1)} a cycle${width > 0 ? ` of ${width}` : ''}. ${Math.round(100 * counted)} % of the samples had them all, so that nobody else used the core; only they count.`,
   );
   if (kind === null) return;
   if (sums.mape === null || sums.bias === null) console.log('No path of 40 instructions or more was quiet enough.');

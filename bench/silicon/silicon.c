@@ -6,7 +6,8 @@
  *   silicon answers                   PATH passes, for each path
  *   silicon trace                     PATH ADDRESS BYTES, for each instruction (x86_64)
  *   silicon time SAMPLES CALLS LINKS  ticks of each sample: a chain of LINKS * 100 additions, CALLS rounds of the loop
- *                                     alone, and CALLS calls on each path (x86_64)
+ *                                     with ten additions in the place of the call, CALLS * 100 no-ops, CALLS calls on
+ *                                     each path, and the no-ops and the chain again (x86_64)
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -120,7 +121,7 @@ static void on_step(int number, siginfo_t *info, void *context)
 		steps[step_count++] = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
 }
 
-/* Steps through one call; what comes before and after the check itself is left out by its first and last address. */
+/* Steps through one call; what comes before it and after its return is left out by the addresses. */
 static __attribute__((noinline)) void step_through(const struct path *path)
 {
 	char local[COPY_BYTES];
@@ -143,7 +144,8 @@ static void trace(void)
 			const unsigned char *code = (const unsigned char *)steps[at];
 			const uintptr_t back = (uintptr_t)step_through;
 
-			if (steps[at] == (uintptr_t)__check_object_size)
+			/* The call, which stands in step_through(), is timed, too. */
+			if (at + 1 < step_count && steps[at + 1] == (uintptr_t)__check_object_size)
 				inside = 1;
 			else if (steps[at] >= back && steps[at] < back + 256)
 				inside = 0;
@@ -178,6 +180,19 @@ static __attribute__((noinline)) uint64_t chain(void)
 	return now() - start;
 }
 
+/*
+ * No-ops depend on nothing, so that as many of them pass as the core takes in a cycle: fewer when the other hardware thread of
+ * this core takes its turns. A chain of additions does not tell.
+ */
+static __attribute__((noinline)) uint64_t no_ops(void)
+{
+	const uint64_t start = now();
+
+	for (int i = 0; i < calls; i++)
+		asm volatile(".rept 100; .byte 0x0f, 0x1f, 0x40, 0x00; .endr");
+	return now() - start;
+}
+
 /* Before each call everything before it has ended, so that calls do not overlap: what is timed is the latency of one. */
 #define TIMED(name, called)                                                                                            \
 	static __attribute__((noinline)) uint64_t name(const struct path *path)                                        \
@@ -187,27 +202,34 @@ static __attribute__((noinline)) uint64_t chain(void)
 		const unsigned long n = path->n;                                                                       \
 		const uint64_t start = now();                                                                          \
                                                                                                                        \
-		for (int i = 0; i < calls; i++) {                                                                      \
+		for (long left = calls; left > 0; left--) {                                                            \
 			asm volatile("lfence" ::: "memory");                                                           \
 			called(pointer, n, 1);                                                                         \
 		}                                                                                                      \
 		asm volatile("lfence" ::: "memory");                                                                   \
 		return now() - start;                                                                                  \
 	}
-/* The loop alone. An empty function would not do: its return waits for the store of its call, which a longer path hides. */
-#define NO_CALL(pointer, n, to_user) asm volatile("" : : "r"(pointer), "r"(n))
-TIMED(time_nothing, NO_CALL)
+/*
+ * Work of known length, which tells what the fence and the loop add to it. The loop alone would not do, because its own
+ * instructions take a cycle that a longer path hides; an empty function neither, because its return waits for the store of its call.
+ */
+#define TEN_ADDITIONS(pointer, n, to_user)                                                                             \
+	asm volatile(".rept 10; addq %%rcx, %%rax; .endr" : : "r"(pointer), "r"(n) : "rax", "cc")
+TIMED(time_ten, TEN_ADDITIONS)
 TIMED(time_check, __check_object_size)
 
 static void time_all(void)
 {
 	for (int sample = 0; sample < samples; sample++) {
-		printf("%lu %lu", chain(), time_nothing(&paths[2]));
+		printf("%lu", chain());
+		printf(" %lu", time_ten(&paths[2]));
+		printf(" %lu", no_ops());
 		for (size_t i = 0; i < PATHS; i++) {
 			bypass_usercopy_checks = paths[i].bypass;
 			printf(" %lu", time_check(&paths[i]));
 		}
-		printf("\n");
+		printf(" %lu", no_ops());
+		printf(" %lu\n", chain());
 	}
 }
 #endif

@@ -25,6 +25,9 @@ const SYMBOLS = {
   ...{ __end_rodata: 'etext', _sdata: '__data_start', __bss_stop: '_end', guest_image_size: '0x200000' },
 };
 
+/** Two chains of additions are of one clock when the longer one takes less than so many times the shorter one's ticks. */
+const STEADY = 1.01;
+
 /** The program, built; `close()` removes it. `compiler` may be one for another machine, and `runner` what plays its programs. */
 export class Silicon {
   readonly #folder = mkdtempSync(join(tmpdir(), 'usercopy-silicon-'));
@@ -77,19 +80,27 @@ export class Silicon {
     return paths;
   }
 
-  /** Core cycles of one call on each path, the loop around it taken off, one figure a sample. */
-  samples(count: number): Map<SiliconPath, number[]> {
+  /** Samples of all paths, one after the other: what the loop around a call adds, as ten additions in it tell, is taken off. */
+  samples(count: number): Sample[] {
     const calls = 1000;
     const links = 500;
-    const cycles = new Map<SiliconPath, number[]>(SILICON_PATHS.map((path) => [path, []]));
-    for (const line of this.#play('time', String(count), String(calls), String(links)).trim().split('\n')) {
-      const [chain = 0, nothing = 0, ...ticks] = line.split(' ').map(Number);
-      // A chain of additions takes a cycle a link.
-      const ticksOfCycle = chain / (100 * links);
-      for (const [index, path] of SILICON_PATHS.entries())
-        present(cycles.get(path)).push((present(ticks[index]) - nothing) / calls / ticksOfCycle);
-    }
-    return cycles;
+    return this.#play('time', String(count), String(calls), String(links))
+      .trim()
+      .split('\n')
+      .map((line) => {
+        const [chainBefore = 0, ten = 0, noOpsBefore = 0, ...ticks] = line.split(' ').map(Number);
+        const [noOpsAfter, chainAfter] = ticks.splice(-2).map(present);
+        const chain = Math.min(chainBefore, present(chainAfter));
+        // A chain of additions takes a cycle a link.
+        const ticksOfCycle = chain / (100 * links);
+        return {
+          cycles: new Map(
+            SILICON_PATHS.map((path, index) => [path, 10 + (present(ticks[index]) - ten) / calls / ticksOfCycle]),
+          ),
+          noOps: (100 * calls * ticksOfCycle) / Math.max(noOpsBefore, present(noOpsAfter)),
+          isClocked: Math.max(chainBefore, present(chainAfter)) < STEADY * chain,
+        };
+      });
   }
 
   close(): void {
@@ -112,6 +123,15 @@ export class Silicon {
   }
 }
 
+export interface Sample {
+  /** Core cycles of one call. */
+  readonly cycles: ReadonlyMap<SiliconPath, number>;
+  /** No-ops that passed in a cycle before it and after it, the lower figure: the core's width, when nobody else takes a turn. */
+  readonly noOps: number;
+  /** The clock was the same before it and after it. */
+  readonly isClocked: boolean;
+}
+
 /** Of one path, core cycles: lowest quartile of the samples, and how far the middle half of them reaches above it. */
 export interface Timed {
   readonly cycles: number;
@@ -128,21 +148,51 @@ export function timed(samples: readonly number[]): Timed {
 export const agree = (one: number, two: number): boolean =>
   Math.abs(one - two) < Math.max(0.5, 0.05 * Math.min(Math.abs(one), Math.abs(two)));
 
-/** Repeats runs until the last two agree; null, too noisy, when none of them do. The figure is the lower of the two. */
-export function settled(run: () => Map<SiliconPath, number[]>, most: number): Map<SiliconPath, Timed | null> {
-  const found = new Map<SiliconPath, Timed | null>(SILICON_PATHS.map((path) => [path, null]));
-  let before: Map<SiliconPath, Timed> | null = null;
-  for (let count = 0; count < most && [...found.values()].includes(null); count++) {
-    const now = new Map([...run()].map(([path, samples]) => [path, timed(samples)]));
-    for (const path of SILICON_PATHS) {
-      const [one, two] = [before?.get(path), present(now.get(path))];
-      if (one === undefined || found.get(path) !== null || !agree(one.cycles, two.cycles)) continue;
-      found.set(path, one.cycles < two.cycles ? one : two);
-    }
-    before = now;
-  }
-  return found;
+/** A sample counts when so much of the widest flow of no-ops was there, and of the flow that the core is known for. */
+const WHOLE = 0.97;
+const NEARLY_WHOLE = 0.9;
+/** And a run when so many of its samples count. */
+const ENOUGH = 0.1;
+
+export interface Settled {
+  /** Null: too noisy. */
+  readonly figures: ReadonlyMap<SiliconPath, Timed | null>;
+  /** The most no-ops in a cycle that any sample saw. */
+  readonly noOps: number;
+  /** Of all samples, the part that had the core for itself. */
+  readonly counted: number;
 }
 
-/** What the model says of a path, its return included. */
+/**
+ * Repeats runs until two in a row agree; what none do on is too noisy. The figure is the lower of the two. Samples during which
+ * another hardware thread took a part of the core, or the clock changed, do not count.
+ *
+ * @param width No-ops that the core takes in a cycle; 0 when that is not known, so that the most that was seen is all.
+ */
+export function settled(run: () => readonly Sample[], most: number, width = 0): Settled {
+  const figures = new Map<SiliconPath, Timed | null>(SILICON_PATHS.map((path) => [path, null]));
+  const runs: (readonly Sample[])[] = [];
+  let noOps = 0;
+  const alone = (samples: readonly Sample[]) =>
+    samples.filter((sample) => sample.isClocked && sample.noOps >= Math.max(WHOLE * noOps, NEARLY_WHOLE * width));
+  while (runs.length < most && [...figures.values()].includes(null)) {
+    const latest = run();
+    runs.push(latest);
+    for (const sample of latest) if (sample.isClocked) noOps = Math.max(noOps, sample.noOps);
+    const [before = [], now = []] = runs
+      .slice(-2)
+      .map((samples) => (alone(samples).length >= ENOUGH * samples.length ? alone(samples) : []));
+    if (before.length === 0 || now.length === 0) continue;
+    for (const path of SILICON_PATHS) {
+      const [one, two] = [before, now].map((samples) => timed(samples.map(({ cycles }) => present(cycles.get(path)))));
+      if (one === undefined || two === undefined || figures.get(path) !== null || !agree(one.cycles, two.cycles))
+        continue;
+      figures.set(path, one.cycles < two.cycles ? one : two);
+    }
+  }
+  const all = runs.flat();
+  return { figures, noOps, counted: all.length === 0 ? 0 : alone(all).length / all.length };
+}
+
+/** What the model says of a path, its call and return included. */
 export const predicted = (model: CycleModel, path: readonly CodeBlock[]): number => pathCycles(model, path);

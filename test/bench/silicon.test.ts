@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { variantOf } from '../../arch/index.js';
 import { hostCore, nearestCore } from '../../bench/silicon/host.js';
-import { SILICON_PATHS, Silicon, type SiliconPath, settled, timed } from '../../bench/silicon/silicon.js';
+import { type Sample, SILICON_PATHS, Silicon, settled, timed } from '../../bench/silicon/silicon.js';
 import { openCycleModel } from '../../src/cycles/open.js';
 import type { CycleModel } from '../../src/cycles/price.js';
 import { packageFile } from '../../src/paths.js';
@@ -28,11 +28,11 @@ describe.skipIf(!hasCompiler || process.arch !== 'x64')(
       expect(silicon.answers()).toEqual([...SILICON_PATHS]);
     });
 
-    test('is followed from its first instruction to its return, each step where the one before it leads', () => {
+    test('is followed from its call to its return, each step where the one before it leads', () => {
       for (const [path, blocks] of silicon.trace(model)) {
         expect(blocks.length, path).toBeGreaterThan(10);
         const mnemonics = blocks.map(({ code, address }) => model.analyse(code, address)[0]!.mnemonic);
-        expect(mnemonics.at(-1), path).toBe('ret');
+        expect([mnemonics[0], mnemonics.at(-1)], path).toEqual(['call', 'ret']);
         for (const [index, { address, code }] of blocks.entries()) {
           const next = blocks[index + 1];
           if (next !== undefined && next.address !== address + BigInt(code.length))
@@ -43,24 +43,47 @@ describe.skipIf(!hasCompiler || process.arch !== 'x64')(
 
     test('is timed on each path, as often as was asked', () => {
       const samples = silicon.samples(3);
-      for (const path of SILICON_PATHS) expect(samples.get(path), path).toHaveLength(3);
+      expect(samples).toHaveLength(3);
+      for (const { cycles, noOps } of samples) {
+        expect([...cycles.keys()]).toEqual([...SILICON_PATHS]);
+        expect(noOps).toBeGreaterThan(0);
+      }
     });
   },
 );
 
-/** Runs of one figure each, the same on all paths. */
-const runs = (...figures: number[]) => {
+/** Samples of one figure on all paths, by the no-ops beside them. */
+const sample = (figure: number, noOps = 6, isClocked = true): Sample => ({
+  cycles: new Map(SILICON_PATHS.map((path) => [path, figure])),
+  ...{ noOps, isClocked },
+});
+/** Runs, one after the other; the last one for ever. */
+const runs = (...all: readonly (readonly Sample[])[]) => {
   let at = 0;
-  return () => {
-    const figure = figures[Math.min(at++, figures.length - 1)]!;
-    return new Map(SILICON_PATHS.map((path): [SiliconPath, number[]] => [path, [figure]]));
-  };
+  return () => all[Math.min(at++, all.length - 1)]!;
 };
+const figure = (run: () => readonly Sample[], most: number) => settled(run, most).figures.get('slab');
 
 test('a figure needs two runs that follow each other and agree within 5 %', () => {
-  expect(settled(runs(100, 120, 118), 8).get('slab')?.cycles).toBe(118);
-  expect(settled(runs(100, 120, 100, 120, 100), 5).get('slab')).toBeNull();
-  expect(settled(runs(100), 1).get('slab')).toBeNull();
+  const of = (...figures: number[]) => runs(...figures.map((one) => [sample(one)]));
+  expect(figure(of(100, 120, 118), 8)?.cycles).toBe(118);
+  expect(figure(of(100, 120, 100, 120, 100), 5)).toBeNull();
+  expect(figure(of(100), 1)).toBeNull();
+});
+
+test('samples in which another thread took a part of the core, or the clock changed, do not count', () => {
+  const interrupted = sample(2, 60, false);
+  const mixed = [sample(40, 4.1), sample(25), sample(41, 4), sample(25), interrupted, sample(25)];
+  const measured = settled(runs(mixed, mixed), 8);
+  expect(measured.figures.get('slab')).toEqual({ cycles: 25, spread: 0 });
+  expect(measured).toMatchObject({ noOps: 6, counted: 0.5 });
+  // A first run that never had the core for itself says nothing, however well it agrees with itself.
+  const crowded = Array.from({ length: 20 }, () => sample(40, 4));
+  expect(figure(runs(crowded, mixed, mixed), 8)?.cycles).toBe(25);
+  expect(figure(runs(crowded, [sample(25), ...crowded]), 8)).toBeNull();
+  // Nor when the core is known for more.
+  expect(settled(runs(crowded), 8).figures.get('slab')?.cycles).toBe(40);
+  expect(settled(runs(crowded), 8, 6).figures.get('slab')).toBeNull();
 });
 
 test('the figure is the lowest quartile, and its spread the middle half', () => {

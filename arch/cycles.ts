@@ -44,6 +44,10 @@ export interface CycleTraits {
   registerKind?(register: string): string;
   /** Whether a register written under this name keeps the rest of its storage, which is then read too. */
   keepsRest?(register: string): boolean;
+  /** Whether it is a call, a return or a jump through a register, whose target a predictor may give later than that of a plain jump. */
+  turnsLate?(mnemonic: string, operands: string): boolean;
+  /** Mnemonics of integer divisions, of which a core may make those with short quotients sooner. */
+  readonly divides?: RegExp;
   /** Mnemonics of instructions that work through memory of any length; absent where there is none. */
   readonly repeats?: RegExp;
   /** Registers that an access to memory moves on, of those that it writes; none when absent. */

@@ -46,6 +46,9 @@ const x86 = {
   storage,
   registerKind: width,
   repeats: /^rep/,
+  divides: /^i?div$/,
+  turnsLate: (mnemonic: string, operands: string) =>
+    /^(?:call|ret)/.test(mnemonic) || (mnemonic === 'jmp' && !/^0x[0-9a-f]+$/.test(operands)),
   access: (mnemonic: string, operands: readonly Operand[], known: RegisterAccess | null): RegisterAccess => {
     // Capstone tells it for x86, but not that a conditional move keeps its destination.
     const { reads, writes } = known!;

@@ -45,6 +45,9 @@ export const CORES: Readonly<Record<string, CoreFacts & { readonly extra?: Reado
   's390/cycles.json': { core: 'IBM z14', order: 'out', width: 6, buffer: 60, loadLatency: 4 },
 };
 
+/** AMD's Software Optimization Guide for Zen 4 (57647), 2.10.2. GCC's znver.md and zn4zn5.md give Zen 3, 4 and 5 the same divisions. */
+const ZEN_DIVISION = { cycles: 8, bits: 9 } as const;
+
 /** `cpu`: the core whose costs LLVM is asked about, where it has none of this one. */
 export type OtherCore = CoreFacts & { readonly cpu?: string };
 
@@ -66,7 +69,18 @@ export const OTHER_CORES: Readonly<Record<string, Readonly<Record<string, OtherC
       loadLatency: 5,
     },
     znver2: { core: 'AMD Zen 2', order: 'out', width: 4, buffer: 224, loadLatency: 4 },
-    znver3: { core: 'AMD Zen 3', order: 'out', width: 6, buffer: 256, loadLatency: 4 },
+    znver3: {
+      core: 'AMD Zen 3',
+      ...{ order: 'out', width: 6, buffer: 256, loadLatency: 4 },
+      documented: {
+        plainLoad: { latency: 4, units: ['Zn3AGU', 'Zn3LSU', 'Zn3Load'] },
+        forwarded: { classes: ['pop', 'ret'], latency: 8 },
+        storeUnits: ['Zn3LSU', 'Zn3Store'],
+        fetch: { width: 8, bubbles: 1 },
+        division: ZEN_DIVISION,
+      },
+      note: "otherwise than LLVM, from AMD's Software Optimization Guide for family 19h (56665): 4 cycles for a plain load; two stores a cycle; 8 macro-ops a cycle from the op cache, up to a taken branch, and a cycle without any after calls, returns and jumps through registers. A known division takes 8 cycles and one for every 9 bits of the quotient (AMD's guide for Zen 4, 57647, whose divisions GCC's znver.md gives to both). What was pushed is popped after the 8 cycles of forwarding from a store (Chips and Cheese, AMD's Zen 4, Part 2, 2022: 7 to 8 on Zen 3)",
+    },
     znver4: { core: 'AMD Zen 4', order: 'out', width: 6, buffer: 320, loadLatency: 4 },
     znver5: {
       core: 'AMD Zen 5, at the costs of Zen 4',
@@ -78,9 +92,10 @@ export const OTHER_CORES: Readonly<Record<string, Readonly<Record<string, OtherC
       documented: {
         moreUnits: { Zn4ALU: 2, Zn4AGU: 1, Zn4LSU: 1, Zn4Load: 1 },
         plainLoad: { latency: 4, units: ['Zn4AGU', 'Zn4LSU', 'Zn4Load'] },
-        forwarded: ['pop', 'ret'],
+        forwarded: { classes: ['pop', 'ret'], latency: 1 },
+        division: ZEN_DIVISION,
       },
-      note: "LLVM 19 has no model of Zen 5, so that the costs are Zen 4's; otherwise: width, buffer and 4 cycles for a plain load from AMD's Software Optimization Guide for Zen 5 (58455); six ALUs and four AGUs from there and GCC's zn4zn5.md; what was pushed is popped without waiting for a load (Chips and Cheese, Zen 5 Hits Mobile, 2024)",
+      note: "LLVM 19 has no model of Zen 5, so that the costs are Zen 4's; otherwise: width, buffer and 4 cycles for a plain load from AMD's Software Optimization Guide for Zen 5 (58455); six ALUs and four AGUs from there and GCC's zn4zn5.md; what was pushed is popped without waiting for a load (Chips and Cheese, Zen 5 Hits Mobile, 2024); a known division takes 8 cycles and one for every 9 bits of the quotient (AMD's guide for Zen 4, 57647, whose divisions zn4zn5.md gives to both)",
     },
   },
   arm64: {

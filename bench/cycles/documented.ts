@@ -1,5 +1,5 @@
 /** What a core's documents say otherwise than the model that LLVM has of it, or of the core that stands in for it. */
-import type { Cost, CycleTable } from '../../src/cycles/table.js';
+import type { Cost, CycleTable, Division, Fetch } from '../../src/cycles/table.js';
 import { present } from '../present.js';
 
 export interface Documented {
@@ -7,17 +7,30 @@ export interface Documented {
   readonly moreUnits?: Readonly<Record<string, number>>;
   /** Loads that compute nothing, from an address without an index, take so many cycles; `units`: what their names begin with that such a load takes, and nothing else does. */
   readonly plainLoad?: { readonly latency: number; readonly units: readonly string[] };
-  /** Classes that load what the path has stored at the same place, and get it from the store at once: one cycle. */
-  readonly forwarded?: readonly string[];
+  /** Classes that load what the path has stored at the same place, and cycles in which they get it from the store. */
+  readonly forwarded?: { readonly classes: readonly string[]; readonly latency: number };
+  /** What the names of the units begin with that a store which loads nothing takes for one cycle each, where LLVM has more. */
+  readonly storeUnits?: readonly string[];
+  readonly fetch?: Fetch;
+  readonly division?: Division;
 }
 
-export function asDocumented(table: CycleTable, { moreUnits = {}, plainLoad, forwarded = [] }: Documented): CycleTable {
+export function asDocumented(
+  table: CycleTable,
+  { moreUnits = {}, plainLoad, forwarded, storeUnits = [], fetch, division }: Documented,
+): CycleTable {
   const wider = Object.entries(moreUnits).reduce(
     (one, [start, count]) => widened(one, (unit) => unit.startsWith(start), start, count),
     table,
   );
   const loading = plainLoad === undefined ? wider : withPlainLoads(wider, plainLoad);
-  return forwarded.reduce(withLatency(1), loading);
+  const told = {
+    ...loading,
+    costs: loading.costs.map((cost) => withBriefStore(cost, loading, storeUnits)),
+    ...(fetch && { fetch }),
+    ...(division && { division }),
+  };
+  return forwarded === undefined ? told : forwarded.classes.reduce(withLatency(forwarded.latency), told);
 }
 
 const withLatency =
@@ -30,6 +43,15 @@ const withLatency =
       classes: { ...table.classes, [key]: table.costs.length },
     };
   };
+
+function withBriefStore(cost: Cost, { groups, units }: CycleTable, starts: readonly string[]): Cost {
+  const { flags = '', uses } = cost;
+  if (!flags.includes('s') || flags.includes('l')) return cost;
+  const isOne = (group: string) =>
+    present(groups[group]).every((unit) => starts.some((start) => present(units[unit]).startsWith(start)));
+  const brief = Object.entries(uses).map(([group, cycles]) => [group, isOne(group) ? 1 : cycles]);
+  return { ...cost, uses: Object.fromEntries(brief) };
+}
 
 /** Groups of all units of a kind get the new ones; a group of some of them is what only those can do. */
 function widened(table: CycleTable, isOne: (unit: string) => boolean, kind: string, count: number): CycleTable {

@@ -32,11 +32,25 @@ const KIN: Readonly<Record<string, readonly string[]>> = {
   ...{ haswell: ['broadwell'], broadwell: ['haswell'], 'skylake-avx512': ['skylake'], skylake: ['skylake-avx512'] },
 };
 
-/** No-ops a cycle where LLVM's width of the core is another: micro-ops renamed a cycle (Intel Optimization Reference Manual, 2.4 and 2.6). */
-const NO_OPS: Readonly<Record<string, number>> = { skylake: 4, 'skylake-avx512': 4, 'icelake-server': 5 };
+/**
+ * No-ops that a core takes in a cycle when one thread has it for itself, which is what it renames: AMD's Software Optimization
+ * Guides (56665, 57647, 58455: dispatch), Intel's Optimization Reference Manual (micro-ops allocated a cycle).
+ */
+const NO_OPS: Readonly<Record<string, number>> = {
+  ...{ znver3: 6, znver4: 6, znver5: 8 },
+  ...{
+    haswell: 4,
+    broadwell: 4,
+    skylake: 4,
+    'skylake-avx512': 4,
+    'icelake-server': 5,
+    alderlake: 6,
+    sapphirerapids: 6,
+  },
+};
 
-/** No-ops that a core takes in a cycle when one thread has it for itself. @param width LLVM's, in the core's table. */
-export const noOpsOf = (llvm: string, width: number): number => NO_OPS[llvm] ?? width;
+/** 0 of a core of which it is not known. */
+export const noOpsOf = (llvm: string | null): number => (llvm === null ? 0 : (NO_OPS[llvm] ?? 0));
 
 /** Of the cores that there are tables of, the one that is this one, or else the nearest; null where none is near. */
 export function nearestCore(llvm: string | null, tables: readonly string[]): string | null {

@@ -20,7 +20,7 @@ instructions, with the table of this machine's core or of --core; without a tabl
 
 /** Samples of a run, and runs before it is too noisy. */
 const SAMPLES = 400;
-const RUNS = 8;
+const RUNS = 24;
 /** Shorter paths are shown, and are not in the sums: a cycle of them is several percent. */
 const SHORTEST = 40;
 
@@ -91,8 +91,8 @@ async function chooseModel(host: HostCore, asked: string | undefined): Promise<C
 
 function measure(silicon: Silicon, host: HostCore, { model, table: kind }: Chosen, json: boolean): void {
   const traces = silicon.trace(model);
-  const width = kind === 'of this core' && host.llvm !== null ? noOpsOf(host.llvm, model.table.width) : 0;
-  const { figures, noOps, counted } = settled(() => silicon.samples(SAMPLES), RUNS, width);
+  const known = noOpsOf(host.llvm);
+  const { figures, noOps, counted } = settled(() => silicon.samples(SAMPLES), RUNS, known);
   const rows = SILICON_PATHS.map((path) => {
     const trace = present(traces.get(path));
     const measured = figures.get(path) ?? null;
@@ -142,7 +142,7 @@ function measure(silicon: Silicon, host: HostCore, { model, table: kind }: Chose
     `This machine: ${host.identity} (${host.llvm ?? 'a core that is not known here'}). ${core === null ? 'There is no table of it or of one like it, so that nothing is predicted; --core NAME takes another' : `Table: ${core}, ${kind}`}.`,
   );
   console.log(
-    `No-ops: up to ${noOps.toFixed(1)} a cycle${width > 0 ? ` of ${width}` : ''}. ${Math.round(100 * counted)} % of the samples had them all, so that nobody else used the core; only they count.`,
+    `${Math.round(100 * counted)} % of the samples had ${noOps.toFixed(1)} no-ops a cycle beside them, ${known > 0 ? 'as many as this core takes' : 'as many as most of the best had'}, so that no other thread used the core; only they count.`,
   );
   if (kind === null) return;
   if (sums.mape === null || sums.bias === null) console.log('No path of 40 instructions or more was quiet enough.');

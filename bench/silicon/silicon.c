@@ -4,7 +4,7 @@
  * ticks of the time stamp counter they cost. silicon.ts compiles it beside guests/kernel.c and reads what it prints.
  *
  *   silicon answers                   PATH passes, for each path
- *   silicon trace                     PATH ADDRESS BYTES, for each instruction (x86_64)
+ *   silicon trace                     PATH ADDRESS BYTES RAX, for each instruction; RAX as it leaves it (x86_64)
  *   silicon time SAMPLES CALLS LINKS  ticks of each sample: a chain of LINKS * 100 additions, CALLS rounds of the loop
  *                                     with ten additions in the place of the call, CALLS * 100 no-ops, CALLS calls on
  *                                     each path, and the no-ops and the chain again (x86_64)
@@ -112,13 +112,19 @@ static void answers(void)
 #ifdef __x86_64__
 #define MOST_STEPS 4096
 
-static uintptr_t steps[MOST_STEPS];
+static struct step {
+	uintptr_t at;
+	/* What the instructions before it have left there. */
+	unsigned long rax;
+} steps[MOST_STEPS];
 static volatile size_t step_count;
 
 static void on_step(int number, siginfo_t *info, void *context)
 {
+	const greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+
 	if (step_count < MOST_STEPS)
-		steps[step_count++] = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+		steps[step_count++] = (struct step){ (uintptr_t)registers[REG_RIP], (unsigned long)registers[REG_RAX] };
 }
 
 /* Steps through one call; what comes before it and after its return is left out by the addresses. */
@@ -140,21 +146,21 @@ static void trace(void)
 
 		bypass_usercopy_checks = paths[i].bypass;
 		step_through(&paths[i]);
-		for (size_t at = 0; at < step_count; at++) {
-			const unsigned char *code = (const unsigned char *)steps[at];
+		for (size_t at = 0; at + 1 < step_count; at++) {
+			const unsigned char *code = (const unsigned char *)steps[at].at;
 			const uintptr_t back = (uintptr_t)step_through;
 
 			/* The call, which stands in step_through(), is timed, too. */
-			if (at + 1 < step_count && steps[at + 1] == (uintptr_t)__check_object_size)
+			if (steps[at + 1].at == (uintptr_t)__check_object_size)
 				inside = 1;
-			else if (steps[at] >= back && steps[at] < back + 256)
+			else if (steps[at].at >= back && steps[at].at < back + 256)
 				inside = 0;
 			if (!inside)
 				continue;
-			printf("%s %lx ", paths[i].name, (unsigned long)steps[at]);
+			printf("%s %lx ", paths[i].name, (unsigned long)steps[at].at);
 			for (int byte = 0; byte < 16; byte++)
 				printf("%02x", code[byte]);
-			printf("\n");
+			printf(" %lx\n", steps[at + 1].rax);
 		}
 	}
 }

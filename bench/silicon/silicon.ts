@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathCycles } from '../../src/cycles/path.js';
-import type { CycleModel } from '../../src/cycles/price.js';
+import type { Analysed, CycleModel } from '../../src/cycles/price.js';
 import type { CodeBlock } from '../../src/engine/engine.js';
 import { UsercopyError } from '../../src/errors.js';
 import { packageFile } from '../../src/paths.js';
@@ -24,6 +24,29 @@ const SYMBOLS = {
   ...{ _text: '__executable_start', _stext: '__executable_start', __start_rodata: '__executable_start' },
   ...{ __end_rodata: 'etext', _sdata: '__data_start', __bss_stop: '_end', guest_image_size: '0x200000' },
 };
+
+/** An instruction of a path, as it ran. */
+export interface Step {
+  /** It alone. */
+  readonly block: CodeBlock;
+  /** Of a division; null of anything else. */
+  readonly quotient: bigint | null;
+}
+
+/** Bits of a division's operand, by its word in the class key. */
+const BITS: readonly (readonly [word: RegExp, bits: number])[] = [
+  [/64|qword/, 64],
+  [/32|dword/, 32],
+  [/16|word/, 16],
+  [/8|byte/, 8],
+];
+
+/** What a division has left in rax. */
+function quotientOf({ mnemonic, keys }: Analysed, rax: bigint): bigint | null {
+  if (!/^i?div$/.test(mnemonic)) return null;
+  const [, bits] = present(BITS.find(([word]) => word.test(keys[0])));
+  return mnemonic === 'idiv' ? BigInt.asIntN(bits, rax) : BigInt.asUintN(bits, rax);
+}
 
 /** Two chains of additions are of one clock when the longer one takes less than so many times the shorter one's ticks. */
 const STEADY = 1.01;
@@ -64,18 +87,18 @@ export class Silicon {
       .map((line) => line.replace(/ passes$/, ''));
   }
 
-  /** The instructions of each path, one a block. */
-  trace(model: CycleModel): Map<SiliconPath, CodeBlock[]> {
-    const paths = new Map<SiliconPath, CodeBlock[]>(SILICON_PATHS.map((path) => [path, []]));
+  /** The instructions of each path. */
+  trace(model: CycleModel): Map<SiliconPath, Step[]> {
+    const paths = new Map<SiliconPath, Step[]>(SILICON_PATHS.map((path) => [path, []]));
     for (const line of this.#play('trace').trim().split('\n')) {
-      const [name, address, bytes] = line.split(' ');
+      const [name, address, bytes, rax] = line.split(' ');
       const code = Buffer.from(present(bytes), 'hex');
       const at = BigInt(`0x${address}`);
-      const { size } = present(model.analyse(code, at)[0]);
+      const instruction = present(model.analyse(code, at)[0]);
+      const block = { address: at, code: code.subarray(0, instruction.size), instructions: 1, thumb: false };
+      const quotient = quotientOf(instruction, BigInt(`0x${rax}`));
       // The program prints the names that are listed above, and present() says when it does not.
-      present(paths.get(name as SiliconPath)).push({
-        ...{ address: at, code: code.subarray(0, size), instructions: 1, thumb: false },
-      });
+      present(paths.get(name as SiliconPath)).push({ block, quotient });
     }
     return paths;
   }
@@ -148,18 +171,20 @@ export function timed(samples: readonly number[]): Timed {
 export const agree = (one: number, two: number): boolean =>
   Math.abs(one - two) < Math.max(0.5, 0.05 * Math.min(Math.abs(one), Math.abs(two)));
 
-/** A sample counts when so much of the widest flow of no-ops was there, and of the flow that the core is known for. */
-const WHOLE = 0.97;
-const NEARLY_WHOLE = 0.9;
+/** A sample counts when so much of the flow of no-ops was there; with another thread on the core it is some two thirds. */
+const WHOLE = 0.9;
 /** And a run when so many of its samples count. */
-const ENOUGH = 0.1;
+const ENOUGH = 0.05;
+
+/** Of samples on a core of which it is not known, the no-ops that all but so many had, from the most down, are its width. */
+const BEST = 0.1;
 
 export interface Settled {
   /** Null: too noisy. */
   readonly figures: ReadonlyMap<SiliconPath, Timed | null>;
-  /** The most no-ops in a cycle that any sample saw. */
+  /** No-ops in a cycle that a sample must have nearly had. */
   readonly noOps: number;
-  /** Of all samples, the part that had the core for itself. */
+  /** Of all samples, the part that had them. */
   readonly counted: number;
 }
 
@@ -167,21 +192,24 @@ export interface Settled {
  * Repeats runs until two in a row agree; what none do on is too noisy. The figure is the lower of the two. Samples during which
  * another hardware thread took a part of the core, or the clock changed, do not count.
  *
- * @param width No-ops that the core takes in a cycle; 0 when that is not known, so that the most that was seen is all.
+ * @param known No-ops that the core takes in a cycle; 0 when that is not known.
  */
-export function settled(run: () => readonly Sample[], most: number, width = 0): Settled {
+export function settled(run: () => readonly Sample[], most: number, known = 0): Settled {
   const figures = new Map<SiliconPath, Timed | null>(SILICON_PATHS.map((path) => [path, null]));
   const runs: (readonly Sample[])[] = [];
-  let noOps = 0;
-  const alone = (samples: readonly Sample[]) =>
-    samples.filter((sample) => sample.isClocked && sample.noOps >= Math.max(WHOLE * noOps, NEARLY_WHOLE * width));
+  const width = () => {
+    const flows = runs.flatMap((samples) => samples.flatMap(({ isClocked, noOps }) => (isClocked ? noOps : [])));
+    return known || (flows.sort((one, two) => two - one)[Math.floor(BEST * flows.length)] ?? 0);
+  };
+  const alone = (samples: readonly Sample[], noOps: number) =>
+    samples.filter((sample) => sample.isClocked && sample.noOps >= WHOLE * noOps);
   while (runs.length < most && [...figures.values()].includes(null)) {
-    const latest = run();
-    runs.push(latest);
-    for (const sample of latest) if (sample.isClocked) noOps = Math.max(noOps, sample.noOps);
-    const [before = [], now = []] = runs
-      .slice(-2)
-      .map((samples) => (alone(samples).length >= ENOUGH * samples.length ? alone(samples) : []));
+    runs.push(run());
+    const noOps = width();
+    const [before = [], now = []] = runs.slice(-2).map((samples) => {
+      const counting = alone(samples, noOps);
+      return counting.length < ENOUGH * samples.length ? [] : counting;
+    });
     if (before.length === 0 || now.length === 0) continue;
     for (const path of SILICON_PATHS) {
       const [one, two] = [before, now].map((samples) => timed(samples.map(({ cycles }) => present(cycles.get(path)))));
@@ -191,8 +219,13 @@ export function settled(run: () => readonly Sample[], most: number, width = 0): 
     }
   }
   const all = runs.flat();
-  return { figures, noOps, counted: all.length === 0 ? 0 : alone(all).length / all.length };
+  return { figures, noOps: width(), counted: all.length === 0 ? 0 : alone(all, width()).length / all.length };
 }
 
 /** What the model says of a path, its call and return included. */
-export const predicted = (model: CycleModel, path: readonly CodeBlock[]): number => pathCycles(model, path);
+export const predicted = (model: CycleModel, path: readonly Step[]): number =>
+  pathCycles(
+    model,
+    path.map(({ block }) => block),
+    { quotient: (instruction) => present(path[instruction]).quotient },
+  );

@@ -4,7 +4,7 @@ import type { CodeBlock } from '../engine/engine.js';
 import { Disassembler, type Instruction } from './disassembler.js';
 import { parseOperands, shapeOf } from './operands.js';
 import { fillOf, isFree, type Operation, type Pipeline, type Scoreboard, simulate, type Timing } from './scoreboard.js';
-import type { Cost, CycleTable } from './table.js';
+import type { Cost, CycleTable, Division } from './table.js';
 
 /** An instruction with what the model sees of it. */
 export interface Analysed {
@@ -68,6 +68,18 @@ const delayed = (operation: Operation, cycles: number): Operation => ({
   writes: operation.writes.map((write) => (write.isAddress ? write : { ...write, latency: write.latency + cycles })),
 });
 
+/** A division whose quotient is known: the fewer bits it has, the sooner it ends. */
+function divided(operation: Operation, { cycles, bits }: Division, quotient: bigint, loadLatency: number): Operation {
+  // A quotient of 0 is one digit, too.
+  const digits = (quotient < 0n ? -quotient : quotient).toString(2).length;
+  const divider = cycles + Math.ceil(digits / bits);
+  const latency = divider + (operation.load ? loadLatency : 0);
+  return {
+    ...delayed(operation, latency - operation.latency),
+    uses: operation.uses.map(({ units, cycles: taken }) => ({ units, cycles: Math.min(taken, divider) })),
+  };
+}
+
 const NO_ACCESS: RegisterAccess = { reads: [], writes: [] };
 
 function note(into: string[], register: string | null): void {
@@ -108,6 +120,7 @@ export class CycleModel {
       units: table.units.length,
       buffer: table.buffer ?? Number.POSITIVE_INFINITY,
       storesInTurn: table.storesInTurn ?? false,
+      fetch: table.fetch ?? null,
     };
     this.#loadLatency = table.loadLatency ?? 0;
     this.fill = fillOf(this.pipeline);
@@ -140,12 +153,23 @@ export class CycleModel {
 
   /**
    * Runs a block on a core that is in the middle of a path: all of it, or its first `most` instructions. `late` says by how
-   * many cycles a load comes later than from the nearest cache, by the instruction's number in the block.
+   * many cycles a load comes later than from the nearest cache, and `quotient` what a division yields where that is known, by
+   * the instruction's number in the block. `next` is where the path goes on; behind the block when absent.
    */
   run(
     board: Scoreboard,
     { code, address, instructions, thumb }: CodeBlock,
-    { most = Number.POSITIVE_INFINITY, late }: { most?: number; late?: (instruction: number) => number } = {},
+    {
+      most = Number.POSITIVE_INFINITY,
+      late,
+      quotient,
+      next,
+    }: {
+      most?: number;
+      late?: (instruction: number) => number;
+      quotient?: (instruction: number) => bigint | null;
+      next?: bigint;
+    } = {},
   ): void {
     if (code.length === 0) {
       // Bytes that cannot be read cost a cycle an instruction.
@@ -155,10 +179,15 @@ export class CycleModel {
     const { operations, unknownBytes } = this.operations(code, address, thumb);
     for (const [index, operation] of operations.entries()) {
       if (index >= most) return;
+      const known = operation.divides ? (quotient?.(index) ?? null) : null;
+      const { division } = this.table;
+      const asKnown =
+        known === null || division === undefined ? operation : divided(operation, division, known, this.#loadLatency);
       const cycles = late?.(index) ?? 0;
-      board.add(cycles > 0 && operation.load ? delayed(operation, cycles) : operation);
+      board.add(cycles > 0 && operation.load ? delayed(asKnown, cycles) : asKnown);
     }
     if (unknownBytes > 0) board.stall(Math.ceil(unknownBytes / UNKNOWN_BYTES));
+    if (next !== undefined && next !== address + BigInt(code.length)) board.turn(operations.at(-1)?.turnsLate ?? false);
   }
 
   /** Whether a block has an instruction that repeats itself, which costs one pass in the table. */
@@ -220,6 +249,8 @@ export class CycleModel {
       last: flags.includes('e'),
       // Of two registers alike nothing is read: `xor eax, eax`.
       isEliminatedMove: isFree({ latency: cost.latency, uses }) && !instruction.keys[0].endsWith('='),
+      turnsLate: this.traits.turnsLate?.(instruction.mnemonic, instruction.operands) ?? false,
+      divides: this.traits.divides?.test(instruction.mnemonic) ?? false,
     };
   }
 

@@ -4,8 +4,10 @@
  * llvm-mca's out-of-order and in-order pipelines for one pass through the code, starting with everything idle: enter
  * (`width` micro-ops a cycle, in order), issue (operands and units there, not before the cycle after entry; of those that
  * could, the oldest), execute (latency), retire (in order, the cycle after). Caches always hit, branches are always
- * foreseen.
+ * foreseen. What llvm-mca has none of is the fetch in front of that, for out-of-order cores whose table describes it; the queue
+ * between fetch and entry is never full.
  */
+import type { Fetch } from './table.js';
 
 export interface Read {
   readonly register: number;
@@ -35,6 +37,9 @@ export interface Operation {
   readonly last: boolean;
   /** Nothing to execute, and what it writes is what it reads: a move that renaming does away with. */
   readonly isEliminatedMove?: boolean;
+  /** A call, a return or a jump through a register. */
+  readonly turnsLate?: boolean;
+  readonly divides?: boolean;
 }
 
 export interface Pipeline {
@@ -45,6 +50,8 @@ export interface Pipeline {
   readonly buffer: number;
   /** A store enters only when the one before it has issued. */
   readonly storesInTurn: boolean;
+  /** Null where what enters is always there. */
+  readonly fetch: Fetch | null;
 }
 
 /** When each instruction entered, issued, finished and retired; for tests and for looking at a block. */
@@ -64,6 +71,8 @@ export interface Scoreboard {
   add(operation: Operation): Timing;
   /** Cycles of the path so far, up to the retirement of its last instruction, less what filling and draining takes. */
   readonly cycles: number;
+  /** The path does not go on behind its last instruction, as was foreseen; `isLate` after what `turnsLate`. */
+  turn(isLate: boolean): void;
   /** Nothing enters for so many cycles, and the path takes as many more. */
   stall(cycles: number): void;
   /** The last instruction was a branch that was foreseen wrongly: nothing enters before it has ended and so many cycles have passed. */
@@ -211,6 +220,9 @@ class OutOfOrder implements Scoreboard {
   #lastTaken = 0;
   #lastExecuted = 0;
   #retired = 0;
+  /** Cycle in which the latest instruction was fetched, and what can still come in it. */
+  #fetched = 0;
+  #fetchRoom = 0;
   /** What had retired when the path was taken up. */
   #start = 0;
 
@@ -264,6 +276,7 @@ class OutOfOrder implements Scoreboard {
   #enter({ microOps, first, last, store }: Operation): number {
     const { width, buffer } = this.#pipeline;
     const needed = Math.min(microOps, width);
+    this.#fetch(microOps);
     if (this.#room < needed || (first && this.#room < width) || this.#groupEnded) {
       if (this.#room < width) this.#cycle++;
       this.#room = width;
@@ -291,6 +304,35 @@ class OutOfOrder implements Scoreboard {
     return entered;
   }
 
+  /** What has not been fetched cannot enter. */
+  #fetch(microOps: number): void {
+    const { fetch, width } = this.#pipeline;
+    if (fetch === null) return;
+    const needed = Math.min(microOps, fetch.width);
+    if (this.#fetchRoom < needed) {
+      this.#fetched++;
+      this.#fetchRoom = fetch.width;
+    }
+    this.#fetchRoom -= needed;
+    if (this.#fetched <= this.#cycle) return;
+    this.#cycle = this.#fetched;
+    this.#room = width;
+    this.#groupEnded = false;
+  }
+
+  turn(isLate: boolean): void {
+    const { fetch } = this.#pipeline;
+    if (fetch === null) return;
+    this.#fetchRoom = 0;
+    if (isLate) this.#fetched += fetch.bubbles;
+  }
+
+  /** Fetch begins anew in the current cycle. */
+  #startFetch(): void {
+    this.#fetched = this.#cycle;
+    this.#fetchRoom = this.#pipeline.fetch?.width ?? 0;
+  }
+
   #fly(retires: number, microOps: number): void {
     const youngest = this.#inFlight.at(-1);
     if (youngest?.[0] === retires) youngest[1] += microOps;
@@ -313,12 +355,14 @@ class OutOfOrder implements Scoreboard {
     this.#retired = Math.max(this.#retired, this.#cycle) + cycles;
     this.#cycle = this.#retired;
     this.#room = this.#pipeline.width;
+    this.#startFetch();
   }
 
   refetch(cycles: number): void {
     this.#cycle = Math.max(this.#cycle, this.#lastExecuted + cycles);
     this.#room = this.#pipeline.width;
     this.#groupEnded = false;
+    this.#startFetch();
   }
 
   save(): string {
@@ -329,8 +373,9 @@ class OutOfOrder implements Scoreboard {
     const taken = [...this.#calendar.after(now, this.#lastTaken)];
     const flight = this.#inFlight.map(([at, microOps]) => `${at - now}x${microOps}`);
     const order = [this.#lastStore, this.#lastLoad].map(ahead);
+    const fetch = this.#pipeline.fetch === null ? [0, 0] : [this.#fetched - now, this.#fetchRoom];
     return [
-      `${this.#room},${Number(this.#groupEnded)},${this.#retired - now},${order.join()}`,
+      `${this.#room},${Number(this.#groupEnded)},${this.#retired - now},${order.join()},${fetch.join()}`,
       savedRegisters(this.#written, now, now + 1),
       savedUnits(taken),
       flight.join(),
@@ -348,9 +393,12 @@ class OutOfOrder implements Scoreboard {
     this.#groupEnded = false;
     this.#lastStore = this.#lastLoad = this.#lastTaken = 0;
     this.#retired = this.#start = fillOf(this.#pipeline) - 1;
+    this.#startFetch();
     if (state === IDLE) return;
     const [numbers = '', registers = '', taken = '', flight = ''] = state.split(';');
-    const [room = 0, ended = 0, retired = 0, store = 0, load = 0] = numbers.split(',').map(Number);
+    const [room = 0, ended = 0, retired = 0, store = 0, load = 0, fetched = 0, fetchRoom = 0] = numbers
+      .split(',')
+      .map(Number);
     // Cycles must be above 0: they are moved by what the path has retired before now.
     const now = Math.max(0, 1 - retired);
     this.#cycle = now;
@@ -360,6 +408,8 @@ class OutOfOrder implements Scoreboard {
     this.#start = this.#retired;
     this.#lastStore = now + store;
     this.#lastLoad = now + load;
+    this.#fetched = now + fetched;
+    this.#fetchRoom = fetchRoom;
     restoreRegisters(registers, now, this.#written);
     this.#lastTaken = restoreUnits(taken, now, this.#calendar);
     for (const entry of parts(flight)) {
@@ -425,6 +475,9 @@ class InOrder implements Scoreboard {
     this.#finished = Math.max(this.#finished, executed);
     return { entered: issued, issued, executed, retired: executed };
   }
+
+  /** Nobody has described the fetch of a core in order. */
+  turn(): void {}
 
   stall(cycles: number): void {
     this.#finished = Math.max(this.#finished, this.#cycle) + cycles;

@@ -18,6 +18,20 @@ export interface Cost {
   readonly flags?: string;
 }
 
+export interface Fetch {
+  /** Micro-ops that come in a cycle, up to a branch that is taken: its target comes in the next. */
+  readonly width: number;
+  /** Cycles in which nothing comes after a call, a return or a jump through a register. */
+  readonly bubbles: number;
+}
+
+export interface Division {
+  /** Cycles of any division. */
+  readonly cycles: number;
+  /** One more for each begun so many bits of the quotient. */
+  readonly bits: number;
+}
+
 export interface CycleTable {
   /** `Intel Skylake (client)` */
   readonly core: string;
@@ -35,6 +49,10 @@ export interface CycleTable {
   readonly updateLatency?: number;
   /** A store enters only when the one before it has issued; false when absent. */
   readonly storesInTurn?: boolean;
+  /** How instructions come to where they enter; as many as enter, from anywhere, when absent. */
+  readonly fetch?: Fetch;
+  /** What a division takes whose quotient is known; what its class says when absent. */
+  readonly division?: Division;
   readonly units: readonly string[];
   /** Group → indices of `units` that can do its work. */
   readonly groups: Readonly<Record<string, readonly number[]>>;

@@ -29,7 +29,8 @@ describe.skipIf(!hasCompiler || process.arch !== 'x64')(
     });
 
     test('is followed from its call to its return, each step where the one before it leads', () => {
-      for (const [path, blocks] of silicon.trace(model)) {
+      for (const [path, steps] of silicon.trace(model)) {
+        const blocks = steps.map(({ block }) => block);
         expect(blocks.length, path).toBeGreaterThan(10);
         const mnemonics = blocks.map(({ code, address }) => model.analyse(code, address)[0]!.mnemonic);
         expect([mnemonics[0], mnemonics.at(-1)], path).toEqual(['call', 'ret']);
@@ -38,6 +39,13 @@ describe.skipIf(!hasCompiler || process.arch !== 'x64')(
           if (next !== undefined && next.address !== address + BigInt(code.length))
             expect(mnemonics[index], path).toMatch(/^(?:j|call|ret)/);
         }
+      }
+    });
+
+    test('knows the quotient of the one division, of an object’s place in its slab by its size: 0, the first object', () => {
+      for (const [path, steps] of silicon.trace(model)) {
+        const quotients = steps.flatMap(({ quotient }) => quotient ?? []);
+        expect(quotients, path).toEqual(path === 'slab' ? [0n] : []);
       }
     });
 
@@ -77,13 +85,12 @@ test('samples in which another thread took a part of the core, or the clock chan
   const measured = settled(runs(mixed, mixed), 8);
   expect(measured.figures.get('slab')).toEqual({ cycles: 25, spread: 0 });
   expect(measured).toMatchObject({ noOps: 6, counted: 0.5 });
-  // A first run that never had the core for itself says nothing, however well it agrees with itself.
-  const crowded = Array.from({ length: 20 }, () => sample(40, 4));
-  expect(figure(runs(crowded, mixed, mixed), 8)?.cycles).toBe(25);
-  expect(figure(runs(crowded, [sample(25), ...crowded]), 8)).toBeNull();
-  // Nor when the core is known for more.
+  // Runs that never had the core for themselves say nothing of a core that is known for more, however well they agree.
+  const crowded = Array.from({ length: 40 }, () => sample(40, 4));
   expect(settled(runs(crowded), 8).figures.get('slab')?.cycles).toBe(40);
   expect(settled(runs(crowded), 8, 6).figures.get('slab')).toBeNull();
+  expect(settled(runs([sample(25), ...crowded]), 8, 6).figures.get('slab')).toBeNull();
+  expect(settled(runs(crowded, mixed, mixed), 8, 6).figures.get('slab')?.cycles).toBe(25);
 });
 
 test('the figure is the lowest quartile, and its spread the middle half', () => {

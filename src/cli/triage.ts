@@ -30,7 +30,9 @@ interface Failure {
 const MOST_JOBS = 256;
 /** Milliseconds: a log of a gigabyte takes a minute on a slow machine. */
 const LOG_LIMIT = 180_000;
+/** In a table; JSON has more. */
 const MOST_SHOWN = 1000;
+const MOST_FAILURES = 100_000;
 
 export function triageCommand(): Verb {
   return new Verb('triage')
@@ -74,21 +76,23 @@ async function runTriage(folder: string, options: TriageOptions): Promise<number
     !own.has(real(join(folder, name))) && (shard === null || shardOf(name, shard.count) === shard.index);
   const items = found.items.filter(({ name }) => isOurs(name));
   const skipped = found.skipped.filter(({ name }) => isOurs(name));
-  const tally = new Tally(items.length);
+  const tally = new Tally();
   for (const { name, reason, harmless } of skipped) if (!harmless) tally.fail(name, reason);
+  const inOrder = new InOrder(items, (item, answer) => tally.take(item.name, answer));
   const open: Item[] = [];
   for (const item of items) {
     const known = (merged ?? state)?.answerOf(item) ?? null;
-    if (known !== null) tally.take(item.name, known);
+    if (known !== null) inOrder.give(item, known);
     else if (merged === null) open.push(item);
-    else tally.fail(item.name, 'none of the merged files has it as it is now');
+    else inOrder.give(item, { rows: [], error: 'none of the merged files has it as it is now' });
   }
-  const gone = merged?.gone(found.items) ?? [];
-  for (const answer of gone) tally.take('a file that is gone', answer);
   await triageItems(open, { jobs, logLimit: LOG_LIMIT, dumpLimit: timeout * 1000 }, (item, answer) => {
     state?.add(item, answer);
-    tally.take(item.name, answer);
+    inOrder.give(item, answer);
+    progress.show(`${inOrder.given} of ${items.length} files, ${tally.reports} reports`);
   });
+  const gone = merged?.gone(found.items) ?? [];
+  for (const answer of gone) tally.take('a file that is gone', answer);
   progress.clear();
   const harmless = skipped.filter((file) => file.harmless);
   const summary: Summary = {
@@ -121,30 +125,48 @@ interface Summary {
   readonly failed: number;
 }
 
+/** Hands answers on in the order of the items, so that what is told does not depend on who was done first. */
+class InOrder {
+  /** Answers so far. */
+  given = 0;
+  readonly #waiting = new Map<Item, TriageAnswer>();
+  readonly #items: readonly Item[];
+  readonly #take: (item: Item, answer: TriageAnswer) => void;
+  #next = 0;
+
+  constructor(items: readonly Item[], take: (item: Item, answer: TriageAnswer) => void) {
+    this.#items = items;
+    this.#take = take;
+  }
+
+  give(item: Item, answer: TriageAnswer): void {
+    this.given++;
+    this.#waiting.set(item, answer);
+    for (let next = this.#items[this.#next]; next !== undefined; next = this.#items[++this.#next]) {
+      const known = this.#waiting.get(next);
+      if (known === undefined) return;
+      this.#waiting.delete(next);
+      this.#take(next, known);
+    }
+  }
+}
+
 /** What was found so far. */
 class Tally {
   readonly grouping = new Grouping();
   readonly failures: Failure[] = [];
   reports = 0;
   failed = 0;
-  #done = 0;
-  readonly #all: number;
-
-  constructor(all: number) {
-    this.#all = all;
-  }
 
   take(name: string, { rows, error }: TriageAnswer): void {
-    this.#done++;
     this.reports += rows.length;
     for (const row of rows) this.grouping.add(row);
     if (error !== null) this.fail(name, error);
-    progress.show(`${this.#done} of ${this.#all} files, ${this.reports} reports`);
   }
 
   fail(file: string, error: string): void {
     this.failed++;
-    if (this.failures.length < MOST_SHOWN) this.failures.push({ file, error });
+    if (this.failures.length < MOST_FAILURES) this.failures.push({ file, error });
   }
 }
 
@@ -170,8 +192,9 @@ function real(path: string): string {
 function partsOf(summary: Summary, groups: readonly TriageGroup[], failures: readonly Failure[]): (Part | undefined)[] {
   const { files, skipped, gone, reports, failed } = summary;
   const shown = groups.slice(0, MOST_SHOWN);
+  const named = failures.slice(0, MOST_SHOWN);
   return [
-    `${files} files (${skipped} more cannot hold a report), ${reports} reports in ${groups.length} groups, ${failed} not read`,
+    `${files} files (${skipped} more cannot hold a report), ${reports} ${reports === 1 ? 'report' : 'reports'} in ${groups.length} ${groups.length === 1 ? 'group' : 'groups'}, ${failed} not read`,
     gone === 0 ? undefined : `${gone} of the merged files' items are not in the folder any more; they are counted`,
     shown.length === 0
       ? undefined
@@ -181,14 +204,14 @@ function partsOf(summary: Summary, groups: readonly TriageGroup[], failures: rea
           widths: [null, 40, 22, 28, 30, 24, 40],
         },
     groups.length > shown.length ? `the other ${groups.length - shown.length} groups: --json` : undefined,
-    failures.length === 0
+    named.length === 0
       ? undefined
       : {
           head: ['not read', 'why'],
-          rows: failures.map(({ file, error }) => [file, error]),
+          rows: named.map(({ file, error }) => [file, error]),
           widths: [60, 70],
         },
-    failed > failures.length ? `${failed - failures.length} more were not read` : undefined,
+    failed > named.length ? `${failed - named.length} more were not read: --json` : undefined,
   ];
 }
 

@@ -4,7 +4,6 @@ import type { Direction } from '../check/verdict.js';
 import { cacheFacts } from '../diagnosis/cache-name.js';
 import type { Outcome, Reproduction } from '../diagnosis/outcome.js';
 import { summaryOf } from '../diagnosis/summary.js';
-import { callerOf } from '../report/trace.js';
 
 export interface TriageRow {
   readonly file: string;
@@ -35,6 +34,7 @@ export function rowOf(file: string, reproduction: Reproduction): TriageRow {
   const cache = message?.cache ?? explanation.object?.cache ?? null;
   const facts = cache === null ? null : cacheFacts(cache);
   const printed = check?.message ?? null;
+  const { caller, title } = summaryOf(reproduction);
   return {
     file,
     line: report === null || check !== null ? null : report.lines.first,
@@ -47,9 +47,9 @@ export function rowOf(file: string, reproduction: Reproduction): TriageRow {
     cache: cache === null || facts?.cgroup == null ? cache : cache.slice(0, -facts.cgroup.length),
     offset: message?.offset?.toString() ?? /\(offset (\d+)/.exec(printed ?? '')?.[1] ?? null,
     size: copy.size?.toString() ?? null,
-    caller: report === null ? null : (callerOf(report.trace, report.pc)?.symbol ?? null),
+    caller,
     causes: explanation.causes.map(({ cause }) => cause),
-    title: summaryOf(reproduction).title,
+    title,
     known: explanation.known?.id ?? null,
   };
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Copy } from '../../src/check/verdict.js';
+import { judgeReport } from '../../src/diagnosis/from-report.js';
 import { machineOf } from '../../src/diagnosis/machine.js';
 import { summaryOf } from '../../src/diagnosis/summary.js';
 import { DumpJudge } from '../../src/dump/judge.js';
@@ -16,6 +17,7 @@ import { examineDump } from '../../src/repro/examine-dump.js';
 import { copyFromTrap } from '../../src/repro/from-trap.js';
 import type { Replay } from '../../src/repro/replay.js';
 import { toldInLog } from '../../src/repro/told-in-log.js';
+import { rowOf } from '../../src/triage/row.js';
 import {
   directory,
   expand,
@@ -110,6 +112,11 @@ describe.skipIf(missing !== null)(`a dump made after the panic${missing ? ` (ski
         replay: { message: expected.message },
         explanation: { object: explanation.object, surroundings: { calls: callers } },
       });
+      // Triage puts all of them and the log alone into one group.
+      const caller = rowOf('log', judgeReport(chooseLastReport(parseReports(inLog))!).reproduction).caller;
+      expect(caller).not.toBeNull();
+      expect(rowOf('dump', reproduction).caller).toBe(caller);
+      expect(rowOf('small', again.reproduction).caller).toBe(caller);
     });
 
     it(`of ${name} tells the copy of ${which} without its log too, by what BUG() left on the stack`, async () => {

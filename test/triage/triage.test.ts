@@ -87,6 +87,23 @@ describe('usercopy triage', () => {
     expect(triage(path).out).toContain('4 reports in 2 groups');
   });
 
+  it('tells the same in the same order, whoever is done first', () => {
+    const slow = `${'[    1.000000] nothing of interest\n'.repeat(200_000)}${bug(100)}`;
+    const path = folder({
+      'a.txt': slow,
+      'b.txt': bug(100),
+      'c.png': Uint8Array.of(0x89, 0x50, 0, 0),
+      'd.txt': bug(60),
+    });
+    const state = join(directory, 'in-order.jsonl');
+    const first = triage(path, '--json', '--jobs', '4', '--state', state).out;
+    const [group] = JSON.parse(first).groups;
+    expect(group.examples).toEqual(['a.txt:200001', 'b.txt:1', 'd.txt:1']);
+    // From the state file, whose lines are in the order in which files were done; and from one process.
+    expect(triage(path, '--json', '--state', state).out).toBe(first);
+    expect(triage(path, '--json', '--jobs', '1').out).toBe(first);
+  });
+
   it('goes on from a state file: what is done is not read again, what has changed is', () => {
     const path = folder({ 'a.txt': bug(100), 'b.txt': bug(200) });
     const state = join(path, 'state.jsonl');

@@ -8,16 +8,21 @@ import { otherCores } from '../../src/cycles/table.js';
 import { messageOf, UsercopyError } from '../../src/errors.js';
 import { present } from '../present.js';
 import { type HostCore, hostCore, nearestCore, noOpsOf } from './host.js';
-import { predicted, SILICON_PATHS, Silicon, settled } from './silicon.js';
+import { PIECES, predicted, SILICON_PATHS, Silicon, settled } from './silicon.js';
 
-const USAGE = `Usage: npm run bench:silicon -- [--core NAME] [--json]
+const USAGE = `Usage: npm run bench:silicon -- [--core NAME] [--optimize LEVEL] [--pieces] [--json]
        npm run bench:silicon -- --cc COMPILER --runner PROGRAM
 
 Compiles the built-in guest's check for this machine and times each passing path in core cycles: a chain of additions is the clock,
 what the loop around a call adds is taken off, samples during which another thread used the core do not count, and runs are
 repeated until two agree within 5 %. Beside it stands what the model says of the same
-instructions, with the table of this machine's core or of --core; without a table of it, or of one like it, nothing. With --runner (qemu-aarch64) the check is only built and asked.`;
+instructions, with the table of this machine's core or of --core; without a table of it, or of one like it, nothing.
 
+--optimize 1, 3 or s: the check as the compiler makes it with -O1, -O3 or -Os, other code than the guests have (-O2).
+--pieces: pieces of code, each of which shows one rule of the core, in the place of the paths. With --runner (qemu-aarch64) the check is only built and asked.`;
+
+/** Of the compiler's -O. */
+const LEVELS = ['1', '2', '3', 's'];
 /** Samples of a run, and runs before it is too noisy. */
 const SAMPLES = 400;
 const RUNS = 24;
@@ -28,6 +33,8 @@ interface Words {
   readonly core?: string;
   readonly cc?: string;
   readonly runner?: string;
+  readonly optimize?: string;
+  readonly pieces?: boolean;
   readonly json?: boolean;
   readonly help?: boolean;
 }
@@ -37,21 +44,33 @@ function optionsOf(words: string[]): Words {
   const value = { type: 'string' } as const;
   const flag = { type: 'boolean' } as const;
   try {
-    return parseArgs({ args: words, options: { core: value, cc: value, runner: value, json: flag, help: flag } })
-      .values;
+    return parseArgs({
+      args: words,
+      options: {
+        ...{ core: value, cc: value, runner: value, optimize: value },
+        ...{ pieces: flag, json: flag, help: flag },
+      },
+    }).values;
   } catch (error) {
     throw new UsercopyError('bad-input', `bench:silicon: ${messageOf(error)} (--help lists the options)`);
   }
 }
 
 async function main(words: string[]): Promise<void> {
-  const { core, cc, runner, json = false, help } = optionsOf(words);
+  const { core, cc, runner, optimize, pieces = false, json = false, help } = optionsOf(words);
   if (help) return console.log(USAGE);
+  if (optimize !== undefined && !LEVELS.includes(optimize))
+    throw new UsercopyError('bad-input', `--optimize: expected one of ${LEVELS.join(', ')}, found ${optimize}`);
   const host = hostCore();
   const isTimed = runner === undefined && process.arch === 'x64';
   const chosen = isTimed ? await chooseModel(host, core) : null;
   try {
-    const silicon = new Silicon(cc, runner === undefined ? [] : [runner]);
+    const silicon = new Silicon({
+      ...(cc === undefined ? {} : { compiler: cc }),
+      ...(runner === undefined ? {} : { runner: [runner] }),
+      ...(optimize === undefined ? {} : { optimize }),
+      isInPieces: pieces,
+    });
     try {
       const passing = silicon.answers();
       const missing = SILICON_PATHS.filter((path) => !passing.includes(path));
@@ -92,8 +111,10 @@ async function chooseModel(host: HostCore, asked: string | undefined): Promise<C
 function measure(silicon: Silicon, host: HostCore, { model, table: kind }: Chosen, json: boolean): void {
   const traces = silicon.trace(model);
   const known = noOpsOf(host.llvm);
-  const { figures, noOps, counted } = settled(() => silicon.samples(SAMPLES), RUNS, known);
-  const rows = SILICON_PATHS.map((path) => {
+  const { figures, noOps, counted } = settled(silicon.names, () => silicon.samples(SAMPLES), {
+    ...{ most: RUNS, known },
+  });
+  const rows = silicon.names.map((path) => {
     const trace = present(traces.get(path));
     const measured = figures.get(path) ?? null;
     const says = kind === null ? null : predicted(model, trace);
@@ -144,7 +165,7 @@ function measure(silicon: Silicon, host: HostCore, { model, table: kind }: Chose
   console.log(
     `${Math.round(100 * counted)} % of the samples had ${noOps.toFixed(1)} no-ops a cycle beside them, ${known > 0 ? 'as many as this core takes' : 'as many as most of the best had'}, so that no other thread used the core; only they count.`,
   );
-  if (kind === null) return;
+  if (kind === null || silicon.names === PIECES) return;
   if (sums.mape === null || sums.bias === null) console.log('No path of 40 instructions or more was quiet enough.');
   else
     console.log(

@@ -4,10 +4,13 @@
  * ticks of the time stamp counter they cost. silicon.ts compiles it beside guests/kernel.c and reads what it prints.
  *
  *   silicon answers                   PATH passes, for each path
- *   silicon trace                     PATH ADDRESS BYTES RAX, for each instruction; RAX as it leaves it (x86_64)
+ *   silicon trace                     PATH ADDRESS BYTES RAX, for each instruction: the path's number, and RAX as it leaves it
+ *                                     (x86_64)
  *   silicon time SAMPLES CALLS LINKS  ticks of each sample: a chain of LINKS * 100 additions, CALLS rounds of the loop
  *                                     with ten additions in the place of the call, CALLS * 100 no-ops, CALLS calls on
  *                                     each path, and the no-ops and the chain again (x86_64)
+ *
+ * With the word "pieces" behind, trace and time take pieces of code, each of which shows one rule of a core, for the paths.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -42,18 +45,25 @@ unsigned long copy_user_host(void *to, const void *from, unsigned long n)
 	return 0;
 }
 
+typedef void called_function(const void *pointer, unsigned long n, _Bool to_user);
+
 struct path {
 	const char *name;
 	const void *pointer;
 	unsigned long n;
 	unsigned int bypass;
+	/* A piece; NULL: the check. */
+	called_function *piece;
 };
 
-static struct path paths[] = {
+static struct path checks[] = {
 	{ "n=0", NULL, 0, 0 }, { "disabled", NULL, COPY_BYTES, 1 }, { "stack", NULL, COPY_BYTES, 0 },
 	{ "slab", NULL, COPY_BYTES, 0 }, { "page", NULL, COPY_BYTES, 0 }, { "vmalloc", NULL, COPY_BYTES, 0 },
 };
-#define PATHS (sizeof(paths) / sizeof(paths[0]))
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct path *paths = checks;
+static size_t path_count = LENGTH(checks);
 
 static void *map(unsigned long address, unsigned long bytes)
 {
@@ -75,9 +85,9 @@ static void prepare(void)
 		fprintf(stderr, "expected the guest to begin, found that it does not\n");
 		exit(2);
 	}
-	paths[0].pointer = paths[1].pointer = paths[3].pointer = kmalloc(COPY_BYTES);
-	paths[4].pointer = (char *)alloc_pages(0) + 16;
-	paths[5].pointer = (char *)vmalloc(8192) + 16;
+	checks[0].pointer = checks[1].pointer = checks[3].pointer = kmalloc(COPY_BYTES);
+	checks[4].pointer = (char *)alloc_pages(0) + 16;
+	checks[5].pointer = (char *)vmalloc(8192) + 16;
 }
 
 /* Runs on the guest's own stack, which is what the check takes for the stack of the current task. */
@@ -102,7 +112,7 @@ static void answers(void)
 {
 	char local[COPY_BYTES];
 
-	for (size_t i = 0; i < PATHS; i++) {
+	for (size_t i = 0; i < path_count; i++) {
 		bypass_usercopy_checks = paths[i].bypass;
 		__check_object_size(pointer_of(&paths[i], local), paths[i].n, 1);
 		printf("%s passes\n", paths[i].name);
@@ -110,6 +120,37 @@ static void answers(void)
 }
 
 #ifdef __x86_64__
+#define PIECE(name, body)                                                                                              \
+	extern called_function piece_##name;                                                                           \
+	asm(".text; .p2align 6; piece_" #name ": " body "; ret")
+
+PIECE(additions, ".rept 24; addq %rsi, %rsi; .endr");
+PIECE(loads, "leaq chain_link(%rip), %rax; .rept 8; movq (%rax), %rax; .endr");
+PIECE(indexed, "leaq chain_link(%rip), %rax; xorl %ecx, %ecx; .rept 8; movq 8(%rax,%rcx,8), %rax; .endr");
+PIECE(stores, "subq $200, %rsp; .set at, 0; .rept 24; movq %rsi, at(%rsp); .set at, at + 8; .endr; addq $200, %rsp");
+/* Each is in a fetch of its own. */
+PIECE(jumps, ".rept 24; jmp 1f; .p2align 5; 1:; .endr");
+PIECE(calls, ".rept 12; call 1f; jmp 2f; .p2align 5; 1: ret; .p2align 5; 2:; .endr");
+PIECE(pops, ".rept 6; pushq %rsi; .endr; .rept 6; popq %rax; .endr");
+/* Divided by 1 each is its own quotient, of so many bits. */
+#define DIVISIONS(quotient) "movabs $" quotient ", %rax; movl $1, %ecx; .rept 4; xorl %edx, %edx; divq %rcx; .endr"
+PIECE(short_division, DIVISIONS("0x1ff"));
+PIECE(long_division, DIVISIONS("0xffffffffffffffff"));
+void *chain_link[2] = { chain_link, chain_link };
+
+/* As in silicon.ts. */
+static struct path pieces[] = {
+	{ "24 additions", .piece = piece_additions },
+	{ "8 loads", .piece = piece_loads },
+	{ "8 loads, index", .piece = piece_indexed },
+	{ "24 stores", .piece = piece_stores },
+	{ "24 jumps", .piece = piece_jumps },
+	{ "12 calls", .piece = piece_calls },
+	{ "6 pops", .piece = piece_pops },
+	{ "4 divisions, 9 bits", .piece = piece_short_division },
+	{ "4 divisions, 64 bits", .piece = piece_long_division },
+};
+
 #define MOST_STEPS 4096
 
 static struct step {
@@ -135,13 +176,17 @@ static __attribute__((noinline)) void step_through(const struct path *path)
 
 	step_count = 0;
 	asm volatile("pushfq; orq $0x100, (%%rsp); popfq" ::: "memory", "cc");
-	__check_object_size(pointer, path->n, 1);
+	if (path->piece)
+		path->piece(pointer, path->n, 1);
+	else
+		__check_object_size(pointer, path->n, 1);
 	asm volatile("pushfq; andq $~0x100, (%%rsp); popfq" ::: "memory", "cc");
 }
 
 static void trace(void)
 {
-	for (size_t i = 0; i < PATHS; i++) {
+	for (size_t i = 0; i < path_count; i++) {
+		const uintptr_t first = (uintptr_t)(paths[i].piece ? paths[i].piece : __check_object_size);
 		int inside = 0;
 
 		bypass_usercopy_checks = paths[i].bypass;
@@ -151,13 +196,13 @@ static void trace(void)
 			const uintptr_t back = (uintptr_t)step_through;
 
 			/* The call, which stands in step_through(), is timed, too. */
-			if (steps[at + 1].at == (uintptr_t)__check_object_size)
+			if (steps[at + 1].at == first)
 				inside = 1;
 			else if (steps[at].at >= back && steps[at].at < back + 256)
 				inside = 0;
 			if (!inside)
 				continue;
-			printf("%s %lx ", paths[i].name, (unsigned long)steps[at].at);
+			printf("%lu %lx ", i, (unsigned long)steps[at].at);
 			for (int byte = 0; byte < 16; byte++)
 				printf("%02x", code[byte]);
 			printf(" %lx\n", steps[at + 1].rax);
@@ -194,8 +239,8 @@ static __attribute__((noinline)) uint64_t no_ops(void)
 {
 	const uint64_t start = now();
 
-	for (int i = 0; i < calls; i++)
-		asm volatile(".rept 100; .byte 0x0f, 0x1f, 0x40, 0x00; .endr");
+	for (int i = 0; i < calls; i += 4)
+		asm volatile(".rept 400; .byte 0x0f, 0x1f, 0x40, 0x00; .endr");
 	return now() - start;
 }
 
@@ -206,6 +251,7 @@ static __attribute__((noinline)) uint64_t no_ops(void)
 		char local[COPY_BYTES];                                                                                \
 		const void *pointer = pointer_of(path, local);                                                         \
 		const unsigned long n = path->n;                                                                       \
+		called_function *const piece = path->piece;                                                            \
 		const uint64_t start = now();                                                                          \
                                                                                                                        \
 		for (long left = calls; left > 0; left--) {                                                            \
@@ -223,16 +269,17 @@ static __attribute__((noinline)) uint64_t no_ops(void)
 	asm volatile(".rept 10; addq %%rcx, %%rax; .endr" : : "r"(pointer), "r"(n) : "rax", "cc")
 TIMED(time_ten, TEN_ADDITIONS)
 TIMED(time_check, __check_object_size)
+TIMED(time_piece, piece)
 
 static void time_all(void)
 {
 	for (int sample = 0; sample < samples; sample++) {
 		printf("%lu", chain());
-		printf(" %lu", time_ten(&paths[2]));
+		printf(" %lu", time_ten(&paths[0]));
 		printf(" %lu", no_ops());
-		for (size_t i = 0; i < PATHS; i++) {
+		for (size_t i = 0; i < path_count; i++) {
 			bypass_usercopy_checks = paths[i].bypass;
-			printf(" %lu", time_check(&paths[i]));
+			printf(" %lu", (paths[i].piece ? time_piece : time_check)(&paths[i]));
 		}
 		printf(" %lu", no_ops());
 		printf(" %lu\n", chain());
@@ -248,6 +295,11 @@ int main(int count, char **words)
 		return 0;
 	}
 #ifdef __x86_64__
+	if (count > 1 && strcmp(words[count - 1], "pieces") == 0) {
+		paths = pieces;
+		path_count = LENGTH(pieces);
+		count--;
+	}
 	if (count == 2 && strcmp(words[1], "trace") == 0) {
 		static char handler_stack[65536];
 		const stack_t stack = { .ss_sp = handler_stack, .ss_size = sizeof(handler_stack) };

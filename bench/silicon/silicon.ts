@@ -11,12 +11,27 @@ import { packageFile } from '../../src/paths.js';
 import { present } from '../present.js';
 
 /** As in silicon.c. */
-export const SILICON_PATHS = ['n=0', 'disabled', 'stack', 'slab', 'page', 'vmalloc'] as const;
-export type SiliconPath = (typeof SILICON_PATHS)[number];
+export const SILICON_PATHS = ['n=0', 'disabled', 'stack', 'slab', 'page', 'vmalloc'];
+/** Pieces of code each of which shows one rule of a core: chains of additions, loads and divisions; the rest is independent. */
+export const PIECES = [
+  ...['24 additions', '8 loads', '8 loads, index', '24 stores', '24 jumps', '12 calls', '6 pops'],
+  ...['4 divisions, 9 bits', '4 divisions, 64 bits'],
+];
+
+/** What is compiled. */
+export interface Build {
+  readonly compiler?: string;
+  /** What plays its programs, where it is for another machine. */
+  readonly runner?: readonly string[];
+  /** How far the check is optimized, as the compiler's -O says it; as the guests are when absent. */
+  readonly optimize?: string;
+  /** What is traced and timed is `PIECES`. */
+  readonly isInPieces?: boolean;
+}
 
 /** As the guests are built (guests/Makefile), for a process. */
 const GUEST_FLAGS =
-  '-std=gnu11 -O2 -ffreestanding -fno-pic -fno-pie -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-stack-protector -fno-strict-aliasing -fno-strict-overflow -fno-delete-null-pointer-checks -fno-tree-loop-distribute-patterns -fno-jump-tables -fno-common -w -mgeneral-regs-only -DHARDENED_USERCOPY';
+  '-std=gnu11 -ffreestanding -fno-pic -fno-pie -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-stack-protector -fno-strict-aliasing -fno-strict-overflow -fno-delete-null-pointer-checks -fno-tree-loop-distribute-patterns -fno-jump-tables -fno-common -w -mgeneral-regs-only -DHARDENED_USERCOPY';
 const HOST_FLAGS = '-std=gnu11 -O2 -fno-pie -fno-omit-frame-pointer -fno-stack-protector -w';
 const X86_FLAGS = '-mno-red-zone -fcf-protection=none';
 /** What the guests' linker script defines. */
@@ -51,22 +66,29 @@ function quotientOf({ mnemonic, keys }: Analysed, rax: bigint): bigint | null {
 /** Two chains of additions are of one clock when the longer one takes less than so many times the shorter one's ticks. */
 const STEADY = 1.01;
 
-/** The program, built; `close()` removes it. `compiler` may be one for another machine, and `runner` what plays its programs. */
+/** The program, built; `close()` removes it. */
 export class Silicon {
   readonly #folder = mkdtempSync(join(tmpdir(), 'usercopy-silicon-'));
   readonly #program = join(this.#folder, 'silicon');
 
+  /** Of what is traced and timed. */
+  readonly names: readonly string[];
+  readonly #runner: readonly string[];
+  readonly #words: readonly string[];
+
   /** @throws UsercopyError `missing-dependency` without the compiler. */
-  constructor(
-    compiler = 'cc',
-    private readonly runner: readonly string[] = [],
-  ) {
+  constructor({ compiler = 'cc', runner = [], optimize = '2', isInPieces = false }: Build = {}) {
+    this.names = isInPieces ? PIECES : SILICON_PATHS;
+    this.#runner = runner;
+    this.#words = isInPieces ? ['pieces'] : [];
     const machine = this.#run([compiler, '-dumpmachine']).trim();
     const x86 = machine.startsWith('x86_64') ? X86_FLAGS.split(' ') : [];
     const object = (name: string) => join(this.#folder, name);
     const compile = (flags: string, source: string, to: string, more: readonly string[] = []) =>
       this.#run([compiler, ...flags.split(' '), ...x86, ...more, '-c', packageFile(source), '-o', object(to)]);
-    compile(GUEST_FLAGS, 'guests/kernel.c', 'kernel.o', [`-DARCH_HEADER="${packageFile('bench/silicon/host.h')}"`]);
+    compile(GUEST_FLAGS, 'guests/kernel.c', 'kernel.o', [
+      ...[`-O${optimize}`, `-DARCH_HEADER="${packageFile('bench/silicon/host.h')}"`],
+    ]);
     compile(HOST_FLAGS, 'bench/silicon/silicon.c', 'silicon.o');
     const symbols = Object.entries(SYMBOLS).map(([name, value]) => `-Wl,--defsym=${name}=${value}`);
     const link = [
@@ -88,26 +110,27 @@ export class Silicon {
   }
 
   /** The instructions of each path. */
-  trace(model: CycleModel): Map<SiliconPath, Step[]> {
-    const paths = new Map<SiliconPath, Step[]>(SILICON_PATHS.map((path) => [path, []]));
-    for (const line of this.#play('trace').trim().split('\n')) {
-      const [name, address, bytes, rax] = line.split(' ');
+  trace(model: CycleModel): Map<string, Step[]> {
+    const paths = this.names.map((): Step[] => []);
+    for (const line of this.#play('trace', ...this.#words)
+      .trim()
+      .split('\n')) {
+      const [path, address, bytes, rax] = line.split(' ');
       const code = Buffer.from(present(bytes), 'hex');
       const at = BigInt(`0x${address}`);
       const instruction = present(model.analyse(code, at)[0]);
       const block = { address: at, code: code.subarray(0, instruction.size), instructions: 1, thumb: false };
       const quotient = quotientOf(instruction, BigInt(`0x${rax}`));
-      // The program prints the names that are listed above, and present() says when it does not.
-      present(paths.get(name as SiliconPath)).push({ block, quotient });
+      present(paths[Number(path)]).push({ block, quotient });
     }
-    return paths;
+    return new Map(this.names.map((name, index) => [name, present(paths[index])]));
   }
 
   /** Samples of all paths, one after the other: what the loop around a call adds, as ten additions in it tell, is taken off. */
   samples(count: number): Sample[] {
     const calls = 1000;
     const links = 500;
-    return this.#play('time', String(count), String(calls), String(links))
+    return this.#play('time', String(count), String(calls), String(links), ...this.#words)
       .trim()
       .split('\n')
       .map((line) => {
@@ -118,7 +141,7 @@ export class Silicon {
         const ticksOfCycle = chain / (100 * links);
         return {
           cycles: new Map(
-            SILICON_PATHS.map((path, index) => [path, 10 + (present(ticks[index]) - ten) / calls / ticksOfCycle]),
+            this.names.map((path, index) => [path, 10 + (present(ticks[index]) - ten) / calls / ticksOfCycle]),
           ),
           noOps: (100 * calls * ticksOfCycle) / Math.max(noOpsBefore, present(noOpsAfter)),
           isClocked: Math.max(chainBefore, present(chainAfter)) < STEADY * chain,
@@ -131,7 +154,7 @@ export class Silicon {
   }
 
   #play(...words: readonly string[]): string {
-    return this.#run([...this.runner, this.#program, ...words]);
+    return this.#run([...this.#runner, this.#program, ...words]);
   }
 
   #run([program = '', ...words]: readonly string[]): string {
@@ -148,7 +171,7 @@ export class Silicon {
 
 export interface Sample {
   /** Core cycles of one call. */
-  readonly cycles: ReadonlyMap<SiliconPath, number>;
+  readonly cycles: ReadonlyMap<string, number>;
   /** No-ops that passed in a cycle before it and after it, the lower figure: the core's width, when nobody else takes a turn. */
   readonly noOps: number;
   /** The clock was the same before it and after it. */
@@ -172,7 +195,7 @@ export const agree = (one: number, two: number): boolean =>
   Math.abs(one - two) < Math.max(0.5, 0.05 * Math.min(Math.abs(one), Math.abs(two)));
 
 /** A sample counts when so much of the flow of no-ops was there; with another thread on the core it is some two thirds. */
-const WHOLE = 0.9;
+const WHOLE = 0.95;
 /** And a run when so many of its samples count. */
 const ENOUGH = 0.05;
 
@@ -181,7 +204,7 @@ const BEST = 0.1;
 
 export interface Settled {
   /** Null: too noisy. */
-  readonly figures: ReadonlyMap<SiliconPath, Timed | null>;
+  readonly figures: ReadonlyMap<string, Timed | null>;
   /** No-ops in a cycle that a sample must have nearly had. */
   readonly noOps: number;
   /** Of all samples, the part that had them. */
@@ -194,8 +217,12 @@ export interface Settled {
  *
  * @param known No-ops that the core takes in a cycle; 0 when that is not known.
  */
-export function settled(run: () => readonly Sample[], most: number, known = 0): Settled {
-  const figures = new Map<SiliconPath, Timed | null>(SILICON_PATHS.map((path) => [path, null]));
+export function settled(
+  names: readonly string[],
+  run: () => readonly Sample[],
+  { most, known = 0 }: { readonly most: number; readonly known?: number },
+): Settled {
+  const figures = new Map<string, Timed | null>(names.map((name) => [name, null]));
   const runs: (readonly Sample[])[] = [];
   const width = () => {
     const flows = runs.flatMap((samples) => samples.flatMap(({ isClocked, noOps }) => (isClocked ? noOps : [])));
@@ -211,7 +238,7 @@ export function settled(run: () => readonly Sample[], most: number, known = 0): 
       return counting.length < ENOUGH * samples.length ? [] : counting;
     });
     if (before.length === 0 || now.length === 0) continue;
-    for (const path of SILICON_PATHS) {
+    for (const path of names) {
       const [one, two] = [before, now].map((samples) => timed(samples.map(({ cycles }) => present(cycles.get(path)))));
       if (one === undefined || two === undefined || figures.get(path) !== null || !agree(one.cycles, two.cycles))
         continue;

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { variantOf } from '../../arch/index.js';
 import { hostCore, nearestCore } from '../../bench/silicon/host.js';
-import { type Sample, SILICON_PATHS, Silicon, settled, timed } from '../../bench/silicon/silicon.js';
+import { PIECES, predicted, type Sample, SILICON_PATHS, Silicon, settled, timed } from '../../bench/silicon/silicon.js';
 import { openCycleModel } from '../../src/cycles/open.js';
 import type { CycleModel } from '../../src/cycles/price.js';
 import { packageFile } from '../../src/paths.js';
@@ -42,6 +42,32 @@ describe.skipIf(!hasCompiler || process.arch !== 'x64')(
       }
     });
 
+    test('is other code at another level of optimization, and passes there, too', () => {
+      const instructions = new Set(
+        [silicon, new Silicon({ optimize: 's' })].map((one) => {
+          expect(one.answers()).toEqual([...SILICON_PATHS]);
+          const sum = [...one.trace(model).values()].reduce((all, steps) => all + steps.length, 0);
+          if (one !== silicon) one.close();
+          return sum;
+        }),
+      );
+      expect(instructions.size).toBe(2);
+    });
+
+    test('has pieces, which Zen 3’s table prices as AMD’s guides say', async () => {
+      const pieces = new Silicon({ isInPieces: true });
+      const zen3 = await openCycleModel(variantOf('x86_64')!, 'znver3');
+      const traces = pieces.trace(zen3);
+      const says = (name: string) => predicted(zen3, traces.get(name)!);
+      expect([...traces.keys()]).toEqual(PIECES);
+      for (const steps of traces.values()) expect(zen3.analyse(steps.at(-1)!.block.code, 0n)[0]!.mnemonic).toBe('ret');
+      // Between two pieces that differ in one thing only, that thing shows.
+      expect(says('4 divisions, 64 bits') - says('4 divisions, 9 bits')).toBe(4 * (16 - 9));
+      expect(says('8 loads, index') - says('8 loads')).toBeGreaterThanOrEqual(8);
+      zen3.close();
+      pieces.close();
+    });
+
     test('knows the quotient of the one division, of an object’s place in its slab by its size: 0, the first object', () => {
       for (const [path, steps] of silicon.trace(model)) {
         const quotients = steps.flatMap(({ quotient }) => quotient ?? []);
@@ -70,7 +96,8 @@ const runs = (...all: readonly (readonly Sample[])[]) => {
   let at = 0;
   return () => all[Math.min(at++, all.length - 1)]!;
 };
-const figure = (run: () => readonly Sample[], most: number) => settled(run, most).figures.get('slab');
+const figure = (run: () => readonly Sample[], most: number, known = 0) =>
+  settled(SILICON_PATHS, run, { most, known }).figures.get('slab');
 
 test('a figure needs two runs that follow each other and agree within 5 %', () => {
   const of = (...figures: number[]) => runs(...figures.map((one) => [sample(one)]));
@@ -82,15 +109,15 @@ test('a figure needs two runs that follow each other and agree within 5 %', () =
 test('samples in which another thread took a part of the core, or the clock changed, do not count', () => {
   const interrupted = sample(2, 60, false);
   const mixed = [sample(40, 4.1), sample(25), sample(41, 4), sample(25), interrupted, sample(25)];
-  const measured = settled(runs(mixed, mixed), 8);
+  const measured = settled(SILICON_PATHS, runs(mixed, mixed), { most: 8 });
   expect(measured.figures.get('slab')).toEqual({ cycles: 25, spread: 0 });
   expect(measured).toMatchObject({ noOps: 6, counted: 0.5 });
   // Runs that never had the core for themselves say nothing of a core that is known for more, however well they agree.
   const crowded = Array.from({ length: 40 }, () => sample(40, 4));
-  expect(settled(runs(crowded), 8).figures.get('slab')?.cycles).toBe(40);
-  expect(settled(runs(crowded), 8, 6).figures.get('slab')).toBeNull();
-  expect(settled(runs([sample(25), ...crowded]), 8, 6).figures.get('slab')).toBeNull();
-  expect(settled(runs(crowded, mixed, mixed), 8, 6).figures.get('slab')?.cycles).toBe(25);
+  expect(figure(runs(crowded), 8)?.cycles).toBe(40);
+  expect(figure(runs(crowded), 8, 6)).toBeNull();
+  expect(figure(runs([sample(25), ...crowded]), 8, 6)).toBeNull();
+  expect(figure(runs(crowded, mixed, mixed), 8, 6)?.cycles).toBe(25);
 });
 
 test('the figure is the lowest quartile, and its spread the middle half', () => {

@@ -51,7 +51,7 @@ export function runCommand(): Verb {
     .option('--frames', "Check stack frames even if the kernel does not. A built-in guest's own check does so too.")
     .option(
       '--call <call...>',
-      "Call these functions, written as 'symbol(argument, …)' with the names that scenarios use.",
+      "Call these functions, written as 'symbol(argument, …)'. Arguments are numbers, the kernel's symbols, user, stack, and objects that are made for it: kmalloc_64 (any size of a kmalloc cache), cred, folio, vmalloc, scratch.",
     )
     .addOption(
       new Option('--judge <which>', 'With --call, judge what the kernel judges, or every copy.').choices([

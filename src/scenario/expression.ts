@@ -162,7 +162,7 @@ export function evaluate(term: Term, names: Names, bits: number, where: string):
     case 'name': {
       const found = names.find(term.name);
       if (!found) {
-        throw badInput(where, "an object of the scenario, stack, sp, user, or a kernel's symbol", `'${term.name}'`);
+        throw badInput(where, "an object, stack, sp, user, or a kernel's symbol", `'${term.name}'`);
       }
       if (!term.end) return found.start;
       if (found.end === null) throw badInput(where, `an object whose end is known`, `'${term.name}'`);

@@ -6,7 +6,7 @@ import { buildWorld, type WorldOptions } from './world.js';
 
 export type { ScenarioRow, ScenarioRun } from './play-steps.js';
 
-export interface PlayOptions extends StepOptions, Pick<WorldOptions, 'onProgress' | 'started'> {}
+export interface PlayOptions extends StepOptions, Pick<WorldOptions, 'objectsFor' | 'onProgress' | 'started'> {}
 
 const A_FILE = having('a scenario, as readScenario() or scenarioInMemory() gives it', 'scenario', 'positions');
 

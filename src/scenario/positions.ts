@@ -18,9 +18,12 @@ export class Positions {
   readonly #values = new Map<string, Position>();
   readonly #names = new Map<string, Position>();
 
-  /** `file` is what errors call the scenario. */
-  constructor(file: string) {
+  readonly #isSeen: boolean;
+
+  /** `file` is what errors call the scenario. `isSeen`: a person has its text before them, where lines and columns mean something. */
+  constructor(file: string, isSeen = true) {
     this.#file = file;
+    this.#isSeen = isSeen;
   }
 
   get file(): string {
@@ -35,9 +38,10 @@ export class Positions {
     this.#names.set(pointerOf(path), position);
   }
 
-  /** `case.yaml:12:5`; of the nearest part around it where the part itself is not in the file. */
+  /** `case.yaml:12:5`; of the nearest part around it where the part itself is not in the file. `scenario: steps[0].call` where nobody sees lines. */
   at(path: Path | string): string {
     let pointer = typeof path === 'string' ? path : pointerOf(path);
+    if (!this.#isSeen) return [this.#file, wordsOf(pointer)].filter((part) => part !== '').join(': ');
     for (;;) {
       const position = this.#values.get(pointer);
       if (position) return this.#told(position);
@@ -54,13 +58,22 @@ export class Positions {
   /** An error at a part's name. */
   refuseName(path: Path | string, expected: string, came: string): UsercopyError {
     const position = this.#names.get(typeof path === 'string' ? path : pointerOf(path));
-    return badInput(position ? this.#told(position) : this.at(path), expected, came);
+    return badInput(position && this.#isSeen ? this.#told(position) : this.at(path), expected, came);
   }
 
   #told({ line, column }: Position): string {
     return `${this.#file}:${line}:${column}`;
   }
 }
+
+/** `/steps/0/call` as a program has it: `steps[0].call`. */
+const wordsOf = (pointer: string): string =>
+  pointer
+    .replace(/\/(\d+)(?=\/|$)/g, '[$1]')
+    .replace(/\//g, '.')
+    .replace(/^\./, '')
+    .replace(/~1/g, '/')
+    .replace(/~0/g, '~');
 
 /** Runs a part and says in its errors where in the file the part stands. */
 export async function located<Result>(

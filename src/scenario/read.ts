@@ -49,7 +49,7 @@ export function scenarioInMemory(
   directory = '.',
 ): ScenarioFile {
   requireValue('scenarioInMemory: scenario', scenario, anObject);
-  return parseScenario(writeScenario(scenario), name, directory);
+  return parse(writeScenario(scenario), new Positions(name, false), directory);
 }
 
 /** `name` is what errors call the text; `directory` is where relative paths in it start. */
@@ -60,11 +60,14 @@ export function parseScenario(text: string, name = 'scenario', directory = '.'):
   if (text.length > LARGEST_FILE) {
     throw badInput(name, `a scenario of at most ${LARGEST_FILE} characters`, String(text.length));
   }
+  return parse(text, new Positions(name), directory);
+}
+
+function parse(text: string, positions: Positions, directory: string): ScenarioFile {
   const lines = new LineCounter();
-  const positions = new Positions(name);
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
-    return `${name}:${Math.max(line, 1)}:${Math.max(col, 1)}`;
+    return `${positions.file}:${Math.max(line, 1)}:${Math.max(col, 1)}`;
   };
   const document = parseDocument(text, {
     lineCounter: lines,

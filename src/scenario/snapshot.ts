@@ -5,11 +5,9 @@
 import type { Variant } from '../../arch/driver.js';
 import { UsercopyError } from '../errors.js';
 import { type SnapshotPlace, writeSnapshot } from '../guest/snapshot.js';
-import { kmallocName } from '../introspect/slab.js';
-import type { Kernel } from '../kernel/kernel.js';
-import type { Scenario, ScenarioObject } from './format.js';
 import { guestCallOf } from './play-steps.js';
 import type { ScenarioFile } from './read.js';
+import { usualObjects } from './usual-objects.js';
 import { buildWorld, type World, type WorldOptions } from './world.js';
 
 export interface SnapshotSummary {
@@ -22,24 +20,6 @@ export interface SnapshotSummary {
   /** What a person should know: what the guest has not, and what the files do not hold. */
   readonly warnings: readonly string[];
 }
-
-const GENERAL_SIZES = [8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192];
-
-/** What a kernel image is given when nobody says what it shall have. */
-const usualObjects = ({ version }: Kernel): NonNullable<Scenario['objects']> => ({
-  // One slab of each general cache; any byte of its objects may be copied.
-  ...Object.fromEntries(
-    GENERAL_SIZES.map((size): [string, ScenarioObject] => [
-      `kmalloc_${size}`,
-      { slab: { cache: kmallocName(size, version), objectSize: size, index: size > 2048 ? 0 : 1 } },
-    ]),
-  ),
-  // No byte of a cred may be copied.
-  cred: { slab: { cache: 'cred_jar', objectSize: 168, size: 192, useroffset: 0, usersize: 0, index: 1 } },
-  folio: { compoundPage: { order: 2 } },
-  vmalloc: { vmalloc: { pages: 4 } },
-  scratch: { bytes: { size: 4096 } },
-});
 
 export interface SnapshotOptions extends Pick<WorldOptions, 'onProgress'> {
   /** The function at which the guest shall stand: `symbol(argument, …)`. */

@@ -15,6 +15,7 @@ import { readScenario, type ScenarioFile, scenarioInMemory } from './read.js';
 import { type SnapshotSummary, snapshotScenario } from './snapshot.js';
 import { runTwins, type TwinRun } from './twins.js';
 import { loadTypedKernel } from './typed-kernel.js';
+import { usualObjectsIn } from './usual-objects.js';
 
 interface KernelFiles {
   readonly kernel: string;
@@ -139,7 +140,10 @@ async function runScenarioTask(
     finish = covering(guest, coverage);
   };
   const onDone = (): void => finish();
-  return playScenario(fileOf(source), { onReady, onDone, onProgress, sanitize });
+  // Who calls functions without a scenario has the objects that --snapshot gives a guest.
+  const calls = 'path' in source ? [] : source.scenario.steps.flatMap(({ call }) => call ?? []);
+  const objectsFor = usualObjectsIn(calls);
+  return playScenario(fileOf(source), { onReady, onDone, onProgress, sanitize, objectsFor });
 }
 
 /** Frames are looked at when that is asked for, else as the kernel does. */

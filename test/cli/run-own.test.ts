@@ -73,3 +73,33 @@ describe('usercopy run own --cycles, of a variant that there is no table of', ()
     expect(arm.rows.every((row) => (row.guestCycles ?? 0) > 0)).toBe(true);
   });
 });
+
+describe('usercopy run --call', () => {
+  it('has the objects of --snapshot, made when a call names them', () => {
+    const call = (argument: string) =>
+      usercopy(['run', '--variant', 'arm64', '--call', `__check_object_size(${argument})`, '--json']);
+    expect(call('kmalloc_64, 64, 1').status).toBe(0);
+    const refused = call('kmalloc_64 + 8, 64, 1');
+    expect(refused.status).toBe(1);
+    expect(JSON.parse(refused.out).rows).toMatchObject([
+      {
+        guest: expect.stringMatching(/^usercopy: Kernel memory exposure .* 'kmalloc-64' \(offset 8, size 64\)!$/),
+        identical: true,
+      },
+    ]);
+  });
+
+  it('says which call it does not understand', () => {
+    const { status, err } = usercopy([
+      'run',
+      '--variant',
+      'arm64',
+      '--call',
+      '__check_object_size(user, 1, 1)',
+      'f(',
+      '--json',
+    ]);
+    expect(status).toBe(2);
+    expect(err).toBe("usercopy: --call: steps[1].call: 'f(': expected a name or a number, found the end\n");
+  });
+});

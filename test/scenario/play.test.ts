@@ -249,7 +249,7 @@ describe('what cannot be is told with its place in the file', () => {
     ['no kernel', `guest: {}\n${step}`, /^f:1:8: expected 'variant' or 'kernel' in guest/],
     ['an image that is not there', `guest: { kernel: absent }\n${step}`, /^f:1:8: .*absent: expected a readable file/],
     ['a profile', `guest: { variant: x86_64, profile: "9.9" }\n${step}`, /^f:1:36: profile: expected one of v3/],
-    ['a name that nothing has', `${guest}\n${step}`, /^f:2:28: expected an object .*found 'a'/],
+    ['a name that nothing has', `${guest}\n${step}`, /^f:2:28: expected an object, stack, .*found 'a'/],
     [
       'an object past its slab',
       object('{ slab: { cache: c, objectSize: 64, order: 0, index: 64 } }'),

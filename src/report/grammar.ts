@@ -244,7 +244,8 @@ function cutNew(rest: string): CutMessage | null {
   const after = rest.slice(place.length);
   const tail = CUT_TAIL.exec(after);
   if (tail === null) {
-    const begun = /^\(off-?set:?(\d{1,20}),/i.exec(after);
+    // Digits behind the comma are of one that was written in groups.
+    const begun = /^\(off-?set:?(\d{1,20}),(?=s|$)/i.exec(after);
     return { place: place.length, length: place.length, offset: begun?.[1] ?? null, reach: -1 };
   }
   const [, offset = null, comma, size] = tail;
@@ -286,6 +287,11 @@ function placeOf(text: string, before: number): Place {
   const named = rest.slice(zone?.[0].length ?? 0);
   const opened = /^['"`]{0,2}/.exec(named)?.[0].length ?? 0;
   const closed = /['"`]{1,2}$/.exec(named.slice(opened))?.[0].length ?? 0;
+  // Cut so short, the kernel's other words may have stood here.
+  const mayBeOther =
+    opened === 0 &&
+    ['notinslubpage?!', 'notinslabpage?!', 'inleftredzone'].some((words) => words.startsWith(named.toLowerCase()));
+  if (mayBeOther) return { ...none, refusal: null, regionKind, canonical: regionKind, nameOpen: true };
   if (named.length - opened - closed <= 0)
     return { ...none, refusal, regionKind, canonical: regionKind, nameOpen: true };
   // A quotation mark inside is none of a name's: a line of something else stands between.
@@ -305,7 +311,7 @@ function oldPlaceOf(type: string, at: number, closed: boolean): Place {
   }
   if (type.startsWith('<')) return { ...none, refusal: null, regionKind: 'special', canonical: type };
   return {
-    refusal: 'slab object',
+    refusal: type === '' ? null : 'slab object',
     regionKind: 'slab cache (old format)',
     canonical: '\0',
     name: [at, at + type.length],
@@ -322,7 +328,7 @@ export function canonicalOf(read: ReadMessage, name: string | null): string | nu
   if (format === 'old') {
     if (read.noAddress) return `usercopy: kernel memory ${attempt} '${what}' (${size} bytes)`;
     const isNumber = address !== null && /^[0-9a-f]+$/i.test(address);
-    return isNumber ? `usercopy: kernel memory ${attempt} ${address} (${what}) (${size} bytes)` : null;
+    return isNumber ? `usercopy: kernel memory ${attempt} ${address.toLowerCase()} (${what}) (${size} bytes)` : null;
   }
   if (format === 'pax' || offset === null) return null;
   const prefix = format === 'whitelist warning' ? 'Bad or missing usercopy whitelist?' : 'usercopy:';

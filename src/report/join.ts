@@ -79,6 +79,8 @@ function glueOf(whole: LogLine, last: LogLine, line: LogLine, { column, widest, 
     const size = rest === undefined ? null : Number(`0x${/[0-9a-f]*$/.exec(whole.text)?.[0]}${rest}`);
     if (size !== null) return size <= LARGEST_FUNCTION ? '' : ' ';
   }
+  // A build id stands behind the module's name, and is longer than any.
+  if (OPEN_MODULE.test(whole.text) && /^[0-9a-f]{32,64}\]/.test(line.text)) return ' ';
   if (OPEN_MODULE.test(whole.text) && /^[\w-]{0,60}(?:\]| [0-9a-f]{8,64}\])/.test(line.text)) return '';
   const [word = ''] = /^\S{1,200}/.exec(line.text) ?? [];
   // A line of exactly that width may be one that a terminal broke between two characters.
@@ -121,6 +123,7 @@ function continues(
   column: number | null,
 ): boolean {
   if (pieces >= (whole.text.startsWith(MODULES) ? MOST_PIECES_OF_MODULES : MOST_PIECES)) return false;
+  if (last.cut) return false;
   const isNear = !line.prefixed && !line.gap;
   const isFull = last.width === column;
   // Where each line of the log has its prefix, a terminal's break says more than the looks of what follows.

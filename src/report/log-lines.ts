@@ -2,6 +2,7 @@
 import { kernelStart } from './anchors.js';
 import { plainLine } from './characters.js';
 import { isOfChat } from './chat.js';
+import { edgeMark } from './cropped.js';
 import { isMisread, withDigits } from './misread.js';
 import { Prefixes, stampOf, threadOf } from './prefixes.js';
 import { type RawLine, rawLines } from './raw-lines.js';
@@ -29,6 +30,8 @@ export interface LogLine {
   readonly gap: boolean;
   /** Letters stood in it where only digits can. */
   readonly misread: boolean;
+  /** A pager's mark says that it went on. */
+  readonly cut: boolean;
 }
 
 /** A line's number may be an excerpt's: `before` lines stand in front of it. */
@@ -39,15 +42,18 @@ export function logLines(text: string, before = 0): readonly LogLine[] {
   const prefixes = Prefixes.learn(anchorsIn(raw));
   const lines: LogLine[] = [];
   const misread = isMisread(text);
+  const edge = edgeMark(plainLines(raw));
   let gap = true;
   for (const { number, last, text: line, record } of withWholeStamps(raw)) {
-    const shown = plainLine(line);
+    const whole = plainLine(line);
+    const marked = edge !== null && whole.length === edge.column;
+    const shown = marked ? whole.slice(0, -1) : whole;
     const plain = misread ? withDigits(shown) : shown;
     const read = isFence(plain) ? null : prefixes.takeOff(tableRow(plain));
-    const own = read?.text.trim() ?? '';
+    const own = read?.text.trim().replace(/\t+/g, ' ') ?? '';
     // `10:31:05 PM` is no date of syslog's with a text.
     const mayBeChat = !record && (read?.prefixed === false || /^[ap]\.?m\.?$/i.test(own));
-    if (mayBeChat && isOfChat(plain)) continue;
+    if (mayBeChat && (isOfChat(plain) || DEVICE_OF_RECORD.test(line))) continue;
     if (read === null || own === '') {
       gap = true;
       continue;
@@ -64,11 +70,15 @@ export function logLines(text: string, before = 0): readonly LogLine[] {
       blanksAtStart: read.prefixed ? 0 : (BLANKS.exec(read.prefix)?.[1] ?? '').length,
       gap,
       misread: plain !== shown,
+      cut: marked && edge.cuts,
     });
     gap = false;
   }
   return withoutSuffix(lines);
 }
+
+/** /dev/kmsg and extended consoles tell the device of a record on lines of their own. */
+const DEVICE_OF_RECORD = /^ (?:SUBSYSTEM|DEVICE)=\S{1,200}\s{0,2}$/;
 
 /** What stands before a kernel's line: its own stamp with the caller behind it, or syslog's date, host and tag. */
 const WHOLE_STAMPS: readonly RegExp[] = [
@@ -125,6 +135,10 @@ const isFence = (line: string): boolean => /^[\s>|]{0,40}(?:`{3,}|~{3,})\s{0,4}\
 /** `| text |`, a row of a table in Markdown. */
 const tableRow = (line: string): string =>
   /^\s{0,8}\|.{0,8000}\|\s{0,8}$/.test(line) ? line.replace(/\|\s*$/, '') : line;
+
+function* plainLines(raw: readonly { readonly text: string }[]): Iterable<string> {
+  for (const { text } of raw) yield plainLine(text);
+}
 
 const MOST_ANCHORS = 2000;
 /** Not every line is cleaned twice: only those with a word of the kernel in them. */

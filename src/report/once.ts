@@ -23,7 +23,10 @@ function isToldBy(report: UsercopyReport, other: UsercopyReport): boolean {
   // A BUG line alone, as a subject has it.
   if (isEmpty(report)) return sameTime && other.bugLine !== null && sameBug(report.bugLine, other.bugLine);
   const [mine, its] = [report.message, other.message];
-  if (mine === null || its === null) return false;
+  // Nothing but all else tells that two without the message are one.
+  if (mine === null)
+    return sameTime && its === null && sameBug(report.bugLine, other.bugLine ?? '') && sameCrash(report, other);
+  if (its === null) return false;
   if (mine.canonical === null) {
     // Cut, as where two consoles write at once: the whole line begins with it.
     return isBare(report) && its.canonical?.toLowerCase().startsWith(plain(mine.text)) === true;

@@ -6,11 +6,15 @@ import { CUT, END } from './shapes.js';
 const PART = /^([A-Z][a-z]{2,12}#\d{1,6}) Part ?(\d{1,6})\b/;
 /** Lines of an oops in the order in which every architecture prints them. */
 const MARKS: readonly RegExp[] = [
+  /ernel memory (?:exposure|overwrite|leak) attempt/i,
   CUT,
-  /\b[kK]ernel BUG at |^WARNING: CPU/,
+  /\b[kK]ernel (?:BUG at |bug detected\[)|^WARNING: CPU/,
   /\bCPU: ?\d+ (?:UID: \d+ )?PID: /,
-  /^(?:RIP|EIP|NIP|pc)\b/,
-  /^Call [Tt]race:/,
+  /^(?:RIP|EIP|NIP|e?pc)\b/,
+  /^(?:Call [Tt]race|Backtrace):/,
+  /^(?:\W{0,3}|.{0,40}\] )(?:usercopy_(?:abort|warn)|report_usercopy|__check_heap_object)\+/,
+  /^(?:\W{0,3}|.{0,40}\] )__check_object_size(?:\.[\w.]{1,40})?\+/,
+  /^(?:\W{0,3}|.{0,40}\] )(?:entry_|el0|el1|do_el0|do_syscall|system_call|ret_(?:fast|from)|syscall_|__sys_trace|x64_sys_call|sysenter|start_thread|kthread\+)/,
   END,
 ];
 

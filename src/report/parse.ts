@@ -12,9 +12,9 @@ import { registerText } from './register-text.js';
 import type { RegisterObject, TraceEntry, UsercopyMessage, UsercopyReport } from './report.js';
 import { measure } from './return-length.js';
 import { unseamed, type Whole, wholeOf, withKnownSeams } from './seams.js';
-import { type Block, splitReports } from './split.js';
+import { type Block, isShortenedMessage, SHORTENED, splitReports } from './split.js';
 import { hardwareOf, modulesOf, taskOf } from './task.js';
-import { traceOf } from './trace.js';
+import { lostUnderscores, traceOf } from './trace.js';
 
 const BUG_LINE =
   /\b[kK]ernel (?:BUG|bug) at +[\w./][^\s!]{0,300}:\d{1,7}(?:!|(?=\D))|\b[kK]ernel BUG at \.?\S{1,300}(?: \[verbose debug info unavailable\]|!)|^WARNING: .{0,40}\bat +\S{0,300}usercopy\.c:\d{1,7}(?=\D)(?: \S{1,200}\+0x[0-9a-f]{1,8}\/0x[0-9a-f]{1,8})?(?: +\S{1,300}:\d{1,7})?/m;
@@ -33,11 +33,23 @@ export function parseReports(text: string, before = 0): UsercopyReport[] {
   const lines = withoutAnswers(logLines(text, before));
   // What has no line's end behind it may be cut off.
   const open = text.endsWith('\n') ? null : (lines.at(-1)?.last ?? null);
+  const blocks = splitReports(lines, oopsConventions);
+  const isShortened = lines.some(isShortenedMessage);
   const reports = once(
-    splitReports(lines, oopsConventions).map((block) => reportOf(block, block.numbers.last === open)),
+    blocks.map((block) => {
+      const report = reportOf(block, block.numbers.last === open);
+      const lacks = isShortened && report.message === null && !report.notes.includes(SHORTENED);
+      return lacks ? { ...report, notes: [...report.notes, SHORTENED] } : report;
+    }),
   );
   const lacking = reports.some(({ kernelVersion, arch }) => kernelVersion === null || arch === null);
-  return lacking ? fromRestOfLog(reports, lines, open !== null) : reports;
+  if (!lacking) return reports;
+  const edges = new Set(blocks.map(({ edge }) => edge));
+  return fromRestOfLog(
+    reports,
+    lines.filter(({ width, cut }) => !cut && !edges.has(width)),
+    open !== null,
+  );
 }
 
 /**
@@ -89,6 +101,7 @@ function reportOf(block: Block, isOpen: boolean): UsercopyReport {
   const code = codeOf(seamed, kernelText.length, found?.convention.bugCode ?? null);
   const bugLine = wholeOf(bugLineOf(seamed, found?.convention.bugLines ?? []), 'the BUG line');
   const pc = pcOf(text, found?.convention.pc ?? null);
+  const trace = traceOf(kernelText.trimEnd().split('\n'), isOpen && kernelText === text);
   const measured = measure(block.message, registers, found?.convention.returnValue ?? [], pc);
   const { message, notes } = withWholeAddress(measured.message, bits);
   const assumed = found?.convention.assumption?.(text) ?? null;
@@ -112,7 +125,7 @@ function reportOf(block: Block, isOpen: boolean): UsercopyReport {
     returnLength: measured.length,
     pc: block.mixed ? null : pc,
     code: code.value,
-    trace: traceOf(kernelText.trimEnd().split('\n'), isOpen && kernelText === text),
+    trace,
     registerObjects: block.mixed ? [] : registerObjectsOf(kernelText),
     registerText:
       found === null || message !== null
@@ -130,9 +143,13 @@ function reportOf(block: Block, isOpen: boolean): UsercopyReport {
       ...[comm, hardware, code, bugLine].flatMap(({ note }) => note ?? []),
       ...(modules?.notes ?? []),
       ...(assumed === null ? [] : [assumed]),
+      ...([pc, ...trace].some((entry) => entry !== null && lostUnderscores(entry.symbol)) ? [EMPHASIS] : []),
     ],
   };
 }
+
+const EMPHASIS =
+  'the names have lost underscores, which a page took for emphasis: those of functions, modules and caches may lack some';
 
 /** An address of a 64-bit kernel that shows eight digits lost the others. */
 function withWholeAddress(

@@ -46,8 +46,6 @@ interface Shape {
   readonly pattern: RegExp;
   /** Its first part, a date: a line that has this and not the whole is another program's. Null where nothing tells that. */
   readonly date: RegExp | null;
-  /** The text stands in quotation marks, which end it. */
-  readonly quoted: boolean;
 }
 
 /** The prefixes of one text. */
@@ -100,11 +98,12 @@ export class Prefixes {
     const rest = quote === 0 ? line : line.slice(quote);
     if (LOGCAT.test(rest)) return withoutLogcat(rest);
     let foreign = false;
-    for (const { pattern, date, quoted } of this.#shapes) {
+    for (const { pattern, date } of this.#shapes) {
       const found = pattern.exec(rest);
       if (found !== null) {
         let text = rest.slice(found[0].length);
-        if (quoted) text = quotedText(text);
+        const mark = found.groups?.['quote'];
+        if (mark !== undefined && mark !== '') text = quotedText(text, mark);
         const more = withoutKnown(text, false);
         return {
           text: more?.text ?? text,
@@ -191,10 +190,15 @@ function withoutLogcat(line: string): Unprefixed {
   return { text: (glued ?? (tag === '' ? said : `${tag}: ${said}`)).trim(), prefix, prefixed: true };
 }
 
-/** What stands in a field of CSV or behind `msg="`, up to the quotation mark that ends it. */
-function quotedText(text: string): string {
-  const [end = ''] = /^(?:[^"\\]|""|\\.){0,8000}/.exec(text) ?? [];
-  return end.replaceAll('""', '"').replaceAll('\\"', '"').replaceAll('\\t', '\t');
+/** What stands in a field of CSV, in a literal or behind `msg="`, up to the quotation mark that ends it. */
+function quotedText(text: string, mark: string): string {
+  const [end = ''] =
+    (mark === '"' ? /^(?:[^"\\]|""|\\.){0,8000}/ : /^(?:[^'\\]|'(?!\s*(?:$|[,;)\]}]))|\\.){0,8000}/).exec(text) ?? [];
+  return end
+    .replaceAll(mark + mark, mark)
+    .replaceAll(`\\${mark}`, mark)
+    .replaceAll('\\t', '\t')
+    .replace(/(?:\\[nr]){1,4}$/, '');
 }
 
 const LEVEL = 'emerg|panic|alert|crit|critical|err|error|warn|warning|notice|info|debug';
@@ -221,8 +225,16 @@ function shapeOf(prefix: string): Shape | null {
   let names = false;
   let marks = 0;
   let at = 0;
+  const quote = quoteAt(prefix);
   for (const [token] of prefix.matchAll(TOKEN)) {
     const next = prefix[at + token.length] ?? '';
+    // Fields are quoted where they must be, and Python takes the mark that the text has not.
+    if (at <= quote.at && at + token.length > quote.at) {
+      source += quote.begins ? `${literal(token)}(?<quote>"?)` : `(?<quote>["']?)`;
+      at += token.length;
+      marks++;
+      continue;
+    }
     if (timeEnds >= 0 && at >= timeEnds && dateSource === null && /^\s/.test(token)) dateSource = `${source}[ \\t]`;
     const piece = pieceOf(token, next, at < timeEnds);
     if (timeEnds >= 0 && at >= timeEnds && /^\p{L}{2,}$/u.test(token)) names = true;
@@ -235,8 +247,20 @@ function shapeOf(prefix: string): Shape | null {
   return {
     pattern: new RegExp(`^[ \\t]{0,8}${source.replace(/^\[ \\t\]\+/, '')}`, 'u'),
     date: names && dateSource !== null ? new RegExp(`^[ \\t]{0,8}${dateSource}`, 'u') : null,
-    quoted: /(?:^|[,;\t=:{[ ])"$/.test(prefix),
   };
+}
+
+/** The place of the mark that the text is quoted by; of what stands before the place where one may begin (`begins`); -1 for none. */
+function quoteAt(prefix: string): { readonly at: number; readonly begins: boolean } {
+  // What stands behind it are the kernel's own stamps and names.
+  const isKnown = (from: number): boolean =>
+    from === prefix.length || withoutKnown(prefix.slice(from), false)?.text === '';
+  for (const { index, 0: found } of prefix.matchAll(/(?<![^,;\t=:{[( ])[bur]?["']/g)) {
+    const end = index + found.length;
+    if (isKnown(end)) return { at: end - 1, begins: false };
+  }
+  for (const { index } of prefix.matchAll(/[,;\t]/g)) if (isKnown(index + 1)) return { at: index, begins: true };
+  return { at: -1, begins: false };
 }
 
 interface Piece {

@@ -3,6 +3,7 @@
  * mail, a web page, JSON, the journal's own formats, a string with `\n` in it. Every step takes time in proportion to
  * the text.
  */
+import { looksLikeKernel } from './anchors.js';
 import { decodeQuotedPrintable } from './characters.js';
 import { recordsOf } from './records.js';
 
@@ -20,6 +21,9 @@ export interface RawLine {
 const LONGEST_LINE = 8192;
 /** A line with a page or a whole log in it is taken apart before it is cut. */
 const LONGEST_PAGE = 32 << 20;
+
+/** Containers' logs (CRI) have a long line in parts: `… stdout P the first of it`, and `F` for the last. */
+const CONTAINERS_PART = /^(?<head>\d{4}-\d\d-\d\dT\S{8,30} std(?:out|err) )(?<mark>[PF]) (?<rest>.*)$/;
 
 /** Line ends of web pages. */
 const BREAK =
@@ -47,6 +51,7 @@ export function rawLines(text: string): RawLine[] {
     return lines;
   }
   const quoted = isQuotedPrintable(body);
+  const inParts = !quoted && body.includes(' P ');
   let pending = '';
   let pendingNumber = 0;
   let number = 0;
@@ -66,11 +71,18 @@ export function rawLines(text: string): RawLine[] {
       }
       line = decodeQuotedPrintable(pending + line);
     }
+    const { head, mark, rest } = { ...(inParts ? CONTAINERS_PART.exec(line)?.groups : null) };
+    if (head !== undefined && rest !== undefined && (mark === 'P' || pending !== '')) {
+      if (pending === '') pendingNumber = number;
+      pending = pending === '' ? `${head}F ${rest}` : pending + rest;
+      if (mark === 'P' && pending.length < LONGEST_LINE) continue;
+      line = pending;
+    }
     const at = pending === '' ? number : pendingNumber;
     pending = '';
     splitLine(lines, [at, number], line);
   }
-  if (pending !== '') splitLine(lines, [pendingNumber, number], decodeQuotedPrintable(pending));
+  if (pending !== '') splitLine(lines, [pendingNumber, number], quoted ? decodeQuotedPrintable(pending) : pending);
   return lines;
 }
 
@@ -123,8 +135,33 @@ function without(page: string, name: string): string {
   }
 }
 
+/** A string of JSON, of Python or of C that others stand beside. */
+const LITERAL =
+  /(?:(?<![\w"'])[bur]?)(?:"((?:[^"\\]|\\.){1,8000})"|'((?:[^'\\]|\\.){1,8000})')(?=\s{0,20}(?:[,\])}]|$))/g;
+
+/** The strings of a list that the kernel's lines are; null where the line is none. */
+function literalsOf(line: string): string[] | null {
+  if (!/usercopy|__check_/.test(line)) return null;
+  const LEAST = 3;
+  const all = [...line.matchAll(LITERAL)].map(([, double, single]) =>
+    (double ?? single ?? '')
+      .replace(/\\[nr]$/, '')
+      .replace(/\\(["'\\])/g, '$1')
+      .replace(/\\t/g, '\t'),
+  );
+  // One with the whole log in it is no line.
+  const own = all.filter((text) => looksLikeKernel(text) && placesIn(text).length === 0);
+  // Beside each may stand its time in numbers, as Loki has it.
+  return all.length < LEAST || own.length === 0 ? null : all.filter((text) => !/^[\d.]{10,30}$/.test(text));
+}
+
 /** A whole log on one line is taken apart where its lines must have begun. */
 function splitItems(lines: RawLine[], numbers: Numbers, line: string): void {
+  const literals = line.length < 160 ? null : literalsOf(line);
+  if (literals !== null) {
+    for (const literal of literals) for (const part of literal.split('\\n')) push(lines, numbers, part, true);
+    return;
+  }
   const places = line.length < 160 ? [] : placesIn(line);
   let from = 0;
   for (const place of places) {
@@ -144,10 +181,13 @@ function placesIn(line: string): number[] {
 }
 
 function isQuotedPrintable(text: string): boolean {
-  return (
-    /^Content-Transfer-Encoding: quoted-printable/im.test(text) || (/=\r?\n/.test(text) && /=(?:3D|20\r?\n)/.test(text))
-  );
+  if (/^Content-Transfer-Encoding: quoted-printable/im.test(text)) return true;
+  if (!/=\r?\n/.test(text)) return false;
+  return /=(?:3D|20\r?\n)/.test(text) || SOFT_BREAK.test(text);
 }
+
+/** Its lines have 76 columns at most, of which the last is for the mark; fewer where an encoded letter would be cut. */
+const SOFT_BREAK = /^.{72,75}=\r?$/m;
 
 /** Where a text has hardly a line end but many `\n`, it is a string out of JSON or a program. */
 function withRealLineEnds(text: string): string {

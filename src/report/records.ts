@@ -29,18 +29,46 @@ const SOURCES = [
   'transport',
 ];
 const MOST_FIELDS = 4000;
+const LONGEST_LINE = 64 << 10;
 
 /** The log's lines out of the records; null where the text is none of these formats. */
 export function recordsOf(text: string): RecordText[] | null {
   const records = journalRecords(text) ?? jsonRecords(text);
   if (records === null || hasPlainMessage(text)) return null;
-  const anchor = records.find((record) => record.some(isText));
-  const field = anchor?.find(isText);
+  const anchor = records.find((record) => record.some(isText)) ?? anchorInParts(records);
+  const field = anchor?.find(isText) ?? anchor?.find(isEnded);
   if (anchor === undefined || field === undefined) return null;
   const source = SOURCES.map((key) => [key, fieldOf(anchor, key)] as const).filter(([, value]) => value !== null);
-  return records
-    .filter((record) => source.every(([key, value]) => (fieldOf(record, key) ?? value) === value))
-    .flatMap((record) => record.filter(({ key }) => key === field.key));
+  return withoutParts(
+    records
+      .filter((record) => source.every(([key, value]) => (fieldOf(record, key) ?? value) === value))
+      .flatMap((record) => record.filter(({ key }) => key === field.key)),
+  );
+}
+
+const isEnded = ({ text }: Field): boolean => text.endsWith('\n');
+
+/** A record with a line's end, where the kernel's words are only whole in several of them. */
+function anchorInParts(records: readonly LogRecord[]): LogRecord | undefined {
+  const found = records.find((record) => record.some(isEnded));
+  const key = found?.find(isEnded)?.key;
+  const lines = withoutParts(records.flatMap((record) => record.filter((field) => field.key === key)));
+  return lines.some((line) => looksLikeKernel(line.text)) ? found : undefined;
+}
+
+/** Where records end their lines (Docker's do), one that does not is a part, and goes on in the next. */
+function withoutParts(records: readonly RecordText[]): RecordText[] {
+  const ended = records.filter(({ text }) => text.endsWith('\n')).length;
+  if (4 * ended < records.length || ended === records.length) return [...records];
+  const whole: RecordText[] = [];
+  let open: RecordText | null = null;
+  for (const record of records) {
+    const joined: RecordText = open === null ? record : { ...open, text: open.text + record.text };
+    const isPart = !record.text.endsWith('\n') && joined.text.length < LONGEST_LINE;
+    if (!isPart) whole.push(joined);
+    open = isPart ? joined : null;
+  }
+  return open === null ? whole : [...whole, open];
 }
 
 /** A mail may hold a log as it is and a line of JSON: then it is no file of records. */

@@ -88,7 +88,12 @@ function withWholeValues(line: string): string {
   });
 }
 
+/** Loggers and pages put it in the place of what they leave out. */
+export const LEFT_OUT = '\u2026';
+
 export function wholeOf(value: string | null, what: string): Whole {
+  if (value?.includes(LEFT_OUT))
+    return { value: null, note: `${what} is not whole: something was left out of '${unseamed(value)}'` };
   if (value === null || !value.includes(SEAM)) return { value, note: null };
   return { value: null, note: `${what} is broken, and whether a blank stood there is not known: '${unseamed(value)}'` };
 }

@@ -1,11 +1,14 @@
 /** A log's lines → one block of whole lines for each report in it. */
 import type { OopsConvention } from '../../arch/oops.js';
 import { isHeader } from './anchors.js';
+import { withoutEdge } from './cropped.js';
 import { joinBroken } from './join.js';
 import type { LogLine } from './log-lines.js';
 import { type MessageFound, messageAt, startsMessage } from './message.js';
 import { inOrder } from './order.js';
+import { LEFT_OUT } from './seams.js';
 import { BUG, CUT, END, isOwnBug, isTrouble, type Shapes, shapesOf, TASK, TRACE, USERCOPY } from './shapes.js';
+import { isTraceLine } from './trace.js';
 
 export interface Block {
   /** Broken lines are whole again; the message's line is the message. */
@@ -21,6 +24,8 @@ export interface Block {
   readonly trouble: string | null;
   /** Lines [first, last] of the text. */
   readonly numbers: { readonly first: number; readonly last: number };
+  /** Column at which its lines are cut off; null where they are whole. */
+  readonly edge: number | null;
   readonly notes: readonly string[];
 }
 
@@ -61,23 +66,51 @@ class Open {
     this.last = Math.max(this.last, line.last, from.last);
   }
 
-  /** Notes who the registers that follow belong to: those of two tasks before one trace are two CPUs' at once. */
+  /** Another report had not ended when this one began. */
+  afterOpen: boolean = false;
+  /** What follows may be of the message right before this one. */
+  ambiguous: boolean = false;
+  readonly #values = new Map<string, string>();
+  readonly #told = new Set<string>();
+
+  /**
+   * Notes whose the lines are: a crash has one task, one trace, and one value of each register before that. Two of them, or
+   * what must come behind the task before it, are two CPUs' at once.
+   */
   look(text: string): void {
     const pid = TASK.exec(text)?.[1];
     if (pid !== undefined) {
-      if (this.pid !== null && this.pid !== pid && !this.traced) this.mixed = true;
+      if (this.ambiguous) this.mixed = true;
+      if (this.pid !== null && this.pid !== pid && (!this.traced || this.afterOpen)) this.mixed = true;
       this.pid ??= pid;
+      return;
     }
-    if (TRACE.test(text)) {
-      const last = this.lines.at(-1);
-      if (this.traced && last !== undefined && TRACE.test(last.text)) this.mixed = true;
-      this.traced = true;
+    const [once] = ONCE.exec(text) ?? [];
+    if (once !== undefined) {
+      if (this.afterOpen && (this.traced || this.#told.has(once))) this.mixed = true;
+      this.#told.add(once);
     }
+    const isTrace = TRACE.test(text);
+    const last = this.lines.at(-1);
+    if (isTrace && this.traced && (this.afterOpen || (last !== undefined && TRACE.test(last.text)))) this.mixed = true;
+    this.traced ||= isTrace;
+    const [value, register] = VALUE.exec(text) ?? [];
+    if (this.afterOpen && this.pid === null && (isTrace || value !== undefined || isTraceLine(text))) this.mixed = true;
+    if (value === undefined || register === undefined || this.traced) return;
+    const before = this.#values.get(register);
+    if (before !== undefined && before !== value) this.mixed = true;
+    this.#values.set(register, value);
   }
 }
 
+/** Lines that one crash has once, and before its trace. */
+const ONCE = /^(?:Hardware name: |RIP: 0010:|RSP: 0018:|EIP: (?=[a-z_])|NIP \[|e?pc : (?=[a-z_])|PC is at )/;
+/** The first register of a line and its value. */
+const VALUE = /^([A-Za-z]{1,4}\d{0,2}) ?: ?(?:0x)?[0-9a-f]{8,16}(?![0-9a-f])/;
+
 const MISREAD =
   'letters stand where only digits can (O for 0, l for 1), as in text that was read off a picture: names and other digits may be wrong, too';
+export const SHORTENED = `${LEFT_OUT} stands in lines for what a logger left out of them: what they told is not known`;
 const MIXED =
   'lines of two CPUs that crashed at once stand mixed here, and nothing tells whose they are: task and registers are not taken, the trace may be of both';
 
@@ -86,6 +119,10 @@ function bugFollows(lines: readonly LogLine[], from: number, thread: string): bo
   const LOOK_AHEAD = 200;
   return lines.slice(from, from + LOOK_AHEAD).some((line) => line.thread === thread && BUG.test(line.text));
 }
+
+/** A line that must be the message, of which a logger has left the middle out. */
+export const isShortenedMessage = ({ text }: LogLine): boolean =>
+  text.includes(LEFT_OUT) && /^(?:usercopy: |PAX: |Bad or missing usercopy )/.test(text);
 
 /** Blocks that speak of usercopy, in the order of the log. */
 export function splitReports(lines: readonly LogLine[], conventions: readonly OopsConvention[]): Block[] {
@@ -130,9 +167,12 @@ function split(lines: readonly LogLine[], shapes: Shapes, quotedToo: boolean): B
     current = null;
   };
   const renew = (): Open => {
+    const before = open();
     close();
-    current = new Open(trouble);
-    return current;
+    const next = new Open(trouble);
+    next.afterOpen = before !== null && !before.ended;
+    current = next;
+    return next;
   };
   for (let index = 0; blocks.length < MOST_REPORTS; index++) {
     const line = lines[index];
@@ -212,7 +252,10 @@ function blockFor(
       // The first crash had not printed all when the second began: what follows may be of either.
       const isStamped = block.stamp !== null && line.stamp !== null;
       if (isStamped || (block.message !== null && block.bug && !block.dumped)) next.notes.push(SECOND);
-    }
+      // One dump that follows two messages is of either.
+      const isNext = line.number - block.last <= 1 && !line.gap;
+      next.ambiguous = block.message !== null && !block.quoted && !block.bug && !block.dumped && isNext;
+    } else next.afterOpen = false;
     return next;
   }
   const { thread } = line;
@@ -239,16 +282,24 @@ const isCloseTo = (block: Open, line: LogLine): boolean => {
 function blockOf(open: Open, shapes: Shapes): Block {
   const { message, stamp, quoted, trouble, notes, first, last } = open;
   const mixed = open.mixed || notes.includes(SECOND);
+  const cropped = withoutEdge(
+    open.lines,
+    ({ text }) => message?.message.canonical === null && text === message.message.text,
+    shapes,
+  );
   return {
-    lines: joinBroken(open.lines, shapes, open.column),
+    lines: joinBroken(cropped?.lines ?? open.lines, shapes, open.column),
     message,
     stamp,
     mixed,
     quoted,
     trouble,
     numbers: { first, last },
+    edge: cropped?.column ?? null,
     notes: [
       ...notes,
+      ...(cropped === null ? [] : [`the lines are cut off at column ${cropped.column}: what touches it is not taken`]),
+      ...(open.lines.some(({ text }) => text.includes(LEFT_OUT)) ? [SHORTENED] : []),
       ...(open.lines.some(({ misread }) => misread) ? [MISREAD] : []),
       ...(open.mixed && !notes.some((note) => note.includes('two crashes')) ? [MIXED] : []),
     ],

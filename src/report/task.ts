@@ -1,6 +1,6 @@
 /** Who ran, on which kernel and machine: the lines that dump_stack_print_info() prints on every architecture. */
 import { SEAM } from './join.js';
-import { unseamed } from './seams.js';
+import { LEFT_OUT, unseamed } from './seams.js';
 
 export interface TaskLine {
   readonly cpu: number | null;
@@ -49,11 +49,15 @@ export function taskOf(text: string): TaskLine {
   return {
     cpu: head === null ? cpuAlone(text) : Number(head[1]),
     pid: Number(head?.[2] ?? old?.[1]),
-    comm: withoutKdump(taint !== null ? rest.slice(0, taint.index) : isLast ? '' : (rest.split(/\s/)[0] ?? '')),
-    taint: taint === null || (taint[2] !== undefined && after === '') ? null : flagsOf(taint[2]),
+    comm: withoutKdump(taint !== null ? rest.slice(0, taint.index) : isLast ? '' : nameIn(rest)),
+    taint: taint === null || (taint[2] !== undefined && after.trim() === '') ? null : flagsOf(taint[2]),
     release: releaseIn(after) ?? releaseElsewhere(text),
   };
 }
+
+/** Where nothing tells its end, the first word; of a line that is not whole, all of it. */
+const nameIn = (rest: string): string =>
+  rest.includes(SEAM) || rest.includes(LEFT_OUT) ? rest.trim() : (rest.split(/\s/)[0] ?? '');
 
 function releaseIn(after: string): string | null {
   const joined = BEFORE_BUILD.exec(after)?.[1]?.replace(' ', '');

@@ -141,9 +141,12 @@ export function traceOf(lines: readonly string[], isOpen = false): TraceEntry[] 
 
 /** Functions that belong to the check, and helpers that copy for whoever called them. */
 const CHECK =
-  /^(?:__pi_)?(?:usercopy_(?:abort|warn)|report_usercopy|_*check_(?:heap_object|object_size|stack_object|bogus_address|kernel_text_object|copy_size|page_span)|pax_report_usercopy)(?:\.(?:part|constprop|isra|cold)[.\w]*)*$/;
+  /^(?:__pi_)?(?:usercopy_(?:abort|warn)|report_usercopy|_*check_(?:heap_object|object_size|stack_object|bogus_address|kernel_text_object|copy_size|page_span)|pax_report_usercopy|(?<lost>usercopyabort|_*check_?(?:heap_?object|object_?size)))(?:\.(?:part|constprop|isra|cold)[.\w]*)*$/;
 const WRAPPER =
   /^(?:_*copy_(?:to|from)_user(?:_key|_nmi|_nofault)?|_*copy(?:in|out)(?:_\w+)?|simple_copy_to_iter|_*copy_(?:to|from)_iter(?:_full)?|_*copy_page_(?:to|from)_iter(?:_iovec)?|copy_(?:to|from)_iter_iovec|memcpy_(?:to|from)iovec(?:end)?|memdup_user(?:_nul)?|v?memdup_user|strncpy_from_user|strndup_user|put_user|get_user|put_cmsg(?:_\w+)?|_*copy_struct_from_user|simple_(?:read_from|write_to)_buffer|copy_(?:from|to)_buffer|memory_read_from_buffer|copy_(?:from|to|safe_from)_(?:sockptr|bpfptr)\w*|user_regset_copy(?:in|out)|_*skb_datagram_iter|skb_copy_(?:and_(?:hash|csum)_)?datagram_(?:iter|iovec|msg)|_*kfifo_(?:copy_)?(?:to|from)_user(?:_r)?|skb_copy_datagram_from_iter|iov_iter_(?:copy_from_user|get_pages)\w*)(?:\.(?:part|constprop|isra|cold)[.\w]*)*$/;
+
+/** A page that takes `_` for emphasis leaves such names of the check. */
+export const lostUnderscores = (symbol: string): boolean => CHECK.exec(symbol)?.groups?.['lost'] !== undefined;
 
 /** Whether a function belongs to the check itself. */
 export const isOfCheck = (symbol: string): boolean => CHECK.test(symbol);

@@ -23,6 +23,12 @@ export function indexedRegisters(operands: readonly Operand[]): readonly string[
   return memory.text.endsWith('!') || at < operands.length - 1 ? memory.registers.slice(0, 1) : [];
 }
 
+/** What of a register is a division's quotient: its lowest bits. */
+export interface Quotient {
+  readonly bits: number;
+  readonly isSigned: boolean;
+}
+
 export interface CycleTraits {
   /** File beside the driver with the costs of one core. */
   readonly table: string;
@@ -46,8 +52,13 @@ export interface CycleTraits {
   keepsRest?(register: string): boolean;
   /** Whether it is a call, a return or a jump through a register, whose target a predictor may give later than that of a plain jump. */
   turnsLate?(mnemonic: string, operands: string): boolean;
-  /** Mnemonics of integer divisions, of which a core may make those with short quotients sooner. */
-  readonly divides?: RegExp;
+  /** Integer divisions, of which a core may make those with short quotients sooner; absent where no table has such a core. */
+  readonly division?: {
+    /** In which they leave the quotient, as the engine names it. */
+    readonly register: string;
+    /** Null of any other instruction. @param shape Words of the class key for its operands. */
+    quotientOf(mnemonic: string, shape: string): Quotient | null;
+  };
   /** Mnemonics of instructions that work through memory of any length; absent where there is none. */
   readonly repeats?: RegExp;
   /** Registers that an access to memory moves on, of those that it writes; none when absent. */

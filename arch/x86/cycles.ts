@@ -1,5 +1,5 @@
 /** What the cycle model must know of x86: which names are parts of one register. */
-import type { CycleTraits, Operand, RegisterAccess } from '../cycles.js';
+import type { CycleTraits, Operand, Quotient, RegisterAccess } from '../cycles.js';
 
 const LEGACY: Readonly<Record<string, string>> = {
   ax: 'a',
@@ -42,11 +42,24 @@ const isNoStackPointer = (register: string): boolean => !/^[re]sp$/.test(registe
 /** Instructions that push or pop, of which the stack engine moves the stack pointer on; popcnt is none of them. */
 export const movesStackPointer = (mnemonic: string): boolean => /^(?:push|pop$|popf|popa)/.test(mnemonic);
 
+/** By the word of the class key for the divisor. */
+const QUOTIENT_BITS: readonly (readonly [word: RegExp, bits: number])[] = [
+  [/^(?:r64|[mx]qword)$/, 64],
+  [/^(?:r32|[mx]dword)$/, 32],
+  [/^(?:r16|[mx]word)$/, 16],
+  [/^(?:r8|[mx]byte)$/, 8],
+];
+
+function quotientOf(mnemonic: string, shape: string): Quotient | null {
+  if (!/^i?div$/.test(mnemonic)) return null;
+  const [, bits] = QUOTIENT_BITS.find(([word]) => word.test(shape)) ?? [];
+  return bits === undefined ? null : { bits, isSigned: mnemonic === 'idiv' };
+}
+
 const x86 = {
   storage,
   registerKind: width,
   repeats: /^rep/,
-  divides: /^i?div$/,
   turnsLate: (mnemonic: string, operands: string) =>
     /^(?:call|ret)/.test(mnemonic) || (mnemonic === 'jmp' && !/^0x[0-9a-f]+$/.test(operands)),
   access: (mnemonic: string, operands: readonly Operand[], known: RegisterAccess | null): RegisterAccess => {
@@ -76,6 +89,7 @@ const x86 = {
 export const x86_64Cycles: CycleTraits = {
   ...x86,
   table: 'cycles-x86_64.json',
+  division: { register: 'rax', quotientOf },
   capstone: { arch: 'X86', mode: ['64'] },
   codeUnit: 1,
   llvm: { triple: 'x86_64', cpu: 'skylake' },
@@ -84,6 +98,7 @@ export const x86_64Cycles: CycleTraits = {
 export const i386Cycles: CycleTraits = {
   ...x86,
   table: 'cycles-i386.json',
+  division: { register: 'eax', quotientOf },
   capstone: { arch: 'X86', mode: ['32'] },
   codeUnit: 1,
   llvm: { triple: 'i386', cpu: 'skylake' },

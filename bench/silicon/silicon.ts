@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathCycles } from '../../src/cycles/path.js';
-import type { Analysed, CycleModel } from '../../src/cycles/price.js';
+import type { CycleModel } from '../../src/cycles/price.js';
 import type { CodeBlock } from '../../src/engine/engine.js';
 import { UsercopyError } from '../../src/errors.js';
 import { packageFile } from '../../src/paths.js';
@@ -44,23 +44,8 @@ const SYMBOLS = {
 export interface Step {
   /** It alone. */
   readonly block: CodeBlock;
-  /** Of a division; null of anything else. */
-  readonly quotient: bigint | null;
-}
-
-/** Bits of a division's operand, by its word in the class key. */
-const BITS: readonly (readonly [word: RegExp, bits: number])[] = [
-  [/64|qword/, 64],
-  [/32|dword/, 32],
-  [/16|word/, 16],
-  [/8|byte/, 8],
-];
-
-/** What a division has left in rax. */
-function quotientOf({ mnemonic, keys }: Analysed, rax: bigint): bigint | null {
-  if (!/^i?div$/.test(mnemonic)) return null;
-  const [, bits] = present(BITS.find(([word]) => word.test(keys[0])));
-  return mnemonic === 'idiv' ? BigInt.asIntN(bits, rax) : BigInt.asUintN(bits, rax);
+  /** What it left in rax. */
+  readonly rax: bigint;
 }
 
 /** Two chains of additions are of one clock when the longer one takes less than so many times the shorter one's ticks. */
@@ -118,10 +103,9 @@ export class Silicon {
       const [path, address, bytes, rax] = line.split(' ');
       const code = Buffer.from(present(bytes), 'hex');
       const at = BigInt(`0x${address}`);
-      const instruction = present(model.analyse(code, at)[0]);
-      const block = { address: at, code: code.subarray(0, instruction.size), instructions: 1, thumb: false };
-      const quotient = quotientOf(instruction, BigInt(`0x${rax}`));
-      present(paths[Number(path)]).push({ block, quotient });
+      const { size } = present(model.analyse(code, at)[0]);
+      const block = { address: at, code: code.subarray(0, size), instructions: 1, thumb: false };
+      present(paths[Number(path)]).push({ block, rax: BigInt(`0x${rax}`) });
     }
     return new Map(this.names.map((name, index) => [name, present(paths[index])]));
   }
@@ -254,5 +238,5 @@ export const predicted = (model: CycleModel, path: readonly Step[]): number =>
   pathCycles(
     model,
     path.map(({ block }) => block),
-    { quotient: (instruction) => present(path[instruction]).quotient },
+    { left: (instruction) => present(path[instruction]).rax },
   );

@@ -10,30 +10,33 @@ export interface Hazards {
   readonly instructions?: number;
   /** Cycles by which a load is late, by the number of its instruction in the path. */
   readonly late?: (instruction: number) => number;
-  /** What a division yields, by the number of its instruction in the path; null where it is not known, so that its class says what it takes. */
-  readonly quotient?: (instruction: number) => bigint | null;
+  /**
+   * What a division leaves in the register of quotients, by the number of its instruction in the path; null where that is not
+   * known, so that its class says what it takes.
+   */
+  readonly left?: (instruction: number) => bigint | null;
   /** Blocks, by their number in the path, at whose end a branch was foreseen wrongly, and what that costs. */
   readonly mispredicted?: { readonly blocks: ReadonlySet<number>; readonly cycles: number };
 }
 
 /** Cycles of one pass through the blocks, one after the other, less what filling and draining the pipeline takes. */
 export function pathCycles(model: CycleModel, path: readonly CodeBlock[], hazards: Hazards = {}): number {
-  const { late, quotient, mispredicted } = hazards;
+  const { late, left, mispredicted } = hazards;
   const board = scoreboardOf(model.pipeline);
-  let left = hazards.instructions ?? Number.POSITIVE_INFINITY;
+  let remaining = hazards.instructions ?? Number.POSITIVE_INFINITY;
   let before = 0;
   for (const [index, block] of path.entries()) {
     const first = before;
     const next = path[index + 1]?.address;
     model.run(board, block, {
-      most: left,
+      most: remaining,
       ...(late === undefined ? {} : { late: (instruction) => late(first + instruction) }),
-      ...(quotient === undefined ? {} : { quotient: (instruction) => quotient(first + instruction) }),
+      ...(left === undefined ? {} : { left: (instruction) => left(first + instruction) }),
       ...(next === undefined ? {} : { next }),
     });
     before += block.instructions;
-    left -= block.instructions;
-    if (left <= 0) break;
+    remaining -= block.instructions;
+    if (remaining <= 0) break;
     if (mispredicted?.blocks.has(index)) board.refetch(mispredicted.cycles);
   }
   return board.cycles;

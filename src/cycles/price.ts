@@ -1,5 +1,5 @@
 /** A basic block's bytes → estimated cycles on one core. */
-import type { CycleTraits, RegisterAccess } from '../../arch/cycles.js';
+import type { CycleTraits, Quotient, RegisterAccess } from '../../arch/cycles.js';
 import type { CodeBlock } from '../engine/engine.js';
 import { Disassembler, type Instruction } from './disassembler.js';
 import { parseOperands, shapeOf } from './operands.js';
@@ -68,8 +68,15 @@ const delayed = (operation: Operation, cycles: number): Operation => ({
   writes: operation.writes.map((write) => (write.isAddress ? write : { ...write, latency: write.latency + cycles })),
 });
 
-/** A division whose quotient is known: the fewer bits it has, the sooner it ends. */
-function divided(operation: Operation, { cycles, bits }: Division, quotient: bigint, loadLatency: number): Operation {
+/** A division whose quotient is known, by the register that it is left in: the fewer bits it has, the sooner it ends. */
+function divided(
+  operation: Operation,
+  of: Quotient,
+  left: bigint,
+  { cycles, bits }: Division,
+  loadLatency: number,
+): Operation {
+  const quotient = of.isSigned ? BigInt.asIntN(of.bits, left) : BigInt.asUintN(of.bits, left);
   // A quotient of 0 is one digit, too.
   const digits = (quotient < 0n ? -quotient : quotient).toString(2).length;
   const divider = cycles + Math.ceil(digits / bits);
@@ -153,8 +160,8 @@ export class CycleModel {
 
   /**
    * Runs a block on a core that is in the middle of a path: all of it, or its first `most` instructions. `late` says by how
-   * many cycles a load comes later than from the nearest cache, and `quotient` what a division yields where that is known, by
-   * the instruction's number in the block. `next` is where the path goes on; behind the block when absent.
+   * many cycles a load comes later than from the nearest cache, and `left` what a division leaves in the register of quotients where
+   * that is known, by the instruction's number in the block. `next` is where the path goes on; behind the block when absent.
    */
   run(
     board: Scoreboard,
@@ -162,12 +169,12 @@ export class CycleModel {
     {
       most = Number.POSITIVE_INFINITY,
       late,
-      quotient,
+      left,
       next,
     }: {
       most?: number;
       late?: (instruction: number) => number;
-      quotient?: (instruction: number) => bigint | null;
+      left?: (instruction: number) => bigint | null;
       next?: bigint;
     } = {},
   ): void {
@@ -179,10 +186,13 @@ export class CycleModel {
     const { operations, unknownBytes } = this.operations(code, address, thumb);
     for (const [index, operation] of operations.entries()) {
       if (index >= most) return;
-      const known = operation.divides ? (quotient?.(index) ?? null) : null;
       const { division } = this.table;
+      const { quotient } = operation;
+      const known = division && quotient ? (left?.(index) ?? null) : null;
       const asKnown =
-        known === null || division === undefined ? operation : divided(operation, division, known, this.#loadLatency);
+        division && quotient && known !== null
+          ? divided(operation, quotient, known, division, this.#loadLatency)
+          : operation;
       const cycles = late?.(index) ?? 0;
       board.add(cycles > 0 && operation.load ? delayed(asKnown, cycles) : asKnown);
     }
@@ -250,7 +260,11 @@ export class CycleModel {
       // Of two registers alike nothing is read: `xor eax, eax`.
       isEliminatedMove: isFree({ latency: cost.latency, uses }) && !instruction.keys[0].endsWith('='),
       turnsLate: this.traits.turnsLate?.(instruction.mnemonic, instruction.operands) ?? false,
-      divides: this.traits.divides?.test(instruction.mnemonic) ?? false,
+      quotient:
+        this.traits.division?.quotientOf(
+          instruction.mnemonic,
+          instruction.keys[0].slice(instruction.keys[1].length + 1),
+        ) ?? null,
     };
   }
 

@@ -7,6 +7,7 @@
  * foreseen. What llvm-mca has none of is the fetch in front of that, for out-of-order cores whose table describes it; the queue
  * between fetch and entry is never full.
  */
+import type { Quotient } from '../../arch/cycles.js';
 import type { Fetch } from './table.js';
 
 export interface Read {
@@ -39,7 +40,8 @@ export interface Operation {
   readonly isEliminatedMove?: boolean;
   /** A call, a return or a jump through a register. */
   readonly turnsLate?: boolean;
-  readonly divides?: boolean;
+  /** Of a division whose quotient can be known. */
+  readonly quotient?: Quotient | null;
 }
 
 export interface Pipeline {

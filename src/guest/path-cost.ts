@@ -25,7 +25,12 @@ export async function costOfCall(
 ): Promise<PathCost> {
   const known = new Map<string, CodeBlock>();
   const entered: (readonly [address: bigint, size: number])[] = [];
-  const hook = model === null ? null : guest.engine.hookBlock((address, size) => entered.push([address, size]));
+  // What each instruction has left in the register of quotients, where the core makes short ones sooner.
+  const lefts: bigint[] = [];
+  const register = model?.table.division === undefined ? undefined : model.traits.division?.register;
+  const hooks = model === null ? [] : [guest.engine.hookBlock((address, size) => entered.push([address, size]))];
+  if (register !== undefined)
+    hooks.push(guest.engine.hookInstruction(() => lefts.push(guest.engine.readRegister(register))));
   try {
     const outcome = await guest.call(target, args, {
       countInstructions: true,
@@ -49,9 +54,11 @@ export async function costOfCall(
         `cost of a path: expected the block of ${size} bytes at ${hex(address)} to be priced before it ran, found none`,
       );
     });
-    return { outcome, instructions, cycles: pathCycles(model, path, { instructions }), path };
+    // The next instruction shows what one has left; nothing shows it of the last. One that repeats itself shifts the numbers.
+    const left = (instruction: number) => (lefts.length === instructions ? (lefts[instruction + 1] ?? null) : null);
+    return { outcome, instructions, cycles: pathCycles(model, path, { instructions, left }), path };
   } finally {
-    hook?.remove();
+    for (const hook of hooks) hook.remove();
   }
 }
 

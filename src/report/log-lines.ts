@@ -2,7 +2,7 @@
 import { kernelStart } from './anchors.js';
 import { plainLine } from './characters.js';
 import { isOfChat } from './chat.js';
-import { edgeMark } from './cropped.js';
+import { edgeMark } from './edge-mark.js';
 import { isMisread, withDigits } from './misread.js';
 import { Prefixes, stampOf, threadOf } from './prefixes.js';
 import { type RawLine, rawLines } from './raw-lines.js';

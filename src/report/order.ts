@@ -14,7 +14,7 @@ const MARKS: readonly RegExp[] = [
   /^(?:Call [Tt]race|Backtrace):/,
   /^(?:\W{0,3}|.{0,40}\] )(?:usercopy_(?:abort|warn)|report_usercopy|__check_heap_object)\+/,
   /^(?:\W{0,3}|.{0,40}\] )__check_object_size(?:\.[\w.]{1,40})?\+/,
-  /^(?:\W{0,3}|.{0,40}\] )(?:entry_|el0|el1|do_el0|do_syscall|system_call|ret_(?:fast|from)|syscall_|__sys_trace|x64_sys_call|sysenter|start_thread|kthread\+)/,
+  /^(?:\W{0,3}|.{0,40}\] )(?:entry_|el0|el1|do_el0|do_syscall|system_call|ret_(?:fast|from)|syscall_|__sys_trace|sysenter|start_thread|kthread\+)/,
   END,
 ];
 

@@ -71,7 +71,12 @@ export function askedFor(whole: Command, words: readonly string[]): readonly str
 /** Sub-commands inherit neither exitOverride nor output. */
 function overrideExits(command: Command): Command {
   command.exitOverride();
-  command.configureOutput({ writeOut: write, writeErr: writeError });
+  command.configureOutput({
+    writeOut: write,
+    writeErr: writeError,
+    // As all other errors begin.
+    outputError: (text, print) => print(text.replace(/^error: /, 'usercopy: ')),
+  });
   for (const child of command.commands) overrideExits(child);
   return command;
 }

@@ -212,7 +212,7 @@ describe('every verb', () => {
     [['kernel', 'help', 'zzz']],
   ])('%j is an error, also where help is asked for', (args) => {
     const { status, out, err } = usercopy(args);
-    expect(err).toMatch(/^error: unknown command 'zzz'/);
+    expect(err).toMatch(/^usercopy: unknown command 'zzz'/);
     expect(out).toBe('');
     expect(status).toBe(2);
   });

@@ -54,7 +54,7 @@
         # A worker that is terminated cannot be thrown at: no reason to end the process.
         'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
       ],
-      'cflags_c': ['-O3', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
+      'cflags_c': ['-O3', '-fomit-frame-pointer', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
       'cflags_cc!': ['-fno-exceptions', '-fno-rtti'],
       'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Wno-unused-parameter', '-fvisibility=hidden'],
       'libraries': ['-ldl', '-lpthread'],
@@ -98,7 +98,7 @@
               '<(wasm_rt_include)',
               '<(json_include)',
             ],
-            'cflags_c': ['-O3', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
+            'cflags_c': ['-O3', '-fomit-frame-pointer', '-fvisibility=hidden', '-DNDEBUG', '-Wno-unused-parameter'],
             'cflags_cc!': ['-fno-exceptions', '-fno-rtti'],
             'cflags_cc': [
               '-std=c++17',

@@ -101,9 +101,12 @@ u32 NATIVE_CHECK_READ(struct NATIVE_CHECK_HOST* host, u32 low, u32 high, u32 len
   if ((uint64_t)destination + length > memory->size) GiveUp(WASM_RT_TRAP_OOB);
   if (host->reader == NULL) return 0;
   NativeCheck* const mine = running;
+  const wasm_rt_memory_t before = *memory;
   const NativeRead answer =
       host->reader(host->data, (uint64_t)high << 32 | low, length, memory->data + destination);
   running = mine;
+  /* The functions of the module have copies of it. */
+  if (memory->data != before.data || memory->size != before.size) Leave("linear memory has moved");
   if (answer == NATIVE_READ_FAILED) Leave("the reader failed");
   return answer == NATIVE_READ_DONE;
 }

@@ -41,7 +41,7 @@ const char* native_check_digest(void);
 NativeCheck* native_check_open(NativeReader reader, void* data);
 void native_check_close(NativeCheck* check);
 
-/* Linear memory: `size` bytes, less than 4 GiB. To be said again whenever it has moved or grown. */
+/* Linear memory: `size` bytes, less than 4 GiB. To be said again whenever it has moved or grown, which it must not during a judgement. */
 void native_check_set_memory(NativeCheck* check, uint8_t* bytes, uint32_t size);
 
 /* The exports of check.wasm; offsets in linear memory. 0: go on; else the verdict's number. */

@@ -114,6 +114,20 @@ export function withOwnHeader(text) {
   return [...lines.slice(0, end + 1), '#include "native_check_code.h"', ...lines.slice(end + 1)].join('\n');
 }
 
+/**
+ * What wasm2c wrote, with what describes linear memory copied into each function: it does not change during a judgement, but a compiler
+ * cannot know that of the original, and would ask for place and size anew behind each store. `memory`: the instance's field that leads to it.
+ */
+export function withMemoryAtHand(text, memory) {
+  const begin = 'FUNC_PROLOGUE;';
+  const [head, ...functions] = text.split(begin);
+  const copied = functions.map((body) => {
+    const own = body.replaceAll(`(instance->${memory},`, '(&memory_at_hand,');
+    return `${begin}\n  wasm_rt_memory_t memory_at_hand = *instance->${memory};${own}`;
+  });
+  return [head, ...copied].join('');
+}
+
 /** Where the generated files are; a folder for `include_dirs`. */
 export const generated = join(root, 'build', 'generated');
 
@@ -144,8 +158,9 @@ export function translateCheck() {
     [tools.program, join(root, 'build', 'check.wasm'), '-n', 'check', '-o', output],
   ]);
   if (!translated) return { absence: 'wasm2c failed: see .cache/setup/native-check.log' };
-  writeFileSync(output, withOwnHeader(withOwnRangeCheck(readFileSync(output, 'utf8'))));
   const names = namesIn(readFileSync(join(generated, 'check_module.h'), 'utf8'));
   if (!names) return { absence: `wasm2c ${tools.version} writes C of a shape that is not known here` };
+  const written = readFileSync(output, 'utf8');
+  writeFileSync(output, withMemoryAtHand(withOwnHeader(withOwnRangeCheck(written)), names.MEMORY));
   return { absence: null, names, ...tools };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { namesIn, withOwnHeader } from '../../scripts/lib/native-check.mjs';
+import { namesIn, withMemoryAtHand, withOwnHeader } from '../../scripts/lib/native-check.mjs';
 
 /** The lines of a header that matter here, as the releases of wasm2c write them. */
 const HEADERS: Readonly<Record<string, string>> = {
@@ -110,5 +110,35 @@ describe('the header of the native check', () => {
   ])('is read %s', (_, headers, code) => {
     const own = '#include "native_check_code.h"';
     expect(withOwnHeader([...headers, ...code].join('\n'))).toBe([...headers, own, ...code].join('\n'));
+  });
+});
+
+describe('what describes linear memory', () => {
+  /** A function as a release writes it: which load, by which field. */
+  const written = (load: string, field: string) => [
+    'static u32 f(instance_t* instance, u32 p0) {',
+    '  FUNC_PROLOGUE;',
+    `  i0 = ${load}(instance->${field}, (u64)(p0) + 8u);`,
+    '  i0 = g(instance, i0);',
+    '}',
+  ];
+
+  it.each([
+    ['1.0.32', 'i32_load', 'Z_envZ_memory'],
+    ['1.0.36', 'i32_load_default32', 'w2c_env_memory'],
+  ])('is copied in each function that %s writes, and nowhere else', (_, load, field) => {
+    const outside = ['#define FUNC_PROLOGUE', `  instance->${field} = ${field}(env);`];
+    const [head, prologue, access, ...rest] = written(load, field);
+    expect(withMemoryAtHand([outside[0], ...written(load, field), outside[1]].join('\n'), field).split('\n')).toEqual([
+      outside[0],
+      ...[head, prologue, `  wasm_rt_memory_t memory_at_hand = *instance->${field};`],
+      access!.replace(`instance->${field}`, '&memory_at_hand'),
+      ...[...rest, outside[1]],
+    ]);
+  });
+
+  it('stays where it is while functions begin in another way', () => {
+    const text = written('i32_load', 'Z_envZ_memory').join('\n').replace('FUNC_PROLOGUE;', 'BEGIN;');
+    expect(withMemoryAtHand(text, 'Z_envZ_memory')).toBe(text);
   });
 });

@@ -47,7 +47,7 @@ function placeElsewhere(c: Context, window: Window, address: u64, length: u64): 
 }
 
 @inline
-function windowOf(c: Context, kind: Kind): Window {
+export function windowOf(c: Context, kind: Kind): Window {
   return changetype<Window>(changetype<usize>(c) + <usize>WindowPlace.OFFSET + <usize>kind * offsetof<Window>());
 }
 
@@ -105,18 +105,29 @@ export function read8(c: Context, kind: Kind, address: u64): u64 {
   return at ? load<u8>(at) : 0;
 }
 
+/** An `unsigned long` of the guest, at a place in linear memory. */
+@inline
+export function loadWord(c: Context, at: usize): u64 {
+  return c.wordBytes == 8 ? load64(c, at) : load32(c, at);
+}
+
 /** An `unsigned long` of the guest. */
 @inline
 export function readWord(c: Context, kind: Kind, address: u64): u64 {
   const at = locate(c, kind, address, c.wordBytes);
-  if (!at) return 0;
-  return c.wordBytes == 8 ? load64(c, at) : load32(c, at);
+  return at ? loadWord(c, at) : 0;
+}
+
+/** Bytes from a structure's start to the field of a slot. */
+@inline
+export function offsetOf(slot: u32): u32 {
+  return slot & 0xffffff;
 }
 
 /** Address of a slot in the structure at `base`. */
 @inline
 export function slotAddress(c: Context, base: u64, slot: u32): u64 {
-  return (base + (slot & 0xffffff)) & c.wordMask;
+  return (base + offsetOf(slot)) & c.wordMask;
 }
 
 @inline
@@ -141,7 +152,7 @@ export function structure(c: Context, kind: Kind, base: u64, bytes: u32): usize 
 export function readField(c: Context, kind: Kind, at: usize, base: u64, slot: u32): u64 {
   if (!at) return readSlot(c, kind, base, slot);
   const size = slot >>> 24;
-  return size ? loadField(c, at + (slot & 0xffffff), size) : 0;
+  return size ? loadField(c, at + offsetOf(slot), size) : 0;
 }
 
 /** The field `slot` of the structure at `base`, zero-extended; 0 when there is no such field. */

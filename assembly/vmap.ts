@@ -1,7 +1,7 @@
 /** Finding a vmap area in the guest's trees (mm/vmalloc.c). */
 import { Context, Kind, VmapKind } from './context';
 import { quotient, remainder } from './division';
-import { fault, read32, readField, readWord, structure } from './memory';
+import { fault, loadWord, offsetOf, read32, readField, readWord, structure, windowOf } from './memory';
 import { Unreadable } from './verdict';
 
 /** A red-black tree of 2^60 areas is no deeper. */
@@ -15,11 +15,35 @@ export function areaAt(c: Context, area: u64): usize {
   return structure(c, Kind.AREA, area, c.areaFieldsEnd);
 }
 
+/** Whether all that is read of a node of the tree are words, as in every kernel. */
+@inline
+function haveWords(c: Context): bool {
+  return (c.vaStart & c.vaEnd & c.rbLeft & c.rbRight) >>> 24 == c.wordBytes;
+}
+
 /** __find_vmap_area() below the node that the word at `root` points to; 0 when no area holds `address`. */
 function findInTree(c: Context, kind: Kind, root: u64, address: u64): u64 {
   let node = readWord(c, kind, root);
-  for (let depth: u32 = 0; node && !c.fault; depth++) {
-    if (depth == TREE_DEPTH_LIMIT) {
+  let rest = TREE_DEPTH_LIMIT;
+  if (haveWords(c)) {
+    // As far down as the window shows: nothing is asked anew at each node.
+    const window = windowOf(c, Kind.AREA);
+    const firstNode = window.start + c.vmapRbNode;
+    const start = offsetOf(c.vaStart);
+    const end = offsetOf(c.vaEnd);
+    const left = <u32>c.vmapRbNode + offsetOf(c.rbLeft);
+    const right = <u32>c.vmapRbNode + offsetOf(c.rbRight);
+    for (; node && rest; rest--) {
+      const delta = node - firstNode;
+      if (delta >= window.room) break;
+      const at = <usize>(window.offset + <u32>delta);
+      if (address < loadWord(c, at + start)) node = loadWord(c, at + left);
+      else if (address >= loadWord(c, at + end)) node = loadWord(c, at + right);
+      else return node - c.vmapRbNode;
+    }
+  }
+  for (; node && !c.fault; rest--) {
+    if (!rest) {
       fault(c, Unreadable.CORRUPT, node);
       return 0;
     }

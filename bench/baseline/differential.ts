@@ -23,6 +23,8 @@ export interface Plan {
   readonly addresses: boolean;
   /** What the check is told in place of the world's own parameters, to see that the comparison would notice. */
   readonly disguise?: (parameters: CheckParameters) => CheckParameters;
+  /** The check sees memory in regions of so many bytes that touch each other; the oracle sees the world's own. */
+  readonly pieces?: number;
 }
 
 const MOST_TOLD = 5;
@@ -42,6 +44,15 @@ export function install(check: Check, world: Pick<World, 'parameters' | 'regions
   for (const declaration of world.declarations) check.declare(declaration);
 }
 
+function cut(regions: World['regions'], length: number): World['regions'] {
+  return regions.flatMap(({ address, bytes }) =>
+    Array.from({ length: Math.ceil(bytes.length / length) }, (_, i) => ({
+      address: address + BigInt(i * length),
+      bytes: bytes.subarray(i * length, (i + 1) * length),
+    })),
+  );
+}
+
 /**
  * Judges random copies of random worlds by the oracle and by every check, which are the same but for their executors. The
  * same plan gives the same comparison.
@@ -54,7 +65,8 @@ export function compare(checks: readonly Check[], plan: Plan): Comparison {
     const world = plan.make(random);
     const read = readerOf(world);
     const parameters = plan.disguise?.(world.parameters) ?? world.parameters;
-    for (const check of checks) install(check, { ...world, parameters });
+    const regions = plan.pieces ? cut(world.regions, plan.pieces) : world.regions;
+    for (const check of checks) install(check, { ...world, parameters, regions });
     for (let index = 0; index < plan.copiesPerWorld; index++) {
       const copy = randomCopy(random, world);
       const expected = oracle(world.parameters, read, world.declarations, copy, world.registers);

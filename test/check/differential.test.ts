@@ -60,6 +60,17 @@ describe('check.wasm and the oracle', () => {
     agree({ worlds: 1000, make: (random) => introspectedWorld(random), addresses: true }),
   );
 
+  it('agree where structures lie across many regions', { timeout: PATIENCE }, async () => {
+    const wide: Check[] = [];
+    for (const { executor } of checks) {
+      wide.push(await Check.create({ source: builtCheck, guestBytes: 1 << 25, executor, regionCapacity: 4096 }));
+    }
+    const plan = { seed: SEED, worlds: 100, copiesPerWorld: 100, addresses: true, pieces: 0x1000 };
+    const { mismatches, counts } = compare(wide, { ...plan, make: (random) => introspectedWorld(random) });
+    expect(mismatches).toEqual([]);
+    expect(counts.get('good: vmalloc')).toBeGreaterThan(0);
+  });
+
   it('agree on structures full of garbage, and come back from all of them', { timeout: PATIENCE }, () =>
     agree({ worlds: 500, make: (random) => introspectedWorld(random, true), addresses: false }),
   );

@@ -307,6 +307,17 @@ export class Context {
   declaredVmallocAreaCount: u32;
   declaredObjects: u32;
   declaredObjectCount: u32;
+  /** Where the first entry of each table starts, and the bytes from there to the end of its last; 0 where it has none. */
+  declaredStackStart: u64;
+  declaredStackSpan: u64;
+  declaredKmapStart: u64;
+  declaredKmapSpan: u64;
+  declaredVmallocSpaceStart: u64;
+  declaredVmallocSpaceSpan: u64;
+  declaredVmallocAreaStart: u64;
+  declaredVmallocAreaSpan: u64;
+  declaredObjectStart: u64;
+  declaredObjectSpan: u64;
   /**
    * For each of these tables `2^(32 - declaredHintShift)` of u32, where the entry lies that was found last for an address of the same
    * hash. A hint is believed when the entry's own addresses prove it, so that changes of a table leave them alone.

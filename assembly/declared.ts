@@ -6,9 +6,10 @@ const HINT_GRAIN: u32 = 12;
 /** 2^32 by the golden ratio: neighbours spread over all hints. */
 const HINT_FACTOR: u32 = 0x9e3779b1;
 
-/** The entry of a table that holds `address`; null when there is none. */
+/** The entry of a table that holds `address`; null when there is none. Nothing of the table lies outside `span` bytes from `start` on. */
 @inline
-function find(c: Context, table: u32, count: u32, hints: u32, address: u64): Declared | null {
+function find(c: Context, start: u64, span: u64, table: u32, count: u32, hints: u32, address: u64): Declared | null {
+  if (address - start >= span) return null;
   const hint = <usize>(hints + (((<u32>(address >> HINT_GRAIN) * HINT_FACTOR) >>> c.declaredHintShift) << 2));
   const at = load<u32>(hint);
   const bytes = count * <u32>offsetof<Declared>();
@@ -43,36 +44,70 @@ function search(table: u32, count: u32, hint: usize, address: u64): Declared | n
 /** A slab, compound page or base pages. */
 @inline
 export function declaredObject(c: Context, address: u64): Declared | null {
-  return c.declaredObjectCount
-    ? find(c, c.declaredObjects, c.declaredObjectCount, c.declaredObjectHints, address)
-    : null;
+  return find(
+    c,
+    c.declaredObjectStart,
+    c.declaredObjectSpan,
+    c.declaredObjects,
+    c.declaredObjectCount,
+    c.declaredObjectHints,
+    address,
+  );
 }
 
 @inline
 export function isDeclaredKmap(c: Context, address: u64): bool {
   return (
-    c.declaredKmapCount != 0 && find(c, c.declaredKmaps, c.declaredKmapCount, c.declaredKmapHints, address) != null
+    find(
+      c,
+      c.declaredKmapStart,
+      c.declaredKmapSpan,
+      c.declaredKmaps,
+      c.declaredKmapCount,
+      c.declaredKmapHints,
+      address,
+    ) != null
   );
 }
 
 @inline
 export function declaredVmallocArea(c: Context, address: u64): Declared | null {
-  return c.declaredVmallocAreaCount
-    ? find(c, c.declaredVmallocAreas, c.declaredVmallocAreaCount, c.declaredVmallocAreaHints, address)
-    : null;
+  return find(
+    c,
+    c.declaredVmallocAreaStart,
+    c.declaredVmallocAreaSpan,
+    c.declaredVmallocAreas,
+    c.declaredVmallocAreaCount,
+    c.declaredVmallocAreaHints,
+    address,
+  );
 }
 
-/** Whether `is_vmalloc_addr()` holds by declaration; an area is vmalloc space too. */
 @inline
-export function isDeclaredVmalloc(c: Context, address: u64): bool {
-  return (c.declaredVmallocAreaCount | c.declaredVmallocSpaceCount) != 0 && isInVmallocTables(c, address);
+export function isInDeclaredVmallocSpace(c: Context, address: u64): bool {
+  return (
+    find(
+      c,
+      c.declaredVmallocSpaceStart,
+      c.declaredVmallocSpaceSpan,
+      c.declaredVmallocSpaces,
+      c.declaredVmallocSpaceCount,
+      c.declaredVmallocSpaceHints,
+      address,
+    ) != null
+  );
 }
 
-function isInVmallocTables(c: Context, address: u64): bool {
-  if (declaredVmallocArea(c, address)) return true;
-  return (
-    c.declaredVmallocSpaceCount != 0 &&
-    find(c, c.declaredVmallocSpaces, c.declaredVmallocSpaceCount, c.declaredVmallocSpaceHints, address) != null
+@inline
+function stackOf(c: Context, address: u64): Declared | null {
+  return find(
+    c,
+    c.declaredStackStart,
+    c.declaredStackSpan,
+    c.declaredStacks,
+    c.declaredStackCount,
+    c.declaredStackHints,
+    address,
   );
 }
 
@@ -80,6 +115,7 @@ function isInVmallocTables(c: Context, address: u64): bool {
  * The declared stack that runs: the one that holds the stack pointer, or that it has just left empty. Where it is in
  * none and nothing else says which stack is current, the first one that the copy touches.
  */
+@inline
 export function declaredStack(
   c: Context,
   stackPointer: u64,
@@ -87,10 +123,13 @@ export function declaredStack(
   size: u64,
   knowsCurrent: bool,
 ): Declared | null {
-  const running = find(c, c.declaredStacks, c.declaredStackCount, c.declaredStackHints, stackPointer);
-  if (running) return running;
+  const running = stackOf(c, stackPointer);
+  return running ? running : stackElsewhere(c, stackPointer, pointer, size, knowsCurrent);
+}
+
+function stackElsewhere(c: Context, stackPointer: u64, pointer: u64, size: u64, knowsCurrent: bool): Declared | null {
   if (stackPointer) {
-    const emptied = find(c, c.declaredStacks, c.declaredStackCount, c.declaredStackHints, stackPointer - 1);
+    const emptied = stackOf(c, stackPointer - 1);
     if (emptied) return emptied;
   }
   if (knowsCurrent) return null;

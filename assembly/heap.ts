@@ -1,7 +1,7 @@
 /** Memory that somebody allocated: check_heap_object(). */
 import { Context, Declared, DeclaredKind, Kind, Kmap, PageSpan, Request, SkipVmalloc, VmallocRule } from './context';
 import { pagefaultDisabled } from './current';
-import { declaredObject, declaredVmallocArea, isDeclaredKmap, isDeclaredVmalloc } from './declared';
+import { declaredObject, declaredVmallocArea, isDeclaredKmap, isInDeclaredVmallocSpace } from './declared';
 import { frameOf, frameValid, headAddress, headFrom, isIntrospectedKmap, pageAt, pageOf } from './introspected';
 import { readField, readSlot } from './memory';
 import { accept, noteObject, refuse } from './outcome';
@@ -27,11 +27,16 @@ function checkKmap(c: Context, request: Request, pointer: u64, size: u64): i32 {
   return refuse(c, request, Refusal.KMAP, offset, size);
 }
 
-/** is_vmalloc_addr() */
+/** is_vmalloc_addr() of an address that no declared area holds: they are vmalloc space, too. */
 @inline
-function isVmalloc(c: Context, pointer: u64, declared: Declared | null): bool {
-  if (isDeclaredVmalloc(c, pointer)) return true;
+function isVmallocSpace(c: Context, pointer: u64, declared: Declared | null): bool {
+  if (isInDeclaredVmallocSpace(c, pointer)) return true;
   return !declared && pointer >= c.vmallocStart && pointer < c.vmallocEnd;
+}
+
+/** is_vmalloc_addr() */
+function isVmalloc(c: Context, pointer: u64, declared: Declared | null): bool {
+  return declaredVmallocArea(c, pointer) != null || isVmallocSpace(c, pointer, declared);
 }
 
 /** is_vmalloc_or_module_addr() */
@@ -43,16 +48,15 @@ function isVmallocOrModule(c: Context, pointer: u64, declared: Declared | null):
  * A vmalloc area: without its guard page by its vm_struct (0aef499f3172, 5.19-rc1), with it by its vmap_area (35fb9ae4aa2e).
  * A declared area is what may be copied; it has no guard page.
  */
-function checkVmalloc(c: Context, request: Request, pointer: u64, size: u64): i32 {
+function checkVmalloc(c: Context, request: Request, pointer: u64, size: u64, declared: Declared | null): i32 {
   let start: u64 = 0;
   let end: u64 = 0;
   let known: bool = false;
-  const declared = declaredVmallocArea(c, pointer);
   if (declared) {
     start = declared.start;
     end = declared.end;
     known = true;
-  } else if (!isDeclaredVmalloc(c, pointer)) {
+  } else if (!isInDeclaredVmallocSpace(c, pointer)) {
     const area = findVmapArea(c, pointer);
     if (area) {
       const at = areaAt(c, area);
@@ -129,16 +133,18 @@ function checkIntrospected(c: Context, request: Request, pointer: u64, size: u64
 }
 
 /** 0 when nothing objects; else the acceptance or the refusal. */
+@inline
 export function checkHeap(c: Context, request: Request, pointer: u64, size: u64, toUser: bool): i32 {
   const declared = declaredObject(c, pointer);
   if (c.kmap && c.declaredKmapCount | c.kmapRangeCount && isKmap(c, pointer, declared))
     return checkKmap(c, request, pointer, size);
   if (c.vmalloc) {
+    const area = declaredVmallocArea(c, pointer);
     if (
-      isVmalloc(c, pointer, declared) &&
+      (area || isVmallocSpace(c, pointer, declared)) &&
       !(c.vmalloc == VmallocRule.VMAP_AREA_PAGE_FAULTS_ENABLED && pagefaultDisabled(c, request))
     ) {
-      return checkVmalloc(c, request, pointer, size);
+      return checkVmalloc(c, request, pointer, size, area);
     }
   } else if (c.skipVmalloc == SkipVmalloc.VMALLOC_OR_MODULE && isVmallocOrModule(c, pointer, declared)) return 0;
   else if (c.skipVmalloc == SkipVmalloc.VMALLOC && isVmalloc(c, pointer, declared)) return 0;

@@ -7,14 +7,23 @@ import { type ControlArea, DECLARED_TABLES, hintBits } from './control.js';
 import { type Layout, Structure } from './layout.js';
 import type { AddressRange, Declaration } from './parameters.js';
 
+/** The context's fields for a table of one or more `name`. */
+const fieldsOf = (name: string) => ({
+  table: `${name}s`,
+  count: `${name}Count`,
+  start: `${name}Start`,
+  span: `${name}Span`,
+  hints: `${name}Hints`,
+});
+
 /** The context's fields for each table, and which declarations stand in it. */
 const TABLES = [
-  { table: 'declaredStacks', count: 'declaredStackCount', hints: 'declaredStackHints' },
-  { table: 'declaredKmaps', count: 'declaredKmapCount', hints: 'declaredKmapHints' },
-  { table: 'declaredVmallocSpaces', count: 'declaredVmallocSpaceCount', hints: 'declaredVmallocSpaceHints' },
-  { table: 'declaredVmallocAreas', count: 'declaredVmallocAreaCount', hints: 'declaredVmallocAreaHints' },
-  { table: 'declaredObjects', count: 'declaredObjectCount', hints: 'declaredObjectHints' },
-] as const;
+  fieldsOf('declaredStack'),
+  fieldsOf('declaredKmap'),
+  fieldsOf('declaredVmallocSpace'),
+  fieldsOf('declaredVmallocArea'),
+  fieldsOf('declaredObject'),
+];
 
 const TABLE_OF: Record<Declaration['kind'], number> = {
   stack: 0,
@@ -146,6 +155,9 @@ export class DeclarationTables {
     if (fields === undefined) return;
     this.#context.setU32(fields.table, this.#tableOffset(index));
     this.#context.setU32(fields.count, this.#tableAt(index).length);
+    const [first, last] = [this.#tableAt(index)[0]?.declaration, this.#tableAt(index).at(-1)?.declaration];
+    this.#context.setU64(fields.start, first?.start ?? 0n);
+    this.#context.setU64(fields.span, first && last ? last.end - first.start : 0n);
   }
 
   add(declaration: Declaration): void {

@@ -196,6 +196,27 @@ describe('declared memory', () => {
     expect(line(guest.judge(BASE, 1000n))).toBe('good: nothing objects');
   });
 
+  it('finds what is declared before the first, behind the last and between, and nothing of what is taken back', () => {
+    const area = (at: bigint) => ({ kind: 'vmalloc area', ...range(at, at + 0x1000n) }) as const;
+    const [before, middle, behind] = [area(0n), area(0x8000n), area(0x4_0000n)];
+    only('6.1');
+    const bad = () => [before, middle, behind].map(({ end }) => guest.judge(end - 8n, 16n).outcome === 'bad');
+    guest.check.declare(middle);
+    expect(bad()).toEqual([false, true, false]);
+    guest.check.declare(behind);
+    guest.check.declare(before);
+    expect(bad()).toEqual([true, true, true]);
+    guest.check.undeclare(before.start);
+    expect(bad()).toEqual([false, true, true]);
+    guest.check.declare({ kind: 'vmalloc space', ...range(0n, 0x9000n) });
+    expect(line(guest.judge(before.start, 8n))).toBe('bad: vmalloc, no area (offset 0, size 8)');
+    guest.check.undeclare(behind.start);
+    guest.check.undeclare(before.start);
+    expect(bad()).toEqual([false, true, false]);
+    guest.check.clearDeclarations();
+    expect(bad()).toEqual([false, false, false]);
+  });
+
   it.each<[string, Declaration, RegExp]>([
     ['an empty range', { kind: 'stack', start: 5n, end: 5n }, /start < end/],
     ['a range beyond 2^64', { kind: 'stack', start: 5n, end: 1n << 64n }, /start < end < 2\^64/],

@@ -208,12 +208,6 @@ export class Request {
   sizeBits: u8;
   /** Nonzero: the object is described on a good verdict too. */
   explain: u8;
-  /** Out: 1 when `judgedPointer` is read by the user. */
-  toUser: u8;
-  /** Out: the verdict's number. */
-  code: u16;
-  /** Out: a `Described`: which of the fields below say something of an object. */
-  described: u8;
   /** Which entry point the request is made at; one entry point has one number, 0 is none. */
   entry: u8;
   /** An `EntryRole`. */
@@ -222,6 +216,13 @@ export class Request {
   returnPlace: u8;
   /** Out of the judges of whole copies: a `KernelAsked`. */
   kernelAsked: u8;
+  reserved: u8;
+  /** Out: a `Described`: which of the fields below say something of an object. */
+  described: u8;
+  /** Out: 1 when `judgedPointer` is read by the user. */
+  toUser: u8;
+  /** Out: the verdict's number. */
+  code: u16;
   /** The entry point's function: its first byte, and the first after it; both 0 where it is not known. */
   bodyStart: u64;
   bodyEnd: u64;

@@ -95,6 +95,7 @@ function checkFolio(c: Context, request: Request, pointer: u64, size: u64, start
   return refuse(c, request, Refusal.PAGE_ALLOC, offset, size);
 }
 
+@inline
 function checkDeclared(c: Context, request: Request, pointer: u64, size: u64, toUser: bool, object: Declared): i32 {
   if (object.kind == DeclaredKind.SLAB) return checkDeclaredSlab(c, request, pointer, size, object);
   if (c.pageSpan != PageSpan.OFF) return checkPageSpan(c, request, pointer, size, toUser, false);
@@ -104,6 +105,7 @@ function checkDeclared(c: Context, request: Request, pointer: u64, size: u64, to
   return 0;
 }
 
+@inline
 function checkIntrospected(c: Context, request: Request, pointer: u64, size: u64, toUser: bool): i32 {
   const frame = frameOf(c, pointer);
   if (!frameValid(c, frame) || c.fault) return 0;

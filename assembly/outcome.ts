@@ -2,6 +2,15 @@
 import { Context, Described, Request } from './context';
 import { Acceptance, Refusal } from './verdict';
 
+/** Before the questions: the direction, and no object yet. The two lie side by side. */
+@inline
+export function beginOutcome(request: Request, toUser: bool): void {
+  store<u16>(
+    changetype<usize>(request) + offsetof<Request>('described'),
+    ((<u32>toUser) << 8) | <u32>Described.NOTHING,
+  );
+}
+
 /** Notes the object that a copy is held against, without a whitelist. Of a copy that passes only where somebody asked. */
 @inline
 export function noteObject(request: Request, start: u64, end: u64): void {

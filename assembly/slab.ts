@@ -102,6 +102,7 @@ function hasRedZone(c: Context, at: usize, cache: u64): bool {
 }
 
 /** SLUB. Offsets are `unsigned int` there: a pointer before a KFENCE object wraps at 2^32. */
+@inline
 export function checkSlub(c: Context, request: Request, pointer: u64, size: u64, slab: u64, cache: u64): i32 {
   if (pointer < slab) {
     if (c.oldFormat) describe(c, request, cache, slab);
@@ -178,6 +179,7 @@ function describeDeclared(c: Context, request: Request, slab: Declared, start: u
 }
 
 /** A declared slab, by SLUB's arithmetic. */
+@inline
 export function checkDeclaredSlab(c: Context, request: Request, pointer: u64, size: u64, slab: Declared): i32 {
   let offset = remainder(pointer - slab.start, slab.objectStride);
   const start = pointer - offset + slab.redLeftPad;
@@ -186,12 +188,13 @@ export function checkDeclaredSlab(c: Context, request: Request, pointer: u64, si
     return refuse(c, request, Refusal.SLAB_OBJECT_IN_LEFT_RED_ZONE, offset, size);
   }
   offset -= slab.redLeftPad;
-  const within = inside(size, offset, slab.objectSize);
-  const good = c.whitelist ? judge(c, request, size, offset, slab.useroffset, slab.usersize, 0xffffffff) : within;
+  const good = c.whitelist
+    ? judge(c, request, size, offset, slab.useroffset, slab.usersize, 0xffffffff)
+    : inside(size, offset, slab.objectSize);
   if (good && !request.explain) return Acceptance.SLAB_OBJECT;
   describeDeclared(c, request, slab, start);
   if (good) return Acceptance.SLAB_OBJECT;
-  if (c.fallback && within) {
+  if (c.fallback && inside(size, offset, slab.objectSize)) {
     request.offset = offset;
     request.printedSize = size;
     return Acceptance.SLAB_OBJECT_BY_FALLBACK;

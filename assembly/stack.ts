@@ -53,6 +53,7 @@ function checkFrames(c: Context, request: Request, pointer: u64, size: u64, low:
 }
 
 /** 0 when the copy does not touch the stack; else the acceptance or the refusal. */
+@inline
 export function checkStack(c: Context, request: Request, pointer: u64, size: u64): i32 {
   let low: u64 = 0;
   let high: u64 = 0;

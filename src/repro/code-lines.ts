@@ -1,7 +1,7 @@
 /** The Code: line of a report as instructions. */
 import type { CycleTraits } from '../../arch/cycles.js';
 import { findVariant } from '../../arch/index.js';
-import { Disassembler } from '../cycles/disassembler.js';
+import { Disassembler, type Instruction } from '../cycles/disassembler.js';
 import { hex, UsercopyError } from '../errors.js';
 import { encodeUnsigned } from '../kernel/words.js';
 import type { UsercopyReport } from '../report/report.js';
@@ -86,23 +86,44 @@ interface Decoding {
  * that all these ways come to.
  */
 function decode(disassembler: Disassembler, bytes: Uint8Array, stop: number, { varies, bits }: Decoding): CodeLine[] {
-  const linesFrom = (start: number): CodeLine[] => {
-    const [here, there] = PLACES.map((place) => [
-      ...disassembler.instructions(bytes.subarray(start), place + BigInt(start - stop)),
-    ]);
-    return (here ?? []).map(({ offset, mnemonic, operands }, index) => {
-      const from = start + offset - stop;
-      const text = relative(operands, there?.[index]?.operands ?? '', PLACES[0] + BigInt(from), bits);
-      return { offset: from, text: `${mnemonic} ${text}`.trimEnd(), stopped: from === 0 };
-    });
+  // Ways that have come together stay together: what begins at a byte is looked at once.
+  const known = new Map<number, Instruction | null>();
+  const instructionAt = (start: number): Instruction | null => {
+    let found = known.get(start);
+    if (found === undefined) {
+      found = one(disassembler, bytes, start, PLACES[0] + BigInt(start - stop));
+      known.set(start, found);
+    }
+    return found;
+  };
+  const wayFrom = (start: number): number[] => {
+    const places: number[] = [];
+    let at = start;
+    for (let next = instructionAt(at); next !== null; next = instructionAt(at)) {
+      places.push(at);
+      at += next.size;
+    }
+    return places;
   };
   const starts = varies ? Math.min(stop, LONGEST_INSTRUCTION) + 1 : 1;
-  const ways = Array.from({ length: starts }, (_, start) => linesFrom(start)).filter((lines) =>
-    lines.some(({ stopped }) => stopped),
-  );
-  const [first, ...others] = ways.map((lines) => new Set(lines.map(({ offset }) => offset)));
-  if (first === undefined) return linesFrom(stop);
-  return (ways[0] ?? []).filter(({ offset }) => others.every((offsets) => offsets.has(offset)));
+  const ways = Array.from({ length: starts }, (_, start) => wayFrom(start)).filter((places) => places.includes(stop));
+  const [first = wayFrom(stop), ...others] = ways;
+  const sure = others.map((places) => new Set(places));
+  return first
+    .filter((at) => sure.every((places) => places.has(at)))
+    .map((at) => {
+      const offset = at - stop;
+      const { mnemonic = '', operands = '' } = instructionAt(at) ?? {};
+      const there = one(disassembler, bytes, at, PLACES[1] + BigInt(offset));
+      const text = relative(operands, there?.operands ?? '', PLACES[0] + BigInt(offset), bits);
+      return { offset, text: `${mnemonic} ${text}`.trimEnd(), stopped: offset === 0 };
+    });
+}
+
+/** The instruction that begins at a byte; null for bytes that are none. */
+function one(disassembler: Disassembler, bytes: Uint8Array, start: number, address: bigint): Instruction | null {
+  for (const instruction of disassembler.instructions(bytes.subarray(start), address)) return instruction;
+  return null;
 }
 
 const PAGE = 0x1000n;

@@ -242,13 +242,28 @@ function commandLine() {
   };
 }
 
+/** What V8 makes of the command line, which is of this Node.js alone: another one compiles it at every start. */
+function codeAhead() {
+  const [programs, code] = ['build/cli/programs.cjs', 'build/cli/programs.code'];
+  // A command line that was left in many files has none.
+  if (!existsSync(join(root, programs))) return null;
+  const script = 'scripts/lib/compile-ahead.mjs';
+  const print = fingerprint([programs, 'build/cli/start.js', script], process.version, process.arch);
+  if (isFresh('code-ahead', print, [code])) return null;
+  return () => {
+    if (!runLogged('code-ahead', [[node, join(root, script)]]))
+      return console.log('setup: the command line is compiled at every start: see .cache/setup/code-ahead.log');
+    setStamp('code-ahead', print);
+  };
+}
+
 // `npm install` among the sources must not set off another one.
 const everything = process.argv.includes('--install')
   ? []
   : // The command line before what a machine may lack: its `doctor` says what that is.
-    [packages, check, javascript, commandLine, unicorn, testPlaces, testPrograms, testTools, addon];
+    [packages, check, javascript, commandLine, unicorn, testPlaces, testPrograms, testTools, addon, codeAhead];
 try {
-  const installed = prebuilt === undefined ? [unicorn, addon] : [unicorn];
+  const installed = prebuilt === undefined ? [unicorn, addon, codeAhead] : [unicorn, codeAhead];
   for (const step of isInstalled ? installed : everything) {
     // Looked at again under the lock: another set-up may have done it meanwhile.
     if (step()) withLock(() => step()?.());

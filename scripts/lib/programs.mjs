@@ -1,7 +1,10 @@
-/** Programs that are started as processes: by their names in `build/cli`, where `build/js` has them. */
+/** The command line as files that Node.js is started with: by their names in `build/cli`, where `build/js` has them. */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './step.mjs';
+
+/** What `main` loads unless it is asked for the version alone. */
+export const PROGRAM = 'src/cli/program.js';
 
 export const ENTRIES = {
   main: 'src/cli/main.js',

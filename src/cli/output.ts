@@ -1,12 +1,22 @@
 /** What the verbs answer: exit statuses, JSON for programs, and lines that several of them print. */
-import { hex } from '../errors.js';
+import { hex, UsercopyError } from '../errors.js';
 import { ANSWER_MARK } from '../report/own-output.js';
+import { printError, progress } from '../terminal.js';
 
 /** Exit statuses of every verb. */
 export const CLEAN = 0;
 /** A copy was refused, or a check said something else. */
 export const VIOLATION = 1;
 export const BAD_INPUT = 2;
+
+/** Says what a command failed of, and sets its exit status. */
+export function tellFailure(error: unknown): void {
+  progress.clear();
+  const message = error instanceof Error ? error.message : String(error);
+  const prefix = error instanceof UsercopyError ? '' : 'unexpected: ';
+  printError(`usercopy: ${prefix}${message}`);
+  process.exitCode = error instanceof UsercopyError && error.kind === 'crash' ? VIOLATION : BAD_INPUT;
+}
 
 const replacer = (_key: string, part: unknown): unknown => (typeof part === 'bigint' ? hex(part) : part);
 

@@ -1,7 +1,8 @@
 /** The program that `usercopy` is: its verbs, one file each, and its help. */
-import type { Command } from 'commander';
-import { write, writeError } from '../terminal.js';
+import { type Command, CommanderError } from 'commander';
+import { progress, write, writeError } from '../terminal.js';
 import { refuseOverwriting } from './arguments.js';
+import { BAD_INPUT, CLEAN, tellFailure } from './output.js';
 import { Verb } from './verb.js';
 
 /** In the order of the help. A verb is loaded when it is wanted: all of them take five times as long as Node.js itself. */
@@ -28,8 +29,20 @@ function wantedVerbs(argument: string | undefined): readonly string[] {
   return named ? [argument] : Object.keys(VERBS);
 }
 
+/** Runs what `words` ask for, to its exit status. */
+export async function runProgram(version: string, words: readonly string[]): Promise<void> {
+  try {
+    const whole = await program(version, words);
+    await whole.parseAsync(askedFor(whole, words), { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return tellFailure(error);
+    progress.clear();
+    process.exitCode = error.exitCode === 0 ? CLEAN : BAD_INPUT;
+  }
+}
+
 /** The program with the verbs that this invocation needs. Its exits are thrown as `CommanderError`. */
-export async function program(version: string): Promise<Command> {
+export async function program(version: string, words: readonly string[] = []): Promise<Command> {
   const whole = new Verb('usercopy')
     .description("Run Linux's hardened-usercopy check on any guest under the Unicorn CPU emulator.")
     .version(version, '-V, --version', 'Print the version.')
@@ -46,7 +59,7 @@ export async function program(version: string): Promise<Command> {
     .exitOverride()
     .hook('preAction', (_, verb) => refuseOverwriting(verb.name(), verb.opts(), verb.args));
   // A name of VERBS.
-  for (const verb of wantedVerbs(process.argv[2])) whole.addCommand(await VERBS[verb]!());
+  for (const verb of wantedVerbs(words[0])) whole.addCommand(await VERBS[verb]!());
   return overrideExits(whole);
 }
 
@@ -54,7 +67,7 @@ export async function program(version: string): Promise<Command> {
  * What a program is asked for. A word that is no verb where a verb stands is all that is left of the line: with `help` or
  * `--help` about it, the program would show its own help as if nothing were wrong.
  */
-export function askedFor(whole: Command, words: readonly string[]): readonly string[] {
+function askedFor(whole: Command, words: readonly string[]): readonly string[] {
   const path: string[] = [];
   let command = whole;
   for (const word of words) {

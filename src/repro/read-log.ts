@@ -2,7 +2,6 @@
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import xzDecompress from 'xz-decompress';
 import { isDump } from '../dump/dump-file.js';
 import { badInput, codeOf, UsercopyError } from '../errors.js';
 import { decompressBzip2, isBzip2 } from '../kernel/payload/bzip2.js';
@@ -130,6 +129,7 @@ async function unpacked(bytes: Bytes, name: string): Promise<Bytes> {
   const { head, chunks } = bytes;
   if (isGzip(head, 0)) return withHead(gunzipped(chunks));
   if (isXz(head, 0)) {
+    const { default: xzDecompress } = await import('xz-decompress');
     // Node.js and the web have a type of their own for one kind of stream.
     const packed = Readable.toWeb(Readable.from(chunks, { objectMode: false })) as ReadableStream<Uint8Array>;
     // The same.

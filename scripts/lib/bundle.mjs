@@ -4,7 +4,7 @@
  */
 import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'vite';
+import { build, parseAst } from 'vite';
 import { LICENCES, licencesOf } from './bundled-licences.mjs';
 import { ENTRIES, PROGRAM } from './programs.mjs';
 import { root, SetupError } from './step.mjs';
@@ -48,6 +48,19 @@ const bundle = (input, output, plugins, external = []) =>
     },
   });
 
+/** Where `import()` is called, as places in the text. */
+function* importsIn(node) {
+  if (node === null || typeof node !== 'object') return;
+  if (node.type === 'ImportExpression') yield node.start;
+  for (const part of Object.values(node)) yield* importsIn(part);
+}
+
+/** Code that V8 compiled before has no `import()` of its own on every Node.js: what starts it hands it one. */
+function withGivenImport(code) {
+  const places = [...importsIn(parseAst(code))].sort((left, right) => right - left);
+  return places.reduce((text, at) => `${text.slice(0, at)}importModule${text.slice(at + 'import'.length)}`, code);
+}
+
 /** The same program in ASCII, which V8 takes as it lies there: else each start decodes more than a million characters. */
 function inAscii(code) {
   // Escapes mean nothing there.
@@ -76,7 +89,7 @@ const whole = await bundle({ programs: ALL }, { format: 'cjs', codeSplitting: fa
   allPrograms,
 ]);
 const file = join(fresh, 'programs.cjs');
-writeFileSync(file, inAscii(readFileSync(file, 'utf8')), 'latin1');
+writeFileSync(file, inAscii(withGivenImport(readFileSync(file, 'utf8'))), 'latin1');
 const starters = await bundle(
   { main: join(compiled, main), start: join(compiled, 'src/cli/start.js') },
   { format: 'es', entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { constants, Script } from 'node:vm';
+import { Script } from 'node:vm';
 
 /** By name, what loads a program's module. */
 type Programs = Readonly<Record<string, () => Promise<Record<string, unknown>>>>;
@@ -42,14 +42,17 @@ function requireLater(from: string): (name: string) => unknown {
 export function compilePrograms(): { readonly script: Script; readonly programs: Programs } {
   // It is ASCII.
   const source = readFileSync(PROGRAMS, 'latin1');
-  const script = new Script(`(function (exports, require, __filename, __dirname) { 'use strict'; ${source}\n})`, {
-    filename: PROGRAMS,
-    ...(existsSync(CODE_AHEAD) ? { cachedData: readFileSync(CODE_AHEAD) } : {}),
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-  });
+  const script = new Script(
+    `(function (exports, require, importModule, __filename, __dirname) { 'use strict'; ${source}\n})`,
+    {
+      filename: PROGRAMS,
+      ...(existsSync(CODE_AHEAD) ? { cachedData: readFileSync(CODE_AHEAD) } : {}),
+    },
+  );
   // What the bundler's entry exports.
   const made = {} as { readonly programs: Programs };
-  script.runInThisContext()(made, requireLater(PROGRAMS), PROGRAMS, dirname(PROGRAMS));
+  const importModule = (name: string): Promise<unknown> => import(name);
+  script.runInThisContext()(made, requireLater(PROGRAMS), importModule, PROGRAMS, dirname(PROGRAMS));
   return { script, programs: made.programs };
 }
 

@@ -1,4 +1,8 @@
-"""What the check costs a harness in Python, as measure.c has it: asking libunicorn for memory, and reading it in place. Arguments: attach.json FOLDER EXECUTIONS."""
+"""What the check costs a harness in Python, as measure.c has it: asking libunicorn for memory, and reading it in place.
+
+Arguments: attach.json FOLDER EXECUTIONS [WAY]. With `without`, `asking` or `in-place` there is nothing but so many executions: somebody counts their
+instructions.
+"""
 import json
 import statistics
 import sys
@@ -18,6 +22,7 @@ from unicorn.x86_const import (
 import usercopy
 
 FUNCTION, ROUNDS, BYTES, WARM_UP = "simple_read_from_buffer", 10, 64, 200
+WAYS = ("without", "asking", "in-place")
 
 
 class Machine:
@@ -61,8 +66,22 @@ class Machine:
         return (time.process_time_ns() - before) / executions
 
 
+def run_alone(prepared, folder, executions, way):
+    if way not in WAYS:
+        sys.exit(f"measure: expected one of {', '.join(WAYS)}, found {way}")
+    machine = Machine(prepared, folder, in_place=way == "in-place")
+    if way == "without":
+        machine.attachment.detach()
+        machine.attachment = None
+    for _ in range(executions):
+        machine.execute()
+
+
 def main():
     prepared, folder, executions = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    if len(sys.argv) == 5:
+        run_alone(prepared, folder, executions, sys.argv[4])
+        return
     counted, bare, checked = (Machine(prepared, folder) for _ in range(3))
     in_place = Machine(prepared, folder, in_place=True)
     for machine in (counted, bare):

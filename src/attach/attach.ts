@@ -3,6 +3,7 @@
  */
 
 import { Check, type ExecutorName } from '../check/check.js';
+import type { Verdict } from '../check/verdict.js';
 import { readCheckCosts } from '../cycles/check-costs.js';
 import { blockPricer, IGNORED, openCycleModel } from '../cycles/open.js';
 import { builtCheck } from '../engine/built-check.js';
@@ -10,6 +11,7 @@ import type { BlockPricer, Engine } from '../engine/engine.js';
 import { badInput } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { aGuest, aKernel, anEngine, type OptionRule, requireValue } from '../options.js';
+import { formatMessage } from '../report/format.js';
 import { type DepthGuest, measureStackDepth, type StackDepth } from '../stack/depth.js';
 import { BlindSpots } from './blind-spots.js';
 import { hookEntries } from './hooks.js';
@@ -110,7 +112,34 @@ async function learnStackDepth(guest: AttachableGuest): Promise<StackDepth | und
   }
 }
 
-async function attachTo(engine: Engine, kernel: Kernel, options: AttachOptions): Promise<Attachment> {
+/** Hears the verdict that deserves a look, and the kernel's line of it; null where that prints none. */
+export type VerdictListener = (verdict: Verdict, message: string | null) => 'stop' | 'continue';
+
+/** Options of who wants verdicts alone: none that says what is done with a violation, or kept of it. */
+export type ListenerOptions = Pick<
+  AttachOptions,
+  'judge' | 'memory' | 'executor' | 'profile' | 'declarations' | 'frames' | 'stackDepth'
+>;
+
+/**
+ * Attaches for somebody who hears of every verdict that deserves a look, and of nothing else about it: callers are not looked for, nothing
+ * is counted or kept of violations, which takes most of the time that one takes.
+ */
+export function attachListener(
+  engine: Engine,
+  kernel: Kernel,
+  options: ListenerOptions,
+  listener: VerdictListener,
+): Promise<Attachment> {
+  return attachTo(engine, kernel, options, listener);
+}
+
+async function attachTo(
+  engine: Engine,
+  kernel: Kernel,
+  options: AttachOptions,
+  listener: VerdictListener | null = null,
+): Promise<Attachment> {
   requireAttachOptions(options);
   const mode = options.mode ?? 'enforce';
   const audit = mode === 'audit';
@@ -157,7 +186,12 @@ async function attachTo(engine: Engine, kernel: Kernel, options: AttachOptions):
     const hooks = hookEntries(engine, check, executor, plan, {
       audit,
       costs,
-      report: (entry, requestOffset) => reporter.report(entry, requestOffset),
+      report: (entry, requestOffset) => {
+        if (listener === null) return reporter.report(entry, requestOffset);
+        const verdict = check.verdictOf(requestOffset);
+        if (verdict.outcome === 'good') return 'continue';
+        return listener(verdict, formatMessage(verdict, check.copyOf(requestOffset), plan.style));
+      },
       sanitizers,
     });
     undo.push(() => hooks.remove());

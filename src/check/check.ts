@@ -4,6 +4,7 @@
  */
 import type { Engine } from '../engine/engine.js';
 import { badInput } from '../errors.js';
+import { latin1 } from '../kernel/bytes.js';
 import { decodeUnsigned, LITTLE, Words } from '../kernel/words.js';
 import { aBoolean, aByteArray, aCount, anObject, type OptionRule, requireFields, requireOptions } from '../options.js';
 import { ContextWriter } from './context.js';
@@ -725,11 +726,12 @@ export class Check {
     const address = slot && this.#readWord(cache, slot);
     if (!address) return null;
     let name = '';
-    for (let i = 0; i < NAME_LIMIT; i++) {
-      const byte = this.read(address + BigInt(i), 1)?.[0];
-      if (byte === undefined) return null;
-      if (byte === 0) break;
-      name += String.fromCharCode(byte);
+    while (name.length < NAME_LIMIT) {
+      const part = this.#readPart(this.#mask(address + BigInt(name.length)), NAME_LIMIT - name.length);
+      if (!part?.length) return null;
+      const end = part.indexOf(0);
+      name += latin1(part, 0, end < 0 ? part.length : end);
+      if (end >= 0) break;
     }
     return name;
   }

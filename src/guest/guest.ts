@@ -250,6 +250,14 @@ export class Guest {
     return this.#guestCall.argument(index, places);
   }
 
+  /** The first `count` arguments of that function, as unsigned words. */
+  arguments(count: number): bigint[] {
+    const { registers, bits } = this.variant;
+    const values = this.engine.readRegisters(registers.arguments.slice(0, count));
+    for (let index = values.length; index < count; index++) values.push(this.argument(index));
+    return values.map((value) => BigInt.asUintN(bits, value));
+  }
+
   /** Makes a task current and runs on its stack from now on. */
   enterTask(task: bigint): void {
     const { current } = this.variant;

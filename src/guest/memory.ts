@@ -199,13 +199,20 @@ export class GuestMemory {
 
   /** A C string of at most `limit` bytes. */
   readString(address: bigint, limit = 256): string {
-    const bytes: number[] = [];
-    for (let at = address; bytes.length < limit; at++) {
-      const byte = this.tryRead(at, 1)?.[0];
-      if (!byte) break;
-      bytes.push(byte);
+    let text = '';
+    for (let at = address; text.length < limit; at = address + BigInt(text.length)) {
+      const region = this.#find(at);
+      if (region === undefined) break;
+      const within = Number(at - region.address);
+      const part = this.#bytes.look(
+        region.offset + within,
+        Math.min(limit - text.length, Number(region.size) - within),
+      );
+      const end = part.indexOf(0);
+      text += latin1(part, 0, end < 0 ? part.length : end);
+      if (end >= 0) break;
     }
-    return latin1(Uint8Array.from(bytes));
+    return text;
   }
 
   /**

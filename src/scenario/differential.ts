@@ -2,7 +2,7 @@
  * Random copies, most of them near a boundary, put to a guest's own `__check_object_size` and to ours: the run stops where
  * the guest begins to say what is wrong, and its arguments are compared with our verdict.
  */
-import { attach } from '../attach/attach.js';
+import { attachListener } from '../attach/attach.js';
 import type { Declaration } from '../check/parameters.js';
 import type { Copy } from '../check/verdict.js';
 import { nextTurn } from '../engine/turn.js';
@@ -228,8 +228,7 @@ const COMPLAINTS: readonly Complaint[] = [
 /** report_usercopy(ptr, len, to_user, type) */
 function reportLine(guest: Guest): string {
   const { bits } = guest.variant;
-  const argument = (index: number): bigint => BigInt.asUintN(bits, guest.argument(index));
-  const [pointer, length, toUser, type] = [argument(0), argument(1), argument(2), argument(3)];
+  const [pointer = 0n, length = 0n, toUser = 0n, type = 0n] = guest.arguments(4);
   const words = (toUser & 0xffn) === 0n ? 'overwrite attempt detected to' : 'exposure attempt detected from';
   const digits = bits / 4;
   const printed = pointer === 0n ? '(null)'.padStart(digits) : pointer.toString(16).padStart(digits, '0');
@@ -238,10 +237,9 @@ function reportLine(guest: Guest): string {
 
 /** usercopy_abort(name, detail, to_user, offset, len) */
 function abortLine(guest: Guest): string {
-  const argument = (index: number): bigint => BigInt.asUintN(guest.variant.bits, guest.argument(index));
-  const [name, detail, toUser, offset, length] = [argument(0), argument(1), argument(2), argument(3), argument(4)];
+  const [name = 0n, detail = 0n, toUser = 0n, offset = 0n, length = 0n] = guest.arguments(5);
   // A name that is not there has no text to compare.
-  const isThere = detail !== 0n && guest.memory.tryRead(detail, 1) !== undefined;
+  const isThere = detail !== 0n && guest.memory.isMapped(detail);
   const quoted = isThere ? ` '${guest.memory.readString(detail)}'` : '';
   const words = (toUser & 0xffn) === 0n ? ['overwrite', 'to'] : ['exposure', 'from'];
   return `usercopy: Kernel memory ${words[0]} attempt detected ${words[1]} ${guest.memory.readString(name)}${quoted} (offset ${offset}, size ${length})!`;
@@ -306,21 +304,23 @@ export async function openBothChecks(guest: Guest, options: AskOptions = {}): Pr
   const depth = await measureStackDepth(guest);
   let ours: string | null = null;
   let unreadable: bigint | null = null;
-  const attachment = await attach(engine, kernel, {
-    judge: 'kernel',
-    onViolation({ verdict, message }) {
+  const attachment = await attachListener(
+    engine,
+    kernel,
+    {
+      judge: 'kernel',
+      memory: guest.check,
+      declarations: options.declarations ?? [],
+      frames: options.frames,
+      profile: options.profile,
+      stackDepth: depth ?? undefined,
+    },
+    (verdict, message) => {
       unreadable = verdict.outcome === 'unreadable' ? verdict.address : null;
       ours = unreadable === null ? message : `unreadable ${hex(unreadable)}`;
       return 'continue';
     },
-    memory: guest.check,
-    keep: 1,
-    backtrace: false,
-    declarations: options.declarations ?? [],
-    frames: options.frames,
-    profile: options.profile,
-    stackDepth: depth ?? undefined,
-  });
+  );
   let guestLine: string | null = null;
   const hooks = complaints.map(({ address, line }) =>
     engine.hookAddress(address, () => {

@@ -172,6 +172,8 @@ std::vector<UsercopyFrame> Guest::Backtrace() const {
   const std::optional<uint64_t> caller = ReturnAddress();
   if (caller && IsText(*caller)) frames.push_back(FrameAt(*caller, true));
   uint64_t scan_from = StackPointer();
+  // The chain may lead to another stack: from an interrupt's to the task's.
+  uint64_t on_stack = scan_from;
   bool is_outer = false;
   for (const Linked& linked : LinkedFrames()) {
     // The innermost one is where the call came from, chain or not.
@@ -181,17 +183,24 @@ std::vector<UsercopyFrame> Guest::Backtrace() const {
     }
     is_outer = true;
     scan_from = linked.record_end;
+    on_stack = linked.record_start;
   }
-  ScanStack(scan_from, frames);
+  ScanStack(scan_from, StackEnd(on_stack), frames);
   return frames;
 }
 
-void Guest::ScanStack(uint64_t from, std::vector<UsercopyFrame>& frames) const {
+// Stacks are aligned to their size; at an end there is nothing above.
+uint64_t Guest::StackEnd(uint64_t address) const {
+  const uint64_t size = prepared_.thread_size;
+  return address % size == 0 ? address : address - address % size + size;
+}
+
+void Guest::ScanStack(uint64_t from, uint64_t end, std::vector<UsercopyFrame>& frames) const {
   if (prepared_.text_end == 0) return;
   const size_t size = prepared_.bits / 8;
   std::array<uint8_t, kPage> page{};
   uint64_t address = from;
-  for (size_t left = kMostStackBytes; left > 0;) {
+  for (size_t left = from < end ? std::min<uint64_t>(kMostStackBytes, end - from) : 0; left > 0;) {
     const size_t length = std::min<uint64_t>(left, kPage - address % kPage);
     if (!Read(address & mask_, page.data(), length)) return;
     for (size_t at = 0; at + size <= length; at += size) {

@@ -49,7 +49,8 @@ class Guest {
   std::vector<Linked> LinkedFrames() const;
   std::optional<uint64_t> ReturnAddressIn(uint64_t record, uint64_t next, bool from_register) const;
   bool IsText(uint64_t address) const { return address >= prepared_.text_start && address < prepared_.text_end; }
-  void ScanStack(uint64_t from, std::vector<UsercopyFrame>& frames) const;
+  uint64_t StackEnd(uint64_t address) const;
+  void ScanStack(uint64_t from, uint64_t end, std::vector<UsercopyFrame>& frames) const;
 
   const Unicorn& unicorn_;
   uc_engine* uc_;

@@ -25,6 +25,7 @@ constexpr size_t kMostFile = size_t{512} << 20;
 constexpr uint64_t kMostOffset = 0xffffff;
 constexpr uint32_t kMostCpus = 65536;
 constexpr int64_t kMostFrameOffset = 1 << 16;
+constexpr uint64_t kMostThreadSize = 1 << 20;
 
 // {"usercopyHarness":N,"sha256":"…","attachment":…}: the digest is of the bytes of the attachment.
 constexpr const char* kHead = "{\"usercopyHarness\":" USERCOPY_HARNESS_FORMAT ",\"sha256\":\"";
@@ -232,6 +233,11 @@ void ReadCalls(Prepared& prepared, const JsonReader& call) {
   prepared.return_value = call.At("returnValue").Text(kMostName);
   prepared.stack_bias = call.At("stackBias").Signed(kMostFrameOffset);
   prepared.return_offset = call.At("returnOffset").Signed(kMostFrameOffset);
+  const JsonReader thread_size = call.At("threadSize");
+  prepared.thread_size = thread_size.Number(kMostThreadSize);
+  if (prepared.thread_size == 0 || (prepared.thread_size & (prepared.thread_size - 1)) != 0) {
+    thread_size.Refuse("a power of two");
+  }
   prepared.pushes_return_address = call.At("pushesReturnAddress").Flag();
 }
 

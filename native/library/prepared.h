@@ -88,6 +88,8 @@ struct Prepared {
   std::string link;
   int64_t stack_bias = 0;
   int64_t return_offset = 0;
+  // THREAD_SIZE, a power of two.
+  uint64_t thread_size = 0;
   bool pushes_return_address = false;
   std::vector<PreparedEntry> entries;
   std::vector<PreparedCopying> copying;

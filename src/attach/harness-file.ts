@@ -58,6 +58,8 @@ export interface HarnessFile {
     readonly stackBias: number;
     readonly returnOffset: number;
     readonly pushesReturnAddress: boolean;
+    /** THREAD_SIZE in bytes. */
+    readonly threadSize: number;
   };
   readonly entries: readonly {
     readonly symbol: string;

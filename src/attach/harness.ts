@@ -53,7 +53,7 @@ export async function prepareHarness(kernel: Kernel, options: HarnessOptions = {
     unicorn: unicornOf(variant),
     digest: createHash('sha256').update(image.module).digest('hex'),
     memory: { bytes: image.bytes.length, context: image.context, pieces: piecesOf(image.bytes) },
-    call: callOf(variant),
+    call: callOf(kernel, variant),
     entries: hookedEntries(plan),
     copying: copyingFunctions(plan),
     verdicts: verdictsOf(image, style),
@@ -73,7 +73,8 @@ function unicornOf(variant: Variant): HarnessFile['unicorn'] {
   return { arch: variant.engine.arch, mode: variant.engine.mode };
 }
 
-function callOf({ registers, call }: Variant): HarnessFile['call'] {
+function callOf(kernel: Kernel, variant: Variant): HarnessFile['call'] {
+  const { registers, call } = variant;
   return {
     pc: registers.pc,
     sp: registers.sp,
@@ -84,6 +85,7 @@ function callOf({ registers, call }: Variant): HarnessFile['call'] {
     stackBias: call.stackBias ?? 0,
     returnOffset: call.returnOffset ?? 0,
     pushesReturnAddress: call.pushesReturnAddress,
+    threadSize: Number(variant.threadSize(kernel)),
   };
 }
 

@@ -71,6 +71,8 @@ export function backtraceOf(
   const { stackPointer, returnAddress } = callSite(register, kernel, variant);
   if (returnAddress !== undefined && isCode(returnAddress)) entries.push(entry(returnAddress, true));
   let scanFrom = stackPointer;
+  // The chain may lead to another stack: from an interrupt's to the task's.
+  let onStack = stackPointer;
   let outer = false;
   for (const { place, record } of linkedFrames(register, kernel, variant)) {
     // The innermost one is where the call came from, chain or not.
@@ -80,13 +82,18 @@ export function backtraceOf(
     }
     outer = true;
     scanFrom = record.end;
+    onStack = record.start;
   }
-  for (const value of textAddresses(kernel, scanFrom, textStart, textEnd)) {
+  const end = stackEnd(onStack, variant.threadSize(kernel));
+  for (const value of textAddresses(kernel, [scanFrom, end], textStart, textEnd)) {
     if (entries.length >= MOST_ENTRIES) break;
     entries.push(entry(value, false));
   }
   return entries;
 }
+
+/** Where the stack ends that an address lies in: stacks are aligned to their size. One that stands at an end has nothing above it. */
+const stackEnd = (address: bigint, size: bigint): bigint => ((address + size - 1n) / size) * size;
 
 /** By what the reliable entries of a kernel's backtraces are found. */
 export function backtraceMethod(kernel: Kernel, variant: Variant): BacktraceMethod {
@@ -115,10 +122,10 @@ export function describeStackAddress(
   return `${address - stackPointer} bytes above the stack pointer, in a frame that is not known`;
 }
 
-/** Words of the stack from `start` on that lie in the text: pages are read whole, halves compared as numbers. */
+/** Words of the stack in [start, end) that lie in the text: pages are read whole, halves compared as numbers. */
 function* textAddresses(
   kernel: Kernel,
-  start: bigint,
+  [start, end]: readonly [bigint, bigint],
   textStart: bigint | undefined,
   textEnd: bigint | undefined,
 ): Iterable<bigint> {
@@ -127,7 +134,7 @@ function* textAddresses(
   const highFirst = Number(textStart >> 32n);
   const highLast = Number(textEnd >> 32n);
   let address = start;
-  for (let left = MOST_STACK_BYTES; left > 0; ) {
+  for (let left = Math.min(MOST_STACK_BYTES, Number(end - start)); left > 0; ) {
     const length = Math.min(left, PAGE - Number(address % BigInt(PAGE)));
     const bytes = kernel.read(address, length);
     if (!bytes) return;

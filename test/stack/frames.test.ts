@@ -4,6 +4,7 @@ import { variants } from '../../arch/index.js';
 import { attach } from '../../src/attach/attach.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { loadOwnKernel, ownVariants, startOwnGuest } from '../../src/scenario/own.js';
+import { backtraceOf } from '../../src/stack/backtrace.js';
 import { linkedFrames } from '../../src/stack/frames.js';
 
 const variantOf = (name: string): Variant => variants.find((candidate) => candidate.name === name)!;
@@ -226,6 +227,50 @@ describe('linked frames', () => {
     const orc = [0x41, 0x57, 0x41, 0x56, 0x55, 0x53];
     expect(framesOf({ ...STACKS[0]!, prologue: orc })).toEqual([]);
   });
+});
+
+describe('words on the stack that look like return addresses', () => {
+  const TEXT = 0x40_0000;
+  const END = 0x2_0000;
+
+  it.each(['x86_64', 'i386', 'arm', 'arm64', 'ppc64le', 's390x', 'sparc64'])(
+    'are told as far as the stack of %s goes, and not of what lies behind it',
+    (name) => {
+      const variant = variantOf(name);
+      const size = variant.bits / 8;
+      const last = [-2, -1].map((index) => END + index * size);
+      const behind = [0, 1, 2].map((index) => END + index * size);
+      const words = new Map([...last, ...behind].map((address) => [address, TEXT + address]));
+      const kernel = {
+        ...kernelOf(variant, {}),
+        read: (address: bigint, length: number): Uint8Array => {
+          const view = new DataView(new ArrayBuffer(length));
+          const little = variant.endian === 'little';
+          for (let at = 0; at + size <= length; at += size) {
+            const value = words.get(Number(address) + at) ?? 0;
+            if (size === 8) view.setBigUint64(at, BigInt(value), little);
+            else view.setUint32(at, value, little);
+          }
+          return new Uint8Array(view.buffer);
+        },
+        symbols: {
+          address: (symbol: string) =>
+            symbol === '_stext' ? BigInt(TEXT) : symbol === '_etext' ? BigInt(2 * TEXT) : undefined,
+          find: () => undefined,
+        },
+      } as unknown as Kernel;
+      for (const below of [1, 2, 3, 64, 1024]) {
+        const stackPointer = BigInt(END - below * size);
+        const engine = {
+          readRegister: (register: string): bigint =>
+            register === variant.registers.sp ? stackPointer - BigInt(variant.call.stackBias ?? 0) : 0n,
+        };
+        const told = backtraceOf(engine, kernel, variant).map(({ address }) => Number(address) - TEXT);
+        expect(told.every((address) => address < END)).toBe(true);
+        if (below >= 64) expect(told).toEqual(last);
+      }
+    },
+  );
 });
 
 const linksFrames = (name: string): boolean => variantOf(name).frames.linked;

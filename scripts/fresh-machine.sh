@@ -160,7 +160,7 @@ install_packed() {
   grep -a '^setup:' "$log" || true
   ((code == 0)) || return "$code"
   sizes
-  as_user "$inside_tool && usercopy doctor && usercopy run own" >>"$log" 2>&1 </dev/null || code=$?
+  as_user "$inside_tool && usercopy doctor && usercopy run own --runnable" >>"$log" 2>&1 </dev/null || code=$?
   say "usercopy doctor and usercopy run own ended with $code"
   ((code == 0)) || { tail -25 "$log" && return "$code"; }
   inside apt-get install -y --no-install-recommends "${compilers[@]}" >>"$place/apt.log" 2>&1 || cannot 'g++ cannot be installed'
@@ -169,7 +169,7 @@ install_packed() {
   say "npm rebuild --build-from-source ended with $code after $((SECONDS - begun)) s (all of it in $log.rebuild)"
   grep -a '^setup:' "$log.rebuild" || true
   sizes
-  as_user "$inside_tool && usercopy run own && test -f node_modules/unicorn-usercopy/build/Release/unicorn_engine.node" >>"$log.rebuild" 2>&1 </dev/null || code=$?
+  as_user "$inside_tool && usercopy run own --runnable && test -f node_modules/unicorn-usercopy/build/Release/unicorn_engine.node" >>"$log.rebuild" 2>&1 </dev/null || code=$?
   say "usercopy run own with what was compiled ended with $code"
   return "$code"
 }

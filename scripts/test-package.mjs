@@ -107,7 +107,11 @@ function tryNode(version, packed, { path: image, release }) {
     check('require()', required.stdout === 'true\n', required.stderr);
   } else console.log(' –   require(): this Node.js has none for ES modules');
   const usercopy = join('node_modules', 'unicorn-usercopy', 'build', 'cli', 'main.js');
-  const own = spawnSync(program, [usercopy, 'run', 'own'], { cwd: place, encoding: 'utf8', env: { ...clean, ...env } });
+  const own = spawnSync(program, [usercopy, 'run', 'own', '--runnable'], {
+    cwd: place,
+    encoding: 'utf8',
+    env: { ...clean, ...env },
+  });
   check('usercopy run own', own.status === 0, own.stderr);
   copyFileSync(image, join(place, 'vmlinuz'));
   writeFileSync(join(place, 'readme.mjs'), PROGRAM);

@@ -1,4 +1,5 @@
 /** `usercopy check`: judges one copy against the kernel structures in a memory dump. */
+import { variantOf } from '../../arch/index.js';
 import type { Verdict } from '../check/verdict.js';
 import { hex } from '../errors.js';
 import { type DumpFinding, judgeDump } from '../repro/from-dump.js';
@@ -87,11 +88,15 @@ async function runCheck(options: CheckOptions): Promise<number> {
 }
 
 /** A copy that is refused may be replayed; of another, what lies there is asked. */
-function nextAfter({ verdict, copy }: DumpFinding, options: CheckOptions): string[] {
-  // `repro` takes no --frames, and without it the kernel's own code may say otherwise.
-  if (verdict.outcome !== 'bad' || options.frames) {
+function nextAfter({ verdict, copy, variant }: DumpFinding, options: CheckOptions): string[] {
+  // `repro` takes no --frames, and without it the kernel's own code may say otherwise; no emulator runs some kernels at all.
+  const { engine } = variantOf(variant);
+  const cannotRun = 'unsupported' in engine;
+  if (verdict.outcome !== 'bad' || options.frames || cannotRun) {
     const words = commandWords(options, FILES_OF_DUMP);
-    return [nextLine(`usercopy identify ${hex(copy.pointer)} ${words}  # what lies there`)];
+    const why =
+      cannotRun && verdict.outcome === 'bad' ? [`not replayed by the kernel's own code: ${engine.unsupported}`] : [];
+    return [...why, nextLine(`usercopy identify ${hex(copy.pointer)} ${words}  # what lies there`)];
   }
   const words = commandWords(options, [...FILES_OF_DUMP, ...WORDS_OF_COPY, 'profile']);
   return [nextLine(`usercopy repro ${words}  # the same copy by the kernel's own code, and its likely cause`)];

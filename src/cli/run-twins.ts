@@ -16,6 +16,7 @@ export interface OwnOptions extends Forms {
   readonly variant?: readonly string[];
   readonly profile?: string;
   readonly frames?: boolean;
+  readonly runnable?: boolean;
   readonly details?: boolean;
   readonly cycles?: boolean;
 }
@@ -38,13 +39,13 @@ const REASON_WIDTH = 70;
 interface FailedVariant {
   readonly variant: string;
   readonly reason: string;
-  /** The emulator at hand runs no such guest, and nobody asked for this one. */
+  /** The emulator at hand runs no such guest, and only what it runs was asked for. */
   readonly isPassedOver: boolean;
 }
 
 /**
  * A variant that cannot run is a row with its reason among the others' runs.
- * Exit status: 0 when all are identical, else 1; one that the emulator at hand cannot run counts where it was asked for. Bad input, and what keeps every variant from running, is thrown.
+ * Exit status: 0 when all are identical, else 1; with `runnable` one that the emulator at hand cannot run does not count. Bad input, and what keeps every variant from running, is thrown.
  */
 export async function runOwn(options: OwnOptions): Promise<number> {
   const profiles = options.profile === undefined ? Object.keys(OWN_PROFILES) : [options.profile];
@@ -66,7 +67,7 @@ export async function runOwn(options: OwnOptions): Promise<number> {
     const reason = reasons[index];
     if (!reason) return [];
     const cannotRun = reason instanceof UsercopyError && reason.kind === 'unsupported';
-    return [{ variant, reason: reason.message, isPassedOver: cannotRun && options.variant === undefined }];
+    return [{ variant, reason: reason.message, isPassedOver: cannotRun && options.runnable === true }];
   });
   const all = runs.flat();
   printAnswer(options, {

@@ -11,6 +11,7 @@ import { runLkdtm, runOwn } from './run-twins.js';
 import { Verb } from './verb.js';
 
 interface RunOptions extends Forms {
+  readonly runnable?: boolean;
   readonly kernel?: string;
   readonly btf?: string;
   readonly config?: string;
@@ -47,6 +48,10 @@ export function runCommand(): Verb {
         '--variant <name...>',
         'With own, random or --call, run the built-in guests of these architectures.',
       ).choices(ownVariants()),
+    )
+    .option(
+      '--runnable',
+      'With own, a variant that the emulator at hand cannot run is said, and does not count in the exit status.',
     )
     .option('--frames', "Check stack frames even if the kernel does not. A built-in guest's own check does so too.")
     .option(
@@ -118,7 +123,7 @@ function usedBy(what: readonly string[], { snapshot, call, kernel }: RunOptions)
   if (call !== undefined) return ['run --call', ['call', 'judge', 'coverage', 'sanitize', ...guest]];
   switch (set) {
     case 'own':
-      return ['run own', ['variant', 'details', 'cycles', 'coverage', ...rules]];
+      return ['run own', ['variant', 'runnable', 'details', 'cycles', 'coverage', ...rules]];
     case 'lkdtm':
       return ['run lkdtm', ['kernel', 'btf', 'config', 'coverage', ...rules]];
     case 'random':

@@ -177,6 +177,11 @@ describe('a dump of ia64, made by hand', () => {
       "usercopy: Kernel memory overwrite attempt detected to SLUB object 'by-hand' (offset 100, size 64)!",
     );
     expect(status).toBe(1);
+    // What cannot be done is not what comes next.
+    expect(stdout).not.toContain('usercopy repro');
+    expect(stdout).toMatch(/^not replayed .*: Unicorn has no IA-64 target$/m);
+    const next = /^next: usercopy identify .* --dump .*$/m.exec(stdout)?.[0] ?? '';
+    expect(next).toContain(`--dump ${path}`);
     expect(check('--at', `${OBJECT + 16n}`, '--size', '64', '--to-user').status).toBe(0);
     const without = check();
     expect(without.status).toBe(2);

@@ -14,8 +14,11 @@ const JUDGED_BY = String.raw`[\w ]{1,40}, kernel \S{1,200}, profile \S[^\n]{0,20
 
 /** Of each form what it begins with, or has among its first lines. */
 const FORMS: readonly (readonly [beginning: RegExp, what: string])[] = [
-  [/^\s*\{"usercopyHarness":\d/, 'an attachment of usercopy prepare'],
-  [/^\s*\{"path":"[^\n]{0,2000}","stamp":"[^\n"]{0,2000}","rows":\[/, 'a state file of usercopy triage'],
+  [/^\s*\{\s*"usercopyHarness"\s*:\s*\d/, 'an attachment of usercopy prepare'],
+  [
+    /^\s*\{\s*"path"\s*:\s*"[^\n]{0,2000}",\s*"stamp"\s*:\s*"[^\n"]{0,2000}",\s*"rows"\s*:\s*\[/,
+    'a state file of usercopy triage',
+  ],
   [/^\s*<!doctype html>[\s\S]{0,4000}<meta name="generator" content="usercopy">/, 'a page of usercopy'],
   [new RegExp(`^(?:#[^\\n]{0,4000}\\r?\\n){0,20}${SCENARIO_MARK}\\r?\\n`), 'a scenario of usercopy run'],
   [/^\s*(?:\[\s*)?\{\s*"generator":\s*"usercopy"/, 'an answer of usercopy in JSON'],

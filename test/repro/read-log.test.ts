@@ -44,6 +44,25 @@ function packedBy(tool: string, text: string): Buffer | string {
   return stdout;
 }
 
+describe('what this program wrote and another one put into other lines', () => {
+  const MESSAGE = { messages: { to_user: TEXT } };
+  it.each([
+    ['an attachment', { usercopyHarness: 1, attachment: MESSAGE }, 'an attachment of usercopy prepare'],
+    ['a line of a state file', { path: 'a', stamp: 'b', rows: [MESSAGE] }, 'a state file of usercopy triage'],
+  ])('%s is no log', (name, value, what) => {
+    for (const blanks of [0, 1, '\t']) {
+      const path = file(`${name.replaceAll(' ', '-')}.json`, `${JSON.stringify(value, null, blanks)}\n`);
+      const { status, stdout, stderr } = spawnSync(
+        process.execPath,
+        [packageFile('build/cli/main.js'), 'repro', '--report', path],
+        { encoding: 'utf8' },
+      );
+      expect([status, stdout]).toEqual([2, '']);
+      expect(stderr).toContain(`expected a log, found ${what}`);
+    }
+  });
+});
+
 describe('a log on a disk', () => {
   it.each<[string, Uint8Array]>([
     ['as it is', Buffer.from(log)],

@@ -4,7 +4,7 @@
  */
 import { Check, type Executor, type ExecutorName, executors } from '../src/check/check.js';
 import { builtCheck } from '../src/engine/built-check.js';
-import type { Engine, RequestRing } from '../src/engine/engine.js';
+import type { Engine, RequestRing, RequestRingSpec } from '../src/engine/engine.js';
 import { openUnicorn } from '../src/engine/unicorn-native.js';
 import { UsercopyError } from '../src/errors.js';
 import { BareHook, type BareHookKind } from './bare-hook.js';
@@ -16,6 +16,8 @@ import type { Group, Line, Measurement } from './report.js';
 /** Above the loop without a hook, in nanoseconds. */
 const AIM_ENFORCED: Readonly<Partial<Record<ExecutorName, number>>> = { native: 45, v8: 140 };
 const AIM_AUDIT = 35;
+/** Beside the hook in C that reads as many registers. */
+const AIM_APPENDING = 1.3;
 const AIM_ELSEWHERE = 1.05;
 
 const CODE = 0x10_0000n;
@@ -32,6 +34,8 @@ const ARRIVALS = 20_000;
 const ROUNDS = 2_000_000;
 /** Of the hook in C, once in each round. */
 const BARE_ARRIVALS = 200_000;
+
+const APPENDING = 'the hook of an audit, which appends; nothing is judged';
 
 /** A WASM module by hand whose export `judge` takes two i32 and answers 0. */
 const EMPTY_JUDGE = Uint8Array.of(
@@ -122,6 +126,20 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
     };
     const attached: Attached[] = [];
     let ring = check.takeRing();
+    const openRing = (engine: Engine, judge: RequestRingSpec['judge'], native: Executor['native']) =>
+      engine.openRing?.({
+        memory: check.memory,
+        ...ring,
+        requestBytes: check.requestBytes,
+        contextOffset: check.contextOffset,
+        judge,
+        native: native && { check: native, outermost: false },
+        onVerdicts: refused,
+      });
+    /** The hook of an audit alone: its ring is emptied, and nothing in it judged. */
+    const appending = open();
+    const unjudged = openRing(appending, () => 0, null);
+    if (unjudged) hookCopy(appending, empty, null, unjudged);
     for (const { name: executor, available } of executors(builtCheck)) {
       if (!available) continue;
       const { check: judge, checkBatch, native } = await check.executorFor(executor);
@@ -141,15 +159,7 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
         audited.writeRegisters({ rdi });
         check.releaseRing();
         ring = check.takeRing();
-        const appended = audited.openRing?.({
-          memory: check.memory,
-          ...ring,
-          requestBytes: check.requestBytes,
-          contextOffset: check.contextOffset,
-          judge: checkBatch,
-          native: native && { check: native, outermost: false },
-          onVerdicts: refused,
-        });
+        const appended = openRing(audited, checkBatch, native);
         if (!appended) continue;
         hookCopy(audited, judge, native, appended);
         count(audited, ARRIVALS);
@@ -196,6 +206,7 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
         inLoop('hook, no-op in JavaScript', noop),
         inLoop('copy hook: registers and an empty judge in WASM', crossing),
         inLoop('after detaching', detached),
+        inLoop(APPENDING, appending),
         beside('code elsewhere, no hook', bare),
         beside('code elsewhere, attached', elsewhere),
         ...attached.map(({ name, executor, engine }) => ({ ...inLoop(name, engine), executor })),
@@ -205,7 +216,8 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
     const floorLines = measured.splice(0, floorTasks.length);
     const lines = judgeLines(measured, attached, floorLines[1] ?? null);
     const plain = floorLines.map((line): Line => ({ ...line, ratio: null, aim: null }));
-    return { title, lines: [...plain, ...lines], notes: floor.note === null ? [] : [floor.note], skipped: null };
+    const notes = [...(floor.note === null ? [] : [floor.note]), ...judgingApart(measured, attached)];
+    return { title, lines: [...plain, ...lines], notes, skipped: null };
   } catch (error) {
     if (error instanceof UsercopyError && error.kind === 'missing-dependency') {
       return { title, lines: [], notes: [], skipped: error.message };
@@ -215,6 +227,18 @@ export async function copiesGroup(effort: Effort): Promise<Group> {
     floor.hook?.close();
     for (const engine of engines) engine.close();
   }
+}
+
+/** What an audit takes beside its hook, in words: the judging of its batches. */
+function judgingApart(measured: readonly Measurement[], attached: readonly Attached[]): string[] {
+  const hook = measured.find(({ name }) => name === APPENDING);
+  if (hook === undefined) return [];
+  return attached.flatMap(({ name, mode }) => {
+    const line = mode === 'audit' ? measured.find((one) => one.name === name) : undefined;
+    if (line === undefined) return [];
+    const judging = line.nanoseconds - hook.nanoseconds;
+    return [`${name}: ${hook.nanoseconds.toFixed(0)} ns are the hook, ${judging.toFixed(0)} ns the judging in batches`];
+  });
 }
 
 function tryBareHook(): { hook: BareHook | null; note: string | null } {
@@ -241,7 +265,8 @@ function judgeLines(
   floor: Measurement | null,
 ): Line[] {
   // In the order in which the tasks were given.
-  const [bare, noop, crossing, detached, elsewhere, beside, ...copies] = measured as [
+  const [bare, noop, crossing, detached, appending, elsewhere, beside, ...copies] = measured as [
+    Measurement,
     Measurement,
     Measurement,
     Measurement,
@@ -268,6 +293,17 @@ function judgeLines(
     { ...noop, ratio: null, aim: null },
     { ...crossing, ratio: over(crossing, noop, 'the no-op'), aim: null },
     { ...detached, ratio: over(detached, bare, 'no hook'), aim: unaffected(detached, bare) },
+    {
+      ...appending,
+      ratio: floor === null ? null : over(appending, floor, 'the hook in C'),
+      aim:
+        floor === null
+          ? null
+          : {
+              text: `≤ ${AIM_APPENDING} × the hook in C`,
+              met: appending.nanoseconds <= AIM_APPENDING * floor.nanoseconds,
+            },
+    },
     { ...elsewhere, ratio: null, aim: null },
     { ...beside, ratio: over(beside, elsewhere, 'without'), aim: unaffected(beside, elsewhere) },
     ...copies.map((line, i) => ({

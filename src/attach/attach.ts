@@ -11,7 +11,7 @@ import type { BlockPricer, Engine } from '../engine/engine.js';
 import { badInput } from '../errors.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { aGuest, aKernel, anEngine, type OptionRule, requireValue } from '../options.js';
-import { formatMessage } from '../report/format.js';
+import { messageOf } from '../report/format.js';
 import { type DepthGuest, measureStackDepth, type StackDepth } from '../stack/depth.js';
 import { BlindSpots } from './blind-spots.js';
 import { hookEntries } from './hooks.js';
@@ -190,7 +190,7 @@ async function attachTo(
         if (listener === null) return reporter.report(entry, requestOffset);
         const verdict = check.verdictOf(requestOffset);
         if (verdict.outcome === 'good') return 'continue';
-        return listener(verdict, formatMessage(verdict, check.copyOf(requestOffset), plan.style));
+        return listener(verdict, messageOf(verdict, check.copyOf(requestOffset), plan.style));
       },
       sanitizers,
     });

@@ -79,6 +79,11 @@ function newName(by: Refusal, cache: string | null, allocator: 'SLUB' | 'SLAB'):
 export function formatMessage(verdict: Verdict, copy: Copy, style: MessageStyle): string | null {
   requireCopy('formatMessage: copy', copy);
   requireFields('formatMessage: style', style, STYLE);
+  return messageOf(verdict, copy, style);
+}
+
+/** The same for who has a verdict, its copy and a plan's style of our own making, and makes many. */
+export function messageOf(verdict: Verdict, copy: Copy, style: MessageStyle): string | null {
   if (verdict.outcome !== 'bad' || verdict.by === 'slab object index out of range') return null;
   const cache = verdict.object?.cache ?? null;
   const attempt = ATTEMPTS[copy.direction];

@@ -89,3 +89,8 @@ export function judgeRequest(c: Context, request: Request): u32 {
   count(c, code, toUser, 1);
   return code;
 }
+
+/** The same for one that comes alone. */
+export function judgeAlone(c: Context, request: Request): u32 {
+  return judgeRequest(c, request);
+}

@@ -4,7 +4,7 @@
  * where that is sure, by the rules below; where it may be so or not, two are told, and it is not known whether the kernel asks its
  * check about the second.
  */
-import { count, isToUser, judgeRequest } from './check';
+import { count, isToUser, judgeAlone } from './check';
 import {
   CheckedRange,
   CheckedRanges,
@@ -209,7 +209,7 @@ function beginCopy(
 
 /** Judges an arrival; 0 when there is nothing to tell. `live`: the guest stands there, its stack is as it was. */
 export function judgeArrival(c: Context, request: Request, live: bool): u32 {
-  const code = judgeRequest(c, request);
+  const code = judgeAlone(c, request);
   const swapped = request.directionKind == DirectionKind.BY_ADDRESS && (request.pointer & c.wordMask) < c.taskSize;
   const kernel = (swapped ? request.other : request.pointer) & c.wordMask;
   const user = (swapped ? request.pointer : request.other) & c.wordMask;

@@ -1,6 +1,6 @@
 /** The running task. */
 import { Context, CurrentKind, Kind, Request } from './context';
-import { readSlot, readWord } from './memory';
+import { readSlot, readWordHere } from './memory';
 
 /** Address of `current`; 0 where it is not known. */
 @inline
@@ -10,7 +10,7 @@ export function currentTask(c: Context, request: Request): u64 {
     case CurrentKind.REGISTER:
       return base;
     case CurrentKind.MEMORY:
-      return readWord(c, Kind.PER_CPU, (base + c.currentOffset) & c.wordMask);
+      return readWordHere(c, Kind.PER_CPU, (base + c.currentOffset) & c.wordMask);
     default:
       return 0;
   }

@@ -55,7 +55,6 @@ export function declaredObject(c: Context, address: u64): Declared | null {
   );
 }
 
-@inline
 export function isDeclaredKmap(c: Context, address: u64): bool {
   return (
     find(
@@ -85,6 +84,10 @@ export function declaredVmallocArea(c: Context, address: u64): Declared | null {
 
 @inline
 export function isInDeclaredVmallocSpace(c: Context, address: u64): bool {
+  return address - c.declaredVmallocSpaceStart < c.declaredVmallocSpaceSpan && isInVmallocSpaces(c, address);
+}
+
+function isInVmallocSpaces(c: Context, address: u64): bool {
   return (
     find(
       c,

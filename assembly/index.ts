@@ -3,7 +3,7 @@
  * the structures' fields (scripts/lib/check-layout.mjs).
  */
 import { Context, ContextPlace, Look, Request } from './context';
-import { judgeRequest } from './check';
+import { judgeAlone, judgeRequest } from './check';
 import { judgeArrival } from './copies';
 import { lookAtCopy } from './look';
 import { VerdictRange } from './verdict';
@@ -41,15 +41,15 @@ function contextAt(offset: usize): Context {
   return changetype<Context>(<usize>ContextPlace.OFFSET);
 }
 
+/** What the caller is told of a verdict: nothing of a plain pass. */
 @inline
-function judge(context: Context, request: usize): u32 {
-  const code = judgeRequest(context, changetype<Request>(request));
+function told(code: u32): u32 {
   return code < <u32>VerdictRange.FIRST_NOTEWORTHY ? 0 : code;
 }
 
 /** Judges the copy in `request`: 0 when the guest may go on without a word, else the verdict's number. */
 export function check(context: usize, request: usize): u32 {
-  return judge(contextAt(context), request);
+  return told(judgeAlone(contextAt(context), changetype<Request>(request)));
 }
 
 /**
@@ -65,7 +65,7 @@ export function checkBatch(context: usize, requests: usize, count: u32): u32 {
   const c = contextAt(context);
   let noteworthy: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
-    if (judge(c, requests + <usize>i * offsetof<Request>())) noteworthy++;
+    if (told(judgeRequest(c, changetype<Request>(requests + <usize>i * offsetof<Request>())))) noteworthy++;
   }
   return noteworthy;
 }

@@ -1,7 +1,7 @@
 /** The guest kernel's own view of its memory: linear map, valid page frames, struct pages. */
 import { Context, Kind, LinearMap, PageArrayKind, Range, ValidityKind } from './context';
 import { quotient } from './division';
-import { fault, readField, readSlot, readSlotHere, readWord, slotAddress, structure } from './memory';
+import { fault, readField, readSlot, readSlotHere, readWord, readWordHere, slotAddress, structure } from './memory';
 import { Unreadable } from './verdict';
 
 /** No page frame: an address outside every linear map. */
@@ -57,9 +57,9 @@ function sectionOf(c: Context, frame: u64): u64 {
   const number = frame >> (c.sectionSizeBits - c.pageShift);
   if (number >> (c.physicalAddressBits - c.sectionSizeBits)) return 0;
   if (!c.sectionExtreme) return (c.memSection + number * c.sectionStructSize) & c.wordMask;
-  const roots = readWord(c, Kind.VARIABLE, c.memSection);
+  const roots = readWordHere(c, Kind.VARIABLE, c.memSection);
   if (!roots) return 0;
-  const root = readWord(c, Kind.SECTION, (roots + (number >> c.sectionRootShift) * c.wordBytes) & c.wordMask);
+  const root = readWordHere(c, Kind.SECTION, (roots + (number >> c.sectionRootShift) * c.wordBytes) & c.wordMask);
   if (!root) return 0;
   const inRoot = number & (((<u64>1) << c.sectionRootShift) - 1);
   return (root + inRoot * c.sectionStructSize) & c.wordMask;
@@ -77,7 +77,11 @@ function sparsememValid(c: Context, frame: u64): bool {
   const frameInSection = frame & (((<u64>1) << (c.sectionSizeBits - c.pageShift)) - 1);
   const bit = frameInSection >> (SUBSECTION_SHIFT - c.pageShift);
   const bitsPerWord = <u64>c.wordBytes * 8;
-  const word = readWord(c, Kind.SECTION, (usage + c.subsectionBitmap + (bit / bitsPerWord) * c.wordBytes) & c.wordMask);
+  const word = readWordHere(
+    c,
+    Kind.SECTION,
+    (usage + c.subsectionBitmap + (bit / bitsPerWord) * c.wordBytes) & c.wordMask,
+  );
   return ((word >> (bit % bitsPerWord)) & 1) != 0;
 }
 

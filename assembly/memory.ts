@@ -113,9 +113,14 @@ export function loadWord(c: Context, at: usize): u64 {
 
 /** An `unsigned long` of the guest. */
 @inline
-export function readWord(c: Context, kind: Kind, address: u64): u64 {
+export function readWordHere(c: Context, kind: Kind, address: u64): u64 {
   const at = locate(c, kind, address, c.wordBytes);
   return at ? loadWord(c, at) : 0;
+}
+
+/** The same where speed matters less than the size of the code. */
+export function readWord(c: Context, kind: Kind, address: u64): u64 {
+  return readWordHere(c, kind, address);
 }
 
 /** Bytes from a structure's start to the field of a slot. */

@@ -1,7 +1,7 @@
 /** Finding a vmap area in the guest's trees (mm/vmalloc.c). */
 import { Context, Kind, VmapKind } from './context';
 import { quotient, remainder } from './division';
-import { fault, loadWord, offsetOf, read32, readField, readWord, structure, windowOf } from './memory';
+import { fault, loadWord, offsetOf, read32, readField, readWord, readWordHere, structure, windowOf } from './memory';
 import { Unreadable } from './verdict';
 
 /** A red-black tree of 2^60 areas is no deeper. */
@@ -23,7 +23,7 @@ function haveWords(c: Context): bool {
 
 /** __find_vmap_area() below the node that the word at `root` points to; 0 when no area holds `address`. */
 function findInTree(c: Context, kind: Kind, root: u64, address: u64): u64 {
-  let node = readWord(c, kind, root);
+  let node = readWordHere(c, kind, root);
   let rest = TREE_DEPTH_LIMIT;
   if (haveWords(c)) {
     // As far down as the window shows: nothing is asked anew at each node.

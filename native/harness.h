@@ -180,7 +180,8 @@ typedef enum UsercopyDecision {
 
 /*
  * Called in the middle of uc_emu_start(), before the copy. Answers a UsercopyDecision; anything else stops, and
- * usercopy_error() says so. It may detach, reset, map memory and write registers. It must not throw.
+ * usercopy_error() says so. It may detach, reset, map memory and write registers. It may run the guest, and puts the CPU back
+ * then (uc_context_restore()): what it answers is about this copy. It must not throw.
  */
 typedef int32_t (*UsercopyCallback)(const UsercopyViolation* violation);
 

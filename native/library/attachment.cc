@@ -16,6 +16,8 @@ constexpr uint32_t kWasmPage = 65536;
 // A judgement is repeated at most so often while memory is brought in.
 constexpr int kMostRetries = 64;
 constexpr uint64_t kPage = 4096;
+// What the context has of the copy under way, see assembly/copies.ts.
+constexpr uint32_t kCopyEnd = layout::ContextLayout_checkedRanges;
 
 // libunicorn's frames are C's: nothing may be thrown through them.
 void OnArrival(uc_engine*, uint64_t, uint32_t, void* data) noexcept {
@@ -236,7 +238,11 @@ void UsercopyAttachment::Arrive(Place& place) {
     if (code == 0) return;
     TellVerdict(place, code);
   }
-  if (doomed_ && settling_ == nullptr) delete this;
+  Finish();
+}
+
+void UsercopyAttachment::Finish() {
+  if (doomed_ && settling_ == nullptr && asking_ == nullptr) delete this;
 }
 
 void UsercopyAttachment::TellVerdict(Place& place, uint32_t code) {
@@ -250,6 +256,8 @@ void UsercopyAttachment::TellVerdict(Place& place, uint32_t code) {
 
 bool UsercopyAttachment::Attend(Place& place) {
   if (doomed_) {
+    // The callback that has detached runs the guest itself: it still has to come back.
+    if (asking_ != nullptr) return false;
     if (settling_ == &place) unicorn_.emu_stop(uc_);
     delete this;
     return false;
@@ -349,7 +357,7 @@ int32_t UsercopyAttachment::Decide(Place& place, uint32_t request, uint32_t code
       Count(report);
       return USERCOPY_CONTINUE;
     }
-    const int32_t decision = Ask(place, report);
+    const int32_t decision = Ask(place, request, report);
     if (decision != USERCOPY_RETRY) {
       Count(report);
       return decision;
@@ -370,12 +378,26 @@ int32_t UsercopyAttachment::Decide(Place& place, uint32_t request, uint32_t code
   }
 }
 
-int32_t UsercopyAttachment::Ask(Place& place, Report& report) {
+// The callback may run the guest: other arrivals are judged meanwhile, and this one is to be what it was.
+int32_t UsercopyAttachment::Asking(Place& place, uint32_t request, const std::function<int32_t()>& call) {
+  std::array<uint8_t, layout::RequestLayout_BYTES> before{};
+  std::memcpy(before.data(), memory_ + request, before.size());
+  std::array<uint8_t, kCopyEnd - layout::ContextLayout_copyEntry> copy{};
+  std::memcpy(copy.data(), memory_ + prepared_.context + layout::ContextLayout_copyEntry, copy.size());
   Place* const asking_before = asking_;
+  const uint64_t arrivals = arrivals_;
   asking_ = &place;
   pass_after_asking_ = false;
-  const int32_t decision = callback_(&report.violation);
+  const int32_t decision = call();
   asking_ = asking_before;
+  if (arrivals_ == arrivals) return decision;
+  std::memcpy(memory_ + request, before.data(), before.size());
+  std::memcpy(memory_ + prepared_.context + layout::ContextLayout_copyEntry, copy.data(), copy.size());
+  return decision;
+}
+
+int32_t UsercopyAttachment::Ask(Place& place, uint32_t request, Report& report) {
+  const int32_t decision = Asking(place, request, [&] { return callback_(&report.violation); });
   if (decision >= USERCOPY_CONTINUE && decision <= USERCOPY_RETRY) return decision;
   SetError("the callback: expected a UsercopyDecision, found " + std::to_string(decision) + "; the guest was stopped");
   return USERCOPY_STOP;
@@ -502,7 +524,7 @@ void UsercopyAttachment::Note(Place& place) {
 bool UsercopyAttachment::Flush() {
   if (asking_ != nullptr) return false;
   bool stops = false;
-  for (size_t i = 0; i < noted_.size(); ++i) {
+  for (size_t i = 0; i < noted_.size() && !doomed_; ++i) {
     const uint32_t request = ring_ + static_cast<uint32_t>(i) * layout::RequestLayout_BYTES;
     const uint32_t code = Judge(request);
     if (code == 0) continue;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,6 +64,8 @@ struct UsercopyAttachment {
   void Arrive(Place& place);
   // Now, or when the callback and what it decided are done.
   void Detach();
+  // Frees it where a callback has detached, and nothing of that is under way any more.
+  void Finish();
   void Reset();
   void ResumeOnce();
   void ResumeCancel();
@@ -111,7 +114,8 @@ struct UsercopyAttachment {
   void EndComparison();
   void TellVerdict(Place& place, uint32_t code);
   int32_t Decide(Place& place, uint32_t request, uint32_t code, uint64_t caller);
-  int32_t Ask(Place& place, Report& report);
+  int32_t Asking(Place& place, uint32_t request, const std::function<int32_t()>& call);
+  int32_t Ask(Place& place, uint32_t request, Report& report);
   void Carry(Place& place, int32_t decision);
   void Stop(Place& place);
   void Fail(Place& place);

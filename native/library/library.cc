@@ -144,12 +144,17 @@ void usercopy_reset(UsercopyAttachment* attachment) {
 int usercopy_set_audit(UsercopyAttachment* attachment, int audit) {
   return Guarded("usercopy_set_audit", -1, [&] {
     Of(attachment).SetAudit(audit != 0);
+    attachment->Finish();
     return 0;
   });
 }
 
 int usercopy_flush(UsercopyAttachment* attachment) {
-  return Asked("usercopy_flush", 0, [&] { return Of(attachment).Flush() ? 1 : 0; });
+  return Asked("usercopy_flush", 0, [&] {
+    const bool stops = Of(attachment).Flush();
+    attachment->Finish();
+    return stops ? 1 : 0;
+  });
 }
 
 int usercopy_sanitize(UsercopyAttachment* attachment, uint32_t sanitizers, UsercopyFindingCallback callback) {

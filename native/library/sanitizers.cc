@@ -102,10 +102,7 @@ bool UsercopyAttachment::AskForMissing(Place& place, uint64_t missing) {
   FindingReport report;
   DescribeFinding(report, place);
   report.finding.missing = missing;
-  Place* const asking_before = asking_;
-  asking_ = &place;
-  const int32_t decision = on_finding_(&report.finding);
-  asking_ = asking_before;
+  const int32_t decision = Asking(place, place.request, [&] { return on_finding_(&report.finding); });
   return decision == USERCOPY_RETRY && sanitizers_ != 0 && !doomed_;
 }
 
@@ -141,11 +138,7 @@ void UsercopyAttachment::TellFinding(Place& place, uint32_t sanitizer) {
   finding.backtrace = report.backtrace.data();
   finding.backtrace_count = static_cast<uint32_t>(report.backtrace.size());
 
-  Place* const asking_before = asking_;
-  asking_ = &place;
-  pass_after_asking_ = false;
-  const int32_t decision = on_finding_(&finding);
-  asking_ = asking_before;
+  const int32_t decision = Asking(place, place.request, [&] { return on_finding_(&finding); });
   if (decision >= USERCOPY_CONTINUE && decision < USERCOPY_RETRY) return Carry(place, decision);
   SetError("the callback of sanitizers: expected USERCOPY_CONTINUE, _STOP, _FAIL or _CRASH, found " + std::to_string(decision) +
            "; the guest was stopped");

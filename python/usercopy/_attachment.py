@@ -37,8 +37,25 @@ def libunicorn_of(uc: Any) -> int:
     raise UsercopyError("usercopy.attach: expected a unicorn.Uc, found " + type(uc).__name__)
 
 
+def _bytes_of(given: Any, what: str) -> bytes:
+    """Text for the library, which sees it end at a zero byte."""
+    if not isinstance(given, str) or "\0" in given:
+        found = "one with a zero byte" if isinstance(given, str) else type(given).__name__
+        raise UsercopyError(f"usercopy: expected {what} as a str, found {found}")
+    return given.encode("latin-1", "replace")
+
+
+def _decision_of(answer: Any) -> Decision:
+    """What a callback answered; a bool would be CONTINUE or STOP by accident."""
+    if answer is None:
+        return Decision.STOP
+    if isinstance(answer, int) and not isinstance(answer, bool) and answer in list(Decision):
+        return Decision(answer)
+    raise UsercopyError(f"usercopy: expected the callback to answer a usercopy.Decision or None, found {repr(answer)[:80]}")
+
+
 class Attachment:
-    """The check on one emulator; made by `attach()`. Belongs to one thread at a time."""
+    """The check on one emulator, which keeps it until it is detached; made by `attach()`. Belongs to one thread at a time."""
 
     def __init__(self, library: ctypes.CDLL, uc: Any, on_violation: Optional[OnViolation], on_missing: Optional[OnMissing]):
         self._library = library
@@ -48,6 +65,9 @@ class Attachment:
         self._pointer: Optional[int] = None
         self._release: Optional["weakref.finalize[..., Any]"] = None
         self._error: Optional[BaseException] = None
+        # Callbacks under way; and whether they are called by what a harness has called here, not by emu_start().
+        self._asking = 0
+        self._is_called_here = False
         self._last: Optional[Violation] = None
         self._on_finding: Optional[OnFinding] = None
         self._last_finding: Optional[Finding] = None
@@ -57,33 +77,62 @@ class Attachment:
         self._finding_callback = _library.FindingCallback(self._decide_finding)
 
     def _decide(self, raw: Any) -> int:
-        # What is raised here must not get lost in ctypes: emu_start() raises it.
-        try:
-            violation = violation_of(raw.contents)
-            if violation.missing is not None and self._brings(violation.missing):
-                return Decision.RETRY
-            self._last, self._resume_address = violation, violation.resume_address
-            answer = self._on_violation(violation) if self._on_violation is not None else Decision.STOP
-            return Decision.STOP if answer is None else Decision(answer)
-        except BaseException as error:  # noqa: BLE001
-            return self._remember(error)
+        return self._guarded(lambda: self._decided(raw.contents))
 
     def _decide_finding(self, raw: Any) -> int:
+        return self._guarded(lambda: self._decided_finding(raw.contents))
+
+    def _guarded(self, decide: Callable[[], Decision]) -> int:
+        # What is raised here must not get lost in ctypes: emu_start() raises it, or what called the library.
+        self._asking += 1
         try:
-            if raw.contents.sanitizer == 0:
-                return Decision.RETRY if self._brings(raw.contents.missing) else Decision.CONTINUE
-            finding = finding_of(raw.contents)
-            self._last_finding, self._resume_address = finding, finding.resume_address
-            answer = self._on_finding(finding) if self._on_finding is not None else Decision.STOP
-            return Decision.STOP if answer is None else Decision(answer)
+            return decide()
         except BaseException as error:  # noqa: BLE001
             return self._remember(error)
+        finally:
+            self._asking -= 1
+            self._let_go()
+
+    def _decided(self, raw: _library.Violation) -> Decision:
+        violation = violation_of(raw)
+        if violation.missing is not None and self._brings(violation.missing):
+            return Decision.RETRY
+        self._last, self._resume_address = violation, violation.resume_address
+        decision = _decision_of(self._on_violation(violation) if self._on_violation is not None else None)
+        if decision is Decision.RETRY and (violation.missing is None or not self._is_there(violation.missing)):
+            found = "a violation without any" if violation.missing is None else f"nothing at {violation.missing:#x}"
+            raise UsercopyError(f"usercopy: expected missing memory that the callback has mapped with RETRY, found {found}")
+        if decision is Decision.FAIL and violation.judged_afterwards:
+            raise UsercopyError("usercopy: expected another decision in an audit, found FAIL: the copy has happened")
+        return decision
+
+    def _decided_finding(self, raw: _library.Finding) -> Decision:
+        if raw.sanitizer == 0:
+            return Decision.RETRY if self._brings(raw.missing) else Decision.CONTINUE
+        finding = finding_of(raw)
+        self._last_finding, self._resume_address = finding, finding.resume_address
+        decision = _decision_of(self._on_finding(finding) if self._on_finding is not None else None)
+        if decision is Decision.RETRY:
+            raise UsercopyError("usercopy: expected another decision for what a sanitizer found, found RETRY: nothing is missing")
+        return decision
 
     def _remember(self, error: BaseException) -> int:
-        self._error = error
-        if hasattr(self._uc, "_hook_exception"):
+        # The first one is the cause of those behind it.
+        if self._is_called_here or not hasattr(self._uc, "_hook_exception"):
+            self._error = self._error or error
+        else:
             self._uc._hook_exception = error
         return Decision.STOP
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls what may judge copies of an audit itself, and raises what a callback has raised meanwhile."""
+        before, self._is_called_here = self._is_called_here, True
+        try:
+            answer = function(*arguments)
+        finally:
+            self._is_called_here = before
+        self._raise()
+        return answer
 
     def _brings(self, address: int) -> bool:
         return self._on_missing is not None and self._on_missing(address) and self._is_there(address)
@@ -100,6 +149,17 @@ class Attachment:
         # Both may become garbage at once. The newest finalizer is called first: before the binding closes the emulator.
         self._release = weakref.finalize(self._uc, self._library.usercopy_detach, pointer)
         self._release.atexit = False
+        # Who does not keep what attach() answered has attached all the same.
+        self._uc.__dict__.setdefault("_usercopy_attachments", []).append(self)
+
+    def _let_go(self) -> None:
+        """When it is detached, and not in the middle of a callback: an emulator that nobody else has is freed at once."""
+        if self._pointer is not None or self._asking > 0 or self._release is None:
+            return
+        attachments = self._uc.__dict__.get("_usercopy_attachments", []) if self._uc is not None else []
+        if self in attachments:
+            attachments.remove(self)
+        self._uc = self._on_violation = self._on_missing = self._on_finding = None
 
     def _open(self) -> int:
         if self._pointer is None:
@@ -138,7 +198,7 @@ class Attachment:
     def symbol(self, name: str) -> int:
         """The address of a function by its name in the prepared file. Raises UsercopyError when it has none."""
         address = ctypes.c_uint64()
-        if self._library.usercopy_symbol(self._open(), name.encode("latin-1", "replace"), ctypes.byref(address)) != 0:
+        if self._library.usercopy_symbol(self._open(), _bytes_of(name, "a name"), ctypes.byref(address)) != 0:
             raise UsercopyError(f"usercopy: expected a function of the prepared file, found none of the name {name!r}")
         return address.value
 
@@ -148,14 +208,12 @@ class Attachment:
 
     def set_audit(self, audit: bool) -> None:
         """True: copies are noted and happen, and are judged later; see `flush()`. Raises UsercopyError while there are sanitizers."""
-        if self._library.usercopy_set_audit(self._open(), int(audit)) != 0:
+        if self._call(self._library.usercopy_set_audit, self._open(), int(audit)) != 0:
             raise self._failed()
 
     def flush(self) -> bool:
-        """Judges what an audit has noted; whether a decision was to stop."""
-        stops = self._library.usercopy_flush(self._open()) != 0
-        self._raise()
-        return stops
+        """Judges what an audit has noted; whether a decision was to stop. Raises what a callback raises."""
+        return self._call(self._library.usercopy_flush, self._open()) != 0
 
     def sanitize(self, sanitizers: Sequence[str], on_finding: Optional[OnFinding] = None) -> None:
         """Looks at what the check lets pass from now on: "freed" for objects that are free, "redzone" for red zones; () ends it.
@@ -183,7 +241,7 @@ class Attachment:
 
     def suppress(self, rules: str) -> None:
         """Passes over violations that a rule matches: one rule a line, `caller=proc_* cache=task_struct`."""
-        if self._library.usercopy_suppress(self._open(), rules.encode("latin-1", "replace")) != 0:
+        if self._library.usercopy_suppress(self._open(), _bytes_of(rules, "rules")) != 0:
             raise self._failed()
 
     def suppressed(self, rule: int) -> int:
@@ -217,30 +275,58 @@ class Attachment:
         return [note for note in (text(self._library.usercopy_notes(self._open())) or "").split("\n") if note]
 
     def detach(self) -> None:
-        """Judges what an audit has noted and takes the hooks away; before the emulator is closed. Twice is harmless."""
+        """Judges what an audit has noted and takes the hooks away; before the emulator is closed. Twice is harmless.
+
+        Raises what a callback raises.
+        """
         self._pointer = None
-        if self._release is not None:
-            self._release()
+        if self._release is None:
+            return
+        try:
+            self._call(self._release)
+        finally:
+            self._let_go()
 
     def _raise(self) -> None:
-        """Raises what a callback raised and no emu_start() has."""
+        """Raises what a callback has raised and no emu_start() does."""
         error, self._error = self._error, None
-        if error is not None and not hasattr(self._uc, "_hook_exception"):
+        if error is not None:
             raise error
 
     def __enter__(self) -> "Attachment":
+        self._open()
         return self
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        self.detach()
-        if kind is None:
-            self._raise()
-
-    def __del__(self) -> None:
-        if getattr(self, "_release", None) is not None:
+        try:
             self.detach()
+            self._raise()
+        except BaseException:  # noqa: BLE001
+            # What ended the `with` goes on.
+            if kind is None:
+                raise
+
+
+def _content_of(prepared: Any) -> bytes:
+    """The content of a prepared file; errors do not print it, in whatever way it was handed in."""
+    if isinstance(prepared, (bytes, bytearray, memoryview)):
+        content = bytes(prepared)
+    elif isinstance(prepared, (str, os.PathLike)):
+        name = os.fsdecode(prepared)
+        if len(name) > 4095 or "\0" in name:
+            raise UsercopyError(f"usercopy.attach: expected the path of a prepared file or its bytes, found a text of {len(name)} characters")
+        try:
+            with open(name, "rb") as file:
+                content = file.read()
+        except OSError as error:
+            raise UsercopyError(f"usercopy.attach: {name} cannot be read: {error.strerror}") from None
+    else:
+        raise UsercopyError(f"usercopy.attach: expected the path of a prepared file or its bytes, found {type(prepared).__name__}")
+    if b"\0" in content:
+        raise UsercopyError("usercopy.attach: expected the text of a prepared file, found a zero byte in it: it was damaged; prepare it again")
+    return content
 
 
 def attach(
@@ -256,7 +342,7 @@ def attach(
     snapshot: Optional["Snapshot"] = None,
     library: Optional[str] = None,
 ) -> Attachment:
-    """Attaches the check to an emulator. Use it in a `with`, or call `detach()` before the emulator is closed.
+    """Attaches the check to an emulator. Use it in a `with`, or call `detach()` when it is to end: the emulator keeps it until then.
 
     `prepared` is the path of a file of `usercopy prepare`, or its bytes. Without `on_violation` the guest is stopped before a
     bad copy (`Attachment.last_violation`). `on_missing` is asked for pages that the check needs, or the
@@ -268,14 +354,12 @@ def attach(
 
     Raises UsercopyError with a sentence for a file, an emulator or a library that cannot be used.
     """
-    if isinstance(prepared, bytes):
-        content = prepared
-    else:
-        try:
-            with open(prepared, "rb") as file:
-                content = file.read()
-        except OSError as error:
-            raise UsercopyError(f"usercopy.attach: {os.fspath(prepared)} cannot be read: {error.strerror}") from None
+    for name, given in (("on_violation", on_violation), ("on_missing", on_missing), ("on_finding", on_finding)):
+        if given is not None and not callable(given):
+            raise UsercopyError(f"usercopy.attach: expected a function as {name}, found {type(given).__name__}")
+    if on_finding is not None and not sanitize:
+        raise UsercopyError("usercopy.attach: expected sanitizers with on_finding, found none: it would never be called")
+    content = _content_of(prepared)
     if snapshot is not None and snapshot._uc is not uc:
         raise UsercopyError("usercopy.attach: expected a snapshot that was loaded into this emulator, found one of another")
     loaded = _library.load(library) if snapshot is None else snapshot._library

@@ -98,14 +98,14 @@ export class Reporter {
       case 'stop':
         return 'stop';
       case 'fail':
-        if (audit) throw badInput('onViolation', "'stop' or 'continue' in an audit", "'fail'");
+        if (audit) throw badInput('onViolation', "'stop' or 'record' in an audit", "'fail'");
         this.#failing.fail(entry, violation.copy);
         return 'continue';
       case 'record':
       case 'continue':
         return 'continue';
       default:
-        throw badInput('onViolation', "an answer of 'stop', 'continue' or 'fail'", String(answer));
+        throw badInput('onViolation', "an answer of 'stop', 'record' or 'fail'", String(answer));
     }
   }
 

@@ -43,7 +43,8 @@ export interface Finding {
   readonly backtraceMethod: BacktraceMethod;
 }
 
-export type FindingHandler = (finding: Finding) => 'stop' | 'continue';
+/** `continue` is another word for `record`. */
+export type FindingHandler = (finding: Finding) => 'stop' | 'record' | 'continue';
 
 /** Copies of some bytes that the check let pass, by what a look at them came to; the first five are all of them. */
 export interface SanitizerStatistics {
@@ -141,7 +142,7 @@ export class Sanitizers {
     const answer = typeof onFinding === 'function' ? onFinding(finding) : onFinding;
     if (answer === 'stop') return 'stop';
     if (answer === 'record' || answer === 'continue') return 'continue';
-    throw badInput('onFinding', "an answer of 'stop' or 'continue'", String(answer));
+    throw badInput('onFinding', "an answer of 'stop' or 'record'", String(answer));
   }
 
   /** What they cannot see in this kernel. */

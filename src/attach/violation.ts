@@ -34,8 +34,8 @@ export interface Violation {
   readonly explanation: readonly string[];
 }
 
-/** `fail`: the copy is not made, and its caller is told so, as after -EFAULT (`failing-copies.ts`). */
-export type ViolationHandler = (violation: Violation) => 'stop' | 'continue' | 'fail';
+/** `continue` is another word for `record`. `fail`: the copy is not made, and its caller is told so, as after -EFAULT (`failing-copies.ts`). */
+export type ViolationHandler = (violation: Violation) => 'stop' | 'record' | 'continue' | 'fail';
 
 /** Violations by what they have in common, the most frequent first; suppressed ones are among them. */
 export interface ViolationStatistics {

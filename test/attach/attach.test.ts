@@ -133,7 +133,7 @@ describe.each(['x86_64', 'arm64'])('attached to the built-in %s guest', (variant
 
   it('refuses an answer that is none', async () => {
     const { copy } = await start('nocheck', { onViolation: () => 'perhaps' as 'stop' });
-    await expect(copy(80n)).rejects.toThrow(/'stop', 'continue' or 'fail', found perhaps/);
+    await expect(copy(80n)).rejects.toThrow(/'stop', 'record' or 'fail', found perhaps/);
   });
 
   it('throws to the caller what a callback throws, and can go on after that', async () => {

@@ -44,6 +44,13 @@ describe('attach', () => {
     );
   });
 
+  it('takes of a callback what it takes in its place', async () => {
+    const attachment = await attach(guest, { judge: 'all', onViolation: () => 'record' });
+    await guest.call('do_copy', [guest.user.address, guest.symbol('_stext'), 32n, 1n]);
+    attachment.detach();
+    expect(attachment.violations).toHaveLength(1);
+  });
+
   it('takes undefined for not given', async () => {
     expect(await refusal({ judge: undefined, memory: undefined, keep: undefined })).toBe('attached');
   });

@@ -35,6 +35,7 @@ function isVmallocSpace(c: Context, pointer: u64, declared: Declared | null): bo
 }
 
 /** is_vmalloc_addr() */
+@inline
 function isVmalloc(c: Context, pointer: u64, declared: Declared | null): bool {
   return declaredVmallocArea(c, pointer) != null || isVmallocSpace(c, pointer, declared);
 }

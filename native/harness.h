@@ -190,6 +190,8 @@ typedef int32_t (*UsercopyCallback)(const UsercopyViolation* violation);
 /*
  * Hooks the entry points that `prepared` names (the text of a file of `usercopy prepare`). Guest memory is read with
  * uc_mem_read(). Code that the guest has run before is translated anew, so that it meets the hooks.
+ * Where the guest has other code at an entry point than the file was prepared with (another kernel, or one that was moved), it is a
+ * failure. Memory that is not mapped or empty yet is not compared: load the kernel first.
  *
  * The libunicorn is the one that the process has loaded; failing that, the one whose symbols the program exports. None, or
  * more than one, is a failure: say which with usercopy_attach_with().

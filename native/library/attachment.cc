@@ -48,6 +48,7 @@ UsercopyAttachment::UsercopyAttachment(const Unicorn& unicorn, uc_engine* uc, Pr
     if (check_ == nullptr) throw Failure("the check could not be set up: no memory");
     const size_t size = lender_ == nullptr ? own_memory_.size() : lender_->LinearSize(memory_);
     native_check_set_memory(check_, memory_, static_cast<uint32_t>(size));
+    for (const PreparedEntry& entry : prepared_.entries) ExpectCode(entry);
     for (size_t i = 0; i < prepared_.entries.size(); ++i) AddEntry(prepared_.entries[i], i);
     for (const PreparedCopying& copying : prepared_.copying) AddCopying(copying);
     AddCrash();
@@ -106,6 +107,21 @@ void UsercopyAttachment::LayOut(UsercopySnapshot* snapshot) {
     shared.push_back({region.start, region.size, distance + static_cast<uint32_t>(region.offset)});
   }
   shared_ = SharedMemory(memory_, prepared_.context, table, std::move(shared));
+}
+
+// A kernel that was moved (KASLR), or another one, would run past the hooks without a word. Where nothing is loaded yet nothing
+// is known; a few bytes may have been patched (ftrace, alternatives, a harness's own).
+void UsercopyAttachment::ExpectCode(const PreparedEntry& entry) const {
+  std::vector<uint8_t> found(entry.code.size());
+  if (found.empty() || !guest_.Read(entry.address, found.data(), found.size())) return;
+  if (std::all_of(found.begin(), found.end(), [](uint8_t byte) { return byte == 0; })) return;
+  size_t same = 0;
+  for (size_t i = 0; i < found.size(); ++i) same += found[i] == entry.code[i];
+  if (same * 2 >= found.size()) return;
+  char address[20];
+  std::snprintf(address, sizeof address, "0x%llx", static_cast<unsigned long long>(entry.address));
+  throw Failure("expected " + entry.symbol + " at " + address + ", as the file was prepared, found other code there: the guest "
+                "runs another kernel, or has moved it (boot it with nokaslr); prepare the file for the kernel that it runs");
 }
 
 Place& UsercopyAttachment::PlaceAt(uint64_t address) {

@@ -93,6 +93,8 @@ struct UsercopyAttachment {
   void LayOut(UsercopySnapshot* snapshot);
   // Takes hooks and memory away.
   void Release();
+  // Throws a Failure where the guest has other code at the entry point.
+  void ExpectCode(const PreparedEntry& entry) const;
   void AddEntry(const PreparedEntry& entry, size_t index);
   void AddCopying(const PreparedCopying& copying);
   void AddCrash();

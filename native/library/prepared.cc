@@ -26,6 +26,7 @@ constexpr uint64_t kMostOffset = 0xffffff;
 constexpr uint32_t kMostCpus = 65536;
 constexpr int64_t kMostFrameOffset = 1 << 16;
 constexpr uint64_t kMostThreadSize = 1 << 20;
+constexpr size_t kMostCode = 4096;
 
 // {"usercopyHarness":N,"sha256":"…","attachment":…}: the digest is of the bytes of the attachment.
 constexpr const char* kHead = "{\"usercopyHarness\":" USERCOPY_HARNESS_FORMAT ",\"sha256\":\"";
@@ -195,6 +196,8 @@ PreparedEntry ReadEntry(const JsonReader& described, unsigned bits) {
   entry.size_bits = SizeBits(described.At("sizeBits"));
   entry.body_start = described.At("body").At("start").Address(bits);
   entry.body_end = described.At("body").At("end").Address(bits);
+  const JsonReader code = described.At("code");
+  if (!code.IsNull()) entry.code = code.Base64(kMostCode);
   const std::vector<JsonReader> registers = described.At("registers").Items(entry.registers.size());
   for (size_t i = 0; i < registers.size(); ++i) entry.registers[i] = registers[i].TextOrNone(kMostName);
   if (registers.size() != entry.registers.size()) described.Refuse("an entry point with 8 registers");

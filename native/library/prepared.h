@@ -18,6 +18,8 @@ struct PreparedEntry {
   uint8_t size_bits = 64;
   // The function's code.
   uint64_t body_start = 0, body_end = 0;
+  // What stands at the address; empty: not known.
+  std::vector<uint8_t> code;
   // Registers of the request's fields, in their order; empty: none.
   std::array<std::string, 8> registers;
 };

@@ -69,6 +69,8 @@ export interface HarnessFile {
     readonly sizeBits: 32 | 64;
     /** The function's code: first byte, and first byte after it. */
     readonly body: { readonly start: Address; readonly end: Address };
+    /** What stands at the address (`CODE_BYTES` at most), in base64, by which another kernel or a moved one is known; null: not known. */
+    readonly code: string | null;
     /** In the order of the request's fields; null leaves one untouched. */
     readonly registers: readonly (string | null)[];
   }[];
@@ -119,6 +121,9 @@ export function harnessText(file: HarnessFile): string {
   const { version }: { readonly version: number } = JSON.parse(readFileSync(packageFile(FORMAT_FILE), 'utf8'));
   return `{"usercopyHarness":${version},"sha256":"${digest}","attachment":${attachment}}\n`;
 }
+
+/** Bytes of an entry point's code that are compared: enough to know it by where a few were patched (ftrace, alternatives). */
+export const CODE_BYTES = 64;
 
 /** Printable and without blanks. */
 const PLAIN_NAME = /^[\x21-\x7e]{1,500}$/;

@@ -13,7 +13,7 @@ import type { Kernel } from '../kernel/kernel.js';
 import { aKernel, requireValue } from '../options.js';
 import { formatMessage, type MessageStyle } from '../report/format.js';
 import { noPagesNote } from './blind-spots.js';
-import { type HarnessFile, harnessSymbols } from './harness-file.js';
+import { CODE_BYTES, type HarnessFile, harnessSymbols } from './harness-file.js';
 import { notesOf, nothingJudged } from './notes.js';
 import { type HarnessOptions, requireHarnessOptions } from './options.js';
 import { pageArrayGap } from './page-array.js';
@@ -23,6 +23,8 @@ import { SANITIZERS, sanitizerNotes } from './sanitizers.js';
 
 /** Pieces of memory that are zero are left out. */
 const PIECE = 4096;
+/** Bytes of code that say which function it is. */
+const LEAST_CODE = 16;
 
 /**
  * Works an attachment out. `kernel.read` must show the memory of the guest as it is when the harness attaches: some of
@@ -128,7 +130,14 @@ function blindSpotsOf({ unjudged }: Plan): string[] {
   ];
 }
 
-function hookedEntries({ entries, variant, parameters, judge }: Plan): HarnessFile['entries'] {
+/** null where nothing is there yet, or too little to know it by. */
+function codeAt(kernel: Kernel, address: bigint, end: bigint): string | null {
+  const length = Math.min(CODE_BYTES, Number(end - address));
+  const bytes = length < LEAST_CODE ? undefined : kernel.read(address, length);
+  return bytes?.some((byte) => byte !== 0) ? Buffer.from(bytes).toString('base64') : null;
+}
+
+function hookedEntries({ entries, variant, parameters, judge, live }: Plan): HarnessFile['entries'] {
   return entries.map(({ entry, address, body }) => ({
     symbol: entry.symbol,
     address: hex(address),
@@ -136,6 +145,7 @@ function hookedEntries({ entries, variant, parameters, judge }: Plan): HarnessFi
     direction: typeof entry.direction === 'object' ? 'register' : entry.direction,
     sizeBits: entry.sizeBits ?? 64,
     body: { start: hex(body.start), end: hex(body.end) },
+    code: codeAt(live, address, body.end),
     registers: requestRegisters(entry, variant, { parameters, nested: judge === 'all', caller: false }),
   }));
 }

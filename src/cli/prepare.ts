@@ -3,9 +3,9 @@ import { resolve } from 'node:path';
 import { Option } from 'commander';
 import { variantOf } from '../../arch/index.js';
 import { prepareHarness } from '../attach/harness.js';
-import { type HarnessFile, harnessText } from '../attach/harness-file.js';
+import { CODE_BYTES, type HarnessFile, harnessText } from '../attach/harness-file.js';
 import type { HarnessOptions } from '../attach/options.js';
-import { badInput, hex, UsercopyError } from '../errors.js';
+import { badInput, hex } from '../errors.js';
 import { Guest } from '../guest/guest.js';
 import { readSnapshot, snapshotReader } from '../guest/snapshot.js';
 import { bareKernel } from '../image/bare.js';
@@ -128,11 +128,16 @@ async function ofKernel(image: string, options: PrepareOptions): Promise<Harness
 /** @throws UsercopyError `bad-input` when the snapshot is not of a guest that runs this kernel where the image says. */
 function readerOf(folder: string, { kernel }: Guest): ReturnType<typeof snapshotReader> {
   const read = snapshotReader(readSnapshot(folder));
-  const text = kernel.symbols.address('_stext') ?? kernel.segments[0]?.address ?? 0n;
-  if (read(text, 16) !== undefined) return read;
-  throw new UsercopyError(
-    'bad-input',
-    `prepare --snapshot ${folder}: expected the kernel's text at ${hex(text)}, where its image has it (nokaslr), found no memory there`,
+  const place = kernel.symbols.address('__check_object_size') ?? kernel.segments[0]?.address ?? 0n;
+  const code = kernel.read(place, CODE_BYTES);
+  const found = read(place, CODE_BYTES);
+  const same = found?.filter((byte, index) => byte === code?.[index]).length ?? 0;
+  // A few bytes are patched when a kernel boots.
+  if (found !== undefined && (code === undefined || 2 * same >= CODE_BYTES)) return read;
+  throw badInput(
+    `prepare --snapshot ${folder}`,
+    `the kernel's code at ${hex(place)}, where its image has it (nokaslr)`,
+    found === undefined ? 'no memory there' : 'other code there',
   );
 }
 

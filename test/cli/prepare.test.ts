@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deflateSync, inflateSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UsercopyError } from '../../src/errors.js';
 import { fetchKernel } from '../../src/image/fetch.js';
@@ -84,6 +85,31 @@ describe("usercopy prepare --kernel, with Debian's kernel", () => {
     expect(refused(scenario, '--judge', 'all')).toMatch(/prepare --judge: expected --kernel IMAGE with it/);
     expect(refused('--kernel', scenario, '--symbol', 'a=1')).toMatch(/expected a scenario that declares the memory/);
     expect(refused('--kernel', scenario)).toMatch(/firmware\.yaml: expected/);
+  });
+});
+
+describe('usercopy prepare --snapshot', () => {
+  it('refuses memory in which the kernel lies elsewhere, or another one', () => {
+    const image = packageFile('guests/elf/x86_64.elf');
+    const snapshot = join(folder, 'moved');
+    expect(usercopy(['run', '--kernel', image, '--snapshot', snapshot]).status).toBe(0);
+    const prepare = () => usercopy(['prepare', '--kernel', image, '--snapshot', snapshot, '-o', prepared]);
+    expect(prepare().status).toBe(0);
+    // The text, 4 KiB further on.
+    const index = JSON.parse(readFileSync(join(snapshot, '_index.json'), 'utf8')) as {
+      segments: { start: number | string; content_file: string }[];
+    };
+    const { out } = usercopy(['kernel', 'symbols', image, '__check_object_size']);
+    const check = BigInt(out.split(' ')[0] ?? '');
+    const text = index.segments.findLast(({ start }) => BigInt(start) <= check)!;
+    const path = join(snapshot, text.content_file);
+    const bytes = inflateSync(readFileSync(path));
+    writeFileSync(path, deflateSync(Buffer.concat([bytes.subarray(-4096), bytes.subarray(0, -4096)])));
+    const { status, err } = prepare();
+    expect([status, err]).toEqual([
+      2,
+      `usercopy: prepare --snapshot ${snapshot}: expected the kernel's code at 0x${check.toString(16)}, where its image has it (nokaslr), found other code there\n`,
+    ]);
   });
 });
 

@@ -2,6 +2,10 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { prepareHarness } from '../../../src/attach/harness.js';
+import { harnessText } from '../../../src/attach/harness-file.js';
+import { hex } from '../../../src/errors.js';
+import { loadOwnKernel, startOwnGuest } from '../../../src/scenario/own.js';
 import { type HereBuild, unicornsHere } from '../../places.js';
 import { buildHost, buildSteps, COPY_TO_USER, play, prepareFirmware } from './machine.js';
 
@@ -378,6 +382,31 @@ describe('the libunicorn of the process', () => {
       expect(lines.slice(5)).toEqual(['attached', REFUSED, STOPPED]);
     },
   );
+
+  it('refuses a guest whose code is another than the file was prepared for, and takes one that is patched or not loaded yet', async () => {
+    const program = buildSteps(build, folder);
+    const guest = await startOwnGuest(await loadOwnKernel('x86_64'));
+    const file = join(folder, 'own.json');
+    writeFileSync(file, harnessText(await prepareHarness(guest.kernel)));
+    const at = guest.kernel.symbols.address('__check_object_size')!;
+    const code = Buffer.from(guest.kernel.read(at - 32n, 128)!);
+    guest.close();
+    const page = at & ~0xfffn;
+    // endbr64 and the call of ftrace, as they are patched when a kernel boots.
+    const patched = Buffer.concat([Buffer.from('f30f1efa0f1f440000', 'hex'), code.subarray(32 + 9, 96)]);
+    const attaching = (...steps: string[]): string | undefined =>
+      play(program, build, [`prepared ${file}`, ...steps, 'attach 0']).at(-1);
+    const loaded = (bytes: Buffer) => attaching(`map ${hex(page)}`, `code ${hex(at)} ${bytes.toString('hex')}`);
+    expect(attaching()).toBe('attached');
+    expect(attaching(`map ${hex(page)}`)).toBe('attached');
+    expect(loaded(code.subarray(32, 96))).toBe('attached');
+    expect(loaded(patched)).toBe('attached');
+    // The kernel, 16 and 32 bytes further on.
+    for (const moved of [code.subarray(16, 80), code.subarray(0, 64)])
+      expect(loaded(moved)).toBe(
+        `usercopy_attach: expected __check_object_size at ${hex(at)}, as the file was prepared, found other code there: the guest runs another kernel, or has moved it (boot it with nokaslr); prepare the file for the kernel that it runs`,
+      );
+  });
 
   it('refuses a file for another architecture, and one that was edited, in a sentence', () => {
     const program = buildSteps(build, folder);

@@ -45,22 +45,22 @@ const ATTEMPTS = 25;
 const PAUSE = 10;
 
 /**
- * Runs while no other process works in a folder, as far as that can be asked: of one on this host.
+ * Runs while no other process works in a folder, which is there then, as far as that can be asked: of one on this host.
  *
- * Everybody leaves a ticket under a name of its own, then looks; who sees no other's ticket works. Of two the later one
+ * Everybody leaves a ticket beside the folder, under a name of its own, then looks; who sees no other's ticket works. Of two the later one
  * sees the earlier one's, so both can never work. Nobody's name is used twice, so a dead process's ticket can be
  * removed at any moment without taking a living one's.
  * @throws UsercopyError `bad-input` when another does; `what` is named.
  */
 export async function alone<Result>(folder: string, what: string, work: () => Promise<Result>): Promise<Result> {
-  await fs.mkdir(folder, { recursive: true });
-  const ours = `${LOCK}${nameOf()}${randomUUID()}`;
-  const ticket = path.join(folder, ours);
+  const [beside, kind] = [path.dirname(folder), `${LOCK}-${path.basename(folder)}`];
+  await fs.mkdir(beside, { recursive: true });
+  const ours = `${kind}${nameOf()}${randomUUID()}`;
+  const ticket = path.join(beside, ours);
   try {
     for (let attempt = 0; ; attempt++) {
       await fs.writeFile(ticket, '');
-      const others = await othersTickets(folder, ours);
-      const [first] = others;
+      const [first] = await othersTickets(beside, kind, ours);
       if (first === undefined) break;
       if (attempt === ATTEMPTS)
         throw new UsercopyError(
@@ -71,6 +71,8 @@ export async function alone<Result>(folder: string, what: string, work: () => Pr
       if (first < ours) await fs.rm(ticket, { force: true });
       await setTimeout(PAUSE);
     }
+    // Whoever worked in it may have taken it away.
+    await fs.mkdir(folder, { recursive: true });
     return await work();
   } finally {
     await fs.rm(ticket, { force: true });
@@ -78,10 +80,10 @@ export async function alone<Result>(folder: string, what: string, work: () => Pr
 }
 
 /** Tickets of living processes of this host but one's own, sorted; those of dead ones are removed. */
-async function othersTickets(folder: string, ours: string): Promise<string[]> {
+async function othersTickets(folder: string, kind: string, ours: string): Promise<string[]> {
   const living: string[] = [];
   for (const name of (await fs.readdir(folder)).sort()) {
-    if (name === ours || !name.startsWith(`${LOCK}${hostPrefix()}`)) continue;
+    if (name === ours || !name.startsWith(`${kind}${hostPrefix()}`)) continue;
     if (isAlive(pidOf(name))) living.push(name);
     else await fs.rm(path.join(folder, name), { force: true });
   }

@@ -107,15 +107,17 @@ describe('a folder that one works in at a time', () => {
   /** The judge is the file system: a file that is there already cannot be made again. */
   const worker = `
     const { alone } = await import(process.argv[1]);
-    const { closeSync, openSync, unlinkSync, writeFileSync } = await import('node:fs');
+    const { closeSync, openSync, rmdirSync, unlinkSync, writeFileSync } = await import('node:fs');
     const [place, gone, inside] = process.argv.slice(2);
     let worked = 0;
     for (let round = 0; round < 12; round++) {
-      writeFileSync(place + '/' + gone + process.pid + '-' + round, '');
+      writeFileSync(gone + process.pid + '-' + round, '');
       const calls = Array.from({ length: 3 }, () =>
         alone(place, 'the kernel', async () => {
           closeSync(openSync(inside, 'wx'));
           await new Promise((resolve) => setTimeout(resolve, Math.random() * 3));
+          // Some take the folder away when they are done.
+          if (worked % 2) rmdirSync(place);
           unlinkSync(inside);
           worked++;
         }).catch((error) => {
@@ -128,7 +130,8 @@ describe('a folder that one works in at a time', () => {
 
   it('is one’s alone, however many ask in however many processes, and whatever dead ones have left', async () => {
     const { pid } = spawnSync('true');
-    const place = folder('contended');
+    const beside = folder('contended');
+    const place = join(beside, 'objects');
     const outputs = await Promise.all(
       Array.from({ length: 4 }, () =>
         promisify(execFile)(process.execPath, [
@@ -137,23 +140,25 @@ describe('a folder that one works in at a time', () => {
           worker,
           packageFile('build/js/src/image/workspace.js'),
           place,
-          `.usercopy-lock.fetch-${host}.${pid}.`,
+          join(beside, `.usercopy-lock-objects.fetch-${host}.${pid}.`),
           join(directory, 'inside'),
         ]),
       ),
     );
     const worked = outputs.reduce((sum, { stdout }) => sum + Number(stdout), 0);
     expect(worked).toBeGreaterThan(12);
-    expect(readdirSync(place)).toEqual([]);
+    expect(readdirSync(beside).filter((name) => name !== 'objects')).toEqual([]);
   });
 
   it('is refused while another works, with its process named', async () => {
-    const place = folder('busy');
+    const beside = folder('busy');
+    const place = join(beside, 'objects');
     await alone(place, 'the kernel', () =>
       expect(alone(place, 'the other', async () => undefined)).rejects.toThrow(
         `the other: process ${process.pid} makes it already; wait for it, then ask again`,
       ),
     );
+    expect(readdirSync(beside)).toEqual(['objects']);
     expect(readdirSync(place)).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 /** The mark that pagers and editors put into the last column of a line that goes on. */
+import { plainLine } from './characters.js';
 
 const NARROWEST = 40;
 /** Of a line that goes on unseen, and of one that goes on below. */
@@ -12,13 +13,18 @@ export interface EdgeMark {
   readonly cuts: boolean;
 }
 
-/** `lines`: as they are shown, without colours. */
-export function edgeMark(lines: Iterable<string>): EdgeMark | null {
+/** Cleaning makes a line no longer, but for a ligature or a dash in it. */
+const MAY_GROW = /[\u2013-\u2015\ufb00-\ufb06]/;
+
+/** A line counts as it is shown, without colours; only one that may reach the widest is cleaned. */
+export function edgeMark(raw: readonly { readonly text: string }[]): EdgeMark | null {
   const LEAST = 3;
   let column = 0;
   let mark: string | null = null;
   let count = 0;
-  for (const line of lines) {
+  for (const { text } of raw) {
+    if (text.length < column && !MAY_GROW.test(text)) continue;
+    const line = plainLine(text);
     if (line.length < column) continue;
     const last = line.slice(-1);
     if (line.length > column) {

@@ -42,7 +42,7 @@ export function logLines(text: string, before = 0): readonly LogLine[] {
   const prefixes = Prefixes.learn(anchorsIn(raw));
   const lines: LogLine[] = [];
   const misread = isMisread(text);
-  const edge = edgeMark(plainLines(raw));
+  const edge = edgeMark(raw);
   let gap = true;
   for (const { number, last, text: line, record } of withWholeStamps(raw)) {
     const whole = plainLine(line);
@@ -135,10 +135,6 @@ const isFence = (line: string): boolean => /^[\s>|]{0,40}(?:`{3,}|~{3,})\s{0,4}\
 /** `| text |`, a row of a table in Markdown. */
 const tableRow = (line: string): string =>
   /^\s{0,8}\|.{0,8000}\|\s{0,8}$/.test(line) ? line.replace(/\|\s*$/, '') : line;
-
-function* plainLines(raw: readonly { readonly text: string }[]): Iterable<string> {
-  for (const { text } of raw) yield plainLine(text);
-}
 
 const MOST_ANCHORS = 2000;
 /** Not every line is cleaned twice: only those with a word of the kernel in them. */

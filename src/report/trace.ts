@@ -48,7 +48,7 @@ const address = (text: string | undefined): bigint | null => (text === undefined
 
 /** The entries that one line tells; none for a line that is no part of a trace. */
 function entriesOf(text: string): TraceEntry[] {
-  const line = text.replace(/\s+/g, ' ');
+  const line = /[^\S ]| {2}/.test(text) ? text.replace(/\s+/g, ' ') : text;
   const from = line.includes(' from ') ? FROM.exec(line) : null;
   if (from !== null) {
     const [told, callee = '', at, caller = '', offset = '', size = ''] = from;

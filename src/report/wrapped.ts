@@ -22,25 +22,42 @@ const NARROWEST = 30;
 /** `anchors`: indices of lines with something in them that only a kernel writes. */
 export function withoutOuterPrefix(raw: readonly RawLine[], anchors: Iterable<number>): readonly RawLine[] {
   const tried = new Set<string>();
+  const plain = new PlainLines(raw);
   for (const index of anchors) {
     if (tried.size >= MOST_PREFIXES) break;
-    for (const prefix of outerPrefixes(plainAt(raw, index))) {
+    for (const prefix of outerPrefixes(plain.at(index))) {
       const pattern = outerPattern(prefix);
       if (pattern === null || tried.has(pattern.source)) continue;
       tried.add(pattern.source);
-      if (!isBroken(raw, index, pattern)) continue;
+      if (!isBroken(raw, plain, index, pattern)) continue;
       return raw.map((line) => {
         if (line.record) return line;
-        const plain = plainLine(line.text);
-        const found = pattern.exec(plain);
-        return found === null ? line : { ...line, text: plain.slice(found[0].length) };
+        const shown = plainLine(line.text);
+        const found = pattern.exec(shown);
+        return found === null ? line : { ...line, text: shown.slice(found[0].length) };
       });
     }
   }
   return raw;
 }
 
-const plainAt = (raw: readonly RawLine[], index: number): string => plainLine(raw[index]?.text ?? '');
+/** Lines around an anchor are looked at for each prefix, and cleaned once. */
+class PlainLines {
+  readonly #raw: readonly RawLine[];
+  readonly #plain = new Map<number, string>();
+
+  constructor(raw: readonly RawLine[]) {
+    this.#raw = raw;
+  }
+
+  at(index: number): string {
+    const known = this.#plain.get(index);
+    if (known !== undefined) return known;
+    const line = plainLine(this.#raw[index]?.text ?? '');
+    this.#plain.set(index, line);
+    return line;
+  }
+}
 
 /** What stands before the kernel's text, up to its own stamp, and shorter beginnings of it: a logger may have put its own before another's. */
 function outerPrefixes(line: string): string[] {
@@ -58,7 +75,7 @@ function outerPrefixes(line: string): string[] {
 const blanksAt = (text: string, at: number): string => /^\s*/.exec(text.slice(at))?.[0] ?? '';
 
 /** Whether the lines around one have the prefix, and some of them are the rest of the line before. */
-function isBroken(raw: readonly RawLine[], anchor: number, pattern: RegExp): boolean {
+function isBroken(raw: readonly RawLine[], plainLines: PlainLines, anchor: number, pattern: RegExp): boolean {
   const found: string[] = [];
   let misses = 0;
   for (const step of [-1, 1]) {
@@ -66,7 +83,7 @@ function isBroken(raw: readonly RawLine[], anchor: number, pattern: RegExp): boo
     for (let index = step < 0 ? anchor - 1 : anchor; found.length < MOST_LINES && inRow < MOST_MISSES; index += step) {
       const line = raw[index];
       if (line === undefined || line.record) break;
-      const plain = plainLine(line.text);
+      const plain = plainLines.at(index);
       // A row of a table is whole.
       if (plain.endsWith('|')) break;
       const prefix = pattern.exec(plain);

@@ -111,7 +111,10 @@ interface Found {
   readonly symbol: string | null;
   readonly place: { readonly module: string | null };
   readonly mapped: boolean;
-  /** Symbols of per-CPU variables are their offsets in each CPU's area, where they count from 0. */
+  /**
+   * Symbols of per-CPU variables are their offsets in each CPU's area, where they count from 0: x86_64 since 3e5d8f978435; so in Debian's
+   * 6.12, and in its 7.3 no more.
+   */
   readonly isPerCpuOffset: boolean;
 }
 

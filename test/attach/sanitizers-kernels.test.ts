@@ -1,14 +1,11 @@
 /** Debian's kernels free the objects themselves: their hardened and random free pointers, and their per-CPU lists, are the judge. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { drivers } from '../../arch/index.js';
 import { attach } from '../../src/attach/attach.js';
-import { UsercopyError } from '../../src/errors.js';
 import { Guest } from '../../src/guest/guest.js';
 import { KernelObjects, type SlabObjects } from '../../src/guest/objects.js';
-import { fetchKernel } from '../../src/image/fetch.js';
-import { loadKernel } from '../../src/image/load.js';
-import type { Kernel, StructType } from '../../src/kernel/kernel.js';
+import type { StructType } from '../../src/kernel/kernel.js';
 import { requireTypes } from '../../src/kernel/require-types.js';
+import { debianKernel } from '../debian-kernel.js';
 
 const KERNELS = [
   ['x86_64', 'bookworm'],
@@ -22,16 +19,6 @@ const opened: Guest[] = [];
 afterEach(() => {
   for (const guest of opened.splice(0)) guest.close();
 });
-
-async function debianKernel(variant: string, release: string): Promise<Kernel | string> {
-  try {
-    const { path } = await fetchKernel(variant, { release });
-    return await loadKernel({ path }, { drivers });
-  } catch (error) {
-    if (error instanceof UsercopyError && error.kind === 'missing-dependency') return error.message;
-    throw error;
-  }
-}
 
 const typeOf = (guest: Guest, name: string): StructType => requireTypes(guest.kernel, 'test').struct(name);
 

@@ -136,13 +136,23 @@ async function guestFacts() {
   return JSON.stringify(facts, (_, value) => (typeof value === 'bigint' ? `${value}n` : value));
 }
 
-/** The page, and whether nothing is missing in it. */
 /** A file within the page: packed before it becomes letters, since letters pack badly. */
 function packedFile(id, path) {
   const packed = deflateSync(readFileSync(inRoot(path)), { level: 9 });
   return `<script type="text/plain" id="${id}">${packed.toString('base64')}</script>`;
 }
 
+/** What the page shows of the atlas: of shares six decimals, since the other digits would not pack, and no digests of models. */
+function shownAtlas() {
+  const DIGITS = 6;
+  const shown = (key, value) => {
+    if (key === 'cycleModel') return undefined;
+    return key.startsWith('share') && value !== null ? Number(value.toFixed(DIGITS)) : value;
+  };
+  return JSON.stringify(JSON.parse(text(ATLAS)), shown).replaceAll('<', '\\u003c');
+}
+
+/** The page, and whether nothing is missing in it. */
 async function buildPage() {
   if (!isCompiled()) throw new SetupError('page: build/js is older than its sources: npm run build compiles them');
   const { DRAWING_STYLE } = await import(inRoot('build/js/src/diagnosis/drawing.js'));
@@ -153,7 +163,7 @@ async function buildPage() {
     packedFile('check-wasm', 'build/check.wasm'),
     `<script type="application/json" id="guest-facts">${facts ?? '{}'}</script>`,
     ...GUESTS.map((variant) => packedFile(`guest-${variant}`, `guests/elf/${variant}.elf`)),
-    `<script type="application/json" id="overhead-atlas">${JSON.stringify(JSON.parse(text(ATLAS))).replaceAll('<', '\\u003c')}</script>`,
+    `<script type="application/json" id="overhead-atlas">${shownAtlas()}</script>`,
   ];
   const policy = [
     "default-src 'none'",
